@@ -1,0 +1,132 @@
+import { type TObject, type TProperties, Type } from 'typebox'
+
+/**
+ * The kinds of parameter of the wire (spec transport.md §2), as schemas. A schema describes the *decoded* value;
+ * its `wire` keyword tells the edge how the text of a query, form or JSON body becomes that value.
+ *
+ * Common options: `default` (used when absent), `aliases` (other names the same parameter is accepted under),
+ * `description`. A parameter without default that is not wrapped in `Type.Optional` is required.
+ */
+export interface ParamOptions<T> {
+  default?: T
+  aliases?: readonly string[]
+  description?: string
+}
+
+export interface TextOptions extends ParamOptions<string> {
+  /** Characters; without it 64 KiB of UTF-8 (RequestTooLarge). */
+  maxLength?: number
+  minLength?: number
+  pattern?: string
+  /** Blanks at both ends are removed before any check. */
+  trim?: boolean
+  /** What a text of nothing, or of blanks only, means: absent (default), itself, or itself when it has at least one blank. */
+  empty?: 'absent' | 'kept' | 'blank-kept'
+}
+
+export interface NumberOptions extends ParamOptions<number> {
+  minimum?: number
+  maximum?: number
+}
+
+export type WireKind =
+  | 'text'
+  | 'int'
+  | 'double'
+  | 'flag'
+  | 'time'
+  | 'days'
+  | 'userId'
+  | 'self'
+  | 'oid'
+  | 'roomRef'
+  | 'ids'
+  | 'list'
+  | 'json'
+  | 'pwd'
+  | 'longId'
+  | 'entity'
+  | 'page'
+
+/** Any text, kept as sent. */
+export const Text = (options: TextOptions = {}) => Type.String({ wire: 'text', ...options })
+
+/** Decimal text or number with optional sign; `12.0` is 12. Within ±2^53. */
+export const Int = (options: NumberOptions = {}) => Type.Integer({ wire: 'int', ...options })
+
+/** Finite decimal number with `.` as point. */
+export const Double = (options: NumberOptions = {}) => Type.Number({ wire: 'double', ...options })
+
+/** 0 or 1; `true` and `false` are accepted. */
+export const Flag = (options: ParamOptions<0 | 1> = {}) => Type.Enum([0, 1], { wire: 'flag', ...options })
+
+/**
+ * A point in time in seconds. Texts of at least 10^11 in absolute value are milliseconds and are divided by 1000.
+ * `fraction: true` keeps fractions (ranges); else they are cut (stored fields).
+ */
+export const Time = (options: NumberOptions & { fraction?: boolean } = {}) =>
+  Type.Number({ wire: 'time', description: 'seconds, or milliseconds from 10^11 on', ...options })
+
+/** A span in days; -1 or 0 for ever. A trailing `天` is dropped. */
+export const Days = (options: NumberOptions = {}) =>
+  Type.Number({ wire: 'days', minimum: -2, description: 'days, -1 for ever', ...options })
+
+/** Id of a user: 1..2147483647. */
+export const UserId = (options: ParamOptions<number> = {}) =>
+  Type.Integer({ wire: 'userId', minimum: 1, maximum: 2147483647, ...options })
+
+/** A user id that may only be the caller's own; absent, 0 and empty mean the caller too (else PermissionDenied). */
+export const Self = (options: ParamOptions<number> = {}) =>
+  Type.Optional(Type.Integer({ wire: 'self', minimum: 0, maximum: 2147483647, ...options }))
+
+/** 24 hex digits. A wrong form is the object's own error (`notFound`), not InvalidParams: pass it to `Oid`. */
+export const Oid = (options: ParamOptions<string> & { notFound?: string } = {}) =>
+  Type.String({ wire: 'oid', pattern: '^[0-9a-f]{24}$', ...options })
+
+/** A room: its id (24 hex) or its jid; 24 hex is looked up as id first, then as jid. */
+export const RoomRef = (options: ParamOptions<string> = {}) =>
+  Type.String({ wire: 'roomRef', maxLength: 64, ...options })
+
+/** User ids: JSON array, comma list, single number or repeated parameter. No blanks, no doubles, at most 1000. */
+export const Ids = (options: { aliases?: readonly string[]; description?: string } = {}) =>
+  Type.Array(Type.Integer({ minimum: 1, maximum: 2147483647 }), { wire: 'ids', maxItems: 1000, ...options })
+
+/** Texts in the same encodings as `Ids`. */
+export const List = (options: { aliases?: readonly string[]; description?: string; maxItems?: number } = {}) =>
+  Type.Array(Type.String(), { wire: 'list', maxItems: 1000, ...options })
+
+/** JSON text, handed on parsed. */
+export const Json = (options: { aliases?: readonly string[]; description?: string } = {}) =>
+  Type.Unsafe<unknown>({ wire: 'json', ...options })
+
+/** A password; decoded to its md5 as 32 lower-case hex digits (crypto.md §1), whether sent so or plain. */
+export const Pwd = (options: ParamOptions<string> = {}) =>
+  Type.String({
+    wire: 'pwd',
+    pattern: '^[0-9a-f]{32}$',
+    description: 'md5 hex of the password, or the password',
+    ...options,
+  })
+
+/** A 64-bit id, decoded as its digits so that nothing is lost beyond 2^53. */
+export const LongId = (options: ParamOptions<string> = {}) =>
+  Type.String({ wire: 'longId', pattern: '^-?[0-9]{1,19}$', ...options })
+
+/** Number of a page, from 0. A negative or unreadable value takes the default. */
+export const PageIndex = (options: ParamOptions<number> = {}) =>
+  Type.Integer({ wire: 'page', minimum: 0, maximum: 1_000_000, default: 0, ...options })
+
+/** Rows of a page: capped at `maximum` (1000); a negative or unreadable value takes the default. */
+export const PageSize = (defaultSize: number, maximum = 1000) =>
+  Type.Integer({ wire: 'page', minimum: 1, maximum, default: defaultSize })
+
+/** Rows of a page where no size means everything. */
+export const PageSizeOrAll = (maximum = 1000) =>
+  Type.Optional(Type.Integer({ wire: 'page', minimum: 1, maximum, description: 'everything when absent' }))
+
+/**
+ * Fields that apps send flat (each its own parameter), as one JSON text under the entity's name, or nested in a JSON body.
+ * Flat fields win. Declare every field optional: only those that were given are in the decoded object.
+ */
+export const Entity = <P extends TProperties>(fields: P, options: { description?: string } = {}) =>
+  Type.Object(fields, { wire: 'entity', ...options }) as TObject<P>

@@ -1,0 +1,69 @@
+import { Type } from 'typebox'
+import { event } from './events.ts'
+import { Milliseconds, UnixSeconds } from './result-types.ts'
+
+const userId = Type.Integer({ minimum: 1 })
+
+export const userRegistered = event(
+  'user.registered.v1',
+  'An account was made',
+  Type.Object({
+    userId,
+    nickname: Type.String(),
+    account: Type.String(),
+    telephone: Type.String({ description: 'area code + number' }),
+    userType: Type.Integer(),
+    registeredAt: UnixSeconds(),
+  }),
+)
+
+export const userUpdated = event(
+  'user.updated.v1',
+  'Public fields of an account changed',
+  Type.Object({ userId, nickname: Type.String(), account: Type.String(), updatedAt: Milliseconds() }),
+)
+
+export const userLocked = event(
+  'user.locked.v1',
+  'An account was locked or unlocked',
+  Type.Object({ userId, locked: Type.Boolean(), at: Milliseconds() }),
+)
+
+/** Also read as a plain NATS message by every gateway, which drops the sessions from its cache at once. */
+export const sessionRevoked = event(
+  'session.revoked.v1',
+  'Sessions ended: logout, another login of the device class, password change, lock',
+  Type.Object({
+    userId,
+    sessionIds: Type.Array(Type.String(), { description: 'SHA-256 hex of the access tokens' }),
+    reason: Type.String(),
+    at: Milliseconds(),
+  }),
+)
+
+export const passwordChanged = event(
+  'password.changed.v1',
+  'A login password was updated or reset',
+  Type.Object({ userId, at: Milliseconds() }),
+)
+
+export const settingsChanged = event(
+  'settings.changed.v1',
+  'Private settings changed',
+  Type.Object({
+    userId,
+    changed: Type.Array(Type.String(), { description: 'names of the fields' }),
+    multipleDevices: Type.Integer(),
+    allowGreet: Type.Integer(),
+    at: Milliseconds(),
+  }),
+)
+
+export const userEvents = [
+  userRegistered,
+  userUpdated,
+  userLocked,
+  sessionRevoked,
+  passwordChanged,
+  settingsChanged,
+] as const
