@@ -1,0 +1,165 @@
+-- The XMPP server of 盈创 IM (Prosody 0.12). Every setting comes from the environment; ../README.md has the table.
+
+local lfs = require "lfs";
+
+local function env(name, default)
+	local value = os.getenv(name);
+	if value == nil or value == "" then return default; end
+	return value;
+end
+
+local function required(name, purpose)
+	return env(name) or error(name.." is not set: "..purpose, 0);
+end
+
+local function flag(name) return env(name) == "true" or env(name) == "1"; end
+
+local function port(name, default)
+	return tonumber(env(name, default)) or error(name.." is not a port number", 0);
+end
+
+local function list(name, default)
+	local items = {};
+	for item in env(name, default):gmatch("[^%s,]+") do items[#items + 1] = item; end
+	return items;
+end
+
+local function absolute(path)
+	return path:sub(1, 1) == "/" and path or lfs.currentdir().."/"..path;
+end
+
+local function make_folder(path)
+	local made = path:sub(1, 1) == "/" and "" or ".";
+	for part in path:gmatch("[^/]+") do
+		made = made.."/"..part;
+		lfs.mkdir(made);
+	end
+	return path;
+end
+
+local here = absolute(debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$"));
+local domain = env("XMPP_DOMAIN", "im.localhost");
+local data = make_folder(absolute(env("XMPP_DATA_DIR", ".data/prosody")));
+
+-- Process
+
+run_as_root = true -- in containers and on developers' machines; Prosody only looks at it when it is root
+daemonize = false
+data_path = data
+plugin_paths = { here.."/modules" }
+log = { { levels = { min = env("XMPP_LOG_LEVEL", "info") }, to = "console", timestamps = true } }
+umask = "027"
+
+-- Listeners
+
+-- Half of the time after which a silent stream is closed: then it is pinged (mod_im_streams).
+local silence = tonumber(env("XMPP_TIMEOUT", "180"));
+
+network_settings = { nagle = false, tcp_backlog = 512, read_timeout = silence / 2 }
+interfaces = list("XMPP_INTERFACES", "127.0.0.1")
+c2s_ports = { port("XMPP_PORT", 5222) }
+c2s_direct_tls_ports = {}
+legacy_ssl_ports = {}
+s2s_ports = {}
+http_interfaces = interfaces
+http_ports = { port("XMPP_HTTP_PORT", 5280) }
+https_ports = {}
+http_default_host = domain
+http_paths = { bosh = "/http-bind", websocket = "/xmpp-websocket", im_bosh_root = "/" }
+trusted_proxies = list("XMPP_TRUSTED_PROXIES", "127.0.0.1,::1")
+component_interfaces = list("XMPP_COMPONENT_INTERFACES", "127.0.0.1")
+component_ports = { port("XMPP_COMPONENT_PORT", 5347) }
+
+-- TLS: offered with the given certificate or with one made here, required on demand
+
+local function certificate()
+	local crt, key = env("XMPP_CERT"), env("XMPP_KEY");
+	if crt then
+		return absolute(crt), absolute(key or error("XMPP_CERT is set but XMPP_KEY is not", 0));
+	end
+	local folder = make_folder(data.."/certs");
+	crt, key = folder.."/"..domain..".crt", folder.."/"..domain..".key";
+	if not (lfs.attributes(crt) and lfs.attributes(key)) then
+		local function quoted(text) return "'"..text:gsub("'", "'\\''").."'"; end
+		local made = os.execute("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650"
+			.." -subj "..quoted("/CN="..domain).." -addext "..quoted("subjectAltName=DNS:"..domain)
+			.." -keyout "..quoted(key).." -out "..quoted(crt).." 2>/dev/null");
+		if not made then return nil; end
+	end
+	return crt, key;
+end
+
+c2s_require_encryption = flag("XMPP_REQUIRE_TLS")
+allow_unencrypted_plain_auth = not c2s_require_encryption
+consider_websocket_secure = true -- the gateway in front of them speaks TLS
+consider_bosh_secure = true
+
+local tls = env("XMPP_TLS", "on") ~= "off";
+if tls then
+	local crt, key = certificate();
+	if crt then
+		ssl = { certificate = crt, key = key };
+		if env("XMPP_DIRECT_TLS_PORT") then
+			c2s_direct_tls_ports = { port("XMPP_DIRECT_TLS_PORT") };
+			c2s_direct_tls_ssl = ssl;
+		end
+	else
+		tls = false;
+	end
+end
+if c2s_require_encryption and not tls then
+	error("XMPP_REQUIRE_TLS needs a certificate: set XMPP_CERT and XMPP_KEY, or install openssl", 0);
+end
+
+-- Streams and stanzas
+
+c2s_timeout = 60 -- to log in
+c2s_stanza_size_limit = 256 * 1024
+component_stanza_size_limit = 1024 * 1024
+smacks_hibernation_time = 60
+smacks_max_queue_size = 5000 -- as many as offline storage can hand to a stream at once
+conflict_resolve = "kick_old"
+cross_domain_bosh = nil
+
+-- Stores: nothing is kept but vcards, private data and resumption counters; messages are in files of our modules
+
+storage = { roster = "none" }
+default_storage = "internal"
+authorization = "internal"
+
+modules_enabled = {
+	"saslauth", "disco", "roster", "ping", "version", "time", "carbons", "smacks", "private", "vcard",
+	"bosh", "websocket",
+}
+modules_disabled = { "s2s", tls and "no_tls" or "tls" }
+
+-- Our modules. They are loaded in this order, each says what it does in its first lines.
+
+im_user_url = env("USER_URL", "http://127.0.0.1:8101")
+im_message_url = env("MESSAGE_URL", "http://127.0.0.1:8105")
+im_service_key = required("SERVICE_KEY", "the key the user and message services expect from their peers")
+im_component = env("XMPP_COMPONENT", "api."..domain)
+im_tap_fsync = env("XMPP_TAP_FSYNC", "group")
+im_tap_segment_bytes = tonumber(env("XMPP_TAP_SEGMENT_BYTES", 8 * 1024 * 1024))
+im_tap_window = 512
+im_sync_program = here.."/sync-files.pl"
+im_limit_factor = tonumber(env("LIMIT_FACTOR", "1"))
+im_silence = silence
+im_max_resources = 10
+im_offline_max_messages = 5000
+im_offline_max_days = 30
+
+VirtualHost(domain)
+	authentication = "im"
+	modules_enabled = {
+		"im_services", "im_streams", "im_check", "im_tap", "im_routing", "im_offline", "im_presence", "im_orders",
+		"im_bosh_root",
+	}
+
+-- Rooms need somebody who decides on membership. Until the message service does, there is no MUC host: groupchat
+-- messages to it are answered with an error instead of reaching a room nobody guards.
+
+Component(im_component)
+	component_secret = required("XMPP_COMPONENT_SECRET", "the secret of the message service's component connection")
+	validate_from_addresses = false -- receipts and notices come from users' addresses
+	component_conflict_resolve = "kick_old" -- the newer connection holds the lease
