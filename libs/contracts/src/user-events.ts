@@ -13,6 +13,9 @@ export const userRegistered = event(
     account: Type.String(),
     telephone: Type.String({ description: 'area code + number' }),
     userType: Type.Integer(),
+    defaultFriends: Type.Array(userId, {
+      description: 'accounts that become friends of every new user, besides 10000',
+    }),
     registeredAt: UnixSeconds(),
   }),
 )
@@ -36,7 +39,8 @@ export const sessionRevoked = event(
   Type.Object({
     userId,
     sessionIds: Type.Array(Type.String(), { description: 'SHA-256 hex of the access tokens' }),
-    reason: Type.String(),
+    devices: Type.Array(Type.String(), { description: 'device classes, in the order of sessionIds' }),
+    reason: Type.String({ description: 'logout, login, password, locked, refresh, revoked' }),
     at: Milliseconds(),
   }),
 )

@@ -1,0 +1,117 @@
+import { Type } from 'typebox'
+import { contract } from './contract.ts'
+import { Double, Flag, Int, Pwd, Text, Time, UserId } from './param-types.ts'
+import { Nothing } from './result-types.ts'
+import { AutoLoginResult, LoginResult } from './user-entity.ts'
+
+const deviceText = () => Type.Optional(Text({ maxLength: 200, trim: true }))
+const ignored = () => Type.Optional(Text({ description: 'ignored' }))
+
+/** Device and place of a call that makes or renews a session. */
+export const deviceParams = {
+  serial: Type.Optional(Text({ maxLength: 200, trim: true, aliases: ['serialNumber'] })),
+  model: deviceText(),
+  osVersion: deviceText(),
+  apiVersion: deviceText(),
+  appId: deviceText(),
+  deviceKey: Type.Optional(Text({ maxLength: 200, trim: true, description: 'android, ios, pc, mac or web' })),
+  latitude: Type.Optional(Double()),
+  longitude: Type.Optional(Double()),
+  location: deviceText(),
+}
+
+export const accounts = contract('user', {
+  register: {
+    path: '/user/register',
+    summary: '用户注册',
+    auth: 'none',
+    params: Type.Object({
+      telephone: Text({ trim: true, description: 'number, or user name when regeditPhoneOrName=1' }),
+      areaCode: Text({ default: '86', trim: true }),
+      password: Pwd(),
+      nickname: Text({ trim: true, minLength: 1, maxLength: 32 }),
+      userType: Int({ default: 0, description: '0 or 1 ordinary, 2 public account' }),
+      sex: Int({ default: 0, minimum: 0, maximum: 1 }),
+      birthday: Time({ default: 0 }),
+      description: Text({ default: '', maxLength: 200 }),
+      countryId: Int({ default: 0 }),
+      provinceId: Int({ default: 0 }),
+      cityId: Int({ default: 0 }),
+      areaId: Int({ default: 0 }),
+      isSmsRegister: Flag({ default: 0 }),
+      smsCode: Type.Optional(Text({ trim: true })),
+      randcode: Type.Optional(Text({ trim: true })),
+      verificationCode: Type.Optional(Text({ trim: true })),
+      inviteCode: Type.Optional(Text({ trim: true })),
+      ...deviceParams,
+      area: ignored(),
+      xmppVersion: ignored(),
+      email: ignored(),
+      name: ignored(),
+      w: ignored(),
+      d: ignored(),
+    }),
+    result: LoginResult,
+    errors: [
+      'RegisterClosed',
+      'TelephoneInvalid',
+      'TelephoneTaken',
+      'SmsCodeInvalid',
+      'InviteCodeRequired',
+      'InviteCodeInvalid',
+      'PermissionDenied',
+    ],
+    limits: [{ by: 'ip', max: 10, seconds: 3600 }],
+  },
+  login: {
+    path: '/user/login',
+    summary: '用户登录',
+    auth: 'none',
+    params: Type.Object({
+      telephone: Text({
+        trim: true,
+        description: 'md5 of number, area code + number or account; or one of them plain',
+      }),
+      areaCode: Text({ default: '86', trim: true }),
+      password: Type.Optional(Pwd()),
+      loginType: Int({ default: 0, description: '1: SMS login with verificationCode' }),
+      verificationCode: Type.Optional(Text({ trim: true })),
+      ...deviceParams,
+      address: deviceText(),
+      grant_type: ignored(),
+      xmppVersion: ignored(),
+      area: ignored(),
+      userId: ignored(),
+    }),
+    result: LoginResult,
+    errors: ['AccountNotFound', 'WrongPassword', 'SmsCodeInvalid', 'AccountLocked', 'LoginTooOften'],
+  },
+  autoLogin: {
+    path: '/user/login/auto',
+    summary: '用户自动登录',
+    auth: 'none',
+    params: Type.Object({
+      userId: Type.Optional(UserId()),
+      ...deviceParams,
+      area: ignored(),
+      xmppVersion: ignored(),
+    }),
+    result: AutoLoginResult,
+    errors: ['TokenMissing', 'TokenInvalid', 'AccountLocked'],
+  },
+  logout: {
+    path: '/user/logout',
+    summary: '用户注销登录',
+    auth: 'user',
+    params: Type.Object({
+      deviceKey: Type.Optional(Text({ aliases: ['devicekey'], description: 'ignored: the session knows its device' })),
+      telephone: ignored(),
+      areaCode: ignored(),
+      userId: ignored(),
+      serial: ignored(),
+      model: ignored(),
+      osVersion: ignored(),
+    }),
+    result: Nothing,
+  },
+})

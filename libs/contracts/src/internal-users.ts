@@ -1,0 +1,80 @@
+import { Type } from 'typebox'
+import { contract } from './contract.ts'
+import { Flag, Pwd, Text, UserId } from './param-types.ts'
+import { FlagResult, Milliseconds, Nothing } from './result-types.ts'
+
+/** Asked by the XMPP server. */
+export const xmppAccounts = contract('user', {
+  authenticate: {
+    path: '/internal/xmpp/auth',
+    summary: 'XMPP 登录校验',
+    auth: 'internal',
+    params: Type.Object({
+      userId: UserId(),
+      password: Text({ description: 'access token of this user, or md5 hex of the password' }),
+      ip: Type.Optional(Text({ trim: true, maxLength: 64 })),
+    }),
+    result: Nothing,
+    errors: ['AccountNotFound', 'WrongPassword', 'AccountLocked', 'LoginTooOften'],
+  },
+  getXmppUser: {
+    path: '/internal/xmpp/user',
+    summary: 'XMPP 用户状态',
+    auth: 'internal',
+    params: Type.Object({ userId: UserId() }),
+    result: Type.Object({
+      exists: FlagResult(),
+      status: Type.Integer({ description: '1 normal, -1 locked or unknown' }),
+    }),
+  },
+})
+
+/** Asked by the gateway. */
+export const internalSessions = contract('user', {
+  resolveSession: {
+    path: '/internal/sessions/resolve',
+    summary: '解析会话',
+    auth: 'internal',
+    params: Type.Object({ sessionId: Text({ trim: true, description: 'SHA-256 hex of the access token' }) }),
+    result: Type.Object({
+      exists: FlagResult(),
+      session: Type.Optional(Type.Object({ userId: Type.Integer(), device: Type.String(), expiresAt: Milliseconds() })),
+    }),
+  },
+})
+
+/** Asked by other services and by operators' tools. */
+export const internalUsers = contract('user', {
+  getContact: {
+    path: '/internal/users/contact',
+    summary: '用户联系信息',
+    auth: 'internal',
+    params: Type.Object({ userId: UserId() }),
+    result: Type.Object({
+      exists: FlagResult(),
+      status: Type.Integer({ description: '1 normal, -1 locked or unknown' }),
+      userType: Type.Integer(),
+      allowGreet: FlagResult(),
+      multipleDevices: FlagResult(),
+      nickname: Type.String(),
+    }),
+  },
+  setLocked: {
+    path: '/internal/users/lock',
+    summary: '锁定或解锁用户',
+    auth: 'internal',
+    params: Type.Object({ userId: UserId(), locked: Flag() }),
+    result: Nothing,
+    errors: ['UserNotFound', 'SystemAccountProtected'],
+  },
+  seed: {
+    path: '/internal/users/seed',
+    summary: '创建系统帐号和管理员',
+    auth: 'internal',
+    params: Type.Object({
+      telephone: Type.Optional(Text({ trim: true, description: 'of the administrator, else CONSOLE_ADMIN_TELEPHONE' })),
+      password: Type.Optional(Pwd({ description: 'of the administrator, else CONSOLE_ADMIN_PASSWORD' })),
+    }),
+    result: Type.Object({ adminMade: FlagResult({ description: '1: the administrator was made by this call' }) }),
+  },
+})

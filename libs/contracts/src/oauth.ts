@@ -1,0 +1,48 @@
+import { Type } from 'typebox'
+import { deviceParams } from './account.ts'
+import { contract } from './contract.ts'
+import { Pwd, Text } from './param-types.ts'
+import { Raw } from './result-types.ts'
+
+const optional = () => Type.Optional(Text({ trim: true }))
+
+/** RFC 6749, 7009 and 7662: answers and status codes are theirs, not the envelope's. The handlers write them whole. */
+export const oauth = contract('user', {
+  token: {
+    path: '/oauth2/token',
+    summary: 'OAuth 2.0 令牌',
+    auth: 'none',
+    answer: 'oauth',
+    methods: ['POST'],
+    params: Type.Object({
+      grant_type: optional(),
+      username: Type.Optional(Text({ trim: true, description: 'telephone, account or userId' })),
+      areaCode: Text({ default: '86', trim: true }),
+      password: Type.Optional(Pwd()),
+      refresh_token: optional(),
+      client_id: Type.Optional(Text({ trim: true, maxLength: 200, description: 'free text, logged' })),
+      ...deviceParams,
+      address: optional(),
+    }),
+    result: Raw('application/json'),
+    errors: ['AccountLocked', 'LoginTooOften'],
+  },
+  revoke: {
+    path: '/oauth2/revoke',
+    summary: 'OAuth 2.0 吊销令牌',
+    auth: 'none',
+    answer: 'oauth',
+    methods: ['POST'],
+    params: Type.Object({ token: optional(), token_type_hint: optional() }),
+    result: Raw('application/json'),
+  },
+  introspect: {
+    path: '/oauth2/introspect',
+    summary: 'OAuth 2.0 令牌自省 (X-Service-Key)',
+    auth: 'none',
+    answer: 'oauth',
+    methods: ['POST'],
+    params: Type.Object({ token: optional(), token_type_hint: optional() }),
+    result: Raw('application/json'),
+  },
+})

@@ -1,0 +1,30 @@
+import { Type } from 'typebox'
+import { contract } from './contract.ts'
+import { Pwd, Text } from './param-types.ts'
+import { Nothing } from './result-types.ts'
+
+const ignored = () => Type.Optional(Text({ description: 'ignored' }))
+
+export const passwords = contract('user', {
+  updatePassword: {
+    path: '/user/password/update',
+    summary: '修改登录密码',
+    auth: 'user',
+    params: Type.Object({ oldPassword: Pwd(), newPassword: Pwd(), telephone: ignored(), areaCode: ignored() }),
+    result: Nothing,
+    errors: ['WrongOldPassword', 'LoginTooOften'],
+  },
+  resetPassword: {
+    path: '/user/password/reset',
+    summary: '重置登录密码',
+    auth: 'none',
+    params: Type.Object({
+      telephone: Text({ trim: true }),
+      areaCode: Text({ default: '86', trim: true }),
+      randcode: Text({ trim: true }),
+      newPassword: Pwd(),
+    }),
+    result: Nothing,
+    errors: ['AccountNotFound', 'SmsCodeInvalid'],
+  },
+})

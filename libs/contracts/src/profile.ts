@@ -1,0 +1,71 @@
+import { Type } from 'typebox'
+import { contract } from './contract.ts'
+import { Flag, Int, Pwd, Text, Time, UserId } from './param-types.ts'
+import { FlagResult } from './result-types.ts'
+import { User } from './user-entity.ts'
+
+const ignored = () => Type.Optional(Text({ description: 'ignored' }))
+
+export const profiles = contract('user', {
+  getUser: {
+    path: '/user/get',
+    summary: '获取用户资料',
+    auth: 'user',
+    params: Type.Object({
+      userId: Type.Optional(Text({ trim: true, description: 'userId or account; absent or 0: the caller' })),
+    }),
+    result: User,
+    errors: ['UserNotFound'],
+  },
+  getUserByAccount: {
+    path: '/user/getByAccount',
+    summary: '根据通讯号获取用户资料',
+    auth: 'user',
+    params: Type.Object({ account: Text({ trim: true, description: 'account; digits only: userId too' }) }),
+    result: User,
+    errors: ['AccountUnknown'],
+    limits: [{ by: 'user-or-ip', max: 30, seconds: 60 }],
+  },
+  updateUser: {
+    path: '/user/update',
+    summary: '修改用户资料',
+    auth: 'user',
+    params: Type.Object({
+      nickname: Type.Optional(Text({ trim: true, minLength: 1, maxLength: 32 })),
+      sex: Type.Optional(Int({ minimum: 0, maximum: 1 })),
+      birthday: Type.Optional(Time()),
+      description: Type.Optional(Text({ maxLength: 200, empty: 'blank-kept', description: 'one blank clears it' })),
+      countryId: Type.Optional(Int()),
+      provinceId: Type.Optional(Int()),
+      cityId: Type.Optional(Int()),
+      areaId: Type.Optional(Int()),
+      msgBackGroundUrl: Type.Optional(Text({ trim: true, maxLength: 2048 })),
+      account: Type.Optional(Text({ trim: true })),
+      telephone: Type.Optional(Text({ trim: true, description: 'a new number needs randcode' })),
+      areaCode: Type.Optional(Text({ trim: true })),
+      randcode: Type.Optional(Text({ trim: true })),
+      userType: Type.Optional(Int()),
+      payPassword: Type.Optional(Pwd()),
+      multipleDevices: Type.Optional(Flag()),
+      password: ignored(),
+    }),
+    result: User,
+    errors: [
+      'AccountTaken',
+      'AccountChangedBefore',
+      'SmsCodeInvalid',
+      'TelephoneInvalid',
+      'TelephoneTaken',
+      'PermissionDenied',
+      'PayPasswordWrong',
+    ],
+  },
+  getOnlineState: {
+    path: '/user/getOnLine',
+    summary: '获取用户在线状态',
+    auth: 'user',
+    params: Type.Object({ userId: Type.Optional(UserId({ description: 'absent: the caller' })) }),
+    result: FlagResult(),
+    errors: ['UserNotFound'],
+  },
+})

@@ -1,0 +1,54 @@
+import { Type } from 'typebox'
+import { contract } from './contract.ts'
+import { Flag, Int, Text } from './param-types.ts'
+import { Nothing, Raw } from './result-types.ts'
+
+const areaCode = () => Text({ default: '86', trim: true })
+
+export const smsCodes = contract('user', {
+  sendSms: {
+    path: '/basic/randcode/sendSms',
+    summary: '发送短信验证码',
+    auth: 'none',
+    params: Type.Object({
+      telephone: Text({ trim: true, description: 'number without area code' }),
+      areaCode: areaCode(),
+      language: Text({ default: 'zh' }),
+      isRegister: Flag({ default: 1, description: '1 registration, 0 every other purpose' }),
+      imgCode: Type.Optional(Text({ trim: true })),
+      version: Type.Optional(Text({ description: 'ignored' })),
+    }),
+    result: Type.Object({ code: Type.String({ description: 'empty, or the code with SMS_ECHO_CODE=true' }) }),
+    errors: [
+      'TelephoneInvalid',
+      'ImageCodeMissing',
+      'ImageCodeWrong',
+      'TelephoneTaken',
+      'AccountNotFound',
+      'SmsTooFrequent',
+      'SmsSendFailed',
+    ],
+  },
+  verifyTelephone: {
+    path: '/verify/telephone',
+    summary: '验证手机号是否注册',
+    auth: 'none',
+    params: Type.Object({
+      telephone: Text({ trim: true, description: 'number, or user name when regeditPhoneOrName=1' }),
+      areaCode: areaCode(),
+      verifyType: Int({ default: 0, description: '0: success when free, 1: success when registered' }),
+    }),
+    result: Nothing,
+    errors: ['Failed', 'TelephoneInvalid'],
+    limits: [{ by: 'user-or-ip', max: 30, seconds: 60 }],
+  },
+  getImgCode: {
+    path: '/getImgCode',
+    summary: '获取图形验证码',
+    auth: 'none',
+    params: Type.Object({ telephone: Text({ trim: true, description: 'area code + number' }) }),
+    result: Raw('image/png'),
+    errors: ['TelephoneInvalid'],
+    limits: [{ by: 'user-or-ip', max: 30, seconds: 60 }],
+  },
+})
