@@ -78,6 +78,10 @@ export interface RequestInfo {
   ip: string
   language: 'zh' | 'en'
   userAgent: string
+  /** The token as sent, for endpoints that hand it back; undefined when none was sent. */
+  accessToken: string | undefined
+  /** True when the call carries the service key: another service or the XMPP server. */
+  isInternal: boolean
 }
 
 type CallerOf<E extends EndpointSpec> = E['auth'] extends 'user'

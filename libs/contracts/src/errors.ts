@@ -181,3 +181,16 @@ export class ContractError extends Error {
     return template.replace(/\{(\d)\}/g, (whole, index) => String(this.args[Number(index)] ?? whole))
   }
 }
+
+/** An error of an OAuth endpoint, written as RFC 6749 §5.2 says: HTTP status and `{error, error_description}`. */
+export class OAuthError extends Error {
+  readonly status: number
+  readonly error: string
+
+  constructor(status: number, error: string, description: string) {
+    super(description)
+    this.name = 'OAuthError'
+    this.status = status
+    this.error = error
+  }
+}

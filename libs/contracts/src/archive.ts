@@ -1,0 +1,131 @@
+import { Type } from 'typebox'
+import { contract } from './contract.ts'
+import { LastChat, MessageRow, RoomRow } from './message-entity.ts'
+import { Flag, Int, List, PageIndex, PageSize, PageSizeOrAll, RoomRef, Text, Time, UserId } from './param-types.ts'
+import { FlagResult, Nothing } from './result-types.ts'
+
+/** History of messages and what its owner may do with it (spec 07-message.md). */
+export const archive = contract('message', {
+  listLastChats: {
+    path: '/tigase/getLastChatList',
+    summary: '获取最近的聊天列表',
+    auth: 'user',
+    params: Type.Object({
+      startTime: Time({ default: 0, fraction: true }),
+      endTime: Time({ default: 0, fraction: true }),
+      pageIndex: PageIndex(),
+      pageSize: PageSizeOrAll(),
+    }),
+    result: Type.Array(LastChat),
+  },
+  listSingleHistory: {
+    path: '/tigase/shiku_msgs',
+    summary: '获取单聊漫游消息',
+    auth: 'user',
+    params: Type.Object({
+      receiver: UserId({ description: 'the peer' }),
+      startTime: Time({ default: 0, fraction: true }),
+      endTime: Time({ default: 0, fraction: true }),
+      pageIndex: PageIndex(),
+      pageSize: PageSize(50),
+      maxType: Int({ default: 200, description: 'only type codes below it' }),
+    }),
+    result: Type.Array(MessageRow),
+    successText: { zh: '', en: '' },
+  },
+  getMessage: {
+    path: '/tigase/getMessage',
+    summary: '获取单条消息',
+    auth: 'user',
+    params: Type.Object({
+      messageId: Text({ maxLength: 128 }),
+      type: Int({ default: 1, description: '1 single chat, 2 room' }),
+      roomJid: Type.Optional(RoomRef()),
+    }),
+    result: Type.Union([MessageRow, RoomRow]),
+    errors: ['MessageNotFound'],
+  },
+  deleteMessages: {
+    path: '/tigase/deleteMsg',
+    summary: '撤回、删除消息',
+    auth: 'user',
+    params: Type.Object({
+      messageId: List(),
+      type: Type.Optional(Int({ description: '1 single chat, 2 room; absent: searched in both' })),
+      delete: Int({ default: 1, description: '1 for the caller only, 2 recall' }),
+      roomJid: Type.Optional(RoomRef()),
+    }),
+    result: Nothing,
+    errors: ['RecallNotAllowed', 'RecallExpired'],
+  },
+  clearChats: {
+    path: '/tigase/emptyMyMsg',
+    summary: '清空我的单聊消息',
+    auth: 'user',
+    params: Type.Object({
+      type: Int({ default: 0, description: '0 with one peer, 1 with all' }),
+      toUserId: Type.Optional(UserId({ description: 'needed for type 0' })),
+    }),
+    result: Nothing,
+  },
+  markRead: {
+    path: '/tigase/changeRead',
+    summary: '修改消息的已读状态',
+    auth: 'user',
+    params: Type.Object({ messageId: List() }),
+    result: Nothing,
+  },
+})
+
+/** Texts in and out of the cipher old apps use (spec crypto.md §4). */
+export const ciphers = contract('message', {
+  encryptText: {
+    path: '/tigase/encrypt',
+    summary: '加密消息',
+    auth: 'user',
+    params: Type.Object({ text: Text({ empty: 'kept' }), key: Text({ empty: 'blank-kept' }) }),
+    result: Type.Object({ text: Type.String({ description: 'Base64' }) }),
+    errors: ['CipherFailed'],
+  },
+  decryptText: {
+    path: '/tigase/decrypt',
+    summary: '解密消息',
+    auth: 'user',
+    params: Type.Object({ text: Text(), key: Text({ empty: 'blank-kept' }) }),
+    result: Type.Object({ text: Type.String() }),
+    errors: ['CipherFailed'],
+  },
+})
+
+export const presence = contract('message', {
+  setOnlineState: {
+    path: '/tigase/OnlineState',
+    summary: '设置用户在线状态',
+    auth: 'user',
+    params: Type.Object({
+      userId: UserId(),
+      OnlineState: Flag({ aliases: ['onlineState'] }),
+    }),
+    result: Nothing,
+    errors: ['PermissionDenied'],
+  },
+})
+
+/** What the XMPP server asks before it routes (its own module caches the answers for a few seconds). */
+export const xmppChecks = contract('message', {
+  checkMessage: {
+    path: '/internal/xmpp/check',
+    summary: 'May this user write to that user?',
+    auth: 'internal',
+    params: Type.Object({
+      from: UserId(),
+      to: UserId(),
+      type: Int({ default: 1, description: 'type code of the body' }),
+    }),
+    result: Type.Object({
+      allow: FlagResult(),
+      condition: Type.Optional(Type.String({ description: 'not-allowed or service-unavailable' })),
+      text: Type.Optional(Type.String()),
+    }),
+  },
+})

@@ -1,0 +1,221 @@
+import { type Static, type TObject, type TSchema, Type } from 'typebox'
+
+/**
+ * Settings of a service, declared once: from here come the checked config object and the table in docs/configuration.md.
+ * Step one reads the raw environment, step two gives a typed, complete object; a service with a bad setting does not start.
+ */
+export interface SettingOptions<T> {
+  /** Name of the environment variable. */
+  env: string
+  description: string
+  /** Value when the variable is unset or empty. Without default and not optional: required. */
+  default?: T
+  /** Never printed. */
+  secret?: boolean
+  /** `required`: with NODE_ENV=production the default does not count, the operator must set it. */
+  production?: 'required'
+}
+
+const keyword = (options: SettingOptions<unknown>) => ({ setting: options, description: options.description })
+
+export const setting = {
+  text: (options: SettingOptions<string> & { pattern?: string }) =>
+    Type.String({ ...keyword(options), ...(options.pattern ? { pattern: options.pattern } : {}) }),
+  optionalText: (options: Omit<SettingOptions<string>, 'default'>) => Type.Optional(Type.String(keyword(options))),
+  int: (options: SettingOptions<number> & { minimum?: number; maximum?: number }) =>
+    Type.Integer({ ...keyword(options), minimum: options.minimum, maximum: options.maximum }),
+  number: (options: SettingOptions<number> & { minimum?: number }) =>
+    Type.Number({ ...keyword(options), minimum: options.minimum }),
+  flag: (options: SettingOptions<boolean>) => Type.Boolean(keyword(options)),
+  choice: <const V extends string>(values: readonly V[], options: SettingOptions<V>) =>
+    Type.Unsafe<V>({ type: 'string', choices: values, ...keyword(options) }),
+  url: (options: SettingOptions<string>) => Type.String({ ...keyword(options), url: true }),
+}
+
+interface SettingSchema {
+  type?: string
+  setting?: SettingOptions<unknown>
+  choices?: readonly string[]
+  minimum?: number
+  maximum?: number
+  pattern?: string
+  url?: boolean
+}
+
+export interface SettingRow {
+  name: string
+  env: string
+  type: string
+  default: string
+  required: boolean
+  production: boolean
+  description: string
+}
+
+/** Rows for the generated configuration table. */
+export function describeSettings(schema: TObject): SettingRow[] {
+  return Object.entries(schema.properties).map(([name, property]) => {
+    const { setting: options, type, choices } = property as SettingSchema
+    if (!options) throw new Error(`setting ${name} was not declared with setting.*`)
+    const optional = !(schema.required as string[] | undefined)?.includes(name)
+    return {
+      name,
+      env: options.env,
+      type: choices ? choices.join(' / ') : (type ?? 'string'),
+      default: options.default === undefined ? '' : options.secret ? '(development only)' : String(options.default),
+      required: options.default === undefined && !optional,
+      production: options.production === 'required',
+      description: options.description,
+    }
+  })
+}
+
+export class ConfigError extends Error {
+  constructor(problems: readonly string[]) {
+    super(`The configuration is not complete:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`)
+    this.name = 'ConfigError'
+  }
+}
+
+function parse(schema: SettingSchema, text: string): { value?: unknown; problem?: string } {
+  if (schema.choices) {
+    return schema.choices.includes(text) ? { value: text } : { problem: `must be one of ${schema.choices.join(', ')}` }
+  }
+  if (schema.type === 'integer' || schema.type === 'number') {
+    const value = Number(text)
+    if (!Number.isFinite(value) || (schema.type === 'integer' && !Number.isInteger(value)))
+      return { problem: `must be ${schema.type === 'integer' ? 'a whole number' : 'a number'}` }
+    if (schema.minimum !== undefined && value < schema.minimum) return { problem: `must be at least ${schema.minimum}` }
+    if (schema.maximum !== undefined && value > schema.maximum) return { problem: `must be at most ${schema.maximum}` }
+    return { value }
+  }
+  if (schema.type === 'boolean') {
+    if (/^(1|true|yes|on)$/i.test(text)) return { value: true }
+    if (/^(0|false|no|off)$/i.test(text)) return { value: false }
+    return { problem: 'must be true or false' }
+  }
+  if (schema.url && !URL.canParse(text)) return { problem: 'must be an address such as http://127.0.0.1:8101' }
+  if (schema.pattern && !new RegExp(schema.pattern).test(text)) return { problem: `must match ${schema.pattern}` }
+  return { value: text }
+}
+
+/** Reads the settings of `schema` from `env`. Throws one ConfigError that names every missing or wrong variable. */
+export function loadConfig<T extends TObject>(schema: T, env: NodeJS.ProcessEnv): Static<T> {
+  const production = env['NODE_ENV'] === 'production'
+  const problems: string[] = []
+  const config: Record<string, unknown> = {}
+  for (const [name, property] of Object.entries<TSchema>(schema.properties)) {
+    const shape = property as SettingSchema
+    const options = shape.setting
+    if (!options) throw new Error(`setting ${name} was not declared with setting.*`)
+    const raw = env[options.env]?.trim()
+    if (raw) {
+      const { value, problem } = parse(shape, raw)
+      if (problem) problems.push(`${options.env} ${problem} (${options.description})`)
+      config[name] = value
+    } else if (options.production === 'required' && production) {
+      problems.push(`${options.env} must be set in production (${options.description})`)
+    } else if (options.default !== undefined) {
+      config[name] = options.default
+    } else if ((schema.required as string[] | undefined)?.includes(name)) {
+      problems.push(`${options.env} is not set (${options.description})`)
+    }
+  }
+  if (problems.length) throw new ConfigError(problems)
+  return Object.freeze(config) as Static<T>
+}
+
+/** Settings that every service has. Spread into the service's own schema. */
+export const commonSettings = {
+  nodeEnv: setting.choice(['development', 'production', 'test'], {
+    env: 'NODE_ENV',
+    default: 'development',
+    description: 'production refuses development defaults of secrets',
+  }),
+  logLevel: setting.choice(['trace', 'debug', 'info', 'warn', 'error', 'silent'], {
+    env: 'LOG_LEVEL',
+    default: 'info',
+    description: 'least level that is logged',
+  }),
+  logFormat: setting.choice(['json', 'pretty'], {
+    env: 'LOG_FORMAT',
+    default: 'json',
+    description: 'one JSON object a line, or lines for people',
+  }),
+  host: setting.text({ env: 'HOST', default: '127.0.0.1', description: 'address to listen on' }),
+  namespace: setting.text({
+    env: 'NAMESPACE',
+    default: 'im',
+    pattern: '^[a-z][a-z0-9-]{0,30}$',
+    description: 'prefix of databases, cache keys, subjects and streams: several fleets can share the servers',
+  }),
+  serviceKey: setting.text({
+    env: 'SERVICE_KEY',
+    default: 'development-service-key',
+    secret: true,
+    production: 'required',
+    description: 'secret of calls between services and from the XMPP server',
+  }),
+  callerKey: setting.text({
+    env: 'CALLER_KEY',
+    default: 'development-caller-key',
+    secret: true,
+    production: 'required',
+    description: 'secret that signs the caller header between gateway and services',
+  }),
+  limitFactor: setting.number({
+    env: 'LIMIT_FACTOR',
+    default: 1,
+    minimum: 0,
+    description: 'multiplies every limit; 0 switches them off (not in production)',
+  }),
+  shutdownSeconds: setting.int({
+    env: 'SHUTDOWN_SECONDS',
+    default: 15,
+    minimum: 1,
+    description: 'how long a graceful end may take before it is forced',
+  }),
+}
+
+export const mongoSettings = {
+  mongodbUrl: setting.text({
+    env: 'MONGODB_URL',
+    default: 'mongodb://127.0.0.1:27017/?directConnection=true',
+    description: 'MongoDB replica set (transactions are needed)',
+    secret: true,
+    production: 'required',
+  }),
+}
+
+export const redisSettings = {
+  redisUrl: setting.text({
+    env: 'REDIS_URL',
+    default: 'redis://127.0.0.1:6379',
+    description: 'Redis, for sessions, limits and leases',
+    secret: true,
+    production: 'required',
+  }),
+}
+
+export const natsSettings = {
+  natsUrl: setting.text({
+    env: 'NATS_URL',
+    default: 'nats://127.0.0.1:4222',
+    description: 'NATS with JetStream; several addresses separated by commas',
+    secret: true,
+    production: 'required',
+  }),
+  natsReplicas: setting.int({
+    env: 'NATS_REPLICAS',
+    default: 1,
+    minimum: 1,
+    maximum: 5,
+    description: 'replicas of each JetStream stream',
+  }),
+}
+
+/** Refuses combinations no schema can express. */
+export function refuseUnsafe(config: { nodeEnv: string; limitFactor: number }): void {
+  if (config.nodeEnv === 'production' && config.limitFactor === 0)
+    throw new ConfigError(['LIMIT_FACTOR=0 switches all limits off and is refused in production'])
+}

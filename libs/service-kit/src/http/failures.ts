@@ -1,0 +1,33 @@
+import { ContractError } from '@im/contracts'
+import type { Logger } from '../logs.ts'
+
+const awayNames = new Set([
+  'MongoNetworkError',
+  'MongoNetworkTimeoutError',
+  'MongoServerSelectionError',
+  'MongoTopologyClosedError',
+  'MongoNotConnectedError',
+  'MongoPoolClearedError',
+  'MaxRetriesPerRequestError',
+])
+
+/** A store that is away is not a fault of the program: the client is told to try again. */
+function isStoreAway(error: Error): boolean {
+  return awayNames.has(error.name) || /^(Connection is closed|Command timed out)/.test(error.message)
+}
+
+/** The one funnel from any thrown thing to an error of the table. What is unexpected is logged whole and shown as nothing. */
+export function asContractError(error: unknown, requestId: string, log: Logger, path?: string): ContractError {
+  if (error instanceof ContractError) return error
+  const thrown = error instanceof Error ? error : new Error(String(error))
+  const { code, statusCode } = thrown as { code?: string; statusCode?: number }
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new ContractError('RequestTooLarge', { detail: 'body' })
+  if (code?.startsWith('FST_ERR_') && statusCode !== undefined && statusCode < 500)
+    return new ContractError('InvalidParams', { detail: 'the request could not be read' })
+  if (isStoreAway(thrown)) {
+    log.warn({ err: thrown, requestId, path }, 'a store is away')
+    return new ContractError('ServiceUnavailable', { detail: requestId })
+  }
+  log.error({ err: thrown, requestId, path }, 'a request failed unexpectedly')
+  return new ContractError('InternalError', { detail: requestId })
+}

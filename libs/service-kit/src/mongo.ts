@@ -1,0 +1,53 @@
+import { type Collection, type Db, type Document, type IndexDescription, MongoClient } from 'mongodb'
+
+export interface MongoConnection {
+  client: MongoClient
+  db: Db
+  ping(): Promise<void>
+  close(): Promise<void>
+}
+
+/**
+ * Connects and selects the service's own database (`<namespace>_<service>`). Writes are acknowledged by a majority with
+ * the journal: what a caller is told is stored survives any single failure.
+ */
+export async function connectMongo(options: {
+  url: string
+  namespace: string
+  service: string
+}): Promise<MongoConnection> {
+  const client = new MongoClient(options.url, {
+    appName: `im-${options.service}`,
+    ignoreUndefined: true,
+    serverSelectionTimeoutMS: 5000,
+    writeConcern: { w: 'majority', journal: true },
+    readConcern: { level: 'majority' },
+    maxPoolSize: 50,
+  })
+  await client.connect()
+  const db = client.db(`${options.namespace}_${options.service}`)
+  return {
+    client,
+    db,
+    ping: async () => {
+      await db.command({ ping: 1 }, { timeoutMS: 2000 })
+    },
+    close: () => client.close(),
+  }
+}
+
+/** Creates the indexes a repository needs. Creating one that exists changes nothing; a changed definition is an error that names it. */
+export async function ensureIndexes<T extends Document>(
+  collection: Collection<T>,
+  indexes: readonly IndexDescription[],
+): Promise<void> {
+  if (indexes.length) await collection.createIndexes([...indexes])
+}
+
+/** True for a unique-index violation, of the index on `field` when one is named. */
+export function isDuplicateKey(error: unknown, field?: string): boolean {
+  const { code, keyPattern, message } = error as { code?: number; keyPattern?: Document; message?: string }
+  if (code !== 11000) return false
+  if (!field) return true
+  return keyPattern ? field in keyPattern : (message ?? '').includes(field)
+}
