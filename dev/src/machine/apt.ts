@@ -1,0 +1,64 @@
+import { constants } from 'node:fs'
+import { access, rm, writeFile } from 'node:fs/promises'
+import { execa } from 'execa'
+import type { Reporter } from '../reporter.ts'
+import { findCommand } from './commands.ts'
+
+/** Debian's packages, where we are root. */
+export interface PackageInstaller {
+  available(): Promise<boolean>
+  /** One installation at a time. Services of the packages are not started: we start them ourselves. */
+  install(packages: string[], report: Reporter): Promise<void>
+}
+
+export function aptInstaller(env: NodeJS.ProcessEnv): PackageInstaller {
+  let updated: Promise<void> | undefined
+  let last: Promise<unknown> = Promise.resolve()
+  return {
+    available: async () => process.getuid?.() === 0 && (await findCommand('apt-get', env)) !== undefined,
+    install(packages, report) {
+      const mine = last
+        .catch(() => {})
+        .then(async () => {
+          updated ??= update(env, report)
+          await updated
+          report.progress(`apt-get install ${packages.join(' ')}`)
+          await withoutServiceStarts(() => apt(['install', '-y', '--no-install-recommends', ...packages], env, report))
+        })
+      last = mine
+      return mine
+    },
+  }
+}
+
+async function update(env: NodeJS.ProcessEnv, report: Reporter): Promise<void> {
+  report.progress('apt-get update')
+  await apt(['update'], env, report)
+}
+
+async function apt(args: string[], env: NodeJS.ProcessEnv, report: Reporter): Promise<void> {
+  const child = execa('apt-get', ['-o', 'DPkg::Lock::Timeout=180', '-o', 'Acquire::Retries=2', ...args], {
+    env: { ...env, DEBIAN_FRONTEND: 'noninteractive' },
+    extendEnv: false,
+    stdin: 'ignore',
+    all: true,
+  })
+  for await (const line of child) report.progress(`apt-get: ${line}`)
+  await child
+}
+
+const policy = '/usr/sbin/policy-rc.d'
+
+/** Debian asks this script before it starts a service of a new package; one that is there already is left as it is. */
+async function withoutServiceStarts(work: () => Promise<void>): Promise<void> {
+  const exists = await access(policy, constants.F_OK).then(
+    () => true,
+    () => false,
+  )
+  if (!exists) await writeFile(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
+  try {
+    await work()
+  } finally {
+    if (!exists) await rm(policy, { force: true })
+  }
+}

@@ -1,0 +1,81 @@
+import { createHash } from 'node:crypto'
+import { execa } from 'execa'
+import type { Reporter } from '../reporter.ts'
+import { findCommand } from './commands.ts'
+import type { Launch } from './supervised-process.ts'
+
+export interface Docker {
+  /** A client on PATH that reaches a running engine. */
+  running(): Promise<boolean>
+  /** The image is here, or could be fetched. */
+  obtain(image: string, report: Reporter): Promise<boolean>
+  build(tag: string, context: string, dockerfile: string, report: Reporter): Promise<void>
+}
+
+export function dockerEngine(env: NodeJS.ProcessEnv): Docker {
+  let answer: Promise<boolean> | undefined
+  const docker = (args: string[], timeout: number) =>
+    execa('docker', args, { env, extendEnv: false, timeout, reject: false, stdin: 'ignore' })
+  return {
+    running() {
+      answer ??= findCommand('docker', env).then(
+        async (path) =>
+          path !== undefined && (await docker(['version', '--format', '{{.Server.Version}}'], 4000)).exitCode === 0,
+      )
+      return answer
+    },
+    async obtain(image, report) {
+      if ((await docker(['image', 'inspect', image], 5000)).exitCode === 0) return true
+      report.progress(`docker pull ${image}`)
+      return (await docker(['pull', image], 600_000)).exitCode === 0
+    },
+    async build(tag, context, dockerfile, report) {
+      report.progress(`docker build ${tag}`)
+      await execa('docker', ['build', '-t', tag, '-f', dockerfile, context], { env, extendEnv: false, stdin: 'ignore' })
+    },
+  }
+}
+
+export interface ContainerOptions {
+  /** Server name and data folder: together they name the container. */
+  name: string
+  folder: string
+  image: string
+  /** Host port → port inside, published on loopback only. */
+  ports: [host: number, inside: number][]
+  volumes: [host: string, inside: string, mode?: 'ro'][]
+  env?: Record<string, string>
+  command?: string[]
+  /** It calls services that run on this machine, see `seenFromContainer`. */
+  reachHost?: boolean
+}
+
+/** On Linux a container that calls our services shares the machine's network: they listen on loopback only. */
+export const onHostNetwork = process.platform === 'linux'
+
+/** An address of this machine as a container with `reachHost` must write it. */
+export function seenFromContainer(url: string): string {
+  return onHostNetwork ? url : url.replace('//127.0.0.1:', '//host.docker.internal:')
+}
+
+/** `docker run` in the foreground, so that a container is supervised like any other process. */
+export function containerLaunch(options: ContainerOptions): Pick<Launch, 'file' | 'args' | 'prepare' | 'signal'> {
+  const { name, folder, image, ports, volumes, env = {}, command = [], reachHost } = options
+  const container = `im-${name}-${createHash('sha256').update(folder).digest('hex').slice(0, 10)}`
+  const user = `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`
+  return {
+    file: 'docker',
+    args: [
+      ...['run', '--rm', '--init', '--name', container, '--user', user],
+      ...(reachHost && onHostNetwork
+        ? ['--network', 'host']
+        : ports.flatMap(([host, inside]) => ['-p', `127.0.0.1:${host}:${inside}`])),
+      ...volumes.flatMap(([host, inside, mode]) => ['-v', `${host}:${inside}${mode ? `:${mode}` : ''}`]),
+      ...Object.entries(env).flatMap(([key, value]) => ['-e', `${key}=${value}`]),
+      image,
+      ...command,
+    ],
+    prepare: async () => void (await execa('docker', ['rm', '-f', container], { reject: false })),
+    signal: async (signal) => void (await execa('docker', ['kill', '--signal', signal, container], { reject: false })),
+  }
+}

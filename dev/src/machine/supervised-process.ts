@@ -1,0 +1,226 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, mkdirSync, openSync, renameSync, statSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { constants } from 'node:os'
+import { dirname } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Reporter } from '../reporter.ts'
+import { findCommand } from './commands.ts'
+import { forgetProcess, recordProcess } from './process-records.ts'
+
+export interface Launch {
+  file: string
+  args: string[]
+  cwd?: string
+  env?: NodeJS.ProcessEnv
+  /** Done before each start. */
+  prepare?(): Promise<void>
+  /** Resolves when the process does its work; called again and again until it does. */
+  ready(): Promise<void>
+  readyDeadlineMs?: number
+  /** Where a signal to the process itself is not the way (Docker). */
+  signal?(name: NodeJS.Signals): Promise<void>
+}
+
+export interface SupervisedOptions extends Launch {
+  name: string
+  logFile: string
+  /** Folder of process records, see process-records.ts. */
+  records: string
+  report: Reporter
+  /** Start it again when it dies without our doing. */
+  supervise: boolean
+}
+
+const maxLogBytes = 16 * 1024 * 1024
+const stopDeadlineMs = 10_000
+/** Living this long makes up for earlier deaths. */
+const steadyMs = 30_000
+const firstPauseMs = 250
+const longestPauseMs = 10_000
+
+/** One child process: started until it answers, logged to a file, started again when it dies, stopped with us. */
+export class SupervisedProcess {
+  readonly #options: SupervisedOptions
+  #child: ChildProcess | undefined
+  /** It shall not run: not started yet, killed by order, or closed. */
+  #held = true
+  #holding = new AbortController()
+  /** It has answered once since it was ordered to run: from here on a death is made good. */
+  #proven = false
+  #deaths = 0
+  #startedAt = 0
+  #coming: Promise<void> | undefined
+
+  constructor(options: SupervisedOptions) {
+    this.#options = options
+  }
+
+  get name(): string {
+    return this.#options.name
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
+  /** Resolves when it answers; rejects with the end of its log when it does not get that far. */
+  async start(): Promise<void> {
+    this.#held = false
+    this.#proven = false
+    this.#holding = new AbortController()
+    try {
+      await this.#launch()
+      this.#proven = true
+    } catch (cause) {
+      await this.kill('SIGKILL')
+      throw cause
+    }
+  }
+
+  /** Sends the signal, waits for the end, and leaves it down until `restart()`. */
+  async kill(signal: NodeJS.Signals): Promise<void> {
+    this.#held = true
+    this.#holding.abort()
+    await this.#end(signal)
+    // It may just have been on its way back.
+    await this.#coming
+    await this.#end(signal)
+  }
+
+  async stop(): Promise<void> {
+    await this.kill('SIGTERM')
+  }
+
+  /** Stops it if it runs, starts it with the same data and ports; resolves when it answers. */
+  async restart(): Promise<void> {
+    await this.stop()
+    await this.start()
+  }
+
+  /** For the last moment of a forced end: no waiting. */
+  killNow(): void {
+    this.#held = true
+    this.#child?.kill('SIGKILL')
+  }
+
+  async #launch(): Promise<void> {
+    const { name, records, ready, readyDeadlineMs = 60_000 } = this.#options
+    await this.#options.prepare?.()
+    if (this.#held) return
+    const child = await this.#spawn()
+    this.#child = child
+    this.#startedAt = Date.now()
+    const early = new Promise<never>((_, reject) => {
+      child.once('error', (cause) => reject(new Error(`${name} could not be started: ${cause.message}`)))
+      child.once('exit', async (code, signal) => reject(new Error(await this.#explain(ending(code, signal)))))
+    })
+    early.catch(() => {})
+    child.once('exit', (code, signal) => this.#ended(child, code, signal))
+    if (child.pid !== undefined) await recordProcess(records, name, child.pid)
+    await Promise.race([
+      early,
+      this.#answer(ready, readyDeadlineMs, () => child.exitCode === null && child.signalCode === null),
+    ])
+  }
+
+  async #spawn(): Promise<ChildProcess> {
+    const { file, args, cwd, env, logFile } = this.#options
+    // The kernel ends the child with us, however we end; elsewhere the records do it at the next start.
+    const setpriv = process.platform === 'linux' ? await findCommand('setpriv', process.env) : undefined
+    const log = openLog(logFile)
+    try {
+      return spawn(setpriv ?? file, setpriv ? ['--pdeathsig', 'TERM', '--', file, ...args] : args, {
+        cwd,
+        env: env ?? process.env,
+        stdio: ['ignore', log, log],
+        // Ctrl-C in the terminal is for us alone: services finish their work before their servers go.
+        detached: true,
+      })
+    } finally {
+      closeSync(log)
+    }
+  }
+
+  async #answer(ready: () => Promise<void>, deadlineMs: number, isAlive: () => boolean): Promise<void> {
+    const end = Date.now() + deadlineMs
+    for (;;) {
+      try {
+        return await ready()
+      } catch (cause) {
+        if (!isAlive()) return await new Promise(() => {}) // `early` tells
+        if (Date.now() > end)
+          throw new Error(
+            await this.#explain(`does not answer after ${deadlineMs / 1000} s (${(cause as Error).message})`),
+          )
+        await delay(30)
+      }
+    }
+  }
+
+  async #explain(what: string): Promise<string> {
+    const { name, logFile } = this.#options
+    const log = await readFile(logFile, 'utf8').catch(() => '')
+    const tail = log.trimEnd().split('\n').slice(-12).join('\n  ')
+    return `${name} ${what}. Its log, ${logFile}, ends with:\n  ${tail}`
+  }
+
+  #ended(child: ChildProcess, code: number | null, signal: NodeJS.Signals | null): void {
+    const { name, records, report, supervise } = this.#options
+    if (this.#child !== child) return
+    this.#child = undefined
+    if (this.#held) return // whoever ordered it waits for it and forgets it
+    void forgetProcess(records, name).catch(() => {})
+    if (!this.#proven || this.#coming) return
+    if (!supervise) {
+      report.info(`${name} ${ending(code, signal)}`)
+      return
+    }
+    report.info(`${name} ${ending(code, signal)}; starting it again`)
+    this.#coming = this.#comeBack().finally(() => {
+      this.#coming = undefined
+    })
+  }
+
+  async #comeBack(): Promise<void> {
+    const { name, report } = this.#options
+    for (;;) {
+      this.#deaths = Date.now() - this.#startedAt > steadyMs ? 0 : this.#deaths + 1
+      const pause = Math.min(firstPauseMs * 2 ** Math.max(0, this.#deaths - 1), longestPauseMs)
+      await delay(pause, undefined, { signal: this.#holding.signal }).catch(() => {})
+      if (this.#held) return
+      try {
+        await this.#launch()
+        if (!this.#held) report.info(`${name} is back (pid ${this.pid})`)
+        return
+      } catch (cause) {
+        if (this.#held) return
+        report.info(`${name} did not come back: ${(cause as Error).message}`)
+        await this.#end('SIGKILL')
+      }
+    }
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#child
+    if (!child || child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return
+    const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+    const send = this.#options.signal ?? (async (name: NodeJS.Signals) => void child.kill(name))
+    await send(signal)
+    const forced = setTimeout(() => void send('SIGKILL'), stopDeadlineMs)
+    await gone
+    clearTimeout(forced)
+    await forgetProcess(this.#options.records, this.name)
+  }
+}
+
+function openLog(file: string): number {
+  mkdirSync(dirname(file), { recursive: true })
+  const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0
+  if (size > maxLogBytes) renameSync(file, `${file}.old`)
+  return openSync(file, 'a')
+}
+
+function ending(code: number | null, signal: NodeJS.Signals | null): string {
+  return signal ? `was killed (${signal}, ${constants.signals[signal]})` : `ended with exit code ${code}`
+}
