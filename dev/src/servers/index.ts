@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Machine, thisMachine } from '../machine/machine.ts'
-import { freePort, requirePorts } from '../machine/ports.ts'
+import { freePort, requirePorts, type WantedPort } from '../machine/ports.ts'
 import { claimFolder, releaseFolder } from '../machine/process-records.ts'
 import { SupervisedProcess } from '../machine/supervised-process.ts'
 import { type Reporter, silentReporter } from '../reporter.ts'
@@ -37,6 +37,8 @@ export interface ServersOptions {
   /** Start a server again when it dies. Default true. */
   supervise?: boolean
   report?: Reporter
+  /** Ports the caller needs besides: complained about in the same error. */
+  alsoPorts?: WantedPort[]
   /** For tests: another machine than this one. */
   machine?: Machine
 }
@@ -77,7 +79,7 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
   try {
     const chosen = await choose(wanted, options.machine ?? thisMachine(options.env, report), dataDir)
     for (const [server, { what, why }] of chosen) report.info(`${server.title} ${what}: ${why}`)
-    const ports = await assignPorts(options.ports, chosen)
+    const ports = await assignPorts(options.ports, chosen, options.alsoPorts ?? [])
     const published: Record<string, string> = { ...secret }
 
     const starts = await Promise.allSettled(
@@ -150,12 +152,16 @@ function throwFailures(results: PromiseSettledResult<unknown>[]): void {
   if (failures.length > 0) throw new Error(failures.join('\n\n'))
 }
 
-async function assignPorts(wish: ServersOptions['ports'], chosen: Map<Server, Choice>): Promise<Ports> {
+async function assignPorts(
+  wish: ServersOptions['ports'],
+  chosen: Map<Server, Choice>,
+  also: WantedPort[],
+): Promise<Ports> {
   const names = [...chosen].flatMap(([server, choice]) => (choice.launch ? server.ports : []))
   const ports = Object.fromEntries(
     Object.entries(portSettings).map(([name, { port }]) => [name, (wish !== 'free' && wish[name as PortName]) || port]),
   ) as Ports
   if (wish === 'free') for (const name of names) ports[name] = await freePort()
-  else await requirePorts(names.map((name) => ({ ...portSettings[name], port: ports[name] })))
+  else await requirePorts([...also, ...names.map((name) => ({ ...portSettings[name], port: ports[name] }))])
   return ports
 }

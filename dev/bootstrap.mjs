@@ -1,0 +1,66 @@
+// `npm start` and `npm test` on a machine with nothing but Node 20 and npm: installs the workspace when it has changed
+// since the last time, then hands over to dev/src/<name>.ts on the workspace's own Node. No dependencies, no TypeScript.
+import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const node = join(root, 'node_modules/node/bin/node')
+const mark = join(root, 'node_modules/.yingchuang-im-installed')
+const [name = 'start', ...args] = process.argv.slice(2)
+
+/** The lock file and every package.json of the workspace: what the installed modules follow from. */
+function manifestHash() {
+  const folders = ['.', 'deploy/xmpp', 'dev', 'test-e2e', 'bench']
+  for (const parent of ['libs', 'services', 'web'])
+    if (existsSync(join(root, parent)))
+      folders.push(...readdirSync(join(root, parent)).map((child) => join(parent, child)))
+  const files = ['pnpm-lock.yaml', 'pnpm-workspace.yaml', ...folders.map((folder) => join(folder, 'package.json'))]
+  const hash = createHash('sha256')
+  for (const file of files.filter((file) => existsSync(join(root, file))).sort())
+    hash.update(file).update(readFileSync(join(root, file)))
+  return hash.digest('hex')
+}
+
+async function install() {
+  const wanted = manifestHash()
+  if (existsSync(node) && existsSync(mark) && readFileSync(mark, 'utf8') === wanted) return
+  console.log('Installing packages (pnpm)…')
+  const code = await run('npx', ['--yes', 'pnpm@12', 'install', '--frozen-lockfile'])
+  if (code !== 0) {
+    console.error(`Installing packages failed (exit code ${code}), see above.`)
+    process.exit(code)
+  }
+  writeFileSync(mark, wanted)
+}
+
+/** Runs a program with this terminal; signals go on to it, and it notices when we are killed (its channel closes). */
+function run(file, args, channel = false) {
+  const child = spawn(file, args, { cwd: root, stdio: ['inherit', 'inherit', 'inherit', ...(channel ? ['ipc'] : [])] })
+  const forward = (signal) => child.kill(signal)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, forward)
+  return new Promise((resolve) => {
+    child.once('error', (error) => {
+      console.error(`${file} could not be started: ${error.message}`)
+      resolve(127)
+    })
+    child.once('exit', (code, signal) => {
+      for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.off(name, forward)
+      resolve(signal ? 1 : (code ?? 1))
+    })
+  })
+}
+
+if (Number(process.versions.node.split('.')[0]) < 20) {
+  console.error(`Node.js 20 or newer is needed; this is ${process.version}.`)
+  process.exit(1)
+}
+// npm killed outright tells nobody: when our parent has changed, so has our reason to run.
+const parent = process.ppid
+const orphaned = setInterval(() => process.ppid !== parent && process.kill(process.pid, 'SIGTERM'), 1000)
+orphaned.unref()
+
+await install()
+process.exit(await run(node, [join(root, `dev/src/${name}.ts`), ...args], true))

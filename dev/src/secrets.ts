@@ -1,0 +1,56 @@
+import { randomBytes } from 'node:crypto'
+import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+
+/** Secrets of a stack: made at its first start, kept with its data, and overruled by the environment. */
+const generators = {
+  SERVICE_KEY: () => randomBytes(24).toString('hex'),
+  CALLER_KEY: () => randomBytes(24).toString('hex'),
+  XMPP_COMPONENT_SECRET: () => randomBytes(24).toString('hex'),
+  SESSION_PEPPER: () => randomBytes(32).toString('hex'),
+  PAY_MAC_KEY: () => randomBytes(32).toString('hex'),
+  CONSOLE_ADMIN_PASSWORD: () => randomBytes(9).toString('base64url'),
+}
+
+export type SecretName = keyof typeof generators
+
+export interface Secrets {
+  values: Record<SecretName, string>
+  /** Made by this call; the others were there. */
+  fresh: SecretName[]
+}
+
+export async function loadSecrets(file: string, env: NodeJS.ProcessEnv): Promise<Secrets> {
+  const kept = await read(file)
+  const fresh: SecretName[] = []
+  const values = {} as Record<SecretName, string>
+  for (const [name, generate] of Object.entries(generators) as [SecretName, () => string][]) {
+    const given = env[name]
+    if (!given && !kept[name]) {
+      kept[name] = generate()
+      fresh.push(name)
+    }
+    values[name] = given || (kept[name] as string)
+  }
+  if (fresh.length > 0) await write(file, kept)
+  return { values, fresh }
+}
+
+async function read(file: string): Promise<Partial<Record<SecretName, string>>> {
+  const text = await readFile(file, 'utf8').catch((cause) => {
+    if (cause.code === 'ENOENT') return '{}'
+    throw cause
+  })
+  try {
+    return JSON.parse(text) as Partial<Record<SecretName, string>>
+  } catch {
+    throw new Error(`${file} is damaged. Restore it, or remove it (then every session ends and caches are refilled).`)
+  }
+}
+
+async function write(file: string, secrets: Partial<Record<SecretName, string>>): Promise<void> {
+  await mkdir(dirname(file), { recursive: true })
+  await writeFile(`${file}.new`, `${JSON.stringify(secrets, null, 2)}\n`, { mode: 0o600 })
+  await chmod(`${file}.new`, 0o600)
+  await rename(`${file}.new`, file)
+}
