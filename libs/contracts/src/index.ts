@@ -1,4 +1,5 @@
 import { accounts } from './account.ts'
+import { archive, ciphers, presence, xmppChecks } from './archive.ts'
 import { clientConfig } from './config.ts'
 import type { Contract, Endpoint } from './contract.ts'
 import type { EventType } from './events.ts'
@@ -13,15 +14,18 @@ import { smsCodes } from './sms.ts'
 import { userEvents } from './user-events.ts'
 
 export * from './account.ts'
+export * from './archive.ts'
 export * from './config.ts'
 export * from './contract.ts'
 export * from './errors.ts'
 export * from './events.ts'
 export * from './gateway.ts'
 export * from './internal-users.ts'
+export * from './message-entity.ts'
 export * from './message-events.ts'
 export * from './message-types.ts'
 export * from './oauth.ts'
+export * from './openapi.ts'
 export * from './param-types.ts'
 export * from './passwords.ts'
 export * from './profile.ts'
@@ -44,6 +48,10 @@ export const contracts: readonly Contract[] = [
   xmppAccounts,
   internalSessions,
   internalUsers,
+  archive,
+  ciphers,
+  presence,
+  xmppChecks,
 ]
 
 export const endpoints: readonly Endpoint[] = contracts.flatMap((contract) => Object.values(contract))
