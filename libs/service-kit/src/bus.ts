@@ -40,6 +40,8 @@ export interface Bus {
   /** A hint without content between replicas of one service. */
   wake(topic: string): void
   onWake(topic: string, handle: () => void): Subscription
+  /** Tells when the connection is lost (false) and back (true): what was broadcast in between was not heard. */
+  onConnection(handle: (connected: boolean) => void): Subscription
   ping(): Promise<void>
   close(): Promise<void>
 }
@@ -68,6 +70,10 @@ export async function connectBus(options: {
   const js = jetstream(connection, { timeout: 5000 })
   const consumers = consumerMetrics(metrics)
   const subscriptions = new Set<Subscription>()
+  const watchers = new Set<(connected: boolean) => void>()
+  void watchConnection(connection, (connected) => {
+    for (const handle of watchers) handle(connected)
+  })
 
   return {
     publish: (envelope) => publish(js, namespace, envelope),
@@ -86,6 +92,10 @@ export async function connectBus(options: {
       if (!connection.isClosed()) connection.publish(`${namespace}.wake.${topic}`)
     },
     onWake: (topic, handle) => plainSubscription(connection, `${namespace}.wake.${topic}`, handle, log),
+    onConnection(handle) {
+      watchers.add(handle)
+      return { close: async () => void watchers.delete(handle) }
+    },
     async ping() {
       await Promise.race([
         connection.flush(),
@@ -96,6 +106,13 @@ export async function connectBus(options: {
       await Promise.all([...subscriptions].map((subscription) => subscription.close()))
       await connection.drain().catch(() => connection.close())
     },
+  }
+}
+
+async function watchConnection(connection: NatsConnection, tell: (connected: boolean) => void): Promise<void> {
+  for await (const { type } of connection.status()) {
+    if (type === 'disconnect') tell(false)
+    if (type === 'reconnect') tell(true)
   }
 }
 

@@ -1,9 +1,12 @@
 import { randomBytes } from 'node:crypto'
+import type { Server } from 'node:http'
+import type { Socket } from 'node:net'
 import {
   type Call,
   type Contract,
   ContractError,
   type Endpoint,
+  type ErrorName,
   type Handler,
   type Handlers,
   type Language,
@@ -13,7 +16,9 @@ import {
   type RequestInfo,
 } from '@im/contracts'
 import Fastify, {
+  type ConnectionError,
   type FastifyBaseLogger,
+  type FastifyHttpOptions,
   type FastifyInstance,
   type FastifyReply,
   type FastifyRequest,
@@ -71,14 +76,26 @@ export function createServiceApp<Deps>(options: ServiceAppOptions<Deps>): Fastif
   return app
 }
 
-/** A Fastify instance with the wire's rules: forgiving paths, bodies as bytes up to 1 MiB, no 5xx for bad input. */
-export function createHttpServer(log: Logger): FastifyInstance {
+/** Longest request head: a text parameter may have 64 KiB, three times that when percent-encoded. */
+const maxHeadBytes = 256 * 1024
+
+/**
+ * A Fastify instance with the wire's rules: forgiving paths, bodies as bytes up to 1 MiB, no 5xx for bad input, an envelope
+ * also for what is no HTTP. A request has 30 s to arrive, its head 15 s.
+ */
+export function createHttpServer(log: Logger, more: FastifyHttpOptions<Server> = {}): FastifyInstance {
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: maxBodyBytes,
-    genReqId: (request) => acceptedRequestId(request.headers['x-request-id']) ?? randomBytes(8).toString('hex'),
+    genReqId: (request) => acceptedRequestId(request.headers['x-request-id']) ?? newRequestId(),
     forceCloseConnections: 'idle',
+    // GET and POST are served, anything else is UnknownEndpoint.
+    exposeHeadRoutes: false,
+    // What still arrives on an open connection while the service ends is served, and the connection closed.
+    return503OnClosing: false,
+    exposeHeadRoutes: false,
+    requestTimeout: 30_000,
     routerOptions: {
       ignoreDuplicateSlashes: true,
       ignoreTrailingSlash: true,
@@ -88,16 +105,63 @@ export function createHttpServer(log: Logger): FastifyInstance {
     frameworkErrors: (_error, request, reply) => {
       sendFailure(reply as FastifyReply, new ContractError('UnknownEndpoint'), queryLanguage(request.raw.url ?? ''))
     },
-  })
+    clientErrorHandler: answerBrokenHttp,
+    ...more,
+    http: { maxHeaderSize: maxHeadBytes, headersTimeout: 15_000, connectionsCheckingInterval: 5000, ...more.http },
+  }) as unknown as FastifyInstance
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
   app.setNotFoundHandler((request, reply) => {
     sendFailure(reply, new ContractError('UnknownEndpoint'), queryLanguage(request.raw.url ?? ''))
   })
   app.setErrorHandler((error, request, reply) => {
-    sendFailure(reply, asContractError(error, request.id, log), queryLanguage(request.raw.url ?? ''))
+    // The path is checked before the size: a body that is too long for no endpoint is no endpoint.
+    const failure = request.is404 ? new ContractError('UnknownEndpoint') : asContractError(error, request.id, log)
+    sendFailure(reply, failure, queryLanguage(request.raw.url ?? ''))
   })
   return app
+}
+
+const processPart = randomBytes(6).toString('hex')
+let requestCount = 0
+
+/** Unique, not secret. */
+const newRequestId = () => `${processPart}-${(++requestCount).toString(36)}`
+
+const brokenHttp: Record<string, { status: string; error: ErrorName; detail: string }> = {
+  HPE_HEADER_OVERFLOW: {
+    status: '431 Request Header Fields Too Large',
+    error: 'RequestTooLarge',
+    detail: 'the head of the request',
+  },
+  ERR_HTTP_REQUEST_TIMEOUT: {
+    status: '408 Request Timeout',
+    error: 'InvalidParams',
+    detail: 'the request did not arrive in time',
+  },
+}
+
+/** What the HTTP parser refuses has no request object: the answer is written on the socket, which is then closed. */
+function answerBrokenHttp(error: ConnectionError, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return
+  const broken = brokenHttp[error.code] ?? {
+    status: '400 Bad Request',
+    error: 'InvalidParams',
+    detail: 'this is not valid HTTP',
+  }
+  const body = failureBody(new ContractError(broken.error, { detail: broken.detail }), 'zh')
+  const head = [
+    `HTTP/1.1 ${broken.status}`,
+    `Content-Type: ${jsonType}`,
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    `X-Request-Id: ${newRequestId()}`,
+    'Access-Control-Allow-Origin: *',
+    'Connection: close',
+  ]
+  if (socket.writable) socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
+  // The peer may go on sending without end: nobody reads it.
+  else socket.destroy()
+  setTimeout(() => socket.destroy(), 1000).unref()
 }
 
 export function sendFailure(reply: FastifyReply, error: ContractError, language: Language): void {
@@ -137,14 +201,17 @@ function createAnswerer<Deps>(
   const ownIds = selfParams(endpoint)
   const { config, deps, log } = options
 
-  return async function answer(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  return async function answer(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const startedAt = performance.now()
     let language = queryLanguage(request.raw.url ?? '')
     reply.header('x-request-id', request.id)
     try {
-      const params = await readRequest(request)
-      language = languageOf(firstText(params, 'language'))
-      const call = buildCall(request, params, language)
+      const read = await readRequest(request).catch((error: unknown) => ({ error }))
+      if (read instanceof Map) language = languageOf(firstText(read, 'language'))
+      const identity = identify(request)
+      // After the token on purpose: who may not call learns nothing about his parameters (transport.md §6).
+      if (!(read instanceof Map)) throw read.error
+      const call = buildCall(request, read, language, identity)
       const outcome = await handler(deps, call)
       const result = outcome instanceof Reply ? outcome.data : outcome
       if ('x-raw' in endpoint.result) sendRaw(reply, result as RawAnswer)
@@ -156,22 +223,33 @@ function createAnswerer<Deps>(
     } catch (error) {
       if (error instanceof OAuthError) {
         timing(endpoint, error.error, startedAt)
-        return sendOAuthError(reply, error)
+        sendOAuthError(reply, error)
+        return reply
       }
       const failure = asContractError(error, request.id, log, endpoint.path)
       timing(endpoint, failure.errorName, startedAt)
       if (endpoint.answer === 'oauth') sendOAuthError(reply, oauthErrorOf(failure))
       else sendFailure(reply, failure, language)
     }
+    return reply
   }
 
-  function buildCall(request: FastifyRequest, params: RawParams, language: Language): Call {
+  function identify(request: FastifyRequest) {
     const claims = readCaller(config.callerKey, request.headers[callerHeader] as string | undefined)
     const serviceKey = request.headers[serviceKeyHeader]
     const isInternal = typeof serviceKey === 'string' && sameText(serviceKey, config.serviceKey)
     if (endpoint.auth === 'internal' && !isInternal) throw new ContractError('PermissionDenied')
     if (endpoint.auth === 'user' && !claims?.caller)
       throw new ContractError(claims?.token === 'invalid' ? 'TokenInvalid' : 'TokenMissing')
+    return { claims, isInternal }
+  }
+
+  function buildCall(
+    request: FastifyRequest,
+    params: RawParams,
+    language: Language,
+    { claims, isInternal }: ReturnType<typeof identify>,
+  ): Call {
     const caller = endpoint.auth === 'user' || endpoint.auth === 'optional' ? claims?.caller : undefined
     const decoded = decode(params)
     for (const name of ownIds) {
@@ -182,12 +260,21 @@ function createAnswerer<Deps>(
   }
 }
 
+const rawBytes = /[\x80-\xff]/
+
+/** The query of a URL. Node hands bytes beyond ASCII on as Latin-1; apps that do not encode them send UTF-8. */
+export function queryOf(url: string): string {
+  const at = url.indexOf('?')
+  if (at < 0) return ''
+  const query = url.slice(at + 1)
+  return rawBytes.test(query) ? Buffer.from(query, 'latin1').toString('utf8') : query
+}
+
 /** Query and body of a request, in whatever form they came. */
 export function readRequest(request: FastifyRequest): Promise<RawParams> {
   const url = request.raw.url ?? ''
-  const at = url.indexOf('?')
   return readParams(
-    at < 0 ? '' : url.slice(at + 1),
+    queryOf(url),
     request.headers['content-type'],
     Buffer.isBuffer(request.body) ? request.body : undefined,
   )
