@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { ContractError, type Endpoint, type ErrorName, type WireKind } from '@im/contracts'
 import { Ajv, type ValidateFunction } from 'ajv'
 import type { TObject, TSchema } from 'typebox'
+import { parseJson } from './parse-json.ts'
 import type { RawParams } from './raw-params.ts'
 
 interface ParamSchema {
@@ -22,7 +23,7 @@ interface ParamSchema {
 /** A text parameter may have this many bytes of UTF-8 (transport.md §1). */
 const maxTextBytes = 64 * 1024
 const maxListItems = 1000
-const decimal = /^[+-]?\d+(\.\d+)?$/
+const decimal = /^[+-]?(\d+\.?\d*|\.\d+)$/
 const absentWords = new Set(['null', 'undefined', '(null)'])
 
 const invalid = (name: string, why: string) => new ContractError('InvalidParams', { detail: `${name}: ${why}` })
@@ -55,11 +56,12 @@ function valuesOf(params: RawParams, name: string, schema: ParamSchema): unknown
 }
 
 function number(name: string, value: unknown): number {
+  if (typeof value === 'number' && Number.isFinite(value)) return value + 0
   const text = textOf(value).trim()
   if (!decimal.test(text)) throw invalid(name, 'not a number')
   const parsed = Number(text)
   if (!Number.isFinite(parsed)) throw invalid(name, 'not a finite number')
-  return parsed
+  return parsed + 0 // -0 becomes 0
 }
 
 function integer(name: string, value: unknown): number {
@@ -72,7 +74,7 @@ function integer(name: string, value: unknown): number {
 function time(name: string, value: unknown, schema: ParamSchema): number {
   const parsed = number(name, value)
   const seconds = Math.abs(parsed) >= 1e11 ? parsed / 1000 : parsed
-  return schema.fraction ? seconds : Math.trunc(seconds)
+  return schema.fraction ? seconds : Math.trunc(seconds) + 0
 }
 
 function days(name: string, value: unknown): number {
@@ -83,7 +85,8 @@ function text(name: string, value: unknown, schema: ParamSchema): string {
   const whole = textOf(value)
   if (Buffer.byteLength(whole) > maxTextBytes) throw new ContractError('RequestTooLarge', { detail: name })
   if (whole.includes('\0')) throw invalid(name, 'holds a NUL character')
-  return schema.trim ? whole.trim() : whole
+  // Half a surrogate pair can be stored by no database and sent in no XML.
+  return (schema.trim ? whole.trim() : whole).toWellFormed()
 }
 
 function oid(name: string, value: unknown, schema: ParamSchema): string {
@@ -109,8 +112,9 @@ function items(name: string, values: unknown[]): string[] {
       members = whole.trim().startsWith('[') ? jsonArray(name, whole) : whole.split(',')
     }
     for (const member of members) {
-      if (member === null || typeof member === 'object') throw invalid(name, 'not a list of texts or numbers')
-      const item = textOf(member).trim()
+      if (member === null) continue
+      if (typeof member === 'object') throw invalid(name, 'not a list of texts or numbers')
+      const item = text(name, member, { trim: true })
       if (item) found.add(item)
     }
     if (found.size > maxListItems) throw invalid(name, `more than ${maxListItems} items`)
@@ -127,7 +131,7 @@ function jsonArray(name: string, whole: string): unknown[] {
 function json(name: string, value: unknown): unknown {
   if (typeof value !== 'string') return value
   try {
-    return JSON.parse(text(name, value, {}))
+    return parseJson(text(name, value, {}))
   } catch (error) {
     if (error instanceof ContractError) throw error
     throw invalid(name, 'not valid JSON')
@@ -172,10 +176,14 @@ function decodeOne(name: string, schema: ParamSchema, values: unknown[]): unknow
     case 'longId': {
       const digits = textOf(value).trim()
       if (!/^[+-]?\d{1,19}$/.test(digits)) throw invalid(name, 'not a whole number')
-      return digits.replace(/^\+/, '')
+      const id = BigInt(digits.replace(/^\+/, ''))
+      if (BigInt.asIntN(64, id) !== id) throw invalid(name, 'out of range')
+      return String(id)
     }
-    case 'ids':
-      return items(name, values).map((item) => integer(name, item))
+    case 'ids': {
+      const ids = items(name, values).filter((item) => !absentWords.has(item))
+      return [...new Set(ids.map((item) => integer(name, item)))]
+    }
     case 'list':
       return items(name, values)
     case 'json':
@@ -230,10 +238,12 @@ function decodeEntity(params: RawParams, name: string, schema: ParamSchema): Rec
 
 const ajv = new Ajv({ strict: false, allErrors: false, coerceTypes: false, useDefaults: false })
 
-function check(validate: ValidateFunction, value: unknown): void {
+function check(validate: ValidateFunction, value: unknown, properties: Record<string, ParamSchema>): void {
   if (validate(value)) return
   const error = validate.errors?.[0]
-  const name = error?.instancePath.split('/')[1] || String(error?.params['missingProperty'] ?? 'parameter')
+  const [, outer = '', inner] = error?.instancePath.split('/') ?? []
+  const name =
+    (properties[outer]?.wire === 'entity' && inner) || outer || String(error?.params['missingProperty'] ?? 'parameter')
   throw new ContractError('InvalidParams', { detail: `${name}: ${error?.message ?? 'not valid'}` })
 }
 
@@ -259,7 +269,7 @@ export function compileDecoder(endpoint: Pick<Endpoint, 'params' | 'path'>): Dec
       if (Object.keys(fields).length || required.has(name)) decoded[name] = fields
       if (required.has(name) && !Object.keys(fields).length) throw new ContractError('MissingParam', { detail: name })
     }
-    check(validate, decoded)
+    check(validate, decoded, properties)
     return decoded
   }
 }

@@ -90,8 +90,6 @@ export function createHttpServer(log: Logger, more: FastifyHttpOptions<Server> =
     bodyLimit: maxBodyBytes,
     genReqId: (request) => acceptedRequestId(request.headers['x-request-id']) ?? newRequestId(),
     forceCloseConnections: 'idle',
-    // GET and POST are served, anything else is UnknownEndpoint.
-    exposeHeadRoutes: false,
     // What still arrives on an open connection while the service ends is served, and the connection closed.
     return503OnClosing: false,
     exposeHeadRoutes: false,
