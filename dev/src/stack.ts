@@ -15,7 +15,7 @@ import {
   startService,
 } from './services.ts'
 
-export type { ServerName } from './servers/index.ts'
+export { type ServerName, withoutGivenServers } from './servers/index.ts'
 export type { ServiceName } from './services.ts'
 
 export interface StackOptions {

@@ -127,6 +127,21 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
   }
 }
 
+/** Finds or installs servers without starting them: for tests that start their own. */
+export async function obtainServers(
+  names: readonly ServerName[],
+  options: Pick<ServersOptions, 'dataDir' | 'env' | 'report'>,
+): Promise<void> {
+  const wanted = allServers.filter(({ name }) => names.includes(name))
+  await choose(wanted, thisMachine(options.env, options.report ?? silentReporter), options.dataDir)
+}
+
+/** The environment without addresses of running servers: for a stack whose servers are its own, to be killed at will. */
+export function withoutGivenServers(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const names = ['MONGODB_URL', 'REDIS_URL', 'NATS_URL', 'XMPP_COMPONENT_URL', 'XMPP_HOST']
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !names.includes(name)))
+}
+
 /** What Prosody and its peers must agree on, where the caller has not decided. */
 function serverSecrets(env: NodeJS.ProcessEnv): Record<string, string> {
   return Object.fromEntries(

@@ -1,0 +1,142 @@
+/** `npm test`: servers on free ports, type check, lint, then every test of the workspace. */
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { run } from 'node:test'
+import { spec } from 'node:test/reporters'
+import { parseArgs } from 'node:util'
+import { execa } from 'execa'
+import { repositoryRoot } from './machine/machine.ts'
+import { stopLeftovers } from './machine/process-records.ts'
+import { streamReporter } from './reporter.ts'
+import { obtainServers, startServers } from './servers/index.ts'
+import { type Outcome, testCounter } from './test-counter.ts'
+import { testFiles } from './test-files.ts'
+
+const help = `npm test [-- [--no-checks] <path>…]
+
+Starts MongoDB, Redis and NATS on free ports with data in a temporary folder, then runs the type check, the lint and the
+tests of all packages. With paths: only the test files at or below them, without type check and lint.
+The last line is "N passed, N failed"; a failed type check or lint counts as one failed.
+
+Servers that run already: MONGODB_URL, REDIS_URL, NATS_URL.`
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    'no-checks': { type: 'boolean', default: false },
+    help: { type: 'boolean', short: 'h', default: false },
+  },
+})
+
+const fileDeadlineMs = 420_000
+const report = streamReporter(process.stdout)
+const interrupted = new AbortController()
+
+async function check(title: string, command: string, args: string[]): Promise<boolean> {
+  const began = Date.now()
+  const result = await execa(join(repositoryRoot, 'node_modules/.bin', command), args, {
+    cwd: repositoryRoot,
+    all: true,
+    reject: false,
+    cancelSignal: interrupted.signal,
+    stdin: 'ignore',
+  })
+  const passed = result.exitCode === 0
+  if (!passed) console.log(result.all)
+  console.log(`${passed ? '✔' : '✖'} ${title} (${((Date.now() - began) / 1000).toFixed(1)} s)`)
+  return passed
+}
+
+async function runTests(files: string[]): Promise<Outcome> {
+  console.log(`\n${files.length} test files`)
+  const stream = run({
+    files,
+    concurrency: Math.min(2, availableParallelism()),
+    timeout: fileDeadlineMs,
+    signal: interrupted.signal,
+    cwd: repositoryRoot,
+  })
+  const { counts, count } = testCounter()
+  stream.on('test:pass', (event) => count(event, true))
+  stream.on('test:fail', (event) => count(event, false))
+  for await (const text of stream.compose(spec)) process.stdout.write(text as string)
+  return counts
+}
+
+/** Stacks that tests started in the temporary folder and could not stop. */
+async function stopStrays(folder: string): Promise<void> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])
+  const records = entries.filter((entry) => entry.isDirectory() && entry.name === 'run')
+  for (const { parentPath, name } of records) await stopLeftovers(join(parentPath, name), report)
+}
+
+async function main(): Promise<number> {
+  const files = testFiles(positionals)
+  const withChecks = positionals.length === 0 && !options['no-checks']
+  const folder = await mkdtemp(join(tmpdir(), 'im-test-'))
+  // Whatever a test puts into the temporary folder is found and removed here.
+  process.env['TMPDIR'] = folder
+  const outcome: Outcome = { passed: 0, failed: 0, skipped: 0 }
+  let stopServers = async () => {}
+  let broken: string | undefined
+  try {
+    const launching = startServers({ dataDir: join(folder, 'servers'), ports: 'free', env: process.env, report })
+    // Prosody's tests start their own.
+    const obtaining = obtainServers(['prosody'], { dataDir: folder, env: process.env, report })
+    const checks = withChecks ? runChecks() : Promise.resolve([])
+    const [servers, , failedChecks] = await all([launching, obtaining, checks] as const)
+    stopServers = servers.close
+    process.env['IM_TEST_OWN_MONGODB'] = servers.started.includes('mongodb') ? '1' : ''
+    Object.assign(process.env, servers.env)
+    const tests = await runTests(files)
+    Object.assign(outcome, tests, { failed: tests.failed + failedChecks.length })
+    for (const name of failedChecks) console.log(`✖ ${name} failed, see above`)
+  } catch (cause) {
+    broken = interrupted.signal.aborted ? 'interrupted' : (cause as Error).message
+    outcome.failed += 1
+  } finally {
+    await stopServers()
+    await stopStrays(folder)
+  }
+  if (interrupted.signal.aborted) broken = 'interrupted'
+  if (broken) console.log(`\n✖ ${broken}`)
+  else if (outcome.passed + outcome.failed === 0) console.log('\n✖ no test ran')
+  const good = !broken && outcome.failed === 0 && outcome.passed > 0
+  if (good) await rm(folder, { recursive: true, force: true })
+  else console.log(`Logs of the servers: ${folder}`)
+  if (outcome.skipped > 0) console.log(`${outcome.skipped} skipped`)
+  console.log(`${outcome.passed} passed, ${outcome.failed} failed`)
+  return good ? 0 : 1
+}
+
+/** Names of the checks that failed. */
+async function runChecks(): Promise<string[]> {
+  const failed: string[] = []
+  if (!(await check('type check', 'tsc', ['--noEmit']))) failed.push('type check')
+  if (!(await check('lint', 'biome', ['ci']))) failed.push('lint')
+  return failed
+}
+
+/** Like Promise.all, but nothing is left running when one part fails. */
+async function all<T extends readonly Promise<unknown>[]>(parts: T): Promise<{ [K in keyof T]: Awaited<T[K]> }> {
+  const results = await Promise.allSettled(parts)
+  const failure = results.find((result) => result.status === 'rejected')
+  if (!failure) return results.map((result) => (result as PromiseFulfilledResult<unknown>).value) as never
+  const [servers] = results
+  if (servers?.status === 'fulfilled') await (servers.value as { close(): Promise<void> }).close()
+  throw failure.reason
+}
+
+function interrupt(): void {
+  if (interrupted.signal.aborted) process.exit(130)
+  interrupted.abort()
+}
+
+if (options.help) console.log(help)
+else {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, interrupt)
+  process.once('disconnect', interrupt)
+  const code = await main()
+  process.exit(code)
+}
