@@ -1,0 +1,58 @@
+import { ContractError } from '@im/contracts'
+import type { Deps } from '../deps.ts'
+import { copySession } from '../sessions/resolve-session.ts'
+import type { SessionDocument } from '../sessions/sessions-repository.ts'
+import { accessSeconds, tokenId } from '../sessions/tokens.ts'
+import type { UserDocument } from './users-repository.ts'
+
+export type SerialStatus = 1 | 2 | 3
+
+export interface AutoLogin {
+  user: UserDocument
+  serialStatus: SerialStatus
+  /** The token lives and its lifetime began anew. */
+  tokenExists: boolean
+}
+
+const compareSerials = (given: string, known: string): SerialStatus => (given === known ? 2 : 3)
+
+/** Continues a session (spec 02-user.md, login/auto). A dead token with a known userId is no error: the app logs in then. */
+export async function autoLogIn(
+  deps: Deps,
+  request: { token: string | undefined; userId?: number; serial: string; ip: string },
+): Promise<AutoLogin> {
+  const { sessions, users, now } = deps
+  const { token, userId, serial, ip } = request
+  if (!token) throw new ContractError('TokenMissing')
+  const session = await sessions.live(tokenId(token), now())
+  if (!session) return answerWithoutSession(deps, userId, serial, ip)
+  if (userId !== undefined && userId !== session.userId) throw new ContractError('TokenInvalid')
+  const user = await users.byId(session.userId)
+  if (!user) throw new ContractError('TokenInvalid')
+  if (user.status !== 1) throw new ContractError('AccountLocked')
+  await renewSession(deps, session, serial)
+  const serialStatus = serial ? compareSerials(serial, session.serial || serial) : 1
+  return { user, serialStatus, tokenExists: true }
+}
+
+async function renewSession(deps: Deps, session: SessionDocument, serial: string): Promise<void> {
+  const at = deps.now()
+  const newSerial = session.serial ? undefined : serial
+  const renewed = await deps.sessions.renew(session.sessionId, at, at + accessSeconds * 1000, newSerial)
+  if (!renewed || !(await copySession(deps, renewed))) throw new ContractError('TokenInvalid')
+}
+
+async function answerWithoutSession(
+  { users, counters }: Deps,
+  userId: number | undefined,
+  serial: string,
+  ip: string,
+): Promise<AutoLogin> {
+  const refused = await counters.take({ key: `auto-login-ip:${ip}`, max: 30, seconds: 60 })
+  if (refused) throw new ContractError('RateLimited', { args: [refused.waitSeconds], retryAfter: refused.waitSeconds })
+  const user = userId === undefined ? undefined : await users.byId(userId)
+  if (!user?.password) throw new ContractError('TokenInvalid')
+  if (user.status !== 1) throw new ContractError('AccountLocked')
+  const known = user.lastLogin?.serial
+  return { user, serialStatus: serial && known ? compareSerials(serial, known) : 1, tokenExists: false }
+}

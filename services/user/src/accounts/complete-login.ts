@@ -1,0 +1,42 @@
+import { ContractError } from '@im/contracts'
+import type { Deps } from '../deps.ts'
+import { type OpenedSession, openSession } from '../sessions/open-session.ts'
+import { copySession } from '../sessions/resolve-session.ts'
+import { announceRevocation, forgetSessions } from '../sessions/revoke-sessions.ts'
+import { type LoginDevice, loginRecord, positionOf } from './login-device.ts'
+import type { UserDocument } from './users-repository.ts'
+
+export interface CompletedLogin {
+  /** The user with this login recorded. */
+  user: UserDocument
+  opened: OpenedSession
+}
+
+/**
+ * Records a login whose credentials were checked and opens its session. A password change or a lock that came in between
+ * wins: WrongPassword or AccountLocked then.
+ */
+export async function completeLogin(
+  deps: Deps,
+  checked: UserDocument,
+  from: LoginDevice,
+  tokens: { withRefresh: boolean },
+): Promise<CompletedLogin> {
+  const { outbox, users, now } = deps
+  const userId = checked._id
+  const done = await outbox.commit(async (change) => {
+    const record = loginRecord(from, checked.lastLogin?.serial, Math.floor(now() / 1000))
+    const login = { userId, passwordVersion: checked.password?.version ?? 0, record, position: positionOf(from) }
+    const before = await users.recordLogin(login, change)
+    if (!before) throw new ContractError((await users.byId(userId))?.status === -1 ? 'AccountLocked' : 'WrongPassword')
+    const { device, serial, model, ip } = from
+    const multipleDevices = before.settings.multipleDevices === 1
+    const opened = await openSession(deps, { userId, device, serial, model, ip, multipleDevices }, tokens, change)
+    announceRevocation(change, userId, opened.ended, 'login', now())
+    const user: UserDocument = { ...before, lastLogin: record, previousLogin: before.lastLogin }
+    return { user, opened }
+  })
+  await copySession(deps, done.opened.session)
+  await forgetSessions(deps, userId, done.opened.ended, 'login')
+  return done
+}

@@ -1,0 +1,41 @@
+import type { RequestInfo } from '@im/contracts'
+import { type DeviceClass, deviceClassOf } from '../sessions/device-class.ts'
+import type { LoginRecord } from './users-repository.ts'
+
+/** Where a login comes from. */
+export interface LoginDevice extends Omit<LoginRecord, 'loginTime' | 'isupdate'> {
+  device: DeviceClass
+  ip: string
+}
+
+interface DeviceParams {
+  serial?: string
+  model?: string
+  osVersion?: string
+  apiVersion?: string
+  deviceKey?: string
+  latitude?: number
+  longitude?: number
+  location?: string
+  address?: string
+}
+
+export function loginDevice(params: DeviceParams, request: RequestInfo): LoginDevice {
+  const { serial = '', model = '', osVersion = '', apiVersion = '', location = '', address = '' } = params
+  const { latitude = 0, longitude = 0 } = params
+  const device = deviceClassOf({ ...params, userAgent: request.userAgent })
+  return { device, ip: request.ip, serial, model, osVersion, apiVersion, location, address, latitude, longitude }
+}
+
+/** What is stored of it. `previousSerial`: of the login before; another or none means the app reloads its lists. */
+export function loginRecord(from: LoginDevice, previousSerial: string | undefined, seconds: number): LoginRecord {
+  const { device: _device, ip: _ip, ...where } = from
+  const isupdate = !where.serial || where.serial !== previousSerial ? 1 : 0
+  return { ...where, loginTime: seconds, isupdate }
+}
+
+/** Longitude and latitude when both are non-zero and on the globe. */
+export function positionOf({ latitude, longitude }: LoginDevice): [number, number] | undefined {
+  if (!latitude || !longitude || Math.abs(latitude) > 90 || Math.abs(longitude) > 180) return undefined
+  return [longitude, latitude]
+}

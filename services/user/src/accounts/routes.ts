@@ -1,0 +1,54 @@
+import { accounts, type Handlers } from '@im/contracts'
+import { serve } from '@im/service-kit'
+import type { Deps } from '../deps.ts'
+import { loginResult } from '../profiles/user-view.ts'
+import { endSession } from '../sessions/end-session.ts'
+import { autoLogIn } from './auto-log-in.ts'
+import { logIn } from './log-in.ts'
+import { loginDevice } from './login-device.ts'
+import { registerUser } from './register-user.ts'
+
+const handlers: Handlers<typeof accounts, Deps> = {
+  async register(deps, { params, request }) {
+    const { telephone, areaCode, password, userType, isSmsRegister, inviteCode } = params
+    const { nickname, sex, birthday, description, countryId, provinceId, cityId, areaId } = params
+    const { user, opened } = await registerUser(deps, {
+      telephone,
+      areaCode,
+      passwordMd5: password,
+      userType,
+      profile: { nickname, sex, birthday, description, countryId, provinceId, cityId, areaId },
+      smsCode: params.smsCode ?? params.randcode ?? params.verificationCode,
+      isSmsRegister: isSmsRegister === 1,
+      inviteCode,
+      from: loginDevice(params, request),
+    })
+    return loginResult(user, opened.accessToken)
+  },
+
+  async login(deps, { params, request }) {
+    const { telephone: name, areaCode, password, loginType, verificationCode } = params
+    const { user, opened } = await logIn(deps, {
+      name,
+      areaCode,
+      passwordMd5: password,
+      smsCode: loginType === 1 ? (verificationCode ?? '') : undefined,
+      from: loginDevice(params, request),
+    })
+    return loginResult(user, opened.accessToken)
+  },
+
+  async autoLogin(deps, { params, request }) {
+    const { accessToken: token, ip } = request
+    const auto = await autoLogIn(deps, { token, userId: params.userId, serial: params.serial ?? '', ip })
+    const { user, serialStatus, tokenExists } = auto
+    if (!tokenExists) return { tokenExists: 0, serialStatus, userId: user._id }
+    return { ...loginResult(user, token ?? ''), tokenExists: 1, serialStatus }
+  },
+
+  async logout(deps, { caller }) {
+    await endSession(deps, caller)
+  },
+}
+
+export const accountRoutes = serve(accounts, handlers)

@@ -1,0 +1,49 @@
+import type { Collection, Db } from 'mongodb'
+import type { UserConfig } from '../config.ts'
+import { type ServerConfig, unsetConfig } from './server-config.ts'
+
+interface ConfigDocument {
+  _id: 'config'
+  values: Partial<ServerConfig>
+}
+
+const freshFor = 5000
+
+/** The one stored document of configuration; a change is seen everywhere within 5 s. */
+export class ConfigRepository {
+  readonly #documents: Collection<ConfigDocument>
+  readonly #unset: ServerConfig
+  readonly #now: () => number
+  #read: { at: number; config: Promise<ServerConfig> } | undefined
+
+  constructor(db: Db, env: UserConfig, now: () => number) {
+    this.#documents = db.collection('config')
+    this.#unset = unsetConfig(env)
+    this.#now = now
+  }
+
+  /** Stored values over those of the environment over the defaults. */
+  get(): Promise<ServerConfig> {
+    if (!this.#read || this.#now() - this.#read.at >= freshFor) {
+      const config = this.#load()
+      const read = { at: this.#now(), config }
+      this.#read = read
+      config.catch(() => {
+        if (this.#read === read) this.#read = undefined
+      })
+    }
+    return this.#read.config
+  }
+
+  /** Stores some values; the others stay. */
+  async store(values: Partial<ServerConfig>): Promise<void> {
+    const set = Object.fromEntries(Object.entries(values).map(([name, value]) => [`values.${name}`, value]))
+    await this.#documents.updateOne({ _id: 'config' }, { $set: set }, { upsert: true })
+    this.#read = undefined
+  }
+
+  async #load(): Promise<ServerConfig> {
+    const document = await this.#documents.findOne({ _id: 'config' })
+    return { ...this.#unset, ...document?.values }
+  }
+}

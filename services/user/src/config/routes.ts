@@ -1,0 +1,13 @@
+import { clientConfig, type Handlers } from '@im/contracts'
+import { serve } from '@im/service-kit'
+import type { Deps } from '../deps.ts'
+
+const handlers: Handlers<typeof clientConfig, Deps> = {
+  async getConfig({ serverConfig }) {
+    const config = await serverConfig.get()
+    const { XMPPDomain: xMPPDomain, XMPPHost: xMPPHost, XMPPTimeout: xMPPTimeout } = config
+    return { ...config, xMPPDomain, xMPPHost, xMPPTimeout }
+  },
+}
+
+export const configRoutes = serve(clientConfig, handlers)

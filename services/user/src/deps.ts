@@ -1,0 +1,76 @@
+import type { Bus, Logger, Outbox, Runtime } from '@im/service-kit'
+import { UsersRepository } from './accounts/users-repository.ts'
+import { ConfigRepository } from './config/config-repository.ts'
+import type { UserConfig } from './config.ts'
+import { RateCounters } from './limits/rate-counters.ts'
+import { PasswordHasher } from './passwords/password-hasher.ts'
+import { RefreshTokensRepository } from './sessions/refresh-tokens-repository.ts'
+import { SessionCache } from './sessions/session-cache.ts'
+import { SessionsRepository } from './sessions/sessions-repository.ts'
+import { ImageCodes } from './sms/image-codes.ts'
+import { SmsCodes } from './sms/sms-codes.ts'
+import { consoleSmsProvider, httpSmsProvider, type SmsProvider } from './sms/sms-provider.ts'
+import { ProvenPasswords } from './xmpp-auth/proven-passwords.ts'
+
+/** What operations of this service may use. */
+export interface Deps {
+  config: UserConfig
+  /** Settings that follow from others when they are `auto`. */
+  switches: { smsEchoCode: boolean; smsImageCode: boolean }
+  log: Logger
+  now: () => number
+  bus: Bus
+  outbox: Outbox
+  serverConfig: ConfigRepository
+  users: UsersRepository
+  sessions: SessionsRepository
+  sessionCache: SessionCache
+  refreshTokens: RefreshTokensRepository
+  counters: RateCounters
+  hasher: PasswordHasher
+  provenPasswords: ProvenPasswords
+  smsCodes: SmsCodes
+  imageCodes: ImageCodes
+  smsProvider: SmsProvider
+}
+
+/** Puts the service together; `overrides` are for tests. Creates the indexes. */
+export async function createDeps(runtime: Runtime, config: UserConfig, overrides: Partial<Deps> = {}): Promise<Deps> {
+  const { db, redis, bus, outbox, log, now } = runtime
+  const counters = new RateCounters(redis, config.limitFactor)
+  const deps: Deps = {
+    config,
+    switches: switchesOf(config),
+    log,
+    now,
+    bus,
+    outbox,
+    serverConfig: new ConfigRepository(db, config, now),
+    users: new UsersRepository(db),
+    sessions: new SessionsRepository(db),
+    sessionCache: new SessionCache(redis),
+    refreshTokens: new RefreshTokensRepository(db),
+    counters,
+    hasher: new PasswordHasher(config),
+    provenPasswords: new ProvenPasswords(),
+    smsCodes: new SmsCodes(redis, counters, config.pepper),
+    imageCodes: new ImageCodes(redis, counters),
+    smsProvider: smsProviderOf(config, log),
+    ...overrides,
+  }
+  await Promise.all([deps.users.prepare(), deps.sessions.prepare(), deps.refreshTokens.prepare()])
+  return deps
+}
+
+function switchesOf({ smsProvider, smsEchoCode, smsImageCode }: UserConfig): Deps['switches'] {
+  const decide = (choice: string, automatic: boolean) => (choice === 'auto' ? automatic : choice === 'true')
+  return {
+    smsEchoCode: decide(smsEchoCode, smsProvider === 'console'),
+    smsImageCode: decide(smsImageCode, smsProvider !== 'console'),
+  }
+}
+
+function smsProviderOf({ smsProvider, smsHttpUrl, smsHttpKey }: UserConfig, log: Logger): SmsProvider {
+  if (smsProvider === 'console') return consoleSmsProvider(log)
+  return httpSmsProvider({ url: smsHttpUrl ?? '', key: smsHttpKey })
+}

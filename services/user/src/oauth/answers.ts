@@ -1,0 +1,10 @@
+import type { RawAnswer } from '@im/contracts'
+
+/** A JSON document that no cache may keep (RFC 6749 §5.1). */
+export function oauthDocument(document: object): RawAnswer {
+  return {
+    status: 200,
+    headers: { 'content-type': 'application/json;charset=UTF-8', 'cache-control': 'no-store', pragma: 'no-cache' },
+    body: JSON.stringify(document),
+  }
+}

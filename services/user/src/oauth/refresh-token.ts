@@ -1,0 +1,53 @@
+import type { UserDocument } from '../accounts/users-repository.ts'
+import type { Deps } from '../deps.ts'
+import { type OpenedSession, openSession } from '../sessions/open-session.ts'
+import type { RefreshTokenDocument } from '../sessions/refresh-tokens-repository.ts'
+import { copySession } from '../sessions/resolve-session.ts'
+import { announceRevocation, forgetSessions } from '../sessions/revoke-sessions.ts'
+import { tokenId } from '../sessions/tokens.ts'
+import { invalidGrant } from './grant-token.ts'
+
+/**
+ * Grant type refresh_token: a new pair in the place of the old. A token that was used before has been copied by somebody: its
+ * whole family and the session that came from it end.
+ */
+export async function refreshToken(
+  deps: Deps,
+  token: string,
+  ip: string,
+): Promise<{ user: UserDocument; opened: OpenedSession }> {
+  const { refreshTokens, users, outbox, now } = deps
+  const known = await refreshTokens.find(tokenId(token), now())
+  if (!known) throw invalidGrant('the refresh token is unknown or expired')
+  const { _id: id, userId, device, family } = known
+  const user = await users.byId(userId)
+  if (user?.status !== 1) throw invalidGrant('the account is locked or gone')
+  const opened = await outbox.commit(async (change) => {
+    if (!(await refreshTokens.use(id, change))) return undefined
+    const { serial = '', model = '' } = user.lastLogin ?? {}
+    // Renewing a session is no new login: it ends none on other devices.
+    const owner = { userId, device, serial, model, ip, multipleDevices: true }
+    const next = await openSession(deps, owner, { withRefresh: true, family }, change)
+    announceRevocation(change, userId, next.ended, 'refresh', now())
+    return next
+  })
+  if (!opened) {
+    await revokeFamily(deps, known)
+    throw invalidGrant('the refresh token was used before')
+  }
+  await copySession(deps, opened.session)
+  await forgetSessions(deps, userId, opened.ended, 'refresh')
+  return { user, opened }
+}
+
+/** Ends all that came from one login: its refresh tokens and the session of its device. */
+export async function revokeFamily(deps: Deps, { userId, device, family }: RefreshTokenDocument): Promise<void> {
+  const { refreshTokens, sessions, outbox, now } = deps
+  const ended = await outbox.commit(async (change) => {
+    const removed = await sessions.removeDevice(userId, device, change)
+    await refreshTokens.removeFamily(family, change)
+    announceRevocation(change, userId, removed, 'revoked', now())
+    return removed
+  })
+  await forgetSessions(deps, userId, ended, 'revoked')
+}

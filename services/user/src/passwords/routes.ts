@@ -1,0 +1,19 @@
+import { type Handlers, passwords } from '@im/contracts'
+import { serve } from '@im/service-kit'
+import type { Deps } from '../deps.ts'
+import { resetPassword } from './reset-password.ts'
+import { updatePassword } from './update-password.ts'
+
+const handlers: Handlers<typeof passwords, Deps> = {
+  async updatePassword(deps, { caller, params, request }) {
+    const { oldPassword: oldMd5, newPassword: newMd5 } = params
+    await updatePassword(deps, { userId: caller.userId, oldMd5, newMd5, ip: request.ip })
+  },
+
+  async resetPassword(deps, { params }) {
+    const { telephone, areaCode, randcode: code, newPassword: newMd5 } = params
+    await resetPassword(deps, { telephone, areaCode, code, newMd5 })
+  },
+}
+
+export const passwordRoutes = serve(passwords, handlers)

@@ -1,0 +1,25 @@
+import { passwordChanged } from '@im/contracts'
+import type { UserDocument } from '../accounts/users-repository.ts'
+import type { Deps } from '../deps.ts'
+import { announceRevocation, forgetSessions } from '../sessions/revoke-sessions.ts'
+
+/**
+ * Stores a new password and ends every session and refresh token of the user. False when another change came first.
+ * The new password holds for XMPP at once; the message service tells the devices and closes their streams.
+ */
+export async function setPassword(deps: Deps, user: UserDocument, passwordMd5: string): Promise<boolean> {
+  const { hasher, outbox, users, sessions, refreshTokens, now } = deps
+  const userId = user._id
+  const hash = await hasher.hash(passwordMd5)
+  const ended = await outbox.commit(async (change) => {
+    if (!(await users.setPassword(userId, user.password?.version ?? 0, hash, change))) return undefined
+    const removed = await sessions.removeAll(userId, change)
+    await refreshTokens.removeAll(userId, change)
+    change.announce(passwordChanged, String(userId), { userId, at: now() })
+    announceRevocation(change, userId, removed, 'password', now())
+    return removed
+  })
+  if (!ended) return false
+  await forgetSessions(deps, userId, ended, 'password')
+  return true
+}

@@ -1,0 +1,10 @@
+import type { Payload, presenceChanged } from '@im/contracts'
+import type { Deps } from '../deps.ts'
+
+/** Keeps onlinestate and the last time offline. News that comes late or twice changes nothing. */
+export async function recordPresence(
+  { users }: Pick<Deps, 'users'>,
+  { userId, online, at }: Payload<typeof presenceChanged>,
+): Promise<void> {
+  await users.setPresence(userId, online, at)
+}

@@ -1,0 +1,29 @@
+import { ContractError, noticeUserId } from '@im/contracts'
+import type { UserDocument } from '../accounts/users-repository.ts'
+import type { Deps } from '../deps.ts'
+
+const maxUserId = 2_147_483_647
+
+/** The number a text means when it can be a userId. */
+export function userIdIn(text: string): number | undefined {
+  if (!/^\d{1,10}(\.0+)?$/.test(text)) return undefined
+  const userId = Number(text)
+  return userId >= 1 && userId <= maxUserId ? userId : undefined
+}
+
+/** Any user but the sender of notices. UserNotFound otherwise. */
+export async function getUser({ users }: Pick<Deps, 'users'>, userId: number): Promise<UserDocument> {
+  const user = userId === noticeUserId ? undefined : await users.byId(userId)
+  if (!user) throw new ContractError('UserNotFound')
+  return user
+}
+
+/** The user with this account, or with this number as userId; undefined when there is none. */
+export async function findUserByAccount(
+  { users }: Pick<Deps, 'users'>,
+  account: string,
+): Promise<UserDocument | undefined> {
+  const userId = userIdIn(account)
+  const user = (await users.byAccount(account)) ?? (userId === undefined ? undefined : await users.byId(userId))
+  return user?._id === noticeUserId ? undefined : user
+}

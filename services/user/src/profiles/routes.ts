@@ -1,0 +1,54 @@
+import { ContractError, type Handlers, profiles } from '@im/contracts'
+import { serve } from '@im/service-kit'
+import type { UserDocument } from '../accounts/users-repository.ts'
+import type { Deps } from '../deps.ts'
+import { findUserByAccount, getUser } from './get-user.ts'
+import { updateUser } from './update-user.ts'
+import { isOnline, userView } from './user-view.ts'
+import { relationOf } from './visibility.ts'
+
+async function show({ serverConfig }: Deps, viewerId: number, user: UserDocument) {
+  const { downloadAvatarUrl } = await serverConfig.get()
+  return userView(user, relationOf(viewerId, user), downloadAvatarUrl)
+}
+
+const handlers: Handlers<typeof profiles, Deps> = {
+  async getUser(deps, { caller, params }) {
+    const who = params.userId ?? '0'
+    if (/^(0|null|undefined|\(null\))$/.test(who)) return show(deps, caller.userId, await getUser(deps, caller.userId))
+    const user = await findUserByAccount(deps, who)
+    if (!user) throw new ContractError('UserNotFound')
+    return show(deps, caller.userId, user)
+  },
+
+  async getUserByAccount(deps, { caller, params }) {
+    const user = await findUserByAccount(deps, params.account)
+    if (!user) throw new ContractError('AccountUnknown')
+    return show(deps, caller.userId, user)
+  },
+
+  async updateUser(deps, { caller, params }) {
+    const { nickname, sex, birthday, description, countryId, provinceId, cityId, areaId, msgBackGroundUrl } = params
+    const user = await updateUser(deps, caller.userId, {
+      fields: {
+        ...{ nickname, sex, birthday, countryId, provinceId, cityId, areaId, msgBackGroundUrl },
+        // One blank clears it.
+        description: description?.trim() === '' ? '' : description,
+      },
+      account: params.account,
+      telephone: params.telephone,
+      areaCode: params.areaCode,
+      smsCode: params.randcode,
+      userType: params.userType,
+      payPasswordMd5: params.payPassword,
+      multipleDevices: params.multipleDevices as 0 | 1 | undefined,
+    })
+    return show(deps, caller.userId, user)
+  },
+
+  async getOnlineState(deps, { caller, params }) {
+    return isOnline(await getUser(deps, params.userId ?? caller.userId))
+  },
+}
+
+export const profileRoutes = serve(profiles, handlers)

@@ -1,0 +1,111 @@
+import type { Login, LoginResult, User } from '@im/contracts'
+import type { Static } from 'typebox'
+import type { UserDocument } from '../accounts/users-repository.ts'
+import { accessSeconds } from '../sessions/tokens.ts'
+import { mayShow, type Relation } from './visibility.ts'
+
+/** The login before the latest, as apps want it; zeros at the first one. */
+export function previousLogin(user: UserDocument): Static<typeof Login> {
+  const { previousLogin: login, offlineTime } = user
+  return {
+    isFirstLogin: login ? 0 : 1,
+    loginTime: login?.loginTime ?? 0,
+    offlineTime,
+    isupdate: login?.isupdate ?? 0,
+    serial: login?.serial ?? '',
+    model: login?.model ?? '',
+    osVersion: login?.osVersion ?? '',
+    apiVersion: login?.apiVersion ?? '',
+    location: login?.location ?? '',
+    address: login?.address ?? '',
+    latitude: login?.latitude ?? 0,
+    longitude: login?.longitude ?? 0,
+  }
+}
+
+export const isOnline = (user: UserDocument): 0 | 1 => (user.presence.online ? 1 : 0)
+
+/** Address of the avatar below downloadAvatarUrl (spec 12-files.md): `o` original, `t` thumbnail. */
+const avatarUrl = (base: string, size: 'o' | 't', userId: number) =>
+  `${base}avatar/${size}/${userId % 10_000}/${userId}.jpg`
+
+/** Fields that are the same in each view of a user. */
+function publicFields(user: UserDocument) {
+  const { account, nickname, userType, sex, birthday, description, status, level, vip, createTime } = user
+  const { countryId, provinceId, cityId, areaId } = user
+  return {
+    userId: user._id,
+    ...{ account, nickname, userType, sex, birthday, description, status, level, vip, createTime },
+    ...{ countryId, provinceId, cityId, areaId },
+    // The org service tells companies, the social service counts; until then there are none.
+    companyId: 0,
+    attCount: 0,
+    fansCount: 0,
+  }
+}
+
+/** What only the user himself sees; numbers are 0 for others, since the wire never lacks a number. */
+function ownFields(user: UserDocument): Partial<Static<typeof User>> {
+  const { settings, role, setAccountCount, offlineNoPushMsg } = user
+  const login = previousLogin(user)
+  return {
+    ...{ settings, role, setAccountCount, offlineNoPushMsg, login },
+    loginLog: login,
+    payPassword: user.payPassword ? 1 : 0,
+    multipleDevices: settings.multipleDevices,
+    myInviteCode: user.inviteCode,
+    loc: user.loc && { lat: user.loc.coordinates[1], lng: user.loc.coordinates[0] },
+  }
+}
+
+/** A user as the viewer may see him. */
+export function userView(user: UserDocument, relation: Relation, avatarBase: string): Static<typeof User> {
+  const { telephone, phone, areaCode, settings } = user
+  const shownNumber = mayShow(settings.showTelephone, relation) ? { telephone, phone, areaCode } : {}
+  const seesLogin = mayShow(settings.showLastLoginTime, relation)
+  return {
+    ...publicFields(user),
+    ...shownNumber,
+    isAuth: user.isAuth,
+    friendsCount: 0,
+    attList: [],
+    fansList: [],
+    friendsList: [],
+    onlinestate: isOnline(user),
+    showLastLoginTime: seesLogin ? (user.lastLogin?.loginTime ?? 0) : 0,
+    msgBackGroundUrl: user.msgBackGroundUrl,
+    money: 0,
+    moneyTotal: 0,
+    balance: 0,
+    setAccountCount: 0,
+    payPassword: 0,
+    role: [],
+    multipleDevices: 0,
+    offlineNoPushMsg: 0,
+    msgNum: 0,
+    integral: 0,
+    integralTotal: 0,
+    headImg: avatarUrl(avatarBase, 'o', user._id),
+    headThumImg: avatarUrl(avatarBase, 't', user._id),
+    ...(relation === 'self' ? ownFields(user) : {}),
+  }
+}
+
+/** Answer of register, login and login/auto. */
+export function loginResult(user: UserDocument, accessToken: string): Static<typeof LoginResult> {
+  const { settings, role, setAccountCount, offlineNoPushMsg } = user
+  return {
+    ...publicFields(user),
+    ...{ settings, role, setAccountCount, offlineNoPushMsg },
+    access_token: accessToken,
+    expires_in: accessSeconds,
+    telephone: user.telephone ?? '',
+    areaCode: user.areaCode ?? '',
+    login: previousLogin(user),
+    multipleDevices: settings.multipleDevices,
+    payPassword: user.payPassword ? 1 : 0,
+    friendCount: 0,
+    isupdate: user.lastLogin?.isupdate ?? 1,
+    myInviteCode: user.inviteCode,
+  }
+}

@@ -1,0 +1,13 @@
+import { type Handlers, internalSessions } from '@im/contracts'
+import { serve } from '@im/service-kit'
+import type { Deps } from '../deps.ts'
+import { resolveSession } from './resolve-session.ts'
+
+const handlers: Handlers<typeof internalSessions, Deps> = {
+  async resolveSession(deps, { params }) {
+    const session = await resolveSession(deps, params.sessionId)
+    return session ? { exists: 1, session } : { exists: 0 }
+  },
+}
+
+export const sessionRoutes = serve(internalSessions, handlers)

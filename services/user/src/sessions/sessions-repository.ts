@@ -1,0 +1,84 @@
+import { type Change, ensureIndexes } from '@im/service-kit'
+import type { Collection, Db, Filter } from 'mongodb'
+import type { DeviceClass } from './device-class.ts'
+
+/** The live session of one user on one device class; the key makes a second one impossible. */
+export interface SessionDocument {
+  /** `<userId>:<device>` */
+  _id: string
+  /** SHA-256 hex of the access token; the token itself is not stored. */
+  sessionId: string
+  userId: number
+  device: DeviceClass
+  serial: string
+  model: string
+  ip: string
+  createdAt: Date
+  expiresAt: Date
+}
+
+/** Sessions of the apps. The truth; Redis only holds copies (session-cache.ts). */
+export class SessionsRepository {
+  readonly #sessions: Collection<SessionDocument>
+
+  constructor(db: Db) {
+    this.#sessions = db.collection('sessions')
+  }
+
+  async prepare(): Promise<void> {
+    await ensureIndexes(this.#sessions, [
+      { key: { sessionId: 1 }, unique: true },
+      { key: { userId: 1 } },
+      { key: { expiresAt: 1 }, expireAfterSeconds: 0 },
+    ])
+  }
+
+  /** Puts a session in the place of the one of the same device class, and gives that back. */
+  async replace(session: Omit<SessionDocument, '_id'>, change: Change): Promise<SessionDocument | undefined> {
+    const before = await this.#sessions.findOneAndReplace({ _id: `${session.userId}:${session.device}` }, session, {
+      upsert: true,
+      returnDocument: 'before',
+      session: change.session,
+    })
+    return before ?? undefined
+  }
+
+  /** The session when it lives at `now` (ms). */
+  async live(sessionId: string, now: number): Promise<SessionDocument | undefined> {
+    return (await this.#sessions.findOne({ sessionId, expiresAt: { $gt: new Date(now) } })) ?? undefined
+  }
+
+  /** Gives a live session a new end; undefined when it is gone. `serial` is stored when the session has none. */
+  async renew(
+    sessionId: string,
+    now: number,
+    expiresAt: number,
+    serial?: string,
+  ): Promise<SessionDocument | undefined> {
+    const set = { expiresAt: new Date(expiresAt), ...(serial ? { serial } : {}) }
+    const filter = { sessionId, expiresAt: { $gt: new Date(now) } }
+    return (await this.#sessions.findOneAndUpdate(filter, { $set: set }, { returnDocument: 'after' })) ?? undefined
+  }
+
+  removeOne(sessionId: string, change: Change): Promise<SessionDocument[]> {
+    return this.#remove({ sessionId }, change)
+  }
+
+  removeDevice(userId: number, device: string, change: Change): Promise<SessionDocument[]> {
+    return this.#remove({ _id: `${userId}:${device}` }, change)
+  }
+
+  removeOthers(userId: number, keptDevice: string, change: Change): Promise<SessionDocument[]> {
+    return this.#remove({ userId, _id: { $ne: `${userId}:${keptDevice}` } }, change)
+  }
+
+  removeAll(userId: number, change: Change): Promise<SessionDocument[]> {
+    return this.#remove({ userId }, change)
+  }
+
+  async #remove(filter: Filter<SessionDocument>, { session }: Change): Promise<SessionDocument[]> {
+    const found = await this.#sessions.find(filter, { session }).toArray()
+    if (found.length) await this.#sessions.deleteMany({ _id: { $in: found.map(({ _id }) => _id) } }, { session })
+    return found
+  }
+}

@@ -1,0 +1,9 @@
+import { ContractError } from '@im/contracts'
+
+/** Ways a user may be added by: a comma list of 1..5 in ascending order; `0` or `-1` mean none. */
+export function parseFriendWays(text: string): string {
+  const ways = text.split(',').map((way) => way.trim())
+  if (ways.every((way) => way === '0' || way === '-1' || way === '')) return ''
+  if (!ways.every((way) => /^[1-5]$/.test(way))) throw new ContractError('InvalidParams', { detail: 'friendFromList' })
+  return [...new Set(ways)].sort().join(',')
+}

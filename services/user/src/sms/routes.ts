@@ -1,0 +1,27 @@
+import { ContractError, type Handlers, smsCodes } from '@im/contracts'
+import { serve } from '@im/service-kit'
+import type { Deps } from '../deps.ts'
+import { drawCode } from './draw-code.ts'
+import { sendSms } from './send-sms.ts'
+import { verifyTelephone } from './verify-telephone.ts'
+
+const handlers: Handlers<typeof smsCodes, Deps> = {
+  async sendSms(deps, { params, request }) {
+    const { telephone, areaCode, isRegister, imgCode: imageCode } = params
+    const { language, ip } = request
+    const code = await sendSms(deps, { telephone, areaCode, isRegister: isRegister === 1, imageCode, language, ip })
+    return { code }
+  },
+
+  verifyTelephone: (deps, { params }) => verifyTelephone(deps, params),
+
+  async getImgCode({ imageCodes }, { params }) {
+    const telephone = params.telephone.replace(/\D/g, '').replace(/^00/, '')
+    if (!/^\d{6,19}$/.test(telephone)) throw new ContractError('TelephoneInvalid')
+    const { code, png: body } = drawCode()
+    await imageCodes.remember(telephone, code)
+    return { status: 200, headers: { 'content-type': 'image/png', 'cache-control': 'no-store' }, body }
+  },
+}
+
+export const smsRoutes = serve(smsCodes, handlers)

@@ -1,0 +1,79 @@
+import { createHmac, hkdfSync, randomInt } from 'node:crypto'
+import { ContractError } from '@im/contracts'
+import type { Redis } from '@im/service-kit'
+import type { RateCounters } from '../limits/rate-counters.ts'
+import { seal, unseal } from '../secrets/sealed-text.ts'
+
+export type SmsPurpose = 'register' | 'other'
+
+const lifetimeSeconds = 600
+const tries = 5
+
+const issueScript = `
+local sealed = redis.call('hget', KEYS[1], 'sealed')
+if not sealed then
+  redis.call('hset', KEYS[1], 'hash', ARGV[1], 'sealed', ARGV[2], 'tries', 0)
+end
+redis.call('expire', KEYS[1], ARGV[3])
+return sealed`
+
+const redeemScript = `
+local hash = redis.call('hget', KEYS[1], 'hash')
+if not hash then return 0 end
+if hash == ARGV[1] then redis.call('del', KEYS[1]) return 1 end
+local wrong = redis.call('hincrby', KEYS[1], 'tries', 1)
+if tonumber(ARGV[2]) > 0 and wrong >= tonumber(ARGV[2]) then redis.call('del', KEYS[1]) end
+return 0`
+
+/**
+ * Codes that were sent by SMS: 6 digits, good for 600 s, 5 tries, used up by the right answer, bound to number and purpose.
+ * Redis holds an HMAC for the check (six digits alone could be searched) and the sealed code for sending it again.
+ */
+export class SmsCodes {
+  readonly #redis: Redis
+  readonly #counters: RateCounters
+  readonly #hashKey: Buffer
+  readonly #sealKey: Buffer
+
+  constructor(redis: Redis, counters: RateCounters, pepper: string) {
+    this.#redis = redis
+    this.#counters = counters
+    const derive = (use: string) => Buffer.from(hkdfSync('sha256', Buffer.from(pepper, 'hex'), '', use, 32))
+    this.#hashKey = derive('sms-code-hash')
+    this.#sealKey = derive('sms-code-seal')
+  }
+
+  /** A new code, or the one that is still good: then its 600 s begin again and its tries stay spent. */
+  async issue(telephone: string, purpose: SmsPurpose): Promise<string> {
+    const code = String(randomInt(100_000, 1_000_000))
+    const sealed = await this.#redis.eval(
+      issueScript,
+      1,
+      this.#key(telephone, purpose),
+      this.#hash(telephone, purpose, code),
+      seal(this.#sealKey, code),
+      lifetimeSeconds,
+    )
+    return typeof sealed === 'string' ? unseal(this.#sealKey, sealed) : code
+  }
+
+  /** Uses the code up. SmsCodeInvalid when it is unknown, wrong, of another purpose, expired or tried too often. */
+  async redeem(telephone: string, purpose: SmsPurpose, code: string): Promise<void> {
+    const right = await this.#redis.eval(
+      redeemScript,
+      1,
+      this.#key(telephone, purpose),
+      this.#hash(telephone, purpose, code),
+      this.#counters.scaled(tries),
+    )
+    if (right !== 1) throw new ContractError('SmsCodeInvalid')
+  }
+
+  #key(telephone: string, purpose: SmsPurpose): string {
+    return `sms-code:${purpose}:${telephone}`
+  }
+
+  #hash(telephone: string, purpose: SmsPurpose, code: string): string {
+    return createHmac('sha256', this.#hashKey).update(`${purpose}\n${telephone}\n${code}`).digest('hex')
+  }
+}

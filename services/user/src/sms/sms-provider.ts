@@ -1,0 +1,48 @@
+import type { Logger } from '@im/service-kit'
+
+export interface SmsMessage {
+  /** Area code + number, digits only. */
+  telephone: string
+  areaCode: string
+  phone: string
+  code: string
+  language: 'zh' | 'en'
+}
+
+/** Whoever delivers codes. Rejects when the message was not taken. */
+export interface SmsProvider {
+  send(message: SmsMessage): Promise<void>
+}
+
+/** For development: the code stands in the log. */
+export function consoleSmsProvider(log: Logger): SmsProvider {
+  return {
+    async send({ telephone, code }) {
+      log.info({ telephone }, `SMS code for ${telephone}: ${code}`)
+    },
+  }
+}
+
+/**
+ * Posts each code as JSON to a webhook of the operator:
+ * `{"telephone":"8613800000001","areaCode":"86","phone":"13800000001","code":"123456","language":"zh"}`,
+ * with `Authorization: Bearer <key>` when a key is set. Any 2xx answer within 5 s means taken.
+ */
+export function httpSmsProvider(options: { url: string; key?: string }): SmsProvider {
+  return {
+    async send(message) {
+      const answer = await fetch(options.url, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          ...(options.key ? { authorization: `Bearer ${options.key}` } : {}),
+        },
+        body: JSON.stringify(message),
+        redirect: 'error',
+        signal: AbortSignal.timeout(5000),
+      })
+      await answer.body?.cancel()
+      if (!answer.ok) throw new Error(`the SMS webhook answered ${answer.status}`)
+    },
+  }
+}

@@ -1,0 +1,19 @@
+import { ContractError, Reply, type Text2 } from '@im/contracts'
+import { parseLoginNumber } from '../accounts/telephones.ts'
+import type { Deps } from '../deps.ts'
+
+const free: Text2 = { zh: '手机号未注册', en: 'The number is not registered' }
+const taken: Text2 = { zh: '手机号已注册', en: 'The number is registered' }
+
+/** Says whether a number is registered. `verifyType` 0 wants it free, 1 wants it registered; Failed otherwise, both with text. */
+export async function verifyTelephone(
+  { users, serverConfig }: Deps,
+  request: { telephone: string; areaCode: string; verifyType: number },
+): Promise<Reply<undefined>> {
+  const { regeditPhoneOrName } = await serverConfig.get()
+  const number = parseLoginNumber(request.telephone, request.areaCode, regeditPhoneOrName === 1)
+  const isTaken = (await users.byTelephone(number.telephone)) !== undefined
+  const text = isTaken ? taken : free
+  if (isTaken !== (request.verifyType === 1)) throw new ContractError('Failed', { text })
+  return new Reply(undefined, text)
+}

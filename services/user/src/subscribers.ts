@@ -1,0 +1,14 @@
+import { presenceChanged, sessionRevoked } from '@im/contracts'
+import type { Subscription } from '@im/service-kit'
+import type { Deps } from './deps.ts'
+import { recordPresence } from './presence/record-presence.ts'
+
+/** What this service does when it hears of something. */
+export async function subscribe(deps: Deps): Promise<Subscription[]> {
+  const { bus, sessionCache } = deps
+  return Promise.all([
+    bus.subscribe(presenceChanged, { service: 'user', handle: (change) => recordPresence(deps, change) }),
+    // Makes sure of it when the cache was away at the moment of the revocation.
+    bus.subscribe(sessionRevoked, { service: 'user', handle: ({ sessionIds }) => sessionCache.drop(sessionIds) }),
+  ])
+}

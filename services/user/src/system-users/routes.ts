@@ -1,0 +1,28 @@
+import { type Handlers, internalUsers } from '@im/contracts'
+import { serve } from '@im/service-kit'
+import { lockUser } from '../accounts/lock-user.ts'
+import type { Deps } from '../deps.ts'
+import { configuredAdmin } from './configured-admin.ts'
+import { seed } from './seed.ts'
+
+const handlers: Handlers<typeof internalUsers, Deps> = {
+  async getContact({ users }, { params }) {
+    const user = await users.byId(params.userId)
+    if (!user) return { exists: 0, status: -1, userType: 0, allowGreet: 0, multipleDevices: 0, nickname: '' }
+    const { status, userType, nickname, settings } = user
+    const { allowGreet, multipleDevices } = settings
+    return { exists: 1, status, userType, allowGreet, multipleDevices, nickname }
+  },
+
+  async setLocked(deps, { params }) {
+    await lockUser(deps, params.userId, params.locked === 1)
+  },
+
+  async seed(deps, { params }) {
+    const configured = configuredAdmin(deps.config)
+    const { telephone = configured.telephone, password: passwordMd5 = configured.passwordMd5 } = params
+    return { adminMade: (await seed(deps, { telephone, passwordMd5 })) ? 1 : 0 }
+  },
+}
+
+export const internalUserRoutes = serve(internalUsers, handlers)

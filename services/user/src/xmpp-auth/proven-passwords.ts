@@ -1,0 +1,27 @@
+import { createHmac, randomBytes } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+
+/**
+ * Passwords that Argon2id found right a short while ago, as HMACs under a key that never leaves this process. An entry is
+ * bound to the password's version: a change makes it worthless at once.
+ */
+export class ProvenPasswords {
+  readonly #key = randomBytes(32)
+  readonly #proven: LRUCache<number, string>
+
+  constructor(options: { max?: number; lifetime?: number } = {}) {
+    this.#proven = new LRUCache({ max: options.max ?? 100_000, ttl: options.lifetime ?? 3_600_000 })
+  }
+
+  has(userId: number, version: number, passwordMd5: string): boolean {
+    return this.#proven.get(userId) === this.#mac(userId, version, passwordMd5)
+  }
+
+  remember(userId: number, version: number, passwordMd5: string): void {
+    this.#proven.set(userId, this.#mac(userId, version, passwordMd5))
+  }
+
+  #mac(userId: number, version: number, passwordMd5: string): string {
+    return createHmac('sha256', this.#key).update(`${userId}:${version}:${passwordMd5}`).digest('base64')
+  }
+}

@@ -1,0 +1,18 @@
+import { type Handlers, xmppAccounts } from '@im/contracts'
+import { serve } from '@im/service-kit'
+import type { Deps } from '../deps.ts'
+import { authenticate } from './authenticate.ts'
+
+const handlers: Handlers<typeof xmppAccounts, Deps> = {
+  async authenticate(deps, { params, request }) {
+    const { userId, password, ip } = params
+    await authenticate(deps, { userId, password, ip: ip ?? request.ip })
+  },
+
+  async getXmppUser({ users }, { params }) {
+    const user = await users.byId(params.userId)
+    return { exists: user ? 1 : 0, status: user?.status ?? -1 }
+  },
+}
+
+export const xmppRoutes = serve(xmppAccounts, handlers)
