@@ -101,7 +101,7 @@ export const presence = contract('message', {
   setOnlineState: {
     path: '/tigase/OnlineState',
     summary: '设置用户在线状态',
-    auth: 'user',
+    auth: 'optional',
     params: Type.Object({
       userId: UserId(),
       OnlineState: Flag({ aliases: ['onlineState'] }),

@@ -1,5 +1,6 @@
+import { messageTypes } from '@im/contracts'
 import { ensureIndexes } from '@im/service-kit'
-import type { ClientSession, Collection, Db, ObjectId } from 'mongodb'
+import type { ClientSession, Collection, Db, Filter, ObjectId } from 'mongodb'
 
 /**
  * One stored message; the two rows a single chat shows (spec 07-message.md) are views of it.
@@ -56,3 +57,179 @@ export const keyText = (key: MessageKey) => `${key.messageId} ${key.from} ${key.
 
 export const singleConversation = (a: number, b: number) => (a < b ? `u:${a}:${b}` : `u:${b}:${a}`)
 export const roomConversation = (jid: string) => `r:${jid}`
+
+/** Types that may be the last message of a chat. */
+const listedTypes = Object.entries(messageTypes)
+  .filter(([, type]) => type.listed)
+  .map(([code]) => Number(code))
+
+/** A week: for so long a copy of a removed message may still arrive (spec xmpp.md §3). */
+const stoneLife = 7 * 86_400_000
+
+/** Bounds of a history page; times in seconds, both ends included. */
+export interface HistoryRange {
+  conversation: string
+  owner: number
+  from?: number
+  before?: number
+  maxType: number
+}
+
+/** Position of a row in the newest-first order. */
+export type HistoryPosition = Pick<MessageDocument, 'timeSend' | 'ts' | '_id'>
+
+const newestFirst = { timeSend: -1, ts: -1, _id: -1 } as const
+
+/** What a user may see: not removed by him, not recalled, not expired. */
+const visibleTo = (userId: number, now: number): Filter<MessageDocument> => ({
+  deletedFor: { $ne: userId },
+  expireAt: { $not: { $lte: new Date(now) } },
+})
+
+/** The archive. Every read of a single chat goes through its owner's eyes. */
+export class Messages {
+  readonly collection: Collection<MessageDocument>
+  readonly #now: () => number
+
+  constructor(db: Db, now: () => number) {
+    this.collection = db.collection<MessageDocument>('messages')
+    this.#now = now
+  }
+
+  async createIndexes(): Promise<void> {
+    await ensureIndexes(this.collection, [
+      // Finds a message by its id, too. On a sharded cluster it must begin with the shard key `conversation`.
+      { key: { messageId: 1, conversation: 1, from: 1 }, unique: true },
+      { key: { conversation: 1, ...newestFirst } },
+      { key: { expireAt: 1 }, expireAfterSeconds: 0, sparse: true },
+    ])
+  }
+
+  /** Those of the keys that are stored already, stones included, as `keyText`. */
+  async known(keys: readonly MessageKey[]): Promise<Set<string>> {
+    if (!keys.length) return new Set()
+    const found = await this.collection
+      .find({ messageId: { $in: keys.map((key) => key.messageId) } })
+      .project<MessageKey>({ _id: 0, messageId: 1, conversation: 1, from: 1 })
+      .toArray()
+    return new Set(found.map(keyText))
+  }
+
+  /** A duplicate key fails the whole transaction: nothing of the batch is stored then. */
+  async store(messages: MessageDocument[], session: ClientSession): Promise<void> {
+    if (messages.length) await this.collection.insertMany(messages, { session })
+  }
+
+  /** The peer of `author` in a single chat has read these messages. */
+  async markReadBetween(
+    reads: readonly { conversation: string; author: number; messageIds: readonly string[] }[],
+    session: ClientSession,
+  ): Promise<void> {
+    if (!reads.length) return
+    await this.collection.bulkWrite(
+      reads.map(({ conversation, author, messageIds }) => ({
+        updateMany: {
+          filter: { messageId: { $in: [...messageIds] }, conversation, from: author },
+          update: { $set: { isRead: true } },
+        },
+      })),
+      { session, ordered: false },
+    )
+  }
+
+  /** Messages of single chats that `userId` received. */
+  async markReadBy(userId: number, messageIds: readonly string[]): Promise<void> {
+    await this.collection.updateMany({ messageId: { $in: [...messageIds] }, to: userId }, { $set: { isRead: true } })
+  }
+
+  /** One page of a single chat, newest first, from below `after` on when given, else after `skip` rows. */
+  async history(
+    { conversation, owner, from, before, maxType }: HistoryRange,
+    page: { limit: number; after?: HistoryPosition; skip?: number },
+  ): Promise<MessageDocument[]> {
+    const timeSend: { $gte?: number; $lt?: number; $lte?: number } = {}
+    if (from !== undefined) timeSend.$gte = from
+    if (before !== undefined) timeSend.$lt = before
+    const { after } = page
+    if (after) timeSend.$lte = after.timeSend
+    return await this.collection
+      .find({
+        conversation,
+        ...(Object.keys(timeSend).length ? { timeSend } : {}),
+        ...(after ? { $or: below(after) } : {}),
+        contentType: { $lt: maxType },
+        ...visibleTo(owner, this.#now()),
+      })
+      .sort(newestFirst)
+      .skip(page.skip ?? 0)
+      .limit(page.limit)
+      .toArray()
+  }
+
+  /** Messages of single chats by id, as far as `userId` can see them. Both sides may have used the same id. */
+  async findForUser(userId: number, messageIds: readonly string[]): Promise<MessageDocument[]> {
+    const found = await this.collection
+      .find({
+        messageId: { $in: [...messageIds] },
+        to: { $exists: true },
+        ...visibleTo(userId, this.#now()),
+      })
+      .toArray()
+    return found.filter((message) => message.from === userId || message.to === userId)
+  }
+
+  /** The newest message that may stand in `owner`'s list of chats. */
+  async newestListed(conversation: string, owner: number, session?: ClientSession): Promise<MessageDocument | null> {
+    return await this.collection.findOne(
+      { conversation, contentType: { $in: listedTypes }, ...visibleTo(owner, this.#now()) },
+      { sort: newestFirst, session },
+    )
+  }
+
+  /** Hides messages of single chats from one side; what both sides have removed is emptied. */
+  async hide(messages: readonly MessageDocument[], userId: number, session: ClientSession): Promise<void> {
+    const seenByPeer = messages.filter((message) => !message.deletedFor.some((other) => other !== userId))
+    const seenByNobody = messages.filter((message) => message.deletedFor.some((other) => other !== userId))
+    if (seenByPeer.length)
+      await this.collection.updateMany(
+        { _id: { $in: seenByPeer.map(({ _id }) => _id) } },
+        { $addToSet: { deletedFor: userId } },
+        { session },
+      )
+    await this.empty(seenByNobody, session)
+  }
+
+  /** Removes messages for everybody: their text goes at once, a stone keeps late copies out for a week. */
+  async empty(messages: readonly MessageDocument[], session: ClientSession): Promise<void> {
+    if (!messages.length) return
+    const expireAt = new Date(this.#now() + stoneLife)
+    await this.collection.bulkWrite(
+      messages.map(({ _id, from, to }) => ({
+        updateOne: {
+          filter: { _id },
+          update: {
+            $set: { ...emptied, expireAt, deletedFor: to === undefined ? [from] : [from, to] },
+            $unset: { fileName: '' as const, nickname: '' as const },
+          },
+        },
+      })),
+      { session, ordered: false },
+    )
+  }
+
+  /** Hides a whole single chat from one side. */
+  async hideConversation(conversation: string, userId: number): Promise<void> {
+    await this.collection.updateMany(
+      { conversation, deletedFor: { $ne: userId } },
+      { $addToSet: { deletedFor: userId } },
+    )
+  }
+}
+
+const emptied = { body: '', stanza: '', content: '', searchable: false, gone: true as const }
+
+const below = ({ timeSend, ts, _id }: HistoryPosition): Filter<MessageDocument>[] => [
+  { timeSend: { $lt: timeSend } },
+  { timeSend, ts: { $lt: ts } },
+  { timeSend, ts, _id: { $lt: _id } },
+]

@@ -1,0 +1,24 @@
+import { archive, ciphers, presence, xmppChecks } from '@im/contracts'
+import { createServiceApp, serve } from '@im/service-kit'
+import { archiveHandlers } from './archive/routes.ts'
+import { checkHandlers } from './checks/routes.ts'
+import { cipherHandlers } from './ciphers/routes.ts'
+import type { Deps } from './deps.ts'
+import { presenceHandlers } from './presence/routes.ts'
+
+export function createApp(deps: Deps) {
+  return createServiceApp<Deps>({
+    service: 'message',
+    served: [
+      serve(archive, archiveHandlers),
+      serve(ciphers, cipherHandlers),
+      serve(presence, presenceHandlers),
+      serve(xmppChecks, checkHandlers),
+    ],
+    deps,
+    config: deps.config,
+    log: deps.log,
+    metrics: deps.metrics,
+    ready: deps.ready,
+  })
+}

@@ -1,0 +1,33 @@
+import { type archive, ContractError, type MessageRow, type Params } from '@im/contracts'
+import type { Deps } from '../deps.ts'
+import { messageRow } from './message-row.ts'
+import { type MessageDocument, singleConversation } from './messages-repository.ts'
+import { timeRange } from './time-range.ts'
+
+/** Rows that may be skipped when the end of the page before is not known any more. */
+const maxSkip = 10_000
+
+/**
+ * A page of a single chat, newest first. A page deep in the history without the pages before it (their ends are remembered
+ * for ten minutes) is refused: InvalidParams says to narrow `endTime`.
+ */
+export async function listSingleHistory(
+  { messages, cursors }: Pick<Deps, 'messages' | 'cursors'>,
+  owner: number,
+  params: Params<(typeof archive)['listSingleHistory']>,
+): Promise<MessageRow[]> {
+  const { receiver, pageIndex, pageSize, maxType } = params
+  if (receiver === owner) return []
+  const range = { conversation: singleConversation(owner, receiver), owner, maxType, ...timeRange(params) }
+  const query = [range, pageSize]
+  const after = pageIndex > 0 ? await cursors.before(query, pageIndex) : undefined
+  const skip = after ? 0 : pageIndex * pageSize
+  if (skip > maxSkip) throw new ContractError('InvalidParams', { detail: 'pageIndex: too deep, use endTime' })
+  const rows = await messages.history(range, { limit: pageSize, after, skip })
+  await rememberEnd(rows.at(-1))
+  return rows.map((message) => messageRow(message, owner))
+
+  async function rememberEnd(last: MessageDocument | undefined): Promise<void> {
+    if (last && rows.length === pageSize) await cursors.remember(query, pageIndex, last)
+  }
+}

@@ -1,0 +1,52 @@
+import type { MessageRow, RoomRow } from '@im/contracts'
+import { escapeXml } from '../tap/escape-xml.ts'
+import type { MessageDocument } from './messages-repository.ts'
+
+/** The stanza as it was sent: its text is put back into the empty body element. */
+export const stanzaOf = ({ stanza, body }: Pick<MessageDocument, 'stanza' | 'body'>) =>
+  stanza.replace(/<body([^<>]*?)\/>/, (_whole, attributes: string) => `<body${attributes}>${escapeXml(body)}</body>`)
+
+const shared = (message: MessageDocument) => ({
+  _id: message._id.toHexString(),
+  messageId: message.messageId,
+  body: message.body,
+  message: stanzaOf(message),
+  content: message.content,
+  context: message.content,
+  contentType: message.contentType,
+  contextType: message.contentType,
+  sender_jid: message.fromJid,
+  timeSend: message.timeSend,
+  ts: message.ts,
+  deleteTime: message.deleteTime,
+  isEncrypt: message.isEncrypt ? 1 : 0,
+})
+
+/** A message of a single chat as one of its two sides sees it. */
+export function messageRow(message: MessageDocument, owner: number): MessageRow {
+  const sent = message.from === owner
+  return {
+    ...shared(message),
+    type: 1,
+    direction: sent ? 0 : 1,
+    sender: owner,
+    receiver: sent ? (message.to ?? 0) : message.from,
+    receiver_jid: message.toJid,
+    isRead: message.isRead ? 1 : 0,
+  }
+}
+
+/** A message of a room. */
+export function roomRow(message: MessageDocument): RoomRow {
+  return {
+    ...shared(message),
+    type: 2,
+    sender: message.from,
+    room_jid_id: message.roomJid ?? '',
+    room_jid: message.toJid,
+    nickname: message.nickname ?? '',
+    event_type: 1,
+    public_event: 0,
+    isRead: 0,
+  }
+}

@@ -1,0 +1,17 @@
+import type { archive, Handlers } from '@im/contracts'
+import type { Deps } from '../deps.ts'
+import { listLastChats } from '../inbox/list-last-chats.ts'
+import { clearChats } from './clear-chats.ts'
+import { deleteMessages } from './delete-messages.ts'
+import { getMessage } from './get-message.ts'
+import { listSingleHistory } from './list-single-history.ts'
+import { markRead } from './mark-read.ts'
+
+export const archiveHandlers: Handlers<typeof archive, Deps> = {
+  listLastChats: (deps, { caller, params }) => listLastChats(deps, caller.userId, params),
+  listSingleHistory: (deps, { caller, params }) => listSingleHistory(deps, caller.userId, params),
+  getMessage: (deps, { caller, params }) => getMessage(deps, caller.userId, params),
+  deleteMessages: (deps, { caller, params }) => deleteMessages(deps, caller.userId, params),
+  clearChats: (deps, { caller, params }) => clearChats(deps, caller.userId, params),
+  markRead: (deps, { caller, params }) => markRead(deps, caller.userId, params.messageId),
+}

@@ -1,0 +1,25 @@
+import { messageType } from '@im/contracts'
+import type { Deps } from '../deps.ts'
+import { type Refusal, refusalByRelation } from './may-write.ts'
+
+const firstUserId = 10_000_001
+
+const gone: Refusal = { condition: 'service-unavailable', text: 'no such user' }
+const serverType: Refusal = { condition: 'not-allowed', text: 'this type is sent by the server only' }
+
+/** Whether the XMPP server may route a message of a single chat (spec xmpp.md §8). */
+export async function checkMessage(
+  { contacts }: Pick<Deps, 'contacts'>,
+  { from, to, type }: { from: number; to: number; type: number },
+): Promise<{ allow: 0 | 1; condition?: string; text?: string }> {
+  const refusal = await refusalOf()
+  return refusal ? { allow: 0, ...refusal } : { allow: 1 }
+
+  async function refusalOf(): Promise<Refusal | undefined> {
+    if (from >= firstUserId && messageType(type).by === 'server') return serverType
+    if (from === to) return undefined
+    const receiver = await contacts.of(to)
+    if (!receiver.exists || receiver.status !== 1) return gone
+    return await refusalByRelation({ from, to, type, receiver })
+  }
+}

@@ -1,0 +1,7 @@
+import type { Handlers, xmppChecks } from '@im/contracts'
+import type { Deps } from '../deps.ts'
+import { checkMessage } from './check-message.ts'
+
+export const checkHandlers: Handlers<typeof xmppChecks, Deps> = {
+  checkMessage: (deps, { params }) => checkMessage(deps, params),
+}

@@ -1,0 +1,7 @@
+import type { ciphers, Handlers } from '@im/contracts'
+import { decryptText, encryptText } from './cipher-text.ts'
+
+export const cipherHandlers: Handlers<typeof ciphers, unknown> = {
+  encryptText: (_deps, { params }) => ({ text: encryptText(params.text, params.key) }),
+  decryptText: (_deps, { params }) => ({ text: decryptText(params.text, params.key) }),
+}

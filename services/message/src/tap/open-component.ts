@@ -1,0 +1,101 @@
+import type { Logger } from '@im/service-kit'
+import { type Component, component, type Element, xml } from '@xmpp/component'
+
+/** An open component stream (XEP-0114). */
+export interface XmppConnection {
+  /** Writes stanzas as XML. Failures end the connection. */
+  write(text: string): void
+  /** Sends an iq and resolves with its result; an error answer rejects. */
+  request(stanza: Element): Promise<Element>
+  /** Ends the connection because of a fault. */
+  fail(error: Error): void
+  /** Resolves when the connection is over, with the fault if there was one. */
+  readonly ended: Promise<Error | undefined>
+  close(): Promise<void>
+}
+
+const pingEvery = 15_000
+const answerWithin = 10_000
+
+/**
+ * Connects and authenticates. `onStanza` is attached before the handshake: the backlog of the tap arrives in the same segment
+ * as its answer. One object is one connection: whoever wants another opens another.
+ */
+export async function openComponent(options: {
+  url: string
+  jid: string
+  secret: string
+  domain: string
+  onStanza: (stanza: Element) => void
+  log: Logger
+}): Promise<XmppConnection> {
+  const entity = component({ service: options.url, domain: options.jid, password: options.secret })
+  entity.reconnect.stop()
+
+  let over = false
+  const { promise: ended, resolve: end } = Promise.withResolvers<Error | undefined>()
+  const finish = (error?: Error) => {
+    if (over) return
+    over = true
+    end(error)
+    entity.socket?.destroy()
+  }
+
+  // The library decodes each network read by itself, which breaks characters that lie across two of them.
+  entity.on('connect', () => {
+    entity.socket?.setEncoding('utf8')
+    entity.socket?.setNoDelay(true)
+  })
+  guardParser(entity, finish)
+  entity.on('error', finish)
+  entity.on('disconnect', () => finish(new Error('the XMPP server closed the connection')))
+  entity.on('stanza', (stanza: Element) => {
+    if (!over) options.onStanza(stanza)
+  })
+
+  try {
+    await Promise.race([
+      entity.start(),
+      ended.then((error) => Promise.reject(error ?? new Error('the connection was closed'))),
+    ])
+  } catch (error) {
+    finish(error as Error)
+    throw error
+  }
+
+  const request = (stanza: Element) => entity.iqCaller.request(stanza, answerWithin)
+  const pinging = setInterval(() => {
+    request(xml('iq', { type: 'get', to: options.domain }, xml('ping', { xmlns: 'urn:xmpp:ping' }))).catch((error) => {
+      // Any answer is a sign of life, also a refusal.
+      if (error?.name === 'TimeoutError') finish(new Error('the XMPP server does not answer'))
+    })
+  }, pingEvery)
+  ended.then(() => clearInterval(pinging))
+
+  return {
+    ended,
+    fail: finish,
+    request,
+    write(text) {
+      if (!over) entity.write(text).catch(finish)
+    },
+    async close() {
+      if (over) return
+      // A clean end of the stream; the server has two seconds to answer it.
+      await entity.stop().catch(() => {})
+      finish()
+    },
+  }
+}
+
+/** A stanza the parser cannot read, or a fault in a handler, ends the connection and not the process. */
+function guardParser(entity: Component, finish: (error: Error) => void): void {
+  const read = entity._onData.bind(entity)
+  entity._onData = (data) => {
+    try {
+      read(data)
+    } catch (error) {
+      finish(error as Error)
+    }
+  }
+}

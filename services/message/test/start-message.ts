@@ -1,0 +1,83 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { TestContext } from 'node:test'
+import { createClient } from '@im/service-kit'
+import { dropNamespace, testEnv } from '@im/service-kit/testing'
+import { MongoClient } from 'mongodb'
+import type { Deps } from '../src/deps.ts'
+import { start } from '../src/start.ts'
+import { domain, secret, XmppServer } from './xmpp-server.ts'
+
+export const alice = 10000001
+export const bob = 10000002
+export const carol = 10000003
+
+export interface FakeContact {
+  exists?: 0 | 1
+  status?: number
+  allowGreet?: 0 | 1
+  multipleDevices?: 0 | 1
+  nickname?: string
+}
+
+/** Answers `/internal/users/contact` as the user service does, over real HTTP. */
+async function startUserService() {
+  const contacts = new Map<number, FakeContact>()
+  const state = { contacts, calls: 0, away: false }
+  const server = createServer(async (request, response) => {
+    let body = ''
+    for await (const chunk of request) body += chunk
+    state.calls++
+    if (state.away) return void response.destroy()
+    const userId = Number(new URLSearchParams(body).get('userId'))
+    const contact = {
+      exists: 1,
+      status: 1,
+      userType: 0,
+      allowGreet: 1,
+      multipleDevices: 1,
+      nickname: `n${userId}`,
+      ...contacts.get(userId),
+    }
+    response.setHeader('content-type', 'application/json')
+    response.end(JSON.stringify({ currentTime: Date.now(), resultCode: 1, data: contact }))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return Object.assign(state, {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: () => server.close(),
+  })
+}
+
+/** The message service on real stores, with an XMPP server of the tests and everything cleaned up afterwards. */
+export async function startMessage(
+  t: Pick<TestContext, 'after'>,
+  options: { env?: Record<string, string>; overrides?: Partial<Deps>; xmpp?: XmppServer } = {},
+) {
+  const xmpp = options.xmpp ?? (await XmppServer.start())
+  const user = await startUserService()
+  const env = testEnv({
+    USER_URL: user.url,
+    XMPP_DOMAIN: domain,
+    XMPP_COMPONENT_URL: xmpp.url,
+    XMPP_COMPONENT_SECRET: secret,
+    ...options.env,
+  })
+  const service = await start(env, options.overrides)
+  const api = createClient({
+    baseUrl: service.url,
+    callerKey: env['CALLER_KEY']!,
+    serviceKey: env['SERVICE_KEY']!,
+  })
+  const mongo = new MongoClient(env['MONGODB_URL']!)
+  const db = mongo.db(`${env['NAMESPACE']}_message`)
+  t.after(async () => {
+    await api.close()
+    await service.close()
+    await xmpp.close()
+    user.close()
+    await mongo.close()
+    await dropNamespace(env)
+  })
+  return { ...service, api, xmpp, user, env, db, deps: service.deps }
+}
