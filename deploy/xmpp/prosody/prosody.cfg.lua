@@ -37,8 +37,11 @@ local function make_folder(path)
 	return path;
 end
 
+-- What is assigned without `local` is a setting of Prosody and can't be read again here.
+
 local here = absolute(debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$"));
 local domain = env("XMPP_DOMAIN", "im.localhost");
+local component = env("XMPP_COMPONENT", "api."..domain);
 local data = make_folder(absolute(env("XMPP_DATA_DIR", ".data/prosody")));
 
 -- Process
@@ -56,12 +59,12 @@ umask = "027"
 local silence = tonumber(env("XMPP_TIMEOUT", "180"));
 
 network_settings = { nagle = false, tcp_backlog = 512, read_timeout = silence / 2 }
-interfaces = list("XMPP_INTERFACES", "127.0.0.1")
+local client_interfaces = list("XMPP_INTERFACES", "127.0.0.1");
+interfaces = client_interfaces
 c2s_ports = { port("XMPP_PORT", 5222) }
-c2s_direct_tls_ports = {}
 legacy_ssl_ports = {}
 s2s_ports = {}
-http_interfaces = interfaces
+http_interfaces = client_interfaces
 http_ports = { port("XMPP_HTTP_PORT", 5280) }
 https_ports = {}
 http_default_host = domain
@@ -89,27 +92,21 @@ local function certificate()
 	return crt, key;
 end
 
-c2s_require_encryption = flag("XMPP_REQUIRE_TLS")
-allow_unencrypted_plain_auth = not c2s_require_encryption
-consider_websocket_secure = true -- the gateway in front of them speaks TLS
-consider_bosh_secure = true
-
-local tls = env("XMPP_TLS", "on") ~= "off";
-if tls then
-	local crt, key = certificate();
-	if crt then
-		ssl = { certificate = crt, key = key };
-		if env("XMPP_DIRECT_TLS_PORT") then
-			c2s_direct_tls_ports = { port("XMPP_DIRECT_TLS_PORT") };
-			c2s_direct_tls_ssl = ssl;
-		end
-	else
-		tls = false;
-	end
-end
-if c2s_require_encryption and not tls then
+local require_tls = flag("XMPP_REQUIRE_TLS");
+local crt, key;
+if env("XMPP_TLS", "on") ~= "off" then crt, key = certificate(); end
+if require_tls and not crt then
 	error("XMPP_REQUIRE_TLS needs a certificate: set XMPP_CERT and XMPP_KEY, or install openssl", 0);
 end
+
+if crt then ssl = { certificate = crt, key = key }; end
+c2s_direct_tls_ports = crt and env("XMPP_DIRECT_TLS_PORT") and { port("XMPP_DIRECT_TLS_PORT") } or {}
+c2s_direct_tls_ssl = crt and { certificate = crt, key = key } or nil
+certificates = make_folder(data.."/certs")
+c2s_require_encryption = require_tls
+allow_unencrypted_plain_auth = not require_tls
+consider_websocket_secure = true -- the gateway in front of them speaks TLS
+consider_bosh_secure = true
 
 -- Streams and stanzas
 
@@ -119,7 +116,6 @@ component_stanza_size_limit = 1024 * 1024
 smacks_hibernation_time = 60
 smacks_max_queue_size = 5000 -- as many as offline storage can hand to a stream at once
 conflict_resolve = "kick_old"
-cross_domain_bosh = nil
 
 -- Stores: nothing is kept but vcards, private data and resumption counters; messages are in files of our modules
 
@@ -129,16 +125,16 @@ authorization = "internal"
 
 modules_enabled = {
 	"saslauth", "disco", "roster", "ping", "version", "time", "carbons", "smacks", "private", "vcard",
-	"bosh", "websocket",
+	"bosh", "websocket", "posix", crt and "tls" or nil,
 }
-modules_disabled = { "s2s", tls and "no_tls" or "tls" }
+modules_disabled = { "s2s" }
 
 -- Our modules. They are loaded in this order, each says what it does in its first lines.
 
 im_user_url = env("USER_URL", "http://127.0.0.1:8101")
 im_message_url = env("MESSAGE_URL", "http://127.0.0.1:8105")
 im_service_key = required("SERVICE_KEY", "the key the user and message services expect from their peers")
-im_component = env("XMPP_COMPONENT", "api."..domain)
+im_component = component
 im_tap_fsync = env("XMPP_TAP_FSYNC", "group")
 im_tap_segment_bytes = tonumber(env("XMPP_TAP_SEGMENT_BYTES", 8 * 1024 * 1024))
 im_tap_window = 512
@@ -159,7 +155,7 @@ VirtualHost(domain)
 -- Rooms need somebody who decides on membership. Until the message service does, there is no MUC host: groupchat
 -- messages to it are answered with an error instead of reaching a room nobody guards.
 
-Component(im_component)
+Component(component)
 	component_secret = required("XMPP_COMPONENT_SECRET", "the secret of the message service's component connection")
 	validate_from_addresses = false -- receipts and notices come from users' addresses
 	component_conflict_resolve = "kick_old" -- the newer connection holds the lease

@@ -1,0 +1,134 @@
+-- Rules of every client stream: at most ten resources a user, silent streams pinged and then closed, rate limits that
+-- delay reading, no way from clients to the component, and carriage returns that survive XML.
+
+local st = require "util.stanza";
+local async = require "util.async";
+local filters = require "util.filters";
+local new_throttle = require "util.throttle".create;
+local new_cache = require "util.cache".new;
+local new_id = require "util.id".short;
+local now = require "util.time".now;
+local jid_host = require "util.jid".host;
+
+local component = module:get_option_string("im_component");
+local max_resources = module:get_option_number("im_max_resources", 10);
+local factor = module:get_option_number("im_limit_factor", 1);
+local silence = module:get_option_number("im_silence", 180);
+
+-- XML parsers turn a literal carriage return into a newline; as a reference it stays what the sender wrote.
+do
+	local entities = {
+		["'"] = "&apos;", ["\""] = "&quot;", ["<"] = "&lt;", [">"] = "&gt;", ["&"] = "&amp;", ["\r"] = "&#13;",
+	};
+	local function escape(text) return (text:gsub("['&<>\"\r]", entities)); end
+	local serialise = getmetatable(st.stanza("x")).__tostring;
+	for i = 1, 255 do
+		local name = debug.getupvalue(serialise, i);
+		if name == nil then error("this Prosody serialises stanzas in another way"); end
+		if name == "xml_escape" then debug.setupvalue(serialise, i, escape); break; end
+	end
+end
+
+module:hook("pre-resource-bind", function (event)
+	local session = event.session;
+	local user = prosody.hosts[module.host].sessions[session.username];
+	if not user or (event.resource and user.sessions[event.resource]) then return; end
+	local count = 0;
+	for _ in pairs(user.sessions) do count = count + 1; end
+	if count >= max_resources then
+		event.error = { type = "wait", condition = "resource-constraint", text = "Too many resources of this user" };
+		return false;
+	end
+end);
+
+-- Silent streams
+
+local function heard(data, session)
+	session.im_pinged = nil;
+	return data;
+end
+
+filters.add_filter_hook(function (session)
+	if session.type == "c2s_unauthed" or session.type == "c2s" then filters.add_filter(session, "bytes/in", heard, 1000); end
+end);
+
+-- Fires after half of the silence (network_settings.read_timeout). An answer of false closes the stream.
+module:hook("c2s-read-timeout", function (event)
+	local session = event.session;
+	if session.im_pinged then return false; end
+	session.im_pinged = true;
+	if session.full_jid then
+		session.send(st.iq({ type = "get", id = "ping-"..new_id(), from = module.host, to = session.full_jid })
+			:tag("ping", { xmlns = "urn:xmpp:ping" }));
+	end
+	return true;
+end, 100);
+
+module:log("debug", "silent streams are closed after %d s", silence);
+
+-- Rate limits: 50 stanzas/s of a stream (2,000 at once), 20 messages/s of a user (100 at once). Over the limit reading
+-- waits; who stays over it for ten seconds gets errors instead.
+
+local messages_of = new_cache(20000); -- user → throttle
+
+local function wait_for_turn(throttle, session)
+	while not throttle:poll(1) do
+		session.im_slow_since = session.im_slow_since or now();
+		if now() - session.im_slow_since > 10 then return false; end
+		if not async.ready() then return true; end
+		async.sleep(1 / throttle.rate);
+	end
+	if throttle:peek(throttle.max / 2) then session.im_slow_since = nil; end
+	return true;
+end
+
+local function refuse(event)
+	local stanza = event.stanza;
+	if event.origin.send and stanza.attr.type ~= "error" and stanza.attr.type ~= "result" then
+		event.origin.send(st.error_reply(stanza, "wait", "resource-constraint", "Too many stanzas"));
+	end
+	return true;
+end
+
+local function limit_stream(event)
+	local session, stanza = event.origin, event.stanza;
+	if session.type ~= "c2s" or stanza.im_routed then return; end
+	local throttle = session.im_throttle;
+	if not throttle then
+		throttle = new_throttle(2000 * factor, 40);
+		session.im_throttle = throttle;
+	end
+	if not wait_for_turn(throttle, session) then return refuse(event); end
+end
+
+local function limit_user(event)
+	local session, stanza = event.origin, event.stanza;
+	local username = session.username;
+	if session.type ~= "c2s" or not username or stanza.im_routed or not stanza:get_child("body") then return; end
+	local throttle = messages_of:get(username);
+	if not throttle then
+		throttle = new_throttle(100 * factor, 5);
+		messages_of:set(username, throttle);
+	end
+	if not wait_for_turn(throttle, session) then return refuse(event); end
+end
+
+if factor > 0 then
+	module:hook("pre-stanza", limit_stream, 100);
+	for _, target in ipairs { "bare", "full", "host" } do module:hook("pre-message/"..target, limit_user, 60); end
+end
+
+-- The component is for services.
+
+local function refuse_component(event)
+	local stanza = event.stanza;
+	if jid_host(stanza.attr.to or module.host) ~= component then return; end
+	if stanza.attr.type ~= "error" and stanza.attr.type ~= "result" then
+		event.origin.send(st.error_reply(stanza, "cancel", "service-unavailable"));
+	end
+	return true;
+end
+
+for _, name in ipairs { "message", "iq", "presence" } do
+	for _, target in ipairs { "host", "bare", "full" } do module:hook("pre-"..name.."/"..target, refuse_component, 90); end
+end
