@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict'
+import { createServer } from 'node:net'
+import { test } from 'node:test'
+import { freePort, requirePorts } from '../src/machine/ports.ts'
+import { portsFromEnvironment } from '../src/settings.ts'
+
+test('a taken port is named with its owner and the setting that changes it', async (t) => {
+  const port = await freePort()
+  const holder = createServer().listen(port, '127.0.0.1')
+  t.after(() => holder.close())
+  await new Promise((resolve) => holder.once('listening', resolve))
+  const free = { port: await freePort(), purpose: 'Redis', setting: 'REDIS_PORT' }
+  await assert.rejects(requirePorts([free, { port, purpose: 'XMPP', setting: 'XMPP_PORT' }]), (error: Error) => {
+    assert.match(
+      error.message,
+      new RegExp(`^Port ${port} \\(XMPP\\) is taken by \\S+ \\(pid ${process.pid}\\)\\. .*XMPP_PORT=`),
+    )
+    assert.equal(error.message.split('\n').length, 1, 'the free one is not complained about')
+    return true
+  })
+})
+
+test('free ports lie below the range of outgoing connections', async () => {
+  const ports = await Promise.all(Array.from({ length: 20 }, freePort))
+  assert.ok(
+    ports.every((port) => port >= 15_000 && port < 32_000),
+    ports.join(),
+  )
+})
+
+test('the environment changes ports; PORT is the gateway, GATEWAY_PORT comes first', () => {
+  assert.deepEqual(portsFromEnvironment({ PORT: '9000', XMPP_PORT: '6222' }), { xmpp: 6222, gateway: 9000 })
+  assert.deepEqual(portsFromEnvironment({ PORT: '9000', GATEWAY_PORT: '9001' }), { gateway: 9001 })
+  assert.throws(() => portsFromEnvironment({ REDIS_PORT: 'x' }), /REDIS_PORT=x is not a port number/)
+})

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { Redis } from 'ioredis'
+import { processIdentity } from '../src/machine/process-records.ts'
+import { startServers, withoutGivenServers } from '../src/servers/index.ts'
+import { temporaryFolder } from './fake-machine.ts'
+
+const ownServers = withoutGivenServers(process.env)
+
+test('a server that is killed comes back at the same address with its data, and close leaves nothing running', async (t) => {
+  const dataDir = join(await temporaryFolder(t), 'data')
+  const options = { dataDir, ports: 'free', env: ownServers, servers: ['redis', 'nats'] } as const
+  const servers = await startServers(options)
+  t.after(() => servers.close())
+  assert.deepEqual(servers.started.sort(), ['nats', 'redis'])
+  await assert.rejects(startServers(options), /in use by another run/)
+
+  const client = new Redis(servers.env['REDIS_URL'] ?? '')
+  t.after(() => client.disconnect())
+  client.on('error', () => {})
+  await client.set('key', 'value')
+  const pid = servers.process('redis').pid as number
+  await servers.kill('redis', 'SIGKILL')
+  assert.equal(await processIdentity(pid), undefined)
+  await servers.restart('redis')
+  assert.equal(await client.get('key'), 'value')
+
+  const pids = servers.started.map((name) => servers.process(name).pid as number)
+  await servers.close()
+  for (const each of pids) assert.equal(await processIdentity(each), undefined)
+})
+
+test('servers that the environment names are neither started nor killed', async (t) => {
+  const folder = await temporaryFolder(t)
+  const first = await startServers({ dataDir: join(folder, 'a'), ports: 'free', env: ownServers, servers: ['redis'] })
+  t.after(() => first.close())
+  const env = { ...ownServers, ...first.env }
+  const second = await startServers({ dataDir: join(folder, 'b'), ports: 'free', env, servers: ['redis'] })
+  t.after(() => second.close())
+  assert.deepEqual(second.started, [])
+  assert.equal(second.env['REDIS_URL'], first.env['REDIS_URL'])
+  assert.throws(() => second.kill('redis'), /runs outside/)
+})
+
+test('a taken port stops the start before anything runs', async (t) => {
+  const folder = await temporaryFolder(t)
+  const first = await startServers({ dataDir: join(folder, 'a'), ports: 'free', env: ownServers, servers: ['redis'] })
+  t.after(() => first.close())
+  const port = Number(new URL(first.env['REDIS_URL'] ?? '').port)
+  const second = startServers({
+    dataDir: join(folder, 'b'),
+    ports: { redis: port },
+    env: ownServers,
+    servers: ['redis'],
+  })
+  await assert.rejects(second, new RegExp(`Port ${port} \\(Redis\\) is taken by redis-server .*REDIS_PORT=`))
+})

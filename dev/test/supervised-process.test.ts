@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { eventually } from '@im/service-kit/testing'
+import { processIdentity } from '../src/machine/process-records.ts'
+import { SupervisedProcess } from '../src/machine/supervised-process.ts'
+import { temporaryFolder } from './fake-machine.ts'
+
+/** A process that writes its pid to a file when it is up. */
+async function subject(t: TestContext, options: { script?: string; supervise?: boolean } = {}) {
+  const folder = await temporaryFolder(t)
+  const file = join(folder, 'up')
+  const lines: string[] = []
+  const script =
+    options.script ??
+    `require('fs').writeFileSync(${JSON.stringify(file)}, String(process.pid)); setInterval(() => {}, 1000)`
+  const up = () => readFile(file, 'utf8').then(Number)
+  const child: SupervisedProcess = new SupervisedProcess({
+    name: 'subject',
+    file: process.execPath,
+    args: ['-e', script],
+    ready: async () => assert.equal(await up(), child.pid),
+    readyDeadlineMs: 5000,
+    logFile: join(folder, 'subject.log'),
+    records: join(folder, 'run'),
+    report: { info: (line) => lines.push(line), progress() {} },
+    supervise: options.supervise ?? true,
+  })
+  t.after(() => child.stop())
+  return { child, folder, lines, up }
+}
+
+const isAlive = async (pid: number) => (await processIdentity(pid)) !== undefined
+
+test('a child that is killed by somebody is started again, with a line that says so', async (t) => {
+  const { child, lines } = await subject(t)
+  await child.start()
+  const first = child.pid as number
+  process.kill(first, 'SIGKILL')
+  await eventually(() => lines.some((line) => line.includes('is back')))
+  assert.match(lines[0] ?? '', /subject was killed \(SIGKILL, 9\); starting it again/)
+  assert.notEqual(child.pid, first)
+  assert.ok(await isAlive(child.pid as number))
+})
+
+test('a child that is killed by order stays down until restart', async (t) => {
+  const { child, lines } = await subject(t)
+  await child.start()
+  const first = child.pid as number
+  await child.kill('SIGKILL')
+  assert.equal(await isAlive(first), false)
+  assert.ok(!child.pid)
+  await child.restart()
+  assert.ok(await isAlive(Number(child.pid)))
+  assert.deepEqual(lines, [])
+})
+
+test('without supervision a death is only told', async (t) => {
+  const { child, lines } = await subject(t, { supervise: false })
+  await child.start()
+  process.kill(child.pid as number, 'SIGTERM')
+  await eventually(() => lines.length > 0)
+  assert.deepEqual(lines, ['subject was killed (SIGTERM, 15)'])
+  assert.equal(child.pid, undefined)
+})
+
+test('a child that ends before it answers: the error shows the end of its log', async (t) => {
+  const { child } = await subject(t, { script: "console.error('no such option'); process.exit(3)" })
+  await assert.rejects(
+    child.start(),
+    /subject ended with exit code 3\. Its log, .*subject\.log, ends with:\n {2}no such option/,
+  )
+  assert.equal(child.pid, undefined)
+})
+
+test('a program that is not there: the error names it', async (t) => {
+  const folder = await temporaryFolder(t)
+  const child = new SupervisedProcess({
+    ...{ name: 'ghost', file: join(folder, 'ghost'), args: [], ready: async () => {}, logFile: join(folder, 'log') },
+    ...{ records: join(folder, 'run'), report: { info() {}, progress() {} }, supervise: true },
+    ready: () => Promise.reject(new Error('never')),
+  })
+  await assert.rejects(child.start(), /ghost/)
+})
+
+test('kill -9 of the parent ends the child', { skip: process.platform !== 'linux' }, async (t) => {
+  const folder = await temporaryFolder(t)
+  const parent = join(folder, 'parent.ts')
+  const source = join(import.meta.dirname, '../src/machine/supervised-process.ts')
+  await writeFile(
+    parent,
+    `import { SupervisedProcess } from ${JSON.stringify(source)}
+    const child = new SupervisedProcess({
+      name: 'child', file: process.execPath, args: ['-e', 'setInterval(() => {}, 1000)'], ready: async () => {},
+      logFile: ${JSON.stringify(join(folder, 'log'))}, records: ${JSON.stringify(join(folder, 'run'))},
+      report: { info() {}, progress() {} }, supervise: true,
+    })
+    await child.start()
+    console.log(child.pid)`,
+  )
+  const running = spawn(process.execPath, [parent], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const pid = Number(await new Promise((resolve) => running.stdout.once('data', (data) => resolve(String(data)))))
+  assert.ok(await isAlive(pid))
+  running.kill('SIGKILL')
+  await eventually(async () => !(await isAlive(pid)))
+})
