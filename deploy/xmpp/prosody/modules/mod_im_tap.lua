@@ -214,6 +214,8 @@ local function recover()
 		if segment.last >= segment.first then segments[#segments + 1] = segment; end
 	end
 	lineage = lineage or (new_uuid():gsub("-", ""));
+	-- What was deleted had been acknowledged, even if a crash took the mark.
+	if segments[1] then acked = math.max(acked, segments[1].first - 1); end
 	acked, routed = math.min(acked, committed), math.min(routed, committed);
 	sent = acked;
 	forget_old();
