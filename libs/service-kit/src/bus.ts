@@ -13,8 +13,10 @@ import {
   StorageType,
 } from '@nats-io/jetstream'
 import { connect, type NatsConnection, nanos } from '@nats-io/transport-node'
+import { isTransient } from './http/failures.ts'
 import type { Logger } from './logs.ts'
 import { Counter, Histogram, type Registry } from './metrics.ts'
+import { within } from './within.ts'
 
 export interface Subscription {
   close(): Promise<void>
@@ -24,7 +26,10 @@ export interface SubscribeOptions<E extends EventType> {
   /** Name of the subscribing service; replicas share the durable consumer `<service>-<event>`. */
   service: string
   handle(payload: Payload<E>, envelope: EventEnvelope<Payload<E>>): Promise<void>
-  /** Tries before the event is parked in the dead-letter subject. */
+  /**
+   * Tries before the event is parked in the dead-letter subject (5). While a store or another service is away it is tried
+   * for ever: the event is not at fault.
+   */
   attempts?: number
 }
 
@@ -32,9 +37,15 @@ export interface SubscribeOptions<E extends EventType> {
 export interface Bus {
   /** Stored by JetStream when the promise resolves; publishing the same id again within two minutes stores nothing. */
   publish(envelope: EventEnvelope): Promise<void>
-  /** Durable, in order, at least once: the event is acknowledged after `handle` resolved. */
+  /**
+   * Durable, in order, at least once: the event is acknowledged after `handle` resolved. What must not happen twice goes
+   * through `outbox.once(envelope.id, …)` (or `handleOnce`).
+   */
   subscribe<E extends EventType>(event: E, options: SubscribeOptions<E>): Promise<Subscription>
-  /** To whoever listens right now: for caches that must forget. Resolves when the server has handed it on. */
+  /**
+   * To whoever listens right now: for caches that must forget. Resolves when the server has handed it on; rejects at once
+   * while there is no connection.
+   */
   broadcast<E extends EventType>(event: E, payload: Payload<E>): Promise<void>
   listen<E extends EventType>(event: E, handle: (payload: Payload<E>) => void): Subscription
   /** A hint without content between replicas of one service. */
@@ -71,40 +82,71 @@ export async function connectBus(options: {
   const consumers = consumerMetrics(metrics)
   const subscriptions = new Set<Subscription>()
   const watchers = new Set<(connected: boolean) => void>()
-  void watchConnection(connection, (connected) => {
-    for (const handle of watchers) handle(connected)
+  let connected = true
+  void watchConnection(connection, (now) => {
+    connected = now
+    for (const handle of watchers) handle(now)
   })
+  let restoring: Promise<void> | undefined
+
+  /** A server that lost its disk comes back without streams. */
+  function restoreStreams(): Promise<void> {
+    restoring ??= ensureStreams(manager, namespace, options.replicas).finally(() => {
+      restoring = undefined
+    })
+    return restoring
+  }
+
+  /** Without a connection the client would keep what is published in memory and send it later, again for each try. */
+  function demandConnection(): void {
+    if (connected) return
+    const error = new Error('no connection to NATS')
+    error.name = 'BusAwayError'
+    throw error
+  }
+
+  const onConnection: Bus['onConnection'] = (handle) => {
+    watchers.add(handle)
+    return { close: async () => void watchers.delete(handle) }
+  }
 
   return {
-    publish: (envelope) => publish(js, namespace, envelope),
+    async publish(envelope) {
+      demandConnection()
+      try {
+        await js.publish(`${namespace}.${envelope.name}`, JSON.stringify(envelope), { msgID: envelope.id })
+      } catch (error) {
+        // No stream takes the subject. The caller tries again.
+        if ((error as Error).name === 'NoRespondersError') await restoreStreams().catch(() => {})
+        throw error
+      }
+    },
     async subscribe(event, subscribing) {
-      const subscription = await consume({ js, manager, namespace, log, event, subscribing, consumers })
+      const wiring = { js, manager, namespace, log, event, subscribing, consumers, onConnection, restoreStreams }
+      const subscription = await consume(wiring)
       subscriptions.add(subscription)
       return subscription
     },
     async broadcast(event, payload) {
+      demandConnection()
       connection.publish(`${namespace}.broadcast.${event.name}`, JSON.stringify(payload))
-      await connection.flush()
+      await within(2000, 'NATS', connection.flush())
     },
     listen: (event, handle) =>
       plainSubscription(connection, `${namespace}.broadcast.${event.name}`, (text) => handle(JSON.parse(text)), log),
     wake(topic) {
-      if (!connection.isClosed()) connection.publish(`${namespace}.wake.${topic}`)
+      if (connected && !connection.isClosed()) connection.publish(`${namespace}.wake.${topic}`)
     },
     onWake: (topic, handle) => plainSubscription(connection, `${namespace}.wake.${topic}`, handle, log),
-    onConnection(handle) {
-      watchers.add(handle)
-      return { close: async () => void watchers.delete(handle) }
-    },
+    onConnection,
     async ping() {
-      await Promise.race([
-        connection.flush(),
-        delay(2000, undefined, { ref: false }).then(() => Promise.reject(new Error('NATS does not answer'))),
-      ])
+      demandConnection()
+      await within(2000, 'NATS', connection.flush())
     },
     async close() {
       await Promise.all([...subscriptions].map((subscription) => subscription.close()))
-      await connection.drain().catch(() => connection.close())
+      // Draining waits for the server; one that is away must not hold up the end.
+      await within(connected ? 3000 : 0, 'NATS', connection.drain()).catch(() => connection.close())
     },
   }
 }
@@ -165,10 +207,6 @@ async function ensureStreams(manager: JetStreamManager, namespace: string, repli
   }
 }
 
-async function publish(js: JetStreamClient, namespace: string, envelope: EventEnvelope): Promise<void> {
-  await js.publish(`${namespace}.${envelope.name}`, JSON.stringify(envelope), { msgID: envelope.id })
-}
-
 function consumerMetrics(registry: Registry) {
   return {
     handled: new Counter({
@@ -187,6 +225,9 @@ function consumerMetrics(registry: Registry) {
   }
 }
 
+/** How long an event is held by a consumer that gives no sign of life (ms): the wait after a crash in the middle of one. */
+const ackWait = 5000
+
 async function consume<E extends EventType>(wiring: {
   js: JetStreamClient
   manager: JetStreamManager
@@ -195,30 +236,43 @@ async function consume<E extends EventType>(wiring: {
   event: E
   subscribing: SubscribeOptions<E>
   consumers: ReturnType<typeof consumerMetrics>
+  onConnection: Bus['onConnection']
+  restoreStreams: () => Promise<void>
 }): Promise<Subscription> {
   const { js, manager, namespace, log, event, subscribing, consumers } = wiring
   const stream = `${namespace}_${streamOf(event).name}`
   const durable = `${subscribing.service}-${event.name.replaceAll('.', '-')}`
   const attempts = subscribing.attempts ?? 5
-  await manager.consumers.add(stream, {
-    durable_name: durable,
-    filter_subject: `${namespace}.${event.name}`,
-    ack_policy: AckPolicy.Explicit,
-    deliver_policy: DeliverPolicy.All,
-    ack_wait: nanos(30_000),
-    // One at a time over all replicas: this is what keeps the order of an aggregate's events.
-    max_ack_pending: 1,
-  })
+
+  async function ensureConsumer(): Promise<void> {
+    const changeable = {
+      ack_wait: nanos(ackWait),
+      // One at a time over all replicas: this is what keeps the order of an aggregate's events.
+      max_ack_pending: 1,
+    }
+    await manager.consumers
+      .add(stream, {
+        durable_name: durable,
+        filter_subject: `${namespace}.${event.name}`,
+        ack_policy: AckPolicy.Explicit,
+        deliver_policy: DeliverPolicy.All,
+        ...changeable,
+      })
+      // It is there, made by a release with other settings.
+      .catch(() => manager.consumers.update(stream, durable, changeable))
+  }
+  await ensureConsumer()
 
   const closing = new AbortController()
   let messages: ConsumerMessages | undefined
 
   async function handleOne(message: JsMsg): Promise<void> {
     let failure: unknown
-    const alive = setInterval(() => message.working(), 10_000)
+    const alive = setInterval(() => message.working(), ackWait / 4)
     try {
       const envelope = message.json<EventEnvelope<Payload<E>>>()
-      for (let attempt = 0; attempt < attempts && !closing.signal.aborted; attempt++) {
+      let failures = 0
+      for (let attempt = 0; failures < attempts && !closing.signal.aborted; attempt++) {
         try {
           await subscribing.handle(envelope.data, envelope)
           consumers.handled.inc({ event: event.name, outcome: 'done' })
@@ -227,6 +281,8 @@ async function consume<E extends EventType>(wiring: {
           return
         } catch (error) {
           failure = error
+          if (!isTransient(error)) failures++
+          consumers.handled.inc({ event: event.name, outcome: 'failed' })
           log.warn(
             { err: error, event: event.name, eventId: envelope.id, attempt },
             'could not handle an event; trying again',
@@ -234,42 +290,63 @@ async function consume<E extends EventType>(wiring: {
           await delay(backOff(attempt), undefined, { signal: closing.signal }).catch(() => {})
         }
       }
+      if (failures >= attempts) await park(message, failure, envelope.id)
+      else message.nak()
     } catch (error) {
-      failure = error
+      if (isTransient(error)) throw error
+      await park(message, error, `${stream}-${message.seq}`)
     } finally {
       clearInterval(alive)
     }
-    if (closing.signal.aborted) return message.nak()
-    await park(message, failure)
   }
 
   /** A poison event must not stop those behind it: it is kept aside for an operator. */
-  async function park(message: JsMsg, failure: unknown): Promise<void> {
-    await js.publish(`${namespace}.dead.${subscribing.service}.${event.name}`, message.data)
+  async function park(message: JsMsg, failure: unknown, id: string): Promise<void> {
+    await js.publish(`${namespace}.dead.${subscribing.service}.${event.name}`, message.data, {
+      msgID: `${subscribing.service}-${id}`,
+    })
     consumers.handled.inc({ event: event.name, outcome: 'dead' })
     log.error({ err: failure, event: event.name }, 'an event went to the dead-letter subject')
     message.ack()
   }
 
+  /** The client's own recovery waits up to half a minute after a restart of the server: we begin anew instead. */
+  async function endWhenStale(stopped: ConsumerMessages): Promise<void> {
+    const signs = new Set(['heartbeats_missed', 'consumer_deleted', 'consumer_not_found', 'stream_not_found'])
+    for await (const { type } of stopped.status()) if (signs.has(type)) stopped.stop()
+  }
+
   async function run(): Promise<void> {
+    let isFirst = true
     while (!closing.signal.aborted) {
       try {
+        if (!isFirst) {
+          await wiring.restoreStreams()
+          await ensureConsumer()
+        }
+        isFirst = false
         const consumer = await js.consumers.get(stream, durable)
         messages = await consumer.consume({ max_messages: 50, idle_heartbeat: 5000, expires: 30_000 })
-        for await (const message of messages) await handleOne(message)
+        void endWhenStale(messages)
+        if (!closing.signal.aborted) for await (const message of messages) await handleOne(message)
       } catch (error) {
         if (!closing.signal.aborted)
           log.warn({ err: error, event: event.name }, 'an event consumer stopped; starting it again')
       }
-      await delay(500, undefined, { signal: closing.signal }).catch(() => {})
+      messages?.stop()
+      await delay(250, undefined, { signal: closing.signal }).catch(() => {})
     }
   }
 
+  const reconnecting = wiring.onConnection((connected) => {
+    if (connected) messages?.stop()
+  })
   const running = run()
   return {
     async close() {
       closing.abort()
-      await messages?.close().catch(() => {})
+      await reconnecting.close()
+      messages?.stop()
       await running
     },
   }

@@ -1,4 +1,5 @@
 import { type Collection, type Db, type Document, type IndexDescription, MongoClient } from 'mongodb'
+import { within } from './within.ts'
 
 export interface MongoConnection {
   client: MongoClient
@@ -24,13 +25,16 @@ export async function connectMongo(options: {
     readConcern: { level: 'majority' },
     maxPoolSize: 50,
   })
-  await client.connect()
+  await client.connect().catch(async (error) => {
+    await client.close()
+    throw error
+  })
   const db = client.db(`${options.namespace}_${options.service}`)
   return {
     client,
     db,
     ping: async () => {
-      await db.command({ ping: 1 }, { timeoutMS: 2000 })
+      await within(2000, 'MongoDB', db.command({ ping: 1 }))
     },
     close: () => client.close(),
   }

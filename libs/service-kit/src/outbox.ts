@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { EventEnvelope, EventType, Payload } from '@im/contracts'
+import { ContractError, type EventEnvelope, type EventType, type Payload } from '@im/contracts'
 import type { ClientSession, Collection, Db, MongoClient } from 'mongodb'
 import type { Bus } from './bus.ts'
+import { checkEvent } from './check-event.ts'
 import { holdLease } from './lease.ts'
 import type { Logger } from './logs.ts'
 import { Gauge, type Registry } from './metrics.ts'
@@ -20,6 +21,21 @@ export interface Change {
 export interface Outbox {
   /** Runs `work` in a transaction, again from its start on a conflict: it must have no other effects. */
   commit<T>(work: (change: Change) => Promise<T>): Promise<T>
+  /**
+   * Like `commit`, for the handling of an event: remembers the event's id in the same transaction and does nothing when it
+   * is known already. True when `work` was done by this call.
+   */
+  once(eventId: string, work: (change: Change) => Promise<unknown>): Promise<boolean>
+}
+
+/** The `handle` of a subscription whose changes happen once per event, however often it is delivered. */
+export function handleOnce<P>(
+  outbox: Outbox,
+  work: (payload: P, change: Change, envelope: EventEnvelope<P>) => Promise<unknown>,
+): (payload: P, envelope: EventEnvelope<P>) => Promise<void> {
+  return async (payload, envelope) => {
+    await outbox.once(envelope.id, (change) => work(payload, change, envelope))
+  }
 }
 
 interface OutboxRow extends Omit<EventEnvelope, 'id'> {
@@ -30,39 +46,68 @@ interface OutboxRow extends Omit<EventEnvelope, 'id'> {
 
 let announced = 0
 
+/** How long a change is tried again (ms); the driver alone would go on for two minutes. */
+const retryFor = 10_000
+/** Longer than any stream keeps an event. */
+const rememberSeconds = 14 * 86_400
+
 export async function createOutbox(options: { db: Db; client: MongoClient; wake: () => void }): Promise<Outbox> {
   const { db, client, wake } = options
   const rows = db.collection<OutboxRow>('outbox')
+  const handled = db.collection<{ _id: string; at: Date }>('handled_events')
   await ensureIndexes(rows, [{ key: { at: 1, n: 1 } }])
-  return {
-    async commit(work) {
-      const session = client.startSession()
-      let hasEvents = false
-      try {
-        return await session.withTransaction(async () => {
+  await ensureIndexes(handled, [{ key: { at: 1 }, expireAfterSeconds: rememberSeconds }])
+
+  async function commit<T>(work: (change: Change) => Promise<T>): Promise<T> {
+    const session = client.startSession()
+    const giveUpAt = Date.now() + retryFor
+    let failure: unknown
+    let hasEvents = false
+    try {
+      return await session.withTransaction(async () => {
+        if (failure !== undefined && Date.now() > giveUpAt)
+          throw new ContractError('ServiceUnavailable', { detail: 'too much contention', cause: failure })
+        try {
           const events: OutboxRow[] = []
-          const result = await work({
-            session,
-            announce: (event, aggregate, payload) => {
-              events.push({
-                _id: randomBytes(16).toString('hex'),
-                name: event.name,
-                at: Date.now(),
-                n: announced++,
-                aggregate,
-                data: payload,
-              })
-            },
-          })
+          const announce: Change['announce'] = (event, aggregate, payload) =>
+            void events.push(newRow(event, aggregate, payload))
+          const result = await work({ session, announce })
           hasEvents = events.length > 0
           if (hasEvents) await rows.insertMany(events, { session })
           return result
-        })
-      } finally {
-        await session.endSession()
-        if (hasEvents) wake()
-      }
-    },
+        } catch (error) {
+          failure = error
+          throw error
+        }
+      })
+    } finally {
+      await session.endSession()
+      if (hasEvents) wake()
+    }
+  }
+
+  return {
+    commit,
+    once: (eventId, work) =>
+      commit(async (change) => {
+        const { session } = change
+        if (await handled.findOne({ _id: eventId }, { session })) return false
+        await handled.insertOne({ _id: eventId, at: new Date() }, { session })
+        await work(change)
+        return true
+      }),
+  }
+}
+
+function newRow<E extends EventType>(event: E, aggregate: string, payload: Payload<E>): OutboxRow {
+  checkEvent(event, payload)
+  return {
+    _id: randomBytes(16).toString('hex'),
+    name: event.name,
+    at: Date.now(),
+    n: announced++,
+    aggregate,
+    data: payload,
   }
 }
 
@@ -87,6 +132,8 @@ export function startOutboxRelay(options: {
     woken()
   }
   const fromOthers = bus.onWake(`outbox.${service}`, ring)
+  let hurry = () => {}
+  const reconnection = bus.onConnection((connected) => connected && hurry())
   new Gauge({
     name: 'im_outbox_rows',
     help: 'Events committed and not yet published',
@@ -99,6 +146,8 @@ export function startOutboxRelay(options: {
   const lease = holdLease({
     redis: options.redis,
     name: `outbox-${service}`,
+    // Short: after a crash of the holder its events wait that long, and relaying twice for a moment stores nothing twice.
+    ttl: 2000,
     log,
     async work(signal) {
       let failures = 0
@@ -109,14 +158,19 @@ export function startOutboxRelay(options: {
           failures = 0
           if (published > 0 || rung) continue
         } catch (error) {
+          if (!signal.aborted && failures === 0) log.warn({ err: error }, 'the outbox could not be relayed; trying on')
           failures++
-          if (!signal.aborted) log.warn({ err: error }, 'the outbox could not be relayed; trying again')
         }
-        const pause = failures ? Math.min(200 * 2 ** failures, 5000) : 500
         const slept = new AbortController()
-        woken = () => slept.abort()
-        await delay(pause, undefined, { signal: AbortSignal.any([signal, slept.signal]) }).catch(() => {})
+        const wakeUp = () => slept.abort()
+        hurry = wakeUp
+        signal.addEventListener('abort', wakeUp, { once: true })
+        // While publishing fails a commit does not hurry it: the next try is near.
+        if (!failures) woken = wakeUp
+        const pause = failures ? Math.min(50 * 2 ** failures, 1000) : 500
+        if (!signal.aborted) await delay(pause, undefined, { signal: slept.signal }).catch(() => {})
         woken = () => {}
+        signal.removeEventListener('abort', wakeUp)
       }
     },
   })
@@ -129,6 +183,7 @@ export function startOutboxRelay(options: {
     },
     async close() {
       await fromOthers.close()
+      await reconnection.close()
       await lease.close()
     },
   }

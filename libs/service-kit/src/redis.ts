@@ -18,9 +18,14 @@ export async function connectRedis(options: {
     commandTimeout: options.commandTimeout ?? 2000,
     enableAutoPipelining: true,
     retryStrategy: (attempt) => Math.min(attempt * 50, 1000),
+    // After a failover the old primary is a replica that refuses writes: connect anew, to the one the name points to now.
+    reconnectOnError: (error) => error.message.startsWith('READONLY'),
   })
   // Without a listener ioredis prints every failed attempt; readiness and the failed commands tell it better.
   redis.on('error', () => {})
-  await redis.connect()
+  await redis.connect().catch((error) => {
+    redis.disconnect()
+    throw error
+  })
   return redis
 }

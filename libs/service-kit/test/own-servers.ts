@@ -1,0 +1,91 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { globSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { connect, createServer } from 'node:net'
+import { homedir, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { eventually } from '@im/service-kit/testing'
+
+export type ServerKind = 'redis' | 'nats' | 'mongodb'
+
+/** A server of a test's own, which it may kill and start again on the same port with the same data. */
+export interface OwnServer {
+  url: string
+  /** SIGKILL; resolves when the process is gone. */
+  kill(): Promise<void>
+  start(): Promise<void>
+}
+
+const mongodPath = () =>
+  globSync(join(homedir(), '.cache', 'yingchuang-im', 'secantusdb-*', 'bin', 'secantusd-rs')).at(-1) ?? 'secantusd-rs'
+
+const commands: Record<ServerKind, (port: number, folder: string) => [string, ...string[]]> = {
+  redis: (port, folder) => ['redis-server', '--port', `${port}`, '--bind', '127.0.0.1', '--dir', folder, '--save', ''],
+  nats: (port, folder) => ['nats-server', '-a', '127.0.0.1', '-p', `${port}`, '-js', '-sd', folder],
+  mongodb: (port, folder) => [
+    mongodPath(),
+    ...['--host', '127.0.0.1', '--port', `${port}`, '--storage-path', folder, '--sync-on-commit'],
+    ...['--cache-size', '64M'],
+  ],
+}
+
+const urls: Record<ServerKind, (port: number) => string> = {
+  redis: (port) => `redis://127.0.0.1:${port}`,
+  nats: (port) => `nats://127.0.0.1:${port}`,
+  mongodb: (port) => `mongodb://127.0.0.1:${port}/?directConnection=true`,
+}
+
+/** Undefined, and the test skipped, where the server's program is not installed. */
+export async function ownServer(t: TestContext, kind: ServerKind): Promise<OwnServer | undefined> {
+  const port = await freePort()
+  const folder = await mkdtemp(join(tmpdir(), `kit-${kind}-`))
+  const [file, ...args] = commands[kind](port, folder)
+  if (spawnSync(file, ['--version']).error) {
+    t.skip(`${file} is not installed`)
+    return undefined
+  }
+  let running: ChildProcess | undefined
+  const server: OwnServer = {
+    url: urls[kind](port),
+    async start() {
+      running = spawn(file, args, { stdio: 'ignore' })
+      await eventually(() => answers(port), 20_000)
+    },
+    async kill() {
+      const ending = running
+      running = undefined
+      if (!ending || ending.exitCode !== null) return
+      const gone = new Promise((resolve) => ending.once('exit', resolve))
+      ending.kill('SIGKILL')
+      await gone
+    },
+  }
+  t.after(async () => {
+    await server.kill()
+    await rm(folder, { recursive: true, force: true })
+  })
+  await server.start()
+  return server
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer().once('error', reject)
+    probe.listen(0, '127.0.0.1', () => {
+      const { port } = probe.address() as { port: number }
+      probe.close(() => resolve(port))
+    })
+  })
+}
+
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1')
+    const end = (up: boolean) => {
+      socket.destroy()
+      resolve(up)
+    }
+    socket.once('connect', () => end(true)).once('error', () => end(false))
+  })
+}
