@@ -159,7 +159,7 @@ test('only messages with a body to existing users are stored', async (t) => {
 })
 
 test('without a log nothing is delivered and the sender is told', async (t) => {
-  const prosody = await startProsody(t)
+  const prosody = await startProsody(t, { XMPP_TAP_SEGMENT_BYTES: '1' }) // each message needs a new file
   const taken = await archive(prosody)
   const [from, to] = [await join(prosody, alice), await join(prosody, bob)]
   await from.send(bob, textMessage(alice, bob, 'before'))

@@ -83,7 +83,8 @@ end
 
 for _, target in ipairs { "host", "bare", "full" } do module:hook("pre-presence/"..target, keep_private, 10); end
 
-module:hook("iq-set/self/jabber:iq:roster:query", function (event)
+module:hook("iq/self/jabber:iq:roster:query", function (event)
+	if event.stanza.attr.type ~= "set" then return; end
 	event.origin.send(st.error_reply(event.stanza, "cancel", "not-allowed", "Contacts are kept by the friends API"));
 	return true;
 end, 10);
