@@ -336,6 +336,12 @@ function oauthErrorOf(failure: ContractError): OAuthError {
 
 /** /healthz, /readyz and /metrics: for the operator's network, the gateway routes none of them from outside. */
 export function addOperationRoutes(app: FastifyInstance, metrics: Registry, ready?: () => Promise<void>): void {
+  addHealthRoutes(app, ready)
+  app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()))
+}
+
+/** /healthz: the process lives; /readyz: it can do its work, or 503 with the reason. */
+export function addHealthRoutes(app: FastifyInstance, ready?: () => Promise<void>): void {
   app.get('/healthz', async (_request, reply) => reply.type('text/plain').send('ok\n'))
   app.get('/readyz', async (_request, reply) => {
     try {
@@ -348,5 +354,4 @@ export function addOperationRoutes(app: FastifyInstance, metrics: Registry, read
         .send(`not ready: ${(error as Error).message}\n`)
     }
   })
-  app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()))
 }

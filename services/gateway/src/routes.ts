@@ -1,0 +1,187 @@
+import { hash } from 'node:crypto'
+import type { OutgoingHttpHeaders } from 'node:http'
+import { type Caller, ContractError, clock, type Endpoint, type Language, type ServiceName } from '@im/contracts'
+import {
+  asContractError,
+  callerHeader,
+  compileWriter,
+  firstText,
+  jsonType,
+  languageOf,
+  queryLanguage,
+  readRequest,
+  sameText,
+  sendFailure,
+  serviceKeyHeader,
+  signCaller,
+  successBody,
+} from '@im/service-kit'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { findAccessToken } from './access-token.ts'
+import { limitAddress } from './client-address.ts'
+import { corsHeaders, hasCors } from './cors.ts'
+import type { Deps } from './deps.ts'
+import type { Upstream } from './forward.ts'
+import { type Finding, noSession } from './session-cache.ts'
+import { checkSignature, isSigned } from './signature.ts'
+
+/** Tokens are 32 hex digits; what is far longer is none, and not worth a lookup. */
+const longestToken = 256
+
+/** Headers that reach a service. All others, `x-im-*` above all, end here. */
+const passedHeaders = [
+  'accept',
+  'accept-language',
+  'authorization',
+  'content-type',
+  'cookie',
+  'if-modified-since',
+  'if-none-match',
+  'if-range',
+  'origin',
+  'range',
+  'referer',
+  'user-agent',
+  'x-csrf-token',
+  'x-requested-with',
+]
+
+/** Which endpoint each path from outside belongs to. Throws when two endpoints claim one path. */
+export function routeTable(endpoints: readonly Endpoint[]): Map<string, Endpoint> {
+  const table = new Map<string, Endpoint>()
+  for (const endpoint of endpoints) {
+    if (endpoint.auth === 'internal') continue
+    for (const path of [endpoint.path, ...(endpoint.aliases ?? [])]) {
+      const other = table.get(path)
+      if (other)
+        throw new Error(`${path} belongs to ${other.service}.${other.name} and ${endpoint.service}.${endpoint.name}`)
+      table.set(path, endpoint)
+    }
+  }
+  return table
+}
+
+/** Services that own a path of the table. */
+export function ownersOf(table: ReadonlyMap<string, Endpoint>): Set<Exclude<ServiceName, 'gateway'>> {
+  const names = [...table.values()].map(({ service }) => service)
+  return new Set(names.filter((name) => name !== 'gateway'))
+}
+
+export function addRoutes(app: FastifyInstance, deps: Deps, table: ReadonlyMap<string, Endpoint>): void {
+  for (const [path, endpoint] of table) {
+    const owner = endpoint.service === 'gateway' ? undefined : deps.owners.get(endpoint.service)
+    const answer = owner ? forwarding(deps, path, endpoint, owner) : ownEndpoint(deps, endpoint)
+    app.route({
+      url: path,
+      method: [...(endpoint.methods ?? ['GET', 'POST'])],
+      handler: (request, reply) => {
+        answer(request, reply).catch((error) => refuse(deps, request, reply, error))
+      },
+    })
+  }
+}
+
+type Answer = (request: FastifyRequest, reply: FastifyReply) => Promise<void>
+
+function forwarding(deps: Deps, path: string, endpoint: Endpoint, owner: Upstream): Answer {
+  const { config } = deps
+  const admit = admission(deps, endpoint)
+  const outcome = deps.answered.labels(endpoint.service)
+  const cors = hasCors(path) ? corsHeaders : {}
+
+  return async (request, reply) => {
+    const startedAt = performance.now()
+    const ip = deps.addressOf(request.raw)
+    const caller = await admit(request, ip)
+    const headers: Record<string, string> = {
+      [callerHeader]: signCaller(config.callerKey, { caller, ip, requestId: request.id }),
+      'x-request-id': request.id,
+    }
+    for (const name of passedHeaders) {
+      const value = request.headers[name]
+      if (typeof value === 'string') headers[name] = value
+    }
+    const key = request.headers[serviceKeyHeader]
+    if (typeof key === 'string' && sameText(key, config.serviceKey)) headers[serviceKeyHeader] = key
+    const url = request.raw.url ?? ''
+    const query = url.indexOf('?')
+    const answerHeaders: OutgoingHttpHeaders = { ...cors, 'x-request-id': request.id }
+    await owner.forward(
+      {
+        method: request.method as 'GET' | 'POST',
+        path: query < 0 ? path : path + url.slice(query),
+        headers,
+        body: Buffer.isBuffer(request.body) ? request.body : undefined,
+      },
+      reply.raw,
+      answerHeaders,
+    )
+    outcome.observe((performance.now() - startedAt) / 1000)
+  }
+}
+
+/** Checks of transport.md §6 that come before the endpoint's own: token, signature, rate limit. Gives the caller, if any. */
+function admission(
+  deps: Deps,
+  endpoint: Endpoint,
+): (request: FastifyRequest, ip: string) => Promise<Caller | undefined> {
+  const { config, limits, now } = deps
+  const apiKey = config.requireSignature && isSigned(endpoint) ? config.apiKey : undefined
+
+  return async (request, ip) => {
+    const address = limitAddress(ip)
+    let token: string | undefined
+    let caller: Caller | undefined
+    if (endpoint.auth === 'user' || endpoint.auth === 'optional') {
+      token = await findAccessToken(request)
+      const found = token ? await findCaller(deps, token, address) : undefined
+      if (found) caller = found
+      else if (endpoint.auth === 'user') throw new ContractError(token ? 'TokenInvalid' : 'TokenMissing')
+    }
+    if (apiKey) {
+      const signer = caller && token ? { userId: caller.userId, token } : undefined
+      checkSignature(apiKey, await readRequest(request), signer, now() / 1000)
+    }
+    const waiting = limits.spend(endpoint, { ip: address, userId: caller?.userId, sessionId: caller?.sessionId })
+    if (waiting) await waiting
+    return caller
+  }
+}
+
+async function findCaller({ sessions, limits }: Deps, token: string, address: string): Promise<Caller | undefined> {
+  if (token.length > longestToken) return undefined
+  const sessionId = hash('sha256', token)
+  let found: Finding | undefined = sessions.remembered(sessionId)
+  if (found === undefined) {
+    limits.refuseWhenEmpty(address)
+    found = await sessions.lookUp(sessionId)
+    if (found === noSession) await limits.spendGuess(address)
+  }
+  return found === noSession ? undefined : { userId: found.userId, sessionId, device: found.device }
+}
+
+/** Endpoints the gateway answers itself. */
+function ownEndpoint(deps: Deps, endpoint: Endpoint): Answer {
+  if (endpoint.path !== clock.getCurrentTime.path) throw new Error(`the gateway has no handler for ${endpoint.path}`)
+  const admit = admission(deps, endpoint)
+  const write = compileWriter(endpoint)
+  return async (request, reply) => {
+    await admit(request, deps.addressOf(request.raw))
+    reply.header('content-type', jsonType).header('x-request-id', request.id)
+    reply.send(successBody(write, deps.now(), undefined))
+  }
+}
+
+async function refuse(deps: Deps, request: FastifyRequest, reply: FastifyReply, error: unknown): Promise<void> {
+  const failure = asContractError(error, request.id, deps.log, request.routeOptions.url)
+  deps.refused.inc({ error: failure.errorName })
+  sendFailure(reply, failure, await languageOfRequest(request))
+}
+
+async function languageOfRequest(request: FastifyRequest): Promise<Language> {
+  try {
+    return languageOf(firstText(await readRequest(request), 'language'))
+  } catch {
+    return queryLanguage(request.raw.url ?? '')
+  }
+}
