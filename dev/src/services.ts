@@ -21,6 +21,9 @@ export const servicePort = (name: ServiceName): WantedPort => ({
   setting: table[name].portSetting,
 })
 
+/** Where the operator reads the gateway's metrics: beside the port that apps may reach. */
+export const operationsPort: WantedPort = { port: 9092, purpose: 'metrics of the gateway', setting: 'OPERATIONS_PORT' }
+
 export const serviceUrl = (ports: ServicePorts, name: ServiceName) => `http://127.0.0.1:${ports[name]}`
 
 /** Where each service finds the others. */

@@ -6,6 +6,7 @@ import { loadSecrets, type Secrets } from './secrets.ts'
 import { type Ports, type ServerName, type Servers, startServers } from './servers/index.ts'
 import {
   mainFile,
+  operationsPort,
   peerEnv,
   type ServiceName,
   type ServicePorts,
@@ -73,12 +74,15 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const step = options.step ?? ((_title, work) => work(ownReport))
   const secrets = await loadSecrets(join(dataDir, 'secrets.json'), options.env)
   const ports = await assignServicePorts(options.ports)
+  const operations =
+    options.ports === 'free' ? await freePort() : Number(options.env['OPERATIONS_PORT'] || operationsPort.port)
   const settings = {
     ...seed(options.env, secrets),
     ...options.env,
     ...secrets.values,
     ...peerEnv(ports),
     ...publicAddresses(options.env, serviceUrl(ports, 'gateway')),
+    OPERATIONS_PORT: String(operations),
   }
 
   const servers = await step('Servers', (report) =>
@@ -89,10 +93,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       servers: options.servers ?? ['mongodb', 'redis', 'nats', 'prosody'],
       supervise,
       report,
-      alsoPorts:
-        options.ports === 'free'
-          ? []
-          : services.map((name): WantedPort => ({ ...servicePort(name), port: ports[name] })),
+      alsoPorts: options.ports === 'free' ? [] : wantedPorts(services, ports, operations),
     }),
   )
   const env = { ...settings, ...servers.env } as Record<string, string>
@@ -161,6 +162,11 @@ async function assignServicePorts(wish: StackOptions['ports']): Promise<ServiceP
     return [name, port] as const
   })
   return Object.fromEntries(await Promise.all(entries)) as ServicePorts
+}
+
+function wantedPorts(services: readonly ServiceName[], ports: ServicePorts, operations: number): WantedPort[] {
+  const listeners = services.map((name) => ({ ...servicePort(name), port: ports[name] }))
+  return services.includes('gateway') ? [...listeners, { ...operationsPort, port: operations }] : listeners
 }
 
 function ownProcess(options: {

@@ -1,11 +1,12 @@
 /** `npm start`: the whole stack on this machine. */
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Listr } from 'listr2'
 import { repositoryRoot } from './machine/machine.ts'
+import { stopLeftovers } from './machine/process-records.ts'
 import { type Reporter, streamReporter } from './reporter.ts'
 import { portSettings } from './servers/index.ts'
-import { serviceNames, servicePort } from './services.ts'
+import { operationsPort, serviceNames, servicePort } from './services.ts'
 import { portsFromEnvironment } from './settings.ts'
 import { type Stack, startStack } from './stack.ts'
 
@@ -19,7 +20,7 @@ not wait for anything.
   --verbose          show what the services log (or set LOG_LEVEL; --processes: see <data>/logs)
 
 Ports, by the environment:
-${[...serviceNames.map(servicePort), ...Object.values(portSettings)]
+${[...serviceNames.map(servicePort), operationsPort, ...Object.values(portSettings)]
   .map(({ port, purpose, setting }) => `  ${setting.padEnd(22)}${String(port).padEnd(7)}${purpose}`)
   .join('\n')}
 
@@ -34,6 +35,8 @@ const { values: options } = parseArgs({
     help: { type: 'boolean', short: 'h', default: false },
   },
 })
+
+const dataDir = resolve(repositoryRoot, options.data)
 
 /** A task line of the list while the step runs; plain lines afterwards (a server that died and came back). */
 async function step<T>(title: string, work: (report: Reporter) => Promise<T>): Promise<T> {
@@ -80,7 +83,10 @@ function endOnSignal(stack: () => Stack | undefined): void {
     }
     first = Date.now()
     console.log(`\n${why}: stopping the services, then the servers; data stays in ${options.data}`)
-    await stack()?.close()
+    const running = stack()
+    // Still starting: what runs already is written down.
+    if (running) await running.close()
+    else await stopLeftovers(join(dataDir, 'run'), { info() {}, progress() {} })
     process.exit(0)
   }
   process.on('SIGINT', () => void end('Ctrl-C'))
@@ -107,7 +113,7 @@ Ready after ${seconds} s.
     .join('   ')}
   servers        ${Object.values(servers.choices).join('\n                 ')}
   administrator  ${administrator}
-  data           ${resolve(repositoryRoot, options.data)}
+  data           ${dataDir}
 
 Try it:  curl ${urls.gateway}/config
 
@@ -119,7 +125,7 @@ async function main(): Promise<void> {
   endOnSignal(() => stack)
   const began = Date.now()
   stack = await startStack({
-    dataDir: resolve(repositoryRoot, options.data),
+    dataDir,
     ports: portsFromEnvironment(process.env),
     env: { LOG_LEVEL: options.verbose ? 'info' : 'warn', LOG_FORMAT: 'pretty', ...process.env },
     mode: options.processes ? 'processes' : 'in-process',
