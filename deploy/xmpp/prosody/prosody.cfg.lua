@@ -140,7 +140,6 @@ im_tap_segment_bytes = tonumber(env("XMPP_TAP_SEGMENT_BYTES", 8 * 1024 * 1024))
 im_tap_window = 512
 im_sync_program = here.."/sync-files.pl"
 im_limit_factor = tonumber(env("LIMIT_FACTOR", "1"))
-im_silence = silence
 im_max_resources = 10
 im_offline_max_messages = 5000
 im_offline_max_days = 30

@@ -1,5 +1,6 @@
 -- Rules of every client stream: at most ten resources a user, silent streams pinged and then closed, rate limits that
--- delay reading, no way from clients to the component, and carriage returns that survive XML.
+-- delay reading, no way from clients to the component,
+-- connections that go on after a pause, and carriage returns that survive XML.
 
 local st = require "util.stanza";
 local async = require "util.async";
@@ -13,7 +14,6 @@ local jid_host = require "util.jid".host;
 local component = module:get_option_string("im_component");
 local max_resources = module:get_option_number("im_max_resources", 10);
 local factor = module:get_option_number("im_limit_factor", 1);
-local silence = module:get_option_number("im_silence", 180);
 
 -- XML parsers turn a literal carriage return into a newline; as a reference it stays what the sender wrote.
 do
@@ -48,7 +48,23 @@ local function heard(data, session)
 	return data;
 end
 
+-- Prosody 0.12.3 forgets input: what a paused connection had read ahead is not looked at when it is resumed, and the
+-- stream stands still until its client sends more. Every check that waits pauses its stream.
+local repaired;
+
+local function repair_resume(connection)
+	repaired = true;
+	local interface = getmetatable(connection).__index;
+	local resume = interface.resume;
+	function interface:resume()
+		local result = resume(self);
+		if self.conn and self.conn.dirty and self.conn:dirty() then self:pausefor(1e-6); end -- then reads what is there
+		return result;
+	end
+end
+
 filters.add_filter_hook(function (session)
+	if not repaired and session.conn then repair_resume(session.conn); end
 	if session.type == "c2s_unauthed" or session.type == "c2s" then filters.add_filter(session, "bytes/in", heard, 1000); end
 end);
 
@@ -63,8 +79,6 @@ module:hook("c2s-read-timeout", function (event)
 	end
 	return true;
 end, 100);
-
-module:log("debug", "silent streams are closed after %d s", silence);
 
 -- Rate limits: 50 stanzas/s of a stream (2,000 at once), 20 messages/s of a user (100 at once). Over the limit reading
 -- waits; who stays over it for ten seconds gets errors instead.
