@@ -43,7 +43,10 @@ export class Person {
     return this.#api.envelope(endpoint, params, { token: this.token })
   }
 
-  phone(resource = 'android', options: { password?: string; available?: boolean } = {}): Promise<Phone> {
+  phone(
+    resource = 'android',
+    options: { password?: string; available?: boolean; service?: string } = {},
+  ): Promise<Phone> {
     return Phone.connect({
       port: this.#stack.xmppPort,
       domain: this.#stack.xmppDomain,
@@ -51,6 +54,7 @@ export class Person {
       password: options.password ?? this.token,
       resource,
       available: options.available ?? true,
+      ...(options.service ? { service: options.service } : {}),
     })
   }
 }

@@ -70,9 +70,11 @@ export class Phone {
     password: string
     resource?: string
     available?: boolean
+    /** Another way in than TCP: a WebSocket address. */
+    service?: string
   }): Promise<Phone> {
     const xmpp = client({
-      service: `xmpp://127.0.0.1:${options.port}`,
+      service: options.service ?? `xmpp://127.0.0.1:${options.port}`,
       domain: options.domain,
       username: String(options.userId),
       password: options.password,

@@ -9,6 +9,7 @@ import { messageEvents } from './message-events.ts'
 import { oauth } from './oauth.ts'
 import { passwords } from './passwords.ts'
 import { profiles } from './profile.ts'
+import { search } from './search.ts'
 import { userSettings } from './settings.ts'
 import { smsCodes } from './sms.ts'
 import { userEvents } from './user-events.ts'
@@ -30,6 +31,7 @@ export * from './param-types.ts'
 export * from './passwords.ts'
 export * from './profile.ts'
 export * from './result-types.ts'
+export * from './search.ts'
 export * from './settings.ts'
 export * from './sms.ts'
 export * from './user-entity.ts'
@@ -49,6 +51,7 @@ export const contracts: readonly Contract[] = [
   internalSessions,
   internalUsers,
   archive,
+  search,
   ciphers,
   presence,
   xmppChecks,

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { once } from 'node:events'
+import { type EventEmitter, once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { createServer, type Server, type Socket } from 'node:net'
 import { eventually } from '@im/service-kit/testing'
@@ -7,7 +7,7 @@ import type { Element } from '@xmpp/component'
 import xmppXml from '@xmpp/xml'
 import { escapeXml } from '../src/tap/escape-xml.ts'
 
-const { Parser } = xmppXml
+const { Parser } = xmppXml as unknown as { Parser: new () => EventEmitter & { write(text: string): void } }
 
 export const domain = 'im.localhost'
 export const secret = 'test-component-secret'

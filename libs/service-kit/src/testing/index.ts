@@ -5,13 +5,16 @@ import { MongoClient } from 'mongodb'
 import type { Bus, SubscribeOptions } from '../bus.ts'
 
 /** Waits until `probe` neither throws nor gives false or undefined; fails with its last error at the deadline (ms). */
-export async function eventually<T>(probe: () => T | Promise<T>, deadline = 10_000): Promise<NonNullable<T>> {
+export async function eventually<T>(
+  probe: () => T | Promise<T>,
+  deadline = 10_000,
+): Promise<Exclude<T, false | null | undefined>> {
   const end = Date.now() + deadline
   let last: unknown = new Error('it never became true')
   for (;;) {
     try {
       const value = await probe()
-      if (value !== false && value !== undefined && value !== null) return value as NonNullable<T>
+      if (value !== false && value !== undefined && value !== null) return value as Exclude<T, false | null | undefined>
     } catch (error) {
       last = error
     }

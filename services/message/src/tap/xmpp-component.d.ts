@@ -36,10 +36,3 @@ declare module '@xmpp/component' {
     ...children: (Element | string)[]
   ): Element
 }
-
-declare module '@xmpp/xml' {
-  import type { EventEmitter } from 'node:events'
-
-  const xml: { Parser: new () => EventEmitter & { write(text: string): void } }
-  export default xml
-}

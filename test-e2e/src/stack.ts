@@ -1,0 +1,40 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type ServerName, type ServiceName, type Stack, startStack } from '@im/dev'
+import type { StackAddresses } from './people.ts'
+
+export interface TestStack extends StackAddresses {
+  stack: Stack
+  /** kill -9. It stays down until `restart`. Services need mode 'processes'. */
+  kill(name: ServiceName | ServerName): Promise<void>
+  restart(name: ServiceName | ServerName): Promise<void>
+  close(): Promise<void>
+}
+
+/** The whole stack on free ports in a temporary folder, with servers of its own, limits off. */
+export async function startTestStack(
+  options: { mode?: 'in-process' | 'processes'; env?: Record<string, string> } = {},
+): Promise<TestStack> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'im-e2e-'))
+  // The shared servers of a test run are not for stacks: these get killed.
+  const { MONGODB_URL: _m, REDIS_URL: _r, NATS_URL: _n, ...environment } = process.env
+  const stack = await startStack({
+    dataDir,
+    ports: 'free',
+    mode: options.mode ?? 'in-process',
+    env: { ...environment, NODE_ENV: 'test', LOG_LEVEL: 'error', LIMIT_FACTOR: '0', ...options.env },
+  })
+  return {
+    stack,
+    gatewayUrl: stack.urls.gateway,
+    xmppPort: Number(stack.env['XMPP_PORT']),
+    xmppDomain: stack.env['XMPP_DOMAIN'] ?? '',
+    kill: (name) => stack.kill(name, 'SIGKILL'),
+    restart: (name) => stack.restart(name),
+    async close() {
+      await stack.close()
+      await rm(dataDir, { recursive: true, force: true })
+    },
+  }
+}

@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { endpoints } from '@im/contracts'
+import fc from 'fast-check'
+import { People, type Person } from '../src/people.ts'
+import { startTestStack, type TestStack } from '../src/stack.ts'
+
+const nasty = [
+  '',
+  ' ',
+  '\0',
+  '%',
+  '%E4%',
+  '-1',
+  '0',
+  '99999999999999999999999999',
+  '1e309',
+  'NaN',
+  'null',
+  '[]',
+  '{}',
+  '{"$ne":1}',
+  '["$where"]',
+  '[[[[[[[[[[]]]]]]]]]]',
+  '<a/>',
+  "' OR 1=1 --",
+  '../../etc/passwd',
+  '\u202e\ud800',
+  '😀'.repeat(200),
+  'x'.repeat(70_000),
+]
+
+describe('nothing a client sends is an error of the server', () => {
+  let stack: TestStack
+  let people: People
+  let alice: Person
+
+  before(async () => {
+    stack = await startTestStack()
+    people = new People(stack)
+    alice = await people.register('alice')
+  })
+  after(async () => {
+    await people?.close()
+    await stack?.close()
+  })
+
+  async function check(path: string, init: RequestInit & { query?: string }) {
+    const answer = await fetch(`${stack.gatewayUrl}${path}${init.query ? `?${init.query}` : ''}`, {
+      ...init,
+      signal: AbortSignal.timeout(20_000),
+    })
+    const text = await answer.text()
+    assert.ok(answer.status < 500, `${path} answered HTTP ${answer.status}: ${text}`)
+    assert.doesNotMatch(text, /"resultCode":102010[14]/, `${path} ${JSON.stringify(init).slice(0, 300)}: ${text}`)
+  }
+
+  for (const endpoint of endpoints.filter(({ auth, path }) => auth !== 'internal' && path !== '/user/logout')) {
+    test(endpoint.path, async () => {
+      const names = Object.keys(endpoint.params.properties)
+      const value = fc.oneof(fc.constantFrom(...nasty), fc.string(), fc.integer().map(String), fc.double().map(String))
+      const name = fc.oneof(
+        { weight: 8, arbitrary: fc.constantFrom(...(names.length ? names : ['x'])) },
+        {
+          weight: 1,
+          arbitrary: fc.constantFrom(...names.map((known) => `${known}[$ne]`), '__proto__', 'constructor', '$where'),
+        },
+      )
+      const pairs = fc.array(fc.tuple(name, value), { maxLength: 8 })
+      const token = fc.constantFrom(alice.token, alice.token, alice.token, 'x', '')
+      await fc.assert(
+        fc.asyncProperty(pairs, token, fc.constantFrom('get', 'form', 'json', 'raw'), async (given, access, way) => {
+          const headers = { authorization: `Bearer ${access}` }
+          const form = new URLSearchParams(given)
+          if (way === 'get') await check(endpoint.path, { headers, query: form.toString().slice(0, 8000) })
+          else if (way === 'form') await check(endpoint.path, { method: 'POST', headers, body: form })
+          else if (way === 'json')
+            await check(endpoint.path, {
+              method: 'POST',
+              headers: { ...headers, 'content-type': 'application/json' },
+              body: JSON.stringify(Object.fromEntries(given)),
+            })
+          else
+            await check(endpoint.path, {
+              method: 'POST',
+              headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded' },
+              body: given.map(([key, text]) => `${key}=${text}`).join('&'),
+            })
+        }),
+        { numRuns: 25 },
+      )
+    })
+  }
+
+  test('after all of it alice is still who she was', async () => {
+    const me = await fetch(`${stack.gatewayUrl}/getCurrentTime`)
+    assert.equal(((await me.json()) as { resultCode: number }).resultCode, 1)
+  })
+})
