@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { globSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,6 +15,8 @@ export interface OwnServer {
   /** SIGKILL; resolves when the process is gone. */
   kill(): Promise<void>
   start(): Promise<void>
+  /** Empties its data folder, as a lost disk would; only while it is down. */
+  erase(): Promise<void>
 }
 
 const mongodPath = () =>
@@ -59,6 +61,10 @@ export async function ownServer(t: TestContext, kind: ServerKind): Promise<OwnSe
       const gone = new Promise((resolve) => ending.once('exit', resolve))
       ending.kill('SIGKILL')
       await gone
+    },
+    async erase() {
+      await rm(folder, { recursive: true, force: true })
+      await mkdir(folder)
     },
   }
   t.after(async () => {

@@ -16,7 +16,8 @@ const settings = Type.Object({ ...commonSettings, ...mongoSettings, ...redisSett
 /** The environment of one test: its own namespace, removed when the test ends. */
 export function ownNamespace(t: TestContext, extra: Record<string, string> = {}): Record<string, string> {
   const env = testEnv({ LOG_LEVEL: 'silent', ...extra })
-  t.after(() => dropNamespace(env).catch(() => {}))
+  // A MongoDB of the test's own goes with its folder.
+  if (!extra['MONGODB_URL']) t.after(() => dropNamespace(env).catch(() => {}))
   return env
 }
 

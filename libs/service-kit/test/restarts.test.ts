@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { type Payload, userUpdated } from '@im/contracts'
+import { handleOnce, type Runtime } from '@im/service-kit'
+import { eventually } from '@im/service-kit/testing'
+import { ownServer, type ServerKind } from './own-servers.ts'
+import { ownNamespace, startRuntime } from './runtime.ts'
+
+const settingOf: Record<ServerKind, string> = { redis: 'REDIS_URL', nats: 'NATS_URL', mongodb: 'MONGODB_URL' }
+
+/** A service that announces numbers and writes down, once each, the numbers it hears. */
+async function startNumbers(t: TestContext, env: Record<string, string>) {
+  const runtime: Runtime = await startRuntime(t, env)
+  const { db, outbox, bus } = runtime
+  const heard = db.collection<{ n: number }>('heard')
+  await db.createCollection('announced')
+  await db.createCollection('heard')
+  const announced = db.collection<{ n: number }>('announced')
+  await bus.subscribe(userUpdated, {
+    service: 'kit',
+    handle: handleOnce<Payload<typeof userUpdated>>(outbox, async ({ userId }, { session }) => {
+      await heard.insertOne({ n: userId }, { session })
+    }),
+  })
+  return {
+    runtime,
+    async announce(n: number) {
+      await outbox.commit(async (change) => {
+        await announced.insertOne({ n }, { session: change.session })
+        change.announce(userUpdated, 'numbers', { userId: n, nickname: '', account: '', updatedAt: 1 })
+      })
+    },
+    heard: async () => (await heard.find().sort({ _id: 1 }).toArray()).map(({ n }) => n),
+    announced: async () => (await announced.find().sort({ _id: 1 }).toArray()).map(({ n }) => n),
+  }
+}
+
+for (const kind of ['nats', 'redis', 'mongodb'] as const) {
+  test(`a service goes on by itself after ${kind} was killed and started again`, { timeout: 90_000 }, async (t) => {
+    const server = await ownServer(t, kind)
+    if (!server) return
+    const unhandled: unknown[] = []
+    const note = (reason: unknown) => unhandled.push(reason)
+    process.on('unhandledRejection', note)
+    t.after(() => process.off('unhandledRejection', note))
+    const service = await startNumbers(t, ownNamespace(t, { [settingOf[kind]]: server.url }))
+    let n = 0
+    const announceSome = async () => {
+      for (let i = 0; i < 20; i++) await service.announce(++n).catch(() => {})
+    }
+    await announceSome()
+    for (let round = 0; round < 2; round++) {
+      const during = announceSome()
+      await server.kill()
+      await assert.rejects(service.runtime.ready())
+      await server.start()
+      await during
+      await eventually(() => service.runtime.ready().then(() => true), 20_000)
+      await eventually(() => service.announce(++n).then(() => true), 20_000)
+      const restartedAt = Date.now()
+      await eventually(async () => (await service.heard()).includes(n), 20_000)
+      t.diagnostic(`an event arrived ${Date.now() - restartedAt} ms after the restart`)
+    }
+    await eventually(async () => (await service.heard()).length >= (await service.announced()).length, 20_000)
+    assert.deepEqual(await service.heard(), await service.announced(), 'each change was heard once and in order')
+    assert.deepEqual(unhandled, [])
+  })
+}
+
+test('a service ends in time while NATS is away', { timeout: 30_000 }, async (t) => {
+  const server = await ownServer(t, 'nats')
+  if (!server) return
+  const service = await startNumbers(t, ownNamespace(t, { NATS_URL: server.url }))
+  await server.kill()
+  await eventually(() =>
+    service.runtime.bus
+      .broadcast(userUpdated, { userId: 1, nickname: '', account: '', updatedAt: 1 })
+      .then(() => false)
+      .catch(() => true),
+  )
+  const startedAt = Date.now()
+  await service.runtime.close()
+  assert.ok(Date.now() - startedAt < 5000)
+})
+
+test('a NATS server that lost its disk gets its streams and consumers back', { timeout: 60_000 }, async (t) => {
+  const server = await ownServer(t, 'nats')
+  if (!server) return
+  const service = await startNumbers(t, ownNamespace(t, { NATS_URL: server.url }))
+  await service.announce(1)
+  await eventually(async () => (await service.heard()).length === 1)
+  await server.kill()
+  await server.erase()
+  await server.start()
+  await service.announce(2)
+  await eventually(async () => (await service.heard()).includes(2), 20_000)
+})
