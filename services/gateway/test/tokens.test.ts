@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { sessionRevoked } from '@im/contracts'
+import { signCaller } from '@im/service-kit'
+import { eventually } from '@im/service-kit/testing'
+import { alice, bob, codes, form, newToken, sessionIdOf, startGateway } from './stage.ts'
+
+test('the caller of a call is the owner of its token', async (t) => {
+  const { call, owners } = await startGateway(t)
+  const token = owners.signIn(alice)
+  const answer = await call(`/user/get?access_token=${token}`)
+  assert.equal(answer.resultCode, codes.success)
+  assert.deepEqual(answer.data.caller, { ...alice, sessionId: sessionIdOf(token) })
+  assert.equal(answer.data.ip, '127.0.0.1')
+  assert.ok(Math.abs(answer.currentTime - Date.now()) < 5000)
+})
+
+test('a token is found in the query, in any body and in the header, in this order', async (t) => {
+  const { call, owners } = await startGateway(t)
+  const token = owners.signIn(alice)
+  const other = owners.signIn(bob)
+  const bearer = { authorization: `Bearer ${other}` }
+  const multipart = new FormData()
+  multipart.set('access_token', token)
+  const calls: [string, RequestInit][] = [
+    [`/user/get?access_token=${token}`, form({ access_token: other }, bearer)],
+    [`/user/get?a=%20b&access%5Ftoken=${token}`, form({ access_token: other }, bearer)],
+    ['/user/get?access_token=', form({ access_token: token }, bearer)],
+    ['/user/get', form({ access_token: token }, bearer)],
+    [
+      '/user/get',
+      {
+        method: 'POST',
+        body: JSON.stringify({ access_token: token }),
+        headers: { ...bearer, 'content-type': 'application/json' },
+      },
+    ],
+    ['/user/get', { method: 'POST', body: multipart, headers: bearer }],
+    ['/user/get', { method: 'POST', body: Buffer.from(`access_token=${token}`) }],
+    ['/user/get', { headers: { authorization: `bearer ${token}` } }],
+  ]
+  for (const [path, options] of calls) {
+    const { resultCode, data } = await call(path, options)
+    assert.equal(resultCode, codes.success, `${path} ${JSON.stringify(options)}`)
+    assert.equal(data.caller?.userId, alice.userId, `${path} ${JSON.stringify(options)}`)
+  }
+})
+
+test('no token and a token that is not live are told apart', async (t) => {
+  const { call, owners } = await startGateway(t)
+  assert.equal((await call('/user/get')).resultCode, codes.tokenMissing)
+  assert.equal((await call('/user/get?access_token=%20')).resultCode, codes.tokenMissing)
+  assert.equal((await call(`/user/get?access_token=${newToken()}`)).resultCode, codes.tokenInvalid)
+  assert.equal((await call(`/user/get?access_token=${'x'.repeat(5000)}`)).resultCode, codes.tokenInvalid)
+  const expired = owners.signIn(alice, -1)
+  assert.equal((await call(`/user/get?access_token=${expired}`)).resultCode, codes.tokenInvalid)
+  const english = await call('/user/get', form({ language: 'en' }))
+  assert.equal(english.resultMsg, 'Access token missing')
+})
+
+test('where no token is needed one is ignored, live or not', async (t) => {
+  const { call, owners } = await startGateway(t)
+  const live = await call(`/config?access_token=${owners.signIn(alice)}`)
+  assert.equal(live.resultCode, codes.success)
+  assert.equal(live.data.caller, undefined)
+  assert.equal((await call(`/config?access_token=${newToken()}`)).resultCode, codes.success)
+  assert.equal(owners.lookups, 0)
+})
+
+test('an optional token gives the caller when it is live', async (t) => {
+  const { call, owners } = await startGateway(t)
+  const path = '/tigase/OnlineState'
+  assert.equal((await call(`${path}?access_token=${owners.signIn(alice)}`)).data.caller?.userId, alice.userId)
+  const guest = await call(`${path}?access_token=${newToken()}`)
+  assert.equal(guest.resultCode, codes.success)
+  assert.equal(guest.data.caller, undefined)
+})
+
+test('a session in Redis is not asked from the user service, and one is looked up once', async (t) => {
+  const { call, owners, redis } = await startGateway(t)
+  const token = newToken()
+  const session = JSON.stringify({ ...alice, expiresAt: Date.now() + 60_000 })
+  await redis.set(`session:${sessionIdOf(token)}`, session)
+  assert.equal((await call(`/user/get?access_token=${token}`)).data.caller?.userId, alice.userId)
+  assert.equal(owners.lookups, 0)
+  const asked = owners.signIn(bob)
+  for (let n = 0; n < 3; n++) await call(`/user/get?access_token=${asked}`)
+  const unknown = newToken()
+  for (let n = 0; n < 3; n++) await call(`/user/get?access_token=${unknown}`)
+  assert.equal(owners.lookups, 2)
+})
+
+test('a session is not believed beyond its end', async (t) => {
+  const { call, owners } = await startGateway(t)
+  const token = owners.signIn(alice, 300)
+  assert.equal((await call(`/user/get?access_token=${token}`)).resultCode, codes.success)
+  await eventually(async () => (await call(`/user/get?access_token=${token}`)).resultCode === codes.tokenInvalid)
+})
+
+test('a revoked session is refused from the moment the broadcast is out', async (t) => {
+  const { call, owners, revoke } = await startGateway(t)
+  const token = owners.signIn(alice)
+  const other = owners.signIn(bob)
+  await call(`/user/get?access_token=${token}`)
+  await call(`/user/get?access_token=${other}`)
+  await revoke(token)
+  await eventually(async () => (await call(`/user/get?access_token=${token}`)).resultCode === codes.tokenInvalid, 200)
+  assert.equal((await call(`/user/get?access_token=${other}`)).resultCode, codes.success)
+  assert.equal(owners.lookups, 3)
+})
+
+test('a session revoked while it is being looked up is not remembered', async (t) => {
+  const { call, owners, revoke, bus } = await startGateway(t)
+  const token = owners.signIn(alice)
+  const heard = new Promise<void>((resolve) => bus.listen(sessionRevoked, () => resolve()))
+  let revoked: Promise<void> | undefined
+  const lookedUp = owners.sessions.get(sessionIdOf(token))
+  owners.beforeLookup = async () => {
+    if (revoked) return
+    revoked = revoke(token)
+    await revoked
+    await heard
+    // The lookup answers with what it read before the end of the session.
+    if (lookedUp) owners.sessions.set(sessionIdOf(token), lookedUp)
+  }
+  await call(`/user/get?access_token=${token}`)
+  owners.sessions.delete(sessionIdOf(token))
+  assert.equal((await call(`/user/get?access_token=${token}`)).resultCode, codes.tokenInvalid)
+})
+
+test('nobody but the gateway says who calls', async (t) => {
+  const { call, owners } = await startGateway(t)
+  const forged = signCaller('test-caller-key', {
+    caller: { ...bob, sessionId: 'x' },
+    ip: '6.6.6.6',
+    requestId: 'forged',
+  })
+  const token = owners.signIn(alice)
+  const answer = await call(`/user/get?access_token=${token}`, {
+    headers: { 'x-im-caller': forged, 'X-Forwarded-For': '6.6.6.6' },
+  })
+  assert.equal(answer.data.caller?.userId, alice.userId)
+  assert.equal(answer.data.ip, '127.0.0.1')
+  assert.equal((await call('/config', { headers: { 'x-im-caller': forged } })).data.caller, undefined)
+})
+
+test('the service key passes only when it is right, and opens no internal path', async (t) => {
+  const { call } = await startGateway(t)
+  const withKey = (key: string) => ({ headers: { 'x-service-key': key } })
+  assert.equal((await call('/config', withKey('wrong'))).data.isInternal, false)
+  assert.equal((await call('/config', withKey('test-service-key'))).data.isInternal, true)
+  const internal = await call(`/internal/sessions/resolve?sessionId=x`, withKey('test-service-key'))
+  assert.equal(internal.resultCode, codes.unknown)
+})
+
+test('the client of a trusted proxy is whom it names', async (t) => {
+  const { call } = await startGateway(t, { TRUSTED_PROXIES: '127.0.0.0/8, 10.0.0.0/8' })
+  const from = async (header: string) => (await call('/config', { headers: { 'x-forwarded-for': header } })).data.ip
+  assert.equal(await from('203.0.113.9'), '203.0.113.9')
+  assert.equal(await from('1.1.1.1, 203.0.113.9, 10.1.2.3'), '203.0.113.9')
+  assert.equal(await from('rubbish'), '127.0.0.1')
+  assert.equal(await from('::ffff:198.51.100.7'), '198.51.100.7')
+})
