@@ -4,13 +4,13 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { codes, startGateway } from './stage.ts'
 
-/** Sends bytes and gives everything that came back until the gateway closed, or 300 ms of silence. */
+/** Sends bytes and gives everything that came back until the gateway closed, or 200 ms of silence. */
 function exchange(url: string, bytes: Buffer | string): Promise<string> {
   const { hostname, port } = new URL(url)
   return new Promise((resolve) => {
-    const socket = connect(Number(port), hostname, () => socket.end(bytes))
+    const socket = connect(Number(port), hostname, () => socket.write(bytes))
     let text = ''
-    socket.setTimeout(300, () => socket.destroy())
+    socket.setTimeout(200, () => socket.destroy())
     socket.on('data', (chunk) => {
       text += chunk.toString('latin1')
     })
@@ -119,7 +119,7 @@ test('nothing a client sends is a 5xx or ends the gateway', async (t) => {
       fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from(bytes).toString('latin1')),
       fc.constant('--x\r\nContent-Disposition: form-data; name="access_token"\r\n\r\n'),
     ),
-    lengthOff: fc.constantFrom(0, 0, 0, -1, 3),
+    lengthOff: fc.constantFrom(0, 0, 0, 0, 0, 0, 0, 0, -1, 3),
   })
   await fc.assert(
     fc.asyncProperty(request, async ({ method, path, headers, body, lengthOff }) => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { test } from 'node:test'
 import { clientConfig, clock, endpoints, internalUsers } from '@im/contracts'
@@ -127,6 +128,7 @@ test('a service that restarts under load loses no call that it had not begun', a
 
 test('a service that does not answer in time is ServiceUnavailable', async (t) => {
   const silent = createServer(() => {}).listen(0, '127.0.0.1')
+  await once(silent, 'listening')
   t.after(() => silent.close().closeAllConnections())
   const { port } = silent.address() as { port: number }
   const { call } = await startGateway(t, { USER_URL: `http://127.0.0.1:${port}`, OWNER_TIMEOUT_MS: '300' })
