@@ -1,6 +1,6 @@
 // `npm start` and `npm test` on a machine with nothing but Node 20 and npm: installs the workspace when it has changed
 // since the last time, then hands over to dev/src/<name>.ts on the workspace's own Node. No dependencies, no TypeScript.
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -57,10 +57,32 @@ if (Number(process.versions.node.split('.')[0]) < 20) {
   console.error(`Node.js 20 or newer is needed; this is ${process.version}.`)
   process.exit(1)
 }
-// npm killed outright tells nobody: when our parent has changed, so has our reason to run.
-const parent = process.ppid
-const orphaned = setInterval(() => process.ppid !== parent && process.kill(process.pid, 'SIGTERM'), 1000)
-orphaned.unref()
+/** npm runs us through a shell of its own, which survives when npm is killed outright. */
+function npmProcess() {
+  const shell = process.ppid
+  if (!process.env.npm_lifecycle_event) return shell
+  const asked = spawnSync('ps', ['-o', 'comm=,ppid=', '-p', String(shell)], { encoding: 'utf8' }).stdout
+  let [, name, parent] = /(\S+)\s+(\d+)\s*$/.exec(asked ?? '') ?? []
+  if (!name && existsSync(`/proc/${shell}/stat`)) {
+    const stat = readFileSync(`/proc/${shell}/stat`, 'utf8')
+    name = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'))
+    parent = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]
+  }
+  return /(^|\/)-?(sh|dash|bash|zsh|ash)$/.test(name ?? '') ? Number(parent) : shell
+}
+
+function isGone(pid) {
+  try {
+    process.kill(pid, 0)
+    return false
+  } catch (error) {
+    return error.code === 'ESRCH'
+  }
+}
+
+// Killed outright, npm tells nobody: without it there is no terminal that Ctrl-C could come from.
+const npm = npmProcess()
+setInterval(() => isGone(npm) && process.kill(process.pid, 'SIGTERM'), 1000).unref()
 
 await install()
 process.exit(await run(node, [join(root, `dev/src/${name}.ts`), ...args], true))

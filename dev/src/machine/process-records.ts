@@ -1,5 +1,5 @@
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { execa } from 'execa'
 import type { Reporter } from '../reporter.ts'
@@ -61,7 +61,9 @@ const owner = 'owner'
 export async function claimFolder(folder: string, report: Reporter): Promise<void> {
   const holder = await livingProcess(folder, owner)
   if (holder !== undefined)
-    throw new Error(`${folder} is in use by another run (pid ${holder}). Stop it first, or choose another data folder.`)
+    throw new Error(
+      `${dirname(folder)} is in use by another run (pid ${holder}). Stop it first, or choose another data folder.`,
+    )
   await stopLeftovers(folder, report)
   await recordProcess(folder, owner, process.pid)
 }
