@@ -1,0 +1,323 @@
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { test } from 'node:test'
+import {
+  ContractError,
+  Days,
+  Double,
+  Entity,
+  Flag,
+  Ids,
+  Int,
+  Json,
+  List,
+  LongId,
+  Oid,
+  PageIndex,
+  PageSize,
+  PageSizeOrAll,
+  Pwd,
+  RoomRef,
+  Self,
+  Text,
+  Time,
+  UserId,
+} from '@im/contracts'
+import { compileDecoder, readParams } from '@im/service-kit'
+import fc from 'fast-check'
+import { type TProperties, Type } from 'typebox'
+
+const boundary = '----WebKitFormBoundary7MA4YWxkTrZu0gW'
+const form = 'application/x-www-form-urlencoded'
+const bytes = (text: string) => new TextEncoder().encode(text)
+const decoderOf = (fields: TProperties) => compileDecoder({ path: '/test', params: Type.Object(fields) })
+
+interface Sent {
+  query?: string
+  type?: string
+  body?: string
+}
+
+async function decode(fields: TProperties, { query = '', type = form, body = '' }: Sent) {
+  return decoderOf(fields)(await readParams(query, type, bytes(body)))
+}
+
+const fails = (fields: TProperties, sent: Sent, errorName: string, detail?: RegExp) =>
+  assert.rejects(
+    async () => decode(fields, sent),
+    (error) => {
+      assert.ok(error instanceof ContractError, String(error))
+      assert.equal(error.errorName, errorName)
+      if (detail) assert.match(error.detail ?? '', detail)
+      return true
+    },
+  )
+
+/** One value, as each of the four ways an app can send it. */
+function everyWay(name: string, value: unknown): Sent[] {
+  const text = typeof value === 'object' ? JSON.stringify(value) : String(value)
+  const encoded = new URLSearchParams({ [name]: text }).toString()
+  const part = `--${boundary}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${text}\r\n--${boundary}--\r\n`
+  return [
+    { query: encoded },
+    { body: encoded },
+    { type: `multipart/form-data; boundary=${boundary}`, body: part },
+    { type: 'application/json; charset=utf-8', body: JSON.stringify({ [name]: value }) },
+  ]
+}
+
+async function everyWayGives(fields: TProperties, value: unknown, expected: unknown) {
+  for (const sent of everyWay('a', value))
+    assert.deepEqual(await decode(fields, sent), { a: expected }, `${sent.type ?? 'query or form'}: ${value}`)
+}
+
+test('numbers are read from text and JSON', async () => {
+  await everyWayGives({ a: Int() }, -12, -12)
+  await everyWayGives({ a: Int() }, '12.0', 12)
+  await everyWayGives({ a: Int() }, ' 7 ', 7)
+  await everyWayGives({ a: Double() }, 1.5, 1.5)
+  await everyWayGives({ a: Double() }, '+0.25', 0.25)
+  assert.deepEqual(await decode({ a: Double() }, { type: 'application/json', body: '{"a":1e-7}' }), { a: 1e-7 })
+  for (const bad of ['1.5', 'x', '1e3', '0x10', '9007199254740993', '1,2', 'NaN', 'Infinity', '１'])
+    for (const sent of everyWay('a', bad)) await fails({ a: Int() }, sent, 'InvalidParams', /^a: /)
+  for (const body of ['{"a":1e400}', '{"a":{}}', '{"a":[1]}', '{"a":{"$ne":1}}'])
+    await fails({ a: Int() }, { type: 'application/json', body }, 'InvalidParams', /^a: /)
+  await fails({ a: Int({ minimum: 1 }) }, { query: 'a=0' }, 'InvalidParams', /^a: /)
+})
+
+test('flags are 0, 1, true or false', async () => {
+  for (const [sent, read] of [
+    [1, 1],
+    [0, 0],
+    ['true', 1],
+    ['False', 0],
+    [true, 1],
+  ] as const)
+    await everyWayGives({ a: Flag() }, sent, read)
+  await fails({ a: Flag() }, { query: 'a=2' }, 'InvalidParams')
+})
+
+test('times from 10^11 on are milliseconds, days may carry their word', async () => {
+  await everyWayGives({ a: Time() }, 1_559_788_026, 1_559_788_026)
+  await everyWayGives({ a: Time() }, 1_559_788_026_732, 1_559_788_026)
+  await everyWayGives({ a: Time({ fraction: true }) }, 1_559_788_026_732, 1_559_788_026.732)
+  await everyWayGives({ a: Time() }, -1, -1)
+  await everyWayGives({ a: Days() }, '7天', 7)
+  await everyWayGives({ a: Days() }, 0.04, 0.04)
+  const [zero] = Object.values(await decode({ a: Time() }, { query: 'a=-0.5' }))
+  assert.ok(Object.is(zero, 0))
+})
+
+test('ids: users, objects, rooms, 64 bit', async () => {
+  await everyWayGives({ a: UserId() }, 10_000_001, 10_000_001)
+  await fails({ a: UserId() }, { query: 'a=2147483648' }, 'InvalidParams', /^a: /)
+  assert.deepEqual(await decode({ a: Type.Optional(UserId()) }, { query: 'a=0' }), {})
+  assert.deepEqual(await decode({ a: Self() }, { query: 'a=0' }), {})
+  await everyWayGives({ a: Oid() }, '5CF77F8E2B4B5F0006C6A0A1', '5cf77f8e2b4b5f0006c6a0a1')
+  await fails({ a: Oid({ notFound: 'RoomNotFound' }) }, { query: 'a=zz' }, 'RoomNotFound')
+  await everyWayGives({ a: RoomRef() }, 'ABCDEF0123456789ABCDEF01', 'abcdef0123456789abcdef01')
+  await everyWayGives({ a: LongId() }, '-9223372036854775808', '-9223372036854775808')
+  const big = { type: 'application/json', body: '{"a":9223372036854775807}' }
+  assert.deepEqual(await decode({ a: LongId() }, big), { a: '9223372036854775807' })
+  await fails({ a: LongId() }, { query: 'a=9223372036854775808' }, 'InvalidParams')
+})
+
+test('lists: JSON array, comma list, one value, repeated parameter', async () => {
+  const fields = { a: Ids() }
+  for (const query of ['a=1,2', 'a=["1","2"]', 'a=[1,2,2]', 'a=1&a=2', 'a=1,%202,,1', 'a=1&a=[2]', 'a=null&a=1,2'])
+    assert.deepEqual(await decode(fields, { query }), { a: [1, 2] }, query)
+  for (const body of ['{"a":[1,"2",null,1]}', '{"a":"1,2"}', '{"a":"[1,2]"}'])
+    assert.deepEqual(await decode(fields, { type: 'application/json', body }), { a: [1, 2] }, body)
+  const many = Array.from({ length: 1001 }, (_, index) => index + 1)
+  assert.equal((await decode(fields, { body: `a=${many.slice(1)}` }))['a']?.toString().split(',').length, 1000)
+  await fails(fields, { body: `a=${many}` }, 'InvalidParams', /^a: /)
+  await fails(fields, { type: 'application/json', body: '{"a":[{"$ne":1}]}' }, 'InvalidParams')
+  await fails(fields, { query: 'a=[1' }, 'InvalidParams')
+  await fails(fields, { query: 'a=1,x' }, 'InvalidParams')
+  assert.deepEqual(await decode({ a: List() }, { query: 'a=x,y&a=z' }), { a: ['x', 'y', 'z'] })
+  const big = { type: 'application/json', body: '{"a":[9007199254740993]}' }
+  assert.deepEqual(await decode({ a: List() }, big), { a: ['9007199254740993'] })
+  assert.deepEqual(await decode({ a: List() }, { query: 'a=[9007199254740993]' }), { a: ['9007199254740993'] })
+  await fails({ a: List() }, { type: 'application/json', body: '{"a":["x\\u0000"]}' }, 'InvalidParams', /NUL/)
+})
+
+test('passwords become md5, JSON is handed on parsed, pages take their default', async () => {
+  const md5 = createHash('md5').update('密码').digest('hex')
+  await everyWayGives({ a: Pwd() }, '密码', md5)
+  await everyWayGives({ a: Pwd() }, md5.toUpperCase(), md5)
+  await everyWayGives({ a: Json() }, { b: [1, 'x'] }, { b: [1, 'x'] })
+  await fails({ a: Json() }, { query: 'a={' }, 'InvalidParams', /^a: /)
+  for (const bad of ['-1', 'x', '', 'null'])
+    assert.deepEqual(await decode({ a: PageIndex(), b: PageSize(20) }, { query: `a=${bad}&b=${bad}` }), { a: 0, b: 20 })
+  assert.deepEqual(await decode({ a: PageSize(20) }, { query: 'a=99999999999999999999' }), { a: 1000 })
+  assert.deepEqual(await decode({ a: PageSizeOrAll() }, {}), {})
+})
+
+test('texts: kept as sent, trimmed where said, not longer than 64 KiB', async () => {
+  await everyWayGives({ a: Text() }, ' 你好 & = % + ', ' 你好 & = % + ')
+  await everyWayGives({ a: Text({ trim: true }) }, ' x ', 'x')
+  await everyWayGives({ a: Text() }, 'null', 'null')
+  await everyWayGives({ a: Text() }, 'x'.repeat(65_536), 'x'.repeat(65_536))
+  for (const sent of everyWay('a', 'x'.repeat(65_537))) await fails({ a: Text() }, sent, 'RequestTooLarge', /^a$/)
+  await fails({ a: Text() }, { query: 'a=x%00y' }, 'InvalidParams', /NUL/)
+  assert.deepEqual(await decode({ a: Text() }, { type: 'application/json', body: '{"a":"\\ud800"}' }), { a: '\ufffd' })
+  assert.deepEqual(await decode({ a: Text({ empty: 'kept' }) }, { query: 'a=' }), { a: '' })
+  assert.deepEqual(await decode({ a: Text({ empty: 'blank-kept' }) }, { query: 'a=%20' }), { a: ' ' })
+})
+
+test('what is sloppy is taken literally', async () => {
+  const fields = { a: Type.Optional(Text()), b: Type.Optional(Text()) }
+  assert.deepEqual(await decode(fields, { body: 'a=100%&b=%zz' }), { a: '100%', b: '%zz' })
+  assert.deepEqual(await decode(fields, { body: 'a=你好&b=x' }), { a: '你好', b: 'x' })
+  assert.deepEqual(await decode(fields, { body: 'a=1+1' }), { a: '1 1' })
+  assert.deepEqual(await decode(fields, { type: '', body: 'a=1' }), { a: '1' }, 'no content type')
+  assert.deepEqual(await decode(fields, { type: 'text/plain', body: 'a=1' }), { a: '1' })
+  assert.deepEqual(await decode(fields, { body: '&&=x&a&b=1' }), { b: '1' })
+  assert.deepEqual(await decode(fields, { type: 'application/json', body: '\ufeff{"a":"1"}' }), { a: '1' })
+})
+
+test('the first non-empty value wins, query before body, the name before its aliases', async () => {
+  const fields = { a: Type.Optional(Text({ aliases: ['A', 'old'] })) }
+  assert.deepEqual(await decode(fields, { query: 'a=&a=1&a=2', body: 'a=3' }), { a: '1' })
+  assert.deepEqual(await decode(fields, { query: 'a=%20', body: 'a=3' }), { a: '3' })
+  assert.deepEqual(await decode(fields, { query: 'old=2' }), { a: '2' })
+  assert.deepEqual(await decode(fields, { query: 'old=2', body: 'a=1' }), { a: '1' })
+})
+
+test('empty, and for numbers and ids null, undefined and (null), mean absent', async () => {
+  for (const word of ['', ' ', 'null', 'undefined', '(null)'])
+    for (const schema of [Int(), Double(), Flag(), Time(), Days(), UserId(), Oid(), RoomRef(), Ids(), LongId()]) {
+      const query = new URLSearchParams({ a: word }).toString()
+      assert.deepEqual(await decode({ a: Type.Optional(schema) }, { query }), {}, `${JSON.stringify(schema)} ${word}`)
+      await fails({ a: schema }, { query }, 'MissingParam', /^a$/)
+    }
+  assert.deepEqual(await decode({ a: Type.Optional(Text()) }, { type: 'application/json', body: '{"a":null}' }), {})
+})
+
+test('missing parameters are told in the order of the contract, before wrong ones', async () => {
+  const fields = { a: Int(), b: Text(), c: Text() }
+  await fails(fields, { query: 'a=x' }, 'MissingParam', /^b$/)
+  await fails(fields, { query: 'a=x&b=1' }, 'MissingParam', /^c$/)
+  await fails(fields, { query: 'a=x&b=1&c=1' }, 'InvalidParams', /^a: /)
+})
+
+test('entities: flat, JSON text or nested; flat fields win', async () => {
+  const fields = { room: Entity({ name: Type.Optional(Text()), max: Type.Optional(Int({ maximum: 10 })) }) }
+  const both = { room: { name: 'x', max: 3 } }
+  assert.deepEqual(await decode(fields, { query: 'name=x&max=3' }), both)
+  assert.deepEqual(await decode(fields, { query: 'room={"name":"x","max":"3"}' }), both)
+  assert.deepEqual(await decode(fields, { type: 'application/json', body: '{"room":{"name":"x","max":3}}' }), both)
+  assert.deepEqual(await decode(fields, { query: 'room={"name":"y","max":3}&name=x' }), both)
+  await fails(fields, { query: 'room={"max":11}' }, 'InvalidParams', /^max: /)
+  await fails(fields, { query: 'room=[1]' }, 'InvalidParams', /^room: /)
+  await fails(fields, { query: 'room={' }, 'InvalidParams', /^room: /)
+  await fails(fields, {}, 'MissingParam', /^room$/)
+})
+
+test('names of operators and prototypes are unknown parameters', async () => {
+  const fields = { a: Type.Optional(Text()), e: Type.Optional(Entity({ b: Type.Optional(Text()) })) }
+  const bodies = [
+    '{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}',
+    '{"e":{"__proto__":{"b":"x","polluted":1}}}',
+    '{"a[$ne]":"1","$where":"1"}',
+  ]
+  for (const body of bodies) assert.deepEqual(await decode(fields, { type: 'application/json', body }), {}, body)
+  assert.deepEqual(await decode(fields, { query: 'a[$ne]=1&__proto__=x&constructor=y&toString=z' }), {})
+  assert.equal(({} as { polluted?: unknown }).polluted, undefined)
+})
+
+test('bodies that are no object, nested without end or made of nothing are refused quickly', async () => {
+  const fields = { a: Type.Optional(Json()) }
+  for (const body of ['[1]', '1', 'null', '{', '{"a":1}x', `{"a":${'['.repeat(200_000)}`])
+    await fails(fields, { type: 'application/json', body }, 'InvalidParams')
+  await fails(fields, { query: `a=${'['.repeat(1000)}${']'.repeat(1000)}` }, 'InvalidParams')
+  await fails(fields, { body: 'a&'.repeat(500_000) }, 'RequestTooLarge')
+  await fails(fields, { type: 'multipart/form-data; boundary=x', body: 'nothing' }, 'InvalidParams')
+})
+
+const anything = fc.oneof(
+  fc.string(),
+  fc.string({ unit: 'binary' }),
+  fc.constantFrom('null', '-1', '0', '1e9', '[', '{}', '[1,2]', '__proto__', '{"$gt":""}', '%', '\0', '9'.repeat(40)),
+  fc.double().map(String),
+)
+
+test('whatever is sent, the decoder gives values of the schema or a ContractError', async () => {
+  const fields = {
+    text: Type.Optional(Text({ maxLength: 20 })),
+    int: Type.Optional(Int()),
+    double: Type.Optional(Double()),
+    flag: Type.Optional(Flag()),
+    time: Type.Optional(Time()),
+    days: Type.Optional(Days()),
+    userId: Type.Optional(UserId()),
+    self: Self(),
+    oid: Type.Optional(Oid()),
+    room: Type.Optional(RoomRef()),
+    ids: Type.Optional(Ids()),
+    list: Type.Optional(List()),
+    json: Type.Optional(Json()),
+    pwd: Type.Optional(Pwd()),
+    long: Type.Optional(LongId()),
+    page: PageIndex(),
+    entity: Type.Optional(Entity({ name: Type.Optional(Text()), max: Type.Optional(Int()) })),
+  }
+  const run = decoderOf(fields)
+  const names = fc.constantFrom(...Object.keys(fields), 'name', 'max', '__proto__', 'other')
+  const pairs = fc.array(fc.tuple(names, anything), { maxLength: 6 })
+  const attempt = async (query: string, type: string | undefined, body: string) => {
+    try {
+      const decoded = run(await readParams(query, type, bytes(body)))
+      assert.ok(Object.keys(decoded).every((name) => name in fields))
+    } catch (error) {
+      assert.ok(error instanceof ContractError, `${(error as Error).stack}`)
+    }
+  }
+  await fc.assert(
+    fc.asyncProperty(pairs, pairs, async (query, body) => {
+      await attempt(new URLSearchParams(query).toString(), form, new URLSearchParams(body).toString())
+    }),
+    { numRuns: 300 },
+  )
+  await fc.assert(
+    fc.asyncProperty(fc.dictionary(names, fc.jsonValue()), async (body) => {
+      await attempt('', 'application/json', JSON.stringify(body))
+    }),
+    { numRuns: 300 },
+  )
+  await fc.assert(
+    fc.asyncProperty(
+      anything,
+      fc.constantFrom(form, 'application/json', 'multipart/form-data; boundary=x', undefined),
+      (raw, type) => attempt(raw, type, raw),
+    ),
+    { numRuns: 300 },
+  )
+})
+
+test('lists, 64-bit ids, times and flags survive the way there', async () => {
+  const id = fc.integer({ min: 1, max: 2147483647 })
+  await fc.assert(
+    fc.asyncProperty(
+      fc.uniqueArray(id, { minLength: 1, maxLength: 30 }),
+      fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+      fc.integer({ min: -99_999_999_999, max: 99_999_999_999 }),
+      fc.constantFrom(0, 1),
+      async (ids, long, seconds, flag) => {
+        const fields = { ids: Ids(), long: LongId(), time: Time(), flag: Flag() }
+        const expected = { ids, long: String(long), time: seconds, flag }
+        const text = new URLSearchParams({
+          ids: ids.join(','),
+          long: String(long),
+          time: String(seconds),
+          flag: String(flag),
+        }).toString()
+        const json = `{"ids":${JSON.stringify(ids)},"long":${long},"time":${seconds},"flag":${flag === 1}}`
+        assert.deepEqual(await decode(fields, { query: text }), expected)
+        assert.deepEqual(await decode(fields, { body: text }), expected)
+        assert.deepEqual(await decode(fields, { type: 'application/json', body: json }), expected)
+      },
+    ),
+    { numRuns: 100 },
+  )
+})
