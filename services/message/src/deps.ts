@@ -7,6 +7,8 @@ import { Inbox } from './inbox/inbox-repository.ts'
 import { Orders } from './notices/orders-repository.ts'
 import { createWaiting } from './notices/waiting.ts'
 import { Presences } from './presence/presence-repository.ts'
+import { openSearchIndex, type SearchIndex } from './search/search-index.ts'
+import type { JoinedRoom } from './search/search-messages.ts'
 import { PoisonEntries } from './tap/poison-repository.ts'
 import { createTapMetrics, type TapMetrics } from './tap/tap-metrics.ts'
 
@@ -21,6 +23,9 @@ export interface Deps extends Runtime {
   ordersWaiting: ReturnType<typeof createWaiting>
   poison: PoisonEntries
   cursors: HistoryCursors
+  searchIndex: SearchIndex
+  /** Rooms the user is in now. Rooms have no owner in the fleet yet, so nobody is in one. */
+  roomsOf: (userId: number) => Promise<JoinedRoom[]>
   contacts: Contacts
   user: ApiClient
   tapMetrics: TapMetrics
@@ -44,11 +49,14 @@ export async function createDeps(
     ordersWaiting: createWaiting(),
     poison: new PoisonEntries(runtime.db),
     cursors: createHistoryCursors(runtime.redis),
+    searchIndex: openSearchIndex(runtime.db),
+    roomsOf: async () => [],
     contacts: createContacts(user, now),
     user,
     tapMetrics: createTapMetrics(runtime.metrics),
     ...overrides,
   }
-  for (const repository of [deps.messages, deps.inbox, deps.presences, deps.orders]) await repository.createIndexes()
+  for (const repository of [deps.messages, deps.inbox, deps.presences, deps.orders, deps.searchIndex])
+    await repository.createIndexes()
   return deps
 }

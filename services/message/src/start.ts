@@ -3,6 +3,7 @@ import { createApp } from './app.ts'
 import { readConfig } from './config.ts'
 import { createDeps, type Deps } from './deps.ts'
 import { moveExpiredHourly } from './inbox/move-expired.ts'
+import { startSearchIndexer } from './search/index-messages.ts'
 import { subscribe } from './subscribers.ts'
 import { holdConnection } from './tap/hold-connection.ts'
 
@@ -18,7 +19,8 @@ export async function start(
     const subscriptions = await subscribe(deps)
     const connection = holdConnection(deps)
     const expiry = moveExpiredHourly(deps)
-    const parts = [...subscriptions, connection, expiry, deps.user, runtime]
+    const indexer = startSearchIndexer(deps)
+    const parts = [...subscriptions, connection, expiry, indexer, deps.user, runtime]
     const running = await listen(createApp(deps), { host: config.host, port: config.port, log: deps.log, parts })
     return { ...running, deps }
   } catch (error) {

@@ -43,7 +43,7 @@ function* inboxRowsOf(messages: readonly MessageDocument[]) {
  * nothing, so it is done only when `lookFirst` (after a reconnection copies are likely) or when a copy was hit.
  */
 export async function archiveBatch(
-  { messages, inbox, outbox }: Pick<Deps, 'messages' | 'inbox' | 'outbox'>,
+  { messages, inbox, outbox, searchIndex }: Pick<Deps, 'messages' | 'inbox' | 'outbox' | 'searchIndex'>,
   entries: readonly ReadEntry[],
   lookFirst: boolean,
 ): Promise<number> {
@@ -57,6 +57,7 @@ export async function archiveBatch(
         await messages.store(fresh, change.session)
         await inbox.advance(inboxRowsOf(fresh), change.session)
         await messages.markReadBetween(reads, change.session)
+        await searchIndex.backlog.add(fresh, change.session)
         if (fresh.length) change.announce(messageArchived, 'archive', { messages: fresh.map(announced) })
       })
       return fresh.length

@@ -1,0 +1,7 @@
+import type { Handlers, search } from '@im/contracts'
+import type { Deps } from '../deps.ts'
+import { searchMessages } from './search-messages.ts'
+
+export const searchHandlers: Handlers<typeof search, Deps> = {
+  searchMessages: (deps, { caller, params }) => searchMessages(deps, caller.userId, params),
+}
