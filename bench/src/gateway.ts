@@ -1,0 +1,159 @@
+/** The gateway beside a bare proxy and beside nginx, on one machine in one run; see ../README.md. */
+import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import {
+  answer,
+  freePort,
+  startAuthRequest,
+  startBareProxy,
+  startGateway,
+  startUpstream,
+  type Target,
+} from './gateway/targets.ts'
+import { type Load, load } from './gateway/wrk.ts'
+import { machine } from './machine.ts'
+import { median } from './percentiles.ts'
+
+const usage = `REDIS_URL=… NATS_URL=… node bench/src/gateway.ts [options]     (needs wrk and nginx: apt-get install wrk nginx-light)
+
+  --rounds N         rounds of each load on each target, interleaved       (3)
+  --seconds N        length of a round                                     (4)
+  --connections N    closed loop of the throughput rounds                  (64)
+  --json FILE        also write everything as JSON
+
+Exit code 1 when an answer was wrong or a target of docs/performance.md is missed.`
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '4' },
+    connections: { type: 'string', default: '64' },
+    json: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+})
+
+/** One call at a time on each of these: what a call takes when the machine is not full. */
+const calmConnections = 4
+
+interface Result {
+  target: string
+  kind: 'full' | 'calm'
+  loads: Load[]
+}
+
+async function main(): Promise<number> {
+  for (const tool of ['wrk', 'nginx']) execFileSync('which', [tool])
+  const folder = await mkdtemp(join(tmpdir(), 'im-bench-gateway-'))
+  const tokens = Array.from({ length: 200 }, () => randomBytes(16).toString('hex'))
+  const script = join(folder, 'calls.lua')
+  await writeFile(script, callsOf(tokens))
+  const opened: Target[] = []
+  const open = async (starting: Promise<Target>) => {
+    const target = await starting
+    opened.push(target)
+    return target
+  }
+  try {
+    const upstream = await open(startUpstream(folder, await freePort()))
+    const operationsPort = await freePort()
+    const targets = [
+      await open(startBareProxy(await freePort(), upstream.url)),
+      await open(startAuthRequest(folder, await freePort(), upstream.url)),
+      await open(startGateway(await freePort(), operationsPort, upstream.url, tokens)),
+    ]
+    for (const target of targets) await checkAnswer(target, tokens[0] ?? '')
+    for (const target of targets) await load(target.url, script, 16, 2)
+    const results = await measure(targets, script)
+    const refused = await refusals(operationsPort)
+    return report(results, refused)
+  } finally {
+    for (const target of opened.reverse()) await target.close()
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+const callsOf = (tokens: readonly string[]) => `local tokens = { ${tokens.map((token) => `'${token}'`).join(', ')} }
+local n = 0
+local calls = {}
+function init()
+  for i, token in ipairs(tokens) do
+    calls[i] = wrk.format('GET', '/user/get?access_token=' .. token .. '&userId=10000001&language=zh', {
+      ['Host'] = 'im.example.org', ['User-Agent'] = 'okhttp/3.12', ['Accept-Encoding'] = 'gzip'
+    })
+  end
+end
+function request() n = n + 1; return calls[n % #calls + 1] end
+`
+
+async function checkAnswer(target: Target, token: string): Promise<void> {
+  const text = await (await fetch(`${target.url}/user/get?access_token=${token}`)).text()
+  if (text !== answer) throw new Error(`${target.name} answered ${text}`)
+}
+
+/** Calls the gateway answered itself: none is right here, and they would look fast. */
+async function refusals(operationsPort: number): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${operationsPort}/metrics`)).text()
+  const counts = [...text.matchAll(/^im_gateway_refused_total\{.*\} (\d+)$/gm)].map(([, count]) => Number(count))
+  return counts.reduce((sum, count) => sum + count, 0)
+}
+
+async function measure(targets: readonly Target[], script: string): Promise<Result[]> {
+  const results: Result[] = targets.flatMap(({ name }) => [
+    { target: name, kind: 'full', loads: [] },
+    { target: name, kind: 'calm', loads: [] },
+  ])
+  for (let round = 0; round < Number(values.rounds); round++)
+    for (const result of results) {
+      const target = targets.find(({ name }) => name === result.target) as Target
+      const connections = result.kind === 'full' ? Number(values.connections) : calmConnections
+      const seconds = result.kind === 'full' ? Number(values.seconds) : Math.ceil(Number(values.seconds) / 2)
+      result.loads.push(await load(target.url, script, connections, seconds))
+    }
+  return results
+}
+
+async function report(results: readonly Result[], refused: number): Promise<number> {
+  const middle = (target: string, kind: Result['kind'], field: keyof Load) =>
+    median(
+      results.find((result) => result.target === target && result.kind === kind)?.loads.map((one) => one[field]) ?? [],
+    )
+  console.table(
+    results.map(({ target, kind }) => ({
+      target,
+      load: kind,
+      'requests/s': Math.round(middle(target, kind, 'perSecond')),
+      'p50 ms': middle(target, kind, 'p50'),
+      'p99 ms': middle(target, kind, 'p99'),
+    })),
+  )
+  const ratio = (other: string) => middle('gateway', 'full', 'perSecond') / middle(other, 'full', 'perSecond')
+  const figures = {
+    againstBareProxy: ratio('http-proxy'),
+    againstAuthRequest: ratio('auth-request'),
+    addedP99: middle('gateway', 'calm', 'p99') - middle('http-proxy', 'calm', 'p99'),
+    failures: results.flatMap(({ loads }) => loads).reduce((sum, { failures }) => sum + failures, 0) + refused,
+  }
+  const checks: [text: string, met: boolean][] = [
+    [
+      `gateway / bare http-proxy: ${figures.againstBareProxy.toFixed(2)} of its requests/s (target 0.75)`,
+      figures.againstBareProxy >= 0.75,
+    ],
+    [
+      `gateway / nginx auth_request: ${figures.againstAuthRequest.toFixed(2)} (target 0.50)`,
+      figures.againstAuthRequest >= 0.5,
+    ],
+    [`p99 added to the bare proxy: ${figures.addedP99.toFixed(2)} ms (target 2)`, figures.addedP99 <= 2],
+    [`wrong answers: ${figures.failures} (target 0)`, figures.failures === 0],
+  ]
+  for (const [text, met] of checks) console.log(`${met ? 'met   ' : 'MISSED'} ${text}`)
+  if (values.json) await writeFile(values.json, JSON.stringify({ machine: machine(), figures, results }, undefined, 2))
+  return checks.every(([, met]) => met) ? 0 : 1
+}
+
+if (values.help) console.log(usage)
+else process.exitCode = await main()
