@@ -73,11 +73,14 @@ export class Phone {
     /** Another way in than TCP: a WebSocket address. */
     service?: string
   }): Promise<Phone> {
+    const username = String(options.userId)
     const xmpp = client({
       service: options.service ?? `xmpp://127.0.0.1:${options.port}`,
       domain: options.domain,
-      username: String(options.userId),
-      password: options.password,
+      username,
+      // Named, because the library offers PLAIN by itself only inside TLS.
+      credentials: async (authenticate) =>
+        authenticate({ username, password: options.password }, 'PLAIN', xml('user-agent')),
       resource: options.resource ?? 'android',
     })
     const phone = new Phone(xmpp, options.domain, options.userId)

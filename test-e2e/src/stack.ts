@@ -23,7 +23,7 @@ export async function startTestStack(
     dataDir,
     ports: 'free',
     mode: options.mode ?? 'in-process',
-    env: { ...environment, NODE_ENV: 'test', LOG_LEVEL: 'error', LIMIT_FACTOR: '0', ...options.env },
+    env: { ...environment, NODE_ENV: 'test', LOG_LEVEL: 'error', LIMIT_FACTOR: '0', XMPP_TLS: 'off', ...options.env },
   })
   return {
     stack,
