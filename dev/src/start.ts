@@ -67,7 +67,7 @@ async function step<T>(title: string, work: (report: Reporter) => Promise<T>): P
       }
     },
   }
-  await new Listr([task], { fallbackRenderer: 'simple' }).run()
+  await new Listr([task], { fallbackRenderer: 'simple', rendererOptions: { showErrorMessage: false } }).run()
   return result as T
 }
 

@@ -11,18 +11,21 @@ export interface PackageInstaller {
   install(packages: string[], report: Reporter): Promise<void>
 }
 
+/** apt holds a lock: one installation at a time in this process, and one update. */
+let last: Promise<unknown> = Promise.resolve()
+let updated: Promise<void> | undefined
+
 export function aptInstaller(env: NodeJS.ProcessEnv): PackageInstaller {
-  let updated: Promise<void> | undefined
-  let last: Promise<unknown> = Promise.resolve()
   return {
     available: async () => process.getuid?.() === 0 && (await findCommand('apt-get', env)) !== undefined,
     install(packages, report) {
       const mine = last
         .catch(() => {})
         .then(async () => {
-          updated ??= update(env, report)
+          // Without a new list the old one may still do.
+          updated ??= apt(['update'], env, report).catch((cause) => report.info((cause as Error).message))
           await updated
-          report.progress(`apt-get install ${packages.join(' ')}`)
+          report.info(`Installing ${packages.join(', ')} with apt-get`)
           await withoutServiceStarts(() => apt(['install', '-y', '--no-install-recommends', ...packages], env, report))
         })
       last = mine
@@ -31,20 +34,18 @@ export function aptInstaller(env: NodeJS.ProcessEnv): PackageInstaller {
   }
 }
 
-async function update(env: NodeJS.ProcessEnv, report: Reporter): Promise<void> {
-  report.progress('apt-get update')
-  await apt(['update'], env, report)
-}
-
 async function apt(args: string[], env: NodeJS.ProcessEnv, report: Reporter): Promise<void> {
   const child = execa('apt-get', ['-o', 'DPkg::Lock::Timeout=180', '-o', 'Acquire::Retries=2', ...args], {
     env: { ...env, DEBIAN_FRONTEND: 'noninteractive' },
     extendEnv: false,
     stdin: 'ignore',
     all: true,
+    reject: false,
   })
   for await (const line of child) report.progress(`apt-get: ${line}`)
-  await child
+  const { exitCode, all } = await child
+  const reason = (all ?? '').split('\n').find((line) => line.startsWith('E:'))
+  if (exitCode !== 0) throw new Error(reason ?? `apt-get ${args[0]} ended with exit code ${exitCode}`)
 }
 
 const policy = '/usr/sbin/policy-rc.d'
