@@ -1,6 +1,19 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { alice, archive, bob, bodyOf, carol, eventually, join, newId, ours, Person, register, textMessage } from './people.ts'
+import {
+  alice,
+  archive,
+  bob,
+  bodyOf,
+  carol,
+  eventually,
+  join,
+  newId,
+  ours,
+  Person,
+  register,
+  textMessage,
+} from './people.ts'
 import { startProsody } from './prosody.ts'
 
 test('messages that pretend, that only the server sends or that are too long are refused', async (t) => {
@@ -73,7 +86,9 @@ test('waiting for a check does not reorder what a user sends', async (t) => {
   prosody.services.mode = 100
   await from.send(bob, textMessage(alice, bob, '1'))
   await from.send(carol, textMessage(alice, carol, '2'))
-  await from.write(`<message to='${toBob.bare}' type='chat'><active xmlns='http://jabber.org/protocol/chatstates'/></message>`)
+  await from.write(
+    `<message to='${toBob.bare}' type='chat'><active xmlns='http://jabber.org/protocol/chatstates'/></message>`,
+  )
   await from.send(bob, textMessage(alice, bob, '3'))
   await eventually(() => toBob.messages().length === 2 && toCarol.messages().length === 1)
   const order = toBob.stanzas.filter((s) => s.name === 'message').map((s) => (s.getChild('body') ? 'body' : 'state'))
@@ -111,7 +126,10 @@ test('a bare JID reaches all available devices, a full JID one', async (t) => {
   const prosody = await startProsody(t)
   const from = await join(prosody, alice, 'android')
   const ownPc = await join(prosody, alice, 'pc')
-  const [low, high] = [await join(prosody, bob, 'android'), await new Person(prosody, bob, 'pc').online({ priority: 5 })]
+  const [low, high] = [
+    await join(prosody, bob, 'android'),
+    await new Person(prosody, bob, 'pc').online({ priority: 5 }),
+  ]
   const unavailable = await new Person(prosody, bob, 'web').online({ presence: false })
   await from.send(bob, textMessage(alice, bob, 'all'))
   await from.send(low.jid, textMessage(alice, bob, 'low'))
@@ -165,9 +183,10 @@ test('the message service knows who is available; other users do not', async (t)
   await late.available()
   await late.offline()
   await eventually(() => taken.presence.length === 4)
-  assert.deepEqual(taken.presence.map((p) => `${p.user}/${p.resource} ${p.online}`), [
-    `${bob}/ios 1`, `${bob}/ios 0`, `${bob}/ios 1`, `${bob}/ios 0`,
-  ])
+  assert.deepEqual(
+    taken.presence.map((p) => `${p.user}/${p.resource} ${p.online}`),
+    [`${bob}/ios 1`, `${bob}/ios 0`, `${bob}/ios 1`, `${bob}/ios 0`],
+  )
   await early.sync()
   assert.equal(early.stanzas.filter((s) => s.name === 'presence' && s.attrs.from !== early.jid).length, 0)
 })
@@ -189,12 +208,18 @@ test('orders close streams and deliver messages; only the component gives them',
   assert.equal(phone.messages()[0]?.attrs.from, '10005@im.test')
   const later = await join(prosody, bob)
   await eventually(() => later.contents().length === 1)
-  taken.write(`<message type='normal' from='${bob}@im.test' to='${phone.jid}'><received xmlns='urn:xmpp:receipts' id='M' status='1'/></message>`)
+  taken.write(
+    `<message type='normal' from='${bob}@im.test' to='${phone.jid}'><received xmlns='urn:xmpp:receipts' id='M' status='1'/></message>`,
+  )
   await eventually(() => phone.stanzas.some((s) => s.getChild('received', 'urn:xmpp:receipts')))
   const id = newId()
-  await later.write(`<iq type='set' id='${id}' to='im.test'><close-streams xmlns='${ours}' user='${alice}' condition='reset'/></iq>`)
+  await later.write(
+    `<iq type='set' id='${id}' to='im.test'><close-streams xmlns='${ours}' user='${alice}' condition='reset'/></iq>`,
+  )
   assert.equal(await later.refusal(id), 'forbidden')
-  const closed = await taken.order(`<close-streams xmlns='${ours}' user='${alice}' resource='pc' condition='not-authorized' text='changed'/>`)
+  const closed = await taken.order(
+    `<close-streams xmlns='${ours}' user='${alice}' resource='pc' condition='not-authorized' text='changed'/>`,
+  )
   assert.equal(closed.attrs.type, 'result')
   await eventually(() => pc.errors.length > 0)
   await phone.sync()

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { test } from 'node:test'
-import { alice, bob, eventually, join, newId, Person, passwordOf, register } from './people.ts'
+import { alice, bob, eventually, join, newId, Person, register } from './people.ts'
 import { startProsody } from './prosody.ts'
 
 const conditionOf = (error: unknown) => (error as { condition?: string }).condition
@@ -12,7 +12,9 @@ test('a user logs in with what the user service accepts, several at once', async
   const users = Array.from({ length: 100 }, (_, i) => String(10000100 + i))
   register(prosody, ...users)
   prosody.services.mode = 50
-  const people = await Promise.all(users.map((user) => new Person(prosody, user, 'android').online({ presence: false })))
+  const people = await Promise.all(
+    users.map((user) => new Person(prosody, user, 'android').online({ presence: false })),
+  )
   assert.equal(people[7]?.jid, `${users[7]}@im.test/android`)
   await Promise.all(people.map((person) => person.offline()))
 })
@@ -36,7 +38,9 @@ test('only text of 32 hex digits is shown to the user service', async (t) => {
   t.after(async () => void socket.destroy())
   let seen = ''
   socket.on('data', (chunk) => (seen += chunk))
-  socket.write("<stream:stream to='im.test' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>")
+  socket.write(
+    "<stream:stream to='im.test' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>",
+  )
   await eventually(() => seen.includes('</stream:features>'))
   assert.match(seen, /<mechanism>PLAIN<\/mechanism><\/mechanisms>/)
   const plain = Buffer.from(`\0${person.user}\0secret`).toString('base64')
@@ -86,7 +90,9 @@ test('STARTTLS is offered, and required on demand', async (t) => {
     const socket = connect(prosody.port, '127.0.0.1')
     let seen = ''
     socket.on('data', (chunk) => (seen += chunk))
-    socket.write("<stream:stream to='im.test' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>")
+    socket.write(
+      "<stream:stream to='im.test' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>",
+    )
     await eventually(() => seen.includes('</stream:features>'))
     assert.match(seen, /urn:ietf:params:xml:ns:xmpp-tls/)
     assert.equal(seen.includes('PLAIN'), required === 'false')
@@ -101,7 +107,9 @@ test('a silent stream is pinged and then closed', async (t) => {
   await eventually(() => person.stanzas.some((s) => s.name === 'iq' && s.getChild('ping', 'urn:xmpp:ping')))
   await person.sync() // it answers pings, so it stays
   const socket = connect(prosody.port, '127.0.0.1')
-  socket.write("<stream:stream to='im.test' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>")
+  socket.write(
+    "<stream:stream to='im.test' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>",
+  )
   let closed = false
   socket.on('close', () => (closed = true))
   socket.resume()
@@ -110,13 +118,17 @@ test('a silent stream is pinged and then closed', async (t) => {
   await person.offline()
 })
 
-test('an unknown request is refused without repeating it', async (t) => {
+test('xmpp:shiku:ack is refused without repeating its enable child', async (t) => {
   const prosody = await startProsody(t)
   const person = await join(prosody, alice)
   const id = newId()
-  await person.write(`<iq type='set' id='${id}' to='${prosody.component}'><enable xmlns='x'/></iq>`)
+  await person.write(
+    `<iq type='set' id='${id}' to='${prosody.domain}'><enable xmlns='xmpp:shiku:ack'>enable</enable></iq>`,
+  )
   assert.equal(await person.refusal(id), 'service-unavailable')
-  assert.equal(person.error(id)?.getChild('enable'), undefined)
-  assert.equal(passwordOf(alice).length, 32)
+  assert.equal(person.error(id)?.getChildElements().length, 1)
+  const toComponent = newId()
+  await person.write(`<iq type='set' id='${toComponent}' to='${prosody.component}'><x xmlns='x'/></iq>`)
+  assert.equal(await person.refusal(toComponent), 'service-unavailable')
   await person.offline()
 })

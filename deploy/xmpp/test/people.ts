@@ -1,7 +1,9 @@
 /** Users and the message service as tests see them: clients and a component on a real Prosody. */
-import { type Client, client } from '@xmpp/client'
-import { component, type Component, type Element } from '@xmpp/component'
+
+import type { Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import { type Client, client } from '@xmpp/client'
+import { type Component, component, type Element } from '@xmpp/component'
 import type { Prosody } from './prosody.ts'
 
 export const ours = 'urn:yingchuang:im:1'
@@ -26,8 +28,7 @@ export async function eventually<T>(check: () => T | Promise<T>, deadline = 5000
 
 export const passwordOf = (user: string) => user.padStart(32, '0')
 
-const escape = (text: string) =>
-  text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`).replace(/\r/g, '&#13;')
+const xmlText = (text: string) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`).replace(/\r/g, '&#13;')
 
 let lastId = 0
 export const newId = () => (++lastId).toString(16).padStart(32, '0')
@@ -56,7 +57,11 @@ export class Person {
       domain: prosody.domain,
       resource,
       // The library itself does not send a password over a stream without TLS.
-      credentials: (authenticate) => authenticate({ username: user, password: passwordOf(user) }, 'PLAIN'),
+      credentials: (authenticate) =>
+        (authenticate as (credentials: object, mechanism: string) => Promise<void>)(
+          { username: user, password: passwordOf(user) },
+          'PLAIN',
+        ),
     })
     this.client.reconnect.stop()
     this.client.on('stanza', (stanza) => this.stanzas.push(stanza as unknown as Element))
@@ -93,7 +98,9 @@ export class Person {
     messageId ??= newId()
     const jid = /^\d+$/.test(to) ? `${to}@${this.#domain}` : to
     const request = receipt ? "<request xmlns='urn:xmpp:receipts'/>" : ''
-    await this.write(`<message id='${messageId}' type='${type}' to='${jid}'><body>${escape(body)}</body>${request}</message>`)
+    await this.write(
+      `<message id='${messageId}' type='${type}' to='${jid}'><body>${xmlText(body)}</body>${request}</message>`,
+    )
     return messageId
   }
 
@@ -121,7 +128,9 @@ export class Person {
   /** Everything sent so far has been handled when this returns. */
   async sync(): Promise<void> {
     const id = newId()
-    await this.write(`<iq xmlns='jabber:client' type='get' id='${id}' to='${this.#domain}'><ping xmlns='urn:xmpp:ping'/></iq>`)
+    await this.write(
+      `<iq xmlns='jabber:client' type='get' id='${id}' to='${this.#domain}'><ping xmlns='urn:xmpp:ping'/></iq>`,
+    )
     await eventually(() => this.stanzas.some((s) => s.attrs.id === id))
   }
 
@@ -131,7 +140,7 @@ export class Person {
 
   /** The network goes away; the stream may still be resumed. */
   vanish(): void {
-    this.client.socket?.destroy()
+    ;(this.client.socket as unknown as Socket).destroy()
   }
 }
 

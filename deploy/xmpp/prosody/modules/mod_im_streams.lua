@@ -1,6 +1,6 @@
 -- Rules of every client stream: at most ten resources a user, silent streams pinged and then closed, rate limits that
--- delay reading, no way from clients to the component,
--- connections that go on after a pause, and carriage returns that survive XML.
+-- delay reading, no way from clients to the component, connections that go on after a pause, and carriage returns that
+-- survive XML.
 
 local st = require "util.stanza";
 local async = require "util.async";
