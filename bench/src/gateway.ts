@@ -43,7 +43,12 @@ const calmConnections = 4
 interface Result {
   target: string
   kind: 'full' | 'calm'
-  loads: Load[]
+  loads: Measured[]
+}
+
+interface Measured extends Load {
+  /** CPU time of the target for one call: says what it costs however busy the machine is otherwise. */
+  cpuMicroseconds: number
 }
 
 async function main(): Promise<number> {
@@ -112,13 +117,16 @@ async function measure(targets: readonly Target[], script: string): Promise<Resu
       const target = targets.find(({ name }) => name === result.target) as Target
       const connections = result.kind === 'full' ? Number(values.connections) : calmConnections
       const seconds = result.kind === 'full' ? Number(values.seconds) : Math.ceil(Number(values.seconds) / 2)
-      result.loads.push(await load(target.url, script, connections, seconds))
+      const before = await target.cpu()
+      const loaded = await load(target.url, script, connections, seconds)
+      const cpuMicroseconds = (((await target.cpu()) - before) * 1e6) / (loaded.perSecond * seconds)
+      result.loads.push({ ...loaded, cpuMicroseconds })
     }
   return results
 }
 
 async function report(results: readonly Result[], refused: number): Promise<number> {
-  const middle = (target: string, kind: Result['kind'], field: keyof Load) =>
+  const middle = (target: string, kind: Result['kind'], field: keyof Measured) =>
     median(
       results.find((result) => result.target === target && result.kind === kind)?.loads.map((one) => one[field]) ?? [],
     )
@@ -129,6 +137,7 @@ async function report(results: readonly Result[], refused: number): Promise<numb
       'requests/s': Math.round(middle(target, kind, 'perSecond')),
       'p50 ms': middle(target, kind, 'p50'),
       'p99 ms': middle(target, kind, 'p99'),
+      'CPU µs/call': Math.round(middle(target, kind, 'cpuMicroseconds')),
     })),
   )
   const ratio = (other: string) => middle('gateway', 'full', 'perSecond') / middle(other, 'full', 'perSecond')

@@ -1,15 +1,18 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { connectRedis } from '@im/service-kit'
 import { eventually } from '@im/service-kit/testing'
+import { cpuSeconds } from '../process-usage.ts'
 
 export interface Target {
   name: string
   url: string
+  /** CPU seconds used so far. */
+  cpu(): Promise<number>
   close(): Promise<void>
 }
 
@@ -22,6 +25,13 @@ async function run(name: string, url: string, command: string, args: string[], e
   return {
     name,
     url,
+    async cpu() {
+      // nginx works in a child of the process that was started.
+      const children = await readFile(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').catch(() => '')
+      const pids = [child.pid ?? 0, ...children.trim().split(' ').filter(Boolean).map(Number)]
+      const used = await Promise.all(pids.map(cpuSeconds))
+      return used.reduce((sum, seconds) => sum + seconds, 0)
+    },
     async close() {
       if (child.exitCode !== null || child.signalCode) return
       child.kill('SIGTERM')
