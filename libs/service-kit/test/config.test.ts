@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { ConfigError, commonSettings, describeSettings, loadConfig, refuseUnsafe, setting } from '@im/service-kit'
+import { Type } from 'typebox'
+
+const schema = Type.Object({
+  port: setting.int({ env: 'PORT', default: 80, minimum: 0, maximum: 65535, description: 'port' }),
+  address: setting.url({ env: 'ADDRESS', description: 'address' }),
+  mode: setting.choice(['a', 'b'], { env: 'MODE', default: 'a', description: 'mode' }),
+  on: setting.flag({ env: 'ON', default: false, description: 'switch' }),
+  key: setting.text({ env: 'KEY', default: 'development', secret: true, production: 'required', description: 'key' }),
+  note: setting.optionalText({ env: 'NOTE', description: 'note' }),
+})
+
+test('settings come typed and complete, with their defaults', () => {
+  const config = loadConfig(schema, { ADDRESS: 'http://x', PORT: ' 8080 ', ON: 'yes', NOTE: '' })
+  assert.deepEqual(config, { port: 8080, address: 'http://x', mode: 'a', on: true, key: 'development' })
+  assert.throws(() => Object.assign(config, { port: 1 }), TypeError)
+})
+
+test('every missing and wrong setting is named at once', () => {
+  const load = () => loadConfig(schema, { NODE_ENV: 'production', PORT: '99999', MODE: 'c', ON: 'maybe' })
+  assert.throws(load, (error) => {
+    assert.ok(error instanceof ConfigError)
+    for (const name of ['PORT', 'ADDRESS', 'MODE', 'ON', 'KEY']) assert.match(error.message, new RegExp(`- ${name} `))
+    assert.equal(error.message.split('\n').length, 6)
+    return true
+  })
+})
+
+test('production demands secrets of its own and refuses switched-off limits', () => {
+  const common = Type.Object(commonSettings)
+  assert.throws(() => loadConfig(common, { NODE_ENV: 'production' }), /SERVICE_KEY.*\n.*CALLER_KEY/)
+  const config = loadConfig(common, { NODE_ENV: 'production', SERVICE_KEY: 'a', CALLER_KEY: 'b', LIMIT_FACTOR: '0' })
+  assert.throws(() => refuseUnsafe(config), /LIMIT_FACTOR/)
+})
+
+test('the table never shows a secret', () => {
+  const key = describeSettings(schema).find(({ name }) => name === 'key')
+  assert.deepEqual([key?.default, key?.production], ['(development only)', true])
+})

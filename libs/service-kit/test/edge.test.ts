@@ -1,0 +1,331 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import {
+  ContractError,
+  contract,
+  Flag,
+  FlagResult,
+  type Handlers,
+  LongIdResult,
+  Nothing,
+  OAuthError,
+  Oid,
+  Raw,
+  Reply,
+  Self,
+  Text,
+  UserId,
+} from '@im/contracts'
+import {
+  createClient,
+  createLogger,
+  createMetrics,
+  createServiceApp,
+  readCaller,
+  serve,
+  signCaller,
+} from '@im/service-kit'
+import fc from 'fast-check'
+import { Type } from 'typebox'
+
+const config = { serviceKey: 'service key', callerKey: 'caller key' }
+const alice = { userId: 10_000_001, sessionId: 's', device: 'ios' }
+
+const things = contract('user', {
+  echo: {
+    path: '/echo',
+    aliases: ['/old/echo'],
+    summary: 'x',
+    auth: 'none',
+    params: Type.Object({ text: Text(), flag: Flag({ default: 0 }) }),
+    result: Type.Object({
+      zebra: Type.String(),
+      apple: Type.Integer(),
+      list: Type.Array(Type.Object({ b: Type.Integer(), a: Type.String() })),
+      unset: Type.Optional(Type.String()),
+      big: LongIdResult(),
+    }),
+  },
+  mine: {
+    path: '/mine',
+    summary: 'x',
+    auth: 'user',
+    params: Type.Object({ userId: Self(), other: Type.Optional(UserId()) }),
+    result: Type.Integer(),
+    successText: { zh: '好', en: 'Good' },
+  },
+  maybe: {
+    path: '/maybe',
+    summary: 'x',
+    auth: 'optional',
+    params: Type.Object({}),
+    result: Type.Integer(),
+  },
+  inner: { path: '/internal/x', summary: 'x', auth: 'internal', params: Type.Object({}), result: FlagResult() },
+  nothing: {
+    path: '/nothing',
+    summary: 'x',
+    auth: 'none',
+    methods: ['POST'],
+    params: Type.Object({ how: Text({ default: 'well' }) }),
+    result: Nothing,
+  },
+  picture: { path: '/picture', summary: 'x', auth: 'none', params: Type.Object({}), result: Raw('image/png') },
+  token: {
+    path: '/oauth2/token',
+    summary: 'x',
+    auth: 'none',
+    answer: 'oauth',
+    methods: ['POST'],
+    params: Type.Object({ how: Text() }),
+    result: Raw('application/json'),
+  },
+  room: {
+    path: '/room',
+    summary: 'x',
+    auth: 'none',
+    params: Type.Object({ id: Oid({ notFound: 'RoomNotFound' }) }),
+    result: Type.Union([
+      Type.Object({ type: Type.Literal(1), one: Type.String() }),
+      Type.Object({ type: Type.Literal(2), two: Type.Integer() }),
+    ]),
+  },
+})
+
+const storeAway = Object.assign(new Error('getaddrinfo mongo.internal'), { name: 'MongoServerSelectionError' })
+
+const handlers: Handlers<typeof things, object> = {
+  echo: (_deps, { params }) =>
+    ({
+      zebra: params.text,
+      apple: params.flag,
+      list: [{ b: 1, a: 'x', secret: 'y' }],
+      unset: undefined,
+      big: 9007199254740993n,
+      password: 'secret',
+    }) as never,
+  mine: (_deps, { caller }) => caller.userId,
+  maybe: (_deps, { caller }) => caller?.userId ?? 0,
+  inner: () => 1,
+  nothing(_deps, { params: { how } }) {
+    if (how === 'badly') throw new ContractError('RateLimited', { args: [3], retryAfter: 2.5 })
+    if (how === 'crash') throw new TypeError('secret detail of the code')
+    if (how === 'away') throw storeAway
+    if (how === 'text') throw 'only a text'
+    if (how === 'reply') return new Reply(undefined, { zh: '成', en: 'Done' }) as never
+    return undefined as never
+  },
+  picture: () => ({ status: 200, headers: { 'content-type': 'image/png' }, body: new Uint8Array([1, 2, 3]) }),
+  token(_deps, { params: { how } }) {
+    if (how === 'refused') throw new OAuthError(400, 'invalid_grant', 'no')
+    if (how === 'away') throw storeAway
+    return { status: 200, headers: { 'content-type': 'application/json' }, body: '{"access_token":"x"}' }
+  },
+  room: (_deps, { params }) => (params.id.startsWith('1') ? { type: 1, one: 'x', x: 1 } : { type: 2, two: 2 }) as never,
+}
+
+const form = { 'content-type': 'application/x-www-form-urlencoded' }
+
+function startEdge(t: TestContext) {
+  const app = createServiceApp({
+    service: 'test',
+    served: [serve(things, handlers)],
+    deps: {},
+    config,
+    log: createLogger({ service: 'test', level: 'silent', format: 'json' }),
+    metrics: createMetrics('test', false),
+    ready: async () => {},
+  })
+  t.after(() => app.close())
+  const call = async (path: string, body?: string, headers: Record<string, string> = {}) => {
+    const answer = await (body === undefined
+      ? app.inject({ method: 'GET', url: path, headers })
+      : app.inject({ method: 'POST', url: path, payload: body, headers: { ...form, ...headers } }))
+    return {
+      status: answer.statusCode,
+      headers: answer.headers,
+      text: answer.body,
+      json: () => JSON.parse(answer.body),
+    }
+  }
+  return { app, call }
+}
+
+const as = (caller = alice) => ({
+  'x-im-caller': signCaller(config.callerKey, { caller, ip: '1.2.3.4', requestId: 'r' }),
+})
+
+test('an answer is alphabetical, without nulls and without what the contract does not name', async (t) => {
+  const { call } = startEdge(t)
+  const { status, headers, text } = await call('/echo?text=%E4%BD%A0&flag=true')
+  assert.equal(status, 200)
+  assert.equal(headers['content-type'], 'application/json;charset=UTF-8')
+  assert.match(
+    text,
+    /^\{"currentTime":\d{13},"data":\{"apple":1,"big":9007199254740993,"list":\[\{"a":"x","b":1\}\],"zebra":"你"\},"resultCode":1\}$/,
+  )
+  for (const path of ['//echo/', '/old/echo']) assert.equal((await call(path, 'text=x')).json().resultCode, 1)
+})
+
+test('a union answers with the form that fits, and drops what it does not name', async (t) => {
+  const { call } = startEdge(t)
+  assert.deepEqual((await call(`/room?id=${'1'.repeat(24)}`)).json().data, { type: 1, one: 'x' })
+  assert.deepEqual((await call(`/room?id=${'2'.repeat(24)}`)).json().data, { type: 2, two: 2 })
+  assert.equal((await call('/room?id=x')).json().resultCode, 1200101)
+})
+
+test('errors have status 200, a text in the language of the request and a detail', async (t) => {
+  const { call } = startEdge(t)
+  const missing = await call('/echo', 'language=en')
+  assert.equal(missing.status, 200)
+  const { currentTime, ...rest } = missing.json()
+  assert.ok(currentTime > 0)
+  assert.deepEqual(rest, { detailMsg: 'text', resultCode: 1010102, resultMsg: 'A required parameter is missing' })
+  for (const [language, text] of [
+    ['eg', /^A required/],
+    ['big5', /^缺少/],
+    ['', /^缺少/],
+  ] as const)
+    assert.match((await call('/echo', `language=${language}`)).json().resultMsg, text)
+  const limited = await call('/nothing', 'how=badly&language=en')
+  assert.equal(limited.headers['retry-after'], '3')
+  assert.match(limited.json().resultMsg, /in 3 seconds/)
+})
+
+test('what is unexpected shows nothing but the request id; a store that is away is told as such', async (t) => {
+  const { call } = startEdge(t)
+  for (const how of ['crash', 'text']) {
+    const crash = await call('/nothing', `how=${how}`, { 'x-request-id': 'my-id.1' })
+    assert.deepEqual([crash.status, crash.json().resultCode, crash.json().detailMsg], [200, 1020101, 'my-id.1'])
+    assert.doesNotMatch(crash.text, /secret|text/)
+  }
+  const away = await call('/nothing', 'how=away')
+  assert.equal(away.json().resultCode, 1020104)
+  assert.doesNotMatch(away.text, /mongo/)
+})
+
+test('success texts, nothing as data, and an answer of its own form', async (t) => {
+  const { call } = startEdge(t)
+  assert.match((await call('/nothing', '')).text, /^\{"currentTime":\d+,"resultCode":1\}$/)
+  assert.equal((await call('/nothing', 'how=reply&language=en')).json().resultMsg, 'Done')
+  assert.equal((await call('/mine?language=en', undefined, as())).json().resultMsg, 'Good')
+  const picture = await call('/picture')
+  assert.equal(picture.headers['content-type'], 'image/png')
+  assert.equal(picture.text, '\u0001\u0002\u0003')
+})
+
+test('only a signed caller passes where a user is needed', async (t) => {
+  const { call } = startEdge(t)
+  const code = async (headers: Record<string, string>, query = '') =>
+    (await call(`/mine${query}`, undefined, headers)).json()
+  assert.equal((await code({})).resultCode, 1030101)
+  assert.equal((await code({ authorization: 'Bearer x', 'x-service-key': config.serviceKey })).resultCode, 1030101)
+  const refused = { 'x-im-caller': signCaller(config.callerKey, { token: 'invalid', ip: '', requestId: '' }) }
+  assert.equal((await code(refused)).resultCode, 1030102)
+  const forged = { 'x-im-caller': signCaller('another key', { caller: alice, ip: '', requestId: '' }) }
+  assert.equal((await code(forged)).resultCode, 1030101)
+  assert.equal((await code(as())).data, alice.userId)
+  const broken = await call('/mine', '{', { 'content-type': 'application/json' })
+  assert.equal(broken.json().resultCode, 1030101, 'the token is checked before the parameters')
+  assert.equal((await call('/maybe')).json().data, 0)
+  assert.equal((await call('/maybe', undefined, as())).json().data, alice.userId)
+})
+
+test('a parameter that may only be the caller', async (t) => {
+  const { call } = startEdge(t)
+  for (const id of ['', '0', '10000001'])
+    assert.equal((await call(`/mine?userId=${id}`, undefined, as())).json().resultCode, 1)
+  assert.equal((await call('/mine?userId=10000002', undefined, as())).json().resultCode, 1030201)
+  assert.equal((await call('/mine?other=10000002', undefined, as())).json().resultCode, 1)
+})
+
+test('inner calls need the service key', async (t) => {
+  const { call } = startEdge(t)
+  assert.equal((await call('/internal/x', undefined, as())).json().resultCode, 1030201)
+  assert.equal((await call('/internal/x', undefined, { 'x-service-key': 'service kez' })).json().resultCode, 1030201)
+  assert.equal((await call('/internal/x', undefined, { 'x-service-key': config.serviceKey })).json().data, 1)
+})
+
+test('OAuth endpoints answer with the documents and status codes of RFC 6749', async (t) => {
+  const { call } = startEdge(t)
+  assert.deepEqual((await call('/oauth2/token', 'how=well')).json(), { access_token: 'x' })
+  const refused = await call('/oauth2/token', 'how=refused')
+  assert.deepEqual([refused.status, refused.json()], [400, { error: 'invalid_grant', error_description: 'no' }])
+  assert.equal((await call('/oauth2/token', '')).json().error, 'invalid_request')
+  assert.equal((await call('/oauth2/token', 'how=away')).status, 503)
+})
+
+test('paths, methods and bodies that are not served', async (t) => {
+  const { app, call } = startEdge(t)
+  const unknown = [
+    await call('/nowhere'),
+    await call('/ECHO'),
+    await call('/nothing'),
+    await call('/%zz'),
+    await call('/echo/x'),
+  ]
+  for (const answer of unknown) assert.deepEqual([answer.status, answer.json().resultCode], [200, 1020105])
+  for (const method of ['PUT', 'DELETE', 'PATCH'] as const) {
+    const answer = await app.inject({ method, url: '/echo?text=x' })
+    assert.deepEqual([answer.statusCode, answer.json().resultCode], [200, 1020105], method)
+  }
+  assert.equal((await call('/echo', `text=${'x'.repeat(1024 * 1024)}`)).json().resultCode, 1010103)
+  const types = ['application/json', 'application/json;', 'text/plain; charset=', 'a/b;c']
+  for (const type of [...types, `${form['content-type']};`, `${form['content-type']}; charset=UTF-8;`])
+    assert.equal((await call('/echo?text=x', '{}', { 'content-type': type })).json().resultCode, 1, type)
+  assert.equal((await call('/echo?text=x', 'a=b', { 'content-type': 'nonsense' })).json().resultCode, 1010101)
+})
+
+test('request ids are taken when they are of the right form, and given back', async (t) => {
+  const { call } = startEdge(t)
+  assert.equal((await call('/echo?text=x', undefined, { 'x-request-id': 'a.B-9_' })).headers['x-request-id'], 'a.B-9_')
+  for (const bad of ['a b', 'x'.repeat(65), 'é'])
+    assert.match(
+      String((await call('/nowhere', undefined, { 'x-request-id': bad })).headers['x-request-id']),
+      /^[\w.-]{1,64}$/,
+    )
+})
+
+test('whatever body comes, the answer is an envelope', async (t) => {
+  const { call } = startEdge(t)
+  const type = fc.constantFrom(form['content-type'], 'application/json', 'multipart/form-data; boundary=b', 'x/y', '')
+  await fc.assert(
+    fc.asyncProperty(fc.string({ unit: 'binary' }), type, async (body, contentType) => {
+      const answer = await call('/echo', body, { 'content-type': contentType })
+      assert.equal(answer.status, 200)
+      const { resultCode } = answer.json()
+      assert.ok([1, 1010101, 1010102, 1010103].includes(resultCode), `${resultCode}`)
+    }),
+    { numRuns: 200 },
+  )
+})
+
+test('the caller header is void when forged, cut, old or nonsense', () => {
+  const now = 1_000_000
+  const header = signCaller('key', { caller: alice, ip: '', requestId: '' }, now)
+  assert.deepEqual(readCaller('key', header, now + 29_000)?.caller, alice)
+  assert.equal(readCaller('key', header, now + 31_000), undefined)
+  assert.equal(readCaller('other', header, now), undefined)
+  const [claims = '', seal = ''] = header.split('.')
+  const changed = Buffer.from(Buffer.from(claims, 'base64url').toString().replace('10000001', '10000002')).toString(
+    'base64url',
+  )
+  for (const bad of [`${changed}.${seal}`, claims, `${claims}.`, '.', '', `.${seal}`, `${header}x`, undefined])
+    assert.equal(readCaller('key', bad, now), undefined, bad)
+  fc.assert(fc.property(fc.string(), (text) => readCaller('key', text) === undefined))
+})
+
+test('the client calls by contract and throws the error of the same name', async (t) => {
+  const { app } = startEdge(t)
+  const baseUrl = await app.listen({ port: 0, host: '127.0.0.1' })
+  const client = createClient({ baseUrl, ...config })
+  t.after(() => client.close())
+  assert.equal(await client.call(things.mine, {}, { as: alice.userId }), alice.userId)
+  assert.equal((await client.call(things.echo, { text: 'a&b=你' }, { method: 'GET' })).zebra, 'a&b=你')
+  assert.equal(await client.call(things.inner), 1)
+  await assert.rejects(client.call(things.room, { id: 'x' }), { errorName: 'RoomNotFound' })
+  await assert.rejects(client.call(things.mine), { errorName: 'TokenMissing' })
+  const nobody = createClient({ baseUrl: 'http://127.0.0.1:9' })
+  t.after(() => nobody.close())
+  await assert.rejects(nobody.call(things.inner), { errorName: 'ServiceUnavailable' })
+})
