@@ -6,8 +6,12 @@ use warnings;
 use Config;
 use IO::Handle;
 use IO::Socket::UNIX;
+use POSIX ();
 
 $SIG{$_} = 'IGNORE' for qw(INT TERM HUP);
+
+# Prosody's sockets were inherited: kept open here, its ports would stay taken and our own socket would never end.
+POSIX::close($_) for 3 .. (POSIX::sysconf(POSIX::_SC_OPEN_MAX()) < 65536 ? POSIX::sysconf(POSIX::_SC_OPEN_MAX()) : 65536);
 
 # The number of the system call; without one, fsync does the same a little slower.
 my $fdatasync = $Config{archname} =~ /^x86_64-linux/ ? 75 : $Config{archname} =~ /^aarch64-linux/ ? 83 : undef;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
-import type { EventEmitter } from 'node:events'
+import { type EventEmitter, once } from 'node:events'
 import { appendFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { join as joinPath } from 'node:path'
 import { test } from 'node:test'
 import type { Element } from '@xmpp/component'
@@ -208,6 +209,20 @@ test('without a log nothing is delivered and the sender is told', async (t) => {
     taken.entries.map((e) => e.seq),
     [1, 2],
   )
+})
+
+test('a server killed at any moment leaves no process on its ports', async (t) => {
+  const prosody = await startProsody(t)
+  for (let round = 0; round < 5; round++) {
+    await prosody.end('SIGKILL')
+    await eventually(async () => {
+      const socket = connect(prosody.port, '127.0.0.1')
+      const [outcome] = await Promise.race([once(socket, 'connect').then(() => ['taken']), once(socket, 'error')])
+      socket.destroy()
+      return outcome !== 'taken'
+    })
+    await prosody.start()
+  }
 })
 
 for (const fsync of ['group', 'off']) {
