@@ -23,7 +23,7 @@ const usage = `node bench/src/chat.ts [options]
   --pairs N          pairs of clients                                      (32)
   --data FOLDER      where the servers keep their data     (a new one in ${tmpdir()}, removed at the end)
   --json FILE        also write everything as JSON
-  --node-options O   NODE_OPTIONS of the services, e.g. '--cpu-prof --cpu-prof-dir=/tmp/profile'
+  --node-options=O   NODE_OPTIONS of the services, e.g. '--cpu-prof --cpu-prof-dir=/tmp/profile'
 
 Exit code 1 when a message was lost, delivered or stored twice, altered, out of order or not receipted.`
 
