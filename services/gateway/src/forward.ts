@@ -13,6 +13,7 @@ export interface Outgoing {
 
 /** Connections to one service; calls beyond wait for one, within their time. */
 const maxConnections = 256
+const shortBody = 8192
 
 const hopByHop = new Set([
   'connection',
@@ -153,7 +154,9 @@ class Exchange implements Dispatcher.DispatchHandler {
   onResponseEnd(): void {
     this.#end()
     this.#writeHead()
-    this.#answer.end(this.#whole)
+    // As text (Latin-1 keeps every byte) a short body leaves in one write with the head.
+    if (this.#whole && this.#whole.length <= shortBody) this.#answer.end(this.#whole.toString('latin1'), 'latin1')
+    else this.#answer.end(this.#whole)
     this.#resolve()
   }
 
