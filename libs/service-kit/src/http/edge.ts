@@ -201,11 +201,11 @@ function createAnswerer<Deps>(
 
   return async function answer(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const startedAt = performance.now()
-    let language = queryLanguage(request.raw.url ?? '')
+    let language: Language | undefined
     reply.header('x-request-id', request.id)
     try {
       const read = await readRequest(request).catch((error: unknown) => ({ error }))
-      if (read instanceof Map) language = languageOf(firstText(read, 'language'))
+      language = read instanceof Map ? languageOf(firstText(read, 'language')) : queryLanguage(request.raw.url ?? '')
       const identity = identify(request)
       // After the token on purpose: who may not call learns nothing about his parameters (transport.md §6).
       if (!(read instanceof Map)) throw read.error
@@ -227,7 +227,7 @@ function createAnswerer<Deps>(
       const failure = asContractError(error, request.id, log, endpoint.path)
       timing(endpoint, failure.errorName, startedAt)
       if (endpoint.answer === 'oauth') sendOAuthError(reply, oauthErrorOf(failure))
-      else sendFailure(reply, failure, language)
+      else sendFailure(reply, failure, language ?? 'zh')
     }
     return reply
   }
