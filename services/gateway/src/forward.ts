@@ -33,6 +33,7 @@ export class Upstream {
   readonly #pool: Pool
   readonly #timeoutMs: number
   readonly #log: Logger
+  #quietUntil = 0
 
   constructor(options: { name: string; url: string; timeoutMs: number; log: Logger }) {
     this.name = options.name
@@ -60,9 +61,16 @@ export class Upstream {
         return this.#send(call, answer, headers, deadline)
       })
     } catch (error) {
-      this.#log.warn({ err: error, service: this.name, path: call.path.split('?', 1)[0] }, 'a service did not answer')
+      this.#tell(error, call)
       throw new ContractError('ServiceUnavailable', { detail: `${this.name} does not answer`, cause: error })
     }
+  }
+
+  /** A service that is down fails every call: once a second is enough to know. */
+  #tell(error: unknown, call: Outgoing): void {
+    if (performance.now() < this.#quietUntil) return
+    this.#quietUntil = performance.now() + 1000
+    this.#log.warn({ err: error, service: this.name, path: call.path.split('?', 1)[0] }, 'a service does not answer')
   }
 
   #send(call: Outgoing, answer: ServerResponse, headers: OutgoingHttpHeaders, deadline: number): Promise<void> {
