@@ -43,9 +43,9 @@ test('each kind of fault is named', () => {
     anomalies: { outOfOrder: 4, altered: 5, unknown: 6, refused: { 'not-allowed': 7 }, disconnected: ['why'] },
   } as unknown as Round
   assert.deepEqual(faultsOf(round), [
-    '1 not delivered',
+    '1 not delivered within 20 s',
     '2 delivered more than once',
-    '3 without a receipt',
+    '3 without a receipt within 20 s',
     '4 out of order',
     '5 altered on the way',
     '6 deliveries or receipts of unknown messages',

@@ -90,9 +90,9 @@ async function sendOpen(traffic: Traffic, plan: Plan & { kind: 'open' }, begin: 
 export function faultsOf(round: Round): string[] {
   const { anomalies } = round
   const faults: [number, string][] = [
-    [round.undelivered, 'not delivered'],
+    [round.undelivered, `not delivered within ${patience / 1000} s`],
     [round.deliveredTwice, 'delivered more than once'],
-    [round.unreceipted, 'without a receipt'],
+    [round.unreceipted, `without a receipt within ${patience / 1000} s`],
     [anomalies.outOfOrder, 'out of order'],
     [anomalies.altered, 'altered on the way'],
     [anomalies.unknown, 'deliveries or receipts of unknown messages'],

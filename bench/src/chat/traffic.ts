@@ -39,6 +39,8 @@ export class Traffic {
   readonly pairs: Pair[]
   readonly #domain: string
   messages = new Map<string, Sent>()
+  /** Ids of earlier rounds that lacked something: it may come late, the verdict on them is given. */
+  readonly #overdue = new Set<string>()
   anomalies = noAnomalies()
   /** Called when a message is both delivered and receipted. */
   onDone: (message: Sent, pairIndex: number) => void = () => {}
@@ -55,6 +57,8 @@ export class Traffic {
 
   /** Forgets the last round. */
   begin(): void {
+    for (const { id, deliveries, receipts } of this.messages.values())
+      if (!deliveries || !receipts) this.#overdue.add(id)
     this.messages = new Map()
     this.anomalies = noAnomalies()
     for (const pair of this.pairs) pair.sent = pair.delivered = 0
@@ -79,9 +83,10 @@ export class Traffic {
   #received(pair: Pair, index: number, stanza: string): void {
     if (!stanza.startsWith('<message')) return
     const at = performance.now()
-    const message = this.messages.get(attributeOf(stanza, 'id') ?? '')
+    const id = attributeOf(stanza, 'id') ?? ''
+    const message = this.messages.get(id)
     if (!message || message.to !== pair.receiver.account.userId) {
-      this.anomalies.unknown += 1
+      if (!this.#overdue.has(id)) this.anomalies.unknown += 1
       return
     }
     message.deliveries += 1
@@ -103,9 +108,10 @@ export class Traffic {
       return
     }
     const received = stanza.indexOf('<received')
-    const message = received < 0 ? undefined : this.messages.get(attributeOf(stanza.slice(received), 'id') ?? '')
+    const id = received < 0 ? '' : (attributeOf(stanza.slice(received), 'id') ?? '')
+    const message = this.messages.get(id)
     if (!message) {
-      this.anomalies.unknown += 1
+      if (!this.#overdue.has(id)) this.anomalies.unknown += 1
       return
     }
     message.receipts += 1
