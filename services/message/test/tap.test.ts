@@ -162,7 +162,7 @@ test('a gap in the sequence opens the connection anew and loses nothing', async 
 })
 
 test('connections cut at any moment: each message is stored once and confirmed', async (t) => {
-  const { xmpp, db } = await startMessage(t, { env: { ARCHIVE_BATCH: '7' } })
+  const { xmpp, db } = await startMessage(t, { env: { ARCHIVE_BATCH: '40' } })
   await eventually(() => xmpp.connected)
   const ids: string[] = []
   for (let round = 0; round < 10; round++) {

@@ -56,7 +56,8 @@ export function createTapConsumer(options: TapConsumerOptions) {
     if (next === undefined) throw new Error('an entry came before the start of the feed')
     if (entry.seq !== next) throw new Error(`entry ${entry.seq} came where ${next} was due`)
     next++
-    queue.push({ seq: entry.seq, stamp: entry.stamp, ...understood({ ...entry, log: lineage }) })
+    const stamp = Number.isFinite(entry.stamp) ? entry.stamp : Date.now()
+    queue.push({ seq: entry.seq, stamp, ...understood({ ...entry, stamp, log: lineage }) })
     metrics.queued.set(queue.length)
     // Not at once: the entries of one network read are parsed in one go and belong in one batch.
     working ??= new Promise<void>((resolve) => setImmediate(resolve)).then(drain)
@@ -76,7 +77,7 @@ export function createTapConsumer(options: TapConsumerOptions) {
   function notePoison(entry: TapEntry, error: unknown): void {
     metrics.poison.inc()
     log.error(
-      { err: error, tap: `${entry.log}:${entry.seq}`, sender: entry.sender },
+      { reason: reasonOf(error), tap: `${entry.log}:${entry.seq}`, sender: entry.sender },
       'an entry of the tap cannot be read',
     )
   }
@@ -111,7 +112,10 @@ export function createTapConsumer(options: TapConsumerOptions) {
         }
         if (closing.signal.aborted) return false
         metrics.failures.inc()
-        log.warn({ err: error, attempt, entries: batch.length }, 'a batch could not be archived; trying again')
+        log.warn(
+          { reason: reasonOf(error), attempt, entries: batch.length },
+          'a batch could not be archived; trying again',
+        )
         await delay(Math.min(100 * 2 ** Math.min(attempt, 10), 5000), undefined, { signal: closing.signal }).catch(
           () => {},
         )
@@ -129,7 +133,8 @@ export function createTapConsumer(options: TapConsumerOptions) {
     }
     const entry = batch[0]!
     metrics.poison.inc()
-    log.error({ err: error, tap: entry.tap }, 'an entry of the tap cannot be stored')
+    // Not the error itself: the driver's holds the whole document, and what people write is not for the log.
+    log.error({ reason: reasonOf(error), tap: entry.tap }, 'an entry of the tap cannot be stored')
     // Not stored, so its sender must not be told it was.
     const refused = { ...entry }
     entry.receipt = undefined
@@ -161,5 +166,7 @@ export function createTapConsumer(options: TapConsumerOptions) {
     },
   }
 }
+
+const reasonOf = (error: unknown) => String(error)
 
 export type TapConsumer = ReturnType<typeof createTapConsumer>

@@ -23,12 +23,13 @@ export function holdConnection(deps: Deps): { close(): Promise<void> } {
     async work(signal) {
       let failures = 0
       while (!signal.aborted) {
-        const openedAt = Date.now()
         try {
-          await runConnection(deps, signal)
+          await runConnection(deps, signal, () => {
+            failures = 0
+          })
         } catch (error) {
           if (signal.aborted) return
-          failures = Date.now() - openedAt > 10_000 ? 0 : failures + 1
+          failures++
           deps.tapMetrics.reconnects.inc()
           // While the XMPP server starts, refusals are expected: only the first is worth a line.
           deps.log[failures > 1 ? 'debug' : 'warn']({ err: error }, 'no connection to the XMPP server; trying again')
@@ -39,8 +40,8 @@ export function holdConnection(deps: Deps): { close(): Promise<void> } {
   })
 }
 
-/** One connection from its handshake to its end. Rejects when it ended by a fault. */
-async function runConnection(deps: Deps, signal: AbortSignal): Promise<void> {
+/** One connection from its handshake to its end. Rejects when it ended by a fault. `progressed`: something was acknowledged. */
+async function runConnection(deps: Deps, signal: AbortSignal, progressed: () => void): Promise<void> {
   const { config, log, tapMetrics } = deps
   let connection: XmppConnection | undefined
   let early: Error | undefined
@@ -54,7 +55,10 @@ async function runConnection(deps: Deps, signal: AbortSignal): Promise<void> {
     maxBatch: config.archiveBatch,
     archive: (entries, lookFirst) => archiveBatch(deps, entries, lookFirst),
     park: (entry, error) => deps.poison.keep(entry, error),
-    send: (text) => connection?.write(text),
+    send(text) {
+      connection?.write(text)
+      progressed()
+    },
     fail,
     log,
     metrics: tapMetrics,
