@@ -54,6 +54,8 @@ async function runTests(files: string[]): Promise<Outcome> {
     files,
     concurrency: Math.min(2, availableParallelism()),
     timeout: fileDeadlineMs,
+    // A failed test may leave a connection open; its file shall end all the same.
+    execArgv: ['--test-force-exit'],
     signal: interrupted.signal,
     cwd: repositoryRoot,
   })
