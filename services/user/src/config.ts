@@ -1,4 +1,5 @@
 import {
+  ConfigError,
   commonSettings,
   loadConfig,
   mongoSettings,
@@ -129,5 +130,7 @@ export type UserConfig = Static<typeof userSettingsSchema>
 export function loadUserConfig(env: NodeJS.ProcessEnv): UserConfig {
   const config = loadConfig(userSettingsSchema, env)
   refuseUnsafe(config)
+  if (config.smsProvider === 'http' && !config.smsHttpUrl)
+    throw new ConfigError(['SMS_HTTP_URL is not set (address of the SMS webhook, needed with SMS_PROVIDER=http)'])
   return config
 }

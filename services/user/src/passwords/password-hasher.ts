@@ -55,9 +55,9 @@ export class PasswordHasher {
     return !memory || Number(memory) < memoryCost || Number(passes) < timeCost || Number(lanes) !== parallelism
   }
 
-  #run<T>(work: () => Promise<T>): Promise<T> {
+  async #run<T>(work: () => Promise<T>): Promise<T> {
     if (this.#limit.pendingCount >= this.#queue)
       throw new ContractError('ServiceUnavailable', { detail: 'too many logins at this moment' })
-    return this.#limit(work)
+    return await this.#limit(work)
   }
 }

@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Config, clientConfig } from '@im/contracts'
+import { ConfigError } from '@im/service-kit'
+import { loadUserConfig } from '../src/config.ts'
+import { startUser } from './start-user.ts'
+
+test('apps read the configuration without a token', async (t) => {
+  const { api, configure } = await startUser(t, { XMPP_DOMAIN: 'im.test', PUBLIC_API_URL: 'http://api.test' })
+  const config = await api.call(clientConfig.getConfig, { access_token: 'dead', area: 'CN' })
+  const required = Object.keys(Config.properties).filter((name) => name !== 'popularAPP')
+  assert.deepEqual(Object.keys(config).sort(), required.sort())
+  assert.equal(config.XMPPDomain, 'im.test')
+  assert.equal(config.xMPPDomain, 'im.test')
+  assert.equal(config.apiUrl, 'http://api.test/')
+  assert.equal(config.audioLen, '20')
+  assert.equal(config.fileValidTime, -1)
+
+  await configure({ XMPPTimeout: 90, popularAPP: '{"lifeCircle":1}', isAuthApi: 1 })
+  const stored = await api.call(clientConfig.getConfig)
+  assert.equal(stored.xMPPTimeout, 90)
+  assert.equal(stored.popularAPP, '{"lifeCircle":1}')
+  assert.ok(!('isAuthApi' in stored) && !('defaultTelephones' in stored))
+})
+
+test('production starts with no development secret and no switched-off limit', () => {
+  const complete = {
+    NODE_ENV: 'production',
+    SERVICE_KEY: 'a',
+    CALLER_KEY: 'b',
+    MONGODB_URL: 'mongodb://m',
+    REDIS_URL: 'redis://r',
+    NATS_URL: 'nats://n',
+    SESSION_PEPPER: 'ab'.repeat(32),
+    SMS_PROVIDER: 'http',
+    SMS_HTTP_URL: 'http://sms',
+  }
+  assert.equal(loadUserConfig(complete).pepper, 'ab'.repeat(32))
+  for (const name of ['SERVICE_KEY', 'CALLER_KEY', 'SESSION_PEPPER', 'SMS_PROVIDER'])
+    assert.throws(() => loadUserConfig({ ...complete, [name]: '' }), { message: new RegExp(name) })
+  assert.throws(() => loadUserConfig({ ...complete, LIMIT_FACTOR: '0' }), ConfigError)
+  assert.throws(() => loadUserConfig({ ...complete, SMS_HTTP_URL: '' }), /SMS_HTTP_URL/)
+})

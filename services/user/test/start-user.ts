@@ -1,0 +1,124 @@
+import type { TestContext } from 'node:test'
+import { accounts, type Caller, type ErrorName, type EventType, errors, type Payload } from '@im/contracts'
+import {
+  type Bus,
+  connectBus,
+  connectMongo,
+  createClient,
+  createLogger,
+  createMetrics,
+  readCaller,
+} from '@im/service-kit'
+import { dropNamespace, testEnv } from '@im/service-kit/testing'
+import { ConfigRepository } from '../src/config/config-repository.ts'
+import { loadUserConfig } from '../src/config.ts'
+import type { Deps } from '../src/deps.ts'
+import { tokenId } from '../src/sessions/tokens.ts'
+import { start } from '../src/start.ts'
+
+let observers = 0
+
+export { readCaller }
+
+/** md5("123456"), everybody's password unless a story says otherwise. */
+export const md5Of123456 = 'e10adc3949ba59abbe56e057f20f883e'
+
+export interface Person {
+  userId: number
+  phone: string
+  token: string
+  caller: Caller
+}
+
+/** Cheap hashes keep the stories quick; password-hasher.test.ts runs the real parameters. */
+const quick = { LIMIT_FACTOR: '0', ARGON2_MEMORY_KIB: '64', ARGON2_PASSES: '1' }
+
+/** The user service on real stores, in a namespace of its own, with a clock that can be set forward. */
+export async function startUser(
+  t: Pick<TestContext, 'after'>,
+  env: Record<string, string> = {},
+  overrides: Partial<Deps> = {},
+) {
+  const settings = testEnv({ ...quick, ...env })
+  let ahead = 0
+  const now = () => Date.now() + ahead
+  const service = await start(settings, { now, ...overrides })
+  const key = { callerKey: settings['CALLER_KEY'] ?? '' }
+  const api = createClient({ baseUrl: service.url, ...key })
+  const internal = createClient({ baseUrl: service.url, ...key, serviceKey: settings['SERVICE_KEY'] ?? '' })
+  const closing: (() => Promise<unknown>)[] = []
+  t.after(async () => {
+    for (const close of closing.reverse()) await close()
+    await Promise.all([api.close(), internal.close()])
+    await service.close()
+    await dropNamespace(settings)
+  })
+
+  const callerOf = (token: string, userId: number, device = 'android'): Caller => ({
+    userId,
+    device,
+    sessionId: tokenId(token),
+  })
+
+  let phones = 13_900_000_000
+  const nextPhone = () => String(++phones)
+
+  return {
+    url: service.url,
+    env: settings,
+    api,
+    internal,
+    nextPhone,
+    callerOf,
+    /** Lets the service believe that so much time has passed. */
+    passSeconds(seconds: number) {
+      ahead += seconds * 1000
+    },
+    /** Registers somebody on an Android phone. */
+    async person(nickname: string, more: Record<string, string | number> = {}): Promise<Person> {
+      const phone = nextPhone()
+      const params = { telephone: phone, password: '123456', nickname, serial: `serial-${nickname}`, ...more }
+      const { userId, access_token: token } = await api.call(accounts.register, params)
+      return { userId, phone, token, caller: callerOf(token, userId) }
+    },
+    /** Stores configuration as the console will, and waits out the cache by the clock. */
+    async configure(values: Parameters<ConfigRepository['store']>[0]) {
+      const mongo = await connectMongo({
+        url: settings['MONGODB_URL'] ?? '',
+        namespace: settings['NAMESPACE'] ?? '',
+        service: 'user',
+      })
+      await new ConfigRepository(mongo.db, loadUserConfig(settings), now).store(values)
+      await mongo.close()
+      ahead += 5000
+    },
+    /** A connection of another service to the same bus. */
+    async otherBus(): Promise<Bus> {
+      const log = createLogger({ service: 'observer', level: 'error', format: 'json' })
+      const metrics = createMetrics('observer', false)
+      const { NATS_URL: url = 'nats://127.0.0.1:4222', NAMESPACE: namespace = '' } = settings
+      const bus = await connectBus({ url, namespace, replicas: 1, service: 'observer', log, metrics })
+      closing.push(() => bus.close())
+      return bus
+    },
+    /** Everything of one event that is published from now on and was before. */
+    async events<E extends EventType>(event: E): Promise<Payload<E>[]> {
+      const bus = await this.otherBus()
+      const seen: Payload<E>[] = []
+      await bus.subscribe(event, {
+        // Each listener its own durable consumer: subscribers of one name share the events.
+        service: `observer${observers++}`,
+        handle: async (payload) => {
+          seen.push(payload)
+        },
+      })
+      return seen
+    },
+  }
+}
+
+/** For assert.rejects: the error of the table with this name. */
+export const failure = (name: ErrorName) => (error: Error & { code?: number }) => {
+  if (error.code !== errors[name].code) throw new Error(`expected ${name}, got ${error.message}`, { cause: error })
+  return true
+}
