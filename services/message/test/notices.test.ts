@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import {
+  passwordChanged,
+  presence,
+  presenceChanged,
+  settingsChanged,
+  userLocked,
+  userUpdated,
+  xmppChecks,
+} from '@im/contracts'
+import { eventually } from '@im/service-kit/testing'
+import { alice, bob, carol, startMessage } from './start-message.ts'
+import { domain } from './xmpp-server.ts'
+
+const bodyOf = (order: { getChild(name: string): { getChildText(name: string): string | null } | undefined }) =>
+  JSON.parse(order.getChild('message')?.getChildText('body') ?? 'null')
+
+test('a password change tells the own devices, then closes their streams; a refusal is tried again', async (t) => {
+  const { deps, xmpp } = await startMessage(t, { env: { STREAM_GRACE_MS: '400' } })
+  let refusals = 2
+  xmpp.onOrder = () => (refusals-- > 0 ? 'error' : 'result')
+  await eventually(() => xmpp.connected)
+  const at = Date.now()
+  await deps.outbox.commit(async (change) => change.announce(passwordChanged, String(alice), { userId: alice, at }))
+  const [notice, close] = await eventually(() => xmpp.orders.length >= 2 && xmpp.orders)
+  assert.ok(Date.now() >= at + 400)
+  const message = notice!.getChild('message')!
+  const body = bodyOf(notice!)
+  assert.deepEqual(
+    { type: body.type, objectId: body.objectId, from: body.fromUserId, to: body.toUserId, name: body.fromUserName },
+    { type: 800, objectId: 'sync_login_password', from: String(alice), to: String(alice), name: `n${alice}` },
+  )
+  assert.match(body.messageId, /^[0-9a-f]{32}$/)
+  assert.equal(message.attrs['id'], body.messageId)
+  assert.equal(message.attrs['to'], `${alice}@${domain}`)
+  assert.equal(close!.name, 'close-streams')
+  assert.equal(close!.attrs['user'], String(alice))
+  assert.equal(close!.attrs['condition'], 'not-authorized')
+  await eventually(async () => (await deps.orders.collection.countDocuments()) === 0)
+})
+
+test('orders wait for the XMPP server and survive a restart of the service', async (t) => {
+  const { deps, xmpp, close, env } = await startMessage(t, { env: { STREAM_GRACE_MS: '300' } })
+  await eventually(() => xmpp.connected)
+  xmpp.onOrder = () => 'error'
+  await deps.outbox.commit(async (change) =>
+    change.announce(passwordChanged, String(bob), { userId: bob, at: Date.now() }),
+  )
+  await eventually(async () => (await deps.orders.collection.countDocuments()) === 2)
+  await close()
+  xmpp.onOrder = () => 'result'
+  await startMessage(t, { xmpp, env: { ...env, STREAM_GRACE_MS: '300' } })
+  await eventually(() => xmpp.orders.some(({ name }) => name === 'close-streams'))
+  await eventually(() => xmpp.orders.some((order) => order.name === 'deliver' && bodyOf(order).type === 800))
+})
+
+test('settings and profile changes reach other devices only where several are allowed', async (t) => {
+  const { deps, xmpp, user } = await startMessage(t)
+  await eventually(() => xmpp.connected)
+  user.contacts.set(carol, { multipleDevices: 0 })
+  const at = Date.now()
+  await deps.outbox.commit(async (change) => {
+    for (const userId of [carol, alice])
+      change.announce(settingsChanged, String(userId), {
+        userId,
+        changed: ['allowGreet'],
+        multipleDevices: 1,
+        allowGreet: 1,
+        at,
+      })
+    change.announce(userUpdated, String(bob), { userId: bob, nickname: 'Bob', account: 'bob', updatedAt: at })
+  })
+  await eventually(() => xmpp.orders.length >= 5)
+  const told = xmpp.orders.filter(({ name }) => name === 'deliver').map(bodyOf)
+  assert.deepEqual(
+    told.map(({ type, toUserId, objectId }) => [type, toUserId, objectId]).sort(),
+    [
+      [800, String(alice), 'sync_private_settings'],
+      [801, String(bob), undefined],
+    ].sort(),
+  )
+  assert.deepEqual(
+    xmpp.orders
+      .filter(({ name }) => name === 'forget-user')
+      .map(({ attrs }) => attrs['user'])
+      .sort(),
+    [alice, bob, carol].map(String),
+  )
+})
+
+test('a locked user loses his streams at once and can no longer be written to', async (t) => {
+  const { deps, xmpp, api, user } = await startMessage(t)
+  await eventually(() => xmpp.connected)
+  const check = (from: number, to: number, type = 1) => api.call(xmppChecks.checkMessage, { from, to, type })
+  assert.deepEqual(await check(alice, bob), { allow: 1 })
+  user.contacts.set(bob, { status: -1 })
+  await deps.outbox.commit(async (change) =>
+    change.announce(userLocked, String(bob), { userId: bob, locked: true, at: Date.now() }),
+  )
+  await eventually(() =>
+    xmpp.orders.some(({ name, attrs }) => name === 'close-streams' && attrs['user'] === String(bob)),
+  )
+  assert.equal((await check(alice, bob)).condition, 'service-unavailable')
+  user.contacts.set(carol, { exists: 0, status: -1 })
+  assert.equal((await check(alice, carol)).condition, 'service-unavailable')
+  assert.equal((await check(alice, alice + 100, 903)).condition, 'not-allowed')
+  assert.deepEqual(await check(10005, alice, 903), { allow: 1 })
+})
+
+test('answers about users are shared, kept for a while, and outlive the user service', async (t) => {
+  let now = Date.now()
+  const { api, user } = await startMessage(t, { overrides: { now: () => now } })
+  const check = () => api.envelope(xmppChecks.checkMessage, { from: alice, to: bob, type: 1 })
+  await Promise.all(Array.from({ length: 20 }, check))
+  assert.equal(user.calls, 1)
+  user.away = true
+  now += 60_000
+  assert.equal((await check()).resultCode, 1)
+  now += 600_000
+  assert.equal((await check()).resultCode, 1020104)
+})
+
+test('presence: the first resource makes a user online, the last one offline, a snapshot corrects', async (t) => {
+  const { deps, xmpp, api } = await startMessage(t)
+  const changes: string[] = []
+  await deps.bus.subscribe(presenceChanged, {
+    service: 'observer',
+    handle: async ({ userId, online }) => void changes.push(`${userId} ${online}`),
+  })
+  xmpp.online = [{ user: carol, resource: 'web' }]
+  await eventually(() => xmpp.connected)
+  const storedOf = async (userId: number) => (await deps.presences.of([userId])).get(userId)
+  const until = (text: string) => eventually(() => changes.includes(text))
+  xmpp.presence(alice, 'android', true)
+  await until(`${alice} true`)
+  xmpp.presence(alice, 'pc', true)
+  xmpp.presence(alice, 'android', false)
+  await eventually(async () => (await storedOf(alice))?.resources.join() === 'pc')
+  xmpp.presence(alice, 'pc', false)
+  await until(`${alice} false`)
+  xmpp.presence(bob, 'ios', true)
+  await until(`${bob} true`)
+
+  xmpp.online = [{ user: carol, resource: 'web' }]
+  xmpp.cut()
+  await until(`${bob} false`)
+  await until(`${carol} true`)
+  await api.call(presence.setOnlineState, { userId: alice, OnlineState: 1 })
+  await eventually(() => changes.filter((change) => change === `${alice} true`).length === 2)
+})
