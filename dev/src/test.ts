@@ -29,7 +29,9 @@ const { values: options, positionals } = parseArgs({
   },
 })
 
-const fileDeadlineMs = 420_000
+/** A test that takes longer has failed; a run that takes longer is ended, before a CI ends it without a count. */
+const testDeadlineMs = 240_000
+const runDeadlineMs = 60 * 60_000
 const report = streamReporter(process.stdout)
 const interrupted = new AbortController()
 
@@ -53,7 +55,7 @@ async function runTests(files: string[]): Promise<Outcome> {
   const stream = run({
     files,
     concurrency: Math.min(2, availableParallelism()),
-    timeout: fileDeadlineMs,
+    timeout: testDeadlineMs,
     // A failed test may leave a connection open; its file shall end all the same.
     execArgv: ['--test-force-exit'],
     signal: interrupted.signal,
@@ -139,6 +141,7 @@ if (options.help) console.log(help)
 else {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, interrupt)
   process.once('disconnect', interrupt)
+  setTimeout(interrupt, runDeadlineMs).unref()
   const code = await main()
   process.exit(code)
 }
