@@ -20,7 +20,7 @@ async function subject(t: TestContext, options: { script?: string; supervise?: b
   const child: SupervisedProcess = new SupervisedProcess({
     name: 'subject',
     file: process.execPath,
-    args: ['-e', script],
+    args: ['-e', script, file],
     ready: async () => assert.equal(await up(), child.pid),
     readyDeadlineMs: 5000,
     logFile: join(folder, 'subject.log'),
@@ -55,6 +55,22 @@ test('a child that is killed by order stays down until restart', async (t) => {
   await child.restart()
   assert.ok(await isAlive(Number(child.pid)))
   assert.deepEqual(lines, [])
+})
+
+test('what a killed child had started goes with it', async (t) => {
+  const folder = await temporaryFolder(t)
+  const file = join(folder, 'grandchild')
+  const script = `const { pid } = require('child_process').spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'])
+    require('fs').writeFileSync(${JSON.stringify(file)}, String(pid)); setInterval(() => {}, 1000)`
+  const { child, up } = await subject(t, {
+    script: `${script}; require('fs').writeFileSync(process.argv[1], String(process.pid))`,
+  })
+  await child.start()
+  assert.equal(await up(), child.pid)
+  const grandchild = Number(await readFile(file, 'utf8'))
+  assert.ok(await isAlive(grandchild))
+  await child.kill('SIGKILL')
+  await eventually(async () => !(await isAlive(grandchild)))
 })
 
 test('without supervision a death is only told', async (t) => {

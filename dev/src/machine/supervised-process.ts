@@ -116,7 +116,10 @@ export class SupervisedProcess {
       child.once('exit', async (code, signal) => reject(new Error(await this.#explain(ending(code, signal)))))
     })
     early.catch(() => {})
-    child.once('exit', (code, signal) => this.#ended(child, code, signal))
+    child.once('exit', (code, signal) => {
+      endGroup(child)
+      this.#ended(child, code, signal)
+    })
     if (child.pid !== undefined) await recordProcess(records, name, child.pid)
     await Promise.race([
       early,
@@ -211,6 +214,15 @@ export class SupervisedProcess {
     await gone
     clearTimeout(forced)
     await forgetProcess(this.#options.records, this.name)
+  }
+}
+
+/** What it had started itself (Prosody's flusher) goes with it: nothing may hold its ports or files at a restart. */
+function endGroup({ pid }: ChildProcess): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL')
+  } catch {
+    // nobody is left in the group
   }
 }
 
