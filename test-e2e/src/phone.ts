@@ -93,6 +93,8 @@ export class Phone {
     })
     xmpp.on('stanza', (stanza: Stanza) => phone.#take(stanza))
     await xmpp.start()
+    // The library counts stanzas that overlap with the start of stream management, the server does not.
+    await eventually(() => xmpp.streamManagement.enabled)
     if (options.available ?? true) await xmpp.send(xml('presence'))
     return phone
   }

@@ -12,7 +12,7 @@ import { tokensOf } from './tokens.ts'
 type IndexerDeps = { messages: Messages; searchIndex: SearchIndex }
 
 /** Batches of the backlog that are indexed together. */
-const batchesAtOnce = 4
+const batchesAtOnce = 2
 const idle = 250
 const sweepEvery = 3_600_000
 const sweptAtOnce = 1000
@@ -98,7 +98,12 @@ export function startSearchIndexer(deps: Deps): { close(): Promise<void> } {
     async work(signal) {
       let sweptAt = deps.now()
       while (!signal.aborted) {
-        if (await indexWaiting(deps)) continue
+        const startedAt = performance.now()
+        if (await indexWaiting(deps)) {
+          // Half the time at most: under load the archive comes first, and the backlog waits.
+          await delay(performance.now() - startedAt, undefined, { signal }).catch(() => {})
+          continue
+        }
         if (deps.now() - sweptAt > sweepEvery) {
           sweptAt = deps.now()
           const removed = await sweepPostings(deps, signal)
