@@ -316,17 +316,34 @@ async function consume<E extends EventType>(wiring: {
     for await (const { type } of stopped.status()) if (signs.has(type)) stopped.stop()
   }
 
+  async function open(isFirst: boolean): Promise<ConsumerMessages> {
+    if (!isFirst) {
+      await wiring.restoreStreams()
+      await ensureConsumer()
+    }
+    const consumer = await js.consumers.get(stream, durable)
+    return await consumer.consume({ max_messages: 50, idle_heartbeat: 5000, expires: 30_000 })
+  }
+
+  const ended = new Promise<undefined>((resolve) => {
+    closing.signal.addEventListener('abort', () => resolve(undefined), { once: true })
+  })
+
   async function run(): Promise<void> {
     let isFirst = true
     while (!closing.signal.aborted) {
       try {
-        if (!isFirst) {
-          await wiring.restoreStreams()
-          await ensureConsumer()
-        }
+        const opening = open(isFirst)
         isFirst = false
-        const consumer = await js.consumers.get(stream, durable)
-        messages = await consumer.consume({ max_messages: 50, idle_heartbeat: 5000, expires: 30_000 })
+        // A server that is away lets the opening wait for seconds; the end does not wait with it.
+        messages = await Promise.race([opening, ended])
+        if (!messages) {
+          opening.then(
+            (late) => late.stop(),
+            () => {},
+          )
+          return
+        }
         void endWhenStale(messages)
         if (!closing.signal.aborted) for await (const message of messages) await handleOne(message)
       } catch (error) {
