@@ -67,5 +67,5 @@ test('a sealed text opens under its key only', () => {
   assert.equal(unseal(key, sealed), '123456')
   assert.notEqual(seal(key, '123456'), sealed)
   assert.throws(() => unseal(Buffer.alloc(32, 2), sealed))
-  assert.throws(() => unseal(key, `${sealed.slice(0, -2)}AA`))
+  assert.throws(() => unseal(key, (sealed.startsWith('A') ? 'B' : 'A') + sealed.slice(1)))
 })
