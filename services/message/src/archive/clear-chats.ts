@@ -1,6 +1,6 @@
 import { type archive, ContractError, messageDeleted, type Params } from '@im/contracts'
 import type { Deps } from '../deps.ts'
-import { inboxId } from '../inbox/inbox-repository.ts'
+import { refreshChats } from '../inbox/refresh-chats.ts'
 import { singleConversation } from './messages-repository.ts'
 
 /** Hides the caller's single chats from him, with one peer (type 0) or all (type 1); the others' copies stay. */
@@ -11,20 +11,19 @@ export async function clearChats(
 ): Promise<void> {
   if (type !== 0 && type !== 1) throw new ContractError('InvalidParams', { detail: 'type: 0 or 1' })
   if (type === 0 && toUserId === undefined) throw new ContractError('MissingParam', { detail: 'toUserId' })
-  const peers = type === 0 ? [toUserId!] : await deps.inbox.peersOf(userId)
-  for (const peer of peers) await clearChat(deps, userId, peer)
+  const chats = type === 0 ? [singleConversation(userId, toUserId!)] : await deps.inbox.chatsOf(userId)
+  for (const conversation of chats) await clearChat(deps, userId, conversation)
 }
 
 async function clearChat(
-  { messages, inbox, outbox, now }: Pick<Deps, 'messages' | 'inbox' | 'outbox' | 'now'>,
+  deps: Pick<Deps, 'messages' | 'inbox' | 'outbox' | 'now'>,
   userId: number,
-  peer: number,
+  conversation: string,
 ): Promise<void> {
-  const conversation = singleConversation(userId, peer)
   // Not in the transaction: a long chat would not fit. Stopped half-way, the row below is still there and a new call goes on.
-  await messages.hideConversation(conversation, userId)
-  await outbox.commit(async (change) => {
-    await inbox.remove([inboxId(userId, peer)], change.session)
-    change.announce(messageDeleted, conversation, { conversation, messageIds: [], userId, at: now() })
+  await deps.messages.hideConversation(conversation, userId)
+  await deps.outbox.commit(async (change) => {
+    await refreshChats(deps, [conversation], change.session)
+    change.announce(messageDeleted, conversation, { conversation, messageIds: [], userId, at: deps.now() })
   })
 }

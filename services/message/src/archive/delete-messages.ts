@@ -1,7 +1,7 @@
 import { type archive, ContractError, messageDeleted, messageRecalled, type Params } from '@im/contracts'
 import type { Change } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
-import { moveLastChats } from '../inbox/move-last-chats.ts'
+import { refreshChatsShowing } from '../inbox/refresh-chats.ts'
 import type { MessageDocument } from './messages-repository.ts'
 
 type DeleteDeps = Pick<Deps, 'messages' | 'inbox' | 'outbox' | 'now' | 'config'>
@@ -26,7 +26,7 @@ async function hideMessages(deps: DeleteDeps, userId: number, found: readonly Me
   if (!found.length) return
   await deps.outbox.commit(async (change) => {
     await deps.messages.hide(found, userId, change.session)
-    await moveLastChats(deps, rowsOf(found, [userId]), change.session)
+    await refreshChatsShowing(deps, found, change.session)
     announceByConversation(found, (conversation, messageIds) =>
       change.announce(messageDeleted, conversation, { conversation, messageIds, userId, at: deps.now() }),
     )
@@ -47,21 +47,11 @@ async function recallMessages(deps: DeleteDeps, userId: number, own: readonly Me
   if (!own.length) return
   await deps.outbox.commit(async (change: Change) => {
     await deps.messages.empty(own, change.session)
-    await moveLastChats(deps, rowsOf(own), change.session)
+    await refreshChatsShowing(deps, own, change.session)
     announceByConversation(own, (conversation, messageIds) =>
       change.announce(messageRecalled, conversation, { conversation, messageIds, by: userId, at: deps.now() }),
     )
   })
-}
-
-/** The inbox rows these messages may stand in, of the given owners or of both sides. */
-function rowsOf(messages: readonly MessageDocument[], owners?: readonly number[]) {
-  return messages.flatMap(({ from, to = 0, messageId }) =>
-    [
-      { owner: from, peer: to, messageId },
-      { owner: to, peer: from, messageId },
-    ].filter(({ owner }) => !owners || owners.includes(owner)),
-  )
 }
 
 function announceByConversation(

@@ -2,12 +2,15 @@ import { ensureIndexes } from '@im/service-kit'
 import type { ClientSession, Collection, Db } from 'mongodb'
 import type { MessageDocument } from '../archive/messages-repository.ts'
 
-/** The newest message of a single chat, as one side of it sees it: one row per owner and peer. */
+/**
+ * The newest message of a single chat. One row stands in the lists of both sides, so that a message costs one write. When
+ * one side does not see that message any more, each side has a row of its own until the next message comes.
+ */
 export interface InboxRow {
-  /** `<owner>:<peer>` */
+  /** The conversation; for a row of one side alone `<conversation>:<owner>`. */
   _id: string
-  owner: number
-  peer: number
+  /** In whose lists it stands. */
+  owners: number[]
   conversation: string
   messageId: string
   from: number
@@ -22,19 +25,20 @@ export interface InboxRow {
   expireAt?: Date
 }
 
-export const inboxId = (owner: number, peer: number) => `${owner}:${peer}`
+/** Where a message stands among those of its chat. */
+type Place = Pick<MessageDocument, 'timeSend' | 'ts'>
+
+export const isNewer = (a: Place, b: Place) => a.timeSend > b.timeSend || (a.timeSend === b.timeSend && a.ts >= b.ts)
 
 const text = (value: unknown) => (typeof value === 'string' ? value : typeof value === 'number' ? String(value) : '')
 
-/** The row a message of a single chat makes in the inbox of one of its sides. */
-export function inboxRow(message: MessageDocument, owner: number): InboxRow {
+/** The row that shows a message of a single chat to its two sides, or to one of them. */
+export function inboxRow(message: MessageDocument, only?: number): InboxRow {
   const to = message.to ?? 0
-  const peer = message.from === owner ? to : message.from
   const names = JSON.parse(message.body) as { fromUserName?: unknown; toUserName?: unknown }
   return {
-    _id: inboxId(owner, peer),
-    owner,
-    peer,
+    _id: only === undefined ? message.conversation : ownRowId(message.conversation, only),
+    owners: only === undefined ? [message.from, to] : [only],
     conversation: message.conversation,
     messageId: message.messageId,
     from: message.from,
@@ -50,8 +54,16 @@ export function inboxRow(message: MessageDocument, owner: number): InboxRow {
   }
 }
 
-const isNewer = (a: { timeSend: number; ts: number }, b: { timeSend: number; ts: number }) =>
-  a.timeSend > b.timeSend || (a.timeSend === b.timeSend && a.ts >= b.ts)
+const ownRowId = (conversation: string, owner: number) => `${conversation}:${owner}`
+
+/** Ids of all rows a chat can have: the common one, and one for each side (`u:<low>:<high>` names them). */
+const rowIds = (conversation: string) => [
+  conversation,
+  ...conversation
+    .split(':')
+    .slice(1)
+    .map((side) => `${conversation}:${side}`),
+]
 
 export class Inbox {
   readonly collection: Collection<InboxRow>
@@ -61,75 +73,60 @@ export class Inbox {
   }
 
   async createIndexes(): Promise<void> {
-    await ensureIndexes(this.collection, [
-      { key: { owner: 1, timeSend: -1 } },
-      { key: { expireAt: 1, owner: 1 }, sparse: true },
-    ])
+    await ensureIndexes(this.collection, [{ key: { owners: 1, timeSend: -1 } }, { key: { expireAt: 1 }, sparse: true }])
   }
 
-  /** Puts newer messages in the place of older ones. Rows that show a newer message already stay. */
-  async advance(rows: Iterable<InboxRow>, session: ClientSession): Promise<void> {
-    const newest = new Map<string, InboxRow>()
-    for (const row of rows) {
-      const other = newest.get(row._id)
-      if (!other || isNewer(row, other)) newest.set(row._id, row)
-    }
-    if (!newest.size) return
-    const present = await this.collection
-      .find({ _id: { $in: [...newest.keys()] } }, { session })
-      .project<Pick<InboxRow, '_id' | 'timeSend' | 'ts'>>({ timeSend: 1, ts: 1 })
-      .toArray()
-    for (const shown of present) if (!isNewer(newest.get(shown._id)!, shown)) newest.delete(shown._id)
-    await this.replace([...newest.values()], session)
+  /** All rows of these chats. */
+  async ofChats(conversations: readonly string[], session?: ClientSession): Promise<InboxRow[]> {
+    if (!conversations.length) return []
+    return await this.collection.find({ _id: { $in: conversations.flatMap(rowIds) } }, { session }).toArray()
+  }
+
+  /** Puts common rows in the place of what these chats showed. Rows of one side alone may stay behind: `list` knows. */
+  async showToBoth(messages: readonly MessageDocument[], session: ClientSession): Promise<void> {
+    if (!messages.length) return
+    await this.collection.bulkWrite(
+      messages.map((message) => ({
+        replaceOne: { filter: { _id: message.conversation }, replacement: inboxRow(message), upsert: true },
+      })),
+      { session, ordered: false },
+    )
+  }
+
+  /** Sets all rows of these chats to what they are now. */
+  async replace(conversations: readonly string[], rows: InboxRow[], session: ClientSession): Promise<void> {
+    if (!conversations.length) return
+    await this.collection.deleteMany({ _id: { $in: conversations.flatMap(rowIds) } }, { session })
+    if (rows.length) await this.collection.insertMany(rows, { session })
   }
 
   /**
-   * Sets rows to what they are now. Removing and inserting takes two commands for a whole batch, where replacing takes one
-   * write each; inside a transaction nobody sees the difference.
+   * Up to `limit` rows of one owner, newest first, from a time (seconds) on. A common row may have come after an own row of
+   * the same chat: then it is the newer one, so the first row of a chat counts.
    */
-  async replace(rows: InboxRow[], session: ClientSession): Promise<void> {
-    if (!rows.length) return
-    await this.remove(
-      rows.map(({ _id }) => _id),
-      session,
-    )
-    await this.collection.insertMany(rows, { session })
-  }
-
-  async remove(ids: readonly string[], session?: ClientSession): Promise<void> {
-    if (ids.length) await this.collection.deleteMany({ _id: { $in: [...ids] } }, { session })
-  }
-
-  async find(ids: readonly string[], session?: ClientSession): Promise<InboxRow[]> {
-    return ids.length ? await this.collection.find({ _id: { $in: [...ids] } }, { session }).toArray() : []
-  }
-
-  /** Rows of one owner, newest first; times in seconds. */
-  async page(
-    owner: number,
-    range: { from?: number; before?: number; skip: number; limit: number },
-  ): Promise<InboxRow[]> {
-    const timeSend: { $gte?: number; $lt?: number } = {}
-    if (range.from !== undefined) timeSend.$gte = range.from
-    if (range.before !== undefined) timeSend.$lt = range.before
+  async list(owner: number, from: number | undefined, limit: number): Promise<InboxRow[]> {
     return await this.collection
-      .find({ owner, ...(Object.keys(timeSend).length ? { timeSend } : {}) })
+      .find({ owners: owner, ...(from === undefined ? {} : { timeSend: { $gte: from } }) })
       .sort({ timeSend: -1 })
-      .skip(range.skip)
-      .limit(range.limit)
-      .toArray()
-  }
-
-  /** Rows whose message has expired. */
-  async expired(now: number, limit: number, owner?: number): Promise<InboxRow[]> {
-    return await this.collection
-      .find({ ...(owner === undefined ? {} : { owner }), expireAt: { $lte: new Date(now) } })
       .limit(limit)
       .toArray()
   }
 
-  async peersOf(owner: number): Promise<number[]> {
-    const rows = await this.collection.find({ owner }).project<{ peer: number }>({ _id: 0, peer: 1 }).toArray()
-    return rows.map(({ peer }) => peer)
+  /** Chats that show a message which has expired. */
+  async expired(now: number, limit: number): Promise<string[]> {
+    const rows = await this.collection
+      .find({ expireAt: { $lte: new Date(now) } })
+      .project<{ conversation: string }>({ _id: 0, conversation: 1 })
+      .limit(limit)
+      .toArray()
+    return [...new Set(rows.map(({ conversation }) => conversation))]
+  }
+
+  async chatsOf(owner: number): Promise<string[]> {
+    const rows = await this.collection
+      .find({ owners: owner })
+      .project<{ conversation: string }>({ _id: 0, conversation: 1 })
+      .toArray()
+    return [...new Set(rows.map(({ conversation }) => conversation))]
   }
 }

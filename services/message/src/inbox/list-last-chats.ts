@@ -2,11 +2,10 @@ import type { archive, LastChat, Params } from '@im/contracts'
 import { timeRange } from '../archive/time-range.ts'
 import type { Deps } from '../deps.ts'
 import type { InboxRow } from './inbox-repository.ts'
-import { moveExpired } from './move-expired.ts'
+import { refreshChats } from './refresh-chats.ts'
 
 /** "Everything" has an end: nobody has so many chats, and an answer of several megabytes helps nobody. */
 const mostRows = 5000
-const maxSkip = 10_000
 
 /** The newest message of each single chat of a user, newest first. Rooms join the list when their members are known. */
 export async function listLastChats(
@@ -14,23 +13,42 @@ export async function listLastChats(
   owner: number,
   params: Params<(typeof archive)['listLastChats']>,
 ): Promise<LastChat[]> {
-  await moveExpired(deps, owner)
-  const limit = params.pageSize ?? mostRows
-  const skip = params.pageIndex * limit
-  if (skip > maxSkip) return []
-  const rows = await deps.inbox.page(owner, { ...timeRange(params), skip, limit })
-  return rows.map(lastChat)
+  const size = params.pageSize ?? mostRows
+  const skip = params.pageIndex * size
+  const wanted = Math.min(skip + size, mostRows)
+  const { from, before = Number.POSITIVE_INFINITY } = timeRange(params)
+  let rows = await read()
+  const now = deps.now()
+  const expired = rows.filter(({ expireAt }) => expireAt && expireAt.getTime() <= now)
+  if (expired.length) {
+    const chats = expired.map(({ conversation }) => conversation)
+    await deps.outbox.commit((change) => refreshChats(deps, chats, change.session))
+    rows = await read()
+  }
+  return rows.slice(skip, wanted).map((row) => lastChat(row, owner))
+
+  /** The upper bound counts after a chat's newest row is known: an older row of it must not come up instead. */
+  async function read(): Promise<InboxRow[]> {
+    const limit = before === Number.POSITIVE_INFINITY ? Math.min(wanted + spare, mostRows) : mostRows
+    const found = await deps.inbox.list(owner, from, limit)
+    const first = new Map<string, InboxRow>()
+    for (const row of found) if (!first.has(row.conversation)) first.set(row.conversation, row)
+    return [...first.values()].filter(({ timeSend }) => timeSend < before)
+  }
 }
 
-const lastChat = (row: InboxRow): LastChat => ({
-  jid: String(row.peer),
+/** Rows read beyond a page, for those that a newer row of their chat covers. */
+const spare = 200
+
+const lastChat = (row: InboxRow, owner: number): LastChat => ({
+  jid: String(row.from === owner ? row.to : row.from),
   isRoom: 0,
   type: row.type,
   messageId: row.messageId,
   timeSend: Math.floor(row.timeSend),
   content: row.content,
   isEncrypt: row.isEncrypt ? 1 : 0,
-  userId: String(row.owner),
+  userId: String(owner),
   from: String(row.from),
   fromUserName: row.fromUserName,
   to: String(row.to),

@@ -1,22 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { holdLease } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
-import { moveLastChats } from './move-last-chats.ts'
+import { refreshChats } from './refresh-chats.ts'
 
 const atOnce = 200
 
-/** Moves rows whose message has expired to what remains, of one owner or of everybody. Returns how many there were. */
-export async function moveExpired(
-  deps: Pick<Deps, 'messages' | 'inbox' | 'outbox' | 'now'>,
-  owner?: number,
-): Promise<number> {
+/** Moves all chats that show an expired message to what remains. Returns how many there were. */
+export async function moveExpired(deps: Pick<Deps, 'messages' | 'inbox' | 'outbox' | 'now'>): Promise<number> {
   let moved = 0
   for (;;) {
-    const expired = await deps.inbox.expired(deps.now(), atOnce, owner)
+    const expired = await deps.inbox.expired(deps.now(), atOnce)
     if (!expired.length) return moved
-    await deps.outbox.commit((change) => moveLastChats(deps, expired, change.session))
+    await deps.outbox.commit((change) => refreshChats(deps, expired, change.session))
     moved += expired.length
-    if (expired.length < atOnce) return moved
   }
 }
 

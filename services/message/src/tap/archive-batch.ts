@@ -2,7 +2,7 @@ import { messageArchived, messageType } from '@im/contracts'
 import { isDuplicateKey } from '@im/service-kit'
 import { keyText, type MessageDocument } from '../archive/messages-repository.ts'
 import type { Deps } from '../deps.ts'
-import { inboxRow } from '../inbox/inbox-repository.ts'
+import { advanceChats, rememberShown, type ShownPlaces } from '../inbox/advance-chats.ts'
 import type { ReadEntry } from './read-entry.ts'
 
 /** Copies within the batch: the first one counts. */
@@ -29,13 +29,8 @@ function mergedReads(entries: readonly ReadEntry[]) {
   return [...merged.values()]
 }
 
-function* inboxRowsOf(messages: readonly MessageDocument[]) {
-  for (const message of messages) {
-    if (message.to === undefined || !messageType(message.contentType).listed) continue
-    yield inboxRow(message, message.from)
-    yield inboxRow(message, message.to)
-  }
-}
+/** May be the last message of a single chat. */
+const isListed = ({ to, contentType }: MessageDocument) => to !== undefined && messageType(contentType).listed
 
 /**
  * Stores a batch of entries with its inbox rows and its event in one transaction; entries that are stored already change
@@ -43,10 +38,11 @@ function* inboxRowsOf(messages: readonly MessageDocument[]) {
  * nothing, so it is done only when `lookFirst` (after a reconnection copies are likely) or when a copy was hit.
  */
 export async function archiveBatch(
-  { messages, inbox, outbox, searchIndex }: Pick<Deps, 'messages' | 'inbox' | 'outbox' | 'searchIndex'>,
+  deps: Pick<Deps, 'messages' | 'inbox' | 'outbox' | 'searchIndex'>,
   entries: readonly ReadEntry[],
-  lookFirst: boolean,
+  { shown, lookFirst }: { shown: ShownPlaces; lookFirst: boolean },
 ): Promise<number> {
+  const { messages, outbox, searchIndex } = deps
   let fresh = withoutCopies(entries)
   const reads = mergedReads(entries)
   if (lookFirst) fresh = await withoutKnown(messages, fresh)
@@ -55,11 +51,12 @@ export async function archiveBatch(
     try {
       await outbox.commit(async (change) => {
         await messages.store(fresh, change.session)
-        await inbox.advance(inboxRowsOf(fresh), change.session)
+        await advanceChats(deps, shown, fresh.filter(isListed), change.session)
         await messages.markReadBetween(reads, change.session)
         await searchIndex.backlog.add(fresh, change.session)
         if (fresh.length) change.announce(messageArchived, 'archive', { messages: fresh.map(announced) })
       })
+      rememberShown(shown, fresh.filter(isListed))
       return fresh.length
     } catch (error) {
       if (!isDuplicateKey(error)) throw error

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { holdLease } from '@im/service-kit'
 import { type Element, xml } from '@xmpp/component'
 import type { Deps } from '../deps.ts'
+import { createShownPlaces } from '../inbox/advance-chats.ts'
 import { sendOrders } from '../notices/send-orders.ts'
 import { createPresenceFollower } from '../presence/follow-presence.ts'
 import { archiveBatch } from './archive-batch.ts'
@@ -49,11 +50,12 @@ async function runConnection(deps: Deps, signal: AbortSignal, progressed: () => 
     early ??= error
     connection?.fail(error)
   }
+  const shown = createShownPlaces()
   const consumer = createTapConsumer({
     domain: config.xmppDomain,
     component: config.xmppComponent,
     maxBatch: config.archiveBatch,
-    archive: (entries, lookFirst) => archiveBatch(deps, entries, lookFirst),
+    archive: (entries, lookFirst) => archiveBatch(deps, entries, { shown, lookFirst }),
     park: (entry, error) => deps.poison.keep(entry, error),
     send(text) {
       connection?.write(text)
