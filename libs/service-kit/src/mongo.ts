@@ -21,6 +21,8 @@ export async function connectMongo(options: {
     appName: `im-${options.service}`,
     ignoreUndefined: true,
     serverSelectionTimeoutMS: 5000,
+    // A server that took a command and never answers it counts as gone: whoever waits tries again or says so.
+    socketTimeoutMS: 60_000,
     writeConcern: { w: 'majority', journal: true },
     readConcern: { level: 'majority' },
     maxPoolSize: 50,

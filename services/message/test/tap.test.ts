@@ -73,6 +73,38 @@ test('a message sent again is stored once, confirmed again and announced once', 
   assert.deepEqual(events, [id, other])
 })
 
+test('ids that are no ids: halves of surrogate pairs and texts of any length neither stop the feed nor swallow a message', async (t) => {
+  const { xmpp, api, deps } = await startMessage(t)
+  const announced: string[] = []
+  await deps.bus.subscribe(messageArchived, {
+    service: 'observer',
+    handle: async ({ messages }) => void announced.push(...messages.map(({ messageId }) => messageId)),
+  })
+  await eventually(() => xmpp.connected)
+  const long = 'x'.repeat(60_000)
+  const ids = ['\\ud800', '\\ud801', `${long}1`, `${long}2`, `${long}1`, '\\u0000']
+  for (const [n, id] of ids.entries())
+    xmpp.say({ from: alice, to: String(bob), id: `s${n}`, body: `{"type":1,"messageId":"${id}","content":"${n}"}` })
+  await xmpp.drained()
+  const rows = await api.call(archive.listSingleHistory, { receiver: bob }, { as: alice })
+  assert.deepEqual(rows.map(({ content }) => content).sort(), ['0', '1', '2', '3', '5'])
+  assert.equal(xmpp.receipts.length, ids.length)
+  await eventually(() => announced.length === 5)
+  assert.ok(announced.every((id) => id.length <= 128))
+})
+
+test('messages of 60 KB each, many at once, are stored in several transactions', async (t) => {
+  const { xmpp, deps, db } = await startMessage(t)
+  const text = '长'.repeat(20_000)
+  for (let n = 0; n < 120; n++)
+    xmpp.say({ from: alice, to: String(bob), body: { content: `${n} ${text}`, timeSend: Date.now() / 1000 + n } })
+  await eventually(() => xmpp.connected)
+  await xmpp.drained(60_000)
+  assert.equal(await deps.messages.collection.countDocuments({ from: alice }), 120)
+  assert.equal(xmpp.receipts.length, 120)
+  assert.equal(await db.collection('poison').countDocuments(), 0)
+})
+
 test('the peer may use the same messageId without swallowing a message', async (t) => {
   const { xmpp, api } = await startMessage(t)
   await eventually(() => xmpp.connected)

@@ -26,6 +26,15 @@ interface Pending extends ReadEntry {
   stamp: number
 }
 
+/**
+ * A batch costs a write to the disk and seven commands however small it is. Under lasting traffic the next one waits a moment
+ * (ms) while it has fewer entries than this; a message that comes alone never waits.
+ */
+const worthwhileBatch = 64
+const gatherFor = 4
+/** Bodies are up to 64 KiB: so many characters of them are enough for one transaction (some MB; MongoDB holds it in its cache). */
+const batchTextLength = 512 * 1024
+
 /** Copies arrive for as many entries after a connection as the server may have unacknowledged. */
 const lookFirstFor = 2048
 
@@ -85,17 +94,30 @@ export function createTapConsumer(options: TapConsumerOptions) {
   async function drain(): Promise<void> {
     try {
       while (queue.length && !closing.signal.aborted) {
-        const batch = queue.splice(0, options.maxBatch)
+        const batch = queue.splice(0, batchLength())
         metrics.queued.set(queue.length)
         const stored = await write(batch)
         if (!stored) return
         confirm(batch)
+        if (queue.length < worthwhileBatch) await delay(gatherFor)
       }
     } catch (error) {
       options.fail(error as Error)
     } finally {
       working = undefined
     }
+  }
+
+  /** How many of the waiting entries make a batch: the texts of one transaction have a bound, too. */
+  function batchLength(): number {
+    let length = 0
+    let size = 0
+    while (length < Math.min(queue.length, options.maxBatch)) {
+      size += queue[length]!.store?.body.length ?? 0
+      if (length > 0 && size > batchTextLength) break
+      length++
+    }
+    return length
   }
 
   /** False when the consumer was closed before the batch could be stored. */

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { messageType } from '@im/contracts'
 import type { Element } from '@xmpp/component'
 import { ObjectId } from 'mongodb'
@@ -31,6 +32,7 @@ export interface ReadEntry {
 export class PoisonEntry extends Error {}
 
 const maxIds = 1000
+const maxIdLength = 128
 const asText = (value: unknown) => (typeof value === 'string' ? value : typeof value === 'number' ? String(value) : '')
 /** Numbers, true/false, "1" and "true" are all seen on the wire. */
 const asFlag = (value: unknown) => value === 1 || value === true || value === '1' || value === 'true'
@@ -58,6 +60,13 @@ export function idsOf(content: string): string[] {
   }
   return [...ids]
 }
+
+/**
+ * Ids are 32 hex digits. A much longer text is known by its hash, so that no app can make index keys and events of any size,
+ * and so is one with half a surrogate pair: MongoDB would store different ones as the same.
+ */
+const boundId = (id: string) =>
+  id.length <= maxIdLength && id.isWellFormed() ? id : hash('sha256', JSON.stringify(id), 'hex')
 
 function parseBody(body: string): Record<string, unknown> {
   let parsed: unknown
@@ -121,7 +130,7 @@ export function readEntry(entry: TapEntry, domain: string): ReadEntry & { poison
     result.store = {
       _id: new ObjectId(),
       conversation: target.conversation,
-      messageId: asText(fields['messageId']) || message.attrs['id'] || tap,
+      messageId: boundId(asText(fields['messageId']) || message.attrs['id'] || tap),
       from: target.from,
       ...(target.to === undefined ? { roomJid: to.local } : { to: target.to }),
       fromJid: message.attrs['from'] ?? entry.sender,

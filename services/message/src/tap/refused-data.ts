@@ -1,7 +1,10 @@
 import { BSON, MongoServerError } from 'mongodb'
 
-/** BadValue, InvalidBSON, DocumentValidationFailure, BSONObjectTooLarge (two codes), key too long. */
-const dataCodes = new Set<unknown>([2, 22, 121, 10334, 17419, 17280])
+/**
+ * BadValue, InvalidBSON, DocumentValidationFailure, BSONObjectTooLarge (two codes), key too long,
+ * TransactionTooLargeForCache, and a duplicate key that is none of the copies the archive knows.
+ */
+const dataCodes = new Set<unknown>([2, 22, 121, 10334, 17419, 17280, 388, 11000])
 
 /**
  * True when a write failed because of what was written: it would fail for ever. Everything else (network, elections, full
