@@ -12,7 +12,7 @@ const maxSkip = 10_000
  * for ten minutes) is refused: InvalidParams says to narrow `endTime`.
  */
 export async function listSingleHistory(
-  { messages, cursors }: Pick<Deps, 'messages' | 'cursors'>,
+  { messages, inbox, cursors }: Pick<Deps, 'messages' | 'inbox' | 'cursors'>,
   owner: number,
   params: Params<(typeof archive)['listSingleHistory']>,
 ): Promise<MessageRow[]> {
@@ -23,7 +23,8 @@ export async function listSingleHistory(
   const after = pageIndex > 0 ? await cursors.before(query, pageIndex) : undefined
   const skip = after ? 0 : pageIndex * pageSize
   if (skip > maxSkip) throw new ContractError('InvalidParams', { detail: 'pageIndex: too deep, use endTime' })
-  const rows = await messages.history(range, { limit: pageSize, after, skip })
+  const near = after ? undefined : await inbox.newestTime(range.conversation)
+  const rows = await messages.history(range, { limit: pageSize, after, skip, near })
   await rememberEnd(rows.at(-1))
   return rows.map((message) => messageRow(message, owner))
 

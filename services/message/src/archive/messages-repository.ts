@@ -1,4 +1,4 @@
-import { messageTypes } from '@im/contracts'
+import { messageType, messageTypes } from '@im/contracts'
 import { ensureIndexes } from '@im/service-kit'
 import type { ClientSession, Collection, Db, Filter, ObjectId } from 'mongodb'
 
@@ -89,6 +89,14 @@ const visibleTo = (userId: number, now: number): Filter<MessageDocument> => ({
   expireAt: { $not: { $lte: new Date(now) } },
 })
 
+/** The same of a message that was read. */
+const isVisibleTo = ({ deletedFor, expireAt }: MessageDocument, userId: number, now: number) =>
+  !deletedFor.includes(userId) && !(expireAt && expireAt.getTime() <= now)
+
+/** How far back (days) a page is looked for at first, and how many rows more than it wants, for those it may not show. */
+const recentDays = [3, 60]
+const spareRows = 20
+
 /** The archive. Every read of a single chat goes through its owner's eyes. */
 export class Messages {
   readonly collection: Collection<MessageDocument>
@@ -145,16 +153,32 @@ export class Messages {
     await this.collection.updateMany({ messageId: { $in: [...messageIds] }, to: userId }, { $set: { isRead: true } })
   }
 
-  /** One page of a single chat, newest first, from below `after` on when given, else after `skip` rows. */
+  /**
+   * One page of a single chat, newest first, from below `after` on when given, else after `skip` rows. `near`: about the time
+   * (seconds) of the newest message.
+   */
   async history(
     { conversation, owner, from, before, maxType }: HistoryRange,
-    page: { limit: number; after?: HistoryPosition; skip?: number },
+    page: { limit: number; after?: HistoryPosition; skip?: number; near?: number },
   ): Promise<MessageDocument[]> {
-    const timeSend: { $gte?: number; $lt?: number; $lte?: number } = {}
-    if (from !== undefined) timeSend.$gte = from
-    if (before !== undefined) timeSend.$lt = before
-    const { after } = page
-    if (after) timeSend.$lte = after.timeSend
+    const { after, limit, skip = 0, near = Number.POSITIVE_INFINITY } = page
+    const upTo = {
+      ...(before === undefined ? {} : { $lt: before }),
+      ...(after === undefined ? {} : { $lte: after.timeSend }),
+    }
+    const recent = await this.#recent({
+      conversation,
+      upTo,
+      top: Math.min(after?.timeSend ?? before ?? near, near),
+      lowest: from,
+      wanted: skip + limit,
+      is: (message) =>
+        message.contentType < maxType &&
+        isVisibleTo(message, owner, this.#now()) &&
+        (!after || isBelow(message, after)),
+    })
+    if (recent) return recent.slice(skip, skip + limit)
+    const timeSend = { ...(from === undefined ? {} : { $gte: from }), ...upTo }
     return await this.collection
       .find({
         conversation,
@@ -164,9 +188,39 @@ export class Messages {
         ...visibleTo(owner, this.#now()),
       })
       .sort(newestFirst)
-      .skip(page.skip ?? 0)
-      .limit(page.limit)
+      .skip(skip)
+      .limit(limit)
       .toArray()
+  }
+
+  /**
+   * The newest messages that `is` takes, when enough of them lie within the last days below `top`: almost every page does.
+   * Asks for nothing but a range of the index. MongoDB would stop at the limit of the general query just as soon; what stands
+   * in for it without internet reads the whole chat as soon as a query names another field, half a second for 50,000 messages.
+   */
+  async #recent(query: {
+    conversation: string
+    upTo: { $lt?: number; $lte?: number }
+    top: number
+    lowest?: number
+    wanted: number
+    is: (message: MessageDocument) => boolean
+    session?: ClientSession
+  }): Promise<MessageDocument[] | undefined> {
+    const { conversation, upTo, top, lowest = Number.NEGATIVE_INFINITY, wanted, is, session } = query
+    if (!Number.isFinite(top)) return undefined
+    for (const days of recentDays) {
+      const bound = top - days * 86_400
+      if (bound <= lowest) return undefined
+      const rows = await this.collection
+        .find({ conversation, timeSend: { $gte: bound, ...upTo } }, { session })
+        .sort(newestFirst)
+        .limit(wanted + spareRows)
+        .toArray()
+      const taken = rows.filter(is)
+      if (taken.length >= wanted) return taken.slice(0, wanted)
+    }
+    return undefined
   }
 
   /** Messages of single chats by id, as far as `userId` can see them. Both sides may have used the same id. */
@@ -183,8 +237,18 @@ export class Messages {
 
   /** The newest message that may stand in `owner`'s list of chats. */
   async newestListed(conversation: string, owner: number, session?: ClientSession): Promise<MessageDocument | null> {
+    const now = this.#now()
+    const recent = await this.#recent({
+      conversation,
+      upTo: {},
+      top: now / 1000,
+      wanted: 1,
+      is: (message) => messageType(message.contentType).listed && isVisibleTo(message, owner, now),
+      session,
+    })
+    if (recent) return recent[0] ?? null
     return await this.collection.findOne(
-      { conversation, contentType: { $in: listedTypes }, ...visibleTo(owner, this.#now()) },
+      { conversation, contentType: { $in: listedTypes }, ...visibleTo(owner, now) },
       { sort: newestFirst, session },
     )
   }
@@ -230,6 +294,11 @@ export class Messages {
 }
 
 const emptied = { body: '', stanza: '', content: '', searchable: false, gone: true as const }
+
+const isBelow = (message: HistoryPosition, { timeSend, ts, _id }: HistoryPosition) =>
+  message.timeSend < timeSend ||
+  (message.timeSend === timeSend &&
+    (message.ts < ts || (message.ts === ts && message._id.toHexString() < _id.toHexString())))
 
 const below = ({ timeSend, ts, _id }: HistoryPosition): Filter<MessageDocument>[] => [
   { timeSend: { $lt: timeSend } },

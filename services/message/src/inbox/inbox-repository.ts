@@ -112,6 +112,15 @@ export class Inbox {
       .toArray()
   }
 
+  /** When about the newest message of a chat was sent, in seconds; undefined when neither side sees one. */
+  async newestTime(conversation: string): Promise<number | undefined> {
+    const rows = await this.collection
+      .find({ _id: { $in: rowIds(conversation) } })
+      .project<{ timeSend: number }>({ _id: 0, timeSend: 1 })
+      .toArray()
+    return rows.length ? Math.max(...rows.map(({ timeSend }) => timeSend)) : undefined
+  }
+
   /** Chats that show a message which has expired. */
   async expired(now: number, limit: number): Promise<string[]> {
     const rows = await this.collection

@@ -1,0 +1,186 @@
+/** Pages of history with few and with many messages stored, in one run; see ../README.md. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { archive } from '@im/contracts'
+import { startStack } from '@im/dev'
+import { type ApiClient, createClient } from '@im/service-kit'
+import { type Db, MongoClient, ObjectId } from 'mongodb'
+import { type MessageDocument, singleConversation } from '../../services/message/src/archive/messages-repository.ts'
+import { type InboxRow, inboxRow } from '../../services/message/src/inbox/inbox-repository.ts'
+import { machine } from './machine.ts'
+import { type Latency, latencyOf } from './percentiles.ts'
+
+const usage = `node bench/src/history.ts [options]
+
+  --few N        messages stored at the first measurement       (100000)
+  --many N       messages stored at the second                  (1000000)
+  --pages N      pages asked for at each of them                (500)
+  --json FILE    also write everything as JSON
+
+Asks the message service for pages of 20 rows over HTTP: the newest page of a chat, and one at a random time. One page in
+ten is of the one chat that holds a tenth of all messages. Exit code 1 when a page was wrong or a target was missed.`
+
+const { values } = parseArgs({
+  options: {
+    few: { type: 'string', default: '100000' },
+    many: { type: 'string', default: '1000000' },
+    pages: { type: 'string', default: '500' },
+    json: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+})
+const pages = Number(values.pages)
+const pageSize = 20
+const firstUser = 10_000_001
+/** Seconds between two messages: the large chat then gets 216 a day, an ordinary one three a week. */
+const step = 40
+const firstSecond = 1_780_000_000
+const timeOf = (n: number) => firstSecond + step * n
+/** Chats at the end; each starts early, so that both measurements see the same ones. */
+const chats = 5000
+
+/** The same in each run. */
+let seed = 7
+function random(below: number): number {
+  seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0
+  return Math.floor((seed / 2 ** 32) * below)
+}
+
+const users = (chat: number) => [firstUser + 2 * chat, firstUser + 2 * chat + 1] as const
+/** Chat 0 gets every tenth message, the others take turns. */
+const chatOf = (n: number) => (n % 10 === 0 ? 0 : 1 + (n % (chats - 1)))
+
+function message(n: number): MessageDocument {
+  const [a, b] = users(chatOf(n))
+  const [from, to] = n % 3 ? [a, b] : [b, a]
+  const content = `今天下午三点在会议室碰一下，把上周的进度过一遍。#${n}`
+  return {
+    _id: new ObjectId(),
+    conversation: singleConversation(a, b),
+    messageId: n.toString(16).padStart(32, '0'),
+    from,
+    to,
+    fromJid: `${from}@im.localhost/android`,
+    toJid: `${to}@im.localhost`,
+    nickname: `用户${from}`,
+    body: JSON.stringify({
+      type: 1,
+      content,
+      fromUserId: String(from),
+      toUserId: String(to),
+      timeSend: timeOf(n),
+    }),
+    stanza: `<message type="chat" from="${from}@im.localhost/android" to="${to}@im.localhost"><body/></message>`,
+    contentType: 1,
+    content,
+    timeSend: timeOf(n),
+    ts: timeOf(n) * 1000,
+    deleteTime: -1,
+    isEncrypt: false,
+    isRead: false,
+    deletedFor: [],
+    searchable: true,
+    tap: `bench:${n}`,
+  }
+}
+
+/** As the archive stores them, and what the list of chats shows then. */
+async function load(db: Db, from: number, to: number): Promise<void> {
+  const collection = db.collection<MessageDocument>('messages')
+  const newest = new Map<number, MessageDocument>()
+  const batch = 1000
+  for (let n = from; n < to; n += batch) {
+    const some = Array.from({ length: Math.min(batch, to - n) }, (_, index) => message(n + index))
+    await collection.insertMany(some, { ordered: false })
+    for (const [index, one] of some.entries()) newest.set(chatOf(n + index), one)
+  }
+  const rows = [...newest.values()].map((one) => inboxRow(one))
+  await db
+    .collection<InboxRow>('inbox')
+    .bulkWrite(rows.map((row) => ({ replaceOne: { filter: { _id: row._id }, replacement: row, upsert: true } })))
+}
+
+interface Measured {
+  stored: number
+  /** Of 4,999 chats of equal size. */
+  ordinary: Latency
+  /** Of the chat that holds a tenth of all messages. */
+  large: Latency
+  /** Pages that did not hold exactly the rows they should. */
+  wrong: number
+}
+
+async function measure(api: ApiClient, stored: number): Promise<Measured> {
+  const times: { ordinary: number[]; large: number[] } = { ordinary: [], large: [] }
+  let wrong = 0
+  for (let page = 0; page < pages; page++) {
+    const chat = page % 10 === 0 ? 0 : 1 + random(chats - 1)
+    const [a, b] = users(chat)
+    const newest = page % 2 ? stored - 1 : random(stored)
+    const endTime = page % 2 ? 0 : timeOf(newest)
+    const begin = performance.now()
+    const rows = await api.call(archive.listSingleHistory, { receiver: b, endTime, pageSize }, { as: a })
+    times[chat ? 'ordinary' : 'large'].push(performance.now() - begin)
+    const expected: number[] = []
+    for (let n = newest; n >= 0 && expected.length < pageSize; n--) if (chatOf(n) === chat) expected.push(timeOf(n))
+    if (rows.map(({ timeSend }) => timeSend).join() !== expected.join()) wrong++
+  }
+  return { stored, ordinary: latencyOf(times.ordinary), large: latencyOf(times.large), wrong }
+}
+
+async function main(): Promise<number> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'im-bench-history-'))
+  const stack = await startStack({
+    dataDir,
+    ports: 'free',
+    env: { ...process.env, LOG_LEVEL: 'error', LIMIT_FACTOR: '0' },
+    services: ['user', 'message'],
+    servers: ['mongodb', 'redis', 'nats'],
+    mode: 'processes',
+    supervise: false,
+    report: { info: (line) => console.error(line), progress() {} },
+  })
+  const mongo = await MongoClient.connect(stack.env['MONGODB_URL']!)
+  const api = createClient({ baseUrl: stack.urls.message, callerKey: stack.env['CALLER_KEY']! })
+  try {
+    const db = mongo.db(`${stack.env['NAMESPACE'] || 'im'}_message`)
+    const results: Measured[] = []
+    let stored = 0
+    for (const count of [Number(values.few), Number(values.many)]) {
+      await load(db, stored, count)
+      stored = count
+      await measure(api, stored) // warm
+      const result = await measure(api, stored)
+      results.push(result)
+      for (const kind of ['ordinary', 'large'] as const) {
+        const { p50, p95, p99 } = result[kind]
+        console.log(`${stored} messages, page of the ${kind} chats: p50 ${p50} ms, p95 ${p95} ms, p99 ${p99} ms`)
+      }
+    }
+    const [few, many] = results as [Measured, Measured]
+    const checks = (['ordinary', 'large'] as const).flatMap((kind): [met: boolean, text: string][] => {
+      const ratio = many[kind].p50 / few[kind].p50
+      return [
+        [many[kind].p99 <= 15, `${kind}: p99 with ${many.stored} messages at most 15 ms: ${many[kind].p99}`],
+        [ratio <= 1.2, `${kind}: median at most 1.2 times that with ${few.stored}: ${ratio.toFixed(2)}`],
+      ]
+    })
+    checks.push([few.wrong + many.wrong === 0, `wrong pages: ${few.wrong + many.wrong}`])
+    for (const [met, text] of checks) console.log(`${met ? 'met   ' : 'MISSED'} ${text}`)
+    if (values.json) {
+      const report = { at: new Date().toISOString(), machine: machine(), servers: stack.servers.choices, results }
+      await writeFile(values.json, `${JSON.stringify(report, null, 2)}\n`)
+    }
+    return checks.every(([met]) => met) ? 0 : 1
+  } finally {
+    await api.close()
+    await mongo.close()
+    await stack.close()
+    await rm(dataDir, { recursive: true, force: true })
+  }
+}
+
+if (values.help) console.log(usage)
+else process.exitCode = await main()
