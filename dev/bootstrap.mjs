@@ -84,5 +84,8 @@ function isGone(pid) {
 const npm = npmProcess()
 setInterval(() => isGone(npm) && process.kill(process.pid, 'SIGTERM'), 1000).unref()
 
+// The launcher waits most of the time: little memory is worth more to it than speed.
+const light = name === 'start' ? ['--optimize-for-size', '--max-semi-space-size=1'] : []
+
 await install()
-process.exit(await run(node, [join(root, `dev/src/${name}.ts`), ...args], true))
+process.exit(await run(node, [...light, join(root, `dev/src/${name}.ts`), ...args], true))

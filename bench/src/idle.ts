@@ -1,4 +1,4 @@
-/** Resident memory of the idle stack, services in one process; see ../README.md. */
+/** Resident memory of the idle stack, services in one process beside the launcher; see ../README.md. */
 
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -12,6 +12,8 @@ import { machine } from './machine.ts'
 import { cpuSeconds, residentMegabytes } from './process-usage.ts'
 
 const target = 600
+/** What dev/bootstrap.mjs gives the launcher. */
+const lightFlags = ['--optimize-for-size', '--max-semi-space-size=1']
 const { values } = parseArgs({
   options: {
     settle: { type: 'string', default: '10' },
@@ -24,10 +26,13 @@ const { values } = parseArgs({
 /** The stack lives in a process of its own, so that nothing of this tool is counted. */
 async function runStack(dataDir: string): Promise<void> {
   const env = { ...process.env, LOG_LEVEL: 'warn' }
-  const stack = await startStack({ dataDir, ports: 'free', env, mode: 'in-process', supervise: false })
+  const stack = await startStack({ dataDir, ports: 'free', env, supervise: false })
   const servers = Object.fromEntries(stack.servers.started.map((name) => [name, stack.process(name).pid!]))
   process.once('disconnect', () => void stack.close().finally(() => process.exit(0)))
-  process.send!({ processes: { services: process.pid, ...servers }, choices: stack.servers.choices })
+  process.send!({
+    processes: { launcher: process.pid, services: stack.process('gateway').pid!, ...servers },
+    choices: stack.servers.choices,
+  })
 }
 
 interface Ready {
@@ -37,7 +42,7 @@ interface Ready {
 
 async function measure(): Promise<number> {
   const dataDir = await mkdtemp(join(tmpdir(), 'im-bench-idle-'))
-  const child = fork(import.meta.filename, ['--stack', dataDir])
+  const child = fork(import.meta.filename, ['--stack', dataDir], { execArgv: lightFlags })
   const ended = once(child, 'exit')
   try {
     const [ready] = (await Promise.race([once(child, 'message'), ended])) as [Ready | number]

@@ -1,6 +1,3 @@
-import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
-import { repositoryRoot } from './machine/machine.ts'
 import type { WantedPort } from './machine/ports.ts'
 
 /** Every service that runs in the stack, in the order they are listed to a person. The one place to add one. */
@@ -29,20 +26,4 @@ export const serviceUrl = (ports: ServicePorts, name: ServiceName) => `http://12
 /** Where each service finds the others. */
 export function peerEnv(ports: ServicePorts): Record<string, string> {
   return Object.fromEntries(serviceNames.map((name) => [table[name].url, serviceUrl(ports, name)]))
-}
-
-interface RunningService {
-  url: string
-  close(): Promise<void>
-}
-
-export const mainFile = (name: ServiceName) => join(repositoryRoot, 'services', name, 'src/main.ts')
-
-/** The same start function that the service's own main.ts calls. */
-export async function startService(name: ServiceName, env: NodeJS.ProcessEnv): Promise<RunningService> {
-  const file = join(repositoryRoot, 'services', name, 'src/start.ts')
-  const { start } = (await import(pathToFileURL(file).href)) as {
-    start(env: NodeJS.ProcessEnv): Promise<RunningService>
-  }
-  return start(env)
 }

@@ -4,8 +4,8 @@ import { SupervisedProcess } from './machine/supervised-process.ts'
 import { type Reporter, silentReporter } from './reporter.ts'
 import { loadSecrets, type Secrets } from './secrets.ts'
 import { type Ports, type ServerName, type Servers, startServers } from './servers/index.ts'
+import { fatalReason } from './service-logs.ts'
 import {
-  mainFile,
   operationsPort,
   peerEnv,
   type ServiceName,
@@ -13,7 +13,6 @@ import {
   serviceNames,
   servicePort,
   serviceUrl,
-  startService,
 } from './services.ts'
 
 export { type ServerName, withoutGivenServers } from './servers/index.ts'
@@ -30,11 +29,15 @@ export interface StackOptions {
   services?: readonly ServiceName[]
   /** Default: all. */
   servers?: readonly ServerName[]
-  /** 'in-process': all services in this process. 'processes': one each, which can be killed and is supervised. */
-  mode?: 'in-process' | 'processes'
+  /** 'together' (default): all services in one process beside this one; 'processes': one each. */
+  mode?: 'together' | 'processes'
   /** Start a process again when it dies. Default true. */
   supervise?: boolean
   report?: Reporter
+  /** Ends a start that is under way: `startStack` rejects when all is gone. */
+  abort?: AbortSignal
+  /** Gets each line that services log. */
+  onServiceLog?: (line: string) => void
   /** Shows the steps to a person; `work` gets the reporter of its step. */
   step?: <T>(title: string, work: (report: Reporter) => Promise<T>) => Promise<T>
 }
@@ -46,8 +49,9 @@ export interface Stack {
   env: Record<string, string>
   secrets: Secrets
   servers: Servers
+  /** That in which the server or service runs; with mode 'together' it is the same one for all services. */
   process(name: ServiceName | ServerName): { pid: number | undefined }
-  /** Resolves when the process is gone; it stays down until `restart`. Services: with mode 'processes' only. */
+  /** Of that process. Resolves when it is gone; it stays down until `restart`. */
   kill(name: ServiceName | ServerName, signal?: NodeJS.Signals): Promise<void>
   /** Stops it if it runs, and starts it with the same data, ports and settings; resolves when it answers. */
   restart(name: ServiceName | ServerName): Promise<void>
@@ -57,19 +61,16 @@ export interface Stack {
   killNow(): void
 }
 
-/** A service, however it runs. */
-interface Runner {
-  pid: number | undefined
-  start(): Promise<void>
-  kill(signal: NodeJS.Signals): Promise<void>
-  restart(): Promise<void>
-  stop(): Promise<void>
-  killNow(): void
-}
-
 /** Starts everything on this machine: for developers (`npm start`) and for the journeys of test-e2e alike. */
 export async function startStack(options: StackOptions): Promise<Stack> {
-  const { dataDir, mode = 'in-process', supervise = true, report: ownReport = silentReporter } = options
+  const {
+    dataDir,
+    mode = 'together',
+    supervise = true,
+    report: ownReport = silentReporter,
+    onServiceLog,
+    abort,
+  } = options
   const services = serviceNames.filter((name) => (options.services ?? serviceNames).includes(name))
   const step = options.step ?? ((_title, work) => work(ownReport))
   const secrets = await loadSecrets(join(dataDir, 'secrets.json'), options.env)
@@ -93,36 +94,35 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       servers: options.servers ?? ['mongodb', 'redis', 'nats', 'prosody'],
       supervise,
       report,
+      ...(abort ? { abort } : {}),
       alsoPorts: options.ports === 'free' ? [] : wantedPorts(services, ports, operations),
     }),
   )
   const env = { ...settings, ...servers.env } as Record<string, string>
-  const runners = new Map<ServiceName, Runner>()
+  const groups = mode === 'processes' ? services.map((name) => [name]) : [services]
+  const processes = new Map<ServiceName, SupervisedProcess>()
   const close = async () => {
-    await Promise.all([...runners.values()].map((runner) => runner.stop().catch(() => {})))
+    // When the gateway has ended, the others get no more work.
+    await processes.get('gateway')?.stop()
+    await Promise.all([...processes.values()].map((process) => process.stop()))
     await servers.close()
   }
   try {
     await step('Services', async (report) => {
-      const starts = services.map((name) => {
-        const ownEnv = { ...env, PORT: String(ports[name]) }
-        const runner =
-          mode === 'processes'
-            ? ownProcess({ name, env: ownEnv, url: serviceUrl(ports, name), dataDir, report, supervise })
-            : inProcess(name, ownEnv)
-        runners.set(name, runner)
-        report.progress(`starting ${name}`)
-        return runner.start()
+      const starts = groups.map((names) => {
+        const process = serviceProcess(names, { env, ports, dataDir, report, supervise, onServiceLog, abort })
+        for (const name of names) processes.set(name, process)
+        return process.start()
       })
-      const failed = (await Promise.allSettled(starts)).find((result) => result.status === 'rejected')
-      if (failed) throw failed.reason
+      report.progress(`starting ${services.join(', ')}`)
+      throwReasons(await Promise.allSettled(starts))
     })
   } catch (cause) {
     await close()
     throw cause
   }
 
-  const find = (name: ServiceName | ServerName) => runners.get(name as ServiceName)
+  const find = (name: ServiceName | ServerName) => processes.get(name as ServiceName)
   return {
     urls: Object.fromEntries(services.map((name) => [name, serviceUrl(ports, name)])) as Record<ServiceName, string>,
     env,
@@ -133,7 +133,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     restart: (name) => find(name)?.restart() ?? servers.restart(name as ServerName),
     close,
     killNow() {
-      for (const runner of runners.values()) runner.killNow()
+      for (const process of processes.values()) process.killNow()
       servers.killNow()
     },
   }
@@ -169,24 +169,33 @@ function wantedPorts(services: readonly ServiceName[], ports: ServicePorts, oper
   return services.includes('gateway') ? [...listeners, { ...operationsPort, port: operations }] : listeners
 }
 
-function ownProcess(options: {
-  name: ServiceName
-  env: NodeJS.ProcessEnv
-  url: string
-  dataDir: string
-  report: Reporter
-  supervise: boolean
-}): Runner {
-  const { name, env, url, dataDir, report, supervise } = options
+/** A process that runs these services; the first is ended first. */
+function serviceProcess(
+  names: readonly ServiceName[],
+  options: {
+    env: Record<string, string>
+    ports: ServicePorts
+    dataDir: string
+    report: Reporter
+    supervise: boolean
+    onServiceLog: StackOptions['onServiceLog']
+    abort: AbortSignal | undefined
+  },
+): SupervisedProcess {
+  const { env, ports, dataDir, report, supervise, onServiceLog, abort } = options
+  const [only] = names
+  const name = names.length === 1 && only ? only : 'services'
   return new SupervisedProcess({
     name,
+    title: name === 'services' ? 'The process of the services' : `The ${name} service`,
     file: process.execPath,
-    args: [mainFile(name)],
-    env,
-    ready: async () => {
-      const response = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(2000) })
-      if (!response.ok) throw new Error(`/healthz answers ${response.status}`)
-    },
+    args: [join(import.meta.dirname, 'run-services.ts'), ...names.map((each) => `${each}=${ports[each]}`)],
+    env: { ...env, LOG_FORMAT: 'json' },
+    ready: async () => void (await Promise.all(names.map((each) => healthy(serviceUrl(ports, each))))),
+    stopDeadlineMs: (Number(env['SHUTDOWN_SECONDS']) || 15) * 1000 + 2000,
+    reason: fatalReason,
+    ...(onServiceLog ? { onLog: onServiceLog } : {}),
+    ...(abort ? { abort } : {}),
     logFile: join(dataDir, 'logs', `${name}.log`),
     records: join(dataDir, 'run'),
     report,
@@ -194,27 +203,15 @@ function ownProcess(options: {
   })
 }
 
-function inProcess(name: ServiceName, env: NodeJS.ProcessEnv): Runner {
-  let running: { close(): Promise<void> } | undefined
-  const start = async () => {
-    running = await startService(name, env)
-  }
-  const stop = async () => {
-    const ending = running
-    running = undefined
-    await ending?.close()
-  }
-  return {
-    pid: process.pid,
-    start,
-    stop,
-    async restart() {
-      await stop()
-      await start()
-    },
-    async kill() {
-      throw new Error(`${name} runs in this process and can't be killed alone: start the stack with mode 'processes'`)
-    },
-    killNow() {},
-  }
+/** One error that says each reason once: services share settings. */
+function throwReasons(results: PromiseSettledResult<unknown>[]): void {
+  const lines = results.flatMap((result) =>
+    result.status === 'rejected' ? (result.reason as Error).message.split('\n') : [],
+  )
+  if (lines.length > 0) throw new Error([...new Set(lines)].join('\n'))
+}
+
+async function healthy(url: string): Promise<void> {
+  const response = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(2000) })
+  if (!response.ok) throw new Error(`${url}/healthz answers ${response.status}`)
 }

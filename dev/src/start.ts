@@ -3,9 +3,9 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Listr } from 'listr2'
 import { repositoryRoot } from './machine/machine.ts'
-import { stopLeftovers } from './machine/process-records.ts'
 import { type Reporter, streamReporter } from './reporter.ts'
 import { portSettings } from './servers/index.ts'
+import { logPrinter } from './service-logs.ts'
 import { operationsPort, serviceNames, servicePort } from './services.ts'
 import { portsFromEnvironment } from './settings.ts'
 import { type Stack, startStack } from './stack.ts'
@@ -17,7 +17,8 @@ not wait for anything.
 
   --processes        one process for each service, instead of one for all
   --data <folder>    where data, logs and secrets are kept (.data)
-  --verbose          show what the services log (or set LOG_LEVEL; --processes: see <data>/logs)
+  --verbose          show all that the services log, not only warnings and errors; <data>/logs has everything
+                     (LOG_LEVEL sets what they log)
 
 Ports, by the environment:
 ${[...serviceNames.map(servicePort), operationsPort, ...Object.values(portSettings)]
@@ -38,55 +39,73 @@ const { values: options } = parseArgs({
 
 const dataDir = resolve(repositoryRoot, options.data)
 
-/** A task line of the list while the step runs; plain lines afterwards (a server that died and came back). */
+/** A task line of the list while the step runs (plain lines where no terminal is), lines with the time afterwards. */
 async function step<T>(title: string, work: (report: Reporter) => Promise<T>): Promise<T> {
-  let report = streamReporter(process.stdout)
+  const later: Reporter = { info: (line) => console.log(timed(line)), progress() {} }
+  let report = later
   const current: Reporter = { info: (line) => report.info(line), progress: (line) => report.progress(line) }
   let result: T | undefined
-  const task = {
-    title,
-    rendererOptions: { persistentOutput: true, outputBar: Number.POSITIVE_INFINITY },
-    task: async (_: unknown, task: { output: string; title: string }) => {
-      const show = (line: string) => {
-        task.output = line
-      }
-      const plain = streamReporter({ write: (text) => show(text.trim()) })
-      report = process.stdout.isTTY
-        ? {
-            info: show,
-            progress: (line) => {
-              task.title = `${title}: ${line}`
-            },
-          }
-        : plain
-      try {
-        result = await work(current)
-        task.title = title
-      } finally {
-        report = streamReporter(process.stdout)
-      }
-    },
+  const during = async (reporter: Reporter) => {
+    report = reporter
+    try {
+      result = await work(current)
+    } finally {
+      report = later
+    }
   }
-  await new Listr([task], { fallbackRenderer: 'simple', rendererOptions: { showErrorMessage: false } }).run()
+  if (process.stdout.isTTY) {
+    const task = {
+      title,
+      rendererOptions: { persistentOutput: true, outputBar: Number.POSITIVE_INFINITY },
+      task: async (_: unknown, task: { output: string; title: string }) => {
+        const info = (line: string) => {
+          task.output = line
+        }
+        const progress = (line: string) => {
+          task.title = `${title}: ${line}`
+        }
+        await during({ info, progress })
+        task.title = title
+      },
+    }
+    await new Listr([task], { rendererOptions: { showErrorMessage: false } }).run()
+  } else {
+    console.log(title)
+    const indented = { write: (text: string) => process.stdout.write(`  ${text.trimStart()}`) }
+    await during(streamReporter(indented))
+  }
   return result as T
 }
 
+/** Lines after the start: a server that died and came back, a warning of a service. */
+function timed(line: string): string {
+  return `[${new Date().toLocaleTimeString('en-GB')}] ${line}`
+}
+
 /** Ends on the first Ctrl-C or SIGTERM, at once on the second. A terminal and npm may both deliver the same Ctrl-C. */
-function endOnSignal(stack: () => Stack | undefined): void {
+function endOnSignal(starting: Promise<Stack>, abort: AbortController): void {
+  let stack: Stack | undefined
+  starting.then(
+    (started) => {
+      stack = started
+    },
+    () => {},
+  )
   let first = 0
   const end = async (why: string) => {
     if (first > 0) {
       if (Date.now() - first < 1000) return
       console.log('\nStopping at once')
-      stack()?.killNow()
+      stack?.killNow()
       process.exit(1)
     }
     first = Date.now()
     console.log(`\n${why}: stopping the services, then the servers; data stays in ${options.data}`)
-    const running = stack()
-    // Still starting: what runs already is written down.
-    if (running) await running.close()
-    else await stopLeftovers(join(dataDir, 'run'), { info() {}, progress() {} })
+    if (!stack) abort.abort()
+    await starting.then(
+      (running) => running.close(),
+      () => {},
+    )
     process.exit(0)
   }
   process.on('SIGINT', () => void end('Ctrl-C'))
@@ -95,7 +114,7 @@ function endOnSignal(stack: () => Stack | undefined): void {
   process.on('disconnect', () => void end('npm ended'))
 }
 
-function describe({ urls, env, secrets, servers }: Stack, seconds: string): string {
+function describe({ urls, env, secrets }: Stack, seconds: string): string {
   const administrator = secrets.fresh.includes('CONSOLE_ADMIN_PASSWORD')
     ? `${env['CONSOLE_ADMIN_TELEPHONE']}, password ${secrets.values.CONSOLE_ADMIN_PASSWORD} (shown this once)`
     : `${env['CONSOLE_ADMIN_TELEPHONE']}, with the password of the first start`
@@ -104,6 +123,7 @@ function describe({ urls, env, secrets, servers }: Stack, seconds: string): stri
 Ready after ${seconds} s.
 
   API            ${urls.gateway}
+  API page       ${urls.gateway}/docs
   XMPP           ${env['XMPP_HOST']}:${env['XMPP_PORT']}, domain ${env['XMPP_DOMAIN']}
   BOSH           ${http}/http-bind
   WebSocket      ${http?.replace(/^http/, 'ws')}/xmpp-websocket
@@ -111,9 +131,9 @@ Ready after ${seconds} s.
     .filter(([name]) => name !== 'gateway')
     .map(([name, url]) => `${name} ${url}`)
     .join('   ')}
-  servers        ${Object.values(servers.choices).join('\n                 ')}
   administrator  ${administrator}
   data           ${dataDir}
+  logs           ${join(dataDir, 'logs')}
 
 Try it:  curl ${urls.gateway}/config
 
@@ -121,17 +141,32 @@ Ctrl-C stops it; the data stays.`
 }
 
 async function main(): Promise<void> {
-  let stack: Stack | undefined
-  endOnSignal(() => stack)
   const began = Date.now()
-  stack = await startStack({
+  const write = (text: string) => void process.stdout.write(text)
+  const print = logPrinter({ verbose: options.verbose, colors: process.stdout.isTTY, write })
+  const abort = new AbortController()
+  let isUp = false
+  const starting = startStack({
     dataDir,
     ports: portsFromEnvironment(process.env),
-    env: { LOG_LEVEL: options.verbose ? 'info' : 'warn', LOG_FORMAT: 'pretty', ...process.env },
-    mode: options.processes ? 'processes' : 'in-process',
+    env: process.env,
+    mode: options.processes ? 'processes' : 'together',
+    onServiceLog: (line) => {
+      // Until then the steps are on the screen, and a start that fails says why by itself.
+      if (isUp || options.verbose) print(line)
+    },
     step,
+    abort: abort.signal,
   })
-  console.log(describe(stack, ((Date.now() - began) / 1000).toFixed(1)))
+  endOnSignal(starting, abort)
+  try {
+    const stack = await starting
+    isUp = true
+    console.log(describe(stack, ((Date.now() - began) / 1000).toFixed(1)))
+  } catch (cause) {
+    // Whoever ended it says so himself.
+    if (!abort.signal.aborted) throw cause
+  }
 }
 
 if (options.help) console.log(help)

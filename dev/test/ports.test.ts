@@ -13,7 +13,9 @@ test('a taken port is named with its owner and the setting that changes it', asy
   await assert.rejects(requirePorts([free, { port, purpose: 'XMPP', setting: 'XMPP_PORT' }]), (error: Error) => {
     assert.match(
       error.message,
-      new RegExp(`^Port ${port} \\(XMPP\\) is taken by \\S+ \\(pid ${process.pid}\\)\\. .*XMPP_PORT=`),
+      new RegExp(
+        `^Port ${port} \\(XMPP\\) is taken by node ports\\.test\\.ts \\(pid ${process.pid}\\)\\. .*XMPP_PORT=`,
+      ),
     )
     assert.equal(error.message.split('\n').length, 1, 'the free one is not complained about')
     return true

@@ -6,7 +6,7 @@ import type { StackAddresses } from './people.ts'
 
 export interface TestStack extends StackAddresses {
   stack: Stack
-  /** kill -9. It stays down until `restart`. Services need mode 'processes'. */
+  /** kill -9 of its process. It stays down until `restart`. With mode 'together' all services are one process. */
   kill(name: ServiceName | ServerName): Promise<void>
   restart(name: ServiceName | ServerName): Promise<void>
   close(): Promise<void>
@@ -14,7 +14,7 @@ export interface TestStack extends StackAddresses {
 
 /** The whole stack on free ports in a temporary folder, with servers of its own, limits off. */
 export async function startTestStack(
-  options: { mode?: 'in-process' | 'processes'; env?: Record<string, string> } = {},
+  options: { mode?: 'together' | 'processes'; env?: Record<string, string> } = {},
 ): Promise<TestStack> {
   const dataDir = await mkdtemp(join(tmpdir(), 'im-e2e-'))
   // The shared servers of a test run are not for stacks: these get killed.
@@ -22,7 +22,7 @@ export async function startTestStack(
   const stack = await startStack({
     dataDir,
     ports: 'free',
-    mode: options.mode ?? 'in-process',
+    mode: options.mode ?? 'together',
     env: { ...environment, NODE_ENV: 'test', LOG_LEVEL: 'error', LIMIT_FACTOR: '0', XMPP_TLS: 'off', ...options.env },
   })
   return {

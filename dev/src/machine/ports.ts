@@ -1,5 +1,6 @@
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { basename } from 'node:path'
 import { execa } from 'execa'
 import getPort from 'get-port'
 
@@ -53,11 +54,19 @@ export function isFree(port: number, host = '127.0.0.1'): Promise<boolean> {
 export async function portOwner(port: number): Promise<string | undefined> {
   const pid = process.platform === 'linux' ? await pidByProc(port) : await pidByLsof(port)
   if (pid === undefined) return undefined
-  const name =
+  const command =
     process.platform === 'linux'
-      ? await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')
-      : (await execa('ps', ['-o', 'comm=', '-p', String(pid)], { reject: false })).stdout
-  return `${name.trim() || 'a process'} (pid ${pid})`
+      ? (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).replaceAll('\0', ' ')
+      : (await execa('ps', ['-o', 'command=', '-p', String(pid)], { reject: false })).stdout
+  return `${programOf(command) || 'a process'} (pid ${pid})`
+}
+
+/** 'redis-server' of a command line; with an interpreter what it runs, too: 'node run-services.ts'. */
+function programOf(command: string): string {
+  const [program = '', ...words] = command.trim().split(/\s+/)
+  const name = basename(program)
+  const script = /^(node|lua|python|perl|ruby|java|bun|deno)/.test(name) && words.find((word) => !word.startsWith('-'))
+  return script ? `${name} ${basename(script)}` : name
 }
 
 async function pidByLsof(port: number): Promise<number | undefined> {

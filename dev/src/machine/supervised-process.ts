@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, mkdirSync, openSync, renameSync, statSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { closeSync, fstatSync, mkdirSync, openSync, renameSync, statSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { dirname } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Reporter } from '../reporter.ts'
 import { findCommand } from './commands.ts'
+import { followFile } from './follow-file.ts'
 import { forgetProcess, recordProcess } from './process-records.ts'
 
 export interface Launch {
@@ -18,22 +19,35 @@ export interface Launch {
   /** Resolves when the process does its work; called again and again until it does. */
   ready(): Promise<void>
   readyDeadlineMs?: number
+  /** How long a graceful end may take before it is forced. */
+  stopDeadlineMs?: number
+  /** Finds in what it logged since its start why it ended or does not answer; without: the end of the log is shown. */
+  reason?(log: string): string | undefined
+  /** Gets each line that it logs. */
+  onLog?(line: string): void
   /** Where a signal to the process itself is not the way (Docker). */
   signal?(name: NodeJS.Signals): Promise<void>
 }
 
 export interface SupervisedOptions extends Launch {
+  /** Of its record. */
   name: string
+  /** As a person calls it, at the start of a sentence; default: the name. */
+  title?: string
   logFile: string
   /** Folder of process records, see process-records.ts. */
   records: string
   report: Reporter
   /** Start it again when it dies without our doing. */
   supervise: boolean
+  /** Ends it, whatever it is doing, and keeps it from being started. */
+  abort?: AbortSignal
 }
 
 const maxLogBytes = 16 * 1024 * 1024
-const stopDeadlineMs = 10_000
+const stopDeadline = 10_000
+/** Enough to see why a process ended. */
+const explainedLogBytes = 64 * 1024
 /** Living this long makes up for earlier deaths. */
 const steadyMs = 30_000
 const firstPauseMs = 250
@@ -51,13 +65,21 @@ export class SupervisedProcess {
   #deaths = 0
   #startedAt = 0
   #coming: Promise<void> | undefined
+  /** Where in the log file the present start begins. */
+  #logStart = 0
+  #log: { close(): void } | undefined
 
   constructor(options: SupervisedOptions) {
     this.#options = options
+    options.abort?.addEventListener('abort', () => void this.stop(), { once: true })
   }
 
   get name(): string {
     return this.#options.name
+  }
+
+  get #title(): string {
+    return this.#options.title ?? this.name
   }
 
   get pid(): number | undefined {
@@ -66,11 +88,13 @@ export class SupervisedProcess {
 
   /** Resolves when it answers; rejects with the end of its log when it does not get that far. */
   async start(): Promise<void> {
+    this.#options.abort?.throwIfAborted()
     this.#held = false
     this.#proven = false
     this.#holding = new AbortController()
     try {
       await this.#launch()
+      this.#options.abort?.throwIfAborted()
       this.#proven = true
     } catch (cause) {
       await this.kill('SIGKILL')
@@ -112,12 +136,13 @@ export class SupervisedProcess {
     this.#child = child
     this.#startedAt = Date.now()
     const early = new Promise<never>((_, reject) => {
-      child.once('error', (cause) => reject(new Error(`${name} could not be started: ${cause.message}`)))
+      child.once('error', (cause) => reject(new Error(`${this.#title} could not be started: ${cause.message}`)))
       child.once('exit', async (code, signal) => reject(new Error(await this.#explain(ending(code, signal)))))
     })
     early.catch(() => {})
     child.once('exit', (code, signal) => {
       endGroup(child)
+      this.#log?.close()
       this.#ended(child, code, signal)
     })
     if (child.pid !== undefined) await recordProcess(records, name, child.pid)
@@ -128,10 +153,12 @@ export class SupervisedProcess {
   }
 
   async #spawn(): Promise<ChildProcess> {
-    const { file, args, cwd, env, logFile } = this.#options
+    const { file, args, cwd, env, logFile, onLog } = this.#options
     // The kernel ends the child with us, however we end; elsewhere the records do it at the next start.
     const setpriv = process.platform === 'linux' ? await findCommand('setpriv', process.env) : undefined
     const log = openLog(logFile)
+    this.#logStart = fstatSync(log).size
+    if (onLog) this.#log = followFile(logFile, this.#logStart, onLog)
     try {
       return spawn(setpriv ?? file, setpriv ? ['--pdeathsig', 'TERM', '--', file, ...args] : args, {
         cwd,
@@ -162,31 +189,35 @@ export class SupervisedProcess {
   }
 
   async #explain(what: string): Promise<string> {
-    const { name, logFile } = this.#options
-    const log = await readFile(logFile, 'utf8').catch(() => '')
+    const { logFile, reason } = this.#options
+    const log = await readEnd(logFile, this.#logStart).catch(() => '')
+    const known = reason?.(log)
+    if (known) return known
+    if (!log.trim()) return `${this.#title} ${what}, and logged nothing`
     const tail = log.trimEnd().split('\n').slice(-12).join('\n  ')
-    return `${name} ${what}. Its log, ${logFile}, ends with:\n  ${tail}`
+    return `${this.#title} ${what}. Its log, ${logFile}, ends with:\n  ${tail}`
   }
 
   #ended(child: ChildProcess, code: number | null, signal: NodeJS.Signals | null): void {
     const { name, records, report, supervise } = this.#options
+    const title = this.#title
     if (this.#child !== child) return
     this.#child = undefined
     if (this.#held) return // whoever ordered it waits for it and forgets it
     void forgetProcess(records, name).catch(() => {})
     if (!this.#proven || this.#coming) return
     if (!supervise) {
-      report.info(`${name} ${ending(code, signal)}`)
+      report.info(`${title} ${ending(code, signal)}`)
       return
     }
-    report.info(`${name} ${ending(code, signal)}; starting it again`)
+    report.info(`${title} ${ending(code, signal)}; starting it again`)
     this.#coming = this.#comeBack().finally(() => {
       this.#coming = undefined
     })
   }
 
   async #comeBack(): Promise<void> {
-    const { name, report } = this.#options
+    const { report } = this.#options
     for (;;) {
       this.#deaths = Date.now() - this.#startedAt > steadyMs ? 0 : this.#deaths + 1
       const pause = Math.min(firstPauseMs * 2 ** Math.max(0, this.#deaths - 1), longestPauseMs)
@@ -194,11 +225,11 @@ export class SupervisedProcess {
       if (this.#held) return
       try {
         await this.#launch()
-        if (!this.#held) report.info(`${name} is back (pid ${this.pid})`)
+        if (!this.#held) report.info(`${this.#title} is back (pid ${this.pid})`)
         return
       } catch (cause) {
         if (this.#held) return
-        report.info(`${name} did not come back: ${(cause as Error).message}`)
+        report.info(`${this.#title} did not come back: ${(cause as Error).message}`)
         await this.#end('SIGKILL')
       }
     }
@@ -210,7 +241,7 @@ export class SupervisedProcess {
     const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()))
     const send = this.#options.signal ?? (async (name: NodeJS.Signals) => void child.kill(name))
     await send(signal)
-    const forced = setTimeout(() => void send('SIGKILL'), stopDeadlineMs)
+    const forced = setTimeout(() => void send('SIGKILL'), this.#options.stopDeadlineMs ?? stopDeadline)
     await gone
     clearTimeout(forced)
     await forgetProcess(this.#options.records, this.name)
@@ -231,6 +262,18 @@ function openLog(file: string): number {
   const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0
   if (size > maxLogBytes) renameSync(file, `${file}.old`)
   return openSync(file, 'a')
+}
+
+async function readEnd(file: string, from: number): Promise<string> {
+  const handle = await open(file)
+  try {
+    const { size } = await handle.stat()
+    const start = Math.max(from, size - explainedLogBytes)
+    const { buffer } = await handle.read(Buffer.alloc(Math.max(0, size - start)), 0, undefined, start)
+    return buffer.toString()
+  } finally {
+    await handle.close()
+  }
 }
 
 function ending(code: number | null, signal: NodeJS.Signals | null): string {

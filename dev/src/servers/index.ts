@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Machine, thisMachine } from '../machine/machine.ts'
@@ -37,6 +38,8 @@ export interface ServersOptions {
   /** Start a server again when it dies. Default true. */
   supervise?: boolean
   report?: Reporter
+  /** Ends a start that is under way. */
+  abort?: AbortSignal
   /** Ports the caller needs besides: complained about in the same error. */
   alsoPorts?: WantedPort[]
   /** For tests: another machine than this one. */
@@ -63,7 +66,7 @@ export interface Servers {
 
 /** Finds or installs the servers, starts those that don't run yet, and waits until they answer. */
 export async function startServers(options: ServersOptions): Promise<Servers> {
-  const { dataDir, report = silentReporter, supervise = true } = options
+  const { dataDir, report = silentReporter, supervise = true, abort } = options
   const wanted = allServers.filter(({ name }) => (options.servers ?? ['mongodb', 'redis', 'nats']).includes(name))
   const secret = wanted.includes(prosody) ? serverSecrets(options.env) : {}
   const env = { ...options.env, ...secret }
@@ -77,7 +80,8 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
     await releaseFolder(records)
   }
   try {
-    const chosen = await choose(wanted, options.machine ?? thisMachine(options.env, report), dataDir)
+    const choosing = choose(wanted, options.machine ?? thisMachine(options.env, report), dataDir)
+    const chosen = await unlessAborted(choosing, abort)
     for (const [server, { what, why }] of chosen) report.info(`${server.title} ${what}: ${why}`)
     const ports = await assignPorts(options.ports, chosen, options.alsoPorts ?? [])
     const published: Record<string, string> = { ...secret }
@@ -91,10 +95,12 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
         const process = new SupervisedProcess({
           ...choice.launch(place),
           name: server.name,
+          title: server.title,
           logFile: join(dataDir, 'logs', `${server.name}.log`),
           records,
           report,
           supervise,
+          ...(abort ? { abort } : {}),
         })
         processes.set(server.name, process)
         report.progress(`starting ${server.title}`)
@@ -159,6 +165,14 @@ async function choose(servers: Server[], machine: Machine, dataDir: string): Pro
       return result.status === 'fulfilled' && server ? [[server, result.value] as const] : []
     }),
   )
+}
+
+/** An installation takes minutes and can't be told to stop; what it has started goes with this process. */
+async function unlessAborted<T>(work: Promise<T>, abort: AbortSignal | undefined): Promise<T> {
+  if (!abort) return work
+  work.catch(() => {})
+  abort.throwIfAborted()
+  return Promise.race([work, once(abort, 'abort').then(() => Promise.reject(abort.reason))])
 }
 
 /** One error with the messages of all. */

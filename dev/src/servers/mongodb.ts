@@ -68,8 +68,20 @@ async function given({ env }: Machine): Promise<Choice | NotHere> {
   return { what: 'the one of MONGODB_URL', why: 'the environment names it', given: { MONGODB_URL: url } }
 }
 
-/** Throws an error that names what a server lacks of what the services can't do without. */
+/** Throws an error that says why the services can't use the server: no answer, or what it lacks. */
 export async function requireAbilities(url: string): Promise<void> {
+  try {
+    const missing = await missingAbilities(url)
+    if (missing.length > 0) throw new Error(`it lacks ${missing.join(' and ')}`)
+  } catch (cause) {
+    const { name, message } = cause as Error
+    if (name === 'MongoServerSelectionError')
+      throw new Error(`MONGODB_URL is set, but no MongoDB answers there: ${message}`)
+    throw new Error(`MONGODB_URL is set, but that MongoDB can't be used: ${message}`)
+  }
+}
+
+async function missingAbilities(url: string): Promise<string[]> {
   const client = new MongoClient(url, { serverSelectionTimeoutMS: 5000 })
   try {
     const hello = await client.db('admin').command({ hello: 1 })
@@ -91,11 +103,7 @@ export async function requireAbilities(url: string): Promise<void> {
       await stream.close()
     })
     if (changeStreams) missing.push(`change streams (${changeStreams})`)
-    if (missing.length > 0) throw new Error(`The MongoDB of MONGODB_URL lacks ${missing.join(' and ')}`)
-  } catch (cause) {
-    if (cause instanceof Error && cause.name === 'MongoServerSelectionError')
-      throw new Error(`MONGODB_URL is set, but no MongoDB answers there: ${cause.message}`)
-    throw cause
+    return missing
   } finally {
     await client.close()
   }
@@ -175,9 +183,7 @@ async function container(machine: Machine): Promise<Choice | NotHere> {
 const downloadKey = 'mongod-download'
 
 async function downloaded(machine: Machine): Promise<Choice | NotHere> {
-  const { MongoBinary, DryMongoBinary } = await import('mongodb-memory-server-core/lib/util/MongoBinary.js').then(
-    async (binary) => ({ ...binary, ...(await import('mongodb-memory-server-core/lib/util/DryMongoBinary.js')) }),
-  )
+  const { DryMongoBinary } = await import('mongodb-memory-server-core/lib/util/DryMongoBinary.js')
   const downloadDir = join(machine.cache, 'mongodb')
   const options = { version: downloadedVersion, downloadDir }
   const here = await DryMongoBinary.locateBinary(options).catch(() => undefined)
@@ -188,6 +194,7 @@ async function downloaded(machine: Machine): Promise<Choice | NotHere> {
     await reachable(machine.env['MONGOMS_DOWNLOAD_MIRROR'] || 'https://fastdl.mongodb.org')
     machine.report.info(`Downloading mongod ${downloadedVersion} to ${downloadDir}`)
     await mkdir(downloadDir, { recursive: true })
+    const { MongoBinary } = await import('mongodb-memory-server-core/lib/util/MongoBinary.js')
     return mongod(
       await MongoBinary.getPath(options),
       downloadedVersion,

@@ -43,6 +43,7 @@ async function given({ env }: Machine) {
   const url = env['XMPP_COMPONENT_URL']
   const host = env['XMPP_HOST']
   if (!url || !host) return { not: 'XMPP_COMPONENT_URL and XMPP_HOST are not both set' }
+  if (!URL.canParse(url)) throw new Error(`XMPP_COMPONENT_URL=${url} is not an address such as xmpp://127.0.0.1:5347`)
   const { hostname, port } = new URL(url)
   await accepts(Number(port) || 5347, hostname).catch((cause) => {
     throw new Error(`XMPP_COMPONENT_URL is set, but nothing accepts connections there: ${(cause as Error).message}`)
@@ -59,7 +60,7 @@ async function installed(machine: Machine) {
   const control = await machine.find('prosodyctl')
   const about = control ? (await execa(control, ['about'], { reject: false, timeout: 5000 })).stdout : ''
   return {
-    what: `${/Prosody (\S+)/.exec(about ?? '')?.[1] ?? ''} (${found.path})`,
+    what: `${/Prosody (\d\S*)/.exec(about ?? '')?.[1] ?? ''} (${found.path})`,
     why: found.why,
     launch: (place: Place) => ({
       file: found.path,

@@ -71,8 +71,12 @@ export function describeSettings(schema: TObject): SettingRow[] {
 }
 
 export class ConfigError extends Error {
+  /** One line for each variable. */
+  readonly problems: string[]
+
   constructor(problems: readonly string[]) {
     super(`The configuration is not complete:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`)
+    this.problems = [...problems]
     this.name = 'ConfigError'
   }
 }
