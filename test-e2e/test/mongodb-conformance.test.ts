@@ -3,6 +3,8 @@
  * it against his own before he trusts it with messages. Without MONGODB_URL it starts the server that `npm start` takes.
  *
  *   MONGODB_URL=mongodb://… node --test test-e2e/test/mongodb-conformance.test.ts
+ *
+ * About a minute: a server sweeps expired documents once a minute. The last line tells which server it was.
  */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
@@ -11,29 +13,77 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { type Servers, startServers, withoutGivenServers } from '@im/dev/servers'
+import { connectMongo, ensureIndexes, type MongoConnection } from '@im/service-kit'
 import { eventually } from '@im/service-kit/testing'
-import { type Collection, type Db, type Document, Long, MongoClient, MongoServerError } from 'mongodb'
+import {
+  type Collection,
+  type Db,
+  type Document,
+  type IndexDescription,
+  Long,
+  MongoClient,
+  MongoServerError,
+  ObjectId,
+} from 'mongodb'
 
 const durable = { w: 'majority', j: true } as const
 
 let servers: Servers
 let folder: string
+let connection: MongoConnection
 let client: MongoClient
 let db: Db
+/** Written first and looked at last, as the sweep comes once a minute. */
+let expiring: Collection
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'im-mongodb-'))
   servers = await startServers({ dataDir: folder, ports: 'free', env: process.env, servers: ['mongodb'] })
-  client = await MongoClient.connect(servers.env['MONGODB_URL'] ?? '', { writeConcern: durable })
-  db = client.db(`im_conformance_${randomBytes(4).toString('hex')}`)
+  // As the services connect: majority, journal, retryable writes.
+  connection = await connectMongo({
+    ...{
+      url: servers.env['MONGODB_URL'] ?? '',
+      namespace: 'im',
+      service: `conformance_${randomBytes(4).toString('hex')}`,
+    },
+  })
+  ;({ client, db } = connection)
+  expiring = await writeExpiring()
 })
 
 after(async () => {
+  const server = await describeServer().catch(String)
   await db?.dropDatabase()
-  await client?.close()
+  await connection?.close()
   await servers?.close()
   if (folder) await rm(folder, { recursive: true, force: true })
+  console.log(`This was ${server}`)
 })
+
+async function describeServer(): Promise<string> {
+  const admin = client.db('admin')
+  const [{ version }, hello] = await Promise.all([admin.command({ buildInfo: 1 }), admin.command({ hello: 1 })])
+  const kind = hello['setName'] ? `replica set ${hello['setName']}` : (hello['msg'] ?? 'no replica set')
+  return `MongoDB ${version} (${kind}) at ${client.options.hosts.join()}: ${servers.choices['mongodb']}`
+}
+
+async function writeExpiring(): Promise<Collection> {
+  const docs = newCollection()
+  await ensureIndexes(docs, [{ key: { expireAt: 1 }, expireAfterSeconds: 0, sparse: true }])
+  await ensureIndexes(docs, [{ key: { at: 1 }, expireAfterSeconds: 3600 }])
+  const [past, future] = [new Date(Date.now() - 1000), new Date(Date.now() + 3600_000)]
+  const twoHoursAgo = new Date(Date.now() - 7200_000)
+  const rows: [string, Document][] = [
+    ['over', { expireAt: past }],
+    ['over by its age', { at: twoHoursAgo }],
+    ['over since it was changed', { expireAt: future }],
+    ['kept', { expireAt: future, at: past }],
+    ['unlimited', {}],
+  ]
+  await docs.insertMany(rows.map(([name, fields]) => ({ _id: name as never, ...fields })))
+  await docs.updateOne({ _id: 'over since it was changed' as never }, { $set: { expireAt: past } })
+  return docs
+}
 
 let collections = 0
 /** A new collection: tests don't see each other's documents. */
@@ -188,17 +238,17 @@ describe('indexes', () => {
     assert.equal((await docs.indexes()).length, 2)
   })
 
-  test('TTL: an index with expireAfterSeconds removes what is over', { timeout: 150_000 }, async () => {
+  test('several at once, sparse and partial ones too; the same again changes nothing, another definition is an error', async () => {
     const docs = newCollection()
-    await docs.createIndex({ expireAt: 1 }, { expireAfterSeconds: 0 })
-    await docs.insertMany([
-      { _id: 'over' as never, expireAt: new Date(Date.now() - 1000) },
-      { _id: 'kept' as never, expireAt: new Date(Date.now() + 3600_000) },
-      { _id: 'unlimited' as never },
-    ])
-    // The sweep comes once a minute.
-    await eventually(async () => (await docs.countDocuments({ _id: 'over' as never })) === 0, 140_000)
-    assert.equal(await docs.countDocuments(), 2)
+    const wanted: IndexDescription[] = [
+      { key: { userId: 1, device: 1 } },
+      { key: { expireAt: 1, owner: 1 }, sparse: true },
+      { key: { expiresAt: 1 }, expireAfterSeconds: 0 },
+      { key: { code: 1 }, unique: true, partialFilterExpression: { code: { $exists: true } } },
+    ]
+    for (const _time of ['once', 'again']) await ensureIndexes(docs, wanted)
+    assert.equal((await docs.indexes()).length, 1 + wanted.length)
+    await assert.rejects(ensureIndexes(docs, [{ key: { expiresAt: 1 }, expireAfterSeconds: 60 }]), MongoServerError)
   })
 
   test('2dsphere: $near gives what is within the distance, nearest first, combined with another condition', async () => {
@@ -300,6 +350,148 @@ describe('indexes', () => {
 })
 
 describe('writes', () => {
+  test('upserts in a transaction: all of a bulk, $set and $setOnInsert together, or none', async () => {
+    const docs = newCollection<Document & { _id: string }>()
+    await docs.insertOne({ _id: 'u:1:2', users: [1, 2], hasLong: false })
+    const note = (conversation: string) => ({
+      updateOne: {
+        filter: { _id: conversation },
+        update: { $setOnInsert: { users: [1, 3] }, $set: { hasLong: true } },
+        upsert: true,
+      },
+    })
+    const bulk = ['u:1:2', 'u:1:3'].map(note)
+    const aborted = client.withSession((session) =>
+      session.withTransaction(async () => {
+        await docs.bulkWrite(bulk, { session, ordered: false })
+        throw new Error('no')
+      }),
+    )
+    await assert.rejects(aborted, /no/)
+    assert.deepEqual(await docs.find().toArray(), [{ _id: 'u:1:2', users: [1, 2], hasLong: false }])
+    await client.withSession((session) =>
+      session.withTransaction(async () => void (await docs.bulkWrite(bulk, { session, ordered: false }))),
+    )
+    assert.deepEqual(await docs.find().sort({ _id: 1 }).toArray(), [
+      { _id: 'u:1:2', users: [1, 2], hasLong: true },
+      { _id: 'u:1:3', users: [1, 3], hasLong: true },
+    ])
+  })
+
+  test('documents are removed and inserted again in one transaction', async () => {
+    const docs = newCollection<{ _id: string; n: number }>()
+    await docs.insertMany(['1:2', '2:1'].map((_id) => ({ _id, n: 1 })))
+    await client.withSession((session) =>
+      session.withTransaction(async () => {
+        await docs.deleteMany({ _id: { $in: ['1:2', '2:1', '3:1'] } }, { session })
+        await docs.insertMany(
+          ['1:2', '2:1', '3:1'].map((_id) => ({ _id, n: 2 })),
+          { session },
+        )
+        assert.equal((await docs.findOne({ _id: '1:2' }, { session }))?.n, 2, 'it reads its own writes')
+      }),
+    )
+    const rows = await docs.find().sort({ _id: 1 }).toArray()
+    assert.deepEqual(
+      rows.map(({ _id, n }) => `${_id} ${n}`),
+      ['1:2 2', '2:1 2', '3:1 2'],
+    )
+  })
+
+  test('bulkWrite in a transaction: updateMany with $in, $set with $unset, $addToSet', async () => {
+    const docs = newCollection<Document & { _id: number }>()
+    await docs.insertMany(
+      [1, 2, 3].map((_id) => ({ _id, messageId: `m${_id}`, from: _id % 2, name: 'x', deletedFor: [] })),
+    )
+    await client.withSession((session) =>
+      session.withTransaction(async () => {
+        await docs.bulkWrite(
+          [
+            {
+              updateMany: {
+                filter: { messageId: { $in: ['m1', 'm2', 'm3'] }, from: 1 },
+                update: { $set: { isRead: true } },
+              },
+            },
+            { updateOne: { filter: { _id: 3 }, update: { $set: { deletedFor: [1, 2] }, $unset: { name: '' } } } },
+          ],
+          { session, ordered: false },
+        )
+        await docs.updateMany({ deletedFor: { $ne: 2 } }, { $addToSet: { deletedFor: 2 } }, { session })
+      }),
+    )
+    assert.deepEqual(await docs.find().sort({ _id: 1 }).project({ messageId: 0, from: 0 }).toArray(), [
+      { _id: 1, name: 'x', deletedFor: [2], isRead: true },
+      { _id: 2, name: 'x', deletedFor: [2] },
+      { _id: 3, deletedFor: [1, 2], isRead: true },
+    ])
+  })
+
+  test('insertMany, unordered: what is there already is reported, one error each, and the rest is stored', async () => {
+    const docs = newCollection<{ _id: number }>()
+    await docs.insertMany([{ _id: 2 }, { _id: 4 }])
+    const again = docs.insertMany(
+      [1, 2, 3, 4, 5].map((_id) => ({ _id })),
+      { ordered: false },
+    )
+    await assert.rejects(again, (error: Document) => {
+      assert.deepEqual(
+        error['writeErrors'].map(({ code, index }: Document) => [code, index]),
+        [
+          [11000, 1],
+          [11000, 3],
+        ],
+      )
+      return true
+    })
+    assert.equal(await docs.countDocuments(), 5)
+  })
+
+  test('findOneAndReplace with upsert in a transaction gives what was there before', async () => {
+    const docs = newCollection<{ _id: string; sessionId: string }>()
+    const replace = (sessionId: string) =>
+      client.withSession((session) =>
+        session.withTransaction(() =>
+          docs.findOneAndReplace({ _id: '1:web' }, { sessionId }, { upsert: true, returnDocument: 'before', session }),
+        ),
+      )
+    assert.equal(await replace('a'), null)
+    assert.deepEqual(await replace('b'), { _id: '1:web', sessionId: 'a' })
+    assert.deepEqual(await docs.find().toArray(), [{ _id: '1:web', sessionId: 'b' }])
+  })
+
+  test('a change under a condition tells whether it happened: counts, and null instead of a document', async () => {
+    const docs = newCollection<Document & { _id: number }>()
+    const presence = { online: false, at: 10 }
+    await docs.insertOne({ _id: 1, status: 1, used: false, offlineTime: 5, presence, settings: { a: 1 } })
+    const once = () => docs.updateOne({ _id: 1, used: false }, { $set: { used: true } })
+    assert.deepEqual([(await once()).modifiedCount, (await once()).modifiedCount], [1, 0])
+    const lock = () => docs.updateOne({ _id: 1, status: { $ne: -1 } }, { $set: { status: -1 } })
+    assert.deepEqual([(await lock()).matchedCount, (await lock()).matchedCount], [1, 0])
+    const older = { $set: { presence: { online: true, at: 9 } }, $max: { offlineTime: 9 } }
+    assert.equal((await docs.updateOne({ _id: 1, 'presence.at': { $lt: 9 } }, older)).matchedCount, 0)
+    const unset = { _id: 1, payPassword: { $exists: false } }
+    const change = () =>
+      client.withSession((session) =>
+        session.withTransaction(() =>
+          docs.findOneAndUpdate(
+            unset,
+            { $set: { payPassword: 'x', 'settings.b': 2 } },
+            { returnDocument: 'after', session },
+          ),
+        ),
+      )
+    assert.deepEqual((await change())?.['settings'], { a: 1, b: 2 })
+    assert.equal(await change(), null)
+  })
+
+  test('an upsert by dotted names makes the document around them', async () => {
+    const docs = newCollection<Document & { _id: string }>()
+    await docs.updateOne({ _id: 'config' }, { $set: { 'values.a': 1 } }, { upsert: true })
+    await docs.updateOne({ _id: 'config' }, { $set: { 'values.b': [2] } }, { upsert: true })
+    assert.deepEqual(await docs.findOne(), { _id: 'config', values: { a: 1, b: [2] } })
+  })
+
   test('upsert: the first inserts with $setOnInsert, the second updates without it', async () => {
     const docs = newCollection<{ _id: string; made?: number; seen?: number }>()
     const touch = (now: number) =>
@@ -446,6 +638,117 @@ describe('writes', () => {
 })
 
 describe('reads', () => {
+  test('a page of a chat as one side sees it, from below a position, on the index alone', async () => {
+    const docs = newCollection()
+    await ensureIndexes(docs, [{ key: { conversation: 1, timeSend: -1, ts: -1, _id: -1 } }])
+    const ids = Array.from({ length: 40 }, () => new ObjectId())
+    await docs.insertMany(
+      ids.map((_id, n) => ({
+        ...{ _id, n, conversation: `u:1:${2 + (n % 2)}`, contentType: n === 8 ? 100 : 1 },
+        // Four messages share a second, two of them a millisecond.
+        ...{ timeSend: Math.floor(n / 8), ts: Math.floor(n / 4), deletedFor: n === 4 ? [1] : [] },
+        ...(n === 2
+          ? { expireAt: new Date(Date.now() - 1) }
+          : n === 6
+            ? { expireAt: new Date(Date.now() + 60_000) }
+            : {}),
+      })),
+    )
+    const page = (after: Document | undefined, limit: number) =>
+      docs
+        .find({
+          ...{
+            conversation: 'u:1:2',
+            contentType: { $lt: 100 },
+            timeSend: { $gte: 0, $lte: after?.['timeSend'] ?? 99 },
+          },
+          ...{ deletedFor: { $ne: 1 }, expireAt: { $not: { $lte: new Date() } } },
+          ...(after && {
+            $or: [
+              { timeSend: { $lt: after['timeSend'] } },
+              { timeSend: after['timeSend'], ts: { $lt: after['ts'] } },
+              { timeSend: after['timeSend'], ts: after['ts'], _id: { $lt: after['_id'] } },
+            ],
+          }),
+        })
+        .sort({ timeSend: -1, ts: -1, _id: -1 })
+        .limit(limit)
+    const stages = await plan(page(undefined, 3))
+    assert.ok(stages.includes('IXSCAN') && !stages.includes('SORT') && !stages.includes('COLLSCAN'), stages.join())
+    const seen: number[] = []
+    for (let last: Document | undefined; ; ) {
+      const rows = await page(last, 3).toArray()
+      if (!rows.length) break
+      seen.push(...rows.map(({ n }) => n as number))
+      last = rows.at(-1)
+    }
+    const expected = Array.from({ length: 20 }, (_, n) => 38 - 2 * n).filter((n) => ![2, 4, 8].includes(n))
+    assert.deepEqual(seen, expected, 'each visible message once, newest first')
+    assert.deepEqual(
+      (await page(undefined, 2).skip(3).toArray()).map(({ n }) => n),
+      [32, 30],
+    )
+  })
+
+  test('$in on an array: a document that matches twice comes once; sorted, limited, counted to a limit, in time', async () => {
+    const docs = newCollection()
+    await ensureIndexes(docs, [{ key: { tokens: 1, timeSend: -1 } }])
+    await docs.insertMany(
+      Array.from({ length: 30 }, (_, timeSend) => ({
+        timeSend,
+        from: timeSend % 3,
+        tokens: ['1 你好', '1 好吗', '2 再见'],
+        texts: ['x'],
+      })),
+    )
+    const filter = { tokens: { $in: ['1 你好', '1 好吗'] }, timeSend: { $gte: 3, $lt: 27 }, from: 1 }
+    const found = docs
+      .find(filter)
+      .sort({ timeSend: -1 })
+      .limit(5)
+      .batchSize(5)
+      .project({ _id: 0, tokens: 0, texts: 0 })
+      .maxTimeMS(5000)
+    assert.deepEqual(
+      await found.toArray(),
+      [25, 22, 19, 16, 13].map((timeSend) => ({ timeSend, from: 1 })),
+    )
+    assert.equal(await docs.countDocuments(filter, { maxTimeMS: 5000 }), 8)
+    assert.equal(await docs.countDocuments(filter, { limit: 6, maxTimeMS: 5000 }), 6)
+    assert.equal(await docs.estimatedDocumentCount(), 30)
+  })
+
+  test('ObjectIds are in order of their making: the oldest, and what comes after one', async () => {
+    const docs = newCollection()
+    const ids = Array.from({ length: 10 }, () => new ObjectId())
+    await docs.insertMany(ids.toReversed().map((_id) => ({ _id, to: 1 })))
+    assert.deepEqual((await docs.findOne({}, { sort: { _id: 1 }, projection: { _id: 1 } }))?._id, ids[0])
+    const after = docs
+      .find({ _id: { $gt: ids[6]! } })
+      .sort({ _id: 1 })
+      .limit(2)
+      .project({ _id: 1 })
+    assert.deepEqual(await after.toArray(), [{ _id: ids[7] }, { _id: ids[8] }])
+    assert.equal((await docs.deleteMany({ _id: { $in: ids }, to: { $exists: true } })).deletedCount, 10)
+  })
+
+  test('a read in a transaction can be sorted, and sees only what was there when it began', async () => {
+    const docs = newCollection()
+    await ensureIndexes(docs, [{ key: { conversation: 1, timeSend: -1 } }])
+    await docs.insertMany(
+      [1, 2, 3].map((timeSend) => ({ conversation: 'r:a', timeSend, contentType: timeSend === 3 ? 9 : 1 })),
+    )
+    await client.withSession((session) =>
+      session.withTransaction(async () => {
+        const newest = () =>
+          docs.findOne({ conversation: 'r:a', contentType: { $in: [1, 2] } }, { sort: { timeSend: -1 }, session })
+        assert.equal((await newest())?.['timeSend'], 2)
+        await docs.insertOne({ conversation: 'r:a', timeSend: 4, contentType: 1 })
+        assert.equal((await newest())?.['timeSend'], 2)
+      }),
+    )
+  })
+
   test('aggregation: $match, $group, $sort, $lookup, $facet', async () => {
     const [users, messages] = [newCollection(), newCollection()]
     await users.insertMany([1, 2].map((id) => ({ _id: id as never, name: `user ${id}` })))
@@ -519,35 +822,6 @@ describe('reads', () => {
   })
 })
 
-describe('change streams', () => {
-  test('a change is told after its commit, in order, and a stream resumes where it was', async () => {
-    const docs = newCollection<{ _id: string }>()
-    await docs.insertOne({ _id: 'before' })
-    const stream = docs.watch()
-    // The cursor exists from the first call on.
-    assert.equal(await stream.tryNext(), null)
-    await client.withSession((session) =>
-      session.withTransaction(async () => {
-        await docs.insertOne({ _id: 'a' }, { session })
-        await docs.insertOne({ _id: 'b' }, { session })
-      }),
-    )
-    const first = await stream.next()
-    assert.ok(first.operationType === 'insert' && first.documentKey._id === 'a')
-    const resumeAfter = stream.resumeToken
-    await stream.close()
-
-    await docs.updateOne({ _id: 'a' }, { $set: { n: 1 } as never })
-    const resumed = docs.watch([], { resumeAfter, fullDocument: 'updateLookup' })
-    const told = [await resumed.next(), await resumed.next()]
-    assert.deepEqual(
-      told.map(({ operationType }) => operationType),
-      ['insert', 'update'],
-    )
-    await resumed.close()
-  })
-})
-
 /** Not for a server of somebody else: it is killed. */
 const notOurs =
   process.env['MONGODB_URL'] &&
@@ -586,6 +860,16 @@ describe('durability', { skip: notOurs || false }, () => {
     })
     assert.deepEqual(halves, [])
     t.diagnostic(`${acknowledged.length} acknowledged writes in 2 kills, ${stored.size} documents stored`)
+  })
+})
+
+describe('expiry', () => {
+  test('TTL: documents go when their time or age is over, also when it was changed later', {
+    timeout: 150_000,
+  }, async () => {
+    const names = async () => (await expiring.find().sort({ _id: 1 }).toArray()).map(({ _id }) => String(_id))
+    await eventually(async () => !(await names()).some((name) => name.startsWith('over')), 140_000)
+    assert.deepEqual(await names(), ['kept', 'unlimited'])
   })
 })
 
