@@ -1,15 +1,18 @@
 import assert from 'node:assert/strict'
-import { mkdir } from 'node:fs/promises'
+import { once } from 'node:events'
+import { mkdir, readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { dockerEngine } from '../src/machine/docker.ts'
 import { mongodb } from '../src/servers/mongodb.ts'
 import { nats } from '../src/servers/nats.ts'
 import { prosody } from '../src/servers/prosody.ts'
 import { redis } from '../src/servers/redis.ts'
 import type { Place } from '../src/servers/server.ts'
 import { emptyMachine } from './fake-machine.ts'
+import { standaloneMongo } from './standalone-mongo.ts'
 
 const secantusdb = 'secantusdb-0.5.3-beta.196/bin/secantusd-rs'
 const place: Place = {
@@ -62,6 +65,62 @@ test('a failed download of mongod is remembered: the next start does not try', a
   const later = { ...machine, env: { ...machine.env, MONGOMS_DOWNLOAD_MIRROR: address } }
   assert.match((await mongodb.choose(later, machine.folder)).what, /SecantusDB/)
   assert.equal(requests, 0)
+})
+
+test('a download that does not come costs less than 10 s', async (t) => {
+  const silent = createServer(() => {}).listen(0, '127.0.0.1')
+  silent.on('connect', () => {})
+  await once(silent, 'listening')
+  t.after(() => {
+    silent.closeAllConnections()
+    silent.close()
+  })
+  const address = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`
+  for (const [setting, reason] of [
+    ['MONGOMS_DOWNLOAD_MIRROR', /127\.0\.0\.1:\d+: .*timeout/],
+    ['https_proxy', /nothing came for 5 s/],
+  ] as const)
+    await t.test(setting, async (t) => {
+      const machine = await emptyMachine(t, { MONGOMS_DOWNLOAD_MIRROR: 'https://127.0.0.1:9', [setting]: address })
+      const began = Date.now()
+      await assert.rejects(mongodb.choose(machine, machine.folder), reason)
+      assert.ok(Date.now() - began < 10_000, `${Date.now() - began} ms`)
+      assert.ok(await machine.failures.failedAt('mongod-download'))
+    })
+})
+
+test('Docker that runs without the image fetches it; one that cannot is passed over, and not asked again', async (t) => {
+  const machine = await emptyMachine(t)
+  const asked = join(machine.folder, 'asked')
+  const docker = (pull: string) =>
+    machine.script('docker', `echo "$*" >> ${asked}\n[ "$2" = inspect ] && exit 1\n[ "$1" = pull ] && ${pull}\nexit 0`)
+  const withDocker = { ...machine, docker: dockerEngine(machine.env) }
+  await docker('exit 0')
+  assert.match((await mongodb.choose(withDocker, machine.folder)).what, /mongo:8 in Docker/)
+  assert.match((await redis.choose(withDocker, machine.folder)).what, /redis:7 in Docker/)
+  assert.match(await readFile(asked, 'utf8'), /pull mongo:8\n.*pull redis:7/s)
+
+  await docker('exit 1')
+  for (const _time of ['once', 'again'])
+    await assert.rejects(mongodb.choose(withDocker, machine.folder), /Docker could not fetch mongo:8/)
+  assert.equal((await readFile(asked, 'utf8')).split('pull mongo:8').length - 1, 2, 'the last time it was not asked')
+  await assert.rejects(redis.choose(withDocker, machine.folder), /Docker could not fetch redis:7/)
+})
+
+test('a MongoDB of MONGODB_URL that stands alone: the error names what is missing', async (t) => {
+  const { url, close } = await standaloneMongo()
+  t.after(close)
+  const machine = await emptyMachine(t, { MONGODB_URL: url })
+  await machine.program('mongod', 'db version v8.0.13')
+  await assert.rejects(mongodb.choose(machine, machine.folder), (error: Error) => {
+    assert.match(
+      error.message,
+      /^MONGODB_URL is set, but that MongoDB can't be used: it lacks a replica set, .*rs\.initiate/,
+    )
+    assert.match(error.message, /transactions and change streams/)
+    assert.equal(error.message.split('\n').length, 1)
+    return true
+  })
 })
 
 test('a data folder of secantusd-rs stays with it, also when a mongod appears', async (t) => {
@@ -125,7 +184,6 @@ test('root installs a missing server with apt-get', async (t) => {
 })
 
 test('NATS is told to sync always when its version knows the word', async (t) => {
-  const { readFile } = await import('node:fs/promises')
   for (const [version, knows] of [
     ['2.9.10', false],
     ['2.10.0', true],

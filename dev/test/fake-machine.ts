@@ -15,6 +15,8 @@ export interface FakeMachine extends Machine {
   folder: string
   /** Puts a program on PATH that prints this and ends. */
   program(name: string, output: string): Promise<void>
+  /** The same with these lines of shell. */
+  script(name: string, lines: string): Promise<void>
   /** The same in a file of the user's cache. */
   cached(path: string, output: string): Promise<void>
 }
@@ -33,17 +35,19 @@ export async function emptyMachine(t: TestContext, env: NodeJS.ProcessEnv = {}):
     },
     silentReporter,
   )
-  const write = async (path: string, output: string) => {
+  const write = async (path: string, lines: string) => {
     await mkdir(dirname(path), { recursive: true })
-    await writeFile(path, `#!/bin/sh\nprintf '%s\\n' '${output}'\n`)
+    await writeFile(path, `#!/bin/sh\n${lines}\n`)
     await chmod(path, 0o755)
   }
+  const print = (output: string) => `printf '%s\\n' '${output}'`
   return {
     ...machine,
     apt: { available: async () => false, install: async () => {} },
     docker: { running: async () => false, obtain: async () => false, build: async () => {} },
     folder,
-    program: (name, output) => write(join(bin, name), output),
-    cached: (path, output) => write(join(machine.cache, path), output),
+    program: (name, output) => write(join(bin, name), print(output)),
+    script: (name, lines) => write(join(bin, name), lines),
+    cached: (path, output) => write(join(machine.cache, path), print(output)),
   }
 }

@@ -22,6 +22,17 @@ test('a taken port is named with its owner and the setting that changes it', asy
   })
 })
 
+test('a port that is set twice is named with both settings', async () => {
+  const port = await freePort()
+  const wanted = [
+    { port, purpose: 'Redis', setting: 'REDIS_PORT' },
+    { port, purpose: 'NATS', setting: 'NATS_PORT' },
+  ]
+  await assert.rejects(requirePorts(wanted), {
+    message: `Port ${port} is set for both Redis (REDIS_PORT) and NATS (NATS_PORT)`,
+  })
+})
+
 test('free ports lie below the range of outgoing connections', async () => {
   const ports = await Promise.all(Array.from({ length: 20 }, freePort))
   assert.ok(

@@ -30,7 +30,9 @@ export interface WantedPort {
 /** Throws one error that names every taken port, who holds it (if known) and how to change it. */
 export async function requirePorts(wanted: WantedPort[]): Promise<void> {
   const complaints = await Promise.all(
-    wanted.map(async ({ port, purpose, setting }) => {
+    wanted.map(async ({ port, purpose, setting }, index) => {
+      const other = wanted.slice(0, index).find((earlier) => earlier.port === port)
+      if (other) return [`Port ${port} is set for both ${other.purpose} (${other.setting}) and ${purpose} (${setting})`]
       if (await isFree(port)) return []
       const owner = await portOwner(port)
       return [

@@ -1,4 +1,4 @@
-import { access, mkdir } from 'node:fs/promises'
+import { access, mkdir, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { type Document, MongoClient } from 'mongodb'
@@ -85,9 +85,11 @@ async function missingAbilities(url: string): Promise<string[]> {
   const client = new MongoClient(url, { serverSelectionTimeoutMS: 5000 })
   try {
     const hello = await client.db('admin').command({ hello: 1 })
-    const missing: string[] = []
     if (!hello['setName'] && hello['msg'] !== 'isdbgrid')
-      missing.push('a replica set (one node is enough: mongod --replSet im, then rs.initiate())')
+      return [
+        'a replica set, so transactions and change streams (one node is enough: mongod --replSet im, rs.initiate())',
+      ]
+    const missing: string[] = []
     const probe = client.db('im_probe').collection('abilities')
     const transactions = await attempt(async () => {
       await client.withSession((session) =>
@@ -191,29 +193,70 @@ async function downloaded(machine: Machine): Promise<Choice | NotHere> {
   const failed = await machine.failures.failedAt(downloadKey)
   if (failed) return { not: `the download of mongod failed at ${failed.toISOString()} (tried once a day)` }
   try {
-    await reachable(machine.env['MONGOMS_DOWNLOAD_MIRROR'] || 'https://fastdl.mongodb.org')
+    if (!proxyOf(machine.env)) await reachable(machine.env['MONGOMS_DOWNLOAD_MIRROR'] || 'https://fastdl.mongodb.org')
     machine.report.info(`Downloading mongod ${downloadedVersion} to ${downloadDir}`)
-    await mkdir(downloadDir, { recursive: true })
-    const { MongoBinary } = await import('mongodb-memory-server-core/lib/util/MongoBinary.js')
-    return mongod(
-      await MongoBinary.getPath(options),
-      downloadedVersion,
-      'downloaded, as no mongod is on PATH and no Docker runs',
-    )
+    await download(machine, downloadDir)
+    const path = await DryMongoBinary.locateBinary(options)
+    if (!path) throw new Error(`no mongod in ${downloadDir}`)
+    return mongod(path, downloadedVersion, 'downloaded, as no mongod is on PATH and no Docker runs')
   } catch (cause) {
     await machine.failures.remember(downloadKey)
     return { not: `mongod can't be downloaded (${firstLine(cause)})` }
   }
 }
 
-/** The downloader itself takes 7 s or more to notice that there is no way out; this takes 5 s at most. */
+const proxyOf = (env: NodeJS.ProcessEnv) =>
+  env['https_proxy'] || env['HTTPS_PROXY'] || env['npm_config_https_proxy'] || env['npm_config_proxy']
+
+/** The downloader itself takes 7 s or more to notice that there is no way out; this takes 4 s at most. */
 async function reachable(address: string): Promise<void> {
   try {
-    await fetch(address, { method: 'HEAD', signal: AbortSignal.timeout(5000) })
+    await fetch(address, { method: 'HEAD', signal: AbortSignal.timeout(4000) })
   } catch (cause) {
     const reason = (cause as { cause?: Error }).cause?.message ?? (cause as Error).message
     throw new Error(`${new URL(address).host}: ${reason}`)
   }
+}
+
+const longestSilence = 5000
+
+/** Ends the download when nothing came for a while. */
+async function download(machine: Machine, folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true })
+  const silence = new AbortController()
+  const child = execa(process.execPath, [join(import.meta.dirname, 'download-mongod.ts'), downloadedVersion, folder], {
+    env: machine.env,
+    extendEnv: false,
+    stdin: 'ignore',
+    reject: false,
+    cancelSignal: silence.signal,
+    forceKillAfterDelay: 500,
+  })
+  const before = await bytesIn(folder)
+  let last = before
+  let lastAt = Date.now()
+  const watch = setInterval(async () => {
+    const bytes = await bytesIn(folder)
+    if (bytes !== last) [last, lastAt] = [bytes, Date.now()]
+    machine.report.progress(`downloading mongod: ${Math.max(0, (bytes - before) / 1e6).toFixed(0)} MB`)
+    if (Date.now() - lastAt > longestSilence) silence.abort()
+  }, 250)
+  const { exitCode, stderr } = await child.finally(() => clearInterval(watch))
+  if (silence.signal.aborted) throw new Error(`nothing came for ${longestSilence / 1000} s`)
+  if (exitCode !== 0) throw new Error(stderr.trim().split('\n').at(-1) || `exit code ${exitCode}`)
+}
+
+async function bytesIn(folder: string): Promise<number> {
+  const names = await readdir(folder)
+  const sizes = await Promise.all(
+    names.map((name) =>
+      stat(join(folder, name)).then(
+        ({ size }) => size,
+        () => 0,
+      ),
+    ),
+  )
+  return sizes.reduce((sum, size) => sum + size, 0)
 }
 
 // 5 SecantusDB, which speaks MongoDB's protocol over MongoDB's storage engine
