@@ -16,39 +16,48 @@ export type SecretName = keyof typeof generators
 
 export interface Secrets {
   values: Record<SecretName, string>
-  /** Made by this call; the others were there. */
-  fresh: SecretName[]
+  /** The administrator's password is one we made, and nobody has seen it yet: a start may fail before it is printed. */
+  passwordIsNew: boolean
+  /** To be called when it is on the screen. */
+  passwordWasShown(): Promise<void>
 }
+
+/** What the file holds. */
+type Kept = Partial<Record<SecretName | 'passwordShownAt', string>>
 
 export async function loadSecrets(file: string, env: NodeJS.ProcessEnv): Promise<Secrets> {
   const kept = await read(file)
-  const fresh: SecretName[] = []
+  let isChanged = false
   const values = {} as Record<SecretName, string>
   for (const [name, generate] of Object.entries(generators) as [SecretName, () => string][]) {
     const given = env[name]
     if (!given && !kept[name]) {
       kept[name] = generate()
-      fresh.push(name)
+      isChanged = true
     }
     values[name] = given || (kept[name] as string)
   }
-  if (fresh.length > 0) await write(file, kept)
-  return { values, fresh }
+  if (isChanged) await write(file, kept)
+  return {
+    values,
+    passwordIsNew: !env['CONSOLE_ADMIN_PASSWORD'] && !kept.passwordShownAt,
+    passwordWasShown: () => write(file, { ...kept, passwordShownAt: new Date().toISOString() }),
+  }
 }
 
-async function read(file: string): Promise<Partial<Record<SecretName, string>>> {
+async function read(file: string): Promise<Kept> {
   const text = await readFile(file, 'utf8').catch((cause) => {
     if (cause.code === 'ENOENT') return '{}'
     throw cause
   })
   try {
-    return JSON.parse(text) as Partial<Record<SecretName, string>>
+    return JSON.parse(text) as Kept
   } catch {
     throw new Error(`${file} is damaged. Restore it, or remove it (then every session ends and caches are refilled).`)
   }
 }
 
-async function write(file: string, secrets: Partial<Record<SecretName, string>>): Promise<void> {
+async function write(file: string, secrets: Kept): Promise<void> {
   await mkdir(dirname(file), { recursive: true })
   await writeFile(`${file}.new`, `${JSON.stringify(secrets, null, 2)}\n`, { mode: 0o600 })
   await chmod(`${file}.new`, 0o600)

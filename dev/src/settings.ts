@@ -14,7 +14,7 @@ export function portsFromEnvironment(env: NodeJS.ProcessEnv): Partial<Ports & Se
   return Object.fromEntries(given)
 }
 
-function portNumber(setting: string, text: string): number {
+export function portNumber(setting: string, text: string): number {
   const port = Number(text)
   if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new Error(`${setting}=${text} is not a port number`)
   return port

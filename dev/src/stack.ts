@@ -14,6 +14,7 @@ import {
   servicePort,
   serviceUrl,
 } from './services.ts'
+import { portNumber } from './settings.ts'
 
 export { type ServerName, withoutGivenServers } from './servers/index.ts'
 export type { ServiceName } from './services.ts'
@@ -75,8 +76,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const step = options.step ?? ((_title, work) => work(ownReport))
   const secrets = await loadSecrets(join(dataDir, 'secrets.json'), options.env)
   const ports = await assignServicePorts(options.ports)
-  const operations =
-    options.ports === 'free' ? await freePort() : Number(options.env['OPERATIONS_PORT'] || operationsPort.port)
+  const operations = await assignOperationsPort(options)
   const settings = {
     ...seed(options.env, secrets),
     ...options.env,
@@ -162,6 +162,12 @@ async function assignServicePorts(wish: StackOptions['ports']): Promise<ServiceP
     return [name, port] as const
   })
   return Object.fromEntries(await Promise.all(entries)) as ServicePorts
+}
+
+async function assignOperationsPort({ ports, env }: StackOptions): Promise<number> {
+  if (ports === 'free') return await freePort()
+  const { setting, port } = operationsPort
+  return env[setting] ? portNumber(setting, env[setting]) : port
 }
 
 function wantedPorts(services: readonly ServiceName[], ports: ServicePorts, operations: number): WantedPort[] {

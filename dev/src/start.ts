@@ -115,9 +115,11 @@ function endOnSignal(starting: Promise<Stack>, abort: AbortController): void {
 }
 
 function describe({ urls, env, secrets }: Stack, seconds: string): string {
-  const administrator = secrets.fresh.includes('CONSOLE_ADMIN_PASSWORD')
-    ? `${env['CONSOLE_ADMIN_TELEPHONE']}, password ${secrets.values.CONSOLE_ADMIN_PASSWORD} (shown this once)`
-    : `${env['CONSOLE_ADMIN_TELEPHONE']}, with the password of the first start`
+  const password = secrets.passwordIsNew
+    ? `password ${secrets.values.CONSOLE_ADMIN_PASSWORD} (shown this once)`
+    : process.env['CONSOLE_ADMIN_PASSWORD']
+      ? 'with the CONSOLE_ADMIN_PASSWORD of the start that made the account'
+      : 'with the password that was shown at the first start'
   const http = env['XMPP_HTTP_URL']
   return `
 Ready after ${seconds} s.
@@ -131,7 +133,7 @@ Ready after ${seconds} s.
     .filter(([name]) => name !== 'gateway')
     .map(([name, url]) => `${name} ${url}`)
     .join('   ')}
-  administrator  ${administrator}
+  administrator  ${env['CONSOLE_ADMIN_TELEPHONE']}, ${password}
   data           ${dataDir}
   logs           ${join(dataDir, 'logs')}
 
@@ -163,6 +165,7 @@ async function main(): Promise<void> {
     const stack = await starting
     isUp = true
     console.log(describe(stack, ((Date.now() - began) / 1000).toFixed(1)))
+    if (stack.secrets.passwordIsNew) await stack.secrets.passwordWasShown()
   } catch (cause) {
     // Whoever ended it says so himself.
     if (!abort.signal.aborted) throw cause

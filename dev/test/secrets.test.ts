@@ -10,13 +10,25 @@ test('secrets are made once, kept for their owner alone, and overruled by the en
   const first = await loadSecrets(file, { CALLER_KEY: 'given' })
   assert.equal(first.values.CALLER_KEY, 'given')
   assert.match(first.values.SESSION_PEPPER, /^[0-9a-f]{64}$/)
-  assert.ok(first.fresh.includes('CONSOLE_ADMIN_PASSWORD') && !first.fresh.includes('CALLER_KEY'))
   assert.equal((await stat(file)).mode & 0o777, 0o600)
   assert.ok(!(await readFile(file, 'utf8')).includes('given'), 'what the environment gives is not written down')
 
   const second = await loadSecrets(file, {})
-  assert.deepEqual(second.fresh, ['CALLER_KEY'])
   assert.deepEqual({ ...second.values, CALLER_KEY: 'given' }, first.values)
+})
+
+test("the administrator's password is new until it was shown, however many starts failed before", async (t) => {
+  const file = join(await temporaryFolder(t), 'data/secrets.json')
+  const first = await loadSecrets(file, {})
+  assert.equal(first.passwordIsNew, true)
+  assert.equal((await loadSecrets(file, { CONSOLE_ADMIN_PASSWORD: 'given' })).passwordIsNew, false)
+  const second = await loadSecrets(file, {})
+  assert.equal(second.passwordIsNew, true)
+  assert.equal(second.values.CONSOLE_ADMIN_PASSWORD, first.values.CONSOLE_ADMIN_PASSWORD)
+  await second.passwordWasShown()
+  const third = await loadSecrets(file, {})
+  assert.equal(third.passwordIsNew, false)
+  assert.deepEqual(third.values, first.values)
 })
 
 test('a damaged file is an error that names it, not a reason to make new secrets', async (t) => {

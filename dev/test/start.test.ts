@@ -115,6 +115,8 @@ const logIn = (api: string, telephone: string, password: string) =>
 
 test('npm start: first start, deaths, Ctrl-C, second start with the data', { timeout: 180_000 }, async (t) => {
   const { dataDir, api, ports, pidOf, leavesNothing, start } = await place(t)
+  const failed = start({ LOG_LEVEL: 'loud' })
+  assert.equal(await failed.end(), 1)
   const first = start()
   await first.ready()
   const [, address = ''] = await first.prints(/Try it: {2}curl (\S+)/)
@@ -146,7 +148,7 @@ test('npm start: first start, deaths, Ctrl-C, second start with the data', { tim
   const second = start({}, '--processes')
   const seconds = await second.ready()
   assert.ok(seconds < 10, `ready after ${seconds} s`)
-  assert.match(second.output, /with the password of the first start/)
+  assert.match(second.output, /with the password that was shown at the first start/)
   assert.ok(!second.output.includes(password))
   await logIn(api, 'admin', password)
   await logIn(api, '13800000000', 'secret')
@@ -197,6 +199,7 @@ test('what stops the start is one line each, the exit code is 1, and nothing is 
     [{ LOG_LEVEL: 'loud' }, /^LOG_LEVEL must be one of /],
     [{ SMS_PROVIDER: 'pigeon', LOG_LEVEL: 'loud' }, /^LOG_LEVEL must be .*\nSMS_PROVIDER must be one of /],
     [{ REDIS_PORT: 'x' }, /^REDIS_PORT=x is not a port number/],
+    [{ OPERATIONS_PORT: 'x' }, /^OPERATIONS_PORT=x is not a port number/],
   ] as [NodeJS.ProcessEnv, RegExp][])
     await t.test(Object.keys(extra).join(), async (t) => {
       const { start, leavesNothing, dataDir } = await place(t)
