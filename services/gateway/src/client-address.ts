@@ -1,7 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { BlockList, isIP } from 'node:net'
 import { ConfigError } from '@im/service-kit'
-import ipaddr from 'ipaddr.js'
 
 /** IPv4 written in IPv6 (`::ffff:1.2.3.4`, what a dual-stack socket tells) is IPv4. */
 function plain(address: string): string {
@@ -38,11 +37,4 @@ export function addressReader(trustedProxies: string | undefined): (request: Inc
     }
     return client
   }
-}
-
-/** What limits count an address as: an IPv6 client has a whole /64 to choose from. */
-export function limitAddress(address: string): string {
-  if (!address.includes(':') || !ipaddr.IPv6.isValid(address)) return address
-  const parts = ipaddr.IPv6.parse(address).parts.slice(0, 4)
-  return `${parts.map((part) => part.toString(16)).join(':')}::/64`
 }

@@ -8,17 +8,18 @@ import {
   firstText,
   jsonType,
   languageOf,
+  limitAddress,
   queryLanguage,
+  type RouteConfig,
   readRequest,
   sameText,
-  sendFailure,
+  sendError,
   serviceKeyHeader,
   signCaller,
   successBody,
 } from '@im/service-kit'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { findAccessToken } from './access-token.ts'
-import { limitAddress } from './client-address.ts'
 import { corsHeaders, hasCors } from './cors.ts'
 import type { Deps } from './deps.ts'
 import type { Upstream } from './forward.ts'
@@ -74,8 +75,9 @@ export function addRoutes(app: FastifyInstance, deps: Deps, table: ReadonlyMap<s
     app.route({
       url: path,
       method: [...(endpoint.methods ?? ['GET', 'POST'])],
+      config: { answer: endpoint.answer } satisfies RouteConfig,
       handler: (request, reply) => {
-        answer(request, reply).catch((error) => refuse(deps, request, reply, error))
+        answer(request, reply).catch((error) => refuse(deps, request, reply, error, endpoint.answer))
       },
     })
   }
@@ -172,10 +174,16 @@ function ownEndpoint(deps: Deps, endpoint: Endpoint): Answer {
   }
 }
 
-async function refuse(deps: Deps, request: FastifyRequest, reply: FastifyReply, error: unknown): Promise<void> {
+async function refuse(
+  deps: Deps,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  error: unknown,
+  form: Endpoint['answer'],
+): Promise<void> {
   const failure = asContractError(error, request.id, deps.log, request.routeOptions.url)
   deps.refused.inc({ error: failure.errorName })
-  sendFailure(reply, failure, await languageOfRequest(request))
+  sendError(reply, failure, await languageOfRequest(request), form)
 }
 
 async function languageOfRequest(request: FastifyRequest): Promise<Language> {

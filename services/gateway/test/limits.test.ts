@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { test } from 'node:test'
+import { limitAddress } from '@im/service-kit'
 import { eventually } from '@im/service-kit/testing'
-import { limitAddress } from '../src/client-address.ts'
 import { alice, bob, codes, newToken, startGateway } from './stage.ts'
 
 async function burst(count: number, call: () => Promise<{ resultCode: number }>): Promise<number> {
@@ -97,6 +97,7 @@ test('an IPv6 client is its /64', () => {
   assert.equal(limitAddress('2001:db8:1:2:3:4:5:6'), '2001:db8:1:2::/64')
   assert.equal(limitAddress('2001:db8:1:2::9'), '2001:db8:1:2::/64')
   assert.equal(limitAddress('192.0.2.1'), '192.0.2.1')
+  assert.equal(limitAddress('::ffff:192.0.2.1'), '192.0.2.1')
 })
 
 test('without Redis calls go on, sessions come from the user service and limits are counted in process', async (t) => {

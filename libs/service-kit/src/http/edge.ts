@@ -1,12 +1,8 @@
-import { randomBytes } from 'node:crypto'
-import type { Server } from 'node:http'
-import type { Socket } from 'node:net'
 import {
   type Call,
   type Contract,
   ContractError,
   type Endpoint,
-  type ErrorName,
   type Handler,
   type Handlers,
   type Language,
@@ -15,25 +11,18 @@ import {
   Reply,
   type RequestInfo,
 } from '@im/contracts'
-import Fastify, {
-  type ConnectionError,
-  type FastifyBaseLogger,
-  type FastifyHttpOptions,
-  type FastifyInstance,
-  type FastifyReply,
-  type FastifyRequest,
-  LogController,
-} from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from '../logs.ts'
 import { Histogram, type Registry } from '../metrics.ts'
+import { sendError, sendRaw } from './answers.ts'
 import { type CallerClaims, callerHeader, readCaller, sameText, serviceKeyHeader } from './caller.ts'
 import { compileDecoder, selfParams } from './decode.ts'
-import { acceptedRequestId, compileWriter, failureBody, jsonType, languageOf, successBody } from './envelope.ts'
+import { compileWriter, jsonType, languageOf, successBody } from './envelope.ts'
 import { asContractError } from './failures.ts'
-import { firstText, type RawParams, readParams } from './raw-params.ts'
-
-/** 1 MiB per request (transport.md §1). */
-export const maxBodyBytes = 1024 * 1024
+import { addOperationRoutes } from './operation-routes.ts'
+import { firstText, type RawParams } from './raw-params.ts'
+import { accessTokenOf, queryLanguage, readRequest } from './request.ts'
+import { createHttpServer, type RouteConfig } from './server.ts'
 
 interface Served<Deps> {
   endpoint: Endpoint
@@ -69,109 +58,12 @@ export function createServiceApp<Deps>(options: ServiceAppOptions<Deps>): Fastif
   const timing = requestTimer(options.metrics)
   for (const { endpoint, handler } of options.served.flat()) {
     const answer = createAnswerer(endpoint, handler, options, timing)
+    const config: RouteConfig = { answer: endpoint.answer }
     for (const url of [endpoint.path, ...(endpoint.aliases ?? [])])
-      app.route({ url, method: [...(endpoint.methods ?? ['GET', 'POST'])], handler: answer })
+      app.route({ url, method: [...(endpoint.methods ?? ['GET', 'POST'])], handler: answer, config })
   }
   addOperationRoutes(app, options.metrics, options.ready)
   return app
-}
-
-/** Longest request head: a text parameter may have 64 KiB, three times that when percent-encoded. */
-const maxHeadBytes = 256 * 1024
-
-/**
- * A Fastify instance with the wire's rules: forgiving paths, bodies as bytes up to 1 MiB, no 5xx for bad input, an envelope
- * also for what is no HTTP. A request has 30 s to arrive, its head 15 s.
- */
-export function createHttpServer(log: Logger, more: FastifyHttpOptions<Server> = {}): FastifyInstance {
-  const app = Fastify({
-    loggerInstance: log as FastifyBaseLogger,
-    logController: new LogController({ disableRequestLogging: true }),
-    bodyLimit: maxBodyBytes,
-    genReqId: (request) => acceptedRequestId(request.headers['x-request-id']) ?? newRequestId(),
-    forceCloseConnections: 'idle',
-    // What still arrives on an open connection while the service ends is served, and the connection closed.
-    return503OnClosing: false,
-    exposeHeadRoutes: false,
-    requestTimeout: 30_000,
-    routerOptions: {
-      ignoreDuplicateSlashes: true,
-      ignoreTrailingSlash: true,
-      maxParamLength: 1024,
-      querystringParser: () => ({}),
-    },
-    frameworkErrors: (_error, request, reply) => {
-      sendFailure(reply as FastifyReply, new ContractError('UnknownEndpoint'), queryLanguage(request.raw.url ?? ''))
-    },
-    clientErrorHandler: answerBrokenHttp,
-    ...more,
-    http: { maxHeaderSize: maxHeadBytes, headersTimeout: 15_000, connectionsCheckingInterval: 5000, ...more.http },
-  }) as unknown as FastifyInstance
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
-  app.setNotFoundHandler((request, reply) => {
-    sendFailure(reply, new ContractError('UnknownEndpoint'), queryLanguage(request.raw.url ?? ''))
-  })
-  app.setErrorHandler((error, request, reply) => {
-    // The path is checked before the size: a body that is too long for no endpoint is no endpoint.
-    const failure = request.is404 ? new ContractError('UnknownEndpoint') : asContractError(error, request.id, log)
-    sendFailure(reply, failure, queryLanguage(request.raw.url ?? ''))
-  })
-  return app
-}
-
-const processPart = randomBytes(6).toString('hex')
-let requestCount = 0
-
-/** Unique, not secret. */
-const newRequestId = () => `${processPart}-${(++requestCount).toString(36)}`
-
-const brokenHttp: Record<string, { status: string; error: ErrorName; detail: string }> = {
-  HPE_HEADER_OVERFLOW: {
-    status: '431 Request Header Fields Too Large',
-    error: 'RequestTooLarge',
-    detail: 'the head of the request',
-  },
-  ERR_HTTP_REQUEST_TIMEOUT: {
-    status: '408 Request Timeout',
-    error: 'InvalidParams',
-    detail: 'the request did not arrive in time',
-  },
-}
-
-/** What the HTTP parser refuses has no request object: the answer is written on the socket, which is then closed. */
-function answerBrokenHttp(error: ConnectionError, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || socket.destroyed) return
-  const broken = brokenHttp[error.code] ?? {
-    status: '400 Bad Request',
-    error: 'InvalidParams',
-    detail: 'this is not valid HTTP',
-  }
-  const body = failureBody(new ContractError(broken.error, { detail: broken.detail }), 'zh')
-  const head = [
-    `HTTP/1.1 ${broken.status}`,
-    `Content-Type: ${jsonType}`,
-    `Content-Length: ${Buffer.byteLength(body)}`,
-    `X-Request-Id: ${newRequestId()}`,
-    'Access-Control-Allow-Origin: *',
-    'Connection: close',
-  ]
-  if (socket.writable) socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
-  // The peer may go on sending without end: nobody reads it.
-  else socket.destroy()
-  setTimeout(() => socket.destroy(), 1000).unref()
-}
-
-export function sendFailure(reply: FastifyReply, error: ContractError, language: Language): void {
-  if (error.retryAfter !== undefined) reply.header('retry-after', String(Math.ceil(error.retryAfter)))
-  reply.code(200).header('content-type', jsonType).header('x-request-id', reply.request.id)
-  reply.send(failureBody(error, language))
-}
-
-/** Language of a request whose parameters were not read. */
-export function queryLanguage(url: string): Language {
-  const at = url.indexOf('?')
-  return languageOf(at < 0 ? undefined : (new URLSearchParams(url.slice(at + 1)).get('language') ?? undefined))
 }
 
 type AnswerTimer = (endpoint: Endpoint, outcome: string, startedAt: number) => void
@@ -219,15 +111,9 @@ function createAnswerer<Deps>(
       }
       timing(endpoint, 'Success', startedAt)
     } catch (error) {
-      if (error instanceof OAuthError) {
-        timing(endpoint, error.error, startedAt)
-        sendOAuthError(reply, error)
-        return reply
-      }
-      const failure = asContractError(error, request.id, log, endpoint.path)
-      timing(endpoint, failure.errorName, startedAt)
-      if (endpoint.answer === 'oauth') sendOAuthError(reply, oauthErrorOf(failure))
-      else sendFailure(reply, failure, language ?? 'zh')
+      const failure = error instanceof OAuthError ? error : asContractError(error, request.id, log, endpoint.path)
+      timing(endpoint, failure instanceof OAuthError ? failure.error : failure.errorName, startedAt)
+      sendError(reply, failure, language ?? 'zh', endpoint.answer)
     }
     return reply
   }
@@ -258,33 +144,6 @@ function createAnswerer<Deps>(
   }
 }
 
-const rawBytes = /[\x80-\xff]/
-
-/** The query of a URL. Node hands bytes beyond ASCII on as Latin-1; apps that do not encode them send UTF-8. */
-export function queryOf(url: string): string {
-  const at = url.indexOf('?')
-  if (at < 0) return ''
-  const query = url.slice(at + 1)
-  return rawBytes.test(query) ? Buffer.from(query, 'latin1').toString('utf8') : query
-}
-
-/** Query and body of a request, in whatever form they came. */
-export function readRequest(request: FastifyRequest): Promise<RawParams> {
-  const url = request.raw.url ?? ''
-  return readParams(
-    queryOf(url),
-    request.headers['content-type'],
-    Buffer.isBuffer(request.body) ? request.body : undefined,
-  )
-}
-
-/** The token of a request: parameter first, then the Authorization header (transport.md §5). */
-export function accessTokenOf(params: RawParams, authorization: string | undefined): string | undefined {
-  const parameter = firstText(params, 'access_token')
-  if (parameter) return parameter.trim()
-  return /^Bearer\s+(\S+)\s*$/i.exec(authorization ?? '')?.[1]
-}
-
 function requestInfo(
   request: FastifyRequest,
   params: RawParams,
@@ -300,58 +159,4 @@ function requestInfo(
     accessToken: accessTokenOf(params, request.headers.authorization),
     isInternal,
   }
-}
-
-function sendRaw(reply: FastifyReply, raw: RawAnswer): void {
-  reply.code(raw.status).headers(raw.headers)
-  // Fastify counts the bytes of a Buffer; an empty body has no content type.
-  reply.send(typeof raw.body === 'string' ? raw.body : Buffer.from(raw.body))
-}
-
-function sendOAuthError(reply: FastifyReply, error: OAuthError): void {
-  reply.code(error.status).header('content-type', jsonType).header('cache-control', 'no-store')
-  reply.send(JSON.stringify({ error: error.error, error_description: error.message }))
-}
-
-function oauthErrorOf(failure: ContractError): OAuthError {
-  const text = failure.detail ?? failure.textIn('en')
-  switch (failure.errorName) {
-    case 'MissingParam':
-    case 'InvalidParams':
-    case 'RequestTooLarge':
-      return new OAuthError(400, 'invalid_request', text)
-    case 'LoginTooOften':
-    case 'RateLimited':
-      return new OAuthError(429, 'slow_down', failure.textIn('en'))
-    case 'InternalError':
-      return new OAuthError(500, 'server_error', failure.textIn('en'))
-    case 'ServiceUnavailable':
-      return new OAuthError(503, 'temporarily_unavailable', failure.textIn('en'))
-    case 'PermissionDenied':
-      return new OAuthError(401, 'invalid_client', failure.textIn('en'))
-    default:
-      return new OAuthError(400, 'invalid_grant', failure.textIn('en'))
-  }
-}
-
-/** /healthz, /readyz and /metrics: for the operator's network, the gateway routes none of them from outside. */
-export function addOperationRoutes(app: FastifyInstance, metrics: Registry, ready?: () => Promise<void>): void {
-  addHealthRoutes(app, ready)
-  app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()))
-}
-
-/** /healthz: the process lives; /readyz: it can do its work, or 503 with the reason. */
-export function addHealthRoutes(app: FastifyInstance, ready?: () => Promise<void>): void {
-  app.get('/healthz', async (_request, reply) => reply.type('text/plain').send('ok\n'))
-  app.get('/readyz', async (_request, reply) => {
-    try {
-      await ready?.()
-      return reply.type('text/plain').send('ready\n')
-    } catch (error) {
-      return reply
-        .code(503)
-        .type('text/plain')
-        .send(`not ready: ${(error as Error).message}\n`)
-    }
-  })
 }

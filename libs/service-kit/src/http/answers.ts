@@ -1,0 +1,61 @@
+import { type ContractError, type Endpoint, type Language, OAuthError, type RawAnswer } from '@im/contracts'
+import type { FastifyReply } from 'fastify'
+import { failureBody, jsonType } from './envelope.ts'
+
+/** Writes an error in the form of the endpoint's answers: the envelope, or an OAuth document with its HTTP status. */
+export function sendError(
+  reply: FastifyReply,
+  error: ContractError | OAuthError,
+  language: Language,
+  form: Endpoint['answer'],
+): void {
+  if (error instanceof OAuthError) sendOAuthError(reply, error)
+  else if (form === 'oauth') sendOAuthError(reply, oauthErrorOf(error), error.retryAfter)
+  else sendFailure(reply, error, language)
+}
+
+/** The envelope of an error; HTTP status 200 (transport.md §3). */
+export function sendFailure(reply: FastifyReply, error: ContractError, language: Language): void {
+  sendRetryAfter(reply, error.retryAfter)
+  reply.code(200).header('content-type', jsonType).header('x-request-id', reply.request.id)
+  reply.send(failureBody(error, language))
+}
+
+export function sendRaw(reply: FastifyReply, raw: RawAnswer): void {
+  reply.code(raw.status).headers(raw.headers)
+  // Fastify counts the bytes of a Buffer; an empty body has no content type.
+  reply.send(typeof raw.body === 'string' ? raw.body : Buffer.from(raw.body))
+}
+
+function sendOAuthError(reply: FastifyReply, error: OAuthError, retryAfter?: number): void {
+  sendRetryAfter(reply, retryAfter)
+  reply.code(error.status).header('content-type', jsonType).header('cache-control', 'no-store')
+  reply.header('x-request-id', reply.request.id)
+  reply.send(JSON.stringify({ error: error.error, error_description: error.message }))
+}
+
+function oauthErrorOf(failure: ContractError): OAuthError {
+  const text = failure.detail ?? failure.textIn('en')
+  switch (failure.errorName) {
+    case 'MissingParam':
+    case 'InvalidParams':
+    case 'RequestTooLarge':
+      return new OAuthError(400, 'invalid_request', text)
+    case 'LoginTooOften':
+    case 'RateLimited':
+      return new OAuthError(429, 'slow_down', failure.textIn('en'))
+    case 'InternalError':
+      return new OAuthError(500, 'server_error', failure.textIn('en'))
+    case 'ServiceUnavailable':
+      return new OAuthError(503, 'temporarily_unavailable', failure.textIn('en'))
+    case 'PermissionDenied':
+      return new OAuthError(401, 'invalid_client', failure.textIn('en'))
+    default:
+      return new OAuthError(400, 'invalid_grant', failure.textIn('en'))
+  }
+}
+
+/** Seconds. */
+function sendRetryAfter(reply: FastifyReply, seconds: number | undefined): void {
+  if (seconds !== undefined) reply.header('retry-after', String(Math.ceil(seconds)))
+}

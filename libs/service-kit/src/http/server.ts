@@ -1,0 +1,110 @@
+import { randomBytes } from 'node:crypto'
+import type { Server } from 'node:http'
+import type { Socket } from 'node:net'
+import { ContractError, type Endpoint, type ErrorName } from '@im/contracts'
+import Fastify, {
+  type ConnectionError,
+  type FastifyBaseLogger,
+  type FastifyHttpOptions,
+  type FastifyInstance,
+  type FastifyReply,
+  LogController,
+} from 'fastify'
+import type { Logger } from '../logs.ts'
+import { sendError, sendFailure } from './answers.ts'
+import { acceptedRequestId, failureBody, jsonType } from './envelope.ts'
+import { asContractError } from './failures.ts'
+import { queryLanguage } from './request.ts'
+
+/** 1 MiB per request (transport.md §1). */
+export const maxBodyBytes = 1024 * 1024
+
+/** What a route of an endpoint keeps in its `config`: the form of its errors. */
+export type RouteConfig = Pick<Endpoint, 'answer'>
+
+/** Longest request head: a text parameter may have 64 KiB, three times that when percent-encoded. */
+const maxHeadBytes = 256 * 1024
+
+/**
+ * A Fastify instance with the wire's rules: forgiving paths, bodies as bytes up to 1 MiB, no 5xx for bad input, an envelope
+ * also for what is no HTTP. A request has 30 s to arrive, its head 15 s.
+ */
+export function createHttpServer(log: Logger, more: FastifyHttpOptions<Server> = {}): FastifyInstance {
+  const app = Fastify({
+    loggerInstance: log as FastifyBaseLogger,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: maxBodyBytes,
+    genReqId: (request) => acceptedRequestId(request.headers['x-request-id']) ?? newRequestId(),
+    forceCloseConnections: 'idle',
+    // What still arrives on an open connection while the service ends is served, and the connection closed.
+    return503OnClosing: false,
+    exposeHeadRoutes: false,
+    requestTimeout: 30_000,
+    routerOptions: {
+      ignoreDuplicateSlashes: true,
+      ignoreTrailingSlash: true,
+      maxParamLength: 1024,
+      querystringParser: () => ({}),
+    },
+    frameworkErrors: (_error, request, reply) => {
+      sendFailure(reply as FastifyReply, new ContractError('UnknownEndpoint'), queryLanguage(request.raw.url ?? ''))
+    },
+    clientErrorHandler: answerBrokenHttp,
+    ...more,
+    http: { maxHeaderSize: maxHeadBytes, headersTimeout: 15_000, connectionsCheckingInterval: 5000, ...more.http },
+  }) as unknown as FastifyInstance
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+  app.setNotFoundHandler((request, reply) => {
+    sendFailure(reply, new ContractError('UnknownEndpoint'), queryLanguage(request.raw.url ?? ''))
+  })
+  app.setErrorHandler((error, request, reply) => {
+    // The path is checked before the size: a body that is too long for no endpoint is no endpoint.
+    const failure = request.is404 ? new ContractError('UnknownEndpoint') : asContractError(error, request.id, log)
+    const { answer } = request.routeOptions.config as RouteConfig
+    sendError(reply, failure, queryLanguage(request.raw.url ?? ''), answer)
+  })
+  return app
+}
+
+const processPart = randomBytes(6).toString('hex')
+let requestCount = 0
+
+/** Unique, not secret. */
+const newRequestId = () => `${processPart}-${(++requestCount).toString(36)}`
+
+const brokenHttp: Record<string, { status: string; error: ErrorName; detail: string }> = {
+  HPE_HEADER_OVERFLOW: {
+    status: '431 Request Header Fields Too Large',
+    error: 'RequestTooLarge',
+    detail: 'the head of the request',
+  },
+  ERR_HTTP_REQUEST_TIMEOUT: {
+    status: '408 Request Timeout',
+    error: 'InvalidParams',
+    detail: 'the request did not arrive in time',
+  },
+}
+
+/** What the HTTP parser refuses has no request object: the answer is written on the socket, which is then closed. */
+function answerBrokenHttp(error: ConnectionError, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return
+  const broken = brokenHttp[error.code] ?? {
+    status: '400 Bad Request',
+    error: 'InvalidParams',
+    detail: 'this is not valid HTTP',
+  }
+  const body = failureBody(new ContractError(broken.error, { detail: broken.detail }), 'zh')
+  const head = [
+    `HTTP/1.1 ${broken.status}`,
+    `Content-Type: ${jsonType}`,
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    `X-Request-Id: ${newRequestId()}`,
+    'Access-Control-Allow-Origin: *',
+    'Connection: close',
+  ]
+  if (socket.writable) socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
+  // The peer may go on sending without end: nobody reads it.
+  else socket.destroy()
+  setTimeout(() => socket.destroy(), 1000).unref()
+}
