@@ -12,9 +12,14 @@ export interface SettingOptions<T> {
   default?: T
   /** Never printed. */
   secret?: boolean
-  /** `required`: with NODE_ENV=production the default does not count, the operator must set it. */
-  production?: 'required'
+  /**
+   * `required`: with NODE_ENV=production the default does not count, the operator must set it. `own-secret`: and neither the
+   * default nor something short will do, because whoever guesses it is let in.
+   */
+  production?: 'required' | 'own-secret'
 }
+
+const shortestSecret = 16
 
 const keyword = (options: SettingOptions<unknown>) => ({ setting: options, description: options.description })
 
@@ -64,7 +69,7 @@ export function describeSettings(schema: TObject): SettingRow[] {
       type: choices ? choices.join(' / ') : (type ?? 'string'),
       default: options.default === undefined ? '' : options.secret ? '(development only)' : String(options.default),
       required: options.default === undefined && !optional,
-      production: options.production === 'required',
+      production: options.production !== undefined,
       description: options.description,
     }
   })
@@ -103,6 +108,12 @@ function parse(schema: SettingSchema, text: string): { value?: unknown; problem?
   return { value: text }
 }
 
+function weakness({ production, default: known }: SettingOptions<unknown>, text: string): string | undefined {
+  if (production !== 'own-secret') return undefined
+  if (text === known) return 'is the secret of development, which everybody knows'
+  return text.length < shortestSecret ? `must have at least ${shortestSecret} characters in production` : undefined
+}
+
 /** Reads the settings of `schema` from `env`. Throws one ConfigError that names every missing or wrong variable. */
 export function loadConfig<T extends TObject>(schema: T, env: NodeJS.ProcessEnv): Static<T> {
   const production = env['NODE_ENV'] === 'production'
@@ -114,10 +125,10 @@ export function loadConfig<T extends TObject>(schema: T, env: NodeJS.ProcessEnv)
     if (!options) throw new Error(`setting ${name} was not declared with setting.*`)
     const raw = env[options.env]?.trim()
     if (raw) {
-      const { value, problem } = parse(shape, raw)
+      const { value, problem = production ? weakness(options, raw) : undefined } = parse(shape, raw)
       if (problem) problems.push(`${options.env} ${problem} (${options.description})`)
       config[name] = value
-    } else if (options.production === 'required' && production) {
+    } else if (options.production && production) {
       problems.push(`${options.env} must be set in production (${options.description})`)
     } else if (options.default !== undefined) {
       config[name] = options.default
@@ -157,14 +168,14 @@ export const commonSettings = {
     env: 'SERVICE_KEY',
     default: 'development-service-key',
     secret: true,
-    production: 'required',
+    production: 'own-secret',
     description: 'secret of calls between services and from the XMPP server',
   }),
   callerKey: setting.text({
     env: 'CALLER_KEY',
     default: 'development-caller-key',
     secret: true,
-    production: 'required',
+    production: 'own-secret',
     description: 'secret that signs the caller header between gateway and services',
   }),
   limitFactor: setting.number({

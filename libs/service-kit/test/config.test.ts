@@ -31,8 +31,14 @@ test('every missing and wrong setting is named at once', () => {
 test('production demands secrets of its own and refuses switched-off limits', () => {
   const common = Type.Object(commonSettings)
   assert.throws(() => loadConfig(common, { NODE_ENV: 'production' }), /SERVICE_KEY.*\n.*CALLER_KEY/)
-  const config = loadConfig(common, { NODE_ENV: 'production', SERVICE_KEY: 'a', CALLER_KEY: 'b', LIMIT_FACTOR: '0' })
-  assert.throws(() => refuseUnsafe(config), /LIMIT_FACTOR/)
+  const own = { NODE_ENV: 'production', SERVICE_KEY: 'a'.repeat(16), CALLER_KEY: 'b'.repeat(16), LIMIT_FACTOR: '0' }
+  assert.throws(() => refuseUnsafe(loadConfig(common, own)), /LIMIT_FACTOR/)
+  for (const [weak, why] of [
+    ['development-service-key', /SERVICE_KEY is the secret of development/],
+    ['a'.repeat(15), /SERVICE_KEY must have at least 16 characters/],
+  ] as const)
+    assert.throws(() => loadConfig(common, { ...own, SERVICE_KEY: weak }), why)
+  assert.equal(loadConfig(common, { SERVICE_KEY: 'a' }).serviceKey, 'a', 'in development anything will do')
 })
 
 test('the table never shows a secret', () => {

@@ -24,7 +24,7 @@ export const userSettingsSchema = Type.Object({
     default: 'de'.repeat(32),
     pattern: '^[0-9a-fA-F]{64}$',
     secret: true,
-    production: 'required',
+    production: 'own-secret',
     description: '32 bytes as hex; keys the hashes of codes, which are too short to be hashed alone',
   }),
   payMacKey: Type.Optional(

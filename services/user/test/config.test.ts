@@ -26,8 +26,8 @@ test('apps read the configuration without a token', async (t) => {
 test('production starts with no development secret and no switched-off limit', () => {
   const complete = {
     NODE_ENV: 'production',
-    SERVICE_KEY: 'a',
-    CALLER_KEY: 'b',
+    SERVICE_KEY: 'a'.repeat(16),
+    CALLER_KEY: 'b'.repeat(16),
     MONGODB_URL: 'mongodb://m',
     REDIS_URL: 'redis://r',
     NATS_URL: 'nats://n',
@@ -38,6 +38,16 @@ test('production starts with no development secret and no switched-off limit', (
   assert.equal(loadUserConfig(complete).pepper, 'ab'.repeat(32))
   for (const name of ['SERVICE_KEY', 'CALLER_KEY', 'SESSION_PEPPER', 'SMS_PROVIDER'])
     assert.throws(() => loadUserConfig({ ...complete, [name]: '' }), { message: new RegExp(name) })
+  const known = {
+    SERVICE_KEY: 'development-service-key',
+    CALLER_KEY: 'development-caller-key',
+    SESSION_PEPPER: 'de'.repeat(32),
+  }
+  for (const [name, secret] of Object.entries(known)) {
+    const message = new RegExp(`${name} is the secret of development`)
+    assert.throws(() => loadUserConfig({ ...complete, [name]: secret }), { message })
+  }
+  assert.throws(() => loadUserConfig({ ...complete, SERVICE_KEY: 'short' }), /SERVICE_KEY must have at least 16/)
   assert.throws(() => loadUserConfig({ ...complete, LIMIT_FACTOR: '0' }), ConfigError)
   assert.throws(() => loadUserConfig({ ...complete, SMS_HTTP_URL: '' }), /SMS_HTTP_URL/)
 })
