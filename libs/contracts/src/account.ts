@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { contract } from './contract.ts'
-import { Double, Flag, Int, Pwd, Text, Time, UserId } from './param-types.ts'
+import { Double, Flag, Int, Int32, Pwd, Text, Time, UserId } from './param-types.ts'
 import { Nothing } from './result-types.ts'
 import { AutoLoginResult, LoginResult } from './user-entity.ts'
 
@@ -34,10 +34,10 @@ export const accounts = contract('user', {
       sex: Int({ default: 0, minimum: 0, maximum: 1 }),
       birthday: Time({ default: 0 }),
       description: Text({ default: '', maxLength: 200 }),
-      countryId: Int({ default: 0 }),
-      provinceId: Int({ default: 0 }),
-      cityId: Int({ default: 0 }),
-      areaId: Int({ default: 0 }),
+      countryId: Int32({ default: 0 }),
+      provinceId: Int32({ default: 0 }),
+      cityId: Int32({ default: 0 }),
+      areaId: Int32({ default: 0 }),
       isSmsRegister: Flag({ default: 0 }),
       smsCode: Type.Optional(Text({ trim: true })),
       randcode: Type.Optional(Text({ trim: true })),

@@ -257,7 +257,7 @@ function wireSchema(schema: ParamSchema): Json {
     case 'time':
       return { type: 'number', ...range, ...common }
     case 'flag':
-      return { type: 'integer', enum: [0, 1], ...common }
+      return { type: 'integer', enum: minimum === -1 ? [-1, 0, 1] : [0, 1], ...common }
     case 'oid':
       return { type: 'string', pattern: '^[0-9a-fA-F]{24}$', ...common }
     case 'ids':

@@ -60,6 +60,14 @@ export const Double = (options: NumberOptions = {}) => Type.Number({ wire: 'doub
 /** 0 or 1; `true` and `false` are accepted. */
 export const Flag = (options: ParamOptions<0 | 1> = {}) => Type.Enum([0, 1], { wire: 'flag', ...options })
 
+/** A flag where -1 means "as it is". */
+export const FlagOrUnchanged = () =>
+  Type.Integer({ wire: 'flag', minimum: -1, maximum: 1, description: '-1 leaves it unchanged' })
+
+/** A whole number of 32 bits: apps read such a field into an `int`, and one that does not fit breaks them. */
+export const Int32 = (options: ParamOptions<number> = {}) =>
+  Int({ minimum: -2147483648, maximum: 2147483647, ...options })
+
 /**
  * A point in time in seconds. Texts of at least 10^11 in absolute value are milliseconds and are divided by 1000.
  * `fraction: true` keeps fractions (ranges); else they are cut (stored fields).
@@ -69,7 +77,7 @@ export const Time = (options: NumberOptions & { fraction?: boolean } = {}) =>
 
 /** A span in days; -1 or 0 for ever. A trailing `天` is dropped. */
 export const Days = (options: NumberOptions = {}) =>
-  Type.Number({ wire: 'days', minimum: -2, description: 'days, -1 for ever', ...options })
+  Type.Number({ wire: 'days', minimum: -2, maximum: 1_000_000, description: 'days, -1 for ever', ...options })
 
 /** Id of a user: 1..2147483647. */
 export const UserId = (options: ParamOptions<number> = {}) =>

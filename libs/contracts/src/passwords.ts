@@ -26,5 +26,7 @@ export const passwords = contract('user', {
     }),
     result: Nothing,
     errors: ['AccountNotFound', 'SmsCodeInvalid'],
+    // Its answer tells, like /verify/telephone, whether somebody has the number.
+    limits: [{ by: 'user-or-ip', max: 30, seconds: 60 }],
   },
 })

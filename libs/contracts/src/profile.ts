@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { contract } from './contract.ts'
-import { Flag, Int, Pwd, Text, Time, UserId } from './param-types.ts'
+import { FlagOrUnchanged, Int, Int32, Pwd, Text, Time, UserId } from './param-types.ts'
 import { FlagResult } from './result-types.ts'
 import { User } from './user-entity.ts'
 
@@ -35,10 +35,10 @@ export const profiles = contract('user', {
       sex: Type.Optional(Int({ minimum: 0, maximum: 1 })),
       birthday: Type.Optional(Time()),
       description: Type.Optional(Text({ maxLength: 200, empty: 'blank-kept', description: 'one blank clears it' })),
-      countryId: Type.Optional(Int()),
-      provinceId: Type.Optional(Int()),
-      cityId: Type.Optional(Int()),
-      areaId: Type.Optional(Int()),
+      countryId: Type.Optional(Int32()),
+      provinceId: Type.Optional(Int32()),
+      cityId: Type.Optional(Int32()),
+      areaId: Type.Optional(Int32()),
       msgBackGroundUrl: Type.Optional(Text({ trim: true, maxLength: 2048 })),
       account: Type.Optional(Text({ trim: true })),
       telephone: Type.Optional(Text({ trim: true, description: 'a new number needs randcode' })),
@@ -46,7 +46,7 @@ export const profiles = contract('user', {
       randcode: Type.Optional(Text({ trim: true })),
       userType: Type.Optional(Int()),
       payPassword: Type.Optional(Pwd()),
-      multipleDevices: Type.Optional(Flag()),
+      multipleDevices: Type.Optional(FlagOrUnchanged()),
       password: ignored(),
     }),
     result: User,

@@ -1,10 +1,10 @@
 import { Type } from 'typebox'
 import { contract } from './contract.ts'
-import { Days, Int, Self, Text, UserId } from './param-types.ts'
+import { Days, FlagOrUnchanged, Int, Self, Text, UserId } from './param-types.ts'
 import { Nothing } from './result-types.ts'
 import { Settings } from './user-entity.ts'
 
-const flag = () => Type.Optional(Int({ minimum: -1, maximum: 1, description: '0 or 1; -1 leaves it unchanged' }))
+const flag = () => Type.Optional(FlagOrUnchanged())
 const viewers = () =>
   Type.Optional(Int({ minimum: -1, maximum: 3, description: '1 all, 2 friends, 3 contacts, -1 nobody' }))
 const days = () => Type.Optional(Days())
@@ -27,7 +27,7 @@ export const userSettings = contract('user', {
       allowAtt: flag(),
       allowGreet: flag(),
       friendsVerify: flag(),
-      openService: Type.Optional(Int({ minimum: -1 })),
+      openService: Type.Optional(Int({ minimum: -1, maximum: 2147483647 })),
       closeTelephoneFind: flag(),
       chatRecordTimeOut: days(),
       chatSyncTimeLen: days(),

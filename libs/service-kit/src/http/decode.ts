@@ -35,6 +35,12 @@ function textOf(value: unknown): string {
   return JSON.stringify(value)
 }
 
+/** One text is wanted, not JSON of something else: `{"name":{"$ne":1}}` is no name. */
+function oneText(name: string, value: unknown): string {
+  if (typeof value === 'object') throw invalid(name, 'not a text')
+  return textOf(value)
+}
+
 /** Kinds for which the texts `null`, `undefined` and `(null)` mean absent. */
 const isNumberOrId = (kind: WireKind) => kind !== 'text' && kind !== 'list' && kind !== 'json' && kind !== 'pwd'
 
@@ -74,6 +80,7 @@ function integer(name: string, value: unknown): number {
 function time(name: string, value: unknown, schema: ParamSchema): number {
   const parsed = number(name, value)
   const seconds = Math.abs(parsed) >= 1e11 ? parsed / 1000 : parsed
+  if (Math.abs(seconds) > lastSecond) throw invalid(name, 'out of range')
   return schema.fraction ? seconds : Math.trunc(seconds) + 0
 }
 
@@ -81,12 +88,16 @@ function days(name: string, value: unknown): number {
   return number(name, typeof value === 'string' ? value.trim().replace(/天$/, '') : value)
 }
 
+/** Beyond it no date exists in JavaScript (seconds). */
+const lastSecond = 8.64e12
+const noXmlCharacter = /[\ufffe\uffff]/g
+
 function text(name: string, value: unknown, schema: ParamSchema): string {
-  const whole = textOf(value)
+  const whole = oneText(name, value)
   if (Buffer.byteLength(whole) > maxTextBytes) throw new ContractError('RequestTooLarge', { detail: name })
   if (whole.includes('\0')) throw invalid(name, 'holds a NUL character')
-  // Half a surrogate pair can be stored by no database and sent in no XML.
-  return (schema.trim ? whole.trim() : whole).toWellFormed()
+  // Half a surrogate pair can be stored by no database; neither it nor a noncharacter can be sent in XML.
+  return (schema.trim ? whole.trim() : whole).toWellFormed().replace(noXmlCharacter, '\ufffd')
 }
 
 function oid(name: string, value: unknown, schema: ParamSchema): string {

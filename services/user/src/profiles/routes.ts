@@ -41,7 +41,7 @@ const handlers: Handlers<typeof profiles, Deps> = {
       smsCode: params.randcode,
       userType: params.userType,
       payPasswordMd5: params.payPassword,
-      multipleDevices: params.multipleDevices as 0 | 1 | undefined,
+      multipleDevices: params.multipleDevices === -1 ? undefined : params.multipleDevices,
     })
     return show(deps, caller.userId, user)
   },
