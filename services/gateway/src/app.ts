@@ -33,7 +33,10 @@ export function createApp(deps: Deps, table: ReadonlyMap<string, Endpoint>): Fas
   addRoutes(app, deps, table)
   addDocsPage(app)
   addBosh(app, deps)
-  addHealthRoutes(app, () => ready(deps))
+  addHealthRoutes(
+    app,
+    publicly(() => ready(deps)),
+  )
   app.server.on('upgrade', (request, socket, head) => deps.tunnels.carry(request, socket, head))
   app.addHook('preClose', async () => deps.tunnels.close())
   return app
@@ -44,6 +47,19 @@ export function createOperationsApp(deps: Deps): FastifyInstance {
   const app = createHttpServer(deps.log)
   addOperationRoutes(app, deps.metrics, () => ready(deps))
   return app
+}
+
+/** For anyone to ask: one check at a time, and no address of what is behind. */
+function publicly(check: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined
+  return async () => {
+    running ??= check().finally(() => {
+      running = undefined
+    })
+    await running.catch((cause) => {
+      throw new Error('a part does not answer; /readyz of the operations port tells which', { cause })
+    })
+  }
 }
 
 /** Rejects while Redis, NATS or a service does not answer. */

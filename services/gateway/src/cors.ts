@@ -8,5 +8,14 @@ export const corsHeaders: Readonly<Record<string, string>> = {
 
 const cookiePaths = /^\/+(console|mp|config\/+set)(?:[/?]|$)/
 
-/** False for what pages of our own call with a cookie. */
-export const hasCors = (path: string) => !cookiePaths.test(path)
+/** False for what pages of our own call with a cookie, however its path is written. */
+export const hasCors = (url: string) => !cookiePaths.test(plainPath(url))
+
+function plainPath(url: string): string {
+  if (!url.includes('%')) return url
+  try {
+    return decodeURI(url.split('?', 1)[0] ?? '')
+  } catch {
+    return url
+  }
+}
