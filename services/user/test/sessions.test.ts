@@ -16,7 +16,7 @@ import {
 } from '@im/contracts'
 import { eventually } from '@im/service-kit/testing'
 import { tokenId } from '../src/sessions/tokens.ts'
-import { failure, md5Of123456, startUser } from './start-user.ts'
+import { failure, md5Of123456, postForm, startUser } from './start-user.ts'
 
 const md5 = (text: string) => createHash('md5').update(text).digest('hex')
 
@@ -35,11 +35,8 @@ describe('sessions', () => {
   const isLive = async (token: string) =>
     (await user.internal.call(internalSessions.resolveSession, { sessionId: tokenId(token) })).exists === 1
 
-  async function post(path: string, params: Record<string, string>, headers: Record<string, string> = {}) {
-    const answer = await fetch(user.url + path, { method: 'POST', headers, body: new URLSearchParams(params) })
-    const text = await answer.text()
-    return { status: answer.status, body: text ? (JSON.parse(text) as Record<string, unknown>) : undefined }
-  }
+  const post = (path: string, fields: Record<string, string>, headers?: Record<string, string>) =>
+    postForm(user.url, path, fields, headers)
 
   test('alice logs in by any of her names, plain or as md5', async () => {
     const alice = await user.person('alice')
@@ -169,10 +166,10 @@ describe('sessions', () => {
       deviceKey: 'web',
     })
     assert.equal(granted.status, 200)
-    const first = granted.body as { access_token: string; refresh_token: string; token_type: string }
+    const first = granted.body as unknown as { access_token: string; refresh_token: string; token_type: string }
     assert.equal(first.token_type, 'Bearer')
     const second = (await post('/oauth2/token', { grant_type: 'refresh_token', refresh_token: first.refresh_token }))
-      .body as typeof first
+      .body as unknown as typeof first
     assert.notEqual(second.access_token, first.access_token)
     const introspect = await post(
       '/oauth2/introspect',
@@ -180,16 +177,16 @@ describe('sessions', () => {
       { 'x-service-key': user.env['SERVICE_KEY'] ?? '' },
     )
     assert.deepEqual(
-      [introspect.status, introspect.body?.['active'], introspect.body?.['sub']],
+      [introspect.status, introspect.body['active'], introspect.body['sub']],
       [200, true, String(heidi.userId)],
     )
     assert.equal((await post('/oauth2/introspect', { token: second.access_token })).status, 401)
     const reused = await post('/oauth2/token', { grant_type: 'refresh_token', refresh_token: first.refresh_token })
-    assert.deepEqual([reused.status, reused.body?.['error']], [400, 'invalid_grant'])
+    assert.deepEqual([reused.status, reused.body['error']], [400, 'invalid_grant'])
     assert.equal(await isLive(second.access_token), false)
     assert.equal((await post('/oauth2/revoke', { token: 'unknown' })).status, 200)
-    assert.deepEqual((await post('/oauth2/token', { grant_type: 'magic' })).body?.['error'], 'unsupported_grant_type')
-    assert.deepEqual((await post('/oauth2/token', {})).body?.['error'], 'invalid_request')
+    assert.deepEqual((await post('/oauth2/token', { grant_type: 'magic' })).body['error'], 'unsupported_grant_type')
+    assert.deepEqual((await post('/oauth2/token', {})).body['error'], 'invalid_request')
     assert.ok(oauth.token.path)
   })
 

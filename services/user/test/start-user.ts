@@ -117,6 +117,18 @@ export async function startUser(
   }
 }
 
+/** A form as a client of OAuth sends it: answers with documents and HTTP status codes. */
+export async function postForm(
+  url: string,
+  path: string,
+  fields: Record<string, string>,
+  headers: Record<string, string> = {},
+): Promise<{ status: number; body: Record<string, unknown> }> {
+  const answer = await fetch(url + path, { method: 'POST', headers, body: new URLSearchParams(fields) })
+  const text = await answer.text()
+  return { status: answer.status, body: text ? (JSON.parse(text) as Record<string, unknown>) : {} }
+}
+
 /** For assert.rejects: the error of the table with this name. */
 export const failure = (name: ErrorName) => (error: Error & { code?: number }) => {
   if (error.code !== errors[name].code) throw new Error(`expected ${name}, got ${error.message}`, { cause: error })

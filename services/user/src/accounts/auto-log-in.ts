@@ -1,4 +1,5 @@
 import { ContractError } from '@im/contracts'
+import { limitAddress } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { copySession } from '../sessions/resolve-session.ts'
 import type { SessionDocument } from '../sessions/sessions-repository.ts'
@@ -48,8 +49,7 @@ async function answerWithoutSession(
   serial: string,
   ip: string,
 ): Promise<AutoLogin> {
-  const refused = await counters.take({ key: `auto-login-ip:${ip}`, max: 30, seconds: 60 })
-  if (refused) throw new ContractError('RateLimited', { args: [refused.waitSeconds], retryAfter: refused.waitSeconds })
+  await counters.demand('RateLimited', { key: `auto-login-ip:${limitAddress(ip)}`, max: 30, seconds: 60 })
   const user = userId === undefined ? undefined : await users.byId(userId)
   if (!user?.password) throw new ContractError('TokenInvalid')
   if (user.status !== 1) throw new ContractError('AccountLocked')

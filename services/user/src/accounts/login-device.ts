@@ -27,11 +27,15 @@ export function loginDevice(params: DeviceParams, request: RequestInfo): LoginDe
   return { device, ip: request.ip, serial, model, osVersion, apiVersion, location, address, latitude, longitude }
 }
 
-/** What is stored of it. `previousSerial`: of the login before; another or none means the app reloads its lists. */
+/** 1: another device than at the login before, or none is known, so the app reloads its lists. */
+export function isUpdate(serial: string, previousSerial: string | undefined): 0 | 1 {
+  return !serial || serial !== previousSerial ? 1 : 0
+}
+
+/** What is stored of it. `previousSerial`: of the login before. */
 export function loginRecord(from: LoginDevice, previousSerial: string | undefined, seconds: number): LoginRecord {
   const { device: _device, ip: _ip, ...where } = from
-  const isupdate = !where.serial || where.serial !== previousSerial ? 1 : 0
-  return { ...where, loginTime: seconds, isupdate }
+  return { ...where, loginTime: seconds, isupdate: isUpdate(where.serial, previousSerial) }
 }
 
 /** Longitude and latitude when both are non-zero and on the globe. */

@@ -1,9 +1,9 @@
 import { isMd5, md5 } from '../secrets/md5.ts'
 
-/** What a user may log in with, as md5 (crypto.md §1): number, area code + number, account; case of accounts does not matter. */
-export function loginNamesOf(user: { phone?: string; telephone?: string; account: string }): string[] {
-  const names = [user.phone, user.telephone, user.account, user.account.toLowerCase()]
-  return [...new Set(names.filter((name) => name !== undefined).map(md5))]
+/** What a user may log in with, as md5 (crypto.md §1): number, area code + number, account; case of names does not matter. */
+export function loginNamesOf({ phone, telephone, account }: { phone?: string; telephone?: string; account: string }) {
+  const names = [phone, telephone, account].filter((name) => name !== undefined)
+  return [...new Set(names.flatMap((name) => [name, name.toLowerCase()]).map(md5))]
 }
 
 /** The md5 forms to look for: a given md5 itself, else those of the plain text as a number or an account. */

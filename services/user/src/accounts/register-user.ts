@@ -7,8 +7,9 @@ import { openSession } from '../sessions/open-session.ts'
 import { copySession } from '../sessions/resolve-session.ts'
 import type { CompletedLogin } from './complete-login.ts'
 import { type LoginDevice, loginRecord, positionOf } from './login-device.ts'
+import { loginNameCandidates } from './login-names.ts'
 import { newUser } from './new-user.ts'
-import { parseLoginNumber } from './telephones.ts'
+import { parseLoginNumber, type Telephone } from './telephones.ts'
 import type { UserDocument } from './users-repository.ts'
 
 export interface Registration {
@@ -28,10 +29,22 @@ export interface Registration {
 
 /** Makes an account and logs it in. Of two registrations of one number at the same time one gets TelephoneTaken. */
 export async function registerUser(deps: Deps, registration: Registration): Promise<CompletedLogin> {
-  const { users, serverConfig, hasher, outbox, now } = deps
+  const config = await deps.serverConfig.get()
+  const number = await admit(deps, registration, config)
+  return withinDeviceLimit(deps, registration.from.serial, async () => {
+    const isAuth = await proveNumber(deps, registration, number)
+    return addUser(deps, registration, { config, number, isAuth })
+  })
+}
+
+async function addUser(
+  deps: Deps,
+  registration: Registration,
+  admitted: { config: ServerConfig; number: Telephone; isAuth: 0 | 1 },
+): Promise<CompletedLogin> {
+  const { users, hasher, outbox, now } = deps
+  const { config, number, isAuth } = admitted
   const { from } = registration
-  const config = await serverConfig.get()
-  const { number, isAuth } = await admit(deps, registration, config)
   const createTime = Math.floor(now() / 1000)
   const record = loginRecord(from, undefined, createTime)
   const position = positionOf(from)
@@ -66,25 +79,42 @@ export async function registerUser(deps: Deps, registration: Registration): Prom
   }
 }
 
-/** All conditions of a registration, in the order a user can do something about them; the code is used up last. */
-async function admit(deps: Deps, registration: Registration, config: ServerConfig) {
-  const { users, counters, smsCodes, config: settings } = deps
-  const { userType, smsCode, inviteCode, from } = registration
+/** All conditions of a registration but the code, in the order a user can do something about them. */
+async function admit(deps: Deps, registration: Registration, config: ServerConfig): Promise<Telephone> {
+  const { users, config: settings } = deps
+  const { userType, inviteCode } = registration
   if (config.isOpenRegister === 0) throw new ContractError('RegisterClosed')
   if (![0, 1, 2].includes(userType) || (userType === 2 && !settings.allowPublicRegister))
     throw new ContractError('PermissionDenied', { detail: 'userType' })
-  const number = parseLoginNumber(registration.telephone, registration.areaCode, config.regeditPhoneOrName === 1)
+  const byName = config.regeditPhoneOrName === 1
+  const number = parseLoginNumber(registration.telephone, registration.areaCode, byName)
   await checkInviteCode(deps, config, inviteCode)
   if (await users.byTelephone(number.telephone)) throw new ContractError('TelephoneTaken')
-  if (from.serial) {
-    const refused = await counters.take({ key: `register-serial:${from.serial}`, max: 3, seconds: 86_400 })
-    if (refused)
-      throw new ContractError('RateLimited', { args: [refused.waitSeconds], retryAfter: refused.waitSeconds })
+  // A number may exist under several area codes; a name means one user only, also where it is another's account.
+  if (byName && (await users.byLoginNames(loginNameCandidates(number.telephone))).length)
+    throw new ContractError('TelephoneTaken')
+  return number
+}
+
+/** A device registers three accounts a day; one that did not come about is not counted. */
+async function withinDeviceLimit<T>({ counters }: Deps, serial: string, register: () => Promise<T>): Promise<T> {
+  if (!serial) return register()
+  const limit = { key: `register-serial:${serial}`, max: 3, seconds: 86_400 }
+  await counters.demand('RateLimited', limit)
+  try {
+    return await register()
+  } catch (error) {
+    await counters.giveBack(limit)
+    throw error
   }
-  if (smsCode !== undefined) await smsCodes.redeem(number.telephone, 'register', smsCode)
-  else if (settings.registerRequireSms) throw new ContractError('SmsCodeInvalid')
-  const isAuth: 0 | 1 = smsCode !== undefined && registration.isSmsRegister ? 1 : 0
-  return { number, isAuth }
+}
+
+/** Uses the code up where one is given; gives isAuth. */
+async function proveNumber(deps: Deps, registration: Registration, { telephone }: Telephone): Promise<0 | 1> {
+  const { smsCode, isSmsRegister } = registration
+  if (smsCode !== undefined) await deps.smsCodes.redeem(telephone, 'register', smsCode)
+  else if (deps.config.registerRequireSms) throw new ContractError('SmsCodeInvalid')
+  return smsCode !== undefined && isSmsRegister ? 1 : 0
 }
 
 /** registerInviteCode 1: required, 2: checked when given, 0: ignored. A good code is the one of any user. */

@@ -5,7 +5,7 @@ import { loginResult } from '../profiles/user-view.ts'
 import { endSession } from '../sessions/end-session.ts'
 import { autoLogIn } from './auto-log-in.ts'
 import { logIn } from './log-in.ts'
-import { loginDevice } from './login-device.ts'
+import { isUpdate, loginDevice } from './login-device.ts'
 import { registerUser } from './register-user.ts'
 
 const handlers: Handlers<typeof accounts, Deps> = {
@@ -40,10 +40,12 @@ const handlers: Handlers<typeof accounts, Deps> = {
 
   async autoLogin(deps, { params, request }) {
     const { accessToken: token, ip } = request
-    const auto = await autoLogIn(deps, { token, userId: params.userId, serial: params.serial ?? '', ip })
+    const { userId, serial = '' } = params
+    const auto = await autoLogIn(deps, { token, userId, serial, ip })
     const { user, serialStatus, tokenExists } = auto
     if (!tokenExists) return { tokenExists: 0, serialStatus, userId: user._id }
-    return { ...loginResult(user, token ?? ''), tokenExists: 1, serialStatus }
+    const isupdate = isUpdate(serial, user.lastLogin?.serial)
+    return { ...loginResult(user, token ?? ''), isupdate, tokenExists: 1, serialStatus }
   },
 
   async logout(deps, { caller }) {

@@ -1,6 +1,6 @@
 import { firstUserId, type Settings as SettingsSchema } from '@im/contracts'
 import { type Change, ensureIndexes } from '@im/service-kit'
-import type { Collection, Db, UpdateFilter } from 'mongodb'
+import type { Collection, Db } from 'mongodb'
 import type { Static } from 'typebox'
 
 export type Settings = Static<typeof SettingsSchema>
@@ -62,42 +62,33 @@ export interface UserDocument {
   offlineTime: number
   lastLogin?: LoginRecord
   previousLogin?: LoginRecord
+  /**
+   * How many; without it the second of two equal logins would write nothing, and a write of nothing does not conflict with a
+   * password change or a lock at the same time.
+   */
+  logins?: number
 }
 
-/** Fields a user changes about himself. */
-export type ProfileChange = Partial<
-  Pick<
-    UserDocument,
-    | 'nickname'
-    | 'sex'
-    | 'birthday'
-    | 'description'
-    | 'countryId'
-    | 'provinceId'
-    | 'cityId'
-    | 'areaId'
-    | 'msgBackGroundUrl'
-    | 'account'
-    | 'accountKey'
-    | 'setAccountCount'
-    | 'loginNames'
-    | 'telephone'
-    | 'phone'
-    | 'areaCode'
-    | 'telephoneKey'
-    | 'isAuth'
-    | 'payPassword'
-  >
->
+type TextFields = 'nickname' | 'description' | 'msgBackGroundUrl'
+type NumberFields = 'sex' | 'birthday' | 'countryId' | 'provinceId' | 'cityId' | 'areaId'
+/** Fields a user changes about himself as he likes. */
+export type PlainFields = Partial<Pick<UserDocument, TextFields | NumberFields>>
+
+type AccountFields = 'account' | 'accountKey' | 'setAccountCount' | 'loginNames'
+type TelephoneFields = 'telephone' | 'phone' | 'areaCode' | 'telephoneKey' | 'isAuth'
+/** All that changes of a profile. */
+export type ProfileChange = PlainFields & Partial<Pick<UserDocument, AccountFields | TelephoneFields | 'payPassword'>>
 
 /** Accounts: users, public accounts and the system's own. */
 export class UsersRepository {
   readonly #users: Collection<UserDocument>
   readonly #counters: Collection<{ _id: string; value: number }>
+  readonly #claims: Collection<{ _id: string; at: Date }>
 
   constructor(db: Db) {
     this.#users = db.collection('users')
     this.#counters = db.collection('counters')
+    this.#claims = db.collection('name-claims')
   }
 
   async prepare(): Promise<void> {
@@ -107,6 +98,7 @@ export class UsersRepository {
       { key: { loginNames: 1 } },
       { key: { inviteCode: 1 }, unique: true, partialFilterExpression: { inviteCode: { $exists: true } } },
     ])
+    await ensureIndexes(this.#claims, [{ key: { at: 1 }, expireAfterSeconds: 3600 }])
     await this.#counters.updateOne({ _id: 'userId' }, { $setOnInsert: { value: firstUserId - 1 } }, { upsert: true })
   }
 
@@ -123,6 +115,7 @@ export class UsersRepository {
 
   /** Throws a duplicate-key error on telephoneKey or accountKey when one of them is taken. */
   async add(user: UserDocument, change: Change): Promise<void> {
+    await this.#claimNames(user, change)
     await this.#users.insertOne(user, { session: change.session })
   }
 
@@ -133,8 +126,8 @@ export class UsersRepository {
     return upsertedCount > 0
   }
 
-  async byId(userId: number): Promise<UserDocument | undefined> {
-    return (await this.#users.findOne({ _id: userId })) ?? undefined
+  async byId(userId: number, change?: Change): Promise<UserDocument | undefined> {
+    return (await this.#users.findOne({ _id: userId }, { session: change?.session })) ?? undefined
   }
 
   async byTelephone(telephone: string): Promise<UserDocument | undefined> {
@@ -179,7 +172,7 @@ export class UsersRepository {
     const set: Partial<UserDocument> = { lastLogin: login.record }
     if (before.lastLogin) set.previousLogin = before.lastLogin
     if (login.position) set.loc = { type: 'Point', coordinates: login.position }
-    await this.#users.updateOne({ _id: login.userId }, { $set: set }, { session: change.session })
+    await this.#users.updateOne({ _id: login.userId }, { $set: set, $inc: { logins: 1 } }, { session: change.session })
     return before
   }
 
@@ -198,22 +191,11 @@ export class UsersRepository {
     return matchedCount > 0
   }
 
-  /** `when`: further conditions under which the change may happen; undefined when they do not hold (any more). */
-  async changeProfile(
-    userId: number,
-    set: ProfileChange,
-    when: 'always' | 'account-unchanged' | 'no-pay-password',
-    change: Change,
-  ): Promise<UserDocument | undefined> {
-    const condition =
-      when === 'account-unchanged'
-        ? { setAccountCount: 0 as const }
-        : when === 'no-pay-password'
-          ? { payPassword: { $exists: false } }
-          : {}
-    const update: UpdateFilter<UserDocument> = { $set: set }
+  /** Throws a duplicate-key error as `add` does. */
+  async changeProfile(userId: number, set: ProfileChange, change: Change): Promise<UserDocument | undefined> {
+    await this.#claimNames(set, change)
     const options = { session: change.session, returnDocument: 'after' as const }
-    return (await this.#users.findOneAndUpdate({ _id: userId, ...condition }, update, options)) ?? undefined
+    return (await this.#users.findOneAndUpdate({ _id: userId }, { $set: set }, options)) ?? undefined
   }
 
   async changeSettings(userId: number, changed: Partial<Settings>, change: Change): Promise<UserDocument | undefined> {
@@ -247,5 +229,15 @@ export class UsersRepository {
 
   async grantRole(userId: number, role: number): Promise<void> {
     await this.#users.updateOne({ _id: userId }, { $addToSet: { role } })
+  }
+
+  /**
+   * Two open changes that want one name write the same claim, so one of them is done again and meets the unique index.
+   * MongoDB checks unique keys between open transactions by itself; the stand-in does so for new documents only.
+   */
+  async #claimNames({ telephoneKey, accountKey }: Partial<UserDocument>, { session }: Change): Promise<void> {
+    const names = [telephoneKey && `telephone:${telephoneKey}`, accountKey && `account:${accountKey}`]
+    for (const _id of names)
+      if (_id) await this.#claims.updateOne({ _id }, { $set: { at: new Date() } }, { session, upsert: true })
   }
 }

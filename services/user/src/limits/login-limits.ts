@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { ContractError, type ErrorName } from '@im/contracts'
+import { limitAddress } from '@im/service-kit'
 import type { Limit, RateCounters } from './rate-counters.ts'
 
 /** Answers that mean somebody guessed wrong. */
@@ -11,7 +12,7 @@ const failures: ReadonlySet<ErrorName> = new Set([
 ])
 
 const accountLimit = (account: string): Limit => ({ key: `login-account:${account}`, max: 10, seconds: 900 })
-const ipLimit = (ip: string): Limit => ({ key: `login-ip:${ip}`, max: 50, seconds: 3600 })
+const ipLimit = (ip: string): Limit => ({ key: `login-ip:${limitAddress(ip)}`, max: 50, seconds: 3600 })
 
 function tooOften(waitSeconds: number): ContractError {
   return new ContractError('LoginTooOften', { args: [Math.ceil(waitSeconds / 60)], retryAfter: waitSeconds })

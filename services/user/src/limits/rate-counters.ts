@@ -1,3 +1,4 @@
+import { ContractError } from '@im/contracts'
 import type { Redis } from '@im/service-kit'
 
 export interface Limit {
@@ -38,6 +39,12 @@ export class RateCounters {
     const [index, waitSeconds] = (await this.#redis.eval(takeScript, keys.length, ...keys, ...args)) as [number, number]
     const full = limits[index - 1]
     return full && { full, waitSeconds }
+  }
+
+  /** Counts one in all limits, or in none and throws `error` with the seconds to wait. */
+  async demand(error: 'RateLimited' | 'SmsTooFrequent', ...limits: Limit[]): Promise<void> {
+    const refused = await this.take(...limits)
+    if (refused) throw new ContractError(error, { args: [refused.waitSeconds], retryAfter: refused.waitSeconds })
   }
 
   /** Undoes one count. */

@@ -1,5 +1,6 @@
 import { ContractError } from '@im/contracts'
 import { parseLoginNumber } from '../accounts/telephones.ts'
+import type { UserDocument } from '../accounts/users-repository.ts'
 import type { Deps } from '../deps.ts'
 import { setPassword } from './set-password.ts'
 
@@ -15,7 +16,9 @@ export async function resetPassword(
   if (!number || !user?.password) throw new ContractError('AccountNotFound')
   await smsCodes.redeem(number.telephone, 'other', reset.code)
   // Another change of the password in this moment does not void the code's proof.
-  while (!(await setPassword(deps, (await users.byId(user._id)) ?? user, reset.newMd5)));
+  let current: UserDocument | undefined = user
+  while (current && !(await setPassword(deps, current, reset.newMd5))) current = await users.byId(user._id)
+  if (!current) throw new ContractError('AccountNotFound')
 }
 
 /** A number of no valid form belongs to nobody here; the endpoint has no error for it. */

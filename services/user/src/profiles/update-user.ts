@@ -1,33 +1,29 @@
 import { ContractError, userUpdated } from '@im/contracts'
 import { isDuplicateKey } from '@im/service-kit'
-import { loginNamesOf } from '../accounts/login-names.ts'
+import { loginNameCandidates, loginNamesOf } from '../accounts/login-names.ts'
 import { parseTelephone, type Telephone } from '../accounts/telephones.ts'
-import type { ProfileChange, UserDocument } from '../accounts/users-repository.ts'
+import type { PlainFields, ProfileChange, UserDocument } from '../accounts/users-repository.ts'
 import type { Deps } from '../deps.ts'
 import { sealPayPassword } from '../passwords/pay-password.ts'
 import { isMd5 } from '../secrets/md5.ts'
-import { updateSettings } from '../settings/update-settings.ts'
+import { changeSettings } from '../settings/update-settings.ts'
 
 export interface ProfileUpdate {
-  fields: Pick<
-    ProfileChange,
-    | 'nickname'
-    | 'sex'
-    | 'birthday'
-    | 'description'
-    | 'countryId'
-    | 'provinceId'
-    | 'cityId'
-    | 'areaId'
-    | 'msgBackGroundUrl'
-  >
+  fields: PlainFields
   account?: string
   telephone?: string
   areaCode?: string
   smsCode?: string
   userType?: number
   payPasswordMd5?: string
-  multipleDevices?: 0 | 1
+  multipleDevices?: number
+}
+
+/** What was found good before the change. */
+interface Checked {
+  account?: string
+  number?: Telephone
+  payPassword?: { hash: string; sealed?: string }
 }
 
 /** Changes what is given of the caller's own profile, all of it or nothing, and gives the user as he is then. */
@@ -35,35 +31,51 @@ export async function updateUser(deps: Deps, userId: number, update: ProfileUpda
   const { users, outbox, now } = deps
   const user = await users.byId(userId)
   if (!user) throw new ContractError('TokenInvalid')
+  const checked = await check(deps, user, update)
+  const { fields, multipleDevices } = update
+  try {
+    return await outbox.commit(async (change) => {
+      let current = await users.byId(userId, change)
+      if (!current) throw new ContractError('TokenInvalid')
+      const set = { ...given(fields), ...changesOf(current, checked) }
+      if (Object.keys(set).length) {
+        current = (await users.changeProfile(userId, set, change)) ?? current
+        const { nickname, account } = current
+        change.announce(userUpdated, String(userId), { userId, nickname, account, updatedAt: now() })
+      }
+      return multipleDevices === undefined ? current : changeSettings(deps, current, { multipleDevices }, change)
+    })
+  } catch (error) {
+    if (isDuplicateKey(error, 'accountKey')) throw new ContractError('AccountTaken')
+    if (isDuplicateKey(error, 'telephoneKey')) throw new ContractError('TelephoneTaken')
+    throw error
+  }
+}
+
+/** The code for a new number is used up last. */
+async function check(deps: Deps, user: UserDocument, update: ProfileUpdate): Promise<Checked> {
   checkUserType(user, update.userType)
-  const set: ProfileChange = { ...given(update.fields) }
-  if (update.payPasswordMd5 !== undefined) {
-    if (user.payPassword) throw new ContractError('PayPasswordWrong')
-    set.payPassword = await sealPayPassword(deps, update.payPasswordMd5)
+  const { payPasswordMd5 } = update
+  if (payPasswordMd5 !== undefined && user.payPassword) throw new ContractError('PayPasswordWrong')
+  const account = await newAccount(deps, user, update.account)
+  const payPassword = payPasswordMd5 === undefined ? undefined : await sealPayPassword(deps, payPasswordMd5)
+  return { account, payPassword, number: await newNumber(deps, user, update) }
+}
+
+/** Decided on the user as he is within the change: another update of him may have come first. */
+function changesOf(current: UserDocument, { account, number, payPassword }: Checked): ProfileChange {
+  const set: ProfileChange = {}
+  if (payPassword) {
+    if (current.payPassword) throw new ContractError('PayPasswordWrong')
+    set.payPassword = payPassword
   }
-  const account = newAccount(user, update.account)
-  if (account) Object.assign(set, { account, accountKey: account.toLowerCase(), setAccountCount: 1 })
-  const number = await newNumber(deps, user, update)
+  if (account) {
+    if (current.setAccountCount > 0) throw new ContractError('AccountChangedBefore')
+    Object.assign(set, { account, accountKey: account.toLowerCase(), setAccountCount: 1 })
+  }
   if (number) Object.assign(set, number, { telephoneKey: number.telephone, isAuth: 1 })
-  if (account || number) set.loginNames = loginNamesOf({ ...user, ...number, ...(account ? { account } : {}) })
-  if (Object.keys(set).length) {
-    const when = account ? 'account-unchanged' : set.payPassword ? 'no-pay-password' : 'always'
-    try {
-      await outbox.commit(async (change) => {
-        const changed = await users.changeProfile(userId, set, when, change)
-        if (!changed) throw new ContractError(account ? 'AccountChangedBefore' : 'PayPasswordWrong')
-        const { nickname, account: shown } = changed
-        change.announce(userUpdated, String(userId), { userId, nickname, account: shown, updatedAt: now() })
-      })
-    } catch (error) {
-      if (isDuplicateKey(error, 'accountKey')) throw new ContractError('AccountTaken')
-      if (isDuplicateKey(error, 'telephoneKey')) throw new ContractError('TelephoneTaken')
-      throw error
-    }
-  }
-  const { multipleDevices } = update
-  if (multipleDevices !== undefined) await updateSettings(deps, userId, { multipleDevices })
-  return (await users.byId(userId)) ?? user
+  if (account || number) set.loginNames = loginNamesOf({ ...current, ...set })
+  return set
 }
 
 function given<T extends object>(fields: T): T {
@@ -75,12 +87,18 @@ function checkUserType(user: UserDocument, userType: number | undefined): void {
   throw new ContractError('PermissionDenied', { detail: 'userType' })
 }
 
-/** 1 to 18 characters, changeable once; the own account again is no change. */
-function newAccount(user: UserDocument, account: string | undefined): string | undefined {
+/** 1 to 18 characters, changeable once, no other's login name; the own account again is no change. */
+async function newAccount(
+  { users }: Pick<Deps, 'users'>,
+  user: UserDocument,
+  account: string | undefined,
+): Promise<string | undefined> {
   if (account === undefined || account === user.account) return undefined
-  if (!/^[A-Za-z0-9_-]{1,18}$/.test(account) || /^\d+$/.test(account) || isMd5(account))
+  if (!/^[A-Za-z0-9_-]{1,18}$/.test(account) || /^\d+$/.test(account))
     throw new ContractError('InvalidParams', { detail: 'account' })
   if (user.setAccountCount > 0) throw new ContractError('AccountChangedBefore')
+  const named = await users.byLoginNames(loginNameCandidates(account))
+  if (named.some(({ _id }) => _id !== user._id)) throw new ContractError('AccountTaken')
   return account
 }
 
