@@ -8,7 +8,13 @@ export async function subscribe(deps: Deps): Promise<Subscription[]> {
   const { bus, sessionCache } = deps
   return Promise.all([
     bus.subscribe(presenceChanged, { service: 'user', handle: (change) => recordPresence(deps, change) }),
-    // Makes sure of it when the cache was away at the moment of the revocation.
-    bus.subscribe(sessionRevoked, { service: 'user', handle: ({ sessionIds }) => sessionCache.drop(sessionIds) }),
+    // Makes sure of it when this process died, or the cache or NATS was away, right after the revocation.
+    bus.subscribe(sessionRevoked, {
+      service: 'user',
+      async handle(revoked) {
+        await sessionCache.drop(revoked.sessionIds)
+        await bus.broadcast(sessionRevoked, revoked)
+      },
+    }),
   ])
 }

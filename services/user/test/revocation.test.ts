@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { test } from 'node:test'
+import { internalSessions, sessionRevoked } from '@im/contracts'
+import { connectRedis } from '@im/service-kit'
+import { eventually } from '@im/service-kit/testing'
+import { startUser } from './start-user.ts'
+
+test('a revocation whose announcer died before it told anybody is told by whoever reads the event', async (t) => {
+  const user = await startUser(t)
+  const alice = await user.person('alice')
+  const { sessionId } = alice.caller
+  const redis = await connectRedis({ url: user.env['REDIS_URL'] ?? '', namespace: user.env['NAMESPACE'] ?? '' })
+  t.after(() => redis.disconnect())
+  await user.internal.call(internalSessions.resolveSession, { sessionId })
+  assert.ok(await redis.get(`session:${sessionId}`), 'gateways read the copy')
+
+  const bus = await user.otherBus()
+  const heard: string[] = []
+  bus.listen(sessionRevoked, ({ sessionIds }) => heard.push(...sessionIds))
+  await bus.ping()
+  const at = Date.now()
+  const data = { userId: alice.userId, sessionIds: [sessionId], devices: ['android'], reason: 'logout', at }
+  const id = randomBytes(16).toString('hex')
+  await bus.publish({ id, name: sessionRevoked.name, at, aggregate: String(alice.userId), data })
+  await eventually(() => heard.includes(sessionId))
+  assert.equal(await redis.get(`session:${sessionId}`), null)
+})
