@@ -5,9 +5,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { freePort } from '@im/service-kit/testing'
 import {
   answer,
-  freePort,
   startAuthRequest,
   startBareProxy,
   startGateway,

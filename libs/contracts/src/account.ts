@@ -1,11 +1,10 @@
 import { Type } from 'typebox'
 import { contract } from './contract.ts'
-import { Double, Flag, Int, Int32, Pwd, Text, Time, UserId } from './param-types.ts'
+import { Double, Flag, Ignored, Int, Int32, Pwd, Text, Time, UserId } from './param-types.ts'
 import { Nothing } from './result-types.ts'
 import { AutoLoginResult, LoginResult } from './user-entity.ts'
 
 const deviceText = () => Type.Optional(Text({ maxLength: 200, trim: true }))
-const ignored = () => Type.Optional(Text({ description: 'ignored' }))
 
 /** Device and place of a call that makes or renews a session. */
 export const deviceParams = {
@@ -44,12 +43,12 @@ export const accounts = contract('user', {
       verificationCode: Type.Optional(Text({ trim: true })),
       inviteCode: Type.Optional(Text({ trim: true })),
       ...deviceParams,
-      area: ignored(),
-      xmppVersion: ignored(),
-      email: ignored(),
-      name: ignored(),
-      w: ignored(),
-      d: ignored(),
+      area: Ignored(),
+      xmppVersion: Ignored(),
+      email: Ignored(),
+      name: Ignored(),
+      w: Ignored(),
+      d: Ignored(),
     }),
     result: LoginResult,
     errors: [
@@ -78,10 +77,10 @@ export const accounts = contract('user', {
       verificationCode: Type.Optional(Text({ trim: true })),
       ...deviceParams,
       address: deviceText(),
-      grant_type: ignored(),
-      xmppVersion: ignored(),
-      area: ignored(),
-      userId: ignored(),
+      grant_type: Ignored(),
+      xmppVersion: Ignored(),
+      area: Ignored(),
+      userId: Ignored(),
     }),
     result: LoginResult,
     errors: ['AccountNotFound', 'WrongPassword', 'SmsCodeInvalid', 'AccountLocked', 'LoginTooOften'],
@@ -93,8 +92,8 @@ export const accounts = contract('user', {
     params: Type.Object({
       userId: Type.Optional(UserId()),
       ...deviceParams,
-      area: ignored(),
-      xmppVersion: ignored(),
+      area: Ignored(),
+      xmppVersion: Ignored(),
     }),
     result: AutoLoginResult,
     errors: ['TokenMissing', 'TokenInvalid', 'AccountLocked'],
@@ -104,13 +103,13 @@ export const accounts = contract('user', {
     summary: '用户注销登录',
     auth: 'user',
     params: Type.Object({
-      deviceKey: Type.Optional(Text({ aliases: ['devicekey'], description: 'ignored: the session knows its device' })),
-      telephone: ignored(),
-      areaCode: ignored(),
-      userId: ignored(),
-      serial: ignored(),
-      model: ignored(),
-      osVersion: ignored(),
+      deviceKey: Ignored({ aliases: ['devicekey'], description: 'ignored: the session knows its device' }),
+      telephone: Ignored(),
+      areaCode: Ignored(),
+      userId: Ignored(),
+      serial: Ignored(),
+      model: Ignored(),
+      osVersion: Ignored(),
     }),
     result: Nothing,
   },

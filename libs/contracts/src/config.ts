@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { contract } from './contract.ts'
-import { Text } from './param-types.ts'
+import { Ignored } from './param-types.ts'
 import { FlagResult } from './result-types.ts'
 
 const text = () => Type.String()
@@ -82,7 +82,7 @@ export const clientConfig = contract('user', {
     path: '/config',
     summary: '获取服务器配置',
     auth: 'none',
-    params: Type.Object({ area: Type.Optional(Text({ description: 'ignored' })) }),
+    params: Type.Object({ area: Ignored() }),
     result: Config,
   },
 })

@@ -238,9 +238,9 @@ function namesOf(name: string, schema: ParamSchema, required: boolean): WireFiel
 /** What a client sends, where the contract's schema says what a handler receives. */
 function wireSchema(schema: ParamSchema): Json {
   const { minimum, maximum, minLength, maxLength, maxItems } = schema
-  const note = [schema.description, wireNotes[schema.wire]].filter((part) => part && part !== 'ignored').join('; ')
+  const note = [schema.description, wireNotes[schema.wire]].filter(Boolean).join('; ')
   const common = {
-    ...(schema.description === 'ignored' ? { description: 'ignored' } : note ? { description: note } : {}),
+    ...(note ? { description: note } : {}),
     ...(schema.default === undefined ? {} : { default: schema.default }),
   }
   const range = defined({ minimum, maximum })
@@ -270,6 +270,8 @@ function wireSchema(schema: ParamSchema): Json {
       return { type: 'string', format: 'password', ...common }
     case 'entity':
       return { type: 'object', ...common }
+    case 'ignored':
+      return { type: 'string', ...common }
     case 'text':
     case 'roomRef':
       return { type: 'string', ...defined({ minLength, maxLength, pattern: schema.pattern }), ...common }

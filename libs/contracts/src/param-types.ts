@@ -47,6 +47,11 @@ export type WireKind =
   | 'longId'
   | 'entity'
   | 'page'
+  | 'ignored'
+
+/** What apps send and nobody reads: it is documented, never checked, and reaches no handler. */
+export const Ignored = (options: { aliases?: readonly string[]; description?: string } = {}) =>
+  Type.Optional(Type.Unsafe<undefined>({ wire: 'ignored', description: 'ignored', ...options }))
 
 /** Any text, kept as sent. */
 export const Text = (options: TextOptions = {}) => Type.String({ wire: 'text', ...options })

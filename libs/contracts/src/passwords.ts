@@ -1,16 +1,14 @@
 import { Type } from 'typebox'
 import { contract } from './contract.ts'
-import { Pwd, Text } from './param-types.ts'
+import { Ignored, Pwd, Text } from './param-types.ts'
 import { Nothing } from './result-types.ts'
-
-const ignored = () => Type.Optional(Text({ description: 'ignored' }))
 
 export const passwords = contract('user', {
   updatePassword: {
     path: '/user/password/update',
     summary: '修改登录密码',
     auth: 'user',
-    params: Type.Object({ oldPassword: Pwd(), newPassword: Pwd(), telephone: ignored(), areaCode: ignored() }),
+    params: Type.Object({ oldPassword: Pwd(), newPassword: Pwd(), telephone: Ignored(), areaCode: Ignored() }),
     result: Nothing,
     errors: ['WrongOldPassword', 'LoginTooOften'],
   },

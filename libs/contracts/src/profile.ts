@@ -1,10 +1,8 @@
 import { Type } from 'typebox'
 import { contract } from './contract.ts'
-import { FlagOrUnchanged, Int, Int32, Pwd, Text, Time, UserId } from './param-types.ts'
+import { FlagOrUnchanged, Ignored, Int, Int32, Pwd, Text, Time, UserId } from './param-types.ts'
 import { FlagResult } from './result-types.ts'
 import { User } from './user-entity.ts'
-
-const ignored = () => Type.Optional(Text({ description: 'ignored' }))
 
 export const profiles = contract('user', {
   getUser: {
@@ -47,7 +45,7 @@ export const profiles = contract('user', {
       userType: Type.Optional(Int()),
       payPassword: Type.Optional(Pwd()),
       multipleDevices: Type.Optional(FlagOrUnchanged()),
-      password: ignored(),
+      password: Ignored(),
     }),
     result: User,
     errors: [

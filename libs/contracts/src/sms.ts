@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { contract } from './contract.ts'
-import { Flag, Int, Text } from './param-types.ts'
+import { Flag, Ignored, Int, Text } from './param-types.ts'
 import { Nothing, Raw } from './result-types.ts'
 
 const areaCode = () => Text({ default: '86', trim: true })
@@ -16,7 +16,7 @@ export const smsCodes = contract('user', {
       language: Text({ default: 'zh' }),
       isRegister: Flag({ default: 1, description: '1 registration, 0 every other purpose' }),
       imgCode: Type.Optional(Text({ trim: true })),
-      version: Type.Optional(Text({ description: 'ignored' })),
+      version: Ignored(),
     }),
     result: Type.Object({ code: Type.String({ description: 'empty, or the code with SMS_ECHO_CODE=true' }) }),
     errors: [

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { ContractError, commonErrors, type Endpoint, endpoints, errors, messageType, messageTypes } from '@im/contracts'
 
 const wireKinds = new Set(
-  'text int double flag time days userId self oid roomRef ids list json pwd longId entity page'.split(' '),
+  'text int double flag time days userId self oid roomRef ids list json pwd longId entity page ignored'.split(' '),
 )
 type Property = { wire?: string; aliases?: string[]; properties?: Record<string, Property>; notFound?: string }
 const propertiesOf = (endpoint: Endpoint) => endpoint.params.properties as Record<string, Property>

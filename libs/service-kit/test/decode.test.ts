@@ -7,8 +7,11 @@ import {
   Double,
   Entity,
   Flag,
+  FlagOrUnchanged,
   Ids,
+  Ignored,
   Int,
+  Int32,
   Json,
   List,
   LongId,
@@ -163,6 +166,32 @@ test('texts: kept as sent, trimmed where said, not longer than 64 KiB', async ()
   assert.deepEqual(await decode({ a: Text() }, { type: 'application/json', body: '{"a":"\\ud800"}' }), { a: '\ufffd' })
   assert.deepEqual(await decode({ a: Text({ empty: 'kept' }) }, { query: 'a=' }), { a: '' })
   assert.deepEqual(await decode({ a: Text({ empty: 'blank-kept' }) }, { query: 'a=%20' }), { a: ' ' })
+})
+
+test('a text is one text, and what no store or XML can hold is replaced', async () => {
+  for (const schema of [Text(), Pwd(), RoomRef()])
+    for (const body of ['{"a":{"$ne":1}}', '{"a":["x"]}', '{"a":[]}', '{"a":{}}'])
+      await fails({ a: schema }, { type: 'application/json', body }, 'InvalidParams', /^a: not a text$/)
+  await everyWayGives({ a: Text() }, 'x\uffff\ufffey', 'x\ufffd\ufffdy')
+})
+
+test('what is ignored is not even looked at', async () => {
+  for (const value of ['x\0', 'x'.repeat(70_000), { $ne: 1 }, [1]])
+    for (const sent of everyWay('a', value)) assert.deepEqual(await decode({ a: Ignored() }, sent), {})
+})
+
+test('numbers that no app and no clock can hold are refused', async () => {
+  await everyWayGives({ a: Int32() }, -2_147_483_648, -2_147_483_648)
+  await everyWayGives({ a: FlagOrUnchanged() }, -1, -1)
+  await everyWayGives({ a: FlagOrUnchanged() }, 'true', 1)
+  for (const [schema, bad] of [
+    [Int32(), '2147483648'],
+    [FlagOrUnchanged(), '-2'],
+    [Time(), '99999999999999999999'],
+    [Time({ fraction: true }), '-9'.padEnd(300, '9')],
+    [Days(), '1000001'],
+  ] as const)
+    await fails({ a: schema }, { query: `a=${bad}` }, 'InvalidParams', /^a: /)
 })
 
 test('what is sloppy is taken literally', async () => {

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { test } from 'node:test'
 import { limitAddress } from '@im/service-kit'
-import { eventually } from '@im/service-kit/testing'
+import { eventually, freePort } from '@im/service-kit/testing'
 import { alice, bob, codes, newToken, startGateway } from './stage.ts'
 
 async function burst(count: number, call: () => Promise<{ resultCode: number }>): Promise<number> {
@@ -121,15 +120,6 @@ test('without Redis calls go on, sessions come from the user service and limits 
   redis = await startRedis(port)
   await eventually(async () => (await fetch(`${gateway.url}/readyz`)).status === 200)
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 async function startRedis(port: number) {
   const child = spawn('redis-server', [

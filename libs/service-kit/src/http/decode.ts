@@ -210,11 +210,13 @@ function decodeOne(name: string, schema: ParamSchema, values: unknown[]): unknow
   }
 }
 
+const isField = ({ wire }: ParamSchema) => wire !== 'entity' && wire !== 'ignored'
+
 /** A user id outside its range or of no number is no user; other kinds are checked by Ajv. */
 function decodeFields(params: RawParams, properties: Record<string, ParamSchema>, required: ReadonlySet<string>) {
   const given = new Map<string, unknown[]>()
   for (const [name, schema] of Object.entries(properties)) {
-    if (schema.wire === 'entity') continue
+    if (!isField(schema)) continue
     const values = valuesOf(params, name, schema)
     if (values.length) given.set(name, values)
     else if (required.has(name) && schema.default === undefined)
@@ -222,7 +224,7 @@ function decodeFields(params: RawParams, properties: Record<string, ParamSchema>
   }
   const decoded: Record<string, unknown> = {}
   for (const [name, schema] of Object.entries(properties)) {
-    if (schema.wire === 'entity') continue
+    if (!isField(schema)) continue
     const values = given.get(name)
     // 0 is no user: apps send it where they mean "none".
     const zero = schema.wire === 'userId' && !required.has(name) && values && textOf(values[0]).trim() === '0'

@@ -53,6 +53,12 @@ export function createHttpServer(log: Logger, more: FastifyHttpOptions<Server> =
     ...more,
     http: { maxHeaderSize: maxHeadBytes, headersTimeout: 15_000, connectionsCheckingInterval: 5000, ...more.http },
   }) as unknown as FastifyInstance
+  app.addHook('onRequest', (request, _reply, done) => {
+    // A body of no type is read as form; what is no type at all counts as none.
+    const type = request.headers['content-type']
+    if (type !== undefined && !mediaType.test(type)) delete request.headers['content-type']
+    done()
+  })
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
   app.setNotFoundHandler((request, reply) => {
@@ -66,6 +72,8 @@ export function createHttpServer(log: Logger, more: FastifyHttpOptions<Server> =
   })
   return app
 }
+
+const mediaType = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+/
 
 const processPart = randomBytes(6).toString('hex')
 let requestCount = 0

@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { EventEnvelope, EventType, Payload } from '@im/contracts'
 import { MongoClient } from 'mongodb'
@@ -21,6 +23,16 @@ export async function eventually<T>(
     if (Date.now() > end) throw last
     await delay(20)
   }
+}
+
+/** A port that nobody listens on at this moment. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
 }
 
 /** Environment for a service under test: its own namespace on the shared servers, a free port, limits off unless given. */
