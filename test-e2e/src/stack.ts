@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type ServerName, type ServiceName, type Stack, startStack } from '@im/dev'
@@ -9,6 +9,8 @@ export interface TestStack extends StackAddresses {
   /** kill -9 of its process. It stays down until `restart`. With mode 'together' all services are one process. */
   kill(name: ServiceName | ServerName): Promise<void>
   restart(name: ServiceName | ServerName): Promise<void>
+  /** All that services and servers wrote into their logs; services do so with mode 'processes'. */
+  logs(): Promise<string>
   close(): Promise<void>
 }
 
@@ -32,6 +34,10 @@ export async function startTestStack(
     xmppDomain: stack.env['XMPP_DOMAIN'] ?? '',
     kill: (name) => stack.kill(name, 'SIGKILL'),
     restart: (name) => stack.restart(name),
+    async logs() {
+      const files = (await readdir(join(dataDir, 'logs'))).map((name) => join(dataDir, 'logs', name))
+      return (await Promise.all(files.map((file) => readFile(file, 'utf8')))).join('\n')
+    },
     async close() {
       await stack.close()
       await rm(dataDir, { recursive: true, force: true })

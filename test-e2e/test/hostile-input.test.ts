@@ -1,0 +1,373 @@
+import assert from 'node:assert/strict'
+import { request } from 'node:http'
+import { after, before, describe, test } from 'node:test'
+import { accounts, type Endpoint, endpoints, errors, passwords, profiles, userSettings } from '@im/contracts'
+import { Ajv } from 'ajv'
+import fc from 'fast-check'
+import { People, type Person } from '../src/people.ts'
+import { exchange } from '../src/raw-http.ts'
+import { startTestStack, type TestStack } from '../src/stack.ts'
+
+/** What breaks servers, each as the text of a value. */
+const texts = [
+  '',
+  ' ',
+  '\0',
+  'a\0b',
+  '\u202e\ufeff',
+  '\ud800',
+  '\uffff',
+  '\x01\x1f\x7f',
+  '%',
+  '%zz',
+  '%E4%',
+  '%00',
+  '+',
+  '-1',
+  '0',
+  '-0',
+  '00',
+  '1.5',
+  '12.0',
+  '0x10',
+  '1e3',
+  '1e309',
+  'NaN',
+  'Infinity',
+  '2147483648',
+  '9007199254740993',
+  '99999999999999999999999999',
+  '-99999999999999999999999999',
+  '1559788026732',
+  'true',
+  'null',
+  'undefined',
+  '(null)',
+  '[]',
+  '{}',
+  '[null]',
+  '[1,"2",null]',
+  '{"$ne":1}',
+  '{"$gt":""}',
+  '["$where"]',
+  '$where',
+  '{"__proto__":{"polluted":1}}',
+  '[[[[[[[[[[]]]]]]]]]]',
+  '{"a":',
+  '<a/>',
+  '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>',
+  "' OR 1=1 --",
+  '../../etc/passwd',
+  '\r\nX-Injected: 1',
+  '{{7*7}}',
+  '天',
+  '7天',
+  '😀'.repeat(200),
+  'x'.repeat(60_000),
+  'x'.repeat(70_000),
+  '1,'.repeat(1500),
+  'f'.repeat(24),
+  'f'.repeat(32),
+]
+/** Values that only JSON can carry. */
+const json: unknown[] = [
+  null,
+  true,
+  false,
+  0,
+  -1,
+  1.5,
+  1e308,
+  -1e308,
+  2 ** 53,
+  [],
+  {},
+  [[]],
+  [null],
+  [{}],
+  [1, 'x', null, true],
+  { $ne: 1 },
+  { $gt: '' },
+  { $where: 'sleep(1000)' },
+  { constructor: { prototype: { polluted: 1 } } },
+  { toString: 1, valueOf: 1, toJSON: 1 },
+  { length: 1e9 },
+  Array.from({ length: 2000 }, (_, n) => n),
+]
+const deep = (depth: number) => `${'['.repeat(depth)}${']'.repeat(depth)}`
+
+/** A good value of each kind: behind it the hostile ones get past the check for missing parameters. */
+const good: Record<string, string> = {
+  text: '13800000000',
+  pwd: '123456',
+  int: '1',
+  double: '1',
+  flag: '1',
+  time: '1559788026',
+  userId: '10000001',
+  list: 'f'.repeat(32),
+  roomRef: 'f'.repeat(32),
+}
+
+function goodPairs(endpoint: Endpoint): [string, string][] {
+  const { properties, required = [] } = endpoint.params as unknown as {
+    properties: Record<string, { wire: string }>
+    required?: string[]
+  }
+  return required.map((name) => [name, good[properties[name]?.wire ?? ''] ?? '1'])
+}
+
+interface Hostile {
+  query: string
+  type?: string
+  body?: Buffer
+}
+
+function namesOf(endpoint: Endpoint): string[] {
+  const properties = endpoint.params.properties as Record<string, { aliases?: string[] }>
+  return Object.entries(properties).flatMap(([name, { aliases }]) => [name, ...(aliases ?? [])])
+}
+
+const boundary = 'hostile'
+const multipart = (pairs: readonly (readonly [string, string])[]) =>
+  Buffer.from(
+    `${pairs.map(([name, text]) => `--${boundary}\r\nContent-Disposition: form-data; name="${name.replaceAll('"', '')}"\r\n\r\n${text}\r\n`).join('')}--${boundary}--\r\n`,
+  )
+const formOf = (pairs: readonly (readonly [string, string])[]) =>
+  new URLSearchParams(pairs.map(([name, text]): [string, string] => [name, text])).toString()
+const formType = 'application/x-www-form-urlencoded'
+
+/** One call, in any form the wire has and some it has not. */
+function hostileCalls(endpoint: Endpoint): fc.Arbitrary<Hostile> {
+  const names = namesOf(endpoint)
+  const name = fc.oneof(
+    { weight: 12, arbitrary: fc.constantFrom(...(names.length ? names : ['x'])) },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom(
+        ...names.flatMap((known) => [`${known}[$ne]`, `${known}[]`, `${known}.$gt`, known.toUpperCase()]),
+        ...['__proto__', 'constructor', 'prototype', 'toString', '$where', 'language', 'time', 'secret', ''],
+      ),
+    },
+  )
+  const text = fc.oneof({ weight: 6, arbitrary: fc.constantFrom(...texts) }, fc.string({ unit: 'binary' }), fc.json())
+  /** Hostile values alone, or good ones with hostile ones before or behind them. */
+  const amongGood = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<[string, T | string][]> => {
+    const hostile = fc.array(fc.tuple(name, value), { maxLength: 12 })
+    const few = fc.array(fc.tuple(name, value), { minLength: 1, maxLength: 2 })
+    const others = (taken: [string, T][]) =>
+      goodPairs(endpoint).filter(([known]) => taken.every(([key]) => key !== known))
+    return fc.oneof(
+      hostile,
+      few.map((all) => [...all, ...others(all)]),
+      hostile.map((all) => [...goodPairs(endpoint), ...all]),
+    )
+  }
+  const pairs = amongGood(text)
+  const members = amongGood<unknown>(fc.oneof(fc.constantFrom(...json), text, fc.jsonValue()))
+  const bytes = fc.uint8Array({ maxLength: 300 }).map((array) => Buffer.from(array))
+  const type = fc.constantFrom(
+    formType,
+    'application/json',
+    'application/json; charset=gbk',
+    `multipart/form-data; boundary=${boundary}`,
+    'multipart/form-data',
+    'text/xml',
+    'application/octet-stream',
+    ';;',
+    undefined,
+  )
+  const jsonText = members.map(
+    (all) => `{${all.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`)}}`,
+  )
+  const bodies: fc.Arbitrary<Hostile>[] = [
+    pairs.map((all) => ({ query: formOf(all).slice(0, 100_000) })),
+    pairs.map((all) => ({ query: '', type: formType, body: Buffer.from(formOf(all)) })),
+    pairs.map((all) => ({ query: '', type: formType, body: Buffer.from(all.map((pair) => pair.join('=')).join('&')) })),
+    pairs.map((all) => ({ query: '', type: `multipart/form-data; boundary=${boundary}`, body: multipart(all) })),
+    jsonText.map((body) => ({ query: '', type: 'application/json', body: Buffer.from(body) })),
+    fc.tuple(pairs, jsonText).map(([all, body]) => ({
+      query: formOf(all).slice(0, 100_000),
+      type: 'application/json',
+      body: Buffer.from(body),
+    })),
+    fc
+      .tuple(type, fc.oneof(bytes, jsonText.map(Buffer.from), pairs.map(multipart), fc.constant(Buffer.from('<x/>'))))
+      .map(([contentType, body]) => ({ query: '', type: contentType, body })),
+    fc.tuple(name, bytes).map(([key, value]) => ({
+      query: '',
+      type: formType,
+      body: Buffer.concat([Buffer.from(`${key}=`), value]),
+    })),
+    fc.tuple(name, fc.constantFrom(60, 70, 1000, 100_000)).map(([key, depth]) => ({
+      query: '',
+      type: 'application/json',
+      body: Buffer.from(`{${JSON.stringify(key)}:${deep(depth)}}`),
+    })),
+    fc.tuple(name, fc.constantFrom(4000, 6000)).map(([key, count]) => ({
+      query: '',
+      type: formType,
+      body: Buffer.from(`${encodeURIComponent(key)}=1&`.repeat(count)),
+    })),
+  ]
+  return fc.oneof(...bodies)
+}
+
+describe('hostile input through gateway and services', () => {
+  let stack: TestStack
+  let people: People
+  let alice: Person
+  let mallory: Person
+  const ajv = new Ajv({ strict: false })
+
+  before(async () => {
+    stack = await startTestStack()
+    people = new People(stack)
+    alice = await people.register('alice')
+    mallory = await people.register('mallory')
+  })
+  after(async () => {
+    await people?.close()
+    await stack?.close()
+  })
+
+  interface Answer {
+    status: number
+    type: string
+    body: Buffer
+  }
+
+  function send(endpoint: Endpoint, hostile: Hostile, headers: Record<string, string>): Promise<Answer> {
+    const method = hostile.body ? 'POST' : (endpoint.methods?.[0] ?? 'GET')
+    const url = `${stack.gatewayUrl}${endpoint.path}${hostile.query ? `?${hostile.query}` : ''}`
+    return new Promise((resolve, reject) => {
+      const call = request(url, {
+        method,
+        headers: { ...headers, ...(hostile.type === undefined ? {} : { 'content-type': hostile.type }) },
+        signal: AbortSignal.timeout(20_000),
+      })
+      call.on('error', reject)
+      call.on('response', async (response) => {
+        const chunks: Buffer[] = []
+        for await (const chunk of response) chunks.push(chunk)
+        resolve({
+          status: response.statusCode ?? 0,
+          type: String(response.headers['content-type']),
+          body: Buffer.concat(chunks),
+        })
+      })
+      call.end(hostile.body)
+    })
+  }
+
+  /** The rules of spec transport.md §3 and §6 for any answer to bad input. */
+  function isWellFormed(endpoint: Endpoint, { status, type, body }: Answer, fitsResult: (data: unknown) => boolean) {
+    if (endpoint.answer === 'oauth') {
+      assert.ok([200, 400, 401].includes(status), `HTTP ${status}`)
+      if (status !== 200) assert.match(body.toString(), /^\{"error":"[a-z_]+","error_description":".+"\}$/s)
+      return
+    }
+    assert.equal(status, 200)
+    if (type === 'image/png') return
+    assert.equal(type, 'application/json;charset=UTF-8')
+    const envelope = JSON.parse(body.toString()) as Record<string, unknown>
+    const { currentTime, resultCode, resultMsg, detailMsg, data, ...rest } = envelope
+    assert.deepEqual(rest, {})
+    assert.ok(Number.isInteger(currentTime) && Number(currentTime) > 1e12)
+    assert.ok(resultCode === 0 || resultCode === 1 || (Number.isInteger(resultCode) && Number(resultCode) >= 1_000_000))
+    JSON.stringify(envelope, (_key, value) => {
+      assert.notEqual(value, null, 'no null')
+      return value
+    })
+    if (resultCode === 1) {
+      assert.ok(fitsResult(data), 'data as the contract has it')
+      return
+    }
+    assert.equal(data, undefined)
+    assert.ok(typeof resultMsg === 'string' && resultMsg.length > 0)
+    const never = ['InternalError', 'ServiceUnavailable', 'UnknownEndpoint'] as const
+    for (const name of never) assert.notEqual(resultCode, errors[name].code, name)
+    const named = /^(\w+)(: |$)/.exec(String(detailMsg))?.[1] ?? ''
+    if (resultCode === errors.MissingParam.code) assert.ok(namesOf(endpoint).includes(named), `names ${detailMsg}`)
+    if (resultCode === errors.InvalidParams.code)
+      assert.ok(
+        namesOf(endpoint).includes(named) || /^the (multipart )?body /.test(String(detailMsg)),
+        `names ${detailMsg}`,
+      )
+  }
+
+  for (const endpoint of endpoints.filter(({ auth }) => auth !== 'internal'))
+    test(endpoint.path, async () => {
+      const result = JSON.parse(JSON.stringify(endpoint.result)) as { type?: string }
+      const validate = result.type === 'void' ? (data: unknown) => data === undefined : ajv.compile(result)
+      const fitsResult = (data: unknown) => validate(data) === true
+      const isLogout = endpoint.path === accounts.logout.path
+      const tokens = isLogout
+        ? ['x', '']
+        : [mallory.token, mallory.token, mallory.token, 'x', '', '\u00ff', 'a b', '{}']
+      await fc.assert(
+        fc.asyncProperty(hostileCalls(endpoint), fc.constantFrom(...tokens), async (hostile, token) => {
+          const answer = await send(endpoint, hostile, token ? { authorization: `Bearer ${token}` } : {})
+          try {
+            isWellFormed(endpoint, answer, fitsResult)
+          } catch (error) {
+            const sent = `${hostile.query.slice(0, 500)} ${hostile.type} ${hostile.body?.toString('latin1').slice(0, 500)}`
+            throw new Error(`${(error as Error).message}\n${sent}\n${answer.status} ${answer.body}`, { cause: error })
+          }
+        }),
+        { numRuns: 300, interruptAfterTimeLimit: 1500 },
+      )
+    })
+
+  test('bytes that are no UTF-8, in path, query and headers', async () => {
+    const raw = [
+      'GET /config?area=\xff\xfe HTTP/1.1',
+      'GET /user/get?access_token=\xc0\x80&userId=\xed\xa0\x80 HTTP/1.1',
+      'GET /\xff\xfe HTTP/1.1',
+      'GET /config HTTP/1.1\r\nX-Request-Id: \xff',
+      'GET /config HTTP/1.1\r\nAuthorization: Bearer \xff\xfe',
+      'POST /user/login?telephone=\xe4\xb8 HTTP/1.1\r\nContent-Type: \xff',
+    ]
+    for (const head of raw) {
+      const bytes = Buffer.from(`${head}\r\nHost: a\r\nConnection: close\r\n\r\n`, 'latin1')
+      const text = await exchange(stack.gatewayUrl, bytes, 3000)
+      assert.match(text, /^HTTP\/1\.1 (200|400) /, head)
+      assert.match(text, /"currentTime":\d{13}/, head)
+    }
+  })
+
+  test('a megabyte of anything is answered soon', async () => {
+    const size = 1024 * 1024 - 10
+    const part = `--${boundary}\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n`
+    const large: [string, string][] = [
+      [formType, 'a&'.repeat(size / 2)],
+      [formType, 'a=%'.repeat(size / 3)],
+      [formType, `telephone=${'%'.repeat(size - 20)}`],
+      ['application/json', `{"telephone":"${'x'.repeat(size - 20)}"}`],
+      ['application/json', `{${'"a":1,'.repeat(size / 6)}"b":1}`.slice(0, size)],
+      ['application/json', `{"telephone":[${'1,'.repeat(size / 2 - 20)}1]}`],
+      ['application/json', '['.repeat(size)],
+      ['application/json', `{"telephone":${'9'.repeat(size - 20)}}`],
+      [`multipart/form-data; boundary=${boundary}`, part.repeat(size / part.length)],
+      [`multipart/form-data; boundary=${boundary}`, `--${boundary}`.repeat(size / 9)],
+    ]
+    for (const [type, body] of large) {
+      const started = performance.now()
+      const answer = await send(accounts.login, { query: '', type, body: Buffer.from(body) }, {})
+      const took = performance.now() - started
+      assert.ok(took < 3000, `${type} ${body.slice(0, 40)}: ${took.toFixed(0)} ms`)
+      isWellFormed(accounts.login, answer, () => false)
+    }
+  })
+
+  test('after all of it everybody is who he was, and the prototypes are clean', async () => {
+    assert.equal(({} as Record<string, unknown>)['polluted'], undefined)
+    const me = await alice.call(profiles.getUser)
+    assert.deepEqual([me.userId, me.nickname, me.settings?.allowAtt], [alice.userId, 'alice', 1])
+    const { telephone, password } = alice
+    assert.equal((await people.api.call(accounts.login, { telephone, password })).userId, alice.userId)
+    assert.equal((await mallory.ask(userSettings.getSettings)).resultCode, 1)
+    const change = { oldPassword: mallory.password, newPassword: 'x' }
+    assert.equal((await mallory.ask(passwords.updatePassword, change)).resultCode, 1, 'nobody changed the password')
+  })
+})
