@@ -65,7 +65,14 @@ test('answers carry the request id and may be read by any web page', async (t) =
   assert.equal(preflight.status, 204)
   assert.equal(preflight.headers.get('access-control-allow-methods'), 'GET, POST, OPTIONS')
   assert.equal(preflight.headers.get('access-control-max-age'), '3600')
-  for (const path of ['/console/login', '/mp/login', '/config/set']) {
+  for (const path of [
+    '/console/login',
+    '/mp/login',
+    '/config/set',
+    '/%63onsole/login',
+    '//mp//x',
+    '/config/%73et?a=/',
+  ]) {
     const answer = await fetch(gateway.url + path, { method: 'OPTIONS' })
     assert.equal(answer.headers.get('access-control-allow-origin'), null, path)
     assert.equal(answer.status, 200)
@@ -95,7 +102,10 @@ test('a service that is down is ServiceUnavailable, and served again when it is 
   const down = await call(`/user/get?access_token=${token}`)
   assert.equal(down.resultCode, codes.unavailable)
   assert.equal(down.http.status, 200)
-  assert.equal((await fetch(`${gateway.url}/readyz`)).status, 503)
+  const notReady = await fetch(`${gateway.url}/readyz`)
+  assert.equal(notReady.status, 503)
+  assert.doesNotMatch(await notReady.text(), /127\.0\.0\.1|ECONN|user/, 'what is behind is the operator’s to know')
+  assert.match(await (await fetch(`${gateway.operationsUrl}/readyz`)).text(), /127\.0\.0\.1/)
   assert.equal((await fetch(`${gateway.url}/healthz`)).status, 200)
   assert.equal((await call('/getCurrentTime')).resultCode, codes.success)
   await owners.start()
@@ -136,6 +146,27 @@ test('a service that does not answer in time is ServiceUnavailable', async (t) =
   assert.equal((await call('/config')).resultCode, codes.unavailable)
   assert.ok(Date.now() - started < 2000)
   assert.equal((await call('/user/get?access_token=abc')).resultCode, codes.unavailable)
+})
+
+test('OAuth clients are refused in their own form', async (t) => {
+  const { gateway, owners } = await startGateway(t, { LIMIT_FACTOR: '0.01' })
+  const token = async (body: RequestInit['body'] = new URLSearchParams({ grant_type: 'password' })) => {
+    const answer = await fetch(`${gateway.url}/oauth2/token`, { method: 'POST', body })
+    const { error, ...rest } = (await answer.json()) as { error?: string }
+    assert.deepEqual(Object.keys(rest), ['error_description'])
+    assert.equal(answer.headers.get('cache-control'), 'no-store')
+    assert.equal(answer.headers.get('access-control-allow-origin'), '*')
+    return { status: answer.status, error, retryAfter: answer.headers.get('retry-after') }
+  }
+  assert.deepEqual(await token(Buffer.alloc(1024 * 1024 + 1, 'a')), {
+    status: 400,
+    error: 'invalid_request',
+    retryAfter: null,
+  })
+  await owners.stop()
+  assert.deepEqual(await token(), { status: 503, error: 'temporarily_unavailable', retryAfter: null })
+  await token()
+  assert.deepEqual(await token(), { status: 429, error: 'slow_down', retryAfter: '1' })
 })
 
 test('metrics are on a port of their own', async (t) => {

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { type AddressInfo, connect, type Socket } from 'node:net'
+import { type TestContext, test } from 'node:test'
+import { createHttpServer, createLogger } from '@im/service-kit'
+
+/** A server that waits for nobody longer than 300 ms. */
+async function startImpatient(t: TestContext) {
+  const log = createLogger({ service: 'test', level: 'silent', format: 'json' })
+  const app = createHttpServer(log, {
+    requestTimeout: 300,
+    http: { headersTimeout: 300, connectionsCheckingInterval: 50 },
+  })
+  app.post('/', async () => 'served')
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = app.server.address() as AddressInfo
+  const sockets: Socket[] = []
+  t.after(async () => {
+    for (const socket of sockets) socket.destroy()
+    await app.close()
+  })
+  return async (text: string) => {
+    const socket = connect(port, '127.0.0.1')
+    sockets.push(socket)
+    let answer = ''
+    socket.on('data', (chunk) => {
+      answer += chunk
+    })
+    socket.write(text)
+    await once(socket, 'close')
+    return answer
+  }
+}
+
+test('a request that does not arrive in time is answered and its connection closed', async (t) => {
+  const send = await startImpatient(t)
+  const head = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n'
+  for (const slow of [head, `${head}\r\n`, `${head}\r\n123`]) {
+    const answer = await send(slow)
+    assert.match(answer, /^HTTP\/1\.1 408 /, slow)
+    assert.match(answer, /"detailMsg":"the request did not arrive in time","resultCode":1010101/, slow)
+    assert.match(answer, /Connection: close/, slow)
+  }
+  assert.match(await send(`${head}Connection: close\r\n\r\n12345`), /^HTTP\/1\.1 200 [\s\S]*served$/)
+})
