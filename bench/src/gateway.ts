@@ -5,6 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { startServers } from '@im/dev/servers'
 import { freePort } from '@im/service-kit/testing'
 import {
   answer,
@@ -18,7 +19,9 @@ import { type Load, load } from './gateway/wrk.ts'
 import { machine } from './machine.ts'
 import { median } from './percentiles.ts'
 
-const usage = `REDIS_URL=… NATS_URL=… node bench/src/gateway.ts [options]     (needs wrk and nginx: apt-get install wrk nginx-light)
+const usage = `node bench/src/gateway.ts [options]     (needs wrk and nginx: apt-get install wrk nginx-light)
+
+Redis and NATS: those of REDIS_URL and NATS_URL, else its own for the time of the run.
 
   --rounds N         rounds of each load on each target, interleaved       (3)
   --seconds N        length of a round                                     (4)
@@ -37,8 +40,11 @@ const { values } = parseArgs({
   },
 })
 
-/** One call at a time on each of these: what a call takes when the machine is not full. */
-const calmConnections = 4
+/**
+ * What a call takes when no process is full: each of these connections rests between its calls, about 1,800 calls a second
+ * together. A few connections without rest fill a process as well as many do, and its p99 then changes from round to round.
+ */
+const calm = { connections: 16, restMs: 8 }
 
 interface Result {
   target: string
@@ -55,15 +61,17 @@ async function main(): Promise<number> {
   for (const tool of ['wrk', 'nginx']) execFileSync('which', [tool])
   const folder = await mkdtemp(join(tmpdir(), 'im-bench-gateway-'))
   const tokens = Array.from({ length: 200 }, () => randomBytes(16).toString('hex'))
-  const script = join(folder, 'calls.lua')
-  await writeFile(script, callsOf(tokens))
-  const opened: Target[] = []
+  const scripts = { full: join(folder, 'full.lua'), calm: join(folder, 'calm.lua') }
+  await writeFile(scripts.full, callsOf(tokens))
+  await writeFile(scripts.calm, `${callsOf(tokens)}function delay() return ${calm.restMs} end\n`)
+  const opened: { close(): Promise<void> }[] = []
   const open = async (starting: Promise<Target>) => {
     const target = await starting
     opened.push(target)
     return target
   }
   try {
+    opened.push(await ownServers(folder))
     const upstream = await open(startUpstream(folder, await freePort()))
     const operationsPort = await freePort()
     const targets = [
@@ -72,14 +80,25 @@ async function main(): Promise<number> {
       await open(startGateway(await freePort(), operationsPort, upstream.url, tokens)),
     ]
     for (const target of targets) await checkAnswer(target, tokens[0] ?? '')
-    for (const target of targets) await load(target.url, script, 16, 2)
-    const results = await measure(targets, script)
+    for (const target of targets) await load(target.url, scripts.full, 16, 2)
+    const results = await measure(targets, scripts)
     const refused = await refusals(operationsPort)
     return report(results, refused)
   } finally {
     for (const target of opened.reverse()) await target.close()
     await rm(folder, { recursive: true, force: true })
   }
+}
+
+/** Redis and NATS for this run where the environment names none. */
+async function ownServers(folder: string): Promise<{ close(): Promise<void> }> {
+  const { REDIS_URL, NATS_URL } = process.env
+  const missing = [REDIS_URL ? [] : ['redis' as const], NATS_URL ? [] : ['nats' as const]].flat()
+  if (!missing.length) return { close: async () => {} }
+  const dataDir = join(folder, 'servers')
+  const servers = await startServers({ dataDir, ports: 'free', env: process.env, servers: missing, supervise: false })
+  Object.assign(process.env, servers.env)
+  return servers
 }
 
 const callsOf = (tokens: readonly string[]) => `local tokens = { ${tokens.map((token) => `'${token}'`).join(', ')} }
@@ -107,7 +126,7 @@ async function refusals(operationsPort: number): Promise<number> {
   return counts.reduce((sum, count) => sum + count, 0)
 }
 
-async function measure(targets: readonly Target[], script: string): Promise<Result[]> {
+async function measure(targets: readonly Target[], scripts: Record<Result['kind'], string>): Promise<Result[]> {
   const results: Result[] = targets.flatMap(({ name }) => [
     { target: name, kind: 'full', loads: [] },
     { target: name, kind: 'calm', loads: [] },
@@ -115,10 +134,10 @@ async function measure(targets: readonly Target[], script: string): Promise<Resu
   for (let round = 0; round < Number(values.rounds); round++)
     for (const result of results) {
       const target = targets.find(({ name }) => name === result.target) as Target
-      const connections = result.kind === 'full' ? Number(values.connections) : calmConnections
-      const seconds = result.kind === 'full' ? Number(values.seconds) : Math.ceil(Number(values.seconds) / 2)
+      const connections = result.kind === 'full' ? Number(values.connections) : calm.connections
+      const seconds = Number(values.seconds)
       const before = await target.cpu()
-      const loaded = await load(target.url, script, connections, seconds)
+      const loaded = await load(target.url, scripts[result.kind], connections, seconds)
       const cpuMicroseconds = (((await target.cpu()) - before) * 1e6) / (loaded.perSecond * seconds)
       result.loads.push({ ...loaded, cpuMicroseconds })
     }
