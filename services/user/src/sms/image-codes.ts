@@ -1,17 +1,9 @@
 import { ContractError } from '@im/contracts'
 import type { Redis } from '@im/service-kit'
 import type { RateCounters } from '../limits/rate-counters.ts'
+import { codeTries, redeemOnce } from './redeem-once.ts'
 
 const lifetimeSeconds = 180
-const tries = 5
-
-const redeemScript = `
-local code = redis.call('hget', KEYS[1], 'code')
-if not code then return 0 end
-if code == ARGV[1] then redis.call('del', KEYS[1]) return 1 end
-local wrong = redis.call('hincrby', KEYS[1], 'tries', 1)
-if tonumber(ARGV[2]) > 0 and wrong >= tonumber(ARGV[2]) then redis.call('del', KEYS[1]) end
-return 0`
 
 /** Codes shown as images: one per telephone, good for 180 s and one right answer, void after 5 wrong ones. */
 export class ImageCodes {
@@ -32,9 +24,9 @@ export class ImageCodes {
   /** Uses the code up; upper and lower case are the same. ImageCodeMissing, ImageCodeWrong. */
   async redeem(telephone: string, code: string | undefined): Promise<void> {
     if (!code) throw new ContractError('ImageCodeMissing')
-    const maxTries = this.#counters.scaled(tries)
-    const right = await this.#redis.eval(redeemScript, 1, this.#key(telephone), code.toUpperCase(), maxTries)
-    if (right !== 1) throw new ContractError('ImageCodeWrong')
+    const kept = { key: this.#key(telephone), field: 'code' }
+    if (!(await redeemOnce(this.#redis, kept, code.toUpperCase(), this.#counters.scaled(codeTries))))
+      throw new ContractError('ImageCodeWrong')
   }
 
   #key(telephone: string): string {

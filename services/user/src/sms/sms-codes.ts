@@ -3,11 +3,11 @@ import { ContractError } from '@im/contracts'
 import type { Redis } from '@im/service-kit'
 import type { RateCounters } from '../limits/rate-counters.ts'
 import { seal, unseal } from '../secrets/sealed-text.ts'
+import { codeTries, redeemOnce } from './redeem-once.ts'
 
 export type SmsPurpose = 'register' | 'other'
 
 const lifetimeSeconds = 600
-const tries = 5
 
 const issueScript = `
 local sealed = redis.call('hget', KEYS[1], 'sealed')
@@ -16,14 +16,6 @@ if not sealed then
 end
 redis.call('expire', KEYS[1], ARGV[3])
 return sealed`
-
-const redeemScript = `
-local hash = redis.call('hget', KEYS[1], 'hash')
-if not hash then return 0 end
-if hash == ARGV[1] then redis.call('del', KEYS[1]) return 1 end
-local wrong = redis.call('hincrby', KEYS[1], 'tries', 1)
-if tonumber(ARGV[2]) > 0 and wrong >= tonumber(ARGV[2]) then redis.call('del', KEYS[1]) end
-return 0`
 
 /**
  * Codes that were sent by SMS: 6 digits, good for 600 s, 5 tries, used up by the right answer, bound to number and purpose.
@@ -59,14 +51,10 @@ export class SmsCodes {
 
   /** Uses the code up. SmsCodeInvalid when it is unknown, wrong, of another purpose, expired or tried too often. */
   async redeem(telephone: string, purpose: SmsPurpose, code: string): Promise<void> {
-    const right = await this.#redis.eval(
-      redeemScript,
-      1,
-      this.#key(telephone, purpose),
-      this.#hash(telephone, purpose, code),
-      this.#counters.scaled(tries),
-    )
-    if (right !== 1) throw new ContractError('SmsCodeInvalid')
+    const kept = { key: this.#key(telephone, purpose), field: 'hash' }
+    const answer = this.#hash(telephone, purpose, code)
+    if (!(await redeemOnce(this.#redis, kept, answer, this.#counters.scaled(codeTries))))
+      throw new ContractError('SmsCodeInvalid')
   }
 
   #key(telephone: string, purpose: SmsPurpose): string {
