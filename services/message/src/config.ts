@@ -41,7 +41,7 @@ export const messageSettingsSchema = Type.Object({
     env: 'XMPP_COMPONENT_SECRET',
     default: 'development-component-secret',
     secret: true,
-    production: 'required',
+    production: 'own-secret',
     description: 'secret of the component connection',
   }),
   archiveBatch: setting.int({
