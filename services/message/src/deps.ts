@@ -8,7 +8,7 @@ import { Orders } from './notices/orders-repository.ts'
 import { createWaiting } from './notices/waiting.ts'
 import { Presences } from './presence/presence-repository.ts'
 import { openSearchIndex, type SearchIndex } from './search/search-index.ts'
-import type { JoinedRoom } from './search/search-messages.ts'
+import type { JoinedRoom } from './search/search-scope.ts'
 import { PoisonEntries } from './tap/poison-repository.ts'
 import { createTapMetrics, type TapMetrics } from './tap/tap-metrics.ts'
 

@@ -3,7 +3,7 @@ import { createApp } from './app.ts'
 import { readConfig } from './config.ts'
 import { createDeps, type Deps } from './deps.ts'
 import { moveExpiredHourly } from './inbox/move-expired.ts'
-import { startSearchIndexer } from './search/index-messages.ts'
+import { startSearchIndexer } from './search/start-indexer.ts'
 import { subscribe } from './subscribers.ts'
 import { holdConnection } from './tap/hold-connection.ts'
 

@@ -1,16 +1,28 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { after, before, describe, test } from 'node:test'
-import { connectMongo, type MongoConnection } from '@im/service-kit'
+import { after, before, beforeEach, describe, test } from 'node:test'
+import { connectMongo, createOutbox, type MongoConnection } from '@im/service-kit'
 import { dropNamespace, testEnv } from '@im/service-kit/testing'
 import fc from 'fast-check'
 import { ObjectId } from 'mongodb'
-import { type MessageDocument, Messages, singleConversation } from '../src/archive/messages-repository.ts'
+import { deleteMessages } from '../src/archive/delete-messages.ts'
+import {
+  type MessageDocument,
+  Messages,
+  roomConversation,
+  singleConversation,
+} from '../src/archive/messages-repository.ts'
+import type { MessageConfig } from '../src/config.ts'
+import { Inbox } from '../src/inbox/inbox-repository.ts'
+import { rowsByConversation } from '../src/search/backlog-repository.ts'
 import { findHighlights, foldText, foldWords } from '../src/search/fold-text.ts'
-import { indexWaiting, sweepPostings } from '../src/search/index-messages.ts'
+import { indexWaiting } from '../src/search/index-waiting.ts'
+import { unpackRows } from '../src/search/packed-rows.ts'
+import { removeExpired } from '../src/search/remove-rows.ts'
 import { openSearchIndex, type SearchIndex } from '../src/search/search-index.ts'
+import type { SearchLimits } from '../src/search/search-limits.ts'
 import { searchMessages } from '../src/search/search-messages.ts'
-import { probesFor } from '../src/search/tokens.ts'
+import { searchedTexts } from '../src/search/searched-texts.ts'
 
 const alice = 10000001
 const peers = [10000002, 10000003, 10000004]
@@ -41,6 +53,16 @@ function message(from: number, to: number, content: string, more: Partial<Messag
   }
 }
 
+/** So small that a few messages reach pages and the filters of all levels. */
+const small: Partial<SearchLimits> = {
+  stepMessages: 6,
+  blockMessages: 2,
+  sealMessages: 4,
+  pageMessages: 2,
+  pageTokens: 30,
+  mergedFilters: 2,
+}
+
 describe('search', () => {
   let mongo: MongoConnection
   let env: Record<string, string>
@@ -50,7 +72,7 @@ describe('search', () => {
     env = testEnv()
     mongo = await connectMongo({ url: env['MONGODB_URL']!, namespace: env['NAMESPACE']!, service: 'message' })
     const messages = new Messages(mongo.db, Date.now)
-    const searchIndex = openSearchIndex(mongo.db)
+    const searchIndex = openSearchIndex(mongo.db, small)
     await messages.createIndexes()
     await searchIndex.createIndexes()
     deps = { messages, searchIndex, roomsOf: async () => [], now: Date.now }
@@ -62,25 +84,72 @@ describe('search', () => {
 
   /** As the archive does: the messages and what the index has yet to do, in one transaction. */
   async function store(rows: MessageDocument[]) {
-    await mongo.client.withSession((session) =>
-      session.withTransaction(async () => {
-        await deps.messages.store(rows, session)
-        await deps.searchIndex.backlog.add(rows, session)
-      }),
-    )
+    await deps.searchIndex.transaction(async (session) => {
+      await deps.messages.store(rows, session)
+      await deps.searchIndex.backlog.add(rows, session)
+    })
+  }
+
+  /** As a recall does. */
+  async function recall(rows: MessageDocument[]) {
+    await deps.searchIndex.transaction(async (session) => {
+      await deps.messages.empty(rows, session)
+      await deps.searchIndex.backlog.addRemoved(rows, session)
+    })
+  }
+
+  async function indexAll(index = deps.searchIndex) {
+    while ((await indexWaiting({ ...deps, searchIndex: index })).taken);
   }
 
   async function clear() {
-    for (const name of ['messages', 'searchBacklog', 'searchPostings', 'searchChats'])
+    for (const name of ['messages', 'searchBacklog', 'searchBlocks', 'searchPages', 'searchFilters'])
       await mongo.db.collection(name).deleteMany({})
   }
+  beforeEach(clear)
 
-  test('finds exactly what a scan of all messages would find, at any lag of the index', async () => {
+  const search = (
+    keyword: string,
+    filters: Partial<Parameters<typeof searchMessages>[2]> = {},
+    who = deps,
+    caller = alice,
+  ) => searchMessages(who, caller, { ...defaults, keyword, ...filters })
+
+  const found = async (...args: Parameters<typeof search>) =>
+    (await search(...args)).pageData.map(({ messageId }) => messageId)
+
+  /** Texts of all rows in the index, wherever they are. */
+  async function indexedTexts(): Promise<string[]> {
+    const { backlog, blocks, pages } = deps.searchIndex
+    const packed = [
+      ...(await backlog.find().toArray()).flatMap((waiting) => [...rowsByConversation(waiting)]),
+      ...(await blocks.find({}).toArray()),
+      ...(await pages.find({}).toArray()),
+    ]
+    return packed.flatMap(({ rows }) => [...unpackRows(rows)].flatMap(({ texts }) => texts)).sort()
+  }
+
+  const stages = async () => ({
+    blocks: await deps.searchIndex.blocks.collection.countDocuments(),
+    pages: await deps.searchIndex.pages.collection.countDocuments(),
+    levels: [
+      ...new Set((await deps.searchIndex.filters.find({}).toArray()).map(({ slice }) => Math.floor(slice / 1000))),
+    ].sort(),
+  })
+
+  /** Texts that are all different, with something in common. */
+  const numbered = (count: number, peer = peers[0]!) =>
+    Array.from({ length: count }, (_, n) =>
+      message(n % 2 ? alice : peer, n % 2 ? peer : alice, `第${n}号世界`, { timeSend: 1_790_000_000 + n }),
+    )
+  const newestFirst = (rows: MessageDocument[]) => rows.map(({ messageId }) => messageId).reverse()
+
+  test('finds exactly what a scan of all messages would find, at any state of the index', async () => {
     const alphabet = [...'你好世界我们的明天ab ABé１Ａｂß😀👨‍👩‍👧ﬁ한글']
     const text = fc.array(fc.constantFrom(...alphabet), { minLength: 1, maxLength: 12 }).map((parts) => parts.join(''))
     const row = fc.record({
       content: text,
-      peer: fc.constantFrom(...peers),
+      peer: fc.constantFrom(...peers, peers[0]!, peers[0]!, peers[0]!),
       mine: fc.boolean(),
       second: fc.integer({ min: 0, max: 5 }),
       fate: fc.constantFrom('kept', 'kept', 'kept', 'hidden', 'recalled', 'expired', 'encrypted', 'foreign'),
@@ -91,18 +160,26 @@ describe('search', () => {
       receiver: fc.option(fc.constantFrom(...peers), { nil: undefined }),
       fromUserId: fc.option(fc.constantFrom(alice, ...peers), { nil: undefined }),
       contentType: fc.option(fc.constantFrom(1, 94), { nil: undefined }),
-      pageSize: fc.integer({ min: 1, max: 7 }),
+      startTime: fc.constantFrom(0, 0, 1_790_000_001, 1_790_000_003),
+      endTime: fc.constantFrom(0, 0, 1_790_000_002, 1_790_000_004),
+      pageSize: fc.integer({ min: 3, max: 15 }),
     })
+    // After each batch: how many steps of the indexer are made before and after its recalls.
+    const step = fc.record({
+      rows: fc.array(row, { minLength: 1, maxLength: 12 }),
+      before: fc.nat(3),
+      after: fc.nat(3),
+    })
+    const reached = new Set<number>()
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.array(row, { minLength: 1, maxLength: 12 }), { minLength: 1, maxLength: 5 }),
+        fc.array(step, { minLength: 1, maxLength: 9, size: 'max' }),
         fc.array(query, { minLength: 1, maxLength: 4 }),
-        fc.nat(),
-        async (batches, queries, indexed) => {
+        async (steps, queries) => {
           await clear()
           const all: MessageDocument[] = []
-          for (const [n, batch] of batches.entries()) {
-            const rows = batch.map(({ content, peer, mine, second, fate, type }) => {
+          for (const batch of steps) {
+            const rows = batch.rows.map(({ content, peer, mine, second, fate, type }) => {
               const me = fate === 'foreign' ? 10000009 : alice
               return message(mine ? me : peer, mine ? peer : me, content, {
                 contentType: type,
@@ -115,14 +192,13 @@ describe('search', () => {
             })
             await store(rows)
             all.push(...rows)
-            if (n < indexed % (batches.length + 1)) while (await indexWaiting(deps));
-            // Recalled after it was indexed, or before.
-            const recalled = rows.filter((_, at) => batch[at]!.fate === 'recalled')
-            await mongo.client.withSession((session) =>
-              session.withTransaction(() => deps.messages.empty(recalled, session)),
-            )
+            for (let n = 0; n < batch.before; n++) await indexWaiting(deps)
+            const recalled = rows.filter((one, at) => batch.rows[at]!.fate === 'recalled' && one.searchable)
+            await recall(recalled)
             for (const one of recalled) one.searchable = false
+            for (let n = 0; n < batch.after; n++) await indexWaiting(deps)
           }
+          for (const level of (await stages()).levels) reached.add(level)
           for (const { pageSize, ...filters } of queries) {
             const words = foldWords(filters.keyword)
             const expected = all
@@ -136,6 +212,8 @@ describe('search', () => {
                     one.conversation === singleConversation(alice, filters.receiver)) &&
                   (filters.fromUserId === undefined || one.from === filters.fromUserId) &&
                   (filters.contentType === undefined || one.contentType === filters.contentType) &&
+                  (!filters.startTime || one.timeSend >= filters.startTime) &&
+                  (!filters.endTime || one.timeSend < filters.endTime + 1) &&
                   words.every((word) => foldText(one.content).includes(word)),
               )
               .sort(
@@ -143,72 +221,258 @@ describe('search', () => {
                   b.timeSend - a.timeSend || b.ts - a.ts || b._id.toHexString().localeCompare(a._id.toHexString()),
               )
               .map((one) => one.messageId)
-            const found: string[] = []
+            const shown: string[] = []
             for (let pageIndex = 0; ; pageIndex++) {
               const page = await searchMessages(deps, alice, { ...defaults, ...filters, pageIndex, pageSize })
               assert.equal(page.total, expected.length)
-              found.push(...page.pageData.map((one) => one.messageId))
+              shown.push(...page.pageData.map((one) => one.messageId))
               if (page.pageData.length < pageSize) break
             }
-            assert.deepEqual(found, expected)
+            assert.deepEqual(shown, expected)
           }
+          // Sooner or later everything that may be found is in the index once, and nothing else.
+          await indexAll()
+          const searchable = all.filter((one) => one.searchable)
+          assert.deepEqual(await indexedTexts(), searchable.flatMap(searchedTexts).sort())
         },
       ),
       { numRuns: 25 },
     )
+    assert.deepEqual([...reached].sort(), [0, 1, 2], 'the batches were enough for filters of each level')
   })
 
-  test('a text of 60,000 characters is found by any of its parts, and costs one token', async () => {
-    await clear()
+  test('a text of 20,000 different characters is found by any of its parts, between others', async () => {
     const long = Array.from({ length: 20_000 }, (_, n) => String.fromCodePoint(0x4e00 + ((n * 7919) % 20_000))).join('')
-    await store([message(alice, peers[0]!, long)])
-    while (await indexWaiting(deps));
-    const stored = await deps.searchIndex.postings.collection.findOne({})
-    assert.ok(stored && stored.tokens.length <= 600)
+    const row = message(alice, peers[0]!, long, { timeSend: 1_790_000_003 })
+    await store([...numbered(10), row])
+    await indexAll()
+    assert.ok((await stages()).pages >= 6)
     for (const at of [0, 777, 19_990]) {
-      const page = await searchMessages(deps, alice, { ...defaults, keyword: long.slice(at, at + 5) })
+      const page = await search(long.slice(at, at + 5))
       assert.equal(page.total, 1)
       assert.deepEqual(page.pageData[0]?.highlights, [[at, at + 5]])
     }
-    assert.equal((await searchMessages(deps, alice, { ...defaults, keyword: '龘龘龘' })).total, 0)
+    assert.equal((await search('龘龘龘')).total, 0)
+    const longest = Math.max(
+      ...(await deps.searchIndex.filters.find({}).toArray()).map(({ bytes }) => bytes.length),
+      ...(await deps.searchIndex.pages.find({}).toArray()).map(({ rows }) => rows.length),
+    )
+    assert.ok(longest < 100_000)
+  })
+
+  test('a batch of the longest texts fits', async () => {
+    // Of 64 KiB, and each character becomes 18 when it is folded.
+    const content = '\ufdfa'.repeat(21_000)
+    const rows = Array.from({ length: 20 }, () => message(alice, peers[0]!, content))
+    await store(rows)
+    await indexAll()
+    assert.equal((await search('صلى')).total, 20)
   })
 
   test('total is exact up to 1000 and 1000 beyond', async () => {
-    await clear()
-    const rows = Array.from({ length: 1100 }, (_, n) =>
+    // The sizes of production: pages are read in several rounds, and not all of them.
+    const searchIndex = openSearchIndex(mongo.db, { pageMessages: 4, mergedFilters: 3 })
+    const rows = Array.from({ length: 2200 }, (_, n) =>
       message(alice, peers[n % 3]!, '的', { timeSend: 1_790_000_000 + n }),
     )
-    await store(rows.slice(0, 600))
-    while (await indexWaiting(deps));
-    await store(rows.slice(600))
-    const page = await searchMessages(deps, alice, { ...defaults, keyword: '的', pageSize: 20 })
+    await store(rows.slice(0, 1100))
+    await indexAll(searchIndex)
+    await store(rows.slice(1100, 2000))
+    await indexAll(searchIndex)
+    await store(rows.slice(2000))
+    assert.ok((await stages()).pages > 400)
+    const page = await search('的', { pageSize: 20 })
     assert.equal(page.total, 1000)
     assert.deepEqual(
       page.pageData.map((row) => row.messageId),
-      rows
-        .slice(-20)
-        .reverse()
-        .map((row) => row.messageId),
+      newestFirst(rows.slice(-20)),
     )
+    const last = await search('的', { pageSize: 100, pageIndex: 9 })
+    assert.deepEqual(
+      last.pageData.map((row) => row.messageId),
+      newestFirst(rows.slice(-1000, -900)),
+    )
+    assert.equal((await search('的', { endTime: 1_790_000_998 })).total, 999)
+    assert.equal((await search('的', { startTime: 1_790_000_998, endTime: 1_790_000_999 })).total, 2)
   })
 
-  test('what is recalled leaves the index at the next sweep', async () => {
-    await clear()
-    const rows = [message(alice, peers[0]!, '留下'), message(alice, peers[0]!, '拿走')]
+  test('a file is found by its name', async () => {
+    const file = message(alice, peers[0]!, 'https://files/1.pdf', { contentType: 9, fileName: '年度Report.pdf' })
+    await store([file, message(alice, peers[0]!, '年度', { contentType: 1, fileName: 'report' })])
+    for (const state of ['waiting', 'indexed', 'sealed']) {
+      if (state === 'sealed') await store(numbered(10))
+      if (state !== 'waiting') await indexAll()
+      assert.deepEqual(await found('年度report'), [file.messageId], state)
+      assert.deepEqual(await found('report FILES'), [file.messageId], state)
+    }
+    // A word does not reach from one text into the other.
+    assert.equal((await search('pdf年度')).total, 0)
+  })
+
+  test('of a room the caller sees what came after he joined, of a room he is not in nothing', async () => {
+    const [jid, other] = ['a'.repeat(32), 'b'.repeat(32)]
+    const inRoom = (room: string, n: number) =>
+      message(peers[0]!, alice, `房间${n}`, {
+        conversation: roomConversation(room),
+        to: undefined,
+        roomJid: room,
+        timeSend: 1_790_000_000 + n,
+      })
+    const rows = Array.from({ length: 30 }, (_, n) => inRoom(jid, n))
+    const direct = message(peers[0]!, alice, '房间', { timeSend: 1_790_000_100 })
+    await store([...rows, inRoom(other, 40), direct])
+    const roomsOf = async () => [{ roomId: 'c'.repeat(24), jid, joinedAt: 1_790_000_011 }]
+    const member = { ...deps, roomsOf }
+    for (const state of ['waiting', 'indexed']) {
+      if (state === 'indexed') await indexAll()
+      assert.deepEqual(await found('房间', {}, member), newestFirst([...rows.slice(11), direct]), state)
+      assert.deepEqual(await found('房间', { roomId: jid }, member), newestFirst(rows.slice(11)), state)
+      assert.deepEqual(await found('房间2', { roomId: 'c'.repeat(24) }, member), newestFirst(rows.slice(20)), state)
+      assert.deepEqual(await found('房间', { receiver: peers[0]! }, member), [direct.messageId], state)
+      assert.deepEqual(await found('房间', { roomId: other }, member), [], state)
+      assert.deepEqual(await found('房间'), [direct.messageId], state)
+    }
+    assert.ok((await stages()).pages > 0)
+  })
+
+  test('an indexer that dies at any write loses nothing and doubles nothing', async () => {
+    const rows = numbered(40)
+    let died = 0
+    for (let life = 1; ; life++) {
+      await clear()
+      await store(rows.slice(0, 13))
+      await store(rows.slice(13, 26))
+      await indexAll()
+      await store(rows.slice(26, 33))
+      await store(rows.slice(33))
+      await recall([rows[5]!])
+      const left = rows.filter((_, n) => n !== 5)
+      const died0 = died
+      try {
+        await indexAll(dyingAt(deps.searchIndex, life))
+      } catch (error) {
+        assert.match(String(error), /died/)
+        died++
+      }
+      assert.deepEqual(await found('世界'), newestFirst(left), `before write ${life}`)
+      await indexAll()
+      assert.deepEqual(await found('世界'), newestFirst(left), `after write ${life}`)
+      assert.deepEqual(await indexedTexts(), left.flatMap(searchedTexts).sort())
+      if (died === died0) break
+    }
+    assert.ok(died > 10)
+  })
+
+  test('two indexers at a time lose nothing and double nothing', async () => {
+    const rows = numbered(60)
+    for (let n = 0; n < rows.length; n += 10) await store(rows.slice(n, n + 10))
+    await Promise.all([indexAll(), indexAll()])
+    assert.deepEqual(await indexedTexts(), rows.flatMap(searchedTexts).sort())
+    assert.deepEqual(await found('世界'), newestFirst(rows))
+  })
+
+  test('a search while messages are moved misses none', async () => {
+    const rows = numbered(100)
+    let moving = true
+    const move = (async () => {
+      for (let n = 0; n < rows.length; n += 5) {
+        await store(rows.slice(n, n + 5))
+        await indexAll()
+      }
+      moving = false
+    })()
+    let searches = 0
+    while (moving) {
+      const before = await deps.messages.collection.countDocuments()
+      const ids = new Set(await found('世界'))
+      for (const { messageId } of rows.slice(0, before)) assert.ok(ids.has(messageId))
+      searches++
+    }
+    await move
+    assert.ok(searches > 5)
+    assert.deepEqual((await stages()).levels.at(-1), 2)
+  })
+
+  test('what both sides have lost leaves the index, whatever it has become', async () => {
+    const rows = numbered(20)
+    const operation = {
+      ...deps,
+      inbox: new Inbox(mongo.db),
+      outbox: await createOutbox({ db: mongo.db, client: mongo.client, wake() {} }),
+      config: { recallLimitSeconds: 0 } as MessageConfig,
+    }
+    const remove = (caller: number, n: number, how: number) =>
+      deleteMessages(operation, caller, { messageId: [rows[n]!.messageId], type: 1, delete: how })
     await store(rows)
-    while (await indexWaiting(deps));
-    await mongo.client.withSession((session) => session.withTransaction(() => deps.messages.empty([rows[1]!], session)))
-    assert.equal(await sweepPostings(deps), 1)
-    assert.equal(await deps.searchIndex.postings.collection.countDocuments(), 1)
+    await indexAll()
+    assert.ok((await stages()).pages > 0)
+    await store([message(alice, peers[0]!, '第0号世界', { timeSend: 1 })])
+    await indexAll()
+    await remove(alice, 3, 2)
+    await remove(alice, 19, 2)
+    await remove(alice, 6, 1)
+    await remove(peers[0]!, 6, 1)
+    // One side only: the other still finds it.
+    await remove(alice, 8, 1)
+    const kept = (n: number) => n !== 3 && n !== 19 && n !== 6
+    const left = rows.filter((_, n) => kept(n))
+    const seen = rows.filter((_, n) => kept(n) && n !== 8)
+    assert.deepEqual((await found('世界')).slice(0, -1), newestFirst(seen), 'hidden at once')
+    await indexAll()
+    assert.deepEqual(await indexedTexts(), [...left, rows[0]!].flatMap(searchedTexts).sort())
+    assert.deepEqual((await found('世界')).slice(0, -1), newestFirst(seen))
+    assert.deepEqual((await found('世界', {}, deps, peers[0]!)).slice(0, -1), newestFirst(left))
   })
 
-  test('the index answers, not a scan', async () => {
-    const [probe] = probesFor(['世界'])
-    const plan = JSON.stringify(
-      await deps.searchIndex.postings.find({ tokens: [`abcdef${probe!.short}`], timeSend: {} }, 20).explain(),
-    )
-    assert.match(plan, /IXSCAN/)
-    assert.doesNotMatch(plan, /COLLSCAN/)
+  test('recalled before it was indexed, a text never gets in', async () => {
+    const rows = numbered(3)
+    await store(rows)
+    await recall([rows[1]!])
+    await indexAll()
+    assert.deepEqual(await indexedTexts(), [rows[0]!, rows[2]!].flatMap(searchedTexts).sort())
+  })
+
+  test('expired texts leave the index', async () => {
+    const soon = Date.now() + 3_600_000
+    const rows = numbered(21)
+    for (const n of [0, 1, 7, 20]) Object.assign(rows[n]!, { expireAt: new Date(soon) })
+    await store(rows)
+    await indexAll()
+    assert.deepEqual(await found('世界'), newestFirst(rows))
+    assert.equal(await removeExpired(deps.searchIndex, soon - 1), 0)
+    assert.ok((await removeExpired(deps.searchIndex, soon)) >= 3)
+    const left = rows.filter(({ expireAt }) => !expireAt)
+    assert.deepEqual(await indexedTexts(), left.flatMap(searchedTexts).sort())
+    assert.equal(await removeExpired(deps.searchIndex, soon), 0)
+    assert.deepEqual(await found('世界', {}, { ...deps, now: () => soon }), newestFirst(left))
+  })
+
+  test('every query has an index', async () => {
+    const { backlog, blocks, pages, filters } = deps.searchIndex
+    await store(numbered(20))
+    await indexAll()
+    await store(numbered(1))
+    const slices = { slice: { $in: [999, 3] } }
+    const time = { maxTime: { $gte: 1 }, minTime: { $lt: 5 } }
+    const queries = {
+      backlog: backlog.find(),
+      'blocks of a user': blocks.find({ users: alice, ...time }),
+      'blocks of rooms': blocks.find({ conversation: { $in: ['r:a', 'r:b'] }, ...time }),
+      'open blocks': blocks.find({ openFor: { $in: ['r:a', 'r:b'] } }),
+      'full blocks': blocks.full('r:a'),
+      'expired blocks': blocks.find({ minExpiry: { $lte: new Date() } }),
+      pages: pages.find({ _id: { $in: [new ObjectId(), new ObjectId()] } }),
+      'pages around': pages.find({ conversation: 'r:a', ...time }),
+      'expired pages': pages.find({ minExpiry: { $lte: new Date() } }),
+      'filters of a user': filters.find({ users: alice, ...slices }),
+      'filters of a chat': filters.find({ conversation: 'r:a', ...slices }),
+      'filters of rooms': filters.find({ conversation: { $in: ['r:a', 'r:b'] }, ...slices }),
+    }
+    for (const [name, query] of Object.entries(queries)) {
+      const plan = JSON.stringify(await query.explain())
+      assert.match(plan, /IXSCAN|IDHACK|CLUSTERED_IXSCAN/, `${name}: ${plan}`)
+      assert.doesNotMatch(plan, /COLLSCAN/, name)
+    }
   })
 
   test('highlights are positions in the original text', () => {
@@ -223,3 +487,26 @@ describe('search', () => {
     assert.deepEqual(findHighlights('oﬃce', foldWords('fi')), [[1, 2]])
   })
 })
+
+/** The index in the hands of a process that dies at its n-th write. */
+function dyingAt(index: SearchIndex, n: number): SearchIndex {
+  let writes = 0
+  const mortal = <T extends object>(repository: T): T =>
+    new Proxy(repository, {
+      get(target, name) {
+        const value = Reflect.get(target, name, target)
+        if (typeof value !== 'function') return value
+        return (...args: unknown[]) => {
+          if (['add', 'write', 'replace', 'remove'].includes(String(name)) && ++writes === n) throw new Error('died')
+          return value.apply(target, args)
+        }
+      },
+    })
+  return {
+    ...index,
+    backlog: mortal(index.backlog),
+    blocks: mortal(index.blocks),
+    pages: mortal(index.pages),
+    filters: mortal(index.filters),
+  }
+}

@@ -4,7 +4,7 @@ import type { Deps } from '../deps.ts'
 import { refreshChatsShowing } from '../inbox/refresh-chats.ts'
 import type { MessageDocument } from './messages-repository.ts'
 
-type DeleteDeps = Pick<Deps, 'messages' | 'inbox' | 'outbox' | 'now' | 'config'>
+type DeleteDeps = Pick<Deps, 'messages' | 'inbox' | 'outbox' | 'searchIndex' | 'now' | 'config'>
 
 /**
  * `delete` 1 hides messages for the caller, 2 removes them for everybody. Ids that are not in the archive are passed over
@@ -26,6 +26,7 @@ async function hideMessages(deps: DeleteDeps, userId: number, found: readonly Me
   if (!found.length) return
   await deps.outbox.commit(async (change) => {
     await deps.messages.hide(found, userId, change.session)
+    await deps.searchIndex.backlog.addRemoved(found, change.session)
     await refreshChatsShowing(deps, found, change.session)
     announceByConversation(found, (conversation, messageIds) =>
       change.announce(messageDeleted, conversation, { conversation, messageIds, userId, at: deps.now() }),
@@ -47,6 +48,7 @@ async function recallMessages(deps: DeleteDeps, userId: number, own: readonly Me
   if (!own.length) return
   await deps.outbox.commit(async (change: Change) => {
     await deps.messages.empty(own, change.session)
+    await deps.searchIndex.backlog.addRemoved(own, change.session)
     await refreshChatsShowing(deps, own, change.session)
     announceByConversation(own, (conversation, messageIds) =>
       change.announce(messageRecalled, conversation, { conversation, messageIds, by: userId, at: deps.now() }),

@@ -253,6 +253,23 @@ export class Messages {
     )
   }
 
+  /** Those of the messages the search may show, as hex: to anybody, or to `userId`. */
+  async searchableAmong(ids: readonly ObjectId[], session?: ClientSession, userId?: number): Promise<Set<string>> {
+    if (!ids.length) return new Set()
+    const found = await this.collection
+      .find(
+        {
+          _id: { $in: [...ids] },
+          searchable: true,
+          ...(userId === undefined ? {} : visibleTo(userId, this.#now())),
+        },
+        { session, batchSize: ids.length + 1 },
+      )
+      .project<{ _id: ObjectId }>({ _id: 1 })
+      .toArray()
+    return new Set(found.map(({ _id }) => _id.toHexString()))
+  }
+
   /** Hides messages of single chats from one side; what both sides have removed is emptied. */
   async hide(messages: readonly MessageDocument[], userId: number, session: ClientSession): Promise<void> {
     const seenByPeer = messages.filter((message) => !message.deletedFor.some((other) => other !== userId))

@@ -3,7 +3,16 @@
  * JavaScript has no case folding; lower of upper of lower of each code point gives the same classes (ß, ẞ, ss; σ, ς, Σ),
  * except for the dotless i, which folds to itself. Each code point alone, so that the rule for a final sigma does not act.
  */
-const foldCodePoint = (char: string): string => (char === 'ı' ? char : char.toLowerCase().toUpperCase().toLowerCase())
+const foldCodePoint = (char: string): string => {
+  const known = folds.get(char)
+  if (known !== undefined) return known
+  const folded = char === 'ı' ? char : char.toLowerCase().toUpperCase().toLowerCase()
+  if (folds.size < mostFolds) folds.set(char, folded)
+  return folded
+}
+/** Folding takes far longer than looking it up, and the archive does it for each character. */
+const folds = new Map<string, string>()
+const mostFolds = 20_000
 
 /** Texts of these need neither normalisation nor folding beyond lower case: ASCII, CJK punctuation and ideographs. */
 const plain = /^[\n\r\t -~、-〗一-鿿]*$/
@@ -47,6 +56,10 @@ function* pieces(text: string): Generator<{ start: number; end: number }> {
 
 /** The folded text, and for each of its UTF-16 units where in the original it comes from. */
 function foldWithOrigins(text: string): { folded: string; starts: number[]; ends: number[] } {
+  if (plain.test(text)) {
+    const at = Array.from(text, (_, n) => n)
+    return { folded: text.toLowerCase(), starts: at, ends: at.map((n) => n + 1) }
+  }
   const wellFormed = text.toWellFormed()
   const starts: number[] = []
   const ends: number[] = []

@@ -1,27 +1,46 @@
-import type { Db } from 'mongodb'
+import type { ClientSession, Db } from 'mongodb'
 import { SearchBacklog } from './backlog-repository.ts'
-import { SearchedChats } from './chats-repository.ts'
-import { Postings } from './postings-repository.ts'
+import { SearchBlocks } from './blocks-repository.ts'
+import { SearchFilters } from './filters-repository.ts'
+import { SearchPages } from './pages-repository.ts'
+import { defaultLimits, type SearchLimits } from './search-limits.ts'
 
-/** The collections of the search, apart from the archive itself. */
+/**
+ * The collections of the search, apart from the archive itself. A message moves one way: backlog, blocks, pages with filters
+ * of level 0, 1, 2; each move is one transaction. Who reads them in that order sees every message at least once.
+ */
 export interface SearchIndex {
-  postings: Postings
-  chats: SearchedChats
   backlog: SearchBacklog
+  blocks: SearchBlocks
+  pages: SearchPages
+  filters: SearchFilters
+  limits: SearchLimits
+  transaction<T>(work: (session: ClientSession) => Promise<T>): Promise<T>
   createIndexes(): Promise<void>
 }
 
-export function openSearchIndex(db: Db): SearchIndex {
-  const postings = new Postings(db)
-  const chats = new SearchedChats(db)
-  const backlog = new SearchBacklog(db)
+export function openSearchIndex(db: Db, limits: Partial<SearchLimits> = {}): SearchIndex {
+  const [backlog, blocks, pages, filters] = [
+    new SearchBacklog(db),
+    new SearchBlocks(db),
+    new SearchPages(db),
+    new SearchFilters(db),
+  ]
   return {
-    postings,
-    chats,
     backlog,
+    blocks,
+    pages,
+    filters,
+    limits: { ...defaultLimits, ...limits },
+    transaction: (work) => db.client.withSession((session) => session.withTransaction(() => work(session))),
     async createIndexes() {
-      await postings.createIndexes()
-      await chats.createIndexes()
+      await blocks.createIndexes()
+      await pages.createIndexes()
+      await filters.createIndexes()
     },
   }
 }
+
+/** The two users of a single chat's key `u:<low>:<high>`; undefined for a room. */
+export const usersOf = (conversation: string): number[] | undefined =>
+  conversation.startsWith('u:') ? conversation.slice(2).split(':').map(Number) : undefined

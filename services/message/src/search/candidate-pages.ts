@@ -1,0 +1,63 @@
+import {
+  directoryNumber,
+  type FilterSlice,
+  numberOfSlice,
+  type PlacedPage,
+  pageAt,
+  widthOfDirectory,
+} from './filters-repository.ts'
+import { type Level, narrow, sliceOf, type Token, tokensToAsk } from './page-filter.ts'
+import type { SearchIndex } from './search-index.ts'
+import type { SearchScope } from './search-scope.ts'
+
+export interface CandidatePage extends PlacedPage {
+  conversation: string
+}
+
+/** One slice of each filter is read per token; more tokens would save few pages. */
+const tokensAsked = 2
+
+/** The pages of the scope that may hold the words, by what their filters say. Read after the blocks, see `SearchIndex`. */
+export async function candidatePages(
+  { filters }: Pick<SearchIndex, 'filters'>,
+  scope: SearchScope,
+  words: readonly string[],
+): Promise<CandidatePage[]> {
+  const tokens = tokensToAsk(words, tokensAsked)
+  const pages: CandidatePage[] = []
+  for (const level of [0, 1, 2] as const) {
+    const slices = new Set(tokens.map((token) => numberOfSlice(level, sliceOf(token, level))))
+    const wanted = { slice: { $in: [directoryNumber(level), ...slices] } }
+    for (const owner of scope.owners) {
+      const found = await filters.find({ ...owner, ...wanted }).toArray()
+      for (const group of Map.groupBy(found, ({ filter }) => filter.toHexString()).values())
+        for (const page of candidatesOf(group, level, tokens))
+          if (scope.overlaps(page.conversation, page)) pages.push(page)
+    }
+  }
+  return pages
+}
+
+/** A filter that is merged at this moment may show without its directory (the next level has it) or without a slice. */
+function* candidatesOf(
+  group: readonly FilterSlice[],
+  level: Level,
+  tokens: readonly Token[],
+): Generator<CandidatePage> {
+  const bySlice = new Map(group.map((document) => [document.slice, document]))
+  const directory = bySlice.get(directoryNumber(level))
+  if (!directory) return
+  const candidates = Buffer.alloc(widthOfDirectory(directory.bytes), 0xff)
+  for (const token of tokens) {
+    const slice = bySlice.get(numberOfSlice(level, sliceOf(token, level)))
+    if (slice) narrow(candidates, token, slice.bytes, level)
+  }
+  for (const [byte, bits] of candidates.entries()) {
+    if (!bits) continue
+    for (let bit = 0; bit < 8; bit++) {
+      if (!(bits & (1 << bit))) continue
+      const page = pageAt(directory.bytes, byte * 8 + bit)
+      if (page) yield { ...page, conversation: directory.conversation }
+    }
+  }
+}

@@ -1,0 +1,31 @@
+import { maxPageTokens } from './page-filter.ts'
+
+/** Sizes of the parts of the index. Tests make them small, so that few messages reach every stage. */
+export interface SearchLimits {
+  /** Messages and bytes the indexer moves in one transaction, about. */
+  stepMessages: number
+  stepBytes: number
+  /** A block takes rows until it has so many messages or bytes. */
+  blockMessages: number
+  blockBytes: number
+  /** So many messages of a conversation in full blocks are sealed: they become pages. */
+  sealMessages: number
+  /** A page takes rows up to so many messages, bytes, tokens. */
+  pageMessages: number
+  pageBytes: number
+  pageTokens: number
+  /** So many filters of one level become one of the next. */
+  mergedFilters: number
+}
+
+export const defaultLimits: SearchLimits = {
+  stepMessages: 2000,
+  stepBytes: 4 * 2 ** 20,
+  blockMessages: 64,
+  blockBytes: 256 * 1024,
+  sealMessages: 512,
+  pageMessages: 128,
+  pageBytes: 128 * 1024,
+  pageTokens: maxPageTokens,
+  mergedFilters: 8,
+}
