@@ -17,7 +17,7 @@ import {
   type Token,
   tokensToAsk,
 } from '../src/search/page-filter.ts'
-import { paginate } from '../src/search/seal-blocks.ts'
+import { columnsOf } from '../src/search/seal-blocks.ts'
 import { defaultLimits } from '../src/search/search-limits.ts'
 
 const anyText = fc.oneof(
@@ -174,22 +174,22 @@ describe('page filter', () => {
   })
 })
 
-test('pages hold all rows in order, and are small', () => {
+test('columns hold all rows in order, and are small', () => {
   fc.assert(
     fc.property(
       someRows,
       fc.integer({ min: 1, max: 5 }),
       fc.integer({ min: 1, max: 40 }),
-      (rows, pageMessages, pageTokens) => {
-        const pages = paginate(rows, { ...defaultLimits, pageMessages, pageTokens })
+      (rows, columnMessages, columnTokens) => {
+        const columns = columnsOf(rows, { ...defaultLimits, columnMessages, columnTokens })
         const inOrder = [...rows].sort((a, b) => a.timeSend - b.timeSend)
         assert.deepEqual(
-          pages.flatMap((page) => page.rows),
+          columns.flatMap((column) => column.rows),
           inOrder,
         )
-        for (const page of pages) {
-          assert.ok(page.rows.length <= pageMessages)
-          assert.ok(page.tokens ? page.tokens.size <= pageTokens : page.rows.length === 1)
+        for (const column of columns) {
+          assert.ok(column.rows.length <= columnMessages)
+          assert.ok(column.tokens ? column.tokens.size <= columnTokens : column.rows.length === 1)
         }
       },
     ),

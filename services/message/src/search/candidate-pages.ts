@@ -1,17 +1,13 @@
-import {
-  directoryNumber,
-  type FilterSlice,
-  numberOfSlice,
-  type PlacedPage,
-  pageAt,
-  widthOfDirectory,
-} from './filters-repository.ts'
+import { ObjectId } from 'mongodb'
+import { columnAt, directoryNumber, type FilterSlice, numberOfSlice, widthOfDirectory } from './filters-repository.ts'
 import { type Level, narrow, sliceOf, type Token, tokensToAsk } from './page-filter.ts'
 import type { SearchIndex } from './search-index.ts'
 import type { SearchScope } from './search-scope.ts'
 
-export interface CandidatePage extends PlacedPage {
-  conversation: string
+export interface CandidatePage {
+  id: ObjectId
+  /** Of those of its messages that may hold the words. */
+  maxTime: number
 }
 
 /** One slice of each filter is read per token; more tokens would save few pages. */
@@ -24,26 +20,22 @@ export async function candidatePages(
   words: readonly string[],
 ): Promise<CandidatePage[]> {
   const tokens = tokensToAsk(words, tokensAsked)
-  const pages: CandidatePage[] = []
+  const newest = new Map<string, number>()
   for (const level of [0, 1, 2] as const) {
     const slices = new Set(tokens.map((token) => numberOfSlice(level, sliceOf(token, level))))
     const wanted = { slice: { $in: [directoryNumber(level), ...slices] } }
     for (const owner of scope.owners) {
       const found = await filters.find({ ...owner, ...wanted }).toArray()
       for (const group of Map.groupBy(found, ({ filter }) => filter.toHexString()).values())
-        for (const page of candidatesOf(group, level, tokens))
-          if (scope.overlaps(page.conversation, page)) pages.push(page)
+        for (const { page, maxTime } of candidatesOf(group, level, tokens, scope))
+          newest.set(page, Math.max(maxTime, newest.get(page) ?? maxTime))
     }
   }
-  return pages
+  return [...newest].map(([page, maxTime]) => ({ id: ObjectId.createFromHexString(page), maxTime }))
 }
 
 /** A filter that is merged at this moment may show without its directory (the next level has it) or without a slice. */
-function* candidatesOf(
-  group: readonly FilterSlice[],
-  level: Level,
-  tokens: readonly Token[],
-): Generator<CandidatePage> {
+function* candidatesOf(group: readonly FilterSlice[], level: Level, tokens: readonly Token[], scope: SearchScope) {
   const bySlice = new Map(group.map((document) => [document.slice, document]))
   const directory = bySlice.get(directoryNumber(level))
   if (!directory) return
@@ -52,12 +44,9 @@ function* candidatesOf(
     const slice = bySlice.get(numberOfSlice(level, sliceOf(token, level)))
     if (slice) narrow(candidates, token, slice.bytes, level)
   }
-  for (const [byte, bits] of candidates.entries()) {
-    if (!bits) continue
-    for (let bit = 0; bit < 8; bit++) {
-      if (!(bits & (1 << bit))) continue
-      const page = pageAt(directory.bytes, byte * 8 + bit)
-      if (page) yield { ...page, conversation: directory.conversation }
+  for (const [byte, bits] of candidates.entries())
+    for (let bit = 0; bits >> bit; bit++) {
+      const column = bits & (1 << bit) ? columnAt(directory.bytes, byte * 8 + bit) : undefined
+      if (column && scope.overlaps(directory.conversation, column)) yield column
     }
-  }
 }

@@ -1,10 +1,9 @@
 import { ensureIndexes } from '@im/service-kit'
 import { type ClientSession, type Collection, type Db, type Filter, ObjectId } from 'mongodb'
 import { type Level, type PageFilter, slicesOf } from './page-filter.ts'
-import type { Page } from './pages-repository.ts'
 
 /**
- * A slice of a filter over pages of one conversation, or its directory: which pages they are. All of a filter's slices are
+ * A slice of a filter over pages of one conversation, or its directory: what its columns stand for. All of a filter's slices are
  * written together; so are its end and its successor's beginning when it is merged.
  */
 export interface FilterSlice {
@@ -27,38 +26,35 @@ const sliceNumber = (level: Level, slice: number) => level * 1000 + slice
 export const directoryNumber = (level: Level) => sliceNumber(level, directory)
 export const numberOfSlice = sliceNumber
 
-/** What a search must know of a page before it reads it. */
-export interface PlacedPage {
-  id: ObjectId
+/** What a column of a filter stands for. */
+export interface Column {
+  page: ObjectId
   minTime: number
   maxTime: number
 }
 
 const entryLength = 28
 
-/** A place for each bit of a row; the rest of the last byte stays empty. */
-export function packDirectory(pages: readonly PlacedPage[], width: number): Buffer {
+/** The columns of a filter of `width` bytes; the rest of the last byte stays empty. */
+export function packDirectory(columns: readonly Column[], width: number): Buffer {
   const bytes = Buffer.alloc(width * 8 * entryLength)
-  for (const [n, { id, minTime, maxTime }] of pages.entries()) {
+  for (const [n, { page, minTime, maxTime }] of columns.entries()) {
     const at = n * entryLength
-    bytes.set(id.id, at)
+    bytes.set(page.id, at)
     bytes.writeDoubleLE(minTime, at + 12)
     bytes.writeDoubleLE(maxTime, at + 20)
   }
   return bytes
 }
 
-/** The page in a place; undefined when it is empty. */
-export function pageAt(bytes: Buffer, place: number): PlacedPage | undefined {
-  const at = place * entryLength
-  const id = bytes.subarray(at, at + 12)
-  if (id.every((byte) => byte === 0)) return undefined
-  return {
-    id: new ObjectId(Buffer.from(id)),
-    minTime: bytes.readDoubleLE(at + 12),
-    maxTime: bytes.readDoubleLE(at + 20),
-  }
+/** Undefined where there is none. `page` is hex. */
+export function columnAt(bytes: Buffer, n: number): { page: string; minTime: number; maxTime: number } | undefined {
+  const at = n * entryLength
+  const page = bytes.toString('hex', at, at + 12)
+  if (page === nowhere) return undefined
+  return { page, minTime: bytes.readDoubleLE(at + 12), maxTime: bytes.readDoubleLE(at + 20) }
 }
+const nowhere = '0'.repeat(24)
 
 export const widthOfDirectory = (bytes: Buffer) => bytes.length / entryLength / 8
 
@@ -88,11 +84,11 @@ export class SearchFilters {
     owner: Pick<FilterSlice, 'conversation' | 'users'>,
     level: Level,
     { slices }: PageFilter,
-    pages: Buffer,
+    columns: Buffer,
     session: ClientSession,
   ): Promise<void> {
     const filter = new ObjectId()
-    const made = [...slices.map((bytes, n) => ({ n, bytes })), { n: directory, bytes: pages }]
+    const made = [...slices.map((bytes, n) => ({ n, bytes })), { n: directory, bytes: columns }]
     await this.collection.insertMany(
       made.map(({ n, bytes }) => ({
         _id: new ObjectId(),
@@ -119,13 +115,13 @@ export class SearchFilters {
     const byFilter = [...Map.groupBy(found, ({ filter }) => filter.toHexString())].sort(([a], [b]) => (a < b ? -1 : 1))
     return byFilter.slice(0, limit).map(([, documents]) => {
       const bySlice = new Map(documents.map(({ slice, bytes }) => [slice, bytes]))
-      const pages = bySlice.get(directoryNumber(level))!
+      const columns = bySlice.get(directoryNumber(level))!
       const slices = Array.from({ length: slicesOf[level] }, (_, n) => bySlice.get(sliceNumber(level, n))!)
       return {
         id: documents[0]!.filter,
         documents: documents.map(({ _id }) => _id),
-        filter: { width: widthOfDirectory(pages), slices },
-        directory: pages,
+        filter: { width: widthOfDirectory(columns), slices },
+        directory: columns,
       }
     })
   }
@@ -134,6 +130,3 @@ export class SearchFilters {
     await this.collection.deleteMany({ _id: { $in: [...ids] } }, { session })
   }
 }
-
-export const placesOf = (pages: readonly Page[]): PlacedPage[] =>
-  pages.map(({ _id, minTime, maxTime }) => ({ id: _id, minTime, maxTime }))

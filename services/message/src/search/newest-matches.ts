@@ -13,7 +13,8 @@ const inOrder = (a: Match, b: Match) => b.timeSend - a.timeSend || b.ts - a.ts |
 
 /** Above so many unproven matches they are proven before more are read. */
 const mostPending = 20_000
-const provenAtOnce = 500
+/** Ids of one question to the archive; a few are asked side by side. */
+const askedTogether = 250
 
 /**
  * Gathers matches in any order and keeps the newest `most` that are visible. `prove` gives those of some ids (hex) that are.
@@ -45,15 +46,38 @@ export class NewestMatches {
   async settle(unread = Number.NEGATIVE_INFINITY): Promise<void> {
     const ready = this.#pending.filter(({ timeSend }) => timeSend > unread).sort(inOrder)
     this.#pending = this.#pending.filter(({ timeSend }) => timeSend <= unread)
-    for (let at = 0; at < ready.length; at += provenAtOnce) {
+    for (let at = 0; at < ready.length; ) {
       const last = this.#visible[this.#most - 1]
       if (last && inOrder(last, ready[at]!) < 0) break
-      const some = ready.slice(at, at + provenAtOnce)
-      const visible = await this.#prove(some.map(({ id }) => id))
-      this.#visible = [...this.#visible, ...some.filter(({ id }) => visible.has(id))].sort(inOrder).slice(0, this.#most)
+      const some = ready.slice(at, at + Math.max(this.#most - this.#visible.length, askedTogether))
+      const visible = await this.#visibleAmong(some)
+      this.#visible = [...this.#visible, ...visible].sort(inOrder).slice(0, this.#most)
+      at += some.length
     }
     const floor = this.#floor
     this.#pending = this.#pending.filter(({ timeSend }) => timeSend >= floor)
+  }
+
+  async #visibleAmong(matches: readonly Match[]): Promise<Match[]> {
+    const parts = Array.from({ length: Math.ceil(matches.length / askedTogether) }, (_, n) =>
+      matches.slice(n * askedTogether, (n + 1) * askedTogether),
+    )
+    const proven = await Promise.all(parts.map((part) => this.#prove(part.map(({ id }) => id))))
+    return parts.flatMap((part, n) => part.filter(({ id }) => proven[n]!.has(id)))
+  }
+
+  /** Matches that are at hand or proven, to guess how many more are needed. */
+  get count(): number {
+    return this.#pending.length + this.#visible.length
+  }
+
+  countNewer(unread: number): number {
+    const newer = ({ timeSend }: Match) => timeSend > unread
+    return this.#pending.filter(newer).length + this.#visible.filter(newer).length
+  }
+
+  get missing(): number {
+    return this.#most - this.#visible.length
   }
 
   /** Nothing as old as this, or older, can be in the answer any more. */

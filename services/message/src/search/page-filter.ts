@@ -1,20 +1,21 @@
 /**
- * Tells which pages may hold a word, for many pages at a time: bit-sliced Bloom filters. Each page is a column of `rows`
- * bits; a token sets three bits of its column. The columns stand side by side, a row of them is one bit per page, so the
- * pages that may hold a token are the AND of three rows. The three rows of a token lie within 64 (the filter is blocked), so
- * a search reads one slice of the filter, however large it is, and filters are merged by putting their rows side by side.
+ * Tells where a word may be, for many messages at a time: bit-sliced Bloom filters. Some dozen messages make a column of
+ * `rows` bits; a token of their texts sets three bits of it. The columns stand side by side, a row of them is one bit per
+ * column, so the columns that may hold a token are the AND of three rows. The three rows of a token lie within 64 (the filter
+ * is blocked), so a search reads one slice of the filter, however large it is, and filters are merged by putting their rows
+ * side by side.
  *
  * Tokens are single characters and pairs of neighbours. In scripts of few letters pairs tell little, there also three in a
  * row are tokens. Blanks are in none.
  */
 export type Token = number
 
-/** Bits of a page: about 11 for each token of a full one, for 2 % of wrong candidates. */
+/** About 11 bits for each token of a full column, for 2 % of wrong candidates. */
 const rows = 16_384
 const blockRows = 64
 
-/** Pages of more tokens would make the filter useless. A text of more is alone on a page that is always a candidate. */
-export const maxPageTokens = 1500
+/** A column of more would be useless. A text of more tokens has one for itself that is always a candidate. */
+export const maxColumnTokens = 1500
 
 /** Into how many slices a filter is cut, by level: large ones are cut finer, so that slices stay at some KB. */
 export const slicesOf = [16, 64, 256] as const
@@ -78,7 +79,7 @@ function unbroken(word: string): number[][] {
 
 /**
  * Tokens every text with these words has, the likely rarest first, at most `most`. None when the words are of blanks (as
- * folding may make them): then every page is a candidate.
+ * folding may make them): then every column is a candidate.
  */
 export function tokensToAsk(words: readonly string[], most: number): Token[] {
   const ranked = new Map<Token, number>()
@@ -102,19 +103,19 @@ const rowsInBlock = (token: Token) => [token & 63, (token >>> 6) & 63, (token >>
 /** In which slice of a filter of this level the rows of a token are. */
 export const sliceOf = (token: Token, level: Level) => Math.floor((blockOf(token) * blockRows * slicesOf[level]) / rows)
 
-/** A filter in the slices of its level. Rows are `width` bytes: eight pages each, the first in the lowest bit. */
+/** A filter in the slices of its level. Rows are `width` bytes of eight columns, the first in the lowest bit. */
 export interface PageFilter {
   width: number
   slices: Buffer[]
 }
 
-/** `pages` are the tokens of each page; undefined for one that is always a candidate. */
-export function buildFilter(pages: readonly (ReadonlySet<Token> | undefined)[]): PageFilter {
-  const width = Math.ceil(pages.length / 8)
+/** From the tokens of each column; undefined for one that is always a candidate. */
+export function buildFilter(columns: readonly (ReadonlySet<Token> | undefined)[]): PageFilter {
+  const width = Math.ceil(columns.length / 8)
   const bits = Buffer.alloc(rows * width)
-  for (const [page, tokens] of pages.entries()) {
-    const byte = page >> 3
-    const bit = 1 << (page & 7)
+  for (const [column, tokens] of columns.entries()) {
+    const byte = column >> 3
+    const bit = 1 << (column & 7)
     if (tokens)
       for (const token of tokens)
         for (const row of rowsInBlock(token)) bits[(blockOf(token) * blockRows + row) * width + byte]! |= bit
@@ -128,7 +129,7 @@ function cut(bits: Buffer, count: number): Buffer[] {
   return Array.from({ length: count }, (_, n) => bits.subarray(n * length, (n + 1) * length))
 }
 
-/** One filter of the next level with the pages of all, in order. */
+/** One filter of the next level with the columns of all, in order. */
 export function mergeFilters(filters: readonly PageFilter[], level: Level): PageFilter {
   const width = filters.reduce((sum, filter) => sum + filter.width, 0)
   const bits = Buffer.allocUnsafe(rows * width)
@@ -142,7 +143,7 @@ export function mergeFilters(filters: readonly PageFilter[], level: Level): Page
   return { width, slices: cut(bits, slicesOf[level]) }
 }
 
-/** Clears from `candidates` (one bit per page) the pages that do not hold the token. `slice` is the one the token lies in. */
+/** Clears from `candidates` (one bit per column) those that do not hold the token. `slice` is the one the token lies in. */
 export function narrow(candidates: Buffer, token: Token, slice: Buffer, level: Level): void {
   const width = candidates.length
   const first = (blockOf(token) * blockRows) % (rows / slicesOf[level])

@@ -2,7 +2,7 @@ import { ensureIndexes } from '@im/service-kit'
 import type { ClientSession, Collection, Db, Filter, ObjectId } from 'mongodb'
 import type { RowsSummary } from './packed-rows.ts'
 
-/** Messages of a sealed block that follow each other in time. Read only when the block's filter names it. */
+/** Messages of a conversation that follow each other in time. Read only when a filter names it. */
 export interface Page extends RowsSummary {
   _id: ObjectId
   conversation: string

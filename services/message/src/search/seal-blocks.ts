@@ -1,6 +1,6 @@
 import { type ClientSession, ObjectId } from 'mongodb'
 import type { Block } from './blocks-repository.ts'
-import { packDirectory, placesOf } from './filters-repository.ts'
+import { type Column, packDirectory } from './filters-repository.ts'
 import { packRows, type SearchRow, summaryOf, unpackRows } from './packed-rows.ts'
 import { addTokens, buildFilter, type Level, mergeFilters, type Token } from './page-filter.ts'
 import type { Page } from './pages-repository.ts'
@@ -30,18 +30,15 @@ async function sealOnce(index: SearchIndex, conversation: string, session: Clien
     if (bytes >= sealedBytes) break
   }
   if (count < limits.sealMessages && bytes < sealedBytes) return false
-  const pages = paginate(
+  const columns = columnsOf(
     sealed.flatMap(({ rows }) => [...unpackRows(rows)]),
     limits,
   )
-  const stored = pages.map(({ rows }): Page => {
-    const packed = packRows(rows)
-    return { _id: new ObjectId(), conversation, rows: packed, ...summaryOf(packed) }
-  })
-  const filter = buildFilter(pages.map(({ tokens }) => tokens))
-  await index.pages.add(stored, session)
+  const filter = buildFilter(columns.map(({ tokens }) => tokens))
+  const { pages, directory } = pagesOf(conversation, columns, limits.pageColumns)
+  await index.pages.add(pages, session)
   const owner = { conversation, users: usersOf(conversation) }
-  await index.filters.add(owner, 0, filter, packDirectory(placesOf(stored), filter.width), session)
+  await index.filters.add(owner, 0, filter, packDirectory(directory, filter.width), session)
   await index.blocks.remove(
     sealed.map(({ _id }) => _id),
     session,
@@ -49,40 +46,58 @@ async function sealOnce(index: SearchIndex, conversation: string, session: Clien
   return true
 }
 
-/** `tokens` is undefined for a page whose filter would be useless. */
-interface RowsOfPage {
+/** Messages that a column of the filter stands for. `tokens` is undefined where a filter would be useless. */
+interface ColumnRows {
   rows: SearchRow[]
   tokens: Set<Token> | undefined
 }
 
-/** Rows in order of time, cut where a page has enough messages, bytes or tokens. */
-export function paginate(rows: readonly SearchRow[], limits: SearchLimits): RowsOfPage[] {
-  const pages: RowsOfPage[] = []
-  let page: { rows: SearchRow[]; tokens: Set<Token>; bytes: number } | undefined
+/** Rows in order of time, cut where a column has enough messages, bytes or tokens. */
+export function columnsOf(rows: readonly SearchRow[], limits: SearchLimits): ColumnRows[] {
+  const columns: ColumnRows[] = []
+  let column: { rows: SearchRow[]; tokens: Set<Token>; bytes: number } | undefined
   for (const row of [...rows].sort((a, b) => a.timeSend - b.timeSend)) {
     const tokens = new Set<Token>()
     for (const text of row.texts) addTokens(text, tokens)
     const bytes = row.texts.reduce((sum, text) => sum + text.length, 0)
-    const known = page?.tokens ?? tokens
+    const known = column?.tokens ?? tokens
     const fresh = [...tokens].filter((token) => !known.has(token)).length
     const isFull =
-      page &&
-      (page.rows.length >= limits.pageMessages ||
-        page.bytes + bytes > limits.pageBytes ||
-        page.tokens.size + fresh > limits.pageTokens)
+      column &&
+      (column.rows.length >= limits.columnMessages ||
+        column.bytes + bytes > limits.columnBytes ||
+        column.tokens.size + fresh > limits.columnTokens)
     if (isFull) close()
-    page ??= { rows: [], tokens: new Set(), bytes: 0 }
-    page.rows.push(row)
-    page.bytes += bytes
-    for (const token of tokens) page.tokens.add(token)
+    column ??= { rows: [], tokens: new Set(), bytes: 0 }
+    column.rows.push(row)
+    column.bytes += bytes
+    for (const token of tokens) column.tokens.add(token)
   }
   close()
-  return pages
+  return columns
 
   function close() {
-    if (page) pages.push({ rows: page.rows, tokens: page.tokens.size > limits.pageTokens ? undefined : page.tokens })
-    page = undefined
+    if (column)
+      columns.push({ rows: column.rows, tokens: column.tokens.size > limits.columnTokens ? undefined : column.tokens })
+    column = undefined
   }
+}
+
+/** Each page has the rows of a few columns that follow each other. */
+function pagesOf(conversation: string, columns: readonly ColumnRows[], pageColumns: number) {
+  const pages: Page[] = []
+  const directory: Column[] = []
+  for (let at = 0; at < columns.length; at += pageColumns) {
+    const _id = new ObjectId()
+    const packed = columns.slice(at, at + pageColumns).map(({ rows }) => packRows(rows))
+    for (const rows of packed) {
+      const { minTime, maxTime } = summaryOf(rows)
+      directory.push({ page: _id, minTime, maxTime })
+    }
+    const rows = Buffer.concat(packed)
+    pages.push({ _id, conversation, rows, ...summaryOf(rows) })
+  }
+  return { pages, directory }
 }
 
 async function mergeOnce(

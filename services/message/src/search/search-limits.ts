@@ -1,4 +1,4 @@
-import { maxPageTokens } from './page-filter.ts'
+import { maxColumnTokens } from './page-filter.ts'
 
 /** Sizes of the parts of the index. Tests make them small, so that few messages reach every stage. */
 export interface SearchLimits {
@@ -10,10 +10,12 @@ export interface SearchLimits {
   blockBytes: number
   /** So many messages of a conversation in full blocks are sealed: they become pages. */
   sealMessages: number
-  /** A page takes rows up to so many messages, bytes, tokens. */
-  pageMessages: number
-  pageBytes: number
-  pageTokens: number
+  /** A column of the filter stands for up to so many messages, bytes, tokens. */
+  columnMessages: number
+  columnBytes: number
+  columnTokens: number
+  /** Columns whose messages lie on one page: reading a document costs more than what is in it. */
+  pageColumns: number
   /** So many filters of one level become one of the next. */
   mergedFilters: number
 }
@@ -24,8 +26,9 @@ export const defaultLimits: SearchLimits = {
   blockMessages: 64,
   blockBytes: 256 * 1024,
   sealMessages: 512,
-  pageMessages: 128,
-  pageBytes: 128 * 1024,
-  pageTokens: maxPageTokens,
+  columnMessages: 128,
+  columnBytes: 128 * 1024,
+  columnTokens: maxColumnTokens,
+  pageColumns: 2,
   mergedFilters: 8,
 }
