@@ -35,26 +35,40 @@ export async function removeExpired(index: SearchIndex, now: number, signal?: Ab
   for (let some = expiredAtOnce; some && !signal?.aborted; rewritten += some)
     some = await index.transaction(async (session) => {
       const blocks = await index.blocks.find(expired, session).limit(expiredAtOnce).toArray()
-      for (const block of blocks) await rewriteBlock(index, block, isGone, session)
       const pages = await index.pages.find(expired, session).limit(expiredAtOnce).toArray()
-      for (const page of pages) await rewritePage(index, page, isGone, session)
-      return blocks.length + pages.length
+      let changed = 0
+      for (const block of blocks) changed += await rewriteBlock(index, block, isGone, session)
+      for (const page of pages) changed += await rewritePage(index, page, isGone, session)
+      return changed
     })
   return rewritten
 }
 
 type IsGone = (row: RowReader) => boolean
 
-async function rewriteBlock({ blocks }: SearchIndex, block: Block, isGone: IsGone, session: ClientSession) {
+/** These return 1 when there was something to take out, else 0. */
+async function rewriteBlock(
+  { blocks }: SearchIndex,
+  block: Block,
+  isGone: IsGone,
+  session: ClientSession,
+): Promise<number> {
   const rows = without(block.rows, isGone)
-  if (!rows) return
+  if (!rows) return 0
   if (rows.length) await blocks.write({ fresh: [], changed: [{ ...block, rows, ...summaryOf(rows, block) }] }, session)
   else await blocks.remove([block._id], session)
+  return 1
 }
 
-async function rewritePage({ pages }: SearchIndex, page: Page, isGone: IsGone, session: ClientSession) {
+async function rewritePage(
+  { pages }: SearchIndex,
+  page: Page,
+  isGone: IsGone,
+  session: ClientSession,
+): Promise<number> {
   const rows = without(page.rows, isGone)
-  if (!rows) return
+  if (!rows) return 0
   if (rows.length) await pages.replace({ ...page, rows, ...summaryOf(rows, page) }, session)
   else await pages.remove([page._id], session)
+  return 1
 }
