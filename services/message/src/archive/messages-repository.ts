@@ -56,9 +56,9 @@ export type MessageKey = Pick<MessageDocument, 'conversation' | 'messageId' | 'f
 export const keyText = (key: MessageKey) => `${key.messageId} ${key.from} ${key.conversation}`
 
 export const singleConversation = (a: number, b: number) => (a < b ? `u:${a}:${b}` : `u:${b}:${a}`)
-/** The two users of a single chat, the lower id first; none for a room. */
-export const usersOf = (conversation: string): number[] =>
-  conversation.startsWith('u:') ? conversation.slice(2).split(':').map(Number) : []
+/** The two users of a single chat, the lower id first; undefined for a room. */
+export const usersOf = (conversation: string): number[] | undefined =>
+  conversation.startsWith('u:') ? conversation.slice(2).split(':').map(Number) : undefined
 export const roomConversation = (jid: string) => `r:${jid}`
 
 /** Types that may be the last message of a chat. */

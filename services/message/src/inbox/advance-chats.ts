@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { ClientSession } from 'mongodb'
-import { type MessageDocument, usersOf } from '../archive/messages-repository.ts'
+import type { MessageDocument } from '../archive/messages-repository.ts'
 import type { Deps } from '../deps.ts'
 import { type InboxRow, isNewer } from './inbox-repository.ts'
 import { refreshChats } from './refresh-chats.ts'
@@ -46,15 +46,14 @@ export async function advanceChats(
     const isAhead = showing.every((row) => isNewer(message, row))
     if (isAhead && showing.every(isCommon)) ahead.push(message)
     // Late, or the two sides see different messages: the archive tells.
-    else if (isAhead || !isShownToBoth(message.conversation, showing)) mixed.push(message.conversation)
+    else if (isAhead || !isShownToBoth(showing)) mixed.push(message.conversation)
   }
   await deps.inbox.showToBoth(ahead, session)
   await refreshChats(deps, mixed, session)
 }
 
 const isCommon = ({ owners }: InboxRow) => owners.length > 1
-const isShownToBoth = (conversation: string, rows: readonly InboxRow[]) =>
-  usersOf(conversation).every((user) => rows.some(({ owners }) => owners.includes(user))) && rows.every(isCommon)
+const isShownToBoth = (rows: readonly InboxRow[]) => rows.length > 0 && rows.every(isCommon)
 
 /** To be called after the transaction has committed. */
 export function rememberShown(shown: ShownPlaces, messages: readonly MessageDocument[]): void {

@@ -13,7 +13,7 @@ export async function refreshChats(
 ): Promise<void> {
   const rows: InboxRow[] = []
   for (const conversation of conversations) {
-    const [low = 0, high = 0] = usersOf(conversation)
+    const [low = 0, high = 0] = usersOf(conversation) ?? []
     const forLow = await messages.newestListed(conversation, low, session)
     const forHigh = await messages.newestListed(conversation, high, session)
     if (forLow && forHigh && forLow._id.equals(forHigh._id)) rows.push(inboxRow(forLow))

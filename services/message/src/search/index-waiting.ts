@@ -1,11 +1,11 @@
 import { type ClientSession, ObjectId } from 'mongodb'
-import type { Messages } from '../archive/messages-repository.ts'
+import { type Messages, usersOf } from '../archive/messages-repository.ts'
 import { type RemovedRow, rowsByConversation, type Waiting } from './backlog-repository.ts'
 import type { Block } from './blocks-repository.ts'
 import { summaryOf, without } from './packed-rows.ts'
 import { removeRows } from './remove-rows.ts'
 import { sealBlocks } from './seal-blocks.ts'
-import { type SearchIndex, usersOf } from './search-index.ts'
+import type { SearchIndex } from './search-index.ts'
 
 export type IndexerDeps = { messages: Messages; searchIndex: SearchIndex }
 

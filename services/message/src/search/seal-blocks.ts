@@ -1,10 +1,11 @@
 import { type ClientSession, ObjectId } from 'mongodb'
+import { usersOf } from '../archive/messages-repository.ts'
 import type { Block } from './blocks-repository.ts'
 import { type Column, packDirectory } from './filters-repository.ts'
 import { packRows, type SearchRow, summaryOf, unpackRows } from './packed-rows.ts'
 import { addTokens, buildFilter, type Level, mergeFilters, type Token } from './page-filter.ts'
 import type { Page } from './pages-repository.ts'
-import { type SearchIndex, usersOf } from './search-index.ts'
+import type { SearchIndex } from './search-index.ts'
 import type { SearchLimits } from './search-limits.ts'
 
 /** Bytes of rows sealed together, about: the new documents stay far below what MongoDB takes. */

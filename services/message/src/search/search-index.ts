@@ -40,7 +40,3 @@ export function openSearchIndex(db: Db, limits: Partial<SearchLimits> = {}): Sea
     },
   }
 }
-
-/** The two users of a single chat's key `u:<low>:<high>`; undefined for a room. */
-export const usersOf = (conversation: string): number[] | undefined =>
-  conversation.startsWith('u:') ? conversation.slice(2).split(':').map(Number) : undefined

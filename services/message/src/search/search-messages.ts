@@ -1,9 +1,10 @@
+import { setImmediate } from 'node:timers/promises'
 import { ContractError, type MessageRow, pageOf, type ResultOf, type RoomRow, type search } from '@im/contracts'
 import { ObjectId } from 'mongodb'
 import { messageRow, roomRow } from '../archive/message-row.ts'
 import type { Messages } from '../archive/messages-repository.ts'
 import { findMatches } from './find-matches.ts'
-import { findHighlights, foldWords } from './fold-text.ts'
+import { findHighlights, foldWords, type Highlight } from './fold-text.ts'
 import type { Match } from './newest-matches.ts'
 import type { SearchIndex } from './search-index.ts'
 import { type JoinedRoom, type SearchParams, SearchScope } from './search-scope.ts'
@@ -33,13 +34,19 @@ export async function searchMessages(deps: SearchDeps, caller: number, params: S
   const scope = new SearchScope(caller, params, joined, deps.now())
   const found = scope.owners.length ? await findMatches(deps, caller, scope, words, mostResults) : []
   const rows = await readRows(deps, caller, found.slice(pageIndex * pageSize, (pageIndex + 1) * pageSize))
-  return pageOf(
-    rows.map((row) => ({ ...row, highlights: findHighlights(row.content, words) })),
-    found.length,
-    pageIndex,
-    pageSize,
-  )
+  return pageOf(await withHighlights(rows, words), found.length, pageIndex, pageSize)
 }
+
+/** Texts are up to 64 KiB, and finding places in a folded one takes up to a tenth of a second: others get a turn in between. */
+async function withHighlights<R extends MessageRow | RoomRow>(rows: readonly R[], words: readonly string[]) {
+  const highlighted: (R & { highlights: Highlight[] })[] = []
+  for (const row of rows) {
+    if (row.content.length > longText) await setImmediate()
+    highlighted.push({ ...row, highlights: findHighlights(row.content, words) })
+  }
+  return highlighted
+}
+const longText = 2000
 
 /** The rows of a page, in its order. One that is removed at this very moment is left out. */
 async function readRows(

@@ -1,8 +1,7 @@
 import type { Params, search } from '@im/contracts'
-import { roomConversation, singleConversation } from '../archive/messages-repository.ts'
+import { roomConversation, singleConversation, usersOf } from '../archive/messages-repository.ts'
 import { timeRange } from '../archive/time-range.ts'
 import type { RowReader } from './packed-rows.ts'
-import { usersOf } from './search-index.ts'
 
 /** A room the caller is in. */
 export interface JoinedRoom {
