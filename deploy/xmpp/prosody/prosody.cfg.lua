@@ -116,7 +116,8 @@ c2s_timeout = 60 -- to log in
 c2s_stanza_size_limit = 256 * 1024
 component_stanza_size_limit = 1024 * 1024
 smacks_hibernation_time = 60
-smacks_max_queue_size = 1000 -- room for it is reserved per stream, 16 bytes each
+-- Room for it is reserved per stream, 16 bytes each. Messages use half of it, then they wait (mod_im_offline).
+smacks_max_queue_size = 1000
 conflict_resolve = "kick_old"
 
 -- Stores: nothing is kept but vcards, private data and resumption counters; messages are in files of our modules

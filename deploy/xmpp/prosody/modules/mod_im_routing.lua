@@ -2,13 +2,24 @@
 
 local st = require "util.stanza";
 local jid = require "util.jid";
+local offline = module:depends("im_offline");
 
+local max_unacknowledged = offline.max_unacknowledged;
 local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
 local receipts = "urn:xmpp:receipts";
 
 local function is_chat(stanza)
 	local kind = stanza.attr.type;
 	return kind == nil or kind == "chat" or kind == "normal";
+end
+
+-- To one stream; returns false when it does not take it. Messages wait behind those that it has not got yet.
+local function deliver(session, stanza)
+	local queue = session.outgoing_stanza_queue;
+	if (session.im_held or queue and queue:count_unacked() >= max_unacknowledged) and stanza:get_child("body") then
+		return offline.hold(session, stanza);
+	end
+	return session.send(stanza);
 end
 
 -- To all other devices of the user; nothing is kept for those that are away.
@@ -25,7 +36,7 @@ local function to_user(origin, stanza, bare)
 	local user = bare_sessions[bare];
 	local taken;
 	for _, session in pairs(user and user.sessions or {}) do
-		if session.presence and session.priority >= 0 and session.send(stanza) then taken = true; end
+		if session.presence and session.priority >= 0 and deliver(session, stanza) then taken = true; end
 	end
 	if taken or not stanza:get_child("body") then return; end
 	module:fire_event("message/offline/handle", { username = jid.node(bare), origin = origin, stanza = stanza });
@@ -46,9 +57,12 @@ module:hook("message/full", function (event)
 	local origin, stanza = event.origin, event.stanza;
 	if not is_chat(stanza) then return; end
 	local session = full_sessions[stanza.attr.to];
-	if session and session.send(stanza) then return true; end
 	local bare = jid.bare(stanza.attr.to);
-	if bare == jid.bare(stanza.attr.from) then return true; end -- a device of the sender that is gone
+	if bare == jid.bare(stanza.attr.from) then -- a device of the sender; when it is gone nobody gets it
+		if session then session.send(stanza); end
+		return true;
+	end
+	if session and deliver(session, stanza) then return true; end
 	if not stanza:get_child("body") and stanza:get_child("received", receipts) then return true; end
 	to_user(origin, stanza, bare);
 	return true;
@@ -65,8 +79,10 @@ end, 10);
 module:hook("delivery/failure", function (event)
 	local session, stanza = event.session, event.stanza;
 	if not session.username or stanza.name ~= "message" then return; end
-	if is_chat(stanza) and stanza:get_child("body") and jid.bare(stanza.attr.from) ~= session.username.."@"..module.host then
-		module:fire_event("message/offline/handle", { username = session.username, origin = session, stanza = stanza });
+	if not stanza.im_stored and offline.is_kept(session, stanza) then
+		module:fire_event("message/offline/handle", {
+			username = session.username, origin = session, stanza = stanza, lost = true,
+		});
 	end
 	return true;
 end, 10);

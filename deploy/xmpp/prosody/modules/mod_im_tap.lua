@@ -487,6 +487,7 @@ local function start()
 			if key then remember(key, tonumber(entry.stamp) / 1000); end
 			if entry.seq > routed and not repeated then
 				again = again + 1;
+				stanza.im_again = true;
 				run(route, stanza, { destroyed = true }, jid.node(entry.sender), entry.sender);
 			end
 		end
