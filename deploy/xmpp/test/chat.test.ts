@@ -72,6 +72,39 @@ test('the message service decides on relations, and its answers bridge a break',
   assert.equal(taken.entries.length, 2)
 })
 
+test('each recall notice is decided by the messages it names', async (t) => {
+  const prosody = await startProsody(t)
+  const taken = await archive(prosody)
+  const [from, to] = [await join(prosody, alice), await join(prosody, bob)]
+  const asked: unknown[] = []
+  prosody.services.check = (_from, _to, type, messageIds) => {
+    asked.push([type, messageIds])
+    return messageIds?.includes('foreign') ? { allow: 0, condition: 'not-allowed' } : { allow: 1 }
+  }
+  const recall = (content: string) => from.send(bob, textMessage(alice, bob, content, newId(), 202))
+  const many = Array.from({ length: 1000 }, (_, n) => `id${n}`)
+  await recall('one')
+  await recall('one')
+  const refused = [await recall('one, foreign'), await recall(`${many},more`)]
+  await recall(`${many},id7,`)
+  await recall('')
+  await from.send(bob, bodyOf({ type: 202, messageId: newId(), content: 42 }))
+  await from.send(bob, textMessage(alice, bob, 'foreign'))
+  for (const id of refused) assert.equal(await from.refusal(id), 'not-allowed')
+  await from.sync()
+  assert.deepEqual(asked, [
+    [202, ['one']],
+    [202, ['one']],
+    [202, ['one', 'foreign']],
+    [202, many],
+    [202, ['42']],
+    [1, undefined],
+  ])
+  await eventually(() => to.messages().length === 6 && taken.entries.length === 6)
+  prosody.services.mode = 'down'
+  assert.equal(await from.refusal(await recall('one')), 'resource-constraint')
+})
+
 test('a locked receiver is not available', async (t) => {
   const prosody = await startProsody(t)
   const from = await join(prosody, alice)

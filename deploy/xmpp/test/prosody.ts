@@ -19,7 +19,7 @@ export type FakeServices = {
   passwords: Map<string, string>
   /** Users beyond those with a password. */
   states: Map<string, { exists: 0 | 1; status: 1 | -1 }>
-  check: (from: number, to: number, type: number) => Verdict
+  check: (from: number, to: number, type: number, messageIds?: string[]) => Verdict
   /** How the services answer: properly, with HTTP 503, or after so many milliseconds. */
   mode: 'up' | 'down' | number
   calls: { path: string; body: Record<string, unknown> }[]
@@ -56,7 +56,8 @@ export async function startFakeServices(): Promise<FakeServices> {
       return { resultCode: 1, data: state }
     }
     if (path === '/internal/xmpp/check') {
-      return { resultCode: 1, data: services.check(Number(body.from), Number(body.to), Number(body.type)) }
+      const messageIds = body.messageIds as string[] | undefined
+      return { resultCode: 1, data: services.check(Number(body.from), Number(body.to), Number(body.type), messageIds) }
     }
     return { resultCode: 0 }
   }
@@ -176,6 +177,8 @@ export async function startProsody(
     await prosody.end('SIGKILL')
     await services.close()
     await rm(dataDir, { recursive: true, force: true })
+    const mistake = /.*(?:[Tt]raceback|Error in event handler)[\s\S]{0,2000}/.exec(prosody.log)
+    if (mistake) throw new Error(`A module failed:\n${mistake[0]}`)
   })
   await prosody.start()
   return prosody

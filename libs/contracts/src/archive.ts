@@ -121,6 +121,7 @@ export const xmppChecks = contract('message', {
       from: UserId(),
       to: UserId(),
       type: Int({ default: 1, description: 'type code of the body' }),
+      messageIds: Type.Optional(List({ description: 'type 202: the messages it recalls' })),
     }),
     result: Type.Object({
       allow: FlagResult(),

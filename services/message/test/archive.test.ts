@@ -246,6 +246,7 @@ describe('archive', () => {
     const plans = [
       await page.limit(50).explain(),
       await messages.collection.find({ messageId: { $in: ['a', 'b'] } }).explain(),
+      await messages.collection.find({ messageId: { $in: ['a', 'b'] }, conversation: 'u:1:2', from: 1 }).explain(),
       await inbox.collection.find({ owners: 1 }).sort({ timeSend: -1 }).explain(),
       await inbox.collection.find({ expireAt: { $lte: new Date() } }).explain(),
       await orders.collection

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
+  archive,
   passwordChanged,
   presence,
   presenceChanged,
@@ -106,6 +107,28 @@ test('a locked user loses his streams at once and can no longer be written to', 
   assert.equal((await check(alice, carol)).condition, 'service-unavailable')
   assert.equal((await check(alice, alice + 100, 903)).condition, 'not-allowed')
   assert.deepEqual(await check(10005, alice, 903), { allow: 1 })
+})
+
+test('a recall notice is for own messages: those of the peer are refused, unknown and recalled ones are not', async (t) => {
+  const { api, xmpp } = await startMessage(t)
+  await eventually(() => xmpp.connected)
+  const own = xmpp.say({ from: alice, to: String(bob) })
+  const recalled = xmpp.say({ from: alice, to: String(bob) })
+  const foreign = xmpp.say({ from: bob, to: String(alice) })
+  const elsewhere = xmpp.say({ from: bob, to: String(carol) })
+  await xmpp.drained()
+  await api.call(archive.deleteMessages, { messageId: [recalled], delete: 2 }, { as: alice })
+  const check = (from: number, to: number, messageIds?: string[], type = 202) =>
+    api.call(xmppChecks.checkMessage, { from, to, type, messageIds })
+  const refused = { allow: 0, condition: 'not-allowed', text: 'only the own messages can be recalled' }
+  for (const ids of [undefined, [own], ['gone', own, recalled], [elsewhere]])
+    assert.deepEqual(await check(alice, bob, ids), { allow: 1 }, String(ids))
+  for (const ids of [[foreign], ['gone', own, foreign]]) assert.deepEqual(await check(alice, bob, ids), refused)
+  for (const id of [own, recalled]) assert.deepEqual(await check(bob, alice, [id]), refused)
+  assert.deepEqual(await check(alice, bob, [foreign], 26), { allow: 1 })
+  const many = Array.from({ length: 1001 }, (_, n) => `id${n}`)
+  const answer = await api.envelope(xmppChecks.checkMessage, { from: alice, to: bob, type: 202, messageIds: many })
+  assert.notEqual(answer.resultCode, 1)
 })
 
 test('answers about users are shared, kept for a while, and outlive the user service', async (t) => {

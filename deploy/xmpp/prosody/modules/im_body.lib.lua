@@ -39,7 +39,7 @@ local function read_plain(text)
 	end
 end
 
--- Returns { text, type, message_id, from_user_id, delete_time } of a stanza with a body, or nil. Bodies that are no
+-- Returns { text, type, message_id, from_user_id, delete_time, content } of a stanza with a body, or nil. Bodies that are no
 -- JSON object have type 0.
 local function read(stanza)
 	if stanza.im_body ~= nil then return stanza.im_body or nil; end
@@ -64,6 +64,7 @@ local function read(stanza)
 		message_id = message_id and message_id ~= "" and message_id or stanza.attr.id;
 		from_user_id = fields.fromUserId ~= json.null and fields.fromUserId ~= nil and (id_text(fields.fromUserId) or "?") or nil;
 		delete_time = tonumber(fields.deleteTime);
+		content = fields.content;
 	};
 	return stanza.im_body;
 end

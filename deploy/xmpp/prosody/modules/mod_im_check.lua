@@ -28,6 +28,23 @@ local class_of = {};
 for kind = 1, 136 do class_of[kind] = "talk"; end
 for _, kind in ipairs { 500, 501, 502, 503, 507, 508, 510, 916 } do class_of[kind] = tostring(kind); end
 
+local recall = 202;
+local max_recalled = 1000;
+
+-- The ids a recall notice names, without doubles; nil when there are too many.
+local function recalled_ids(content)
+	if math.type(content) == "integer" then content = ("%d"):format(content); end
+	local ids, known = {}, {};
+	for id in (type(content) == "string" and content or ""):gmatch("[^,]+") do
+		id = id:match("^%s*(.-)%s*$");
+		if id ~= "" and not known[id] then
+			if #ids == max_recalled then return nil; end
+			ids[#ids + 1], known[id] = id, true;
+		end
+	end
+	return ids;
+end
+
 local function refuse(event, kind, condition, text)
 	if event.origin.send then event.origin.send(st.error_reply(event.stanza, kind, condition, text)); end
 	return true;
@@ -65,9 +82,14 @@ local function check_message(event)
 		local state = services.user_state(receiver);
 		if state == nil then return refuse(event, "wait", "resource-constraint", "The receiver can't be looked up now"); end
 		if state ~= "active" then return refuse(event, "cancel", "service-unavailable", "There is no such user"); end
-		local class = class_of[body.type];
+		local class, message_ids = class_of[body.type], nil;
+		if body.type == recall then
+			message_ids = recalled_ids(body.content);
+			if not message_ids then return refuse(event, "cancel", "not-allowed", "Too many messages are recalled at once"); end
+			class = #message_ids > 0 and "recall" or nil; -- a notice without ids changes nothing
+		end
 		if class then
-			local verdict = services.check(sender, receiver, body.type, class);
+			local verdict = services.check(sender, receiver, body.type, class, message_ids);
 			if not verdict then return refuse(event, "wait", "resource-constraint", "The message can't be checked now"); end
 			if not verdict.allow then
 				local condition = error_types[verdict.condition] and verdict.condition or "not-allowed";

@@ -235,6 +235,16 @@ export class Messages {
     return found.filter((message) => message.from === userId || message.to === userId)
   }
 
+  /** Whether one of these ids is a message of `author`, recalled ones included. Unknown ids say nothing. */
+  async anyFrom(author: number, conversation: string, messageIds: readonly string[]): Promise<boolean> {
+    if (!messageIds.length) return false
+    const found = await this.collection.findOne(
+      { messageId: { $in: [...messageIds] }, conversation, from: author },
+      { projection: { _id: 1 } },
+    )
+    return found !== null
+  }
+
   /** The newest message that may stand in `owner`'s list of chats. */
   async newestListed(conversation: string, owner: number, session?: ClientSession): Promise<MessageDocument | null> {
     const now = this.#now()

@@ -1,16 +1,19 @@
 import { messageType } from '@im/contracts'
+import { singleConversation } from '../archive/messages-repository.ts'
 import type { Deps } from '../deps.ts'
 import { type Refusal, refusalByRelation } from './may-write.ts'
 
 const firstUserId = 10_000_001
+const recall = 202
 
 const gone: Refusal = { condition: 'service-unavailable', text: 'no such user' }
+const notOwn: Refusal = { condition: 'not-allowed', text: 'only the own messages can be recalled' }
 const serverType: Refusal = { condition: 'not-allowed', text: 'this type is sent by the server only' }
 
 /** Whether the XMPP server may route a message of a single chat (spec xmpp.md §8). */
 export async function checkMessage(
-  { contacts }: Pick<Deps, 'contacts'>,
-  { from, to, type }: { from: number; to: number; type: number },
+  { contacts, messages }: Pick<Deps, 'contacts' | 'messages'>,
+  { from, to, type, messageIds = [] }: { from: number; to: number; type: number; messageIds?: readonly string[] },
 ): Promise<{ allow: 0 | 1; condition?: string; text?: string }> {
   const refusal = await refusalOf()
   return refusal ? { allow: 0, ...refusal } : { allow: 1 }
@@ -20,6 +23,7 @@ export async function checkMessage(
     if (from === to) return undefined
     const receiver = await contacts.of(to)
     if (!receiver.exists || receiver.status !== 1) return gone
+    if (type === recall && (await messages.anyFrom(to, singleConversation(from, to), messageIds))) return notOwn
     return await refusalByRelation({ from, to, type, receiver })
   }
 }
