@@ -81,18 +81,18 @@ module:hook("c2s-read-timeout", function (event)
 end, 100);
 
 -- Rate limits: 50 stanzas/s of a stream (2,000 at once), 20 messages/s of a user (100 at once). Over the limit reading
--- waits; who stays over it for ten seconds gets errors instead.
+-- waits; who stays over it for ten seconds gets errors, too.
 
 local messages_of = new_cache(20000); -- user → throttle
 
-local function wait_for_turn(throttle, session)
+local function wait_for_turn(throttle)
 	while not throttle:poll(1) do
-		session.im_slow_since = session.im_slow_since or now();
-		if now() - session.im_slow_since > 10 then return false; end
+		throttle.slow_since = throttle.slow_since or now();
 		if not async.ready() then return true; end
 		async.sleep(1 / throttle.rate);
+		if now() - throttle.slow_since > 10 then return false; end
 	end
-	if throttle:peek(throttle.max / 2) then session.im_slow_since = nil; end
+	if throttle.slow_since and throttle:peek(throttle.max / 2) then throttle.slow_since = nil; end
 	return true;
 end
 
@@ -112,7 +112,7 @@ local function limit_stream(event)
 		throttle = new_throttle(2000 * factor, 40);
 		session.im_throttle = throttle;
 	end
-	if not wait_for_turn(throttle, session) then return refuse(event); end
+	if not wait_for_turn(throttle) then return refuse(event); end
 end
 
 local function limit_user(event)
@@ -124,7 +124,7 @@ local function limit_user(event)
 		throttle = new_throttle(100 * factor, 5);
 		messages_of:set(username, throttle);
 	end
-	if not wait_for_turn(throttle, session) then return refuse(event); end
+	if not wait_for_turn(throttle) then return refuse(event); end
 end
 
 if factor > 0 then
