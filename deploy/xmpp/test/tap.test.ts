@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { type EventEmitter, once } from 'node:events'
-import { appendFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { appendFile, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join as joinPath } from 'node:path'
 import { test } from 'node:test'
@@ -172,6 +173,42 @@ test('a message sent again is stored again but not delivered again', async (t) =
   assert.deepEqual(to.contents(), ['once', 'then'])
   assert.deepEqual(taken.contents(), ['once', 'once', 'then'])
 })
+
+for (const version of ['this', 'an earlier']) {
+  test(`a start knows what was routed in the last minute, from a log of ${version} version`, async (t) => {
+    const prosody = await startProsody(t)
+    const taken = await archive(prosody, { acking: false })
+    const from = await join(prosody, alice)
+    register(prosody, bob)
+    const bodies = ['a', 'b'].map((content) => textMessage(alice, bob, content))
+    for (const body of bodies) await from.send(bob, body)
+    await eventually(() => taken.entries.length === 2)
+    const folder = joinPath(prosody.dataDir, 'tap')
+    const file = await eventually(async () => {
+      const name = (await readdir(folder)).find((name) => name.endsWith('.log'))!
+      return (await readFile(joinPath(folder, name), 'utf8')).includes('\tR\t2\n') ? joinPath(folder, name) : undefined
+    })
+    await prosody.end('SIGKILL')
+    if (version === 'an earlier') {
+      const lines = (await readFile(file, 'utf8')).split('\n').map((line) => {
+        const [, kind, seq, stamp, sender, , ...xml] = line.split('\t')
+        if (kind !== 'S') return line
+        const text = [kind, seq, stamp, sender, ...xml].join('\t')
+        return `${createHash('md5').update(text).digest('hex').slice(0, 8)}\t${text}`
+      })
+      await writeFile(file, lines.join('\n'))
+    }
+    await prosody.start()
+    assert.doesNotMatch(prosody.log, /may not have routed|cut off/)
+    const again = await archive(prosody)
+    const back = await join(prosody, alice)
+    for (const body of [...bodies, textMessage(alice, bob, 'c')]) await back.send(bob, body)
+    await eventually(() => again.entries.length === 5)
+    const to = await join(prosody, bob)
+    await eventually(() => to.contents().includes('c'))
+    assert.deepEqual(to.contents(), ['a', 'b', 'c'])
+  })
+}
 
 test('only messages with a body to existing users are stored', async (t) => {
   const prosody = await startProsody(t)

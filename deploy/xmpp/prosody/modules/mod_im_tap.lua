@@ -6,7 +6,8 @@
 -- overtake them (other messages of the sender, acknowledgements of his stream) waits in the same queue.
 --
 -- The log is a row of segment files named by their first entry; a segment goes when all of it is acknowledged. Lines
--- (im_records): L lineage acked routed (first line), S seq stamp sender xml, A acked, R routed.
+-- (im_records): L lineage acked routed (first line), S seq stamp sender key xml, A acked, R routed. The key says which
+-- message of its sender it is, so that a start need not parse what it only has to recognise; - is none.
 
 local st = require "util.stanza";
 local jid = require "util.jid";
@@ -42,14 +43,18 @@ local function path_of(first) return ("%s/%020d.log"):format(folder, first); end
 
 local seen, seen_before, seen_count, seen_since = {}, {}, 0, now();
 
-local function seen_key(stanza, sender)
+-- Conversation and messageId; nil when the message has no id.
+local function key_of(stanza, sender)
 	local body = read_body(stanza);
 	if not body or not body.message_id then return nil; end
-	local from, to = jid.bare(sender), stanza.attr.to or jid.bare(sender);
-	local conversation = jid.bare(to);
-	if conversation == from then conversation = to; end -- each own device is a conversation
-	return from.." "..conversation.." "..body.message_id;
+	local to = stanza.attr.to;
+	local conversation = to and jid.bare(to) or jid.bare(sender);
+	if to and conversation == jid.bare(sender) then conversation = to; end -- each own device is a conversation
+	local key = conversation.." "..body.message_id;
+	return key:find("[%c<]") and key:gsub("[%c<]", " ") or key; -- a field of a line
 end
+
+local function seen_key(sender, key) return (sender:match("^[^/]*")).." "..key; end
 
 local function is_repeated(key)
 	local since = seen[key] or seen_before[key];
@@ -73,12 +78,11 @@ local function entry_xml(entry)
 		.."</forwarded></tap></message>";
 end
 
-local function decode_entry(line)
-	local kind, text = records.decode(line);
-	if kind ~= "S" then return nil; end
-	local seq, stamp, sender, xml = text:match("^(%d+)\t(%d+)\t([^\t]*)\t(.*)$");
+local function decode_entry(text)
+	local seq, stamp, sender, key, xml = text:match("^(%d+)\t(%d+)\t([^\t]*)\t([^\t<]*)\t?(<.*)$");
 	if not seq then return nil; end
-	return { seq = math.tointeger(tonumber(seq)), stamp = stamp, sender = sender, xml = xml };
+	-- Without a key: a line of an earlier version.
+	return { seq = math.tointeger(tonumber(seq)), stamp = stamp, sender = sender, key = key ~= "" and key, xml = xml };
 end
 
 local reader; -- { segment, file, at }: reads entries one after the other, at = the next one
@@ -106,7 +110,8 @@ local function read_entry(seq)
 			reader.file:seek("cur", 0); -- forget an earlier end of file
 			local line = reader.file:read("L");
 			if not line then return nil; end
-			local entry = decode_entry(line);
+			local kind, text = records.decode(line);
+			local entry = kind == "S" and decode_entry(text);
 			if entry then
 				reader.at = entry.seq + 1;
 				if entry.seq == seq then return entry; end
@@ -167,7 +172,8 @@ local function drop_acked_segments()
 	end
 end
 
--- Reads what an earlier run left. Returns the entries of the last minute and those that may not have been routed.
+-- Reads what an earlier run left. Returns the entries that may not have been routed; the others of the last minute are
+-- remembered by their keys.
 local function recover()
 	lfs.mkdir(folder);
 	local firsts = {};
@@ -176,31 +182,40 @@ local function recover()
 		if first then firsts[#firsts + 1] = math.tointeger(tonumber(first)); end
 	end
 	table.sort(firsts);
-	local recent, oldest = {}, 1;
+	local unsure, oldest, newest = {}, 1, 0;
 	local a_minute_ago = (now() - resend_window) * 1000;
-	local function forget_old()
-		while recent[oldest] and recent[oldest].seq <= routed and tonumber(recent[oldest].stamp) < a_minute_ago do
-			recent[oldest] = false;
+	local function forget_routed()
+		local entry = unsure[oldest];
+		while entry and entry.seq <= routed do
+			local stamp = tonumber(entry.stamp);
+			if stamp >= a_minute_ago then
+				local key = entry.key or key_of(records.line_to_stanza(entry.xml), entry.sender) or "-";
+				if key ~= "-" then remember(seen_key(entry.sender, key), stamp / 1000); end
+			end
+			unsure[oldest] = nil;
 			oldest = oldest + 1;
+			entry = unsure[oldest];
 		end
 	end
 	for i, first in ipairs(firsts) do
 		local segment = { first = first, last = first - 1, path = path_of(first) };
 		local file = assert(io.open(segment.path, "rb"));
+		file:setvbuf("full", 1024 * 1024);
 		local torn;
 		for line in file:lines("L") do
 			local kind, text = records.decode(line);
 			if not kind then torn = true; break; end
 			if kind == "S" then
-				local entry = decode_entry(line);
+				local entry = decode_entry(text);
 				if firsts[i + 1] and entry.seq >= firsts[i + 1] then break; end -- refused, its number was used again
 				segment.last = entry.seq;
-				recent[#recent + 1] = entry;
+				newest = newest + 1;
+				unsure[newest] = entry;
 			elseif kind == "A" then
 				acked = math.max(acked, math.tointeger(tonumber(text)));
 			elseif kind == "R" then
 				routed = math.max(routed, math.tointeger(tonumber(text)));
-				forget_old();
+				forget_routed();
 			elseif kind == "L" then
 				local name, a, r = text:match("^(%x+)\t(%d+)\t(%d+)$");
 				lineage = name;
@@ -218,13 +233,13 @@ local function recover()
 	if segments[1] then acked = math.max(acked, segments[1].first - 1); end
 	acked, routed = math.min(acked, committed), math.min(routed, committed);
 	sent = acked;
-	forget_old();
-	return table.move(recent, oldest, #recent, 1, {});
+	forget_routed();
+	return table.move(unsure, oldest, newest, 1, {});
 end
 
 -- Group commit
 
-local gathering, flying = { n = 0 }, nil; -- items: { keep, sender, xml, done, fail, session, h }
+local gathering, flying = { n = 0 }, nil; -- items: { sender, key, xml, done, fail, session }
 local flush_planned = false;
 local wanted_paths; -- what the sync of `flying` covers
 local syncer;
@@ -320,7 +335,7 @@ function flush()
 			seq = seq + 1;
 			item.seq, item.stamp = seq, stamp;
 			n = n + 1;
-			lines[n] = records.encode("S", ("%d"):format(seq), stamp, item.sender, item.xml);
+			lines[n] = records.encode("S", ("%d"):format(seq), stamp, item.sender, item.key, item.xml);
 		end
 	end
 	if n == 0 then return commit_done(); end
@@ -382,12 +397,13 @@ local function capture(event)
 	end
 	if event.to_self then stanza.attr.to = jid.bare(full_jid); end
 	local xml = records.stanza_to_line(stanza);
-	local key = seen_key(stanza, full_jid);
+	local id_key = key_of(stanza, full_jid);
+	local key = id_key and seen_key(full_jid, id_key);
 	local repeated = key and is_repeated(key);
 	if key and not repeated then remember(key, now()); end
 	if event.to_self then stanza.attr.to = nil; end
 	enqueue {
-		session = origin, sender = full_jid, xml = xml,
+		session = origin, sender = full_jid, key = id_key or "-", xml = xml,
 		done = function ()
 			if not repeated then route(stanza, origin, username, full_jid); end
 		end,
@@ -469,7 +485,7 @@ module:hook("message/host", function (event)
 end, 100);
 
 local function start()
-	local recent = recover();
+	local unsure = recover();
 	assert(open_segment(committed + 1));
 	drop_acked_segments();
 	if mode == "group" then
@@ -479,13 +495,14 @@ local function start()
 	end
 	module:log("info", "Tap: log %s, last %d, acked %d, routed %d, fsync %s", lineage, committed, acked, routed, mode);
 	local again = 0;
-	for _, entry in ipairs(recent) do
+	for _, entry in ipairs(unsure) do
 		local stanza = records.line_to_stanza(entry.xml);
 		if stanza then
-			local key = seen_key(stanza, entry.sender);
+			local key = key_of(stanza, entry.sender);
+			key = key and seen_key(entry.sender, key);
 			local repeated = key and is_repeated(key);
 			if key then remember(key, tonumber(entry.stamp) / 1000); end
-			if entry.seq > routed and not repeated then
+			if not repeated then
 				again = again + 1;
 				stanza.im_again = true;
 				run(route, stanza, { destroyed = true }, jid.node(entry.sender), entry.sender);
