@@ -51,6 +51,7 @@ daemonize = false
 data_path = data
 plugin_paths = { here.."/modules" }
 log = { { levels = { min = env("XMPP_LOG_LEVEL", "info") }, to = "console", timestamps = true } }
+im_debug_log = env("XMPP_LOG_LEVEL") == "debug"
 umask = "027"
 -- The default threshold of 105 collects without a pause: two thirds of the CPU of a busy server. See docs/performance.md.
 gc = { mode = "incremental", threshold = 300, speed = 500 }

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { test } from 'node:test'
-import { alice, bob, eventually, join, newId, Person, register } from './people.ts'
+import { connect as connectTls } from 'node:tls'
+import { alice, bob, eventually, join, newId, Person, passwordOf, register } from './people.ts'
 import { startProsody } from './prosody.ts'
+import { RawStream } from './raw-stream.ts'
 
 const conditionOf = (error: unknown) => (error as { condition?: string }).condition
 const textOf = (error: unknown) => (error as { text?: string }).text
@@ -98,6 +100,48 @@ test('STARTTLS is offered, and required on demand', async (t) => {
     assert.equal(seen.includes('PLAIN'), required === 'false')
     socket.destroy()
   }
+})
+
+test('a stream with TLS carries long messages', async (t) => {
+  const prosody = await startProsody(t, { XMPP_TLS: 'on' })
+  register(prosody, alice)
+  const plain = connect(prosody.port, '127.0.0.1')
+  let seen = ''
+  const header =
+    "<stream:stream to='im.test' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>"
+  const until = async (text: string) => {
+    await eventually(() => seen.includes(text))
+    seen = ''
+  }
+  const note = (chunk: unknown) => (seen += chunk)
+  plain.on('data', note)
+  plain.write(header)
+  await until('</stream:features>')
+  plain.write("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+  await until('<proceed')
+  plain.off('data', note)
+  const socket = connectTls({ socket: plain, rejectUnauthorized: false }).on('data', note)
+  t.after(async () => void socket.destroy())
+  socket.write(header)
+  await until('</stream:features>')
+  const secret = Buffer.from(`\0${alice}\0${passwordOf(alice)}`).toString('base64')
+  socket.write(`<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>${secret}</auth>`)
+  await until('<success')
+  socket.write(header)
+  await until('</stream:features>')
+  socket.write(
+    "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>tls</resource></bind></iq>",
+  )
+  await until('</iq>')
+  socket.write('<presence/>')
+  await until('<presence')
+  register(prosody, bob)
+  const from = await new RawStream(prosody, bob).bind('raw', { management: false })
+  const send = (text: string) => from.write(`<message to='${alice}@im.test' type='chat'><body>${text}</body></message>`)
+  for (let i = 0; i < 20; i++) send('x'.repeat(60_000))
+  send('the end')
+  await eventually(() => seen.includes('the end'))
+  assert.equal(seen.match(/x{60000}/g)?.length, 20)
 })
 
 test('a silent stream is pinged and then closed', async (t) => {

@@ -25,7 +25,7 @@ local function stanza_to_line(stanza)
 	attr.xmlns = "jabber:client";
 	local xml = tostring(stanza);
 	attr.xmlns = xmlns;
-	return (xml:gsub("\n", "&#10;"));
+	return xml:find("\n", 1, true) and xml:gsub("\n", "&#10;") or xml;
 end
 
 -- The parser names the namespace of every element; routing knows those of clients by having none.

@@ -61,7 +61,9 @@ local function check_message(event)
 	if not body then return; end
 	if #body.text > max_body then return refuse(event, "modify", "policy-violation", "The body is longer than 64 KiB"); end
 	local bodies = 0;
-	for _ in stanza:childtags("body") do bodies = bodies + 1; end
+	for _, child in ipairs(stanza.tags) do
+		if child.name == "body" then bodies = bodies + 1; end
+	end
 	if bodies > 1 then return refuse(event, "modify", "bad-request", "A message has one body"); end
 	if kind == "groupchat" then return; end -- rooms have their own rules
 

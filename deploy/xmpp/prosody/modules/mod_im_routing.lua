@@ -56,9 +56,10 @@ end, 10);
 module:hook("message/full", function (event)
 	local origin, stanza = event.origin, event.stanza;
 	if not is_chat(stanza) then return; end
-	local session = full_sessions[stanza.attr.to];
-	local bare = jid.bare(stanza.attr.to);
-	if bare == jid.bare(stanza.attr.from) then -- a device of the sender; when it is gone nobody gets it
+	local to, from = stanza.attr.to, stanza.attr.from;
+	local session = full_sessions[to];
+	local bare = to:match("^[^/]*");
+	if bare == from:match("^[^/]*") then -- a device of the sender; when it is gone nobody gets it
 		if session then session.send(stanza); end
 		return true;
 	end

@@ -15,17 +15,71 @@ local component = module:get_option_string("im_component");
 local max_resources = module:get_option_number("im_max_resources", 10);
 local factor = module:get_option_number("im_limit_factor", 1);
 
--- XML parsers turn a literal carriage return into a newline; as a reference it stays what the sender wrote.
+-- How stanzas become XML, in place of Prosody's way: XML parsers turn a literal carriage return into a newline, as a
+-- reference it stays what the sender wrote; and half of the time. An element with im_xml is that text: the tap sets it
+-- for children that many streams get.
 do
+	local find, gsub, match, concat = string.find, string.gsub, string.match, table.concat;
+	local special = "['&<>\"\r]";
 	local entities = {
 		["'"] = "&apos;", ["\""] = "&quot;", ["<"] = "&lt;", [">"] = "&gt;", ["&"] = "&amp;", ["\r"] = "&#13;",
 	};
-	local function escape(text) return (text:gsub("['&<>\"\r]", entities)); end
-	local serialise = getmetatable(st.stanza("x")).__tostring;
-	for i = 1, 255 do
-		local name = debug.getupvalue(serialise, i);
-		if name == nil then error("this Prosody serialises stanzas in another way"); end
-		if name == "xml_escape" then debug.setupvalue(serialise, i, escape); break; end
+	local function escape(text)
+		if not find(text, special) then return text; end
+		return (gsub(text, special, entities));
+	end
+
+	local function write(element, parts, n, parent_xmlns)
+		if element.im_xml then
+			parts[n + 1] = element.im_xml;
+			return n + 1;
+		end
+		local name, attr, prefixes = element.name, element.attr, 0;
+		n = n + 1;
+		parts[n] = "<"..name;
+		for key, value in next, attr do
+			if find(key, "\1", 1, true) then -- of a namespace
+				local xmlns, local_name = match(key, "^([^\1]*)\1?(.*)$");
+				prefixes = prefixes + 1;
+				n = n + 1;
+				parts[n] = " xmlns:ns"..prefixes.."='"..escape(xmlns).."' ns"..prefixes..":"..local_name.."='"..escape(value).."'";
+			elseif key ~= "xmlns" or value ~= parent_xmlns then
+				n = n + 1;
+				parts[n] = " "..key.."='"..escape(value).."'";
+			end
+		end
+		if #element == 0 then
+			parts[n + 1] = "/>";
+			return n + 1;
+		end
+		n = n + 1;
+		parts[n] = ">";
+		local xmlns = attr.xmlns;
+		for i = 1, #element do
+			local child = element[i];
+			if child.name then
+				n = write(child, parts, n, xmlns);
+			else
+				n = n + 1;
+				parts[n] = escape(child);
+			end
+		end
+		parts[n + 1] = "</"..name..">";
+		return n + 1;
+	end
+
+	local stanzas = getmetatable(st.stanza("x"));
+	function stanzas.__tostring(stanza)
+		local parts = {};
+		write(stanza, parts, 0, nil);
+		return concat(parts);
+	end
+
+	-- Prosody writes the first tag of every stanza for its debug log, also when nobody reads it.
+	if not module:get_option_boolean("im_debug_log") then
+		local top_tag = stanzas.top_tag;
+		local names = { message = "<message>", presence = "<presence>", iq = "<iq>" };
+		function stanzas.top_tag(stanza) return names[stanza.name] or top_tag(stanza); end
 	end
 end
 
@@ -136,7 +190,8 @@ end
 
 local function refuse_component(event)
 	local stanza = event.stanza;
-	if jid_host(stanza.attr.to or module.host) ~= component then return; end
+	local to = stanza.attr.to;
+	if not to or not to:find(component, 1, true) or jid_host(to) ~= component then return; end
 	if stanza.attr.type ~= "error" and stanza.attr.type ~= "result" then
 		event.origin.send(st.error_reply(stanza, "cancel", "service-unavailable"));
 	end

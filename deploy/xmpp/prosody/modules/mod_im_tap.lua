@@ -22,6 +22,7 @@ local read_body = module:require "im_body".read;
 local new_syncer = module:require "im_sync".new;
 
 local NS = "urn:yingchuang:im:1";
+local core_post_stanza = prosody.core_post_stanza;
 local host, component = module.host, module:get_option_string("im_component");
 local folder = prosody.paths.data.."/tap";
 local window = module:get_option_number("im_tap_window", 512);
@@ -47,9 +48,9 @@ local seen, seen_before, seen_count, seen_since = {}, {}, 0, now();
 local function key_of(stanza, sender)
 	local body = read_body(stanza);
 	if not body or not body.message_id then return nil; end
-	local to = stanza.attr.to;
-	local conversation = to and jid.bare(to) or jid.bare(sender);
-	if to and conversation == jid.bare(sender) then conversation = to; end -- each own device is a conversation
+	local to, from = stanza.attr.to, sender:match("^[^/]*");
+	local conversation = to and to:match("^[^/]*") or from;
+	if to and conversation == from then conversation = to; end -- each own device is a conversation
 	local key = conversation.." "..body.message_id;
 	return key:find("[%c<]") and key:gsub("[%c<]", " ") or key; -- a field of a line
 end
@@ -122,15 +123,18 @@ local function read_entry(seq)
 end
 
 local function pump()
+	local texts, n = {}, 0;
 	while send and sent < committed and sent - acked < window do
 		local entry = memory[sent + 1] or read_entry(sent + 1);
 		if not entry then
 			module:log("error", "Entry %d of the tap can't be read", sent + 1);
-			return;
+			break;
 		end
 		sent = entry.seq;
-		send(entry_xml(entry));
+		n = n + 1;
+		texts[n] = entry_xml(entry);
 	end
+	if n > 0 then send(table.concat(texts)); end -- each write costs a system call and two timers
 end
 
 -- Segments
@@ -239,7 +243,7 @@ end
 
 -- Group commit
 
-local gathering, flying = { n = 0 }, nil; -- items: { sender, key, xml, done, fail, session }
+local gathering, flying = { n = 0 }, nil; -- items: { session, sender, done(item), stanza; xml, key, seen_key, fail(item) }
 local flush_planned = false;
 local wanted_paths; -- what the sync of `flying` covers
 local syncer;
@@ -294,7 +298,11 @@ local function commit_done()
 			if committed - acked <= kept_in_memory then memory[committed] = item; end
 		end
 	end
-	for i = 1, group.n do run(group[i].done); end
+	for i = 1, group.n do
+		local item = group[i];
+		run(item.done, item);
+		item.stanza, item.session = nil, nil; -- what stays in memory is for the component
+	end
 	if routed < committed then
 		routed = committed;
 		mark_routed();
@@ -318,7 +326,7 @@ local function commit_failed(problem)
 	end
 	for i = 1, group.n do
 		local item = group[i];
-		run(item.fail or item.done, problem);
+		run(item.fail or item.done, item);
 	end
 	if gathering.n > 0 then plan_flush(); end
 end
@@ -373,46 +381,60 @@ end
 
 local silent = function () return false; end
 
+-- Of what Prosody does before it routes a message, only the carbons are left then, and perhaps nobody wants any.
+local carbons_wanted = false;
+module:hook("iq-set/self/urn:xmpp:carbons:2:enable", function () carbons_wanted = true; end, 10);
+
 -- Routes a message as its sender sent it, even when his stream has ended meanwhile.
-local function route(stanza, origin, username, full_jid)
+local function route(stanza, origin, full_jid)
 	stanza.im_routed = true;
 	if origin.destroyed or not origin.full_jid then
 		origin = {
-			type = "c2s", host = host, username = username, full_jid = full_jid, resource = jid.resource(full_jid),
+			type = "c2s", host = host, username = jid.node(full_jid), full_jid = full_jid, resource = jid.resource(full_jid),
 			send = silent, log = module._log, destroyed = true,
 		};
 	end
-	prosody.core_post_stanza(origin, stanza, true);
+	core_post_stanza(origin, stanza, carbons_wanted);
+end
+
+local function route_item(item) route(item.stanza, item.session, item.sender); end
+
+local function refuse_item(item)
+	if item.seen_key then forget(item.seen_key); end
+	if item.session.send then
+		item.session.send(st.error_reply(item.stanza, "wait", "internal-server-error", "The message could not be stored"));
+	end
+end
+
+local function do_nothing() end
+
+-- Most children reach the log and each receiver as they are.
+local function keep_xml(stanza)
+	for _, child in ipairs(stanza.tags) do
+		if not child.tags[1] and child.attr.xmlns ~= "jabber:client" then child.im_xml = tostring(child); end
+	end
 end
 
 local function capture(event)
 	local stanza, origin = event.stanza, event.origin;
 	if stanza.im_routed or (origin.type ~= "c2s" and not origin.destroyed) then return; end
 	local full_jid = stanza.attr.from;
-	local username = jid.node(full_jid);
 	if not stanza.im_keep then
 		if (origin.im_waiting or 0) == 0 then return; end
-		enqueue { session = origin, done = function () route(stanza, origin, username, full_jid); end };
+		enqueue { session = origin, sender = full_jid, stanza = stanza, done = route_item };
 		return true;
 	end
 	if event.to_self then stanza.attr.to = jid.bare(full_jid); end
+	keep_xml(stanza);
 	local xml = records.stanza_to_line(stanza);
-	local id_key = key_of(stanza, full_jid);
-	local key = id_key and seen_key(full_jid, id_key);
-	local repeated = key and is_repeated(key);
-	if key and not repeated then remember(key, now()); end
+	local key = key_of(stanza, full_jid);
+	local seen_as = key and seen_key(full_jid, key);
+	local repeated = seen_as and is_repeated(seen_as);
+	if seen_as and not repeated then remember(seen_as, now()); end
 	if event.to_self then stanza.attr.to = nil; end
 	enqueue {
-		session = origin, sender = full_jid, key = id_key or "-", xml = xml,
-		done = function ()
-			if not repeated then route(stanza, origin, username, full_jid); end
-		end,
-		fail = function ()
-			if key and not repeated then forget(key); end
-			if origin.send then
-				origin.send(st.error_reply(stanza, "wait", "internal-server-error", "The message could not be stored"));
-			end
-		end,
+		session = origin, sender = full_jid, key = key or "-", xml = xml, stanza = stanza,
+		seen_key = not repeated and seen_as, done = repeated and do_nothing or route_item, fail = refuse_item,
 	};
 	return true;
 end
@@ -505,7 +527,7 @@ local function start()
 			if not repeated then
 				again = again + 1;
 				stanza.im_again = true;
-				run(route, stanza, { destroyed = true }, jid.node(entry.sender), entry.sender);
+				run(route, stanza, { destroyed = true }, entry.sender);
 			end
 		end
 	end
