@@ -144,6 +144,7 @@ im_tap_segment_bytes = tonumber(env("XMPP_TAP_SEGMENT_BYTES", 8 * 1024 * 1024))
 im_tap_window = 512
 im_sync_program = here.."/sync-files.pl"
 im_limit_factor = tonumber(env("LIMIT_FACTOR", "1"))
+im_shiku_ack_seconds = tonumber(env("XMPP_SHIKU_ACK_SECONDS", "15"))
 im_max_resources = 10
 im_offline_max_messages = 5000
 im_offline_max_days = 30
@@ -152,7 +153,7 @@ VirtualHost(domain)
 	authentication = "im"
 	modules_enabled = {
 		"im_services", "im_streams", "im_check", "im_tap", "im_routing", "im_offline", "im_presence", "im_orders",
-		"im_bosh_root",
+		"im_shiku_ack", "im_bosh_root",
 	}
 
 -- Rooms need somebody who decides on membership. Until the message service does, there is no MUC host: groupchat

@@ -1,9 +1,10 @@
 -- Offline storage (spec xmpp.md §5): one file per user, a line per message, handed over in order and once, after the
 -- first available presence. Everything in it is archived by the message service, too.
 --
--- A stream that acknowledges what it gets takes the file over as its spool and is sent it in portions; the spool forgets
--- what is acknowledged. Messages that come meanwhile wait at its end, so nothing overtakes; also those for a stream that
--- owes many acknowledgements. What is left when the stream ends goes back in front of the user's file.
+-- A stream that acknowledges what it gets (XEP-0198 or xmpp:shiku:ack) takes the file over as its spool and is sent it in
+-- portions; the spool forgets what is acknowledged. Messages that come meanwhile wait at its end, so nothing overtakes;
+-- also those for a stream that owes many acknowledgements. What is left when the stream ends goes back in front of the
+-- user's file.
 
 local lfs = require "lfs";
 local st = require "util.stanza";
@@ -148,7 +149,7 @@ local function hand_over_at_once(session)
 	emptied(username);
 end
 
--- Spools: { path, size, read_at, done_at, live_from, waiting, entries, first, last, bytes, unmarked }. Bytes before
+-- Spools: { path, size, read_at, done_at, live_from, waiting, entries, first, last, bytes, unmarked, acked_h }. Bytes before
 -- done_at are acknowledged, those before read_at sent; those from live_from on came while the stream was there.
 -- session.im_held: messages wait in it. Once all are sent, later ones pass it by; it goes when all are acknowledged.
 
@@ -158,7 +159,7 @@ local function new_spool(session, size, waiting)
 	spool_count = spool_count + 1;
 	session.im_spool = {
 		path = ("%s/%s.%d.spool"):format(folder, session.username, spool_count), size = size, read_at = 0, done_at = 0,
-		live_from = size, waiting = waiting, entries = {}, first = 1, last = 0, bytes = 0, unmarked = 0,
+		live_from = size, waiting = waiting, entries = {}, first = 1, last = 0, bytes = 0, unmarked = 0, acked_h = 0,
 	};
 	return session.im_spool;
 end
@@ -185,6 +186,18 @@ local function last_h(session)
 	return queue and queue:count_acked() + queue:count_unacked();
 end
 
+-- How the acknowledgement of what was sent last will be known: { h } or { id }; nothing when there will be none.
+local function awaited(session, stanza)
+	if not session.im_shiku then return { h = last_h(session) }; end
+	local id = stanza.attr.id;
+	return session.im_shiku.by_id[id or ""] and { id = id };
+end
+
+local function is_acknowledged(session, entry)
+	if entry.h then return entry.h <= session.im_spool.acked_h; end
+	return not (session.im_shiku and session.im_shiku.by_id[entry.id]);
+end
+
 -- Sends what the window has room for.
 local function pump(session)
 	local spool = session.im_spool;
@@ -198,14 +211,20 @@ local function pump(session)
 			session.im_held = nil;
 			break;
 		end
-		local kind, at, key, xml = stored.decode(line);
+		local kind, at, _, xml = stored.decode(line);
 		local is_live = spool.read_at >= spool.live_from;
 		local stanza = xml and (kind == "M" or is_live) and records.line_to_stanza(xml);
 		local upto = spool.read_at + #line;
 		if stanza and not is_too_old(at, stanza) then
 			if not is_live then add_delay(stanza, at); end
 			if not session.send(stanza) or session.destroyed then break; end
-			add_entry(spool, { h = last_h(session), key = key, bytes = #line, upto = upto });
+		else
+			stanza = nil;
+		end
+		local entry = stanza and awaited(session, stanza);
+		if entry then
+			entry.bytes, entry.at, entry.upto = #line, spool.read_at, upto;
+			add_entry(spool, entry);
 		elseif spool.last >= spool.first then
 			spool.entries[spool.last].upto = upto;
 		else
@@ -227,13 +246,16 @@ local function compact(spool)
 	end);
 	if not ok then return module:log("error", "%s can't be written: %s", spool.path, problem); end
 	for _, name in ipairs { "size", "read_at", "done_at", "live_from" } do spool[name] = math.max(0, spool[name] - cut); end
-	for i = spool.first, spool.last do spool.entries[i].upto = spool.entries[i].upto - cut; end
+	for i = spool.first, spool.last do
+		local entry = spool.entries[i];
+		entry.at, entry.upto = entry.at - cut, entry.upto - cut;
+	end
 end
 
--- Forgets entries from the first on, as long as is_done(entry) holds, and goes on with the next ones.
-local function advance(session, is_done)
+-- Forgets what was acknowledged and goes on with the next messages.
+function advance(session)
 	local spool = session.im_spool;
-	while spool.first <= spool.last and is_done(spool.entries[spool.first]) do
+	while spool.first <= spool.last and is_acknowledged(session, spool.entries[spool.first]) do
 		local entry = spool.entries[spool.first];
 		spool.entries[spool.first] = nil;
 		spool.first = spool.first + 1;
@@ -253,17 +275,22 @@ local function advance(session, is_done)
 	end
 end
 
-local function acknowledge(session, h)
-	advance(session, function (entry) return entry.h and entry.h <= h; end);
-end
-
 -- What the stream was sent but has not acknowledged, and no spool knows yet.
 local function unacknowledged(session)
-	local found = {};
-	local spool, queue = session.im_spool, session.smacks and session.outgoing_stanza_queue;
+	local found, in_spool = {}, {};
+	local spool, queue, shiku = session.im_spool, session.smacks and session.outgoing_stanza_queue, session.im_shiku;
+	for i = spool.first, spool.last do
+		local entry = spool.entries[i];
+		in_spool[entry.h or entry.id] = true;
+	end
+	if shiku then
+		for number = shiku.first, shiku.last do
+			local item = shiku.items[number];
+			if item and not in_spool[item.id] then found[#found + 1] = { id = item.id, stanza = item.stanza }; end
+		end
+		return found;
+	end
 	if not queue then return found; end
-	local in_spool = {};
-	for i = spool.first, spool.last do in_spool[spool.entries[i].h or 0] = true; end
 	local before_first = last_h(session) - queue._queue:count(); -- the oldest may have been pushed out
 	for i, stanza in queue:resume() do
 		local h = before_first + i;
@@ -288,7 +315,9 @@ function hold(session, stanza)
 		for _, item in ipairs(unacknowledged(session)) do
 			if is_kept(session, item.stanza) and not never[read_body(item.stanza).type] then
 				local line = stored.encode("M", item.stanza);
-				if write_spool(spool, line) then add_entry(spool, { h = item.h, bytes = #line, upto = spool.size }); end
+				if write_spool(spool, line) then
+					add_entry(spool, { h = item.h, id = item.id, bytes = #line, at = spool.size - #line, upto = spool.size });
+				end
 			end
 		end
 		spool.read_at = spool.size;
@@ -302,8 +331,8 @@ function hold(session, stanza)
 	return true;
 end
 
--- The rest of a spool, from a byte on, goes in front of the user's file.
-local function give_back(username, path, from)
+-- The rest of a spool, from a byte on and without the lines at the positions in `done`, goes in front of the user's file.
+local function give_back(username, path, from, done)
 	local count, keys = 0, {};
 	local function copy(write, line)
 		local kind, _, key = stored.decode(line);
@@ -313,7 +342,11 @@ local function give_back(username, path, from)
 		write(line);
 	end
 	local ok, problem = stored.rewrite(path_of(username), function (write)
-		for line in stored.each_line(path, from) do copy(write, line); end
+		local at = from;
+		for line in stored.each_line(path, from) do
+			if not done or not done[at] then copy(write, line); end
+			at = at + #line;
+		end
 		for line in stored.each_line(path_of(username)) do copy(write, line); end
 	end);
 	if not ok then return module:log("error", "%s can't be given back: %s", path, problem); end
@@ -328,7 +361,7 @@ module:hook("message/offline/broadcast", function (event)
 	local username = session.username;
 	local count = count_of(username);
 	if count == 0 then return true; end
-	if not session.smacks then
+	if not session.smacks and not session.im_shiku then
 		hand_over_at_once(session);
 		return true;
 	end
@@ -348,7 +381,7 @@ module:hook("message/offline/broadcast", function (event)
 	end
 	emptied(username);
 	session.im_held = true;
-	advance(session, function () return false; end);
+	advance(session);
 	return true;
 end, 10);
 
@@ -356,13 +389,17 @@ for _, xmlns in ipairs { "urn:xmpp:sm:3", "urn:xmpp:sm:2" } do
 	module:hook("stanza/"..xmlns..":a", function (event)
 		local session = event.origin;
 		local h = session.im_spool and tonumber(event.stanza.attr.h);
-		if h and session.smacks and h <= last_h(session) then acknowledge(session, h); end
+		if not h or not session.smacks or h > last_h(session) then return; end
+		session.im_spool.acked_h = h;
+		advance(session);
 	end, 10);
 end
 
 module:hook("smacks-hibernation-end", function (event)
 	local session = event.resumed;
-	if session.im_spool then acknowledge(session, session.outgoing_stanza_queue:count_acked()); end
+	if not session.im_spool then return; end
+	session.im_spool.acked_h = session.outgoing_stanza_queue:count_acked();
+	advance(session);
 end);
 
 -- Before mod_smacks reports what was not acknowledged: the spool has its part of it.
@@ -374,8 +411,12 @@ module:hook("resource-unbind", function (event)
 	local session = event.session;
 	local spool = session.im_spool;
 	if not spool then return; end
+	local done = {};
+	for i = spool.first, spool.last do
+		if is_acknowledged(session, spool.entries[i]) then done[spool.entries[i].at] = true; end
+	end
 	session.im_spool, session.im_held = nil, nil;
-	give_back(session.username, spool.path, spool.done_at);
+	give_back(session.username, spool.path, spool.done_at, done);
 end);
 
 module:hook_global("server-stopping", function ()

@@ -16,7 +16,8 @@ end
 -- To one stream; returns false when it does not take it. Messages wait behind those that it has not got yet.
 local function deliver(session, stanza)
 	local queue = session.outgoing_stanza_queue;
-	if (session.im_held or queue and queue:count_unacked() >= max_unacknowledged) and stanza:get_child("body") then
+	if (session.im_held or queue and queue:count_unacked() >= max_unacknowledged
+		or (session.im_unconfirmed or 0) >= max_unacknowledged) and stanza:get_child("body") then
 		return offline.hold(session, stanza);
 	end
 	return session.send(stanza);
