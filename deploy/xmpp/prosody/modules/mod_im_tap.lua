@@ -15,6 +15,7 @@ local lfs = require "lfs";
 local async = require "util.async";
 local filters = require "util.filters";
 local add_task = require "util.timer".add_task;
+local md5 = require "util.hashes".md5;
 local now = require "util.time".now;
 local new_uuid = require "util.uuid".generate;
 local records = module:require "im_records";
@@ -40,9 +41,12 @@ local send; -- to the component, while it is connected
 
 local function path_of(first) return ("%s/%020d.log"):format(folder, first); end
 
--- Messages seen in the last minute, by sender, message and conversation.
+-- Messages seen in the last minute, by 64 bits of a hash of sender, conversation and message: half a million texts would
+-- be most of what the garbage collector has to look at, and it stopped everybody for a tenth of a second. In slices of
+-- five seconds, newest first, so that no table is large when it grows.
 
-local seen, seen_before, seen_count, seen_since = {}, {}, 0, now();
+local slice_seconds, slice_entries = 5, 50000;
+local slices, slice_since, slice_count = { {} }, now(), 0;
 
 -- Conversation and messageId; nil when the message has no id.
 local function key_of(stanza, sender)
@@ -55,21 +59,30 @@ local function key_of(stanza, sender)
 	return key:find("[%c<]") and key:gsub("[%c<]", " ") or key; -- a field of a line
 end
 
-local function seen_key(sender, key) return (sender:match("^[^/]*")).." "..key; end
+local function seen_key(sender, key)
+	return (string.unpack("<i8", md5((sender:match("^[^/]*")).." "..key)));
+end
 
 local function is_repeated(key)
-	local since = seen[key] or seen_before[key];
-	return since ~= nil and now() - since < resend_window;
+	for i = 1, #slices do
+		local since = slices[i][key];
+		if since then return now() - since < resend_window; end
+	end
+	return false;
 end
 
 local function remember(key, at)
-	if now() - seen_since > resend_window or seen_count > 500000 then
-		seen, seen_before, seen_count, seen_since = {}, seen, 0, now();
+	if now() - slice_since > slice_seconds or slice_count >= slice_entries then
+		table.insert(slices, 1, {});
+		slices[resend_window // slice_seconds + 2] = nil;
+		slice_since, slice_count = now(), 0;
 	end
-	seen[key], seen_count = at, seen_count + 1;
+	slices[1][key], slice_count = at, slice_count + 1;
 end
 
-local function forget(key) seen[key], seen_before[key] = nil, nil; end
+local function forget(key)
+	for i = 1, #slices do slices[i][key] = nil; end
+end
 
 -- To the component
 
