@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { setTimeout as delay } from 'node:timers/promises'
 import { ContractError, type EventEnvelope, type EventType, type Payload } from '@im/contracts'
 import type { ClientSession, Collection, Db, MongoClient } from 'mongodb'
 import type { Bus } from './bus.ts'
@@ -161,14 +160,17 @@ export function startOutboxRelay(options: {
           if (!signal.aborted && failures === 0) log.warn({ err: error }, 'the outbox could not be relayed; trying on')
           failures++
         }
-        const slept = new AbortController()
-        const wakeUp = () => slept.abort()
+        const { promise: slept, resolve } = Promise.withResolvers<void>()
+        const wakeUp = () => resolve()
         hurry = wakeUp
         signal.addEventListener('abort', wakeUp, { once: true })
         // While publishing fails a commit does not hurry it: the next try is near.
         if (!failures) woken = wakeUp
         const pause = failures ? Math.min(50 * 2 ** failures, 1000) : 500
-        if (!signal.aborted) await delay(pause, undefined, { signal: slept.signal }).catch(() => {})
+        // Not a wait with an abort signal: each commit ends one, and an AbortError costs more than the rest of it.
+        const timer = setTimeout(wakeUp, pause)
+        if (!signal.aborted) await slept
+        clearTimeout(timer)
         woken = () => {}
         signal.removeEventListener('abort', wakeUp)
       }

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { archive, messageArchived } from '@im/contracts'
 import { eventually } from '@im/service-kit/testing'
 import { alice, bob, carol, startMessage } from './start-message.ts'
-import { domain, XmppServer } from './xmpp-server.ts'
+import { domain, parseStanza, XmppServer } from './xmpp-server.ts'
 
 test('a message is stored byte for byte, shown to both sides and confirmed to its sender', async (t) => {
   const { xmpp, api } = await startMessage(t)
@@ -28,6 +28,36 @@ test('a message is stored byte for byte, shown to both sides and confirmed to it
   assert.equal(received?.sender, bob)
   assert.equal(received?.receiver, alice)
   assert.equal(received?.sender_jid, `${alice}@${domain}/android`)
+})
+
+test('the row shows the whole stanza, whether apps sent a plain one or more', async (t) => {
+  const { xmpp, api, deps } = await startMessage(t)
+  await eventually(() => xmpp.connected)
+  const from = `${alice}@${domain}/a&b`
+  const stanza = (id: string, more: string) =>
+    `<message xmlns='jabber:client' id='${id}' type='chat' from='${from.replace('&', '&amp;')}' to='${bob}@${domain}'>` +
+    `<body>{"type":1,"messageId":"${id}","content":"&lt;hi&gt;"}</body><request xmlns='urn:xmpp:receipts'/>${more}</message>`
+  xmpp.append(from, Date.now(), stanza('plain', ''))
+  xmpp.append(from, Date.now() + 1, stanza('more', '<thread>t</thread>'))
+  await xmpp.drained()
+  const [more, plain] = await api.call(archive.listSingleHistory, { receiver: bob }, { as: alice })
+  for (const [row, extra] of [
+    [plain, ''],
+    [more, '<thread>t</thread>'],
+  ] as const) {
+    const document = parseStanza(row?.message ?? '')
+    assert.deepEqual(document.attrs, {
+      ...{ xmlns: 'jabber:client', type: 'chat', id: row?.messageId, from, to: `${bob}@${domain}` },
+    })
+    assert.equal(document.getChildText('body'), row?.body)
+    assert.ok(document.getChild('request', 'urn:xmpp:receipts'))
+    assert.equal(document.getChildText('thread') ?? '', extra && 't')
+  }
+  const kept = await deps.messages.collection.find({ from: alice }).sort({ ts: 1 }).toArray()
+  assert.deepEqual(
+    kept.map(({ stanza }) => stanza !== undefined),
+    [false, true],
+  )
 })
 
 test('characters that lie across two network reads arrive whole', async (t) => {

@@ -9,6 +9,18 @@ import { escapeXml } from '../src/tap/escape-xml.ts'
 
 const { Parser } = xmppXml as unknown as { Parser: new () => EventEmitter & { write(text: string): void } }
 
+/** One stanza, read as a stream's. */
+export function parseStanza(text: string): Element {
+  const parser = new Parser()
+  let found: Element | undefined
+  parser.on('element', (element: Element) => {
+    found = element
+  })
+  parser.write(`<stream>${text}`)
+  if (!found) throw new Error(`no stanza: ${text}`)
+  return found
+}
+
 export const domain = 'im.localhost'
 export const secret = 'test-component-secret'
 

@@ -3,8 +3,16 @@ import { escapeXml } from '../tap/escape-xml.ts'
 import type { MessageDocument } from './messages-repository.ts'
 
 /** The stanza as it was sent: its text is put back into the empty body element. */
-export const stanzaOf = ({ stanza, body }: Pick<MessageDocument, 'stanza' | 'body'>) =>
-  stanza.replace(/<body([^<>]*?)\/>/, (_whole, attributes: string) => `<body${attributes}>${escapeXml(body)}</body>`)
+export const stanzaOf = ({ stanza, ...message }: MessageDocument) =>
+  (stanza ?? plainStanza(message)).replace(
+    /<body([^<>]*?)\/>/,
+    (_whole, attributes: string) => `<body${attributes}>${escapeXml(message.body)}</body>`,
+  )
+
+/** What apps send: see `isPlain` in read-entry.ts. */
+const plainStanza = ({ fromJid, toJid, messageId }: Pick<MessageDocument, 'fromJid' | 'toJid' | 'messageId'>) =>
+  `<message xmlns="jabber:client" from="${escapeXml(fromJid)}" to="${escapeXml(toJid)}" id="${escapeXml(messageId)}" ` +
+  'type="chat"><body/><request xmlns="urn:xmpp:receipts"/></message>'
 
 const shared = (message: MessageDocument) => ({
   _id: message._id.toHexString(),

@@ -20,8 +20,11 @@ export interface MessageDocument {
   nickname?: string
   /** The JSON text, byte for byte as sent. */
   body: string
-  /** The stanza as XML, its body element left empty: `stanzaOf` puts the text back. */
-  stanza: string
+  /**
+   * The stanza as XML, its body element left empty. Absent when it holds nothing but what stands in other fields, as almost
+   * every one does. `stanzaOf` gives it whole.
+   */
+  stanza?: string
   contentType: number
   /** `body.content` as text, '' when absent. */
   content: string
@@ -303,7 +306,7 @@ export class Messages {
           filter: { _id },
           update: {
             $set: { ...emptied, expireAt, deletedFor: to === undefined ? [from] : [from, to] },
-            $unset: { fileName: '' as const, nickname: '' as const },
+            $unset: { fileName: '' as const, nickname: '' as const, stanza: '' as const },
           },
         },
       })),
@@ -320,7 +323,7 @@ export class Messages {
   }
 }
 
-const emptied = { body: '', stanza: '', content: '', searchable: false, gone: true as const }
+const emptied = { body: '', content: '', searchable: false, gone: true as const }
 
 const isBelow = (message: HistoryPosition, { timeSend, ts, _id }: HistoryPosition) =>
   message.timeSend < timeSend ||

@@ -5,7 +5,7 @@ import { indexWaiting } from './index-waiting.ts'
 import { removeExpired } from './remove-rows.ts'
 
 /** Time (ms) in which messages gather: those of one conversation cost little more than one. */
-const gather = 250
+const gather = 1000
 const expiryEvery = 3_600_000
 
 /** Follows the archive in one replica at a time. Receipts never wait for it, and neither do complete results. */

@@ -89,6 +89,22 @@ function stanzaWithoutBody(message: Element, body: Element): string {
   return xml
 }
 
+const plainAttributes = new Set(['xmlns', 'from', 'to', 'id', 'type'])
+
+/** A stanza as apps send it: a body and the wish for a receipt, and nothing that is not stored in a field of its own. */
+function isPlain({ attrs, children }: Element, messageId: string): boolean {
+  const [body, request] = children
+  if (children.length !== 2 || typeof body !== 'object' || typeof request !== 'object') return false
+  if (attrs['type'] !== 'chat' || attrs['id'] !== messageId || !attrs['from'] || !attrs['to']) return false
+  for (const name in attrs) if (!plainAttributes.has(name)) return false
+  if (body.name !== 'body' || Object.keys(body.attrs).length) return false
+  return (
+    request.is('request', 'urn:xmpp:receipts') &&
+    request.children.length === 0 &&
+    Object.keys(request.attrs).length === 1
+  )
+}
+
 function receiptOf(message: Element, sender: string, to: string): ReceiptRequest | undefined {
   const { id, type } = message.attrs
   if (!id || (type !== 'chat' && type !== 'groupchat') || !message.getChild('request', 'urn:xmpp:receipts'))
@@ -127,17 +143,18 @@ export function readEntry(entry: TapEntry, domain: string): ReadEntry & { poison
     if (!kind.archived || asFlag(fields['isReadDel'])) return result
     const deleteTime = seconds(fields['deleteTime']) ?? -1
     const expires = deleteTime > 0
+    const messageId = boundId(asText(fields['messageId']) || message.attrs['id'] || tap)
     result.store = {
       _id: new ObjectId(),
       conversation: target.conversation,
-      messageId: boundId(asText(fields['messageId']) || message.attrs['id'] || tap),
+      messageId,
       from: target.from,
       ...(target.to === undefined ? { roomJid: to.local } : { to: target.to }),
       fromJid: message.attrs['from'] ?? entry.sender,
       toJid: message.attrs['to'] ?? '',
       nickname: asText(fields['fromUserName']),
       body: text,
-      stanza: stanzaWithoutBody(message, body),
+      ...(isPlain(message, messageId) ? {} : { stanza: stanzaWithoutBody(message, body) }),
       contentType: type,
       content: contentOf(fields['content']),
       ...(type === 9 ? { fileName: asText(fields['fileName']) } : {}),
