@@ -73,7 +73,7 @@ test('every query the service sends uses an index', async (t) => {
 
   const shapes = [...sent.keys()]
   assert.ok(shapes.length > 20, `${shapes.length} queries were seen`)
-  for (const collection of ['users', 'sessions', 'refresh-tokens', 'counters', 'name-claims', 'config'])
+  for (const collection of ['users', 'sessions', 'refresh-tokens', 'counters', 'names', 'config'])
     assert.ok(
       shapes.some((shape) => shape.startsWith(`["${collection}"`)),
       collection,

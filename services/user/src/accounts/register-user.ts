@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import { ContractError, userRegistered } from '@im/contracts'
-import { isDuplicateKey } from '@im/service-kit'
 import type { ServerConfig } from '../config/server-config.ts'
 import type { Deps } from '../deps.ts'
 import { openSession } from '../sessions/open-session.ts'
@@ -9,6 +8,7 @@ import type { CompletedLogin } from './complete-login.ts'
 import { type LoginDevice, loginRecord, positionOf } from './login-device.ts'
 import { loginNameCandidates } from './login-names.ts'
 import { newUser } from './new-user.ts'
+import { NameTakenError } from './taken-names.ts'
 import { parseLoginNumber, type Telephone } from './telephones.ts'
 import type { UserDocument } from './users-repository.ts'
 
@@ -74,7 +74,7 @@ async function addUser(
     await copySession(deps, opened.session)
     return { user, opened }
   } catch (error) {
-    if (isDuplicateKey(error, 'telephoneKey')) throw new ContractError('TelephoneTaken')
+    if (error instanceof NameTakenError && error.kind === 'telephone') throw new ContractError('TelephoneTaken')
     throw error
   }
 }

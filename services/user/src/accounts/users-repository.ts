@@ -2,6 +2,7 @@ import { firstUserId, type Settings as SettingsSchema } from '@im/contracts'
 import { type Change, ensureIndexes } from '@im/service-kit'
 import type { Collection, Db } from 'mongodb'
 import type { Static } from 'typebox'
+import { TakenNames } from './taken-names.ts'
 
 export type Settings = Static<typeof SettingsSchema>
 
@@ -83,22 +84,22 @@ export type ProfileChange = PlainFields & Partial<Pick<UserDocument, AccountFiel
 export class UsersRepository {
   readonly #users: Collection<UserDocument>
   readonly #counters: Collection<{ _id: string; value: number }>
-  readonly #claims: Collection<{ _id: string; at: Date }>
+  readonly #names: TakenNames
 
   constructor(db: Db) {
     this.#users = db.collection('users')
     this.#counters = db.collection('counters')
-    this.#claims = db.collection('name-claims')
+    this.#names = new TakenNames(db)
   }
 
   async prepare(): Promise<void> {
     await ensureIndexes(this.#users, [
-      { key: { telephoneKey: 1 }, unique: true, partialFilterExpression: { telephoneKey: { $exists: true } } },
-      { key: { accountKey: 1 }, unique: true },
+      // Unique by TakenNames.
+      { key: { telephoneKey: 1 }, sparse: true },
+      { key: { accountKey: 1 } },
       { key: { loginNames: 1 } },
       { key: { inviteCode: 1 }, unique: true, partialFilterExpression: { inviteCode: { $exists: true } } },
     ])
-    await ensureIndexes(this.#claims, [{ key: { at: 1 }, expireAfterSeconds: 3600 }])
     await this.#counters.updateOne({ _id: 'userId' }, { $setOnInsert: { value: firstUserId - 1 } }, { upsert: true })
   }
 
@@ -113,16 +114,18 @@ export class UsersRepository {
     return counter.value
   }
 
-  /** Throws a duplicate-key error on telephoneKey or accountKey when one of them is taken. */
-  async add(user: UserDocument, change: Change): Promise<void> {
-    await this.#claimNames(user, change)
-    await this.#users.insertOne(user, { session: change.session })
+  /** Throws NameTakenError. */
+  async add(user: UserDocument, { session }: Change): Promise<void> {
+    if (user.telephoneKey !== undefined) await this.#names.take('telephone', user.telephoneKey, user._id, session)
+    await this.#names.take('account', user.accountKey, user._id, session)
+    await this.#users.insertOne(user, { session })
   }
 
   /** Makes a system account; false when it exists. */
   async addMissing(user: UserDocument): Promise<boolean> {
     const { _id, ...fields } = user
     const { upsertedCount } = await this.#users.updateOne({ _id }, { $setOnInsert: fields }, { upsert: true })
+    if (upsertedCount > 0) await this.#names.take('account', user.accountKey, _id)
     return upsertedCount > 0
   }
 
@@ -191,11 +194,23 @@ export class UsersRepository {
     return matchedCount > 0
   }
 
-  /** Throws a duplicate-key error as `add` does. */
-  async changeProfile(userId: number, set: ProfileChange, change: Change): Promise<UserDocument | undefined> {
-    await this.#claimNames(set, change)
-    const options = { session: change.session, returnDocument: 'after' as const }
-    return (await this.#users.findOneAndUpdate({ _id: userId }, { $set: set }, options)) ?? undefined
+  /** `current` is the user as he is within the change. Throws NameTakenError. */
+  async changeProfile(
+    current: UserDocument,
+    set: ProfileChange,
+    { session }: Change,
+  ): Promise<UserDocument | undefined> {
+    const changes = [
+      ['telephone', current.telephoneKey, set.telephoneKey],
+      ['account', current.accountKey, set.accountKey],
+    ] as const
+    for (const [kind, before, after] of changes) {
+      if (after === undefined || after === before) continue
+      await this.#names.take(kind, after, current._id, session)
+      if (before !== undefined) await this.#names.release(kind, before, session)
+    }
+    const options = { session, returnDocument: 'after' as const }
+    return (await this.#users.findOneAndUpdate({ _id: current._id }, { $set: set }, options)) ?? undefined
   }
 
   async changeSettings(userId: number, changed: Partial<Settings>, change: Change): Promise<UserDocument | undefined> {
@@ -229,15 +244,5 @@ export class UsersRepository {
 
   async grantRole(userId: number, role: number): Promise<void> {
     await this.#users.updateOne({ _id: userId }, { $addToSet: { role } })
-  }
-
-  /**
-   * Two open changes that want one name write the same claim, so one of them is done again and meets the unique index.
-   * MongoDB checks unique keys between open transactions by itself; the stand-in does so for new documents only.
-   */
-  async #claimNames({ telephoneKey, accountKey }: Partial<UserDocument>, { session }: Change): Promise<void> {
-    const names = [telephoneKey && `telephone:${telephoneKey}`, accountKey && `account:${accountKey}`]
-    for (const _id of names)
-      if (_id) await this.#claims.updateOne({ _id }, { $set: { at: new Date() } }, { session, upsert: true })
   }
 }

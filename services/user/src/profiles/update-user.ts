@@ -1,6 +1,6 @@
 import { ContractError, userUpdated } from '@im/contracts'
-import { isDuplicateKey } from '@im/service-kit'
 import { loginNameCandidates, loginNamesOf } from '../accounts/login-names.ts'
+import { NameTakenError } from '../accounts/taken-names.ts'
 import { parseTelephone, type Telephone } from '../accounts/telephones.ts'
 import type { PlainFields, ProfileChange, UserDocument } from '../accounts/users-repository.ts'
 import type { Deps } from '../deps.ts'
@@ -39,16 +39,15 @@ export async function updateUser(deps: Deps, userId: number, update: ProfileUpda
       if (!current) throw new ContractError('TokenInvalid')
       const set = { ...given(fields), ...changesOf(current, checked) }
       if (Object.keys(set).length) {
-        current = (await users.changeProfile(userId, set, change)) ?? current
+        current = (await users.changeProfile(current, set, change)) ?? current
         const { nickname, account } = current
         change.announce(userUpdated, String(userId), { userId, nickname, account, updatedAt: now() })
       }
       return multipleDevices === undefined ? current : changeSettings(deps, current, { multipleDevices }, change)
     })
   } catch (error) {
-    if (isDuplicateKey(error, 'accountKey')) throw new ContractError('AccountTaken')
-    if (isDuplicateKey(error, 'telephoneKey')) throw new ContractError('TelephoneTaken')
-    throw error
+    if (!(error instanceof NameTakenError)) throw error
+    throw new ContractError(error.kind === 'account' ? 'AccountTaken' : 'TelephoneTaken')
   }
 }
 

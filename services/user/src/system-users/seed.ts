@@ -1,6 +1,6 @@
 import { noticeUserId, systemUserId, userRegistered } from '@im/contracts'
-import { isDuplicateKey } from '@im/service-kit'
 import { newUser } from '../accounts/new-user.ts'
+import { NameTakenError } from '../accounts/taken-names.ts'
 import { parseTelephone, parseUserName } from '../accounts/telephones.ts'
 import type { Deps } from '../deps.ts'
 
@@ -54,7 +54,7 @@ export async function seed(deps: Deps, admin: ConsoleAdmin): Promise<boolean> {
     return true
   } catch (error) {
     // Another replica made him in the same moment.
-    if (isDuplicateKey(error, 'telephoneKey')) return false
+    if (error instanceof NameTakenError) return false
     throw error
   }
 }

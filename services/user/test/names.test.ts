@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { accounts, errors, profiles, smsCodes } from '@im/contracts'
+import { startUser } from './start-user.ts'
+
+test('a telephone that is given up is free, the new one is taken, and an account is taken once', async (t) => {
+  const { api, person, nextPhone } = await startUser(t, { SMS_ECHO_CODE: 'true' })
+  const alice = await person('alice')
+  const bob = await person('bob')
+  const newPhone = nextPhone()
+  const { code } = await api.call(smsCodes.sendSms, { telephone: newPhone, isRegister: 1 })
+  await api.call(profiles.updateUser, { telephone: newPhone, randcode: code }, { as: alice.caller })
+
+  const taken = await api.envelope(accounts.register, { telephone: newPhone, password: 'x', nickname: 'eve' })
+  assert.equal(taken.resultCode, errors.TelephoneTaken.code)
+  const carol = await api.call(accounts.register, { telephone: alice.phone, password: '123456', nickname: 'carol' })
+  assert.notEqual(carol.userId, alice.userId)
+  for (const [telephone, userId] of [
+    [newPhone, alice.userId],
+    [alice.phone, carol.userId],
+  ] as const)
+    assert.equal((await api.call(accounts.login, { telephone, password: '123456' })).userId, userId)
+
+  await api.call(profiles.updateUser, { account: 'the_one' }, { as: alice.caller })
+  const second = await api.envelope(profiles.updateUser, { account: 'The_One' }, { as: bob.caller })
+  assert.equal(second.resultCode, errors.AccountTaken.code)
+})
