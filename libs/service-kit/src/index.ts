@@ -1,5 +1,6 @@
 export * from './bus.ts'
 export * from './config.ts'
+export { connectBus } from './connect-bus.ts'
 export { sendError, sendFailure } from './http/answers.ts'
 export * from './http/caller.ts'
 export * from './http/client.ts'

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Db, MongoClient } from 'mongodb'
-import { type Bus, connectBus } from './bus.ts'
+import type { Bus } from './bus.ts'
+import { connectBus } from './connect-bus.ts'
 import { createLogger, type Logger } from './logs.ts'
 import { createMetrics, type Registry } from './metrics.ts'
 import { connectMongo } from './mongo.ts'

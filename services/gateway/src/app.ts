@@ -5,7 +5,8 @@ import { corsHeaders, hasCors } from './cors.ts'
 import type { Deps } from './deps.ts'
 import { addDocsPage } from './docs-page.ts'
 import { addRoutes } from './routes.ts'
-import { addBosh, mayUpgrade } from './xmpp-proxy.ts'
+import { addBosh } from './xmpp-bosh.ts'
+import { mayUpgrade } from './xmpp-websocket.ts'
 
 /** Answers that Fastify sends itself, refusals above all. What a service answered has its headers from forward.ts. */
 function addCors(app: FastifyInstance): void {

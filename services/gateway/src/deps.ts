@@ -21,7 +21,7 @@ import { RateLimits } from './rate-limits.ts'
 import { RedisHelp } from './redis-help.ts'
 import { SessionCache } from './session-cache.ts'
 import { OwnBuckets, SharedBuckets } from './token-buckets.ts'
-import { WebSocketTunnels } from './xmpp-proxy.ts'
+import { WebSocketTunnels } from './xmpp-websocket.ts'
 
 type OwnerName = Exclude<ServiceName, 'gateway'>
 
