@@ -17,7 +17,7 @@ const usage = `node bench/src/chat.ts [options]
   --setups LIST      of tap-alone, full, tap-alone-nosync, full-nosync     (tap-alone,full)
   --rounds N         rounds of each load on each setup, interleaved        (3)
   --seconds N        length of a round                                     (8)
-  --in-flight N      messages on their way in a closed-loop round          (256)
+  --in-flight N      messages on their way in a closed-loop round          (500)
   --rate N           messages a second in an open-loop round; 0: none      (2000)
   --max-messages N   bound of a round                                      (200000)
   --pairs N          pairs of clients                                      (32)
@@ -32,7 +32,7 @@ const { values } = parseArgs({
     setups: { type: 'string', default: 'tap-alone,full' },
     rounds: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '8' },
-    'in-flight': { type: 'string', default: '256' },
+    'in-flight': { type: 'string', default: '500' },
     rate: { type: 'string', default: '2000' },
     'max-messages': { type: 'string', default: '200000' },
     pairs: { type: 'string', default: '32' },
