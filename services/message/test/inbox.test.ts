@@ -37,6 +37,13 @@ describe('list of chats', () => {
   const person = fc.integer({ min: 0, max: 2 })
   const action = fc.oneof(
     { weight: 6, arbitrary: fc.record({ do: fc.constant('say' as const), from: person, second: fc.nat(20) }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        do: fc.constant('burst' as const),
+        all: fc.array(fc.tuple(person, fc.nat(20)), { minLength: 2, maxLength: 6 }),
+      }),
+    },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('whisper' as const), from: person, second: fc.nat(20) }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('hide' as const), who: person, which: fc.nat(30) }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('recall' as const), which: fc.nat(30) }) },
@@ -44,6 +51,15 @@ describe('list of chats', () => {
     { weight: 1, arbitrary: fc.record({ do: fc.constant('wait' as const) }) },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('reconnect' as const) }) },
   )
+
+  type Action = typeof action extends fc.Arbitrary<infer A> ? A : never
+  /** What was remembered of the chat after the first late message let the second one take its place. */
+  const lateAfterReconnection: Action[] = [
+    { do: 'say', from: 0, second: 1 },
+    { do: 'reconnect' },
+    { do: 'say', from: 0, second: 0 },
+    { do: 'say', from: 0, second: 0 },
+  ]
 
   test('shows the newest message each side can still see, whatever is sent late, hidden, recalled, cleared or expired', async () => {
     await fc.assert(
@@ -58,7 +74,7 @@ describe('list of chats', () => {
           !message.hiddenFor.has(who) &&
           !(message.expires > 0 && message.expires * 1000 <= clock)
 
-        const say = async (from: number, second: number, listed: boolean, lives = 0) => {
+        const say = (from: number, second: number, listed: boolean, lives = 0) => {
           const to = (from + 1) % 3
           const at = base + second
           const expires = lives ? Math.floor(clock / 1000) + lives : -1
@@ -70,13 +86,13 @@ describe('list of chats', () => {
             stamp: arrival,
             body: { type: listed ? 1 : 95, timeSend: at, deleteTime: expires },
           })
-          await im.xmpp.drained()
           known.push({ id, from: sender, to: receiver, at, arrival, expires, hiddenFor: new Set(), listed })
         }
 
         for (const step of actions) {
-          if (step.do === 'say') await say(step.from, step.second, true, step.second % 5 === 0 ? 50 : 0)
-          else if (step.do === 'whisper') await say(step.from, step.second, false)
+          if (step.do === 'say') say(step.from, step.second, true, step.second % 5 === 0 ? 50 : 0)
+          else if (step.do === 'burst') for (const [from, second] of step.all) say(from, second, second !== 7)
+          else if (step.do === 'whisper') say(step.from, step.second, false)
           else if (step.do === 'hide') {
             const who = people[step.who]!
             const seen = known.filter((message) => isSeen(message, who))
@@ -100,6 +116,7 @@ describe('list of chats', () => {
             await eventually(() => im.xmpp.connections > before)
           }
 
+          await im.xmpp.drained()
           for (const who of people) {
             const expected = people
               .filter((peer) => peer !== who)
@@ -125,7 +142,7 @@ describe('list of chats', () => {
           }
         }
       }),
-      { numRuns: 20 },
+      { numRuns: 20, examples: [[lateAfterReconnection]] },
     )
   })
 })

@@ -14,13 +14,16 @@ type Place = Pick<MessageDocument, 'timeSend' | 'ts'>
 export type ShownPlaces = LRUCache<string, Place>
 export const createShownPlaces = (): ShownPlaces => new LRUCache({ max: 100_000 })
 
-/** Shows new messages of single chats to both sides in the place of older ones. They are stored in the same transaction. */
+/**
+ * Shows new messages of single chats to both sides in the place of older ones. They are stored in the same transaction. Gives
+ * what is to be remembered once it has committed: of each chat the newest place among these messages and what was shown.
+ */
 export async function advanceChats(
   deps: Pick<Deps, 'messages' | 'inbox'>,
   shown: ShownPlaces,
   messages: readonly MessageDocument[],
   session: ClientSession,
-): Promise<void> {
+): Promise<Map<string, Place>> {
   const newest = new Map<string, MessageDocument>()
   for (const message of messages) {
     const other = newest.get(message.conversation)
@@ -40,9 +43,12 @@ export async function advanceChats(
     ),
     ({ conversation }) => conversation,
   )
+  const places = new Map<string, Place>(newest)
   const mixed: string[] = []
   for (const message of unsure) {
     const showing = rows.get(message.conversation) ?? []
+    for (const row of showing)
+      if (isNewer(row, places.get(message.conversation)!)) places.set(message.conversation, row)
     const isAhead = showing.every((row) => isNewer(message, row))
     if (isAhead && showing.every(isCommon)) ahead.push(message)
     // Late, or the two sides see different messages: the archive tells.
@@ -50,14 +56,15 @@ export async function advanceChats(
   }
   await deps.inbox.showToBoth(ahead, session)
   await refreshChats(deps, mixed, session)
+  return places
 }
 
 const isCommon = ({ owners }: InboxRow) => owners.length > 1
 const isShownToBoth = (rows: readonly InboxRow[]) => rows.length > 0 && rows.every(isCommon)
 
-/** To be called after the transaction has committed. */
-export function rememberShown(shown: ShownPlaces, messages: readonly MessageDocument[]): void {
-  for (const { conversation, timeSend, ts } of messages) {
+/** To be called after the transaction has committed, with what `advanceChats` gave. */
+export function rememberShown(shown: ShownPlaces, places: ReadonlyMap<string, Place>): void {
+  for (const [conversation, { timeSend, ts }] of places) {
     const place = shown.get(conversation)
     if (!place || isNewer({ timeSend, ts }, place)) shown.set(conversation, { timeSend, ts })
   }

@@ -49,14 +49,15 @@ export async function archiveBatch(
   for (;;) {
     if (!fresh.length && !reads.length) return 0
     try {
-      await outbox.commit(async (change) => {
+      const places = await outbox.commit(async (change) => {
         await messages.store(fresh, change.session)
-        await advanceChats(deps, shown, fresh.filter(isListed), change.session)
+        const newest = await advanceChats(deps, shown, fresh.filter(isListed), change.session)
         await messages.markReadBetween(reads, change.session)
         await searchIndex.backlog.add(fresh, change.session)
         if (fresh.length) change.announce(messageArchived, 'archive', { messages: fresh.map(announced) })
+        return newest
       })
-      rememberShown(shown, fresh.filter(isListed))
+      rememberShown(shown, places)
       return fresh.length
     } catch (error) {
       if (!isDuplicateKey(error)) throw error
