@@ -61,6 +61,13 @@ describe('list of chats', () => {
     { do: 'say', from: 0, second: 0 },
   ]
 
+  /** An own row as old as the common row that came after it. */
+  const sameSecondAfterClearing: Action[] = [
+    { do: 'say', from: 0, second: 3 },
+    { do: 'clear', who: 0 },
+    { do: 'say', from: 0, second: 3 },
+  ]
+
   test('shows the newest message each side can still see, whatever is sent late, hidden, recalled, cleared or expired', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(action, { minLength: 1, maxLength: 25 }), async (actions) => {
@@ -142,7 +149,7 @@ describe('list of chats', () => {
           }
         }
       }),
-      { numRuns: 20, examples: [[lateAfterReconnection]] },
+      { numRuns: 20, examples: [[lateAfterReconnection], [sameSecondAfterClearing]] },
     )
   })
 })

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { ClientSession } from 'mongodb'
 import type { MessageDocument } from '../archive/messages-repository.ts'
 import type { Deps } from '../deps.ts'
-import { type InboxRow, isNewer } from './inbox-repository.ts'
+import { type InboxRow, isCommon, isNewer } from './inbox-repository.ts'
 import { refreshChats } from './refresh-chats.ts'
 
 type Place = Pick<MessageDocument, 'timeSend' | 'ts'>
@@ -59,7 +59,6 @@ export async function advanceChats(
   return places
 }
 
-const isCommon = ({ owners }: InboxRow) => owners.length > 1
 const isShownToBoth = (rows: readonly InboxRow[]) => rows.length > 0 && rows.every(isCommon)
 
 /** To be called after the transaction has committed, with what `advanceChats` gave. */

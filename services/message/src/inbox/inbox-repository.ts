@@ -30,6 +30,8 @@ type Place = Pick<MessageDocument, 'timeSend' | 'ts'>
 
 export const isNewer = (a: Place, b: Place) => a.timeSend > b.timeSend || (a.timeSend === b.timeSend && a.ts >= b.ts)
 
+export const isCommon = ({ owners }: InboxRow) => owners.length > 1
+
 const text = (value: unknown) => (typeof value === 'string' ? value : typeof value === 'number' ? String(value) : '')
 
 /** The row that shows a message of a single chat to its two sides, or to one of them. */
@@ -102,7 +104,7 @@ export class Inbox {
 
   /**
    * Up to `limit` rows of one owner, newest first, from a time (seconds) on. A common row may have come after an own row of
-   * the same chat: then it is the newer one, so the first row of a chat counts.
+   * the same chat: the newer one counts.
    */
   async list(owner: number, from: number | undefined, limit: number): Promise<InboxRow[]> {
     return await this.collection

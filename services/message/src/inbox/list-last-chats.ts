@@ -1,7 +1,7 @@
 import type { archive, LastChat, Params } from '@im/contracts'
 import { timeRange } from '../archive/time-range.ts'
 import type { Deps } from '../deps.ts'
-import type { InboxRow } from './inbox-repository.ts'
+import { type InboxRow, isCommon, isNewer } from './inbox-repository.ts'
 import { refreshChats } from './refresh-chats.ts'
 
 /** "Everything" has an end: nobody has so many chats, and an answer of several megabytes helps nobody. */
@@ -31,11 +31,24 @@ export async function listLastChats(
   async function read(): Promise<InboxRow[]> {
     const limit = before === Number.POSITIVE_INFINITY ? Math.min(wanted + spare, mostRows) : mostRows
     const found = await deps.inbox.list(owner, from, limit)
-    const first = new Map<string, InboxRow>()
-    for (const row of found) if (!first.has(row.conversation)) first.set(row.conversation, row)
-    return [...first.values()].filter(({ timeSend }) => timeSend < before)
+    const chats = newestOfEach(found)
+    const isShort = chats.length < wanted && found.length === limit && limit < mostRows
+    const all = isShort ? newestOfEach(await deps.inbox.list(owner, from, mostRows)) : chats
+    return all.filter(({ timeSend }) => timeSend < before)
   }
 }
+
+function newestOfEach(rows: readonly InboxRow[]): InboxRow[] {
+  const newest = new Map<string, InboxRow>()
+  for (const row of rows) {
+    const other = newest.get(row.conversation)
+    if (!other || covers(row, other)) newest.set(row.conversation, row)
+  }
+  return [...newest.values()]
+}
+
+/** A common row that came after an own row of its chat is not older than that. */
+const covers = (row: InboxRow, other: InboxRow) => isNewer(row, other) && (isCommon(row) || !isNewer(other, row))
 
 /** Rows read beyond a page, for those that a newer row of their chat covers. */
 const spare = 200
