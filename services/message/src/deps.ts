@@ -2,6 +2,7 @@ import { type ApiClient, createClient, type Runtime } from '@im/service-kit'
 import { createHistoryCursors, type HistoryCursors } from './archive/history-cursors.ts'
 import { Messages } from './archive/messages-repository.ts'
 import { type Contacts, createContacts } from './checks/contacts.ts'
+import { noRelations, type Relations } from './checks/relations.ts'
 import type { MessageConfig } from './config.ts'
 import { Inbox } from './inbox/inbox-repository.ts'
 import { Orders } from './notices/orders-repository.ts'
@@ -27,6 +28,7 @@ export interface Deps extends Runtime {
   /** Rooms the user is in now. Rooms have no owner in the fleet yet, so nobody is in one. */
   roomsOf: (userId: number) => Promise<JoinedRoom[]>
   contacts: Contacts
+  relations: Relations
   user: ApiClient
   tapMetrics: TapMetrics
 }
@@ -52,6 +54,7 @@ export async function createDeps(
     searchIndex: openSearchIndex(runtime.db),
     roomsOf: async () => [],
     contacts: createContacts(user, now),
+    relations: noRelations,
     user,
     tapMetrics: createTapMetrics(runtime.metrics),
     ...overrides,

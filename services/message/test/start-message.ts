@@ -16,6 +16,7 @@ export interface FakeContact {
   exists?: 0 | 1
   status?: number
   allowGreet?: 0 | 1
+  userType?: number
   multipleDevices?: 0 | 1
   nickname?: string
 }

@@ -12,7 +12,7 @@ const serverType: Refusal = { condition: 'not-allowed', text: 'this type is sent
 
 /** Whether the XMPP server may route a message of a single chat (spec xmpp.md §8). */
 export async function checkMessage(
-  { contacts, messages }: Pick<Deps, 'contacts' | 'messages'>,
+  { contacts, messages, relations }: Pick<Deps, 'contacts' | 'messages' | 'relations'>,
   { from, to, type, messageIds = [] }: { from: number; to: number; type: number; messageIds?: readonly string[] },
 ): Promise<{ allow: 0 | 1; condition?: string; text?: string }> {
   const refusal = await refusalOf()
@@ -24,6 +24,6 @@ export async function checkMessage(
     const receiver = await contacts.of(to)
     if (!receiver.exists || receiver.status !== 1) return gone
     if (type === recall && (await messages.anyFrom(to, singleConversation(from, to), messageIds))) return notOwn
-    return await refusalByRelation({ from, to, type, receiver })
+    return await refusalByRelation({ contacts, relations }, { from, to, type, receiver })
   }
 }
