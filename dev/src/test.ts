@@ -57,7 +57,7 @@ async function runTests(files: string[]): Promise<Outcome> {
     concurrency: Math.min(2, availableParallelism()),
     timeout: testDeadlineMs,
     // A failed test may leave a connection open; its file shall end all the same.
-    execArgv: ['--test-force-exit', '--import', join(import.meta.dirname, 'late-exit.ts')],
+    execArgv: ['--test-force-exit', `--import=${join(import.meta.dirname, 'late-exit.ts')}`],
     signal: interrupted.signal,
     cwd: repositoryRoot,
   })
