@@ -6,11 +6,12 @@ import { parseArgs } from 'node:util'
 import { archive } from '@im/contracts'
 import { startStack } from '@im/dev'
 import { type ApiClient, createClient } from '@im/service-kit'
-import { type Db, MongoClient, ObjectId } from 'mongodb'
-import { type MessageDocument, singleConversation } from '../../services/message/src/archive/messages-repository.ts'
+import { type Db, MongoClient } from 'mongodb'
+import type { MessageDocument } from '../../services/message/src/archive/messages-repository.ts'
 import { type InboxRow, inboxRow } from '../../services/message/src/inbox/inbox-repository.ts'
 import { machine } from './machine.ts'
 import { type Latency, latencyOf } from './percentiles.ts'
+import { storedMessage } from './stored-message.ts'
 
 const usage = `node bench/src/history.ts [options]
 
@@ -56,34 +57,7 @@ function message(n: number): MessageDocument {
   const [a, b] = users(chatOf(n))
   const [from, to] = n % 3 ? [a, b] : [b, a]
   const content = `今天下午三点在会议室碰一下，把上周的进度过一遍。#${n}`
-  return {
-    _id: new ObjectId(),
-    conversation: singleConversation(a, b),
-    messageId: n.toString(16).padStart(32, '0'),
-    from,
-    to,
-    fromJid: `${from}@im.localhost/android`,
-    toJid: `${to}@im.localhost`,
-    nickname: `用户${from}`,
-    body: JSON.stringify({
-      type: 1,
-      content,
-      fromUserId: String(from),
-      toUserId: String(to),
-      timeSend: timeOf(n),
-    }),
-    stanza: `<message type="chat" from="${from}@im.localhost/android" to="${to}@im.localhost"><body/></message>`,
-    contentType: 1,
-    content,
-    timeSend: timeOf(n),
-    ts: timeOf(n) * 1000,
-    deleteTime: -1,
-    isEncrypt: false,
-    isRead: false,
-    deletedFor: [],
-    searchable: true,
-    tap: `bench:${n}`,
-  }
+  return storedMessage(n, { from, to, content, timeSend: timeOf(n) })
 }
 
 /** As the archive stores them, and what the list of chats shows then. */

@@ -1,5 +1,5 @@
-import { ObjectId } from 'mongodb'
-import { type MessageDocument, singleConversation } from '../../../services/message/src/archive/messages-repository.ts'
+import type { MessageDocument } from '../../../services/message/src/archive/messages-repository.ts'
+import { storedMessage } from '../stored-message.ts'
 
 /** The user a quarter of all messages belongs to. */
 export const heavyUser = 10_000_000
@@ -30,28 +30,7 @@ export function messageMaker(users: number) {
 
   function message(n: number): MessageDocument {
     const [from, to] = sides()
-    const content = text()
-    return {
-      _id: new ObjectId(),
-      conversation: singleConversation(from, to),
-      messageId: n.toString(16).padStart(32, '0'),
-      from,
-      to,
-      fromJid: `${from}@im.localhost/android`,
-      toJid: `${to}@im.localhost`,
-      body: JSON.stringify({ type: 1, content, fromUserId: String(from), toUserId: String(to) }),
-      stanza: "<message type='chat'><body/></message>",
-      contentType: 1,
-      content,
-      timeSend: start + n,
-      ts: (start + n) * 1000,
-      deleteTime: -1,
-      isEncrypt: false,
-      isRead: false,
-      deletedFor: [],
-      searchable: true,
-      tap: `bench:${n}`,
-    }
+    return storedMessage(n, { from, to, content: text(), timeSend: start + n })
   }
   return { random, character, message }
 }

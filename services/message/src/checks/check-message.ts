@@ -1,9 +1,8 @@
-import { messageType } from '@im/contracts'
+import { firstUserId, messageType } from '@im/contracts'
 import { singleConversation } from '../archive/messages-repository.ts'
 import type { Deps } from '../deps.ts'
 import { type Refusal, refusalByRelation } from './may-write.ts'
 
-const firstUserId = 10_000_001
 const recall = 202
 
 const gone: Refusal = { condition: 'service-unavailable', text: 'no such user' }

@@ -1,3 +1,4 @@
+import { firstUserId } from '@im/contracts'
 import type { Deps } from '../deps.ts'
 import type { Contact } from './contacts.ts'
 import type { FriendRow } from './relations.ts'
@@ -16,7 +17,6 @@ export interface Attempt {
   receiver: Contact
 }
 
-const firstUserId = 10_000_001
 const publicAccount = 2
 
 const refused = (text: string): Refusal => ({ condition: 'not-allowed', text })

@@ -1,9 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { OwnNotice } from './orders-repository.ts'
 
-/** Sender of server notices. */
-export const noticeSender = 10005
-
 /** 32 hex from the id of the order: a second try carries the same messageId, and apps drop doubles by it. */
 export const messageIdOf = (orderId: string) => createHash('md5').update(orderId).digest('hex')
 

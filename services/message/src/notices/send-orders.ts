@@ -1,9 +1,10 @@
+import { noticeUserId } from '@im/contracts'
 import { type Element, xml } from '@xmpp/component'
 import type { Deps } from '../deps.ts'
+import { imNamespace } from '../tap/im-namespace.ts'
 import type { Order, OwnNotice } from './orders-repository.ts'
-import { noticeSender, ownNotice } from './own-notice.ts'
+import { ownNotice } from './own-notice.ts'
 
-const imNamespace = 'urn:yingchuang:im:1'
 const atOnce = 200
 const pollEvery = 500
 /** An order that was refused for so long (ms) is given up: nobody waits for a day-old notice. */
@@ -86,7 +87,7 @@ async function deliverOrder(deps: Deps, order: Order, notice: OwnNotice): Promis
         xmlns: 'jabber:client',
         id,
         type: 'chat',
-        from: `${noticeSender}@${xmppDomain}`,
+        from: `${noticeUserId}@${xmppDomain}`,
         to: `${order.userId}@${xmppDomain}`,
       },
       xml('body', {}, body),

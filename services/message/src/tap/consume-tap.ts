@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from '@im/service-kit'
+import { imNamespace } from './im-namespace.ts'
 import { type ReadEntry, readEntry, type TapEntry } from './read-entry.ts'
 import { type ReceiptRequest, receiptStanza } from './receipt.ts'
 import { isRefusedData } from './refused-data.ts'
@@ -168,7 +169,7 @@ export function createTapConsumer(options: TapConsumerOptions) {
     const last = batch.at(-1)!
     options.send(
       `${receipts.map(receiptStanza).join('')}<message from="${component}" to="${domain}">` +
-        `<ack xmlns="urn:yingchuang:im:1" seq="${last.seq}"/></message>`,
+        `<ack xmlns="${imNamespace}" seq="${last.seq}"/></message>`,
     )
     const now = Date.now()
     metrics.batchSize.observe(batch.length)

@@ -7,10 +7,8 @@ import { sendOrders } from '../notices/send-orders.ts'
 import { createPresenceFollower } from '../presence/follow-presence.ts'
 import { archiveBatch } from './archive-batch.ts'
 import { createTapConsumer } from './consume-tap.ts'
+import { imNamespace } from './im-namespace.ts'
 import { openComponent, type XmppConnection } from './open-component.ts'
-
-/** Namespace of the elements between the XMPP server and us. */
-export const imNamespace = 'urn:yingchuang:im:1'
 
 /**
  * Holds the one component connection while this replica has the lease: feeds the archive and the presence, sends the orders.
