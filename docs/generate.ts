@@ -9,7 +9,8 @@ import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { serviceNames } from '../libs/contracts/src/contract.ts'
 import { commonErrors, errors } from '../libs/contracts/src/errors.ts'
 import { type StreamSpec, streamOf, streams } from '../libs/contracts/src/events.ts'
-import { endpoints, events, messageTypes, openApiDocument } from '../libs/contracts/src/index.ts'
+import { endpoints, events, openApiDocument } from '../libs/contracts/src/index.ts'
+import { messageTypes } from '../libs/contracts/src/message/index.ts'
 import { describeSettings } from '../libs/service-kit/src/config.ts'
 
 const folder = import.meta.dirname

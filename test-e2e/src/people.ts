@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { accounts, type Endpoint, type ResultOf } from '@im/contracts'
+import type { Endpoint, ResultOf } from '@im/contracts'
+import { accounts } from '@im/contracts/user'
 import { type ApiClient, createClient, type Envelope, type WireParams } from '@im/service-kit'
 import { Phone } from './phone.ts'
 

@@ -6,17 +6,8 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import {
-  accounts,
-  type Endpoint,
-  endpoints,
-  errors,
-  internalUsers,
-  passwords,
-  profiles,
-  smsCodes,
-  xmppAccounts,
-} from '@im/contracts'
+import { type Endpoint, endpoints, errors } from '@im/contracts'
+import { accounts, internalUsers, passwords, profiles, smsCodes, xmppAccounts } from '@im/contracts/user'
 import { callerHeader, createClient, type Envelope, signCaller } from '@im/service-kit'
 import { eventually, freePort } from '@im/service-kit/testing'
 import { People, type Person } from '../src/people.ts'

@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { accounts } from '@im/contracts'
+import { accounts } from '@im/contracts/user'
 import { startStack } from '@im/dev'
 import { startServers } from '@im/dev/servers'
 import { createClient } from '@im/service-kit'

@@ -57,8 +57,14 @@ export function contract<const E extends Record<string, EndpointSpec>>(
 ): Contract<E> {
   const named: Record<string, Endpoint> = {}
   for (const [name, spec] of Object.entries(endpoints)) named[name] = Object.freeze({ ...spec, service, name })
+  made.add(named)
   return Object.freeze(named) as Contract<E>
 }
+
+const made = new WeakSet<object>()
+
+export const isContract = (value: unknown): value is Contract =>
+  typeof value === 'object' && value !== null && made.has(value)
 
 /** Decoded parameters of an endpoint: what its handler receives. */
 export type Params<E extends EndpointSpec> = Static<E['params']>

@@ -15,8 +15,15 @@ const subject = /^[a-z]+\.[a-z-]+\.v\d+$/
 
 export function event<T extends TObject>(name: string, summary: string, schema: T): EventType<T> {
   if (!subject.test(name)) throw new Error(`event name ${name} is not <noun>.<fact>.v<number>`)
-  return Object.freeze({ name, summary, schema })
+  const made = Object.freeze({ name, summary, schema })
+  declared.add(made)
+  return made
 }
+
+const declared = new WeakSet<object>()
+
+export const isEvent = (value: unknown): value is EventType =>
+  typeof value === 'object' && value !== null && declared.has(value)
 
 export type Payload<E extends EventType> = Static<E['schema']>
 

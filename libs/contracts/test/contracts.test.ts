@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ContractError, commonErrors, type Endpoint, endpoints, errors, messageType, messageTypes } from '@im/contracts'
+import { ContractError, commonErrors, type Endpoint, endpoints, errors } from '@im/contracts'
+import { messageType, messageTypes } from '@im/contracts/message'
 
 const wireKinds = new Set(
   'text int double flag time days userId self oid roomRef ids list json pwd longId entity page ignored'.split(' '),

@@ -1,5 +1,5 @@
 /** Run by tests, and killed by them: commits changes with events until it is told to stop by a signal it can't handle. */
-import { userUpdated } from '@im/contracts'
+import { userUpdated } from '@im/contracts/user'
 import { commonSettings, connectRuntime, loadConfig, mongoSettings, natsSettings, redisSettings } from '@im/service-kit'
 import { Type } from 'typebox'
 

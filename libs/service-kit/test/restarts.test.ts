@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { type Payload, userUpdated } from '@im/contracts'
+import type { Payload } from '@im/contracts'
+import { userUpdated } from '@im/contracts/user'
 import { handleOnce, type Runtime } from '@im/service-kit'
 import { eventually } from '@im/service-kit/testing'
 import { ownServer, type ServerKind } from './own-servers.ts'

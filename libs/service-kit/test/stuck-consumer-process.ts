@@ -1,5 +1,5 @@
 /** Run by tests, and killed by them: takes an event and never ends handling it. */
-import { userUpdated } from '@im/contracts'
+import { userUpdated } from '@im/contracts/user'
 import { commonSettings, connectRuntime, loadConfig, mongoSettings, natsSettings, redisSettings } from '@im/service-kit'
 import { Type } from 'typebox'
 

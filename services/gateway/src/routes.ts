@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import type { OutgoingHttpHeaders } from 'node:http'
-import { type Caller, ContractError, clock, type Endpoint, type Language, type ServiceName } from '@im/contracts'
+import { type Caller, ContractError, type Endpoint, type Language, type ServiceName } from '@im/contracts'
+import { clock } from '@im/contracts/gateway'
 import {
   asContractError,
   callerHeader,

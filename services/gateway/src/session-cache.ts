@@ -1,4 +1,4 @@
-import { internalSessions, sessionRevoked } from '@im/contracts'
+import { internalSessions, sessionRevoked } from '@im/contracts/user'
 import type { ApiClient, Bus } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
 import type { RedisHelp } from './redis-help.ts'

@@ -1,15 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { TestContext } from 'node:test'
-import {
-  accounts,
-  archive,
-  clientConfig,
-  type Endpoint,
-  internalSessions,
-  presence,
-  profiles,
-  sessionRevoked,
-} from '@im/contracts'
+import type { Endpoint } from '@im/contracts'
+import { archive, presence } from '@im/contracts/message'
+import { accounts, clientConfig, internalSessions, profiles, sessionRevoked } from '@im/contracts/user'
 import {
   type Bus,
   connectBus,

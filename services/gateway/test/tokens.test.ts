@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { sessionRevoked } from '@im/contracts'
+import { sessionRevoked } from '@im/contracts/user'
 import { signCaller } from '@im/service-kit'
 import { eventually } from '@im/service-kit/testing'
 import { alice, bob, codes, form, newToken, sessionIdOf, startGateway } from './stage.ts'

@@ -1,4 +1,4 @@
-import { archive, ciphers, presence, search, xmppChecks } from '@im/contracts'
+import { archive, ciphers, presence, search, xmppChecks } from '@im/contracts/message'
 import { createServiceApp, serve } from '@im/service-kit'
 import { archiveHandlers } from './archive/routes.ts'
 import { checkHandlers } from './checks/routes.ts'

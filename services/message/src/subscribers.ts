@@ -1,4 +1,4 @@
-import { passwordChanged, settingsChanged, userLocked, userUpdated } from '@im/contracts'
+import { passwordChanged, settingsChanged, userLocked, userUpdated } from '@im/contracts/user'
 import type { Subscription } from '@im/service-kit'
 import type { Deps } from './deps.ts'
 import { askForOrders, ordersTopic } from './notices/ask-for-orders.ts'

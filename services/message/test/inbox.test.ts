@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { archive } from '@im/contracts'
+import { archive } from '@im/contracts/message'
 import { eventually } from '@im/service-kit/testing'
 import fc from 'fast-check'
 import { startMessage } from './start-message.ts'

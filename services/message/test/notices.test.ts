@@ -1,15 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import {
-  archive,
-  passwordChanged,
-  presence,
-  presenceChanged,
-  settingsChanged,
-  userLocked,
-  userUpdated,
-  xmppChecks,
-} from '@im/contracts'
+import { archive, presence, presenceChanged, xmppChecks } from '@im/contracts/message'
+import { passwordChanged, settingsChanged, userLocked, userUpdated } from '@im/contracts/user'
 import { eventually } from '@im/service-kit/testing'
 import { alice, bob, carol, startMessage } from './start-message.ts'
 import { domain } from './xmpp-server.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { xmppChecks } from '@im/contracts'
+import { xmppChecks } from '@im/contracts/message'
 import type { FriendRow } from '../src/checks/relations.ts'
 import { alice, bob, startMessage } from './start-message.ts'
 

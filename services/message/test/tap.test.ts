@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { archive, messageArchived } from '@im/contracts'
+import { archive, messageArchived } from '@im/contracts/message'
 import { eventually } from '@im/service-kit/testing'
 import { alice, bob, carol, startMessage } from './start-message.ts'
 import { domain, parseStanza, XmppServer } from './xmpp-server.ts'

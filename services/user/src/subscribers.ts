@@ -1,4 +1,5 @@
-import { presenceChanged, sessionRevoked } from '@im/contracts'
+import { presenceChanged } from '@im/contracts/message'
+import { sessionRevoked } from '@im/contracts/user'
 import type { Subscription } from '@im/service-kit'
 import type { Deps } from './deps.ts'
 import { recordPresence } from './presence/record-presence.ts'

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { accounts, type Endpoint, errors, profiles, smsCodes, userSettings } from '@im/contracts'
+import { type Endpoint, errors } from '@im/contracts'
+import { accounts, profiles, smsCodes, userSettings } from '@im/contracts/user'
 import type { CallOptions, Envelope, WireParams } from '@im/service-kit'
 import { failure, type Person, startUser } from './start-user.ts'
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Config, clientConfig } from '@im/contracts'
+import { Config, clientConfig } from '@im/contracts/user'
 import { ConfigError } from '@im/service-kit'
 import { loadUserConfig } from '../src/config.ts'
 import { startUser } from './start-user.ts'

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { errors, smsCodes } from '@im/contracts'
+import { errors } from '@im/contracts'
+import { smsCodes } from '@im/contracts/user'
 import { connectRedis } from '@im/service-kit'
 import { startUser } from './start-user.ts'
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { accounts, internalUsers, passwords, profiles, smsCodes, userSettings, xmppAccounts } from '@im/contracts'
+import { accounts, internalUsers, passwords, profiles, smsCodes, userSettings, xmppAccounts } from '@im/contracts/user'
 import { connectRuntime, createClient, createOutbox, listen } from '@im/service-kit'
 import { dropNamespace, testEnv } from '@im/service-kit/testing'
 import { type CommandStartedEvent, type Document, MongoClient } from 'mongodb'

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { accounts, type Endpoint, errors, smsCodes } from '@im/contracts'
+import { type Endpoint, errors } from '@im/contracts'
+import { accounts, smsCodes } from '@im/contracts/user'
 import { callerHeader, type Envelope, signCaller } from '@im/service-kit'
 import { startUser } from './start-user.ts'
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { accounts, errors, profiles, smsCodes } from '@im/contracts'
+import { errors } from '@im/contracts'
+import { accounts, profiles, smsCodes } from '@im/contracts/user'
 import { startUser } from './start-user.ts'
 
 test('a telephone that is given up is free, the new one is taken, and an account is taken once', async (t) => {

@@ -1,17 +1,15 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import { type Endpoint, type ErrorName, errors } from '@im/contracts'
 import {
   accounts,
-  type Endpoint,
-  type ErrorName,
-  errors,
   internalSessions,
   internalUsers,
   passwords,
   profiles,
   smsCodes,
   userSettings,
-} from '@im/contracts'
+} from '@im/contracts/user'
 import type { CallOptions, WireParams } from '@im/service-kit'
 import { tokenId } from '../src/sessions/tokens.ts'
 import { failure, postForm, startUser } from './start-user.ts'

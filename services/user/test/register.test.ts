@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { before, suite, test } from 'node:test'
-import { accounts, LoginResult, smsCodes, userRegistered } from '@im/contracts'
+import { accounts, LoginResult, smsCodes, userRegistered } from '@im/contracts/user'
 import { eventually } from '@im/service-kit/testing'
 import { failure, startUser } from './start-user.ts'
 

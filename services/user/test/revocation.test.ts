@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
-import { internalSessions, sessionRevoked } from '@im/contracts'
+import { internalSessions, sessionRevoked } from '@im/contracts/user'
 import { connectRedis } from '@im/service-kit'
 import { eventually } from '@im/service-kit/testing'
 import { startUser } from './start-user.ts'

@@ -13,7 +13,7 @@ import {
   smsCodes,
   userSettings,
   xmppAccounts,
-} from '@im/contracts'
+} from '@im/contracts/user'
 import { eventually } from '@im/service-kit/testing'
 import { tokenId } from '../src/sessions/tokens.ts'
 import { failure, md5Of123456, postForm, startUser } from './start-user.ts'

@@ -1,5 +1,6 @@
 import type { TestContext } from 'node:test'
-import { accounts, type Caller, type ErrorName, type EventType, errors, type Payload } from '@im/contracts'
+import { type Caller, type ErrorName, type EventType, errors, type Payload } from '@im/contracts'
+import { accounts } from '@im/contracts/user'
 import {
   type Bus,
   connectBus,

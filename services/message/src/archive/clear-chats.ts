@@ -1,4 +1,5 @@
-import { type archive, ContractError, messageDeleted, type Params } from '@im/contracts'
+import { ContractError, type Params } from '@im/contracts'
+import { type archive, messageDeleted } from '@im/contracts/message'
 import type { Deps } from '../deps.ts'
 import { refreshChats } from '../inbox/refresh-chats.ts'
 import { singleConversation } from './messages-repository.ts'

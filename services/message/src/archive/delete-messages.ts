@@ -1,4 +1,5 @@
-import { type archive, ContractError, messageDeleted, messageRecalled, type Params } from '@im/contracts'
+import { ContractError, type Params } from '@im/contracts'
+import { type archive, messageDeleted, messageRecalled } from '@im/contracts/message'
 import type { Change } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { refreshChatsShowing } from '../inbox/refresh-chats.ts'

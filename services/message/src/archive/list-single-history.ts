@@ -1,4 +1,5 @@
-import { type archive, ContractError, type MessageRow, type Params } from '@im/contracts'
+import { ContractError, type Params } from '@im/contracts'
+import type { archive, MessageRow } from '@im/contracts/message'
 import type { Deps } from '../deps.ts'
 import { messageRow } from './message-row.ts'
 import { type MessageDocument, singleConversation } from './messages-repository.ts'

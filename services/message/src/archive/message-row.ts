@@ -1,4 +1,4 @@
-import type { MessageRow, RoomRow } from '@im/contracts'
+import type { MessageRow, RoomRow } from '@im/contracts/message'
 import { escapeXml } from '../tap/escape-xml.ts'
 import type { MessageDocument } from './messages-repository.ts'
 

@@ -1,4 +1,4 @@
-import { messageType, messageTypes } from '@im/contracts'
+import { messageType, messageTypes } from '@im/contracts/message'
 import { ensureIndexes } from '@im/service-kit'
 import type { ClientSession, Collection, Db, Filter, ObjectId } from 'mongodb'
 

@@ -1,4 +1,5 @@
-import type { archive, Handlers } from '@im/contracts'
+import type { Handlers } from '@im/contracts'
+import type { archive } from '@im/contracts/message'
 import type { Deps } from '../deps.ts'
 import { listLastChats } from '../inbox/list-last-chats.ts'
 import { clearChats } from './clear-chats.ts'

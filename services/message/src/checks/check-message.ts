@@ -1,4 +1,5 @@
-import { firstUserId, messageType } from '@im/contracts'
+import { messageType } from '@im/contracts/message'
+import { firstUserId } from '@im/contracts/user'
 import { singleConversation } from '../archive/messages-repository.ts'
 import type { Deps } from '../deps.ts'
 import { type Refusal, refusalByRelation } from './may-write.ts'

@@ -1,4 +1,5 @@
-import { ContractError, internalUsers, type ResultOf } from '@im/contracts'
+import { ContractError, type ResultOf } from '@im/contracts'
+import { internalUsers } from '@im/contracts/user'
 import type { ApiClient } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
 

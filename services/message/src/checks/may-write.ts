@@ -1,4 +1,4 @@
-import { firstUserId } from '@im/contracts'
+import { firstUserId } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
 import type { Contact } from './contacts.ts'
 import type { FriendRow } from './relations.ts'

@@ -1,4 +1,5 @@
-import type { Handlers, xmppChecks } from '@im/contracts'
+import type { Handlers } from '@im/contracts'
+import type { xmppChecks } from '@im/contracts/message'
 import type { Deps } from '../deps.ts'
 import { checkMessage } from './check-message.ts'
 

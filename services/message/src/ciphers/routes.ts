@@ -1,4 +1,5 @@
-import type { ciphers, Handlers } from '@im/contracts'
+import type { Handlers } from '@im/contracts'
+import type { ciphers } from '@im/contracts/message'
 import { decryptText, encryptText } from './cipher-text.ts'
 
 export const cipherHandlers: Handlers<typeof ciphers, unknown> = {

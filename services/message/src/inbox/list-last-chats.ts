@@ -1,4 +1,5 @@
-import type { archive, LastChat, Params } from '@im/contracts'
+import type { Params } from '@im/contracts'
+import type { archive, LastChat } from '@im/contracts/message'
 import { timeRange } from '../archive/time-range.ts'
 import type { Deps } from '../deps.ts'
 import { type InboxRow, isCommon, isNewer } from './inbox-repository.ts'

@@ -1,4 +1,4 @@
-import { noticeUserId } from '@im/contracts'
+import { noticeUserId } from '@im/contracts/user'
 import { type Element, xml } from '@xmpp/component'
 import type { Deps } from '../deps.ts'
 import { imNamespace } from '../tap/im-namespace.ts'

@@ -1,4 +1,4 @@
-import { presenceChanged } from '@im/contracts'
+import { presenceChanged } from '@im/contracts/message'
 import type { Deps } from '../deps.ts'
 import type { PresenceDocument } from './presence-repository.ts'
 

@@ -1,4 +1,5 @@
-import type { Handlers, presence } from '@im/contracts'
+import type { Handlers } from '@im/contracts'
+import type { presence } from '@im/contracts/message'
 import type { Deps } from '../deps.ts'
 import { setOnlineState } from './set-online-state.ts'
 

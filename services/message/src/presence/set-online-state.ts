@@ -1,4 +1,5 @@
-import { type Caller, ContractError, presenceChanged } from '@im/contracts'
+import { type Caller, ContractError } from '@im/contracts'
+import { presenceChanged } from '@im/contracts/message'
 import type { Deps } from '../deps.ts'
 
 /**

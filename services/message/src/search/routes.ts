@@ -1,4 +1,5 @@
-import type { Handlers, search } from '@im/contracts'
+import type { Handlers } from '@im/contracts'
+import type { search } from '@im/contracts/message'
 import type { Deps } from '../deps.ts'
 import { searchMessages } from './search-messages.ts'
 

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
-import { ContractError, type MessageRow, pageOf, type ResultOf, type RoomRow, type search } from '@im/contracts'
+import { ContractError, pageOf, type ResultOf } from '@im/contracts'
+import type { MessageRow, RoomRow, search } from '@im/contracts/message'
 import { ObjectId } from 'mongodb'
 import { messageRow, roomRow } from '../archive/message-row.ts'
 import type { Messages } from '../archive/messages-repository.ts'

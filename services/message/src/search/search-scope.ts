@@ -1,4 +1,5 @@
-import type { Params, search } from '@im/contracts'
+import type { Params } from '@im/contracts'
+import type { search } from '@im/contracts/message'
 import { roomConversation, singleConversation, usersOf } from '../archive/messages-repository.ts'
 import { timeRange } from '../archive/time-range.ts'
 import type { RowReader } from './packed-rows.ts'

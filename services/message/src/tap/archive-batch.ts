@@ -1,4 +1,4 @@
-import { messageArchived, messageType } from '@im/contracts'
+import { messageArchived, messageType } from '@im/contracts/message'
 import { isDuplicateKey } from '@im/service-kit'
 import { keyText, type MessageDocument } from '../archive/messages-repository.ts'
 import type { Deps } from '../deps.ts'

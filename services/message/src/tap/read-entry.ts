@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { messageType } from '@im/contracts'
+import { messageType } from '@im/contracts/message'
 import type { Element } from '@xmpp/component'
 import { ObjectId } from 'mongodb'
 import { type MessageDocument, roomConversation, singleConversation } from '../archive/messages-repository.ts'

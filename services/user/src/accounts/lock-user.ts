@@ -1,4 +1,5 @@
-import { ContractError, firstUserId, userLocked } from '@im/contracts'
+import { ContractError } from '@im/contracts'
+import { firstUserId, userLocked } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
 import { announceRevocation, forgetSessions } from '../sessions/revoke-sessions.ts'
 

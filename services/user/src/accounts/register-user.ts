@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { ContractError, userRegistered } from '@im/contracts'
+import { ContractError } from '@im/contracts'
+import { userRegistered } from '@im/contracts/user'
 import type { ServerConfig } from '../config/server-config.ts'
 import type { Deps } from '../deps.ts'
 import { openSession } from '../sessions/open-session.ts'

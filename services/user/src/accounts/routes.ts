@@ -1,4 +1,5 @@
-import { accounts, type Handlers } from '@im/contracts'
+import type { Handlers } from '@im/contracts'
+import { accounts } from '@im/contracts/user'
 import { serve } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { loginResult } from '../profiles/user-view.ts'

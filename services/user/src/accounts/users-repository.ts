@@ -1,4 +1,4 @@
-import { firstUserId, type Settings as SettingsSchema } from '@im/contracts'
+import { firstUserId, type Settings as SettingsSchema } from '@im/contracts/user'
 import { type Change, ensureIndexes } from '@im/service-kit'
 import type { Collection, Db } from 'mongodb'
 import type { Static } from 'typebox'

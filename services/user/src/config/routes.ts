@@ -1,4 +1,5 @@
-import { clientConfig, type Handlers } from '@im/contracts'
+import type { Handlers } from '@im/contracts'
+import { clientConfig } from '@im/contracts/user'
 import { serve } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 

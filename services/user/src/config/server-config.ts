@@ -1,4 +1,4 @@
-import type { Config } from '@im/contracts'
+import type { Config } from '@im/contracts/user'
 import type { Static } from 'typebox'
 import type { UserConfig } from '../config.ts'
 

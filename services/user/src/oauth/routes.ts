@@ -1,4 +1,5 @@
-import { type Handlers, OAuthError, oauth } from '@im/contracts'
+import { type Handlers, OAuthError } from '@im/contracts'
+import { oauth } from '@im/contracts/user'
 import { serve } from '@im/service-kit'
 import { loginDevice } from '../accounts/login-device.ts'
 import type { UserDocument } from '../accounts/users-repository.ts'

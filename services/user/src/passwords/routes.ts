@@ -1,4 +1,5 @@
-import { type Handlers, passwords } from '@im/contracts'
+import type { Handlers } from '@im/contracts'
+import { passwords } from '@im/contracts/user'
 import { serve } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { resetPassword } from './reset-password.ts'

@@ -1,4 +1,4 @@
-import { passwordChanged } from '@im/contracts'
+import { passwordChanged } from '@im/contracts/user'
 import type { UserDocument } from '../accounts/users-repository.ts'
 import type { Deps } from '../deps.ts'
 import { announceRevocation, forgetSessions } from '../sessions/revoke-sessions.ts'

@@ -1,4 +1,5 @@
-import type { Payload, presenceChanged } from '@im/contracts'
+import type { Payload } from '@im/contracts'
+import type { presenceChanged } from '@im/contracts/message'
 import type { Deps } from '../deps.ts'
 
 /** Keeps onlinestate and the last time offline. News that comes late or twice changes nothing. */

@@ -1,4 +1,5 @@
-import { ContractError, noticeUserId } from '@im/contracts'
+import { ContractError } from '@im/contracts'
+import { noticeUserId } from '@im/contracts/user'
 import type { UserDocument } from '../accounts/users-repository.ts'
 import type { Deps } from '../deps.ts'
 

@@ -1,4 +1,5 @@
-import { ContractError, type Handlers, profiles } from '@im/contracts'
+import { ContractError, type Handlers } from '@im/contracts'
+import { profiles } from '@im/contracts/user'
 import { serve } from '@im/service-kit'
 import type { UserDocument } from '../accounts/users-repository.ts'
 import type { Deps } from '../deps.ts'

@@ -1,4 +1,5 @@
-import { ContractError, userUpdated } from '@im/contracts'
+import { ContractError } from '@im/contracts'
+import { userUpdated } from '@im/contracts/user'
 import { loginNameCandidates, loginNamesOf } from '../accounts/login-names.ts'
 import { NameTakenError } from '../accounts/taken-names.ts'
 import { parseTelephone, type Telephone } from '../accounts/telephones.ts'

@@ -1,4 +1,4 @@
-import type { Login, LoginResult, User } from '@im/contracts'
+import type { Login, LoginResult, User } from '@im/contracts/user'
 import type { Static } from 'typebox'
 import type { UserDocument } from '../accounts/users-repository.ts'
 import { accessSeconds } from '../sessions/tokens.ts'

@@ -1,4 +1,4 @@
-import { sessionRevoked } from '@im/contracts'
+import { sessionRevoked } from '@im/contracts/user'
 import type { Change } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import type { SessionDocument } from './sessions-repository.ts'

@@ -1,4 +1,5 @@
-import { type Handlers, internalSessions } from '@im/contracts'
+import type { Handlers } from '@im/contracts'
+import { internalSessions } from '@im/contracts/user'
 import { serve } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { resolveSession } from './resolve-session.ts'

@@ -1,4 +1,5 @@
-import { ContractError, type Handlers, userSettings } from '@im/contracts'
+import { ContractError, type Handlers } from '@im/contracts'
+import { userSettings } from '@im/contracts/user'
 import { serve } from '@im/service-kit'
 import type { Settings } from '../accounts/users-repository.ts'
 import type { Deps } from '../deps.ts'

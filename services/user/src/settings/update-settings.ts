@@ -1,4 +1,5 @@
-import { ContractError, settingsChanged } from '@im/contracts'
+import { ContractError } from '@im/contracts'
+import { settingsChanged } from '@im/contracts/user'
 import type { Change } from '@im/service-kit'
 import type { Settings, UserDocument } from '../accounts/users-repository.ts'
 import type { Deps } from '../deps.ts'

@@ -1,4 +1,5 @@
-import { ContractError, type Handlers, smsCodes } from '@im/contracts'
+import { ContractError, type Handlers } from '@im/contracts'
+import { smsCodes } from '@im/contracts/user'
 import { serve } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { drawCode } from './draw-code.ts'

@@ -1,4 +1,5 @@
-import { type Handlers, internalUsers } from '@im/contracts'
+import type { Handlers } from '@im/contracts'
+import { internalUsers } from '@im/contracts/user'
 import { serve } from '@im/service-kit'
 import { lockUser } from '../accounts/lock-user.ts'
 import type { Deps } from '../deps.ts'

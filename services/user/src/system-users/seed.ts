@@ -1,4 +1,4 @@
-import { noticeUserId, systemUserId, userRegistered } from '@im/contracts'
+import { noticeUserId, systemUserId, userRegistered } from '@im/contracts/user'
 import { newUser } from '../accounts/new-user.ts'
 import { NameTakenError } from '../accounts/taken-names.ts'
 import { parseTelephone, parseUserName } from '../accounts/telephones.ts'

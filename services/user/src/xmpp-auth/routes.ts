@@ -1,4 +1,5 @@
-import { type Handlers, xmppAccounts } from '@im/contracts'
+import type { Handlers } from '@im/contracts'
+import { xmppAccounts } from '@im/contracts/user'
 import { serve } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { authenticate } from './authenticate.ts'

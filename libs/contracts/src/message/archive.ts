@@ -1,8 +1,8 @@
 import { Type } from 'typebox'
-import { contract } from './contract.ts'
-import { LastChat, MessageRow, RoomRow } from './message-entity.ts'
-import { Flag, Int, List, PageIndex, PageSize, PageSizeOrAll, RoomRef, Text, Time, UserId } from './param-types.ts'
-import { FlagResult, Nothing } from './result-types.ts'
+import { contract } from '../contract.ts'
+import { Flag, Int, List, PageIndex, PageSize, PageSizeOrAll, RoomRef, Text, Time, UserId } from '../param-types.ts'
+import { FlagResult, Nothing } from '../result-types.ts'
+import { LastChat, MessageRow, RoomRow } from './entities.ts'
 
 /** History of messages and what its owner may do with it (spec 07-message.md). */
 export const archive = contract('message', {

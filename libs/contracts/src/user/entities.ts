@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { FlagResult, UnixSeconds } from './result-types.ts'
+import { FlagResult, UnixSeconds } from '../result-types.ts'
 
 /** Entities of spec 02-user.md. `Type.Optional` = absent when unset or when the viewer may not see it. */
 

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
-import { contract } from './contract.ts'
-import { Milliseconds } from './result-types.ts'
+import { contract } from '../contract.ts'
+import { Milliseconds } from '../result-types.ts'
 
 export const clock = contract('gateway', {
   getCurrentTime: {

@@ -1,8 +1,8 @@
 import { Type } from 'typebox'
-import { contract } from './contract.ts'
-import { Double, Flag, Ignored, Int, Int32, Pwd, Text, Time, UserId } from './param-types.ts'
-import { Nothing } from './result-types.ts'
-import { AutoLoginResult, LoginResult } from './user-entity.ts'
+import { contract } from '../contract.ts'
+import { Double, Flag, Ignored, Int, Int32, Pwd, Text, Time, UserId } from '../param-types.ts'
+import { Nothing } from '../result-types.ts'
+import { AutoLoginResult, LoginResult } from './entities.ts'
 
 const deviceText = () => Type.Optional(Text({ maxLength: 200, trim: true }))
 

@@ -1,8 +1,8 @@
 import { Type } from 'typebox'
-import { contract } from './contract.ts'
-import { MessageRow, RoomRow } from './message-entity.ts'
-import { Int, PageIndex, PageSize, RoomRef, Text, Time, UserId } from './param-types.ts'
-import { PageVO } from './result-types.ts'
+import { contract } from '../contract.ts'
+import { Int, PageIndex, PageSize, RoomRef, Text, Time, UserId } from '../param-types.ts'
+import { PageVO } from '../result-types.ts'
+import { MessageRow, RoomRow } from './entities.ts'
 
 const highlights = {
   highlights: Type.Array(Type.Tuple([Type.Integer(), Type.Integer()]), {

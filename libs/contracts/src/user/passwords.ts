@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
-import { contract } from './contract.ts'
-import { Ignored, Pwd, Text } from './param-types.ts'
-import { Nothing } from './result-types.ts'
+import { contract } from '../contract.ts'
+import { Ignored, Pwd, Text } from '../param-types.ts'
+import { Nothing } from '../result-types.ts'
 
 export const passwords = contract('user', {
   updatePassword: {

@@ -1,8 +1,8 @@
 import { Type } from 'typebox'
-import { contract } from './contract.ts'
-import { Days, FlagOrUnchanged, Int, Self, Text, UserId } from './param-types.ts'
-import { Nothing } from './result-types.ts'
-import { Settings } from './user-entity.ts'
+import { contract } from '../contract.ts'
+import { Days, FlagOrUnchanged, Int, Self, Text, UserId } from '../param-types.ts'
+import { Nothing } from '../result-types.ts'
+import { Settings } from './entities.ts'
 
 const flag = () => Type.Optional(FlagOrUnchanged())
 const viewers = () =>

@@ -1,5 +1,5 @@
 import { type Static, Type } from 'typebox'
-import { FlagResult, Milliseconds } from './result-types.ts'
+import { FlagResult, Milliseconds } from '../result-types.ts'
 
 const shared = {
   _id: Type.String({ description: '24 hex' }),

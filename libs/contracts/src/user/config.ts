@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
-import { contract } from './contract.ts'
-import { Ignored } from './param-types.ts'
-import { FlagResult } from './result-types.ts'
+import { contract } from '../contract.ts'
+import { Ignored } from '../param-types.ts'
+import { FlagResult } from '../result-types.ts'
 
 const text = () => Type.String()
 const int = () => Type.Integer()

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
-import { event } from './events.ts'
-import { Milliseconds } from './result-types.ts'
+import { event } from '../events.ts'
+import { Milliseconds } from '../result-types.ts'
 
 const userId = Type.Integer({ minimum: 1 })
 
@@ -50,5 +50,3 @@ export const presenceChanged = event(
   'The first XMPP resource of a user came, or the last one went',
   Type.Object({ userId, online: Type.Boolean(), at: Milliseconds() }),
 )
-
-export const messageEvents = [messageArchived, messageRecalled, messageDeleted, presenceChanged] as const

@@ -1,8 +1,8 @@
 import { Type } from 'typebox'
-import { deviceParams } from './account.ts'
-import { contract } from './contract.ts'
-import { Pwd, Text } from './param-types.ts'
-import { Raw } from './result-types.ts'
+import { contract } from '../contract.ts'
+import { Pwd, Text } from '../param-types.ts'
+import { Raw } from '../result-types.ts'
+import { deviceParams } from './accounts.ts'
 
 const optional = () => Type.Optional(Text({ trim: true }))
 

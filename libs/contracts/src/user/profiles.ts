@@ -1,8 +1,8 @@
 import { Type } from 'typebox'
-import { contract } from './contract.ts'
-import { FlagOrUnchanged, Ignored, Int, Int32, Pwd, Text, Time, UserId } from './param-types.ts'
-import { FlagResult } from './result-types.ts'
-import { User } from './user-entity.ts'
+import { contract } from '../contract.ts'
+import { FlagOrUnchanged, Ignored, Int, Int32, Pwd, Text, Time, UserId } from '../param-types.ts'
+import { FlagResult } from '../result-types.ts'
+import { User } from './entities.ts'
 
 export const profiles = contract('user', {
   getUser: {

@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
-import { contract } from './contract.ts'
-import { Flag, Pwd, Text, UserId } from './param-types.ts'
-import { FlagResult, Milliseconds, Nothing } from './result-types.ts'
+import { contract } from '../contract.ts'
+import { Flag, Pwd, Text, UserId } from '../param-types.ts'
+import { FlagResult, Milliseconds, Nothing } from '../result-types.ts'
 
 /** Asked by the XMPP server. */
 export const xmppAccounts = contract('user', {

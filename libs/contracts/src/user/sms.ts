@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
-import { contract } from './contract.ts'
-import { Flag, Ignored, Int, Text } from './param-types.ts'
-import { Nothing, Raw } from './result-types.ts'
+import { contract } from '../contract.ts'
+import { Flag, Ignored, Int, Text } from '../param-types.ts'
+import { Nothing, Raw } from '../result-types.ts'
 
 const areaCode = () => Text({ default: '86', trim: true })
 

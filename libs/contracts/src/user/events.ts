@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
-import { event } from './events.ts'
-import { Milliseconds, UnixSeconds } from './result-types.ts'
+import { event } from '../events.ts'
+import { Milliseconds, UnixSeconds } from '../result-types.ts'
 
 const userId = Type.Integer({ minimum: 1 })
 
@@ -62,12 +62,3 @@ export const settingsChanged = event(
     at: Milliseconds(),
   }),
 )
-
-export const userEvents = [
-  userRegistered,
-  userUpdated,
-  userLocked,
-  sessionRevoked,
-  passwordChanged,
-  settingsChanged,
-] as const

@@ -1,0 +1,5 @@
+export * from './archive.ts'
+export * from './entities.ts'
+export * from './events.ts'
+export * from './message-types.ts'
+export * from './search.ts'
