@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { startServers } from '@im/dev/servers'
 import { connectMongo, type MongoConnection } from '@im/service-kit'
-import { type MessageDocument, Messages } from '../../services/message/src/archive/messages-repository.ts'
+import { type MessageDocument, MessagesRepository } from '../../services/message/src/archive/messages-repository.ts'
 import { indexWaiting } from '../../services/message/src/search/index-waiting.ts'
 import { openSearchIndex } from '../../services/message/src/search/search-index.ts'
 import { searchMessages } from '../../services/message/src/search/search-messages.ts'
@@ -43,7 +43,7 @@ type Known = Pick<MessageDocument, 'messageId' | 'from' | 'to' | 'content'>
 type Meter = (work: () => Promise<unknown>) => Promise<{ wall: number; cpu: number }>
 
 async function measure(mongo: MongoConnection, meter: Meter) {
-  const messages = new Messages(mongo.db, Date.now)
+  const messages = new MessagesRepository(mongo.db, Date.now)
   const searchIndex = openSearchIndex(mongo.db)
   await messages.createIndexes()
   await searchIndex.createIndexes()

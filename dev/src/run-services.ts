@@ -5,41 +5,62 @@
  */
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { ConfigError, createLogger, type RunningService, runProcess } from '@im/service-kit'
+import { ConfigError, createLogger, runProcess, type Service } from '@im/service-kit'
 import { repositoryRoot } from './machine/machine.ts'
 import { requirePorts } from './machine/ports.ts'
 import { operationsPort, type ServiceName, servicePort } from './services.ts'
 
 const wanted = process.argv.slice(2).map((argument) => argument.split('=') as [ServiceName, string])
 
-async function startService(name: ServiceName, env: NodeJS.ProcessEnv): Promise<RunningService> {
-  const file = join(repositoryRoot, 'services', name, 'src/start.ts')
-  const { start } = (await import(pathToFileURL(file).href)) as {
-    start(env: NodeJS.ProcessEnv): Promise<RunningService>
-  }
-  return start(env)
+async function loadService(name: ServiceName): Promise<Service> {
+  const file = join(repositoryRoot, 'services', name, 'src/service.ts')
+  const { service } = (await import(pathToFileURL(file).href)) as { service: Service }
+  return service
 }
 
-async function startAll(env: NodeJS.ProcessEnv): Promise<RunningService> {
-  const results = await Promise.allSettled(wanted.map(([name, port]) => startService(name, { ...env, PORT: port })))
+const services = await Promise.all(wanted.map(async ([name, port]) => ({ service: await loadService(name), port })))
+
+async function startAll(env: NodeJS.ProcessEnv): Promise<{ close(): Promise<void> }> {
+  const results = await Promise.allSettled(services.map(({ service, port }) => service.start({ ...env, PORT: port })))
   const running = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
   const failures = await Promise.all(
     results.flatMap((result, index) => (result.status === 'rejected' ? [explain(wanted[index]!, result.reason)] : [])),
   )
   if (failures.length > 0) {
     await closeInOrder(running)
-    createLogger({ service: 'services', level: 'fatal', format: 'json' }).fatal(
-      [...new Set(failures.flat())].join('\n'),
-    )
+    tellFailure(failures.flat())
     throw results.find((result) => result.status === 'rejected')?.reason
   }
-  return { url: running[0]?.url ?? '', close: () => closeInOrder(running) }
+  return { close: () => closeInOrder(running) }
+}
+
+function tellFailure(problems: string[]): void {
+  createLogger({ service: 'services', level: 'fatal', format: 'json' }).fatal([...new Set(problems)].join('\n'))
 }
 
 /** The first takes the requests of the apps (the gateway): when it has ended, the others get no more work. */
-async function closeInOrder([first, ...others]: RunningService[]): Promise<void> {
+async function closeInOrder([first, ...others]: { close(): Promise<void> }[]): Promise<void> {
   await first?.close()
   await Promise.all(others.map((service) => service.close()))
+}
+
+/** The longest end that one of them asks for. A setting that is wrong for several is named once. */
+function readConfigs(env: NodeJS.ProcessEnv): { shutdownSeconds: number } {
+  const problems: string[] = []
+  const seconds = services.map(({ service, port }) => {
+    try {
+      return service.readConfig({ ...env, PORT: port }).shutdownSeconds
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error
+      problems.push(...error.problems)
+      return 0
+    }
+  })
+  if (problems.length) {
+    tellFailure(problems)
+    throw new ConfigError([...new Set(problems)])
+  }
+  return { shutdownSeconds: Math.max(...seconds) }
 }
 
 async function explain([name, port]: [ServiceName, string], cause: unknown): Promise<string[]> {
@@ -49,8 +70,7 @@ async function explain([name, port]: [ServiceName, string], cause: unknown): Pro
     const complaint = await requirePorts([{ ...mine, port: taken }]).catch((error: Error) => error.message)
     if (complaint) return [complaint]
   }
-  if (cause instanceof ConfigError) return cause.problems
   return [`The ${name} service does not start: ${cause instanceof Error ? cause.message : cause}`]
 }
 
-await runProcess(startAll)
+await runProcess({ readConfig: readConfigs, start: startAll })

@@ -4,6 +4,17 @@ import type { ErrorName, Text2 } from './errors.ts'
 export const serviceNames = ['gateway', 'user', 'social', 'room', 'org', 'message', 'push'] as const
 export type ServiceName = (typeof serviceNames)[number]
 
+/** Where each service listens unless told otherwise. */
+export const servicePorts: Readonly<Record<ServiceName, number>> = {
+  gateway: 8092,
+  user: 8101,
+  social: 8102,
+  room: 8103,
+  org: 8104,
+  message: 8105,
+  push: 8106,
+}
+
 /**
  * Who may call.
  * - `none`: a token is ignored, also an invalid one.

@@ -9,7 +9,7 @@ import {
   type JsMsg,
 } from '@nats-io/jetstream'
 import { nanos } from '@nats-io/transport-node'
-import type { Bus, SubscribeOptions, Subscription } from './bus.ts'
+import type { Bus, EventHandler, Subscription } from './bus.ts'
 import { isTransient } from './http/failures.ts'
 import type { Logger } from './logs.ts'
 import { Counter, Histogram, type Registry } from './metrics.ts'
@@ -38,20 +38,21 @@ export function consumerMetrics(registry: Registry) {
 const ackWait = 5000
 
 /** A durable consumer of one event: in order, one at a time over all replicas, with a dead-letter subject for poison. */
-export async function consume<E extends EventType>(wiring: {
+export async function consume(wiring: {
   js: JetStreamClient
   manager: JetStreamManager
   namespace: string
   log: Logger
-  event: E
-  subscribing: SubscribeOptions<E>
+  service: string
+  subscribing: EventHandler
   consumers: ReturnType<typeof consumerMetrics>
   onConnection: Bus['onConnection']
   restoreStreams: () => Promise<void>
 }): Promise<Subscription> {
-  const { js, manager, namespace, log, event, subscribing, consumers } = wiring
+  const { js, manager, namespace, log, service, subscribing, consumers } = wiring
+  const { event } = subscribing
   const stream = `${namespace}_${streamOf(event).name}`
-  const durable = `${subscribing.service}-${event.name.replaceAll('.', '-')}`
+  const durable = `${service}-${event.name.replaceAll('.', '-')}`
   const attempts = subscribing.attempts ?? 5
 
   async function ensureConsumer(): Promise<void> {
@@ -80,7 +81,7 @@ export async function consume<E extends EventType>(wiring: {
     let failure: unknown
     const alive = setInterval(() => message.working(), ackWait / 4)
     try {
-      const envelope = message.json<EventEnvelope<Payload<E>>>()
+      const envelope = message.json<EventEnvelope<Payload<EventType>>>()
       let failures = 0
       for (let attempt = 0; failures < attempts && !closing.signal.aborted; attempt++) {
         try {
@@ -112,8 +113,8 @@ export async function consume<E extends EventType>(wiring: {
 
   /** A poison event must not stop those behind it: it is kept aside for an operator. */
   async function park(message: JsMsg, failure: unknown, id: string): Promise<void> {
-    await js.publish(`${namespace}.dead.${subscribing.service}.${event.name}`, message.data, {
-      msgID: `${subscribing.service}-${id}`,
+    await js.publish(`${namespace}.dead.${service}.${event.name}`, message.data, {
+      msgID: `${service}-${id}`,
     })
     consumers.handled.inc({ event: event.name, outcome: 'dead' })
     log.error({ err: failure, event: event.name }, 'an event went to the dead-letter subject')

@@ -4,10 +4,10 @@ export interface Subscription {
   close(): Promise<void>
 }
 
-export interface SubscribeOptions<E extends EventType> {
-  /** Name of the subscribing service; replicas share the durable consumer `<service>-<event>`. */
-  service: string
-  handle(payload: Payload<E>, envelope: EventEnvelope<Payload<E>>): Promise<void>
+/** What a service does when it hears of an event. Made by `on`. */
+export interface EventHandler<E extends EventType = EventType> {
+  event: E
+  handle(payload: Payload<E>, envelope: EventEnvelope<Payload<E>>): Promise<unknown>
   /**
    * Tries before the event is parked in the dead-letter subject (5). While a store or another service is away it is tried
    * for ever: the event is not at fault.
@@ -15,15 +15,22 @@ export interface SubscribeOptions<E extends EventType> {
   attempts?: number
 }
 
+/** Binds an event to what is done about it: `on(userUpdated, ({ userId }) => …)`. */
+export const on = <E extends EventType>(
+  event: E,
+  handle: EventHandler<E>['handle'],
+  options: { attempts?: number } = {},
+): EventHandler => ({ event, handle, ...options }) as EventHandler
+
 /** Where domain events go and come from. `recordedBus()` of the testing folder stands in for it in unit tests. */
 export interface Bus {
   /** Stored by JetStream when the promise resolves; publishing the same id again within two minutes stores nothing. */
   publish(envelope: EventEnvelope): Promise<void>
   /**
-   * Durable, in order, at least once: the event is acknowledged after `handle` resolved. What must not happen twice goes
-   * through `outbox.once(envelope.id, …)` (or `handleOnce`).
+   * Durable, in order, at least once: an event is acknowledged after `handle` resolved. What must not happen twice goes
+   * through `outbox.once(envelope.id, …)` (or `handleOnce`). A service subscribes once, with all its handlers.
    */
-  subscribe<E extends EventType>(event: E, options: SubscribeOptions<E>): Promise<Subscription>
+  subscribe(handlers: readonly EventHandler[]): Promise<Subscription>
   /**
    * To whoever listens right now: for caches that must forget. Resolves when the server has handed it on; rejects at once
    * while there is no connection.

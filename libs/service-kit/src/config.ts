@@ -1,4 +1,5 @@
-import { type Static, type TObject, type TSchema, Type } from 'typebox'
+import { type ServiceName, servicePorts } from '@im/contracts'
+import { type Static, type TObject, type TProperties, type TSchema, Type } from 'typebox'
 
 /**
  * Settings of a service, declared once: from here come the checked config object and the table in docs/configuration.md.
@@ -21,20 +22,20 @@ export interface SettingOptions<T> {
 
 const shortestSecret = 16
 
-const keyword = (options: SettingOptions<unknown>) => ({ setting: options, description: options.description })
+const described = (options: SettingOptions<unknown>) => ({ setting: options, description: options.description })
 
 export const setting = {
   text: (options: SettingOptions<string> & { pattern?: string }) =>
-    Type.String({ ...keyword(options), ...(options.pattern ? { pattern: options.pattern } : {}) }),
-  optionalText: (options: Omit<SettingOptions<string>, 'default'>) => Type.Optional(Type.String(keyword(options))),
+    Type.String({ ...described(options), ...(options.pattern ? { pattern: options.pattern } : {}) }),
+  optionalText: (options: Omit<SettingOptions<string>, 'default'>) => Type.Optional(Type.String(described(options))),
   int: (options: SettingOptions<number> & { minimum?: number; maximum?: number }) =>
-    Type.Integer({ ...keyword(options), minimum: options.minimum, maximum: options.maximum }),
+    Type.Integer({ ...described(options), minimum: options.minimum, maximum: options.maximum }),
   number: (options: SettingOptions<number> & { minimum?: number }) =>
-    Type.Number({ ...keyword(options), minimum: options.minimum }),
-  flag: (options: SettingOptions<boolean>) => Type.Boolean(keyword(options)),
+    Type.Number({ ...described(options), minimum: options.minimum }),
+  flag: (options: SettingOptions<boolean>) => Type.Boolean(described(options)),
   choice: <const V extends string>(values: readonly V[], options: SettingOptions<V>) =>
-    Type.Unsafe<V>({ type: 'string', choices: values, ...keyword(options) }),
-  url: (options: SettingOptions<string>) => Type.String({ ...keyword(options), url: true }),
+    Type.Unsafe<V>({ type: 'string', choices: values, ...described(options) }),
+  url: (options: SettingOptions<string>) => Type.String({ ...described(options), url: true }),
 }
 
 interface SettingSchema {
@@ -140,8 +141,8 @@ export function loadConfig<T extends TObject>(schema: T, env: NodeJS.ProcessEnv)
   return Object.freeze(config) as Static<T>
 }
 
-/** Settings that every service has. Spread into the service's own schema. */
-export const commonSettings = {
+/** Settings that every service has. */
+const commonSettings = {
   nodeEnv: setting.choice(['development', 'production', 'test'], {
     env: 'NODE_ENV',
     default: 'development',
@@ -192,7 +193,7 @@ export const commonSettings = {
   }),
 }
 
-export const mongoSettings = {
+const mongoSettings = {
   mongodbUrl: setting.text({
     env: 'MONGODB_URL',
     default: 'mongodb://127.0.0.1:27017/?directConnection=true',
@@ -202,7 +203,7 @@ export const mongoSettings = {
   }),
 }
 
-export const redisSettings = {
+const redisSettings = {
   redisUrl: setting.text({
     env: 'REDIS_URL',
     default: 'redis://127.0.0.1:6379',
@@ -212,7 +213,7 @@ export const redisSettings = {
   }),
 }
 
-export const natsSettings = {
+const natsSettings = {
   natsUrl: setting.text({
     env: 'NATS_URL',
     default: 'nats://127.0.0.1:4222',
@@ -229,8 +230,65 @@ export const natsSettings = {
   }),
 }
 
-/** Refuses combinations no schema can express. */
-export function refuseUnsafe(config: { nodeEnv: string; limitFactor: number }): void {
-  if (config.nodeEnv === 'production' && config.limitFactor === 0)
-    throw new ConfigError(['LIMIT_FACTOR=0 switches all limits off and is refused in production'])
+/** Where another service answers: `<NAME>_URL`. */
+export const peerUrl = (service: ServiceName) =>
+  setting.url({
+    env: `${service.toUpperCase()}_URL`,
+    default: `http://127.0.0.1:${servicePorts[service]}`,
+    description: `address of the ${service} service`,
+  })
+
+const portSetting = (service: ServiceName) => ({
+  port: setting.int({
+    env: 'PORT',
+    default: servicePorts[service],
+    minimum: 0,
+    maximum: 65535,
+    description: 'port to listen on',
+  }),
+})
+
+const sharedSettings = {
+  ...commonSettings,
+  ...redisSettings,
+  ...natsSettings,
+  ...portSetting('gateway'),
+}
+
+export type ServiceConfig = Static<TObject<typeof sharedSettings>>
+export type DatabaseConfig = Static<TObject<typeof mongoSettings>>
+/** Config of a service with settings `S` of its own. */
+export type ConfigOf<S extends TProperties> = ServiceConfig & Static<TObject<S>>
+export type ServiceSettings = TObject
+
+/** The settings of a service, its own beside those of all, and how they are read. */
+export function serviceConfig(
+  service: ServiceName,
+  options: { own: TProperties; database: boolean },
+): {
+  settings: ServiceSettings
+  read(env: NodeJS.ProcessEnv, check?: (config: ServiceConfig) => string[]): ServiceConfig
+} {
+  const settings = Type.Object({
+    ...sharedSettings,
+    ...(options.database ? mongoSettings : {}),
+    ...portSetting(service),
+    ...options.own,
+  })
+  return {
+    settings,
+    read(env, check) {
+      const config = loadConfig(settings, env) as ServiceConfig
+      const problems = [...unsafe(config), ...(check?.(config) ?? [])]
+      if (problems.length) throw new ConfigError(problems)
+      return config
+    },
+  }
+}
+
+/** Combinations that no single setting shows. */
+function unsafe({ nodeEnv, limitFactor }: ServiceConfig): string[] {
+  if (nodeEnv === 'production' && limitFactor === 0)
+    return ['LIMIT_FACTOR=0 switches all limits off and is refused in production']
+  return []
 }

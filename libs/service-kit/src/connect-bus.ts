@@ -69,9 +69,11 @@ export async function connectBus(options: {
         throw error
       }
     },
-    async subscribe(event, subscribing) {
-      const wiring = { js, manager, namespace, log, event, subscribing, consumers, onConnection, restoreStreams }
-      const subscription = await consume(wiring)
+    async subscribe(handlers) {
+      const { service } = options
+      const wiring = { js, manager, namespace, log, service, consumers, onConnection, restoreStreams }
+      const opened = await Promise.all(handlers.map((subscribing) => consume({ ...wiring, subscribing })))
+      const subscription = { close: async () => void (await Promise.all(opened.map((part) => part.close()))) }
       subscriptions.add(subscription)
       return subscription
     },

@@ -1,11 +1,21 @@
 import { collectDefaultMetrics, Registry } from 'prom-client'
 
-export { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+export { Counter, Gauge, Histogram, Registry } from 'prom-client'
 
-/** A registry of one service's metrics; process metrics included when the service has its process for itself. */
-export function createMetrics(service: string, withProcessMetrics = true): Registry {
+/** A registry of one service's metrics. */
+export function createMetrics(service: string): Registry {
   const registry = new Registry()
   registry.setDefaultLabels({ service })
-  if (withProcessMetrics) collectDefaultMetrics({ register: registry })
   return registry
+}
+
+let ofProcess: Registry | undefined
+
+/** Metrics of the process: memory, event loop, garbage. Observed once, also where several services share the process. */
+export function processMetrics(): Registry {
+  if (!ofProcess) {
+    ofProcess = new Registry()
+    collectDefaultMetrics({ register: ofProcess })
+  }
+  return ofProcess
 }

@@ -2,20 +2,16 @@ import { Redis } from 'ioredis'
 
 export type { Redis }
 
-/**
- * One connection with the namespace as key prefix. A command waits for a reconnection at most `commandTimeout` ms, so that
- * a request never hangs on a cache that is away.
- */
-export async function connectRedis(options: {
-  url: string
-  namespace: string
-  commandTimeout?: number
-}): Promise<Redis> {
+/** A cache that does not answer within this is away, and nothing waits for it. */
+const commandTimeoutMs = 500
+
+/** One connection with the namespace as key prefix. */
+export async function connectRedis(options: { url: string; namespace: string }): Promise<Redis> {
   const redis = new Redis(options.url, {
     keyPrefix: `${options.namespace}:`,
     lazyConnect: true,
     maxRetriesPerRequest: 1,
-    commandTimeout: options.commandTimeout ?? 2000,
+    commandTimeout: commandTimeoutMs,
     enableAutoPipelining: true,
     retryStrategy: (attempt) => Math.min(attempt * 50, 1000),
     // After a failover the old primary is a replica that refuses writes: connect anew, to the one the name points to now.

@@ -1,19 +1,22 @@
 import closeWithGrace from 'close-with-grace'
 import { ConfigError } from './config.ts'
-import type { RunningService } from './service.ts'
+
+/** What a process needs of a service, or of several that it runs together. */
+export interface Startable {
+  readConfig(env: NodeJS.ProcessEnv): { shutdownSeconds: number }
+  start(env: NodeJS.ProcessEnv): Promise<{ close(): Promise<void> }>
+}
 
 /** What a service's main.ts does: start, and end gracefully on SIGTERM, SIGINT or a fault; a deadline forces the end. */
-export async function runProcess(
-  start: (env: NodeJS.ProcessEnv) => Promise<RunningService>,
-  env: NodeJS.ProcessEnv = process.env,
-): Promise<void> {
-  let running: RunningService | undefined
-  closeWithGrace({ delay: Number(env['SHUTDOWN_SECONDS'] ?? 15) * 1000 }, async ({ err }) => {
-    if (err) console.error(err)
-    await running?.close()
-  })
+export async function runProcess(service: Startable, env: NodeJS.ProcessEnv = process.env): Promise<void> {
+  let running: { close(): Promise<void> } | undefined
   try {
-    running = await start(env)
+    const { shutdownSeconds } = service.readConfig(env)
+    closeWithGrace({ delay: shutdownSeconds * 1000 }, async ({ err }) => {
+      if (err) console.error(err)
+      await running?.close()
+    })
+    running = await service.start(env)
   } catch (error) {
     console.error(error instanceof ConfigError ? error.message : error)
     process.exit(1)

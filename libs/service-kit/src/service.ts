@@ -1,123 +1,127 @@
+import type { ServiceName } from '@im/contracts'
 import type { FastifyInstance } from 'fastify'
-import type { Db, MongoClient } from 'mongodb'
-import type { Bus } from './bus.ts'
-import { connectBus } from './connect-bus.ts'
-import { createLogger, type Logger } from './logs.ts'
-import { createMetrics, type Registry } from './metrics.ts'
-import { connectMongo } from './mongo.ts'
-import { createOutbox, type Outbox, startOutboxRelay } from './outbox.ts'
-import { connectRedis, type Redis } from './redis.ts'
+import type { TProperties } from 'typebox'
+import type { EventHandler } from './bus.ts'
+import { type ConfigOf, type ServiceConfig, type ServiceSettings, serviceConfig } from './config.ts'
+import { type BoundHandler, createServiceApp } from './http/edge.ts'
+import { type Closable, type Connections, connectRuntime, type Runtime } from './runtime.ts'
 
-/** Settings that connecting needs; every service's config has them (commonSettings and the store settings). */
-export interface RuntimeConfig {
-  logLevel: string
-  logFormat: 'json' | 'pretty'
-  namespace: string
-  mongodbUrl: string
-  redisUrl: string
-  natsUrl: string
-  natsReplicas: number
+/** The connections a service stands on: the gateway has no database. */
+type RuntimeOf<D extends Connections> = D extends Runtime ? Runtime<D['config']> : Connections<D['config']>
+
+/** An HTTP server of a service and where it listens. */
+export interface Listener {
+  app: FastifyInstance
+  host: string
+  port: number
 }
 
-/** What a service with stores of its own stands on. */
-export interface Runtime {
-  log: Logger
-  metrics: Registry
-  /** The service's own database. */
-  db: Db
-  mongoClient: MongoClient
-  redis: Redis
-  bus: Bus
-  outbox: Outbox
-  /** Milliseconds. Tests replace it. */
-  now: () => number
-  /** Rejects while a store does not answer. */
-  ready(): Promise<void>
-  /** Relay first, then bus, then stores. */
-  close(): Promise<void>
+export interface ServiceDefinition<S extends TProperties, D extends Connections<ConfigOf<S>>> {
+  name: ServiceName
+  /** Settings of this service alone; those that every service has come from the kit. */
+  settings: S
+  /** Problems that no single setting shows, one line for each. */
+  checkConfig?: (config: ConfigOf<S>) => string[]
+  /** False: no MongoDB and no outbox. */
+  database?: D extends Runtime ? true : false
+  /** The service's own parts. Those with a method `createIndexes` are asked to create theirs before the service listens. */
+  createDeps: (runtime: RuntimeOf<D>) => Omit<D, keyof RuntimeOf<D>> | Promise<Omit<D, keyof RuntimeOf<D>>>
+  /** What stands in the place of the edge over `handlers`; the first is the one others call. */
+  listeners?: (deps: D) => Listener[]
+  handlers?: readonly (readonly BoundHandler<D>[])[]
+  /** Before events and requests are taken. */
+  prepare?: (deps: D) => Promise<unknown>
+  eventHandlers?: (deps: D) => EventHandler[]
+  /** Work beside requests and events. It ends after the last of them and before the stores. */
+  background?: (deps: D) => Closable[]
 }
 
-/** Connects to MongoDB, Redis and NATS and starts the outbox relay. Closes what it opened when one of them fails. */
-export async function connectRuntime(
-  service: string,
-  config: RuntimeConfig,
-  now: () => number = Date.now,
-): Promise<Runtime> {
-  const log = createLogger({ service, level: config.logLevel, format: config.logFormat })
-  const metrics = createMetrics(service)
-  const opened: { close(): Promise<unknown> }[] = []
-  try {
-    const mongo = await connectMongo({ url: config.mongodbUrl, namespace: config.namespace, service })
-    opened.push(mongo)
-    const redis = await connectRedis({ url: config.redisUrl, namespace: config.namespace })
-    opened.push({ close: async () => redis.disconnect() })
-    const bus = await connectBus({
-      url: config.natsUrl,
-      namespace: config.namespace,
-      replicas: config.natsReplicas,
-      service,
-      log,
-      metrics,
-    })
-    opened.push(bus)
-    const relay = startOutboxRelay({ db: mongo.db, redis, bus, service, log, metrics })
-    opened.push(relay)
-    const outbox = await createOutbox({ db: mongo.db, client: mongo.client, wake: relay.wake })
-    return {
-      log,
-      metrics,
-      db: mongo.db,
-      mongoClient: mongo.client,
-      redis,
-      bus,
-      outbox,
-      now,
-      async ready() {
-        await Promise.all([mongo.ping(), redis.ping(), bus.ping()])
-      },
-      close: () => closeAll(opened),
-    }
-  } catch (error) {
-    await closeAll(opened)
-    throw error
-  }
-}
-
-async function closeAll(opened: { close(): Promise<unknown> }[]): Promise<void> {
-  // Last opened first: each may still need what was opened before it.
-  for (const part of opened.reverse()) await part.close().catch(() => {})
-}
-
-export interface RunningService {
+export interface RunningService<D = unknown> {
+  /** Address of the first listener. */
   url: string
+  /** Addresses of all listeners. */
+  urls: string[]
+  deps: D
+  /** Takes no more work, ends what runs, then closes the stores. */
   close(): Promise<void>
 }
 
-/**
- * Listens, and gives back how to end: stop intake (subscriptions, listeners), drain what runs, close the stores.
- * `parts` are closed in order after the HTTP server took its last request.
- */
-export async function listen(
-  app: FastifyInstance,
-  options: { host: string; port: number; log: Logger; parts: { close(): Promise<unknown> }[] },
-): Promise<RunningService> {
-  const url = await app.listen({ host: options.host, port: options.port }).catch(async (error) => {
-    await app.close()
-    for (const part of options.parts) await part.close().catch(() => {})
-    throw error
-  })
-  options.log.info({ url }, 'listening')
-  let ending: Promise<void> | undefined
-  return {
-    url,
-    close() {
-      ending ??= (async () => {
-        await app.close()
-        for (const part of options.parts)
-          await part.close().catch((error) => options.log.warn({ err: error }, 'a part did not close cleanly'))
-        options.log.info('ended')
-      })()
-      return ending
-    },
+export interface Service<D extends Connections = Connections> {
+  name: ServiceName
+  settings: ServiceSettings
+  /** Throws ConfigError. */
+  readConfig(env: NodeJS.ProcessEnv): D['config']
+  /** Starts the service: in production, in the one-process stack and in tests. `overrides` replace parts in tests. */
+  start(env: NodeJS.ProcessEnv, overrides?: Partial<D>): Promise<RunningService<D>>
+}
+
+/** A service, told by its parts: everything else (config, connections, edge, events, start and end) is the same for all. */
+export function defineService<S extends TProperties, D extends Connections<ConfigOf<S>>>(
+  definition: ServiceDefinition<S, D>,
+): Service<D> {
+  const { name, database = true } = definition
+  const { settings, read } = serviceConfig(name, { own: definition.settings, database })
+
+  function readConfig(env: NodeJS.ProcessEnv): ConfigOf<S> {
+    return read(env, definition.checkConfig as ((config: ServiceConfig) => string[]) | undefined) as ConfigOf<S>
   }
+
+  async function start(env: NodeJS.ProcessEnv, overrides: Partial<D> = {}): Promise<RunningService<D>> {
+    const runtime = await connectRuntime(name, readConfig(env), { database, now: overrides.now })
+    const opened: Closable[] = [runtime]
+    try {
+      const base = { ...runtime, ...overrides } as unknown as RuntimeOf<D>
+      const deps = { ...base, ...(await definition.createDeps(base)), ...overrides } as unknown as D
+      await createIndexes(deps)
+      await definition.prepare?.(deps)
+      opened.push(...(definition.background?.(deps) ?? []))
+      const handlers = definition.eventHandlers?.(deps) ?? []
+      if (handlers.length) opened.push(await runtime.bus.subscribe(handlers))
+      const listeners = definition.listeners?.(deps) ?? [edge(definition, deps)]
+      const urls: string[] = []
+      for (const { app, host, port } of listeners) {
+        opened.push(app)
+        urls.push(await app.listen({ host, port }))
+      }
+      runtime.log.info({ urls }, 'listening')
+      let ending: Promise<void> | undefined
+      return {
+        url: urls[0] ?? '',
+        urls,
+        deps,
+        close() {
+          ending ??= closeAll(opened, runtime.log).then(() => runtime.log.info('ended'))
+          return ending
+        },
+      }
+    } catch (error) {
+      await closeAll(opened, runtime.log)
+      throw error
+    }
+  }
+
+  return { name, settings, readConfig, start }
+}
+
+function edge<S extends TProperties, D extends Connections<ConfigOf<S>>>(
+  { handlers = [] }: ServiceDefinition<S, D>,
+  deps: D,
+): Listener {
+  const { config, log, metrics, ready } = deps
+  const { host, port } = config
+  return { app: createServiceApp<D>({ handlers: handlers.flat(), deps, config, log, metrics, ready }), host, port }
+}
+
+async function createIndexes(deps: object): Promise<void> {
+  const owners = Object.values(deps).filter(
+    (part): part is { createIndexes(): Promise<void> } =>
+      typeof (part as { createIndexes?: unknown } | undefined)?.createIndexes === 'function',
+  )
+  await Promise.all(owners.map((owner) => owner.createIndexes()))
+}
+
+/** Last opened first: each may still need what was opened before it. */
+async function closeAll(opened: readonly Closable[], log: Runtime['log']): Promise<void> {
+  for (const part of opened.toReversed())
+    await part.close().catch((error: unknown) => log.warn({ err: error }, 'a part did not close cleanly'))
 }

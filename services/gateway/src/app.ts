@@ -1,5 +1,5 @@
-import { ContractError, type Endpoint } from '@im/contracts'
-import { addHealthRoutes, addOperationRoutes, createHttpServer, queryLanguage, sendFailure } from '@im/service-kit'
+import { ContractError } from '@im/contracts'
+import { addOperationRoutes, createHttpServer, queryLanguage, sendFailure } from '@im/service-kit'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { corsHeaders, hasCors } from './cors.ts'
 import type { Deps } from './deps.ts'
@@ -20,8 +20,8 @@ function addCors(app: FastifyInstance): void {
   })
 }
 
-/** What apps reach: every endpoint of the table, the API page, XMPP over HTTP, /healthz and /readyz. */
-export function createApp(deps: Deps, table: ReadonlyMap<string, Endpoint>): FastifyInstance {
+/** What apps reach: every endpoint of the table, the API page, XMPP over HTTP. */
+export function createApp(deps: Deps): FastifyInstance {
   const app = createHttpServer(deps.log, {
     http: { shouldUpgradeCallback: mayUpgrade },
     frameworkErrors: (_error, request, reply) => {
@@ -31,13 +31,9 @@ export function createApp(deps: Deps, table: ReadonlyMap<string, Endpoint>): Fas
     },
   })
   addCors(app)
-  addRoutes(app, deps, table)
+  addRoutes(app, deps)
   addDocsPage(app)
   addBosh(app, deps)
-  addHealthRoutes(
-    app,
-    publicly(() => ready(deps)),
-  )
   app.server.on('upgrade', (request, socket, head) => deps.tunnels.carry(request, socket, head))
   app.addHook('preClose', async () => deps.tunnels.close())
   return app
@@ -46,21 +42,8 @@ export function createApp(deps: Deps, table: ReadonlyMap<string, Endpoint>): Fas
 /** What the operator reaches, on a port of its own. */
 export function createOperationsApp(deps: Deps): FastifyInstance {
   const app = createHttpServer(deps.log)
-  addOperationRoutes(app, deps.metrics, () => ready(deps))
+  addOperationRoutes(app, { metrics: deps.metrics, ready: () => ready(deps) })
   return app
-}
-
-/** For anyone to ask: one check at a time, and no address of what is behind. */
-function publicly(check: () => Promise<void>): () => Promise<void> {
-  let running: Promise<void> | undefined
-  return async () => {
-    running ??= check().finally(() => {
-      running = undefined
-    })
-    await running.catch((cause) => {
-      throw new Error('a part does not answer; /readyz of the operations port tells which', { cause })
-    })
-  }
 }
 
 /** Rejects while Redis, NATS or a service does not answer. */

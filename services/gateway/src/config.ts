@@ -1,38 +1,25 @@
-import {
-  ConfigError,
-  commonSettings,
-  loadConfig,
-  natsSettings,
-  redisSettings,
-  refuseUnsafe,
-  setting,
-} from '@im/service-kit'
-import { type Static, Type } from 'typebox'
-
-const port = (env: string, value: number, description: string) =>
-  setting.int({ env, default: value, minimum: 0, maximum: 65535, description })
-
-const owner = (env: string, servicePort: number, service: string) =>
-  setting.url({ env, default: `http://127.0.0.1:${servicePort}`, description: `address of the ${service} service` })
+import { type ConfigOf, peerUrl, setting } from '@im/service-kit'
 
 /** Settings of the gateway, also the source of docs/configuration.md. */
-export const gatewaySettings = Type.Object({
-  ...commonSettings,
-  ...redisSettings,
-  ...natsSettings,
-  port: port('PORT', 8092, 'port that apps call'),
-  operationsPort: port('OPERATIONS_PORT', 9092, 'port of /metrics, for the operator'),
+export const settings = {
+  operationsPort: setting.int({
+    env: 'OPERATIONS_PORT',
+    default: 9092,
+    minimum: 0,
+    maximum: 65535,
+    description: 'port of /metrics, for the operator',
+  }),
   operationsHost: setting.text({
     env: 'OPERATIONS_HOST',
     default: '127.0.0.1',
     description: 'address of /metrics; not for outside',
   }),
-  userUrl: owner('USER_URL', 8101, 'user'),
-  socialUrl: owner('SOCIAL_URL', 8102, 'social'),
-  roomUrl: owner('ROOM_URL', 8103, 'room'),
-  orgUrl: owner('ORG_URL', 8104, 'org'),
-  messageUrl: owner('MESSAGE_URL', 8105, 'message'),
-  pushUrl: owner('PUSH_URL', 8106, 'push'),
+  userUrl: peerUrl('user'),
+  socialUrl: peerUrl('social'),
+  roomUrl: peerUrl('room'),
+  orgUrl: peerUrl('org'),
+  messageUrl: peerUrl('message'),
+  pushUrl: peerUrl('push'),
   ownerTimeoutMs: setting.int({
     env: 'OWNER_TIMEOUT_MS',
     default: 5000,
@@ -58,13 +45,10 @@ export const gatewaySettings = Type.Object({
     default: false,
     description: 'calls with a token must be signed with API_KEY',
   }),
-})
+}
 
-export type GatewayConfig = Static<typeof gatewaySettings>
+export type GatewayConfig = ConfigOf<typeof settings>
 
-export function readConfig(env: NodeJS.ProcessEnv): GatewayConfig {
-  const config = loadConfig(gatewaySettings, env)
-  refuseUnsafe(config)
-  if (config.requireSignature && !config.apiKey) throw new ConfigError(['REQUIRE_SIGNATURE needs API_KEY'])
-  return config
+export function checkConfig({ requireSignature, apiKey }: GatewayConfig): string[] {
+  return requireSignature && !apiKey ? ['REQUIRE_SIGNATURE needs API_KEY'] : []
 }

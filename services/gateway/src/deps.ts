@@ -1,38 +1,21 @@
 import type { IncomingMessage } from 'node:http'
-import type { ServiceName } from '@im/contracts'
-import {
-  type ApiClient,
-  type Bus,
-  Counter,
-  connectBus,
-  connectRedis,
-  createClient,
-  createLogger,
-  createMetrics,
-  Histogram,
-  type Logger,
-  type Redis,
-  type Registry,
-} from '@im/service-kit'
+import { endpoints, type ServiceName } from '@im/contracts'
+import { type ApiClient, type Connections, Counter, createClient, Histogram } from '@im/service-kit'
 import { addressReader } from './client-address.ts'
 import type { GatewayConfig } from './config.ts'
 import { Upstream } from './forward.ts'
 import { RateLimits } from './rate-limits.ts'
 import { RedisHelp } from './redis-help.ts'
+import { ownersOf, type RouteTable, routeTable } from './route-table.ts'
 import { SessionCache } from './session-cache.ts'
 import { OwnBuckets, SharedBuckets } from './token-buckets.ts'
 import { WebSocketTunnels } from './xmpp-websocket.ts'
 
 type OwnerName = Exclude<ServiceName, 'gateway'>
 
-export interface Deps {
-  config: GatewayConfig
-  log: Logger
-  metrics: Registry
-  redis: Redis
-  bus: Bus
-  /** Milliseconds. */
-  now: () => number
+export interface Deps extends Connections<GatewayConfig> {
+  table: RouteTable
+  user: ApiClient
   addressOf: (request: IncomingMessage) => string
   sessions: SessionCache
   limits: RateLimits
@@ -42,13 +25,10 @@ export interface Deps {
   tunnels: WebSocketTunnels
   answered: Histogram<'service'>
   refused: Counter<'error'>
-  close(): Promise<void>
 }
 
 /** A long poll of BOSH waits up to 60 s; the XMPP server allows 180. */
 const boshTimeoutMs = 190_000
-/** A cache that does not answer within this is away: the call goes on without it. */
-const redisTimeoutMs = 500
 
 const urlsOf = (config: GatewayConfig): Record<OwnerName, string> => ({
   user: config.userUrl,
@@ -59,57 +39,25 @@ const urlsOf = (config: GatewayConfig): Record<OwnerName, string> => ({
   push: config.pushUrl,
 })
 
-/** Connects what the gateway stands on; closes what it opened when a part fails. `owners`: services that own a route. */
-export async function connectDeps(config: GatewayConfig, owners: ReadonlySet<OwnerName>): Promise<Deps> {
-  const log = createLogger({ service: 'gateway', level: config.logLevel, format: config.logFormat })
-  const metrics = createMetrics('gateway')
-  const { namespace } = config
-  const redis = await connectRedis({ url: config.redisUrl, namespace, commandTimeout: redisTimeoutMs })
-  const bus = await connectBus({
-    url: config.natsUrl,
-    namespace,
-    replicas: config.natsReplicas,
-    service: 'gateway',
-    log,
-    metrics,
-  }).catch((error) => {
-    redis.disconnect()
-    throw error
-  })
-  const user = createClient({ baseUrl: config.userUrl, serviceKey: config.serviceKey, timeout: config.ownerTimeoutMs })
-  return assemble({ config, owners, log, metrics, redis, bus, user })
-}
-
-function assemble(parts: {
-  config: GatewayConfig
-  owners: ReadonlySet<OwnerName>
-  log: Logger
-  metrics: Registry
-  redis: Redis
-  bus: Bus
-  user: ApiClient
-}): Deps {
-  const { config, log, metrics, redis, bus, user } = parts
-  const now = Date.now
+/** Puts the gateway together. */
+export function createDeps(runtime: Connections<GatewayConfig>): Omit<Deps, keyof Connections> {
+  const { config, log, metrics, redis, bus, now } = runtime
+  const table = routeTable(endpoints)
   const addressOf = addressReader(config.trustedProxies)
   const redisHelp = new RedisHelp(redis, log, metrics)
+  const user = createClient({ baseUrl: config.userUrl, serviceKey: config.serviceKey, timeout: config.ownerTimeoutMs })
   const buckets = new SharedBuckets(redisHelp, new OwnBuckets(now))
-  const upstreams = [...parts.owners].map(
+  const owners = [...ownersOf(table)].map(
     (name) => [name, new Upstream({ name, url: urlsOf(config)[name], timeoutMs: config.ownerTimeoutMs, log })] as const,
   )
-  const bosh = new Upstream({ name: 'xmpp', url: config.xmppHttpUrl, timeoutMs: boshTimeoutMs, log })
   return {
-    config,
-    log,
-    metrics,
-    redis,
-    bus,
-    now,
+    table,
+    user,
     addressOf,
     sessions: new SessionCache({ redis: redisHelp, user, bus, now }),
     limits: new RateLimits({ buckets, factor: config.limitFactor, now, metrics }),
-    owners: new Map(upstreams),
-    bosh,
+    owners: new Map(owners),
+    bosh: new Upstream({ name: 'xmpp', url: config.xmppHttpUrl, timeoutMs: boshTimeoutMs, log }),
     tunnels: new WebSocketTunnels({ url: config.xmppHttpUrl, addressOf, log }),
     answered: new Histogram({
       name: 'im_gateway_answer_seconds',
@@ -124,10 +72,5 @@ function assemble(parts: {
       labelNames: ['error'],
       registers: [metrics],
     }),
-    async close() {
-      await Promise.all([...upstreams.map(([, upstream]) => upstream.close()), bosh.close(), user.close()])
-      await bus.close()
-      redis.disconnect()
-    },
   }
 }

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type { OutgoingHttpHeaders } from 'node:http'
-import { type Caller, ContractError, type Endpoint, type Language, type ServiceName } from '@im/contracts'
+import { type Caller, ContractError, type Endpoint, type Language } from '@im/contracts'
 import { clock } from '@im/contracts/gateway'
 import {
   asContractError,
@@ -48,29 +48,8 @@ const passedHeaders = [
   'x-requested-with',
 ]
 
-/** Which endpoint each path from outside belongs to. Throws when two endpoints claim one path. */
-export function routeTable(endpoints: readonly Endpoint[]): Map<string, Endpoint> {
-  const table = new Map<string, Endpoint>()
-  for (const endpoint of endpoints) {
-    if (endpoint.auth === 'internal') continue
-    for (const path of [endpoint.path, ...(endpoint.aliases ?? [])]) {
-      const other = table.get(path)
-      if (other)
-        throw new Error(`${path} belongs to ${other.service}.${other.name} and ${endpoint.service}.${endpoint.name}`)
-      table.set(path, endpoint)
-    }
-  }
-  return table
-}
-
-/** Services that own a path of the table. */
-export function ownersOf(table: ReadonlyMap<string, Endpoint>): Set<Exclude<ServiceName, 'gateway'>> {
-  const names = [...table.values()].map(({ service }) => service)
-  return new Set(names.filter((name) => name !== 'gateway'))
-}
-
-export function addRoutes(app: FastifyInstance, deps: Deps, table: ReadonlyMap<string, Endpoint>): void {
-  for (const [path, endpoint] of table) {
+export function addRoutes(app: FastifyInstance, deps: Deps): void {
+  for (const [path, endpoint] of deps.table) {
     const owner = endpoint.service === 'gateway' ? undefined : deps.owners.get(endpoint.service)
     const answer = owner ? forwarding(deps, path, endpoint, owner) : ownEndpoint(deps, endpoint)
     app.route({

@@ -1,26 +1,8 @@
-import {
-  commonSettings,
-  loadConfig,
-  mongoSettings,
-  natsSettings,
-  redisSettings,
-  refuseUnsafe,
-  setting,
-} from '@im/service-kit'
-import { type Static, Type } from 'typebox'
+import { type ConfigOf, peerUrl, setting } from '@im/service-kit'
 
 /** Settings of the message service, also the source of docs/configuration.md. */
-export const messageSettingsSchema = Type.Object({
-  ...commonSettings,
-  ...mongoSettings,
-  ...redisSettings,
-  ...natsSettings,
-  port: setting.int({ env: 'PORT', default: 8105, minimum: 0, maximum: 65535, description: 'port to listen on' }),
-  userUrl: setting.url({
-    env: 'USER_URL',
-    default: 'http://127.0.0.1:8101',
-    description: 'address of the user service',
-  }),
+export const settings = {
+  userUrl: peerUrl('user'),
   xmppDomain: setting.text({
     env: 'XMPP_DOMAIN',
     default: 'im.localhost',
@@ -63,12 +45,10 @@ export const messageSettingsSchema = Type.Object({
     minimum: 0,
     description: 'how long after a password change the streams of the user are closed',
   }),
-})
-
-export type MessageConfig = Static<typeof messageSettingsSchema> & { xmppComponent: string }
-
-export function readConfig(env: NodeJS.ProcessEnv): MessageConfig {
-  const config = loadConfig(messageSettingsSchema, env)
-  refuseUnsafe(config)
-  return { ...config, xmppComponent: config.xmppComponentName ?? `api.${config.xmppDomain}` }
 }
+
+export type MessageConfig = ConfigOf<typeof settings>
+
+/** Name of our component on the XMPP server. */
+export const componentName = ({ xmppComponentName, xmppDomain }: MessageConfig) =>
+  xmppComponentName ?? `api.${xmppDomain}`

@@ -1,4 +1,4 @@
 import { runProcess } from '@im/service-kit'
-import { start } from './start.ts'
+import { service } from './service.ts'
 
-await runProcess(start)
+await runProcess(service)

@@ -13,7 +13,7 @@ import {
   singleConversation,
 } from '../src/archive/messages-repository.ts'
 import type { MessageConfig } from '../src/config.ts'
-import { Inbox } from '../src/inbox/inbox-repository.ts'
+import { InboxRepository } from '../src/inbox/inbox-repository.ts'
 import { rowsByConversation } from '../src/search/backlog-repository.ts'
 import { findHighlights, foldText, foldWords } from '../src/search/fold-text.ts'
 import { indexWaiting } from '../src/search/index-waiting.ts'
@@ -72,7 +72,7 @@ describe('search', () => {
   before(async () => {
     env = testEnv()
     mongo = await connectMongo({ url: env['MONGODB_URL']!, namespace: env['NAMESPACE']!, service: 'message' })
-    const messages = new Messages(mongo.db, Date.now)
+    const messages = new MessagesRepository(mongo.db, Date.now)
     const searchIndex = openSearchIndex(mongo.db, small)
     await messages.createIndexes()
     await searchIndex.createIndexes()
@@ -402,7 +402,7 @@ describe('search', () => {
     const rows = numbered(20)
     const operation = {
       ...deps,
-      inbox: new Inbox(mongo.db),
+      inbox: new InboxRepository(mongo.db),
       outbox: await createOutbox({ db: mongo.db, client: mongo.client, wake() {} }),
       config: { recallLimitSeconds: 0 } as MessageConfig,
     }

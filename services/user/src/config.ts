@@ -1,24 +1,10 @@
-import {
-  ConfigError,
-  commonSettings,
-  loadConfig,
-  mongoSettings,
-  natsSettings,
-  redisSettings,
-  refuseUnsafe,
-  setting,
-} from '@im/service-kit'
-import { type Static, Type } from 'typebox'
+import { type ConfigOf, setting } from '@im/service-kit'
+import { Type } from 'typebox'
 
 const switchText = ['auto', 'true', 'false'] as const
 
 /** Settings of the user service, also the source of docs/configuration.md. */
-export const userSettingsSchema = Type.Object({
-  ...commonSettings,
-  ...mongoSettings,
-  ...redisSettings,
-  ...natsSettings,
-  port: setting.int({ env: 'PORT', default: 8101, minimum: 0, maximum: 65535, description: 'port to listen on' }),
+export const settings = {
   pepper: setting.text({
     env: 'SESSION_PEPPER',
     default: 'de'.repeat(32),
@@ -123,14 +109,12 @@ export const userSettingsSchema = Type.Object({
     secret: true,
     description: 'his password, used only when the account is made',
   }),
-})
+}
 
-export type UserConfig = Static<typeof userSettingsSchema>
+export type UserConfig = ConfigOf<typeof settings>
 
-export function loadUserConfig(env: NodeJS.ProcessEnv): UserConfig {
-  const config = loadConfig(userSettingsSchema, env)
-  refuseUnsafe(config)
-  if (config.smsProvider === 'http' && !config.smsHttpUrl)
-    throw new ConfigError(['SMS_HTTP_URL is not set (address of the SMS webhook, needed with SMS_PROVIDER=http)'])
-  return config
+export function checkConfig({ smsProvider, smsHttpUrl }: UserConfig): string[] {
+  return smsProvider === 'http' && !smsHttpUrl
+    ? ['SMS_HTTP_URL is not set (address of the SMS webhook, needed with SMS_PROVIDER=http)']
+    : []
 }

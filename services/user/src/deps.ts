@@ -1,4 +1,4 @@
-import type { Bus, Logger, Outbox, Runtime } from '@im/service-kit'
+import type { Logger, Runtime } from '@im/service-kit'
 import { UsersRepository } from './accounts/users-repository.ts'
 import { ConfigRepository } from './config/config-repository.ts'
 import type { UserConfig } from './config.ts'
@@ -13,14 +13,9 @@ import { consoleSmsProvider, httpSmsProvider, type SmsProvider } from './sms/sms
 import { ProvenPasswords } from './xmpp-auth/proven-passwords.ts'
 
 /** What operations of this service may use. */
-export interface Deps {
-  config: UserConfig
+export interface Deps extends Runtime<UserConfig> {
   /** Settings that follow from others when they are `auto`. */
   switches: { smsEchoCode: boolean; smsImageCode: boolean }
-  log: Logger
-  now: () => number
-  bus: Bus
-  outbox: Outbox
   serverConfig: ConfigRepository
   users: UsersRepository
   sessions: SessionsRepository
@@ -34,17 +29,12 @@ export interface Deps {
   smsProvider: SmsProvider
 }
 
-/** Puts the service together; `overrides` are for tests. Creates the indexes. */
-export async function createDeps(runtime: Runtime, config: UserConfig, overrides: Partial<Deps> = {}): Promise<Deps> {
-  const { db, redis, bus, outbox, log, now } = runtime
+/** Puts the service together. */
+export function createDeps(runtime: Runtime<UserConfig>): Omit<Deps, keyof Runtime> {
+  const { config, db, redis, log, now } = runtime
   const counters = new RateCounters(redis, config.limitFactor)
-  const deps: Deps = {
-    config,
+  return {
     switches: switchesOf(config),
-    log,
-    now,
-    bus,
-    outbox,
     serverConfig: new ConfigRepository(db, config, now),
     users: new UsersRepository(db),
     sessions: new SessionsRepository(db),
@@ -56,10 +46,7 @@ export async function createDeps(runtime: Runtime, config: UserConfig, overrides
     smsCodes: new SmsCodes(redis, counters, config.pepper),
     imageCodes: new ImageCodes(redis, counters),
     smsProvider: smsProviderOf(config, log),
-    ...overrides,
   }
-  await Promise.all([deps.users.prepare(), deps.sessions.prepare(), deps.refreshTokens.prepare()])
-  return deps
 }
 
 function switchesOf({ smsProvider, smsEchoCode, smsImageCode }: UserConfig): Deps['switches'] {

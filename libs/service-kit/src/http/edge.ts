@@ -24,13 +24,13 @@ import { firstText, type RawParams } from './raw-params.ts'
 import { accessTokenOf, queryLanguage, readRequest } from './request.ts'
 import { createHttpServer, type RouteConfig } from './server.ts'
 
-interface Served<Deps> {
+export interface BoundHandler<Deps> {
   endpoint: Endpoint
   handler: Handler<Endpoint, Deps>
 }
 
 /** Binds each endpoint of a contract to its handler; a missing handler does not compile. */
-export function serve<C extends Contract, Deps>(contract: C, handlers: Handlers<C, Deps>): Served<Deps>[] {
+export function bindHandlers<C extends Contract, Deps>(contract: C, handlers: Handlers<C, Deps>): BoundHandler<Deps>[] {
   return Object.entries(contract).map(([name, endpoint]) => {
     const handler = handlers[name]
     if (!handler) throw new Error(`${endpoint.path} has no handler`)
@@ -39,8 +39,7 @@ export function serve<C extends Contract, Deps>(contract: C, handlers: Handlers<
 }
 
 export interface ServiceAppOptions<Deps> {
-  service: string
-  served: Served<Deps>[][]
+  handlers: readonly BoundHandler<Deps>[]
   deps: Deps
   config: { serviceKey: string; callerKey: string }
   log: Logger
@@ -56,13 +55,13 @@ export interface ServiceAppOptions<Deps> {
 export function createServiceApp<Deps>(options: ServiceAppOptions<Deps>): FastifyInstance {
   const app = createHttpServer(options.log)
   const timing = requestTimer(options.metrics)
-  for (const { endpoint, handler } of options.served.flat()) {
+  for (const { endpoint, handler } of options.handlers) {
     const answer = createAnswerer(endpoint, handler, options, timing)
     const config: RouteConfig = { answer: endpoint.answer }
     for (const url of [endpoint.path, ...(endpoint.aliases ?? [])])
       app.route({ url, method: [...(endpoint.methods ?? ['GET', 'POST'])], handler: answer, config })
   }
-  addOperationRoutes(app, options.metrics, options.ready)
+  addOperationRoutes(app, options)
   return app
 }
 

@@ -1,15 +1,29 @@
 import type { FastifyInstance } from 'fastify'
-import type { Registry } from '../metrics.ts'
+import { processMetrics, Registry } from '../metrics.ts'
 
-/** /healthz, /readyz and /metrics: for the operator's network, the gateway routes none of them from outside. */
-export function addOperationRoutes(app: FastifyInstance, metrics: Registry, ready?: () => Promise<void>): void {
-  addHealthRoutes(app, ready)
-  app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()))
-}
-
-/** /healthz: the process lives; /readyz: it can do its work, or 503 with the reason. */
-export function addHealthRoutes(app: FastifyInstance, ready?: () => Promise<void>): void {
+/**
+ * For the operator's network; the gateway routes none of them from outside.
+ * - /healthz: the process lives.
+ * - /startedz: it takes calls. 503 once its end has begun. Says nothing about stores and other services: a pod that is taken
+ *   out of rotation because of them helps nobody.
+ * - /readyz: its stores answer, or 503 with the reason.
+ * - /metrics: Prometheus text, of the service and of its process.
+ */
+export function addOperationRoutes(
+  app: FastifyInstance,
+  { metrics, ready }: { metrics: Registry; ready?: () => Promise<void> },
+): void {
+  let ending = false
+  app.addHook('preClose', async () => {
+    ending = true
+  })
   app.get('/healthz', async (_request, reply) => reply.type('text/plain').send('ok\n'))
+  app.get('/startedz', async (_request, reply) =>
+    reply
+      .code(ending ? 503 : 200)
+      .type('text/plain')
+      .send(ending ? 'ending\n' : 'started\n'),
+  )
   app.get('/readyz', async (_request, reply) => {
     try {
       await ready?.()
@@ -21,4 +35,7 @@ export function addHealthRoutes(app: FastifyInstance, ready?: () => Promise<void
         .send(`not ready: ${(error as Error).message}\n`)
     }
   })
+  app.get('/metrics', async (_request, reply) =>
+    reply.type(metrics.contentType).send(await Registry.merge([metrics, processMetrics()]).metrics()),
+  )
 }

@@ -3,8 +3,10 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { EventEnvelope, EventType, Payload } from '@im/contracts'
-import { MongoClient } from 'mongodb'
-import type { Bus, SubscribeOptions } from '../bus.ts'
+import type { Bus, EventHandler } from '../bus.ts'
+
+export * from './namespace.ts'
+export * from './start-service.ts'
 
 /** Waits until `probe` neither throws nor gives false or undefined; fails with its last error at the deadline (ms). */
 export async function eventually<T>(
@@ -35,48 +37,21 @@ export async function freePort(): Promise<number> {
   return port
 }
 
-/** Environment for a service under test: its own namespace on the shared servers, a free port, limits off unless given. */
-export function testEnv(extra: Record<string, string> = {}): Record<string, string> {
-  return {
-    ...(process.env as Record<string, string>),
-    NODE_ENV: 'test',
-    LOG_LEVEL: 'error',
-    PORT: '0',
-    OPERATIONS_PORT: '0',
-    NAMESPACE: `t${randomBytes(5).toString('hex')}`,
-    SERVICE_KEY: 'test-service-key',
-    CALLER_KEY: 'test-caller-key',
-    ...extra,
-  }
-}
-
-/** Removes the databases of a test's namespace. */
-export async function dropNamespace(env: Record<string, string>): Promise<void> {
-  const client = new MongoClient(env['MONGODB_URL'] ?? '')
-  try {
-    const { databases } = await client.db('admin').admin().listDatabases({ nameOnly: true })
-    const own = databases.filter(({ name }) => name.startsWith(`${env['NAMESPACE']}_`))
-    for (const { name } of own) await client.db(name).dropDatabase()
-  } finally {
-    await client.close()
-  }
-}
-
 /** A bus that keeps what is published and hands events to its subscribers when told to. */
 export function recordedBus(): Bus & {
   of<E extends EventType>(event: E): Payload<E>[]
   deliver<E extends EventType>(event: E, payload: Payload<E>, id?: string): Promise<void>
 } {
   const published: EventEnvelope[] = []
-  const subscribers = new Map<string, SubscribeOptions<EventType>[]>()
+  const subscribers: EventHandler[] = []
   const listeners = new Map<string, ((payload: never) => void)[]>()
   const nothing = { close: async () => {} }
   return {
     async publish(envelope) {
       if (!published.some((known) => known.id === envelope.id)) published.push(envelope)
     },
-    async subscribe(event, options) {
-      subscribers.set(event.name, [...(subscribers.get(event.name) ?? []), options as never])
+    async subscribe(handlers) {
+      subscribers.push(...handlers)
       return nothing
     },
     async broadcast(event, payload) {
@@ -93,11 +68,8 @@ export function recordedBus(): Bus & {
     async close() {},
     of: (event) => published.filter(({ name }) => name === event.name).map(({ data }) => data as never),
     async deliver(event, payload, id = randomBytes(16).toString('hex')) {
-      for (const options of subscribers.get(event.name) ?? [])
-        await options.handle(
-          payload as never,
-          { id, name: event.name, at: Date.now(), aggregate: '', data: payload } as never,
-        )
+      for (const { handle } of subscribers.filter((subscriber) => subscriber.event.name === event.name))
+        await handle(payload as never, { id, name: event.name, at: Date.now(), aggregate: '', data: payload } as never)
     },
   }
 }

@@ -101,7 +101,7 @@ const recentDays = [3, 60]
 const spareRows = 20
 
 /** The archive. Every read of a single chat goes through its owner's eyes. */
-export class Messages {
+export class MessagesRepository {
   readonly collection: Collection<MessageDocument>
   readonly #now: () => number
 

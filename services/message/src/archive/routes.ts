@@ -1,5 +1,6 @@
 import type { Handlers } from '@im/contracts'
-import type { archive } from '@im/contracts/message'
+import { archive } from '@im/contracts/message'
+import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { listLastChats } from '../inbox/list-last-chats.ts'
 import { clearChats } from './clear-chats.ts'
@@ -8,7 +9,7 @@ import { getMessage } from './get-message.ts'
 import { listSingleHistory } from './list-single-history.ts'
 import { markRead } from './mark-read.ts'
 
-export const archiveHandlers: Handlers<typeof archive, Deps> = {
+const handlers: Handlers<typeof archive, Deps> = {
   listLastChats: (deps, { caller, params }) => listLastChats(deps, caller.userId, params),
   listSingleHistory: (deps, { caller, params }) => listSingleHistory(deps, caller.userId, params),
   getMessage: (deps, { caller, params }) => getMessage(deps, caller.userId, params),
@@ -16,3 +17,5 @@ export const archiveHandlers: Handlers<typeof archive, Deps> = {
   clearChats: (deps, { caller, params }) => clearChats(deps, caller.userId, params),
   markRead: (deps, { caller, params }) => markRead(deps, caller.userId, params.messageId),
 }
+
+export const archiveRoutes = bindHandlers(archive, handlers)

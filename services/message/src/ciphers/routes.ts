@@ -1,8 +1,12 @@
 import type { Handlers } from '@im/contracts'
-import type { ciphers } from '@im/contracts/message'
+import { ciphers } from '@im/contracts/message'
+import { bindHandlers } from '@im/service-kit'
+import type { Deps } from '../deps.ts'
 import { decryptText, encryptText } from './cipher-text.ts'
 
-export const cipherHandlers: Handlers<typeof ciphers, unknown> = {
+const handlers: Handlers<typeof ciphers, Deps> = {
   encryptText: (_deps, { params }) => ({ text: encryptText(params.text, params.key) }),
   decryptText: (_deps, { params }) => ({ text: decryptText(params.text, params.key) }),
 }
+
+export const cipherRoutes = bindHandlers(ciphers, handlers)

@@ -67,7 +67,7 @@ const rowIds = (conversation: string) => [
     .map((side) => `${conversation}:${side}`),
 ]
 
-export class Inbox {
+export class InboxRepository {
   readonly collection: Collection<InboxRow>
 
   constructor(db: Db) {

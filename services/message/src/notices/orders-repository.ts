@@ -34,7 +34,7 @@ export interface Order {
   attempts: number
 }
 
-export class Orders {
+export class OrdersRepository {
   readonly collection: Collection<Order>
 
   constructor(db: Db) {

@@ -12,7 +12,7 @@ export interface PresenceDocument {
   changedAt: number
 }
 
-export class Presences {
+export class PresencesRepository {
   readonly collection: Collection<PresenceDocument>
 
   constructor(db: Db) {

@@ -1,9 +1,12 @@
 import type { Handlers } from '@im/contracts'
-import type { presence } from '@im/contracts/message'
+import { presence } from '@im/contracts/message'
+import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { setOnlineState } from './set-online-state.ts'
 
-export const presenceHandlers: Handlers<typeof presence, Deps> = {
+const handlers: Handlers<typeof presence, Deps> = {
   setOnlineState: (deps, { caller, params, request }) =>
     setOnlineState(deps, { caller, isInternal: request.isInternal }, params.userId, params.OnlineState === 1),
 }
+
+export const presenceRoutes = bindHandlers(presence, handlers)

@@ -1,6 +1,6 @@
 import { ContractError } from '@im/contracts'
 import { ObjectId } from 'mongodb'
-import type { Messages } from '../archive/messages-repository.ts'
+import type { MessagesRepository } from '../archive/messages-repository.ts'
 import { rowsByConversation } from './backlog-repository.ts'
 import { candidatePages } from './candidate-pages.ts'
 import { matchingRows, wordBytes } from './matching-rows.ts'
@@ -22,7 +22,7 @@ const askedTogether = 32
  * proposes, the archive decides. Backlog, blocks and filters are read in this order, see `SearchIndex`.
  */
 export async function findMatches(
-  { messages, searchIndex }: { messages: Messages; searchIndex: SearchIndex },
+  { messages, searchIndex }: { messages: MessagesRepository; searchIndex: SearchIndex },
   caller: number,
   scope: SearchScope,
   words: readonly string[],

@@ -1,5 +1,5 @@
 import { type ClientSession, ObjectId } from 'mongodb'
-import { type Messages, usersOf } from '../archive/messages-repository.ts'
+import { type MessagesRepository, usersOf } from '../archive/messages-repository.ts'
 import { type RemovedRow, rowsByConversation, type Waiting } from './backlog-repository.ts'
 import type { Block } from './blocks-repository.ts'
 import { summaryOf, without } from './packed-rows.ts'
@@ -7,7 +7,7 @@ import { removeRows } from './remove-rows.ts'
 import { sealBlocks } from './seal-blocks.ts'
 import type { SearchIndex } from './search-index.ts'
 
-export type IndexerDeps = { messages: Messages; searchIndex: SearchIndex }
+export type IndexerDeps = { messages: MessagesRepository; searchIndex: SearchIndex }
 
 /** A note waits until nothing from before it can come after it, clocks of other replicas included. */
 const noteWait = 60_000

@@ -3,7 +3,7 @@ import { ContractError, pageOf, type ResultOf } from '@im/contracts'
 import type { MessageRow, RoomRow, search } from '@im/contracts/message'
 import { ObjectId } from 'mongodb'
 import { messageRow, roomRow } from '../archive/message-row.ts'
-import type { Messages } from '../archive/messages-repository.ts'
+import type { MessagesRepository } from '../archive/messages-repository.ts'
 import { findMatches } from './find-matches.ts'
 import { findHighlights, foldWords, type Highlight } from './fold-text.ts'
 import type { Match } from './newest-matches.ts'
@@ -11,7 +11,7 @@ import type { SearchIndex } from './search-index.ts'
 import { type JoinedRoom, type SearchParams, SearchScope } from './search-scope.ts'
 
 export interface SearchDeps {
-  messages: Messages
+  messages: MessagesRepository
   searchIndex: SearchIndex
   /** Rooms the user is in now. */
   roomsOf: (userId: number) => Promise<JoinedRoom[]>

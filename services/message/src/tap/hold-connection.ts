@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { holdLease } from '@im/service-kit'
 import { type Element, xml } from '@xmpp/component'
+import { componentName } from '../config.ts'
 import type { Deps } from '../deps.ts'
 import { createShownPlaces } from '../inbox/advance-chats.ts'
 import { sendOrders } from '../notices/send-orders.ts'
@@ -51,7 +52,7 @@ async function runConnection(deps: Deps, signal: AbortSignal, progressed: () => 
   const shown = createShownPlaces()
   const consumer = createTapConsumer({
     domain: config.xmppDomain,
-    component: config.xmppComponent,
+    component: componentName(config),
     maxBatch: config.archiveBatch,
     archive: (entries, lookFirst) => archiveBatch(deps, entries, { shown, lookFirst }),
     park: (entry, error) => deps.poison.keep(entry, error),
@@ -66,7 +67,7 @@ async function runConnection(deps: Deps, signal: AbortSignal, progressed: () => 
   const presence = createPresenceFollower(deps)
   connection = await openComponent({
     url: config.xmppComponentUrl,
-    jid: config.xmppComponent,
+    jid: componentName(config),
     secret: config.xmppComponentSecret,
     domain: config.xmppDomain,
     log,
@@ -120,7 +121,7 @@ async function runConnection(deps: Deps, signal: AbortSignal, progressed: () => 
   const opened = connection
   const orders = sendOrders(
     deps,
-    (order) => opened.request(xml('iq', { type: 'set', from: config.xmppComponent, to: config.xmppDomain }, order)),
+    (order) => opened.request(xml('iq', { type: 'set', from: componentName(config), to: config.xmppDomain }, order)),
     stopped.signal,
   )
   try {

@@ -2,7 +2,7 @@ import type { Collection, Db } from 'mongodb'
 import type { ReadEntry } from './read-entry.ts'
 
 /** What MongoDB refused to store as a message, as text for an operator. */
-export class PoisonEntries {
+export class PoisonRepository {
   readonly collection: Collection<{ _id: string; at: Date; error: string; message: string }>
 
   constructor(db: Db) {

@@ -1,6 +1,6 @@
 import type { Handlers } from '@im/contracts'
 import { accounts } from '@im/contracts/user'
-import { serve } from '@im/service-kit'
+import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { loginResult } from '../profiles/user-view.ts'
 import { endSession } from '../sessions/end-session.ts'
@@ -54,4 +54,4 @@ const handlers: Handlers<typeof accounts, Deps> = {
   },
 }
 
-export const accountRoutes = serve(accounts, handlers)
+export const accountRoutes = bindHandlers(accounts, handlers)

@@ -92,7 +92,7 @@ export class UsersRepository {
     this.#names = new TakenNames(db)
   }
 
-  async prepare(): Promise<void> {
+  async createIndexes(): Promise<void> {
     await ensureIndexes(this.#users, [
       // Unique by TakenNames.
       { key: { telephoneKey: 1 }, sparse: true },

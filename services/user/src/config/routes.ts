@@ -1,6 +1,6 @@
 import type { Handlers } from '@im/contracts'
 import { clientConfig } from '@im/contracts/user'
-import { serve } from '@im/service-kit'
+import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 
 const handlers: Handlers<typeof clientConfig, Deps> = {
@@ -11,4 +11,4 @@ const handlers: Handlers<typeof clientConfig, Deps> = {
   },
 }
 
-export const configRoutes = serve(clientConfig, handlers)
+export const configRoutes = bindHandlers(clientConfig, handlers)

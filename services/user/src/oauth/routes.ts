@@ -1,6 +1,6 @@
 import { type Handlers, OAuthError } from '@im/contracts'
 import { oauth } from '@im/contracts/user'
-import { serve } from '@im/service-kit'
+import { bindHandlers } from '@im/service-kit'
 import { loginDevice } from '../accounts/login-device.ts'
 import type { UserDocument } from '../accounts/users-repository.ts'
 import type { Deps } from '../deps.ts'
@@ -56,4 +56,4 @@ const handlers: Handlers<typeof oauth, Deps> = {
   },
 }
 
-export const oauthRoutes = serve(oauth, handlers)
+export const oauthRoutes = bindHandlers(oauth, handlers)

@@ -1,6 +1,6 @@
 import type { Handlers } from '@im/contracts'
 import { passwords } from '@im/contracts/user'
-import { serve } from '@im/service-kit'
+import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { resetPassword } from './reset-password.ts'
 import { updatePassword } from './update-password.ts'
@@ -17,4 +17,4 @@ const handlers: Handlers<typeof passwords, Deps> = {
   },
 }
 
-export const passwordRoutes = serve(passwords, handlers)
+export const passwordRoutes = bindHandlers(passwords, handlers)

@@ -1,6 +1,6 @@
 import { ContractError, type Handlers } from '@im/contracts'
 import { profiles } from '@im/contracts/user'
-import { serve } from '@im/service-kit'
+import { bindHandlers } from '@im/service-kit'
 import type { UserDocument } from '../accounts/users-repository.ts'
 import type { Deps } from '../deps.ts'
 import { findUserByAccount, getUser } from './get-user.ts'
@@ -52,4 +52,4 @@ const handlers: Handlers<typeof profiles, Deps> = {
   },
 }
 
-export const profileRoutes = serve(profiles, handlers)
+export const profileRoutes = bindHandlers(profiles, handlers)

@@ -21,7 +21,7 @@ export class RefreshTokensRepository {
     this.#tokens = db.collection('refresh-tokens')
   }
 
-  async prepare(): Promise<void> {
+  async createIndexes(): Promise<void> {
     await ensureIndexes(this.#tokens, [
       { key: { userId: 1, device: 1 } },
       { key: { family: 1 } },

@@ -1,6 +1,6 @@
 import type { Handlers } from '@im/contracts'
 import { internalSessions } from '@im/contracts/user'
-import { serve } from '@im/service-kit'
+import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { resolveSession } from './resolve-session.ts'
 
@@ -11,4 +11,4 @@ const handlers: Handlers<typeof internalSessions, Deps> = {
   },
 }
 
-export const sessionRoutes = serve(internalSessions, handlers)
+export const sessionRoutes = bindHandlers(internalSessions, handlers)

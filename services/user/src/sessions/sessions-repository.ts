@@ -25,7 +25,7 @@ export class SessionsRepository {
     this.#sessions = db.collection('sessions')
   }
 
-  async prepare(): Promise<void> {
+  async createIndexes(): Promise<void> {
     await ensureIndexes(this.#sessions, [
       { key: { sessionId: 1 }, unique: true },
       { key: { userId: 1 } },

@@ -1,6 +1,6 @@
 import { ContractError, type Handlers } from '@im/contracts'
 import { userSettings } from '@im/contracts/user'
-import { serve } from '@im/service-kit'
+import { bindHandlers } from '@im/service-kit'
 import type { Settings } from '../accounts/users-repository.ts'
 import type { Deps } from '../deps.ts'
 import { getUser } from '../profiles/get-user.ts'
@@ -39,4 +39,4 @@ const handlers: Handlers<typeof userSettings, Deps> = {
   },
 }
 
-export const settingsRoutes = serve(userSettings, handlers)
+export const settingsRoutes = bindHandlers(userSettings, handlers)

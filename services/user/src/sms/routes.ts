@@ -1,6 +1,6 @@
 import { ContractError, type Handlers } from '@im/contracts'
 import { smsCodes } from '@im/contracts/user'
-import { serve } from '@im/service-kit'
+import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { drawCode } from './draw-code.ts'
 import { sendSms } from './send-sms.ts'
@@ -25,4 +25,4 @@ const handlers: Handlers<typeof smsCodes, Deps> = {
   },
 }
 
-export const smsRoutes = serve(smsCodes, handlers)
+export const smsRoutes = bindHandlers(smsCodes, handlers)

@@ -1,6 +1,6 @@
 import type { Handlers } from '@im/contracts'
 import { internalUsers } from '@im/contracts/user'
-import { serve } from '@im/service-kit'
+import { bindHandlers } from '@im/service-kit'
 import { lockUser } from '../accounts/lock-user.ts'
 import type { Deps } from '../deps.ts'
 import { configuredAdmin } from './configured-admin.ts'
@@ -26,4 +26,4 @@ const handlers: Handlers<typeof internalUsers, Deps> = {
   },
 }
 
-export const internalUserRoutes = serve(internalUsers, handlers)
+export const internalUserRoutes = bindHandlers(internalUsers, handlers)

@@ -1,6 +1,6 @@
 import type { Handlers } from '@im/contracts'
 import { xmppAccounts } from '@im/contracts/user'
-import { serve } from '@im/service-kit'
+import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { authenticate } from './authenticate.ts'
 
@@ -16,4 +16,4 @@ const handlers: Handlers<typeof xmppAccounts, Deps> = {
   },
 }
 
-export const xmppRoutes = serve(xmppAccounts, handlers)
+export const xmppRoutes = bindHandlers(xmppAccounts, handlers)

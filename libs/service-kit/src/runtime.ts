@@ -1,0 +1,83 @@
+import type { ServiceName } from '@im/contracts'
+import type { Db, MongoClient } from 'mongodb'
+import type { Bus } from './bus.ts'
+import type { DatabaseConfig, ServiceConfig } from './config.ts'
+import { connectBus } from './connect-bus.ts'
+import { createLogger, type Logger } from './logs.ts'
+import { createMetrics, type Registry } from './metrics.ts'
+import { connectMongo } from './mongo.ts'
+import { createOutbox, type Outbox, startOutboxRelay } from './outbox.ts'
+import { connectRedis, type Redis } from './redis.ts'
+
+export interface Closable {
+  close(): Promise<unknown>
+}
+
+/** What a service without a database stands on. */
+export interface Connections<C extends ServiceConfig = ServiceConfig> {
+  config: C
+  log: Logger
+  metrics: Registry
+  redis: Redis
+  bus: Bus
+  /** Milliseconds. Tests replace it. */
+  now: () => number
+  /** Rejects while a store does not answer. */
+  ready(): Promise<void>
+  /** Relay first, then bus, then stores. */
+  close(): Promise<void>
+}
+
+/** What a service with a database of its own stands on. */
+export interface Runtime<C extends ServiceConfig = ServiceConfig> extends Connections<C> {
+  db: Db
+  mongoClient: MongoClient
+  outbox: Outbox
+}
+
+/** Connects the stores and starts the outbox relay. Closes what it opened when one of them fails. */
+export async function connectRuntime<C extends ServiceConfig>(
+  service: ServiceName,
+  config: C & Partial<DatabaseConfig>,
+  options: { database: boolean; now?: (() => number) | undefined },
+): Promise<Connections<C>> {
+  const { namespace } = config
+  const log = createLogger({ service, level: config.logLevel, format: config.logFormat })
+  const metrics = createMetrics(service)
+  const opened: Closable[] = []
+  const close = async () => {
+    // Last opened first: each may still need what was opened before it.
+    for (const part of opened.toReversed()) await part.close().catch(() => {})
+  }
+  try {
+    const mongo = options.database
+      ? await connectMongo({ url: config.mongodbUrl ?? '', namespace, service })
+      : undefined
+    if (mongo) opened.push(mongo)
+    const redis = await connectRedis({ url: config.redisUrl, namespace })
+    opened.push({ close: async () => redis.disconnect() })
+    const { natsUrl: url, natsReplicas: replicas } = config
+    const bus = await connectBus({ url, namespace, replicas, service, log, metrics })
+    opened.push(bus)
+    const base = { config, log, metrics, redis, bus, now: options.now ?? Date.now, close }
+    if (!mongo)
+      return {
+        ...base,
+        async ready() {
+          await Promise.all([redis.ping(), bus.ping()])
+        },
+      }
+    const relay = startOutboxRelay({ db: mongo.db, redis, bus, service, log, metrics })
+    opened.push(relay)
+    const database: Omit<Runtime<C>, keyof Connections> = {
+      db: mongo.db,
+      mongoClient: mongo.client,
+      outbox: await createOutbox({ db: mongo.db, client: mongo.client, wake: relay.wake }),
+    }
+    const ready = async () => void (await Promise.all([mongo.ping(), redis.ping(), bus.ping()]))
+    return { ...base, ...database, ready }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}

@@ -1,0 +1,62 @@
+import { randomBytes } from 'node:crypto'
+import { jetstreamManager } from '@nats-io/jetstream'
+import { connect } from '@nats-io/transport-node'
+import { Redis } from 'ioredis'
+import { MongoClient } from 'mongodb'
+
+/** Environment for a service under test: its own namespace on the shared servers, a free port, limits off unless given. */
+export function testEnv(extra: Record<string, string> = {}): Record<string, string> {
+  return {
+    ...(process.env as Record<string, string>),
+    NODE_ENV: 'test',
+    LOG_LEVEL: 'error',
+    PORT: '0',
+    OPERATIONS_PORT: '0',
+    NAMESPACE: `t${randomBytes(5).toString('hex')}`,
+    SERVICE_KEY: 'test-service-key',
+    CALLER_KEY: 'test-caller-key',
+    ...extra,
+  }
+}
+
+/** Removes what a test's namespace left on the shared servers: databases, cache keys, streams. */
+export async function dropNamespace(env: Record<string, string>): Promise<void> {
+  const { NAMESPACE: namespace, MONGODB_URL = '', REDIS_URL = '', NATS_URL = '' } = env
+  if (!namespace) throw new Error('no NAMESPACE to drop')
+  await Promise.all([
+    dropDatabases(MONGODB_URL, `${namespace}_`),
+    dropKeys(REDIS_URL, `${namespace}:`),
+    dropStreams(NATS_URL, `${namespace}_`),
+  ])
+}
+
+async function dropDatabases(url: string, prefix: string): Promise<void> {
+  const client = new MongoClient(url)
+  try {
+    const { databases } = await client.db('admin').admin().listDatabases({ nameOnly: true })
+    for (const { name } of databases) if (name.startsWith(prefix)) await client.db(name).dropDatabase()
+  } finally {
+    await client.close()
+  }
+}
+
+async function dropKeys(url: string, prefix: string): Promise<void> {
+  const redis = new Redis(url)
+  try {
+    for await (const keys of redis.scanStream({ match: `${prefix}*`, count: 1000 }))
+      if ((keys as string[]).length) await redis.unlink(...(keys as string[]))
+  } finally {
+    redis.disconnect()
+  }
+}
+
+async function dropStreams(url: string, prefix: string): Promise<void> {
+  const connection = await connect({ servers: url.split(',') })
+  try {
+    const manager = await jetstreamManager(connection)
+    for (const { config } of await manager.streams.list().next())
+      if (config.name.startsWith(prefix)) await manager.streams.delete(config.name)
+  } finally {
+    await connection.close()
+  }
+}

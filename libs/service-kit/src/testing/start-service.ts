@@ -1,0 +1,31 @@
+import { type ApiClient, createClient } from '../http/client.ts'
+import type { Connections } from '../runtime.ts'
+import type { RunningService, Service } from '../service.ts'
+import { dropNamespace, testEnv } from './namespace.ts'
+
+export interface ServiceUnderTest<D> extends RunningService<D> {
+  env: Record<string, string>
+  /** Calls endpoints past the gateway; `as` says who calls. */
+  api: ApiClient
+  /** The same with the service key. */
+  internal: ApiClient
+}
+
+/** Starts a service on the shared servers in a namespace of its own. The end of the test leaves nothing of it behind. */
+export async function startService<D extends Connections>(
+  t: { after(end: () => Promise<unknown>): unknown },
+  service: Service<D>,
+  options: { env?: Record<string, string>; overrides?: Partial<D> } = {},
+): Promise<ServiceUnderTest<D>> {
+  const env = testEnv(options.env)
+  const running = await service.start(env, options.overrides)
+  const { callerKey, serviceKey } = running.deps.config
+  const api = createClient({ baseUrl: running.url, callerKey })
+  const internal = createClient({ baseUrl: running.url, callerKey, serviceKey })
+  t.after(async () => {
+    await Promise.all([api.close(), internal.close()])
+    await running.close()
+    await dropNamespace(env)
+  })
+  return { ...running, env, api, internal }
+}

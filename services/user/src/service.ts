@@ -1,0 +1,37 @@
+import { defineService } from '@im/service-kit'
+import { accountRoutes } from './accounts/routes.ts'
+import { configRoutes } from './config/routes.ts'
+import { checkConfig, settings } from './config.ts'
+import { createDeps, type Deps } from './deps.ts'
+import { eventHandlers } from './event-handlers.ts'
+import { oauthRoutes } from './oauth/routes.ts'
+import { passwordRoutes } from './passwords/routes.ts'
+import { profileRoutes } from './profiles/routes.ts'
+import { sessionRoutes } from './sessions/routes.ts'
+import { settingsRoutes } from './settings/routes.ts'
+import { smsRoutes } from './sms/routes.ts'
+import { configuredAdmin } from './system-users/configured-admin.ts'
+import { internalUserRoutes } from './system-users/routes.ts'
+import { seed } from './system-users/seed.ts'
+import { xmppRoutes } from './xmpp-auth/routes.ts'
+
+export const service = defineService<typeof settings, Deps>({
+  name: 'user',
+  settings,
+  checkConfig,
+  createDeps,
+  prepare: (deps) => seed(deps, configuredAdmin(deps.config)),
+  handlers: [
+    configRoutes,
+    smsRoutes,
+    accountRoutes,
+    profileRoutes,
+    settingsRoutes,
+    passwordRoutes,
+    oauthRoutes,
+    xmppRoutes,
+    sessionRoutes,
+    internalUserRoutes,
+  ],
+  eventHandlers,
+})
