@@ -1,4 +1,3 @@
-import type { ServiceName } from '@im/contracts'
 import type { Db, MongoClient } from 'mongodb'
 import type { Bus } from './bus.ts'
 import type { DatabaseConfig, ServiceConfig } from './config.ts'
@@ -37,10 +36,28 @@ export interface Runtime<C extends ServiceConfig = ServiceConfig> extends Connec
 
 /** Connects the stores and starts the outbox relay. Closes what it opened when one of them fails. */
 export async function connectRuntime<C extends ServiceConfig>(
-  service: ServiceName,
-  config: C & Partial<DatabaseConfig>,
-  options: { database: boolean; now?: (() => number) | undefined },
+  service: string,
+  config: C & DatabaseConfig,
+  now: () => number = Date.now,
+): Promise<Runtime<C>> {
+  return (await connect(service, config, now, config.mongodbUrl)) as Runtime<C>
+}
+
+/** The same without a database and an outbox. */
+export function connectWithoutDatabase<C extends ServiceConfig>(
+  service: string,
+  config: C,
+  now: () => number = Date.now,
 ): Promise<Connections<C>> {
+  return connect(service, config, now)
+}
+
+async function connect<C extends ServiceConfig>(
+  service: string,
+  config: C,
+  now: () => number,
+  mongodbUrl?: string,
+): Promise<Connections<C> | Runtime<C>> {
   const { namespace } = config
   const log = createLogger({ service, level: config.logLevel, format: config.logFormat })
   const metrics = createMetrics(service)
@@ -50,16 +67,14 @@ export async function connectRuntime<C extends ServiceConfig>(
     for (const part of opened.toReversed()) await part.close().catch(() => {})
   }
   try {
-    const mongo = options.database
-      ? await connectMongo({ url: config.mongodbUrl ?? '', namespace, service })
-      : undefined
+    const mongo = mongodbUrl ? await connectMongo({ url: mongodbUrl, namespace, service }) : undefined
     if (mongo) opened.push(mongo)
     const redis = await connectRedis({ url: config.redisUrl, namespace })
     opened.push({ close: async () => redis.disconnect() })
     const { natsUrl: url, natsReplicas: replicas } = config
     const bus = await connectBus({ url, namespace, replicas, service, log, metrics })
     opened.push(bus)
-    const base = { config, log, metrics, redis, bus, now: options.now ?? Date.now, close }
+    const base = { config, log, metrics, redis, bus, now, close }
     if (!mongo)
       return {
         ...base,

@@ -2,9 +2,15 @@ import type { ServiceName } from '@im/contracts'
 import type { FastifyInstance } from 'fastify'
 import type { TProperties } from 'typebox'
 import type { EventHandler } from './bus.ts'
-import { type ConfigOf, type ServiceConfig, type ServiceSettings, serviceConfig } from './config.ts'
+import {
+  type ConfigOf,
+  type DatabaseConfig,
+  type ServiceConfig,
+  type ServiceSettings,
+  serviceConfig,
+} from './config.ts'
 import { type BoundHandler, createServiceApp } from './http/edge.ts'
-import { type Closable, type Connections, connectRuntime, type Runtime } from './runtime.ts'
+import { type Closable, type Connections, connectRuntime, connectWithoutDatabase, type Runtime } from './runtime.ts'
 
 /** The connections a service stands on: the gateway has no database. */
 type RuntimeOf<D extends Connections> = D extends Runtime ? Runtime<D['config']> : Connections<D['config']>
@@ -67,7 +73,10 @@ export function defineService<S extends TProperties, D extends Connections<Confi
   }
 
   async function start(env: NodeJS.ProcessEnv, overrides: Partial<D> = {}): Promise<RunningService<D>> {
-    const runtime = await connectRuntime(name, readConfig(env), { database, now: overrides.now })
+    const config = readConfig(env)
+    const runtime = database
+      ? await connectRuntime(name, config as typeof config & DatabaseConfig, overrides.now)
+      : await connectWithoutDatabase(name, config, overrides.now)
     const opened: Closable[] = [runtime]
     try {
       const base = { ...runtime, ...overrides } as unknown as RuntimeOf<D>

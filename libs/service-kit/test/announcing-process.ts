@@ -1,10 +1,9 @@
 /** Run by tests, and killed by them: commits changes with events until it is told to stop by a signal it can't handle. */
 import { userUpdated } from '@im/contracts/user'
-import { commonSettings, connectRuntime, loadConfig, mongoSettings, natsSettings, redisSettings } from '@im/service-kit'
-import { Type } from 'typebox'
+import { connectRuntime } from '@im/service-kit'
+import { readConfig } from './runtime.ts'
 
-const settings = Type.Object({ ...commonSettings, ...mongoSettings, ...redisSettings, ...natsSettings })
-const { outbox, db } = await connectRuntime('kit', loadConfig(settings, process.env))
+const { outbox, db } = await connectRuntime('kit', readConfig(process.env))
 const people = db.collection('people')
 for (let userId = 1; userId <= Number(process.argv[2]); userId++) {
   await outbox.commit(async (change) => {

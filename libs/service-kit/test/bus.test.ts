@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ContractError, type EventEnvelope, type Payload } from '@im/contracts'
 import { userUpdated } from '@im/contracts/user'
+import { on } from '@im/service-kit'
 import { eventually } from '@im/service-kit/testing'
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
@@ -24,7 +25,7 @@ test('events come in order, and one published twice comes once', async (t) => {
   const { bus } = await startRuntime(t)
   const heard: number[] = []
   await bus.publish(envelope('e0', 0))
-  await bus.subscribe(userUpdated, { service: 'kit', handle: async ({ userId }) => void heard.push(userId) })
+  await bus.subscribe([on(userUpdated, async ({ userId }) => void heard.push(userId))])
   for (let n = 1; n < 50; n++) await bus.publish(envelope(`e${n}`, n))
   await bus.publish(envelope('e7', 7))
   await bus.publish(envelope('last', 50))
@@ -37,15 +38,17 @@ test('a handler that fails is tried again before the next event, a poison event 
   const { bus } = await startRuntime(t, env)
   const heard: number[] = []
   let left = 2
-  await bus.subscribe(userUpdated, {
-    service: 'kit',
-    attempts: 3,
-    async handle({ userId }) {
-      heard.push(userId)
-      if (userId === 1 && left-- > 0) throw new Error('not yet')
-      if (userId === 2) throw new Error('poison')
-    },
-  })
+  await bus.subscribe([
+    on(
+      userUpdated,
+      async ({ userId }) => {
+        heard.push(userId)
+        if (userId === 1 && left-- > 0) throw new Error('not yet')
+        if (userId === 2) throw new Error('poison')
+      },
+      { attempts: 3 },
+    ),
+  ])
   for (const n of [1, 2, 3]) await bus.publish(envelope(`e${n}`, n))
   await eventually(() => heard.includes(3))
   assert.deepEqual(heard, [1, 1, 1, 2, 2, 2, 3])
@@ -61,14 +64,16 @@ test('while a store or another service is away an event waits, and is never put 
   const { bus } = await startRuntime(t)
   let tries = 0
   let done = false
-  await bus.subscribe(userUpdated, {
-    service: 'kit',
-    attempts: 1,
-    async handle() {
-      if (++tries < 4) throw new ContractError('ServiceUnavailable')
-      done = true
-    },
-  })
+  await bus.subscribe([
+    on(
+      userUpdated,
+      async () => {
+        if (++tries < 4) throw new ContractError('ServiceUnavailable')
+        done = true
+      },
+      { attempts: 1 },
+    ),
+  ])
   await bus.publish(envelope('e1', 1))
   await eventually(() => done)
   assert.equal(tries, 4)
@@ -81,7 +86,7 @@ test('what is no JSON is put aside and stops nothing', async (t) => {
   const connection = await connect({ servers: env['NATS_URL'] ?? '' })
   t.after(() => connection.close())
   await jetstream(connection).publish(`${env['NAMESPACE']}.${userUpdated.name}`, 'no JSON')
-  await bus.subscribe(userUpdated, { service: 'kit', handle: async ({ userId }) => void heard.push(userId) })
+  await bus.subscribe([on(userUpdated, async ({ userId }) => void heard.push(userId))])
   await bus.publish(envelope('e1', 1))
   await eventually(() => heard.length === 1)
 })
@@ -90,8 +95,7 @@ test('replicas share a consumer: each event goes to one of them, in order', asyn
   const env = ownNamespace(t)
   const replicas = [await startRuntime(t, env), await startRuntime(t, env)]
   const heard: number[] = []
-  for (const { bus } of replicas)
-    await bus.subscribe(userUpdated, { service: 'kit', handle: async ({ userId }) => void heard.push(userId) })
+  for (const { bus } of replicas) await bus.subscribe([on(userUpdated, async ({ userId }) => void heard.push(userId))])
   for (let n = 0; n < 40; n++) await replicas[0]?.bus.publish(envelope(`e${n}`, n))
   await eventually(() => heard.length >= 40)
   assert.deepEqual(heard, [...Array(40).keys()])
@@ -109,7 +113,7 @@ test('an event in the hands of a consumer that is killed comes again within seco
   child.kill('SIGKILL')
   await once(child, 'exit')
   const heard: number[] = []
-  await bus.subscribe(userUpdated, { service: 'kit', handle: async ({ userId }) => void heard.push(userId) })
+  await bus.subscribe([on(userUpdated, async ({ userId }) => void heard.push(userId))])
   await eventually(() => heard.length === 2, 8000)
   assert.deepEqual(heard, [1, 2])
 })
@@ -119,18 +123,17 @@ test('closing waits for the event in work and hands back the others', async (t) 
   const { bus } = await startRuntime(t, env)
   const leaving = await startRuntime(t, env)
   const handled: number[] = []
-  const subscription = await leaving.bus.subscribe(userUpdated, {
-    service: 'kit',
-    async handle({ userId }) {
+  const subscription = await leaving.bus.subscribe([
+    on(userUpdated, async ({ userId }) => {
       await delay(200)
       handled.push(userId)
-    },
-  })
+    }),
+  ])
   for (const n of [1, 2, 3]) await bus.publish(envelope(`e${n}`, n))
   await eventually(() => handled.length === 1)
   await subscription.close()
   const before = handled.length
-  await bus.subscribe(userUpdated, { service: 'kit', handle: async ({ userId }) => void handled.push(userId) })
+  await bus.subscribe([on(userUpdated, async ({ userId }) => void handled.push(userId))])
   await eventually(() => handled.length === 3)
   assert.ok(before < 3)
   assert.deepEqual(handled, [1, 2, 3])

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ConfigError, commonSettings, describeSettings, loadConfig, refuseUnsafe, setting } from '@im/service-kit'
+import { ConfigError, describeSettings, loadConfig, serviceConfig, setting } from '@im/service-kit'
 import { Type } from 'typebox'
 
 const schema = Type.Object({
@@ -29,16 +29,17 @@ test('every missing and wrong setting is named at once', () => {
 })
 
 test('production demands secrets of its own and refuses switched-off limits', () => {
-  const common = Type.Object(commonSettings)
-  assert.throws(() => loadConfig(common, { NODE_ENV: 'production' }), /SERVICE_KEY.*\n.*CALLER_KEY/)
-  const own = { NODE_ENV: 'production', SERVICE_KEY: 'a'.repeat(16), CALLER_KEY: 'b'.repeat(16), LIMIT_FACTOR: '0' }
-  assert.throws(() => refuseUnsafe(loadConfig(common, own)), /LIMIT_FACTOR/)
+  const { read } = serviceConfig('user', { own: {}, database: false })
+  const stores = { REDIS_URL: 'redis://r', NATS_URL: 'nats://n' }
+  assert.throws(() => read({ NODE_ENV: 'production', ...stores }), /SERVICE_KEY.*\n.*CALLER_KEY/)
+  const own = { NODE_ENV: 'production', ...stores, SERVICE_KEY: 'a'.repeat(16), CALLER_KEY: 'b'.repeat(16) }
+  assert.throws(() => read({ ...own, LIMIT_FACTOR: '0' }), /LIMIT_FACTOR/)
   for (const [weak, why] of [
     ['development-service-key', /SERVICE_KEY is the secret of development/],
     ['a'.repeat(15), /SERVICE_KEY must have at least 16 characters/],
   ] as const)
-    assert.throws(() => loadConfig(common, { ...own, SERVICE_KEY: weak }), why)
-  assert.equal(loadConfig(common, { SERVICE_KEY: 'a' }).serviceKey, 'a', 'in development anything will do')
+    assert.throws(() => read({ ...own, SERVICE_KEY: weak }), why)
+  assert.equal(read({ SERVICE_KEY: 'a' }).serviceKey, 'a', 'in development anything will do')
 })
 
 test('the table never shows a secret', () => {

@@ -17,12 +17,12 @@ import {
   UserId,
 } from '@im/contracts'
 import {
+  bindHandlers,
   createClient,
   createLogger,
   createMetrics,
   createServiceApp,
   readCaller,
-  serve,
   signCaller,
 } from '@im/service-kit'
 import fc from 'fast-check'
@@ -128,12 +128,11 @@ const form = { 'content-type': 'application/x-www-form-urlencoded' }
 
 function startEdge(t: TestContext) {
   const app = createServiceApp({
-    service: 'test',
-    served: [serve(things, handlers)],
+    handlers: bindHandlers(things, handlers),
     deps: {},
     config,
     log: createLogger({ service: 'test', level: 'silent', format: 'json' }),
-    metrics: createMetrics('test', false),
+    metrics: createMetrics('test'),
     ready: async () => {},
   })
   t.after(() => app.close())

@@ -13,7 +13,7 @@ const untilAborted = (signal: AbortSignal) =>
   })
 
 async function openRedis(t: { after(end: () => void): void }, url: string, namespace: string) {
-  const redis = await connectRedis({ url, namespace, commandTimeout: 500 })
+  const redis = await connectRedis({ url, namespace })
   t.after(() => redis.disconnect())
   return redis
 }

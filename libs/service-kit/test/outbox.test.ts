@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import type { EventEnvelope, Payload } from '@im/contracts'
 import { userUpdated } from '@im/contracts/user'
-import { ensureIndexes, handleOnce, isDuplicateKey } from '@im/service-kit'
+import { ensureIndexes, handleOnce, isDuplicateKey, on } from '@im/service-kit'
 import { eventually } from '@im/service-kit/testing'
 import type { IndexDescription } from 'mongodb'
 import { ownNamespace, startRuntime } from './runtime.ts'
@@ -35,7 +35,7 @@ test('a change and its event become visible together', async (t) => {
   const { db, outbox, bus } = await startRuntime(t)
   const people = db.collection('people')
   const heard: EventEnvelope[] = []
-  await bus.subscribe(userUpdated, { service: 'kit', handle: async (_payload, envelope) => void heard.push(envelope) })
+  await bus.subscribe([on(userUpdated, async (_payload, envelope) => void heard.push(envelope))])
   const result = await outbox.commit(async (change) => {
     await people.insertOne({ userId: 7, nickname: 'alice' }, { session: change.session })
     change.announce(userUpdated, '7', update(7, 'alice'))
@@ -106,10 +106,9 @@ test('events of one aggregate keep their order, whoever commits them', async (t)
   const env = ownNamespace(t)
   const [first, second] = [await startRuntime(t, env), await startRuntime(t, env)]
   const heard = new Map<number, string[]>()
-  await first.bus.subscribe(userUpdated, {
-    service: 'kit',
-    handle: async ({ userId, nickname }) => void heard.set(userId, [...(heard.get(userId) ?? []), nickname]),
-  })
+  await first.bus.subscribe([
+    on(userUpdated, async ({ userId, nickname }) => heard.set(userId, [...(heard.get(userId) ?? []), nickname])),
+  ])
   const people = [1, 2, 3, 4]
   await Promise.all(
     people.map(async (userId) => {
@@ -141,14 +140,13 @@ test('a relay killed in the middle loses nothing and stores no event twice', asy
   const committed = await db.collection('people').countDocuments()
   const ids = new Set<string>()
   const seen: number[] = []
-  await bus.subscribe(userUpdated, {
-    service: 'reader',
-    async handle({ userId }, { id }) {
+  await bus.subscribe([
+    on(userUpdated, async ({ userId }, { id }) => {
       assert.ok(!ids.has(id), 'the same event was stored twice')
       ids.add(id)
       seen.push(userId)
-    },
-  })
+    }),
+  ])
   await eventually(() => seen.length >= committed, 20_000)
   await eventually(async () => (await db.collection('outbox').countDocuments()) === 0)
   assert.ok(committed > 0)

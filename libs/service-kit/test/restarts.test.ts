@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { Payload } from '@im/contracts'
 import { userUpdated } from '@im/contracts/user'
-import { handleOnce, type Runtime } from '@im/service-kit'
+import { handleOnce, on, type Runtime } from '@im/service-kit'
 import { eventually } from '@im/service-kit/testing'
 import { ownServer, type ServerKind } from './own-servers.ts'
 import { ownNamespace, startRuntime } from './runtime.ts'
@@ -17,12 +17,14 @@ async function startNumbers(t: TestContext, env: Record<string, string>) {
   await db.createCollection('announced')
   await db.createCollection('heard')
   const announced = db.collection<{ n: number }>('announced')
-  await bus.subscribe(userUpdated, {
-    service: 'kit',
-    handle: handleOnce<Payload<typeof userUpdated>>(outbox, async ({ userId }, { session }) => {
-      await heard.insertOne({ n: userId }, { session })
-    }),
-  })
+  await bus.subscribe([
+    on(
+      userUpdated,
+      handleOnce<Payload<typeof userUpdated>>(outbox, async ({ userId }, { session }) => {
+        await heard.insertOne({ n: userId }, { session })
+      }),
+    ),
+  ])
   return {
     runtime,
     async announce(n: number) {

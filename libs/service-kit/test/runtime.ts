@@ -1,17 +1,10 @@
 import type { TestContext } from 'node:test'
-import {
-  commonSettings,
-  connectRuntime,
-  loadConfig,
-  mongoSettings,
-  natsSettings,
-  type Runtime,
-  redisSettings,
-} from '@im/service-kit'
+import { connectRuntime, type DatabaseConfig, type Runtime, type ServiceConfig, serviceConfig } from '@im/service-kit'
 import { dropNamespace, testEnv } from '@im/service-kit/testing'
-import { Type } from 'typebox'
 
-const settings = Type.Object({ ...commonSettings, ...mongoSettings, ...redisSettings, ...natsSettings })
+/** What any service reads of its environment. */
+export const readConfig = (env: NodeJS.ProcessEnv) =>
+  serviceConfig('user', { own: {}, database: true }).read(env) as ServiceConfig & DatabaseConfig
 
 /** The environment of one test: its own namespace, removed when the test ends. */
 export function ownNamespace(t: TestContext, extra: Record<string, string> = {}): Record<string, string> {
@@ -23,7 +16,7 @@ export function ownNamespace(t: TestContext, extra: Record<string, string> = {})
 
 /** Stores, bus and outbox as a service has them; closed when the test ends. */
 export async function startRuntime(t: TestContext, env = ownNamespace(t), service = 'kit'): Promise<Runtime> {
-  const runtime = await connectRuntime(service, loadConfig(settings, env))
+  const runtime = await connectRuntime(service, readConfig(env))
   t.after(() => runtime.close())
   return runtime
 }

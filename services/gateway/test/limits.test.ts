@@ -111,14 +111,14 @@ test('without Redis calls go on, sessions come from the user service and limits 
 
   assert.equal((await call(`/user/get?access_token=${owners.signIn(bob)}`)).resultCode, codes.success)
   assert.equal(await burst(12, () => call('/user/register')), 10)
-  assert.equal((await fetch(`${gateway.url}/readyz`)).status, 503)
+  assert.equal((await fetch(`${gateway.operationsUrl}/readyz`)).status, 503)
   assert.match(
     await (await fetch(`${gateway.operationsUrl}/metrics`)).text(),
     /im_gateway_without_redis_total\{[^}]*\} [1-9]/,
   )
 
   redis = await startRedis(port)
-  await eventually(async () => (await fetch(`${gateway.url}/readyz`)).status === 200)
+  await eventually(async () => (await fetch(`${gateway.operationsUrl}/readyz`)).status === 200)
 })
 
 async function startRedis(port: number) {

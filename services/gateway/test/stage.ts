@@ -5,6 +5,7 @@ import { archive, presence } from '@im/contracts/message'
 import { accounts, clientConfig, internalSessions, profiles, sessionRevoked } from '@im/contracts/user'
 import {
   type Bus,
+  bindHandlers,
   connectBus,
   connectRedis,
   createLogger,
@@ -12,12 +13,11 @@ import {
   createServiceApp,
   type Envelope,
   type Redis,
-  serve,
 } from '@im/service-kit'
-import { testEnv } from '@im/service-kit/testing'
+import { startService } from '@im/service-kit/testing'
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
-import { type RunningGateway, start } from '../src/start.ts'
+import { service } from '../src/service.ts'
 
 export const sessionIdOf = (token: string) => createHash('sha256').update(token).digest('hex')
 export const newToken = () => randomBytes(16).toString('hex')
@@ -78,10 +78,9 @@ export class Owners {
     }
     const handlers = Object.fromEntries(Object.keys(endpoints).map((name) => [name, tell]))
     this.#app = createServiceApp({
-      service: 'stub',
-      served: [
-        serve(endpoints as never, handlers as never),
-        serve(
+      handlers: [
+        ...bindHandlers(endpoints as never, handlers as never),
+        ...bindHandlers(
           { resolveSession: internalSessions.resolveSession },
           {
             resolveSession: async (_deps: object, { params }) => {
@@ -96,7 +95,7 @@ export class Owners {
       deps: {},
       config: { serviceKey: 'test-service-key', callerKey: 'test-caller-key' },
       log,
-      metrics: createMetrics('stub', false),
+      metrics: createMetrics('stub'),
     })
     await this.#app.listen({ host: '127.0.0.1', port: this.#port })
     this.#port = (this.#app.server.address() as { port: number }).port
@@ -116,7 +115,7 @@ export class Owners {
 }
 
 export interface Stage {
-  gateway: RunningGateway
+  gateway: { url: string; operationsUrl: string; close(): Promise<void> }
   owners: Owners
   redis: Redis
   bus: Bus
@@ -130,8 +129,10 @@ export interface Stage {
 export async function startGateway(t: TestContext, extra: Record<string, string> = {}): Promise<Stage> {
   const owners = new Owners()
   await owners.start()
-  const env = testEnv({ USER_URL: owners.url, MESSAGE_URL: owners.url, ...extra })
-  const gateway = await start(env)
+  const { env, ...running } = await startService(t, service, {
+    env: { USER_URL: owners.url, MESSAGE_URL: owners.url, ...extra },
+  })
+  const gateway = { ...running, operationsUrl: running.urls[1] ?? '' }
   const namespace = env['NAMESPACE'] ?? ''
   const redis = await connectRedis({ url: env['REDIS_URL'] ?? '', namespace })
   const bus = await connectBus({
@@ -140,10 +141,9 @@ export async function startGateway(t: TestContext, extra: Record<string, string>
     replicas: 1,
     service: 'test',
     log: createLogger({ service: 'test', level: 'error', format: 'json' }),
-    metrics: createMetrics('test', false),
+    metrics: createMetrics('test'),
   })
   t.after(async () => {
-    await gateway.close()
     await owners.stop()
     await bus.close()
     redis.disconnect()

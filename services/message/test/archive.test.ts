@@ -1,26 +1,27 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { archive, ciphers, messageDeleted, messageRecalled } from '@im/contracts/message'
-import { eventually } from '@im/service-kit/testing'
+import { on } from '@im/service-kit'
+import { eventually, observeEvents } from '@im/service-kit/testing'
 import fc from 'fast-check'
 import { alice, bob, carol, startMessage } from './start-message.ts'
 
 describe('archive', () => {
-  const cleanups: (() => Promise<void>)[] = []
+  const cleanups: (() => Promise<unknown>)[] = []
   let im: Awaited<ReturnType<typeof startMessage>>
   const events: { name: string; messageIds: string[] }[] = []
   let clock = Date.now()
 
   before(async () => {
-    im = await startMessage(
-      { after: (fn: unknown) => void cleanups.push(fn as () => Promise<void>) },
-      { env: { RECALL_LIMIT_SECONDS: '120' }, overrides: { now: () => clock } },
+    const t = { after: (end: () => Promise<unknown>) => void cleanups.push(end) }
+    im = await startMessage(t, { env: { RECALL_LIMIT_SECONDS: '120' }, overrides: { now: () => clock } })
+    await observeEvents(
+      t,
+      im.env,
+      [messageRecalled, messageDeleted].map((event) =>
+        on(event, async ({ messageIds }) => events.push({ name: event.name, messageIds })),
+      ),
     )
-    for (const event of [messageRecalled, messageDeleted])
-      await im.deps.bus.subscribe(event, {
-        service: 'observer',
-        handle: async ({ messageIds }) => void events.push({ name: event.name, messageIds }),
-      })
     await eventually(() => im.xmpp.connected)
   })
   after(async () => {

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { archive, presence, presenceChanged, xmppChecks } from '@im/contracts/message'
 import { passwordChanged, settingsChanged, userLocked, userUpdated } from '@im/contracts/user'
-import { eventually } from '@im/service-kit/testing'
+import { on } from '@im/service-kit'
+import { eventually, observeEvents } from '@im/service-kit/testing'
 import { alice, bob, carol, startMessage } from './start-message.ts'
 import { domain } from './xmpp-server.ts'
 
@@ -137,12 +138,9 @@ test('answers about users are shared, kept for a while, and outlive the user ser
 })
 
 test('presence: the first resource makes a user online, the last one offline, a snapshot corrects', async (t) => {
-  const { deps, xmpp, api } = await startMessage(t)
+  const { deps, env, xmpp, api } = await startMessage(t)
   const changes: string[] = []
-  await deps.bus.subscribe(presenceChanged, {
-    service: 'observer',
-    handle: async ({ userId, online }) => void changes.push(`${userId} ${online}`),
-  })
+  await observeEvents(t, env, [on(presenceChanged, async ({ userId, online }) => changes.push(`${userId} ${online}`))])
   xmpp.online = [{ user: carol, resource: 'web' }]
   await eventually(() => xmpp.connected)
   const storedOf = async (userId: number) => (await deps.presences.of([userId])).get(userId)

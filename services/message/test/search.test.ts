@@ -8,7 +8,7 @@ import { ObjectId } from 'mongodb'
 import { deleteMessages } from '../src/archive/delete-messages.ts'
 import {
   type MessageDocument,
-  Messages,
+  MessagesRepository,
   roomConversation,
   singleConversation,
 } from '../src/archive/messages-repository.ts'

@@ -1,11 +1,9 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
-import { createClient } from '@im/service-kit'
-import { dropNamespace, testEnv } from '@im/service-kit/testing'
-import { MongoClient } from 'mongodb'
+import { startService } from '@im/service-kit/testing'
 import type { Deps } from '../src/deps.ts'
-import { start } from '../src/start.ts'
+import { service } from '../src/service.ts'
 import { domain, secret, XmppServer } from './xmpp-server.ts'
 
 export const alice = 10000001
@@ -57,28 +55,17 @@ export async function startMessage(
 ) {
   const xmpp = options.xmpp ?? (await XmppServer.start())
   const user = await startUserService()
-  const env = testEnv({
+  const env = {
     USER_URL: user.url,
     XMPP_DOMAIN: domain,
     XMPP_COMPONENT_URL: xmpp.url,
     XMPP_COMPONENT_SECRET: secret,
     ...options.env,
-  })
-  const service = await start(env, options.overrides)
-  const api = createClient({
-    baseUrl: service.url,
-    callerKey: env['CALLER_KEY']!,
-    serviceKey: env['SERVICE_KEY']!,
-  })
-  const mongo = new MongoClient(env['MONGODB_URL']!)
-  const db = mongo.db(`${env['NAMESPACE']}_message`)
+  }
+  const running = await startService(t, service, { env, overrides: options.overrides })
   t.after(async () => {
-    await api.close()
-    await service.close()
     await xmpp.close()
     user.close()
-    await mongo.close()
-    await dropNamespace(env)
   })
-  return { ...service, api, xmpp, user, env, db, deps: service.deps }
+  return { ...running, api: running.internal, xmpp, user, db: running.deps.db }
 }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { archive, messageArchived } from '@im/contracts/message'
-import { eventually } from '@im/service-kit/testing'
+import { on } from '@im/service-kit'
+import { eventually, observeEvents } from '@im/service-kit/testing'
 import { alice, bob, carol, startMessage } from './start-message.ts'
 import { domain, parseStanza, XmppServer } from './xmpp-server.ts'
 
@@ -81,12 +82,11 @@ test('characters that lie across two network reads arrive whole', async (t) => {
 })
 
 test('a message sent again is stored once, confirmed again and announced once', async (t) => {
-  const { xmpp, api, deps } = await startMessage(t)
+  const { xmpp, api, env } = await startMessage(t)
   const events: string[] = []
-  await deps.bus.subscribe(messageArchived, {
-    service: 'observer',
-    handle: async ({ messages }) => void events.push(...messages.map(({ messageId }) => messageId)),
-  })
+  await observeEvents(t, env, [
+    on(messageArchived, async ({ messages }) => events.push(...messages.map(({ messageId }) => messageId))),
+  ])
   await eventually(() => xmpp.connected)
   const id = xmpp.say({ from: alice, to: String(bob) })
   await xmpp.drained()
@@ -104,12 +104,11 @@ test('a message sent again is stored once, confirmed again and announced once', 
 })
 
 test('ids that are no ids: halves of surrogate pairs and texts of any length neither stop the feed nor swallow a message', async (t) => {
-  const { xmpp, api, deps } = await startMessage(t)
+  const { xmpp, api, env } = await startMessage(t)
   const announced: string[] = []
-  await deps.bus.subscribe(messageArchived, {
-    service: 'observer',
-    handle: async ({ messages }) => void announced.push(...messages.map(({ messageId }) => messageId)),
-  })
+  await observeEvents(t, env, [
+    on(messageArchived, async ({ messages }) => announced.push(...messages.map(({ messageId }) => messageId))),
+  ])
   await eventually(() => xmpp.connected)
   const long = 'x'.repeat(60_000)
   const ids = ['\\ud800', '\\ud801', `${long}1`, `${long}2`, `${long}1`, '\\u0000']

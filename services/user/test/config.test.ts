@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Config, clientConfig } from '@im/contracts/user'
 import { ConfigError } from '@im/service-kit'
-import { loadUserConfig } from '../src/config.ts'
+import { service } from '../src/service.ts'
 import { startUser } from './start-user.ts'
 
 test('apps read the configuration without a token', async (t) => {
@@ -35,9 +35,9 @@ test('production starts with no development secret and no switched-off limit', (
     SMS_PROVIDER: 'http',
     SMS_HTTP_URL: 'http://sms',
   }
-  assert.equal(loadUserConfig(complete).pepper, 'ab'.repeat(32))
+  assert.equal(service.readConfig(complete).pepper, 'ab'.repeat(32))
   for (const name of ['SERVICE_KEY', 'CALLER_KEY', 'SESSION_PEPPER', 'SMS_PROVIDER'])
-    assert.throws(() => loadUserConfig({ ...complete, [name]: '' }), { message: new RegExp(name) })
+    assert.throws(() => service.readConfig({ ...complete, [name]: '' }), { message: new RegExp(name) })
   const known = {
     SERVICE_KEY: 'development-service-key',
     CALLER_KEY: 'development-caller-key',
@@ -45,9 +45,9 @@ test('production starts with no development secret and no switched-off limit', (
   }
   for (const [name, secret] of Object.entries(known)) {
     const message = new RegExp(`${name} is the secret of development`)
-    assert.throws(() => loadUserConfig({ ...complete, [name]: secret }), { message })
+    assert.throws(() => service.readConfig({ ...complete, [name]: secret }), { message })
   }
-  assert.throws(() => loadUserConfig({ ...complete, SERVICE_KEY: 'short' }), /SERVICE_KEY must have at least 16/)
-  assert.throws(() => loadUserConfig({ ...complete, LIMIT_FACTOR: '0' }), ConfigError)
-  assert.throws(() => loadUserConfig({ ...complete, SMS_HTTP_URL: '' }), /SMS_HTTP_URL/)
+  assert.throws(() => service.readConfig({ ...complete, SERVICE_KEY: 'short' }), /SERVICE_KEY must have at least 16/)
+  assert.throws(() => service.readConfig({ ...complete, LIMIT_FACTOR: '0' }), ConfigError)
+  assert.throws(() => service.readConfig({ ...complete, SMS_HTTP_URL: '' }), /SMS_HTTP_URL/)
 })

@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { accounts, internalUsers, passwords, profiles, smsCodes, userSettings, xmppAccounts } from '@im/contracts/user'
-import { connectRuntime, createClient, createOutbox, listen } from '@im/service-kit'
-import { dropNamespace, testEnv } from '@im/service-kit/testing'
+import { createOutbox } from '@im/service-kit'
+import { startService, testEnv } from '@im/service-kit/testing'
 import { type CommandStartedEvent, type Document, MongoClient } from 'mongodb'
-import { createApp } from '../src/app.ts'
-import { loadUserConfig } from '../src/config.ts'
-import { createDeps } from '../src/deps.ts'
 import { recordPresence } from '../src/presence/record-presence.ts'
+import { service } from '../src/service.ts'
 import { seed } from '../src/system-users/seed.ts'
 import { md5Of123456, postForm } from './start-user.ts'
 
@@ -47,21 +45,12 @@ function shapeOf({ collection, filter, sort }: Query): string {
 
 test('every query the service sends uses an index', async (t) => {
   const env = testEnv({ LIMIT_FACTOR: '0', ARGON2_MEMORY_KIB: '64', ARGON2_PASSES: '1', SMS_ECHO_CODE: 'true' })
-  const config = loadUserConfig(env)
-  const runtime = await connectRuntime('user', config)
-  const client = new MongoClient(config.mongodbUrl, { monitorCommands: true, ignoreUndefined: true })
-  const db = client.db(`${config.namespace}_user`)
+  const client = new MongoClient(env['MONGODB_URL'] ?? '', { monitorCommands: true, ignoreUndefined: true })
+  t.after(() => client.close())
+  const db = client.db(`${env['NAMESPACE']}_user`)
   const outbox = await createOutbox({ db, client, wake: () => {} })
-  const deps = await createDeps({ ...runtime, db, mongoClient: client, outbox }, config)
-  const service = await listen(createApp(deps, runtime), { ...config, log: runtime.log, parts: [runtime] })
-  const keys = { callerKey: config.callerKey, serviceKey: config.serviceKey }
-  const api = createClient({ baseUrl: service.url, ...keys })
-  t.after(async () => {
-    await api.close()
-    await service.close()
-    await client.close()
-    await dropNamespace(env)
-  })
+  const overrides = { db, mongoClient: client, outbox }
+  const { url, deps, internal: api } = await startService(t, service, { env, overrides })
 
   const sent = new Map<string, Query>()
   client.on('commandStarted', (event) => {
@@ -116,14 +105,14 @@ test('every query the service sends uses an index', async (t) => {
     await api.call(xmppAccounts.authenticate, { userId, password: md5Of123456, ip: '127.0.0.1' })
     await api.call(internalUsers.getContact, { userId })
     const grant = { grant_type: 'password', username: String(userId), password: '123456' }
-    const first = (await postForm(service.url, '/oauth2/token', grant)).body as Record<string, string>
+    const first = (await postForm(url, '/oauth2/token', grant)).body as Record<string, string>
     const again = { grant_type: 'refresh_token', refresh_token: first['refresh_token'] ?? '' }
-    const second = (await postForm(service.url, '/oauth2/token', again)).body as Record<string, string>
-    const serviceKey = { 'x-service-key': config.serviceKey }
-    await postForm(service.url, '/oauth2/introspect', { token: second['access_token'] ?? '' }, serviceKey)
-    await postForm(service.url, '/oauth2/token', again)
-    const third = (await postForm(service.url, '/oauth2/token', grant)).body as Record<string, string>
-    await postForm(service.url, '/oauth2/revoke', { token: third['refresh_token'] ?? '' })
+    const second = (await postForm(url, '/oauth2/token', again)).body as Record<string, string>
+    const serviceKey = { 'x-service-key': deps.config.serviceKey }
+    await postForm(url, '/oauth2/introspect', { token: second['access_token'] ?? '' }, serviceKey)
+    await postForm(url, '/oauth2/token', again)
+    const third = (await postForm(url, '/oauth2/token', grant)).body as Record<string, string>
+    await postForm(url, '/oauth2/revoke', { token: third['refresh_token'] ?? '' })
     await api.call(accounts.logout, {}, as)
     await api.call(passwords.updatePassword, { oldPassword: '123456', newPassword: 'new' }, as)
     const reset = await api.call(smsCodes.sendSms, { telephone, isRegister: 0 })

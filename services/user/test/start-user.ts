@@ -1,23 +1,12 @@
 import type { TestContext } from 'node:test'
 import { type Caller, type ErrorName, type EventType, errors, type Payload } from '@im/contracts'
 import { accounts } from '@im/contracts/user'
-import {
-  type Bus,
-  connectBus,
-  connectMongo,
-  createClient,
-  createLogger,
-  createMetrics,
-  readCaller,
-} from '@im/service-kit'
-import { dropNamespace, testEnv } from '@im/service-kit/testing'
+import { type Bus, connectBus, createLogger, createMetrics, readCaller } from '@im/service-kit'
+import { recordEvents, startService } from '@im/service-kit/testing'
 import { ConfigRepository } from '../src/config/config-repository.ts'
-import { loadUserConfig } from '../src/config.ts'
 import type { Deps } from '../src/deps.ts'
+import { service } from '../src/service.ts'
 import { tokenId } from '../src/sessions/tokens.ts'
-import { start } from '../src/start.ts'
-
-let observers = 0
 
 export { readCaller }
 
@@ -40,19 +29,21 @@ export async function startUser(
   env: Record<string, string> = {},
   overrides: Partial<Deps> = {},
 ) {
-  const settings = testEnv({ ...quick, ...env })
   let ahead = 0
   const now = () => Date.now() + ahead
-  const service = await start(settings, { now, ...overrides })
-  const key = { callerKey: settings['CALLER_KEY'] ?? '' }
-  const api = createClient({ baseUrl: service.url, ...key })
-  const internal = createClient({ baseUrl: service.url, ...key, serviceKey: settings['SERVICE_KEY'] ?? '' })
+  const {
+    url,
+    env: settings,
+    api,
+    internal,
+    deps,
+  } = await startService(t, service, {
+    env: { ...quick, ...env },
+    overrides: { now, ...overrides },
+  })
   const closing: (() => Promise<unknown>)[] = []
   t.after(async () => {
     for (const close of closing.reverse()) await close()
-    await Promise.all([api.close(), internal.close()])
-    await service.close()
-    await dropNamespace(settings)
   })
 
   const callerOf = (token: string, userId: number, device = 'android'): Caller => ({
@@ -65,8 +56,9 @@ export async function startUser(
   const nextPhone = () => String(++phones)
 
   return {
-    url: service.url,
+    url,
     env: settings,
+    deps,
     api,
     internal,
     nextPhone,
@@ -84,36 +76,21 @@ export async function startUser(
     },
     /** Stores configuration as the console will, and waits out the cache by the clock. */
     async configure(values: Parameters<ConfigRepository['store']>[0]) {
-      const mongo = await connectMongo({
-        url: settings['MONGODB_URL'] ?? '',
-        namespace: settings['NAMESPACE'] ?? '',
-        service: 'user',
-      })
-      await new ConfigRepository(mongo.db, loadUserConfig(settings), now).store(values)
-      await mongo.close()
+      await new ConfigRepository(deps.db, deps.config, now).store(values)
       ahead += 5000
     },
     /** A connection of another service to the same bus. */
     async otherBus(): Promise<Bus> {
       const log = createLogger({ service: 'observer', level: 'error', format: 'json' })
-      const metrics = createMetrics('observer', false)
+      const metrics = createMetrics('observer')
       const { NATS_URL: url = 'nats://127.0.0.1:4222', NAMESPACE: namespace = '' } = settings
       const bus = await connectBus({ url, namespace, replicas: 1, service: 'observer', log, metrics })
       closing.push(() => bus.close())
       return bus
     },
     /** Everything of one event that is published from now on and was before. */
-    async events<E extends EventType>(event: E): Promise<Payload<E>[]> {
-      const bus = await this.otherBus()
-      const seen: Payload<E>[] = []
-      await bus.subscribe(event, {
-        // Each listener its own durable consumer: subscribers of one name share the events.
-        service: `observer${observers++}`,
-        handle: async (payload) => {
-          seen.push(payload)
-        },
-      })
-      return seen
+    events<E extends EventType>(event: E): Promise<Payload<E>[]> {
+      return recordEvents(t, settings, event)
     },
   }
 }

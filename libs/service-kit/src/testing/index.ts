@@ -6,6 +6,7 @@ import type { EventEnvelope, EventType, Payload } from '@im/contracts'
 import type { Bus, EventHandler } from '../bus.ts'
 
 export * from './namespace.ts'
+export * from './record-events.ts'
 export * from './start-service.ts'
 
 /** Waits until `probe` neither throws nor gives false or undefined; fails with its last error at the deadline (ms). */
