@@ -1,5 +1,4 @@
 import type { Logger, Runtime } from '@im/service-kit'
-import { UsersRepository } from './accounts/users-repository.ts'
 import { ConfigRepository } from './config/config-repository.ts'
 import type { UserConfig } from './config.ts'
 import { RateCounters } from './limits/rate-counters.ts'
@@ -10,6 +9,7 @@ import { SessionsRepository } from './sessions/sessions-repository.ts'
 import { ImageCodes } from './sms/image-codes.ts'
 import { SmsCodes } from './sms/sms-codes.ts'
 import { consoleSmsProvider, httpSmsProvider, type SmsProvider } from './sms/sms-provider.ts'
+import { UsersRepository } from './users/users-repository.ts'
 import { ProvenPasswords } from './xmpp-auth/proven-passwords.ts'
 
 /** What operations of this service may use. */

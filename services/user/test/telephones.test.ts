@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { loginNameCandidates, loginNamesOf } from '../src/accounts/login-names.ts'
-import { parseTelephone, parseUserName } from '../src/accounts/telephones.ts'
+import { loginNameCandidates, loginNamesOf } from '../src/users/login-names.ts'
+import { parseTelephone, parseUserName } from '../src/users/telephones.ts'
 import { failure } from './start-user.ts'
 
 test('a number has one form, however people write it', () => {

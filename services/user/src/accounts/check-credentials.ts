@@ -1,7 +1,7 @@
 import { ContractError } from '@im/contracts'
 import type { Deps } from '../deps.ts'
 import { guessedAccount, limitGuesses } from '../limits/login-limits.ts'
-import type { UserDocument } from './users-repository.ts'
+import type { UserDocument } from '../users/users-repository.ts'
 
 export interface PasswordGuess {
   /** Undefined when nobody has the name that was given. */

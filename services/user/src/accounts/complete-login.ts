@@ -3,8 +3,8 @@ import type { Deps } from '../deps.ts'
 import { type OpenedSession, openSession } from '../sessions/open-session.ts'
 import { copySession } from '../sessions/resolve-session.ts'
 import { announceRevocation, forgetSessions } from '../sessions/revoke-sessions.ts'
+import type { UserDocument } from '../users/users-repository.ts'
 import { type LoginDevice, loginRecord, positionOf } from './login-device.ts'
-import type { UserDocument } from './users-repository.ts'
 
 export interface CompletedLogin {
   /** The user with this login recorded. */

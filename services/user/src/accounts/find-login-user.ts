@@ -1,6 +1,6 @@
 import type { Deps } from '../deps.ts'
-import { loginNameCandidates } from './login-names.ts'
-import type { UserDocument } from './users-repository.ts'
+import { loginNameCandidates } from '../users/login-names.ts'
+import type { UserDocument } from '../users/users-repository.ts'
 
 /** The user a login name means: md5 or plain number, area code + number, or account. `areaCode` decides between several. */
 export async function findLoginUser(

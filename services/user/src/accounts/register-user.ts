@@ -5,13 +5,13 @@ import type { ServerConfig } from '../config/server-config.ts'
 import type { Deps } from '../deps.ts'
 import { openSession } from '../sessions/open-session.ts'
 import { copySession } from '../sessions/resolve-session.ts'
+import { loginNameCandidates } from '../users/login-names.ts'
+import { newUser } from '../users/new-user.ts'
+import { NameTakenError } from '../users/taken-names.ts'
+import { parseLoginNumber, type Telephone } from '../users/telephones.ts'
+import type { UserDocument } from '../users/users-repository.ts'
 import type { CompletedLogin } from './complete-login.ts'
 import { type LoginDevice, loginRecord, positionOf } from './login-device.ts'
-import { loginNameCandidates } from './login-names.ts'
-import { newUser } from './new-user.ts'
-import { NameTakenError } from './taken-names.ts'
-import { parseLoginNumber, type Telephone } from './telephones.ts'
-import type { UserDocument } from './users-repository.ts'
 
 export interface Registration {
   telephone: string

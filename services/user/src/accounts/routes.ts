@@ -2,11 +2,11 @@ import type { Handlers } from '@im/contracts'
 import { accounts } from '@im/contracts/user'
 import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
-import { loginResult } from '../profiles/user-view.ts'
 import { endSession } from '../sessions/end-session.ts'
 import { autoLogIn } from './auto-log-in.ts'
 import { logIn } from './log-in.ts'
 import { isUpdate, loginDevice } from './login-device.ts'
+import { loginResult } from './login-result.ts'
 import { registerUser } from './register-user.ts'
 
 const handlers: Handlers<typeof accounts, Deps> = {

@@ -3,9 +3,9 @@ import { checkPassword } from '../accounts/check-credentials.ts'
 import { type CompletedLogin, completeLogin } from '../accounts/complete-login.ts'
 import { findLoginUser } from '../accounts/find-login-user.ts'
 import type { LoginDevice } from '../accounts/login-device.ts'
-import type { UserDocument } from '../accounts/users-repository.ts'
 import type { Deps } from '../deps.ts'
-import { userIdIn } from '../profiles/get-user.ts'
+import { userIdIn } from '../users/find-user.ts'
+import type { UserDocument } from '../users/users-repository.ts'
 
 export interface PasswordGrant {
   /** Telephone, account or userId. */

@@ -1,10 +1,10 @@
-import type { UserDocument } from '../accounts/users-repository.ts'
 import type { Deps } from '../deps.ts'
 import { type OpenedSession, openSession } from '../sessions/open-session.ts'
 import type { RefreshTokenDocument } from '../sessions/refresh-tokens-repository.ts'
 import { copySession } from '../sessions/resolve-session.ts'
 import { announceRevocation, forgetSessions } from '../sessions/revoke-sessions.ts'
 import { tokenId } from '../sessions/tokens.ts'
+import type { UserDocument } from '../users/users-repository.ts'
 import { invalidGrant } from './grant-token.ts'
 
 /**

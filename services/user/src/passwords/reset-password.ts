@@ -1,7 +1,7 @@
 import { ContractError } from '@im/contracts'
-import { parseLoginNumber } from '../accounts/telephones.ts'
-import type { UserDocument } from '../accounts/users-repository.ts'
 import type { Deps } from '../deps.ts'
+import { parseLoginNumber } from '../users/telephones.ts'
+import type { UserDocument } from '../users/users-repository.ts'
 import { setPassword } from './set-password.ts'
 
 /** Replaces a forgotten password by means of a code sent to the number. */

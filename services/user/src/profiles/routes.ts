@@ -1,12 +1,12 @@
 import { ContractError, type Handlers } from '@im/contracts'
 import { profiles } from '@im/contracts/user'
 import { bindHandlers } from '@im/service-kit'
-import type { UserDocument } from '../accounts/users-repository.ts'
 import type { Deps } from '../deps.ts'
-import { findUserByAccount, getUser } from './get-user.ts'
+import { findUserByAccount, getUser } from '../users/find-user.ts'
+import { isOnline, userView } from '../users/user-view.ts'
+import type { UserDocument } from '../users/users-repository.ts'
+import { relationOf } from '../users/visibility.ts'
 import { updateUser } from './update-user.ts'
-import { isOnline, userView } from './user-view.ts'
-import { relationOf } from './visibility.ts'
 
 async function show({ serverConfig }: Deps, viewerId: number, user: UserDocument) {
   const { downloadAvatarUrl } = await serverConfig.get()

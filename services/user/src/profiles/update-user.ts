@@ -1,13 +1,13 @@
 import { ContractError } from '@im/contracts'
 import { userUpdated } from '@im/contracts/user'
-import { loginNameCandidates, loginNamesOf } from '../accounts/login-names.ts'
-import { NameTakenError } from '../accounts/taken-names.ts'
-import { parseTelephone, type Telephone } from '../accounts/telephones.ts'
-import type { PlainFields, ProfileChange, UserDocument } from '../accounts/users-repository.ts'
 import type { Deps } from '../deps.ts'
 import { sealPayPassword } from '../passwords/pay-password.ts'
 import { isMd5 } from '../secrets/md5.ts'
 import { changeSettings } from '../settings/update-settings.ts'
+import { loginNameCandidates, loginNamesOf } from '../users/login-names.ts'
+import { NameTakenError } from '../users/taken-names.ts'
+import { parseTelephone, type Telephone } from '../users/telephones.ts'
+import type { PlainFields, ProfileChange, UserDocument } from '../users/users-repository.ts'
 
 export interface ProfileUpdate {
   fields: PlainFields

@@ -1,9 +1,9 @@
 import { ContractError, type Handlers } from '@im/contracts'
 import { userSettings } from '@im/contracts/user'
 import { bindHandlers } from '@im/service-kit'
-import type { Settings } from '../accounts/users-repository.ts'
 import type { Deps } from '../deps.ts'
-import { getUser } from '../profiles/get-user.ts'
+import { getUser } from '../users/find-user.ts'
+import type { Settings } from '../users/users-repository.ts'
 import { parseFriendWays } from './friend-ways.ts'
 import { updateSettings } from './update-settings.ts'
 

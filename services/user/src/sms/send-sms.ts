@@ -1,8 +1,8 @@
 import { ContractError } from '@im/contracts'
 import { limitAddress } from '@im/service-kit'
-import { parseTelephone } from '../accounts/telephones.ts'
 import type { Deps } from '../deps.ts'
 import type { Limit } from '../limits/rate-counters.ts'
+import { parseTelephone } from '../users/telephones.ts'
 
 export interface SmsRequest {
   telephone: string

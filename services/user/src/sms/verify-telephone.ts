@@ -1,6 +1,6 @@
 import { ContractError, Reply, type Text2 } from '@im/contracts'
-import { parseLoginNumber } from '../accounts/telephones.ts'
 import type { Deps } from '../deps.ts'
+import { parseLoginNumber } from '../users/telephones.ts'
 
 const free: Text2 = { zh: '手机号未注册', en: 'The number is not registered' }
 const taken: Text2 = { zh: '手机号已注册', en: 'The number is registered' }

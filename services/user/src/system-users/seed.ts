@@ -1,8 +1,8 @@
 import { noticeUserId, systemUserId, userRegistered } from '@im/contracts/user'
-import { newUser } from '../accounts/new-user.ts'
-import { NameTakenError } from '../accounts/taken-names.ts'
-import { parseTelephone, parseUserName } from '../accounts/telephones.ts'
 import type { Deps } from '../deps.ts'
+import { newUser } from '../users/new-user.ts'
+import { NameTakenError } from '../users/taken-names.ts'
+import { parseTelephone, parseUserName } from '../users/telephones.ts'
 
 const superAdmin = 6
 

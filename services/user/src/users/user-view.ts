@@ -1,7 +1,6 @@
-import type { Login, LoginResult, User } from '@im/contracts/user'
+import type { Login, User } from '@im/contracts/user'
 import type { Static } from 'typebox'
-import type { UserDocument } from '../accounts/users-repository.ts'
-import { accessSeconds } from '../sessions/tokens.ts'
+import type { UserDocument } from './users-repository.ts'
 import { mayShow, type Relation } from './visibility.ts'
 
 /** The login before the latest, as apps want it; zeros at the first one. */
@@ -30,7 +29,7 @@ const avatarUrl = (base: string, size: 'o' | 't', userId: number) =>
   `${base}avatar/${size}/${userId % 10_000}/${userId}.jpg`
 
 /** Fields that are the same in each view of a user. */
-function publicFields(user: UserDocument) {
+export function publicFields(user: UserDocument) {
   const { account, nickname, userType, sex, birthday, description, status, level, vip, createTime } = user
   const { countryId, provinceId, cityId, areaId } = user
   return {
@@ -88,24 +87,5 @@ export function userView(user: UserDocument, relation: Relation, avatarBase: str
     headImg: avatarUrl(avatarBase, 'o', user._id),
     headThumImg: avatarUrl(avatarBase, 't', user._id),
     ...(relation === 'self' ? ownFields(user) : {}),
-  }
-}
-
-/** Answer of register, login and login/auto. */
-export function loginResult(user: UserDocument, accessToken: string): Static<typeof LoginResult> {
-  const { settings, role, setAccountCount, offlineNoPushMsg } = user
-  return {
-    ...publicFields(user),
-    ...{ settings, role, setAccountCount, offlineNoPushMsg },
-    access_token: accessToken,
-    expires_in: accessSeconds,
-    telephone: user.telephone ?? '',
-    areaCode: user.areaCode ?? '',
-    login: previousLogin(user),
-    multipleDevices: settings.multipleDevices,
-    payPassword: user.payPassword ? 1 : 0,
-    friendCount: 0,
-    isupdate: user.lastLogin?.isupdate ?? 1,
-    myInviteCode: user.inviteCode,
   }
 }

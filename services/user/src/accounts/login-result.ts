@@ -1,0 +1,24 @@
+import type { LoginResult } from '@im/contracts/user'
+import type { Static } from 'typebox'
+import { accessSeconds } from '../sessions/tokens.ts'
+import { previousLogin, publicFields } from '../users/user-view.ts'
+import type { UserDocument } from '../users/users-repository.ts'
+
+/** Answer of register, login and login/auto. */
+export function loginResult(user: UserDocument, accessToken: string): Static<typeof LoginResult> {
+  const { settings, role, setAccountCount, offlineNoPushMsg } = user
+  return {
+    ...publicFields(user),
+    ...{ settings, role, setAccountCount, offlineNoPushMsg },
+    access_token: accessToken,
+    expires_in: accessSeconds,
+    telephone: user.telephone ?? '',
+    areaCode: user.areaCode ?? '',
+    login: previousLogin(user),
+    multipleDevices: settings.multipleDevices,
+    payPassword: user.payPassword ? 1 : 0,
+    friendCount: 0,
+    isupdate: user.lastLogin?.isupdate ?? 1,
+    myInviteCode: user.inviteCode,
+  }
+}
