@@ -1,5 +1,4 @@
-import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { test } from 'tap'
 import { faultsOf, type Round } from '../src/chat/rounds.ts'
 import { attributeOf, escapeXml, StanzaCutter, unescapeXml } from '../src/chat/stanza-cutter.ts'
 import { latencyOf } from '../src/percentiles.ts'
@@ -12,37 +11,37 @@ const children = [
   "<message><forwarded><message id='inner'/></forwarded></message>",
 ]
 
-test('a stream is cut into the same pieces wherever it is torn', () => {
+test('a stream is cut into the same pieces wherever it is torn', async (t) => {
   const stream = `<?xml version='1.0'?>${header}${children.join('')}</stream:stream>`
   for (let size = 1; size <= stream.length; size++) {
     const cutter = new StanzaCutter()
     const pieces: string[] = []
     for (let at = 0; at < stream.length; at += size) pieces.push(...cutter.push(stream.slice(at, at + size)))
-    assert.deepEqual(pieces, [header, ...children, '</stream:stream>'])
+    t.strictSame(pieces, [header, ...children, '</stream:stream>'])
   }
 })
 
-test('attributes and texts are read as they were written', () => {
+test('attributes and texts are read as they were written', async (t) => {
   const text = '“明天” <老地方> & \'x\' "y"'
-  assert.equal(unescapeXml(escapeXml(text)), text)
-  assert.equal(attributeOf(`<message to="b" id='a&amp;b'><x id='no'/></message>`, 'id'), 'a&b')
-  assert.equal(attributeOf("<message><x id='no'/></message>", 'id'), undefined)
+  t.equal(unescapeXml(escapeXml(text)), text)
+  t.equal(attributeOf(`<message to="b" id='a&amp;b'><x id='no'/></message>`, 'id'), 'a&b')
+  t.equal(attributeOf("<message><x id='no'/></message>", 'id'), undefined)
 })
 
-test('percentiles are by nearest rank', () => {
+test('percentiles are by nearest rank', async (t) => {
   const values = Array.from({ length: 200 }, (_, index) => 200 - index)
-  assert.deepEqual(latencyOf(values), { p50: 100, p95: 190, p99: 198, max: 200 })
-  assert.deepEqual(latencyOf([]), { p50: 0, p95: 0, p99: 0, max: 0 })
+  t.strictSame(latencyOf(values), { p50: 100, p95: 190, p99: 198, max: 200 })
+  t.strictSame(latencyOf([]), { p50: 0, p95: 0, p99: 0, max: 0 })
 })
 
-test('each kind of fault is named', () => {
+test('each kind of fault is named', async (t) => {
   const round = {
     undelivered: 1,
     deliveredTwice: 2,
     unreceipted: 3,
     anomalies: { outOfOrder: 4, altered: 5, unknown: 6, refused: { 'not-allowed': 7 }, disconnected: ['why'] },
   } as unknown as Round
-  assert.deepEqual(faultsOf(round), [
+  t.strictSame(faultsOf(round), [
     '1 not delivered within 20 s',
     '2 delivered more than once',
     '3 without a receipt within 20 s',

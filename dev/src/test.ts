@@ -1,17 +1,15 @@
 /** `npm test`: servers on free ports, type check, lint, then every test of the workspace. */
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
-import { availableParallelism, tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { run } from 'node:test'
-import { spec } from 'node:test/reporters'
+import { tmpdir } from 'node:os'
+import { join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
 import { execa } from 'execa'
 import { repositoryRoot } from './machine/machine.ts'
 import { stopLeftovers } from './machine/process-records.ts'
 import { streamReporter } from './reporter.ts'
 import { obtainServers, startServers } from './servers/index.ts'
-import { type Outcome, testCounter } from './test-counter.ts'
 import { testFiles } from './test-files.ts'
+import { type Outcome, testReport } from './test-report.ts'
 
 const help = `npm test [-- [--no-checks] <path>…]
 
@@ -29,8 +27,7 @@ const { values: options, positionals } = parseArgs({
   },
 })
 
-/** A test that takes longer has failed; a run that takes longer is ended, before a CI ends it without a count. */
-const testDeadlineMs = 240_000
+/** A run that takes longer is ended, before a CI ends it without a count. What a file may take stands in .taprc. */
 const runDeadlineMs = 60 * 60_000
 const report = streamReporter(process.stdout)
 const interrupted = new AbortController()
@@ -52,20 +49,24 @@ async function check(title: string, command: string, args: string[]): Promise<bo
 
 async function runTests(files: string[]): Promise<Outcome> {
   console.log(`\n${files.length} test files`)
-  const stream = run({
-    files,
-    concurrency: Math.min(2, availableParallelism()),
-    timeout: testDeadlineMs,
-    // A failed test may leave a connection open; its file shall end all the same.
-    execArgv: ['--test-force-exit', `--import=${join(import.meta.dirname, 'late-exit.ts')}`],
-    signal: interrupted.signal,
+  const names = files.map((file) => relative(repositoryRoot, file))
+  const { parser, outcome } = testReport(names, console.log)
+  const tap = execa(join(repositoryRoot, 'node_modules/.bin/tap'), ['run', '--reporter=tap', '--no-color', ...names], {
     cwd: repositoryRoot,
+    reject: false,
+    buffer: false,
+    cancelSignal: interrupted.signal,
+    stdin: 'ignore',
+    stderr: 'inherit',
   })
-  const { counts, count } = testCounter()
-  stream.on('test:pass', (event) => count(event, true))
-  stream.on('test:fail', (event) => count(event, false))
-  for await (const text of stream.compose(spec)) process.stdout.write(text as string)
-  return counts
+  tap.stdout.setEncoding('utf8')
+  for await (const text of tap.stdout) parser.write(text)
+  parser.end()
+  const { exitCode } = await tap
+  const counted = outcome()
+  // Tap knows of something that no test told.
+  if (exitCode !== 0 && counted.failed === 0) counted.failed = 1
+  return counted
 }
 
 /** Stacks that tests started in the temporary folder and could not stop. */
@@ -139,7 +140,7 @@ function interrupt(): void {
 
 if (options.help) console.log(help)
 else {
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, interrupt)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt)
   process.once('disconnect', interrupt)
   setTimeout(interrupt, runDeadlineMs).unref()
   const code = await main()

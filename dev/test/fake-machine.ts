@@ -1,11 +1,11 @@
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import type { TestContext } from 'node:test'
+import type { Test } from 'tap'
 import { type Machine, thisMachine } from '../src/machine/machine.ts'
 import { silentReporter } from '../src/reporter.ts'
 
-export async function temporaryFolder(t: TestContext): Promise<string> {
+export async function temporaryFolder(t: Test): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'im-dev-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   return folder
@@ -22,7 +22,7 @@ export interface FakeMachine extends Machine {
 }
 
 /** A machine with an empty PATH and cache, without root, Docker or a way out. */
-export async function emptyMachine(t: TestContext, env: NodeJS.ProcessEnv = {}): Promise<FakeMachine> {
+export async function emptyMachine(t: Test, env: NodeJS.ProcessEnv = {}): Promise<FakeMachine> {
   const folder = await temporaryFolder(t)
   const bin = join(folder, 'bin')
   const machine = thisMachine(

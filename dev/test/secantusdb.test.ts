@@ -1,7 +1,6 @@
-import assert from 'node:assert/strict'
 import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { test } from 'tap'
 import { mongodb } from '../src/servers/mongodb.ts'
 import { emptyMachine, type FakeMachine } from './fake-machine.ts'
 
@@ -40,13 +39,13 @@ test('secantusd-rs is built into the cache, once for two runs at the same time, 
   const progress: string[] = []
   const report = { info() {}, progress: (line: string) => void progress.push(line) }
   const choices = await Promise.all([1, 2].map(() => mongodb.choose({ ...machine, report }, machine.folder)))
-  for (const { what } of choices) assert.match(what, /SecantusDB 0\.5\.3-beta\.196/)
-  assert.equal(await builds(), 1)
-  assert.match(
+  for (const { what } of choices) t.match(what, /SecantusDB 0\.5\.3-beta\.196/)
+  t.equal(await builds(), 1)
+  t.match(
     await readFile(join(machine.folder, 'builds'), 'utf8'),
     /^install secantus-mdb --version 0\.5\.3-beta\.196 --locked --ignore-rust-version/,
   )
-  assert.ok(
+  t.ok(
     progress.some((line) => /1 of about \d+ crates/.test(line)),
     progress.join('\n'),
   )
@@ -55,16 +54,16 @@ test('secantusd-rs is built into the cache, once for two runs at the same time, 
 test('a build that fails is a reason in the error, with what the compiler said', async (t) => {
   const machine = await builder(t)
   await cargo(machine, "echo 'error: no space left on device' >&2; exit 101")
-  await assert.rejects(mongodb.choose(machine, machine.folder), /can't be built: error: no space left on device/)
+  await t.rejects(mongodb.choose(machine, machine.folder), /can't be built: error: no space left on device/)
 })
 
 test('an old cargo and a missing compiler are reasons, not attempts', async (t) => {
   const old = await builder(t)
   const builds = await cargo(old, works, '1.63.0')
-  await assert.rejects(mongodb.choose(old, old.folder), /cargo 1\.63 is older than 1\.90/)
-  assert.equal(await builds(), 0)
+  await t.rejects(mongodb.choose(old, old.folder), /cargo 1\.63 is older than 1\.90/)
+  t.equal(await builds(), 0)
 
   const bare = await emptyMachine(t)
   await cargo(bare, works)
-  await assert.rejects(mongodb.choose(bare, bare.folder), /gcc, g\+\+, cmake, ninja-build not on PATH/)
+  await t.rejects(mongodb.choose(bare, bare.folder), /gcc, g\+\+, cmake, ninja-build not on PATH/)
 })

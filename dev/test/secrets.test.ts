@@ -1,38 +1,37 @@
-import assert from 'node:assert/strict'
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { test } from 'tap'
 import { loadSecrets } from '../src/secrets.ts'
 import { temporaryFolder } from './fake-machine.ts'
 
 test('secrets are made once, kept for their owner alone, and overruled by the environment', async (t) => {
   const file = join(await temporaryFolder(t), 'data/secrets.json')
   const first = await loadSecrets(file, { CALLER_KEY: 'given' })
-  assert.equal(first.values.CALLER_KEY, 'given')
-  assert.match(first.values.SESSION_PEPPER, /^[0-9a-f]{64}$/)
-  assert.equal((await stat(file)).mode & 0o777, 0o600)
-  assert.ok(!(await readFile(file, 'utf8')).includes('given'), 'what the environment gives is not written down')
+  t.equal(first.values.CALLER_KEY, 'given')
+  t.match(first.values.SESSION_PEPPER, /^[0-9a-f]{64}$/)
+  t.equal((await stat(file)).mode & 0o777, 0o600)
+  t.ok(!(await readFile(file, 'utf8')).includes('given'), 'what the environment gives is not written down')
 
   const second = await loadSecrets(file, {})
-  assert.deepEqual({ ...second.values, CALLER_KEY: 'given' }, first.values)
+  t.strictSame({ ...second.values, CALLER_KEY: 'given' }, first.values)
 })
 
 test("the administrator's password is new until it was shown, however many starts failed before", async (t) => {
   const file = join(await temporaryFolder(t), 'data/secrets.json')
   const first = await loadSecrets(file, {})
-  assert.equal(first.passwordIsNew, true)
-  assert.equal((await loadSecrets(file, { CONSOLE_ADMIN_PASSWORD: 'given' })).passwordIsNew, false)
+  t.equal(first.passwordIsNew, true)
+  t.equal((await loadSecrets(file, { CONSOLE_ADMIN_PASSWORD: 'given' })).passwordIsNew, false)
   const second = await loadSecrets(file, {})
-  assert.equal(second.passwordIsNew, true)
-  assert.equal(second.values.CONSOLE_ADMIN_PASSWORD, first.values.CONSOLE_ADMIN_PASSWORD)
+  t.equal(second.passwordIsNew, true)
+  t.equal(second.values.CONSOLE_ADMIN_PASSWORD, first.values.CONSOLE_ADMIN_PASSWORD)
   await second.passwordWasShown()
   const third = await loadSecrets(file, {})
-  assert.equal(third.passwordIsNew, false)
-  assert.deepEqual(third.values, first.values)
+  t.equal(third.passwordIsNew, false)
+  t.strictSame(third.values, first.values)
 })
 
 test('a damaged file is an error that names it, not a reason to make new secrets', async (t) => {
   const file = join(await temporaryFolder(t), 'secrets.json')
   await writeFile(file, '{"SERVICE_KEY": "ab')
-  await assert.rejects(loadSecrets(file, {}), /secrets\.json is damaged/)
+  await t.rejects(loadSecrets(file, {}), /secrets\.json is damaged/)
 })

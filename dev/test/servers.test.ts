@@ -1,7 +1,6 @@
-import assert from 'node:assert/strict'
 import { join } from 'node:path'
-import { test } from 'node:test'
 import { Redis } from 'ioredis'
+import { test } from 'tap'
 import { processIdentity } from '../src/machine/process-records.ts'
 import { startServers, withoutGivenServers } from '../src/servers/index.ts'
 import { temporaryFolder } from './fake-machine.ts'
@@ -13,8 +12,8 @@ test('a server that is killed comes back at the same address with its data, and 
   const options = { dataDir, ports: 'free', env: ownServers, servers: ['redis', 'nats'] } as const
   const servers = await startServers(options)
   t.after(() => servers.close())
-  assert.deepEqual(servers.started.sort(), ['nats', 'redis'])
-  await assert.rejects(startServers(options), /in use by another run/)
+  t.strictSame(servers.started.sort(), ['nats', 'redis'])
+  await t.rejects(startServers(options), /in use by another run/)
 
   const client = new Redis(servers.env['REDIS_URL'] ?? '')
   t.after(() => client.disconnect())
@@ -22,13 +21,13 @@ test('a server that is killed comes back at the same address with its data, and 
   await client.set('key', 'value')
   const pid = servers.process('redis').pid as number
   await servers.kill('redis', 'SIGKILL')
-  assert.equal(await processIdentity(pid), undefined)
+  t.equal(await processIdentity(pid), undefined)
   await servers.restart('redis')
-  assert.equal(await client.get('key'), 'value')
+  t.equal(await client.get('key'), 'value')
 
   const pids = servers.started.map((name) => servers.process(name).pid as number)
   await servers.close()
-  for (const each of pids) assert.equal(await processIdentity(each), undefined)
+  for (const each of pids) t.equal(await processIdentity(each), undefined)
 })
 
 test('servers that the environment names are neither started nor killed', async (t) => {
@@ -38,9 +37,9 @@ test('servers that the environment names are neither started nor killed', async 
   const env = { ...ownServers, ...first.env }
   const second = await startServers({ dataDir: join(folder, 'b'), ports: 'free', env, servers: ['redis'] })
   t.after(() => second.close())
-  assert.deepEqual(second.started, [])
-  assert.equal(second.env['REDIS_URL'], first.env['REDIS_URL'])
-  assert.throws(() => second.kill('redis'), /runs outside/)
+  t.strictSame(second.started, [])
+  t.equal(second.env['REDIS_URL'], first.env['REDIS_URL'])
+  t.throws(() => second.kill('redis'), /runs outside/)
 })
 
 test('a taken port stops the start before anything runs', async (t) => {
@@ -54,5 +53,5 @@ test('a taken port stops the start before anything runs', async (t) => {
     env: ownServers,
     servers: ['redis'],
   })
-  await assert.rejects(second, new RegExp(`Port ${port} \\(Redis\\) is taken by redis-server .*REDIS_PORT=`))
+  await t.rejects(second, new RegExp(`Port ${port} \\(Redis\\) is taken by redis-server .*REDIS_PORT=`))
 })

@@ -1,8 +1,7 @@
-import assert from 'node:assert/strict'
 import { appendFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { test } from 'node:test'
 import { eventually } from '@im/service-kit/testing'
+import { test } from 'tap'
 import { followFile } from '../src/machine/follow-file.ts'
 import { fatalReason, logPrinter } from '../src/service-logs.ts'
 import { temporaryFolder } from './fake-machine.ts'
@@ -22,22 +21,22 @@ function printed(lines: string[], verbose = false): string {
   return text
 }
 
-test('a person sees warnings in a line, errors whole, crashes as they are, and the rest only on demand', () => {
+test('a person sees warnings in a line, errors whole, crashes as they are, and the rest only on demand', async (t) => {
   const err = { type: 'Error', message: 'connect ECONNREFUSED', stack: 'Error: connect ECONNREFUSED\n    at connect' }
   const lines = [log(30, 'listening'), log(40, 'Redis is away', { err }), 'TypeError: x', '    at y (z.ts:1)']
-  assert.match(
+  t.match(
     printed(lines),
     /^\[\d\d:\d\d:\d\d\] WARN: \[user\] Redis is away: connect ECONNREFUSED\nTypeError: x\n {4}at y \(z\.ts:1\)\n$/,
   )
-  assert.match(printed([log(50, 'a request failed', { err })]), /ERROR: \[user\] a request failed.*at connect/s)
-  assert.match(printed(lines, true), /INFO: \[user\] listening/)
-  assert.equal(printed([log(60, 'SMS_PROVIDER must be one of …')]), '', 'the launcher tells')
+  t.match(printed([log(50, 'a request failed', { err })]), /ERROR: \[user\] a request failed.*at connect/s)
+  t.match(printed(lines, true), /INFO: \[user\] listening/)
+  t.equal(printed([log(60, 'SMS_PROVIDER must be one of …')]), '', 'the launcher tells')
 })
 
-test('the last fatal line of a log is the reason of a failed start', () => {
+test('the last fatal line of a log is the reason of a failed start', async (t) => {
   const lines = [log(60, 'an older one'), log(60, 'A must be …\nB must be …'), 'Error: …', '{"level":60, half']
-  assert.equal(fatalReason(lines.join('\n')), 'A must be …\nB must be …')
-  assert.equal(fatalReason('Error: …'), undefined)
+  t.equal(fatalReason(lines.join('\n')), 'A must be …\nB must be …')
+  t.equal(fatalReason('Error: …'), undefined)
 })
 
 test('a followed file gives its new lines, each once and whole', async (t) => {
@@ -51,5 +50,5 @@ test('a followed file gives its new lines, each once and whole', async (t) => {
   await appendFile(file, 'f\nlast')
   await eventually(() => lines.length === 2)
   following.close()
-  assert.deepEqual(lines, ['一', 'half', 'last'])
+  t.strictSame(lines, ['一', 'half', 'last'])
 })

@@ -1,11 +1,10 @@
-import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
 import { eventually } from '@im/service-kit/testing'
+import { type Test, test } from 'tap'
 import { repositoryRoot } from '../src/machine/machine.ts'
 import { freePort, isFree } from '../src/machine/ports.ts'
 import { processIdentity } from '../src/machine/process-records.ts'
@@ -57,7 +56,7 @@ class NpmStart {
 }
 
 /** Ports and a data folder of a test's own, and what is left of it. */
-async function place(t: TestContext) {
+async function place(t: Test) {
   const folder = await temporaryFolder(t)
   const dataDir = join(folder, 'data')
   const mark = randomBytes(8).toString('hex')
@@ -82,11 +81,11 @@ async function place(t: TestContext) {
     return own.filter((_pid, index) => alive[index])
   }
   const leavesNothing = async () => {
-    assert.deepEqual(await running(), [], 'processes')
+    t.strictSame(await running(), [], 'processes')
     // Where processes can't be told by their environment. Here a port may be another test's by now.
     if (process.platform !== 'linux')
-      for (const [setting, port] of Object.entries(ports)) assert.ok(await isFree(port), `${setting} ${port} is free`)
-    assert.deepEqual(await readdir(join(dataDir, 'run')).catch(() => []), [], 'records')
+      for (const [setting, port] of Object.entries(ports)) t.ok(await isFree(port), `${setting} ${port} is free`)
+    t.strictSame(await readdir(join(dataDir, 'run')).catch(() => []), [], 'records')
   }
   const start = (extra: NodeJS.ProcessEnv = {}, ...args: string[]) => {
     const run = new NpmStart({ ...env, ...extra }, '--data', dataDir, ...args)
@@ -118,12 +117,12 @@ const logIn = (api: string, telephone: string, password: string) =>
 test('npm start: first start, deaths, Ctrl-C, second start with the data', { timeout: 180_000 }, async (t) => {
   const { dataDir, api, ports, pidOf, leavesNothing, start } = await place(t)
   const failed = start({ LOG_LEVEL: 'loud' })
-  assert.equal(await failed.end(), 1)
+  t.equal(await failed.end(), 1)
   const first = start()
   await first.ready()
   const [, address = ''] = await first.prints(/Try it: {2}curl (\S+)/)
   const config = (await (await fetch(address)).json()) as { resultCode: number }
-  assert.equal(config.resultCode, 1)
+  t.equal(config.resultCode, 1)
   const [, password = ''] = await first.prints(/administrator {2}admin, password (\S+) \(shown this once\)/)
   await logIn(api, 'admin', password)
   await register(api, '13800000000')
@@ -136,22 +135,28 @@ test('npm start: first start, deaths, Ctrl-C, second start with the data', { tim
     ['prosody', 'Prosody'],
     ['mongodb', 'MongoDB'],
   ] as const)
-    await t.test(`kill -9 of ${name}: a line says so, and the API works again`, async () => {
+    await t.test(`kill -9 of ${name}: a line says so, and the API works again`, async (t) => {
       process.kill(await pidOf(name), 'SIGKILL')
       await first.prints(new RegExp(`${title} was killed \\(SIGKILL, 9\\); starting it again`))
       await first.prints(new RegExp(`${title} is back \\(pid \\d+\\)`))
-      await eventually(() => logIn(api, '13800000000', 'secret'), 30_000)
-      await eventually(() => register(api, String(++telephone)), 30_000)
+      await t.resolves(
+        eventually(() => logIn(api, '13800000000', 'secret'), 30_000),
+        'logs in',
+      )
+      await t.resolves(
+        eventually(() => register(api, String(++telephone)), 30_000),
+        'registers',
+      )
     })
 
-  assert.equal(await first.end('SIGINT'), 0, first.output)
+  t.equal(await first.end('SIGINT'), 0, first.output)
   await leavesNothing()
 
   const second = start({}, '--processes')
   const seconds = await second.ready()
-  assert.ok(seconds < 10, `ready after ${seconds} s`)
-  assert.match(second.output, /with the password that was shown at the first start/)
-  assert.ok(!second.output.includes(password))
+  t.ok(seconds < 10, `ready after ${seconds} s`)
+  t.match(second.output, /with the password that was shown at the first start/)
+  t.ok(!second.output.includes(password))
   await logIn(api, 'admin', password)
   await logIn(api, '13800000000', 'secret')
 
@@ -161,17 +166,17 @@ test('npm start: first start, deaths, Ctrl-C, second start with the data', { tim
   await eventually(() => logIn(api, '13800000000', 'secret'), 30_000)
 
   const again = start()
-  assert.equal(await again.end(), 1)
-  assert.match(again.output, new RegExp(`${dataDir} is in use by another run \\(pid \\d+\\)\\. Stop it first, or `))
+  t.equal(await again.end(), 1)
+  t.match(again.output, new RegExp(`${dataDir} is in use by another run \\(pid \\d+\\)\\. Stop it first, or `))
   await logIn(api, '13800000000', 'secret')
 
   await t.test('a taken port is one line that names it and its setting', async (t) => {
     const other = await place(t)
     const refused = other.start({ GATEWAY_PORT: String(ports['GATEWAY_PORT']) })
-    assert.equal(await refused.end(), 1)
+    t.equal(await refused.end(), 1)
     const complaints = refused.output.split('\n').filter((line) => line.includes('is taken'))
-    assert.equal(complaints.length, 1, refused.output)
-    assert.match(
+    t.equal(complaints.length, 1, refused.output)
+    t.match(
       complaints[0] ?? '',
       new RegExp(
         `^Port ${ports['GATEWAY_PORT']} \\(the gateway service\\) is taken by node run-services\\.ts \\(pid \\d+\\)\\. .*GATEWAY_PORT=`,
@@ -180,7 +185,7 @@ test('npm start: first start, deaths, Ctrl-C, second start with the data', { tim
     await other.leavesNothing()
   })
 
-  assert.equal(await second.end('SIGTERM'), 0, second.output)
+  t.equal(await second.end('SIGTERM'), 0, second.output)
   await leavesNothing()
 })
 
@@ -189,8 +194,8 @@ test('Ctrl-C during the start ends it, with nothing left', async (t) => {
   const run = start()
   // The first server is up.
   await eventually(async () => (await readdir(join(dataDir, 'run'))).length > 2, 20_000)
-  assert.equal(await run.end('SIGINT'), 0, run.output)
-  assert.doesNotMatch(run.output, /was killed|exit code/)
+  t.equal(await run.end('SIGINT'), 0, run.output)
+  t.notMatch(run.output, /was killed|exit code/)
   await leavesNothing()
 })
 
@@ -207,10 +212,10 @@ test('what stops the start is one line each, the exit code is 1, and nothing is 
       const { start, leavesNothing, dataDir } = await place(t)
       await mkdir(dataDir, { recursive: true })
       const run = start(extra)
-      assert.equal(await run.end(), 1, run.output)
+      t.equal(await run.end(), 1, run.output)
       const last = run.output.split('\n\n').at(-1)?.trim() ?? ''
-      assert.match(last, line)
-      assert.ok(last.split('\n').length <= 2, last)
+      t.match(last, line)
+      t.ok(last.split('\n').length <= 2, last)
       await leavesNothing()
     })
 })

@@ -1,15 +1,14 @@
-import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
 import { eventually } from '@im/service-kit/testing'
+import { type Test, test } from 'tap'
 import { processIdentity } from '../src/machine/process-records.ts'
 import { SupervisedProcess } from '../src/machine/supervised-process.ts'
 import { temporaryFolder } from './fake-machine.ts'
 
 /** A process that writes its pid to a file when it is up. */
-async function subject(t: TestContext, options: { script?: string; supervise?: boolean } = {}) {
+async function subject(t: Test, options: { script?: string; supervise?: boolean } = {}) {
   const folder = await temporaryFolder(t)
   const file = join(folder, 'up')
   const lines: string[] = []
@@ -21,7 +20,9 @@ async function subject(t: TestContext, options: { script?: string; supervise?: b
     name: 'subject',
     file: process.execPath,
     args: ['-e', script, file],
-    ready: async () => assert.equal(await up(), child.pid),
+    ready: async () => {
+      if ((await up()) !== child.pid) throw new Error('not up yet')
+    },
     readyDeadlineMs: 5000,
     logFile: join(folder, 'subject.log'),
     records: join(folder, 'run'),
@@ -40,9 +41,9 @@ test('a child that is killed by somebody is started again, with a line that says
   const first = child.pid as number
   process.kill(first, 'SIGKILL')
   await eventually(() => lines.some((line) => line.includes('is back')))
-  assert.match(lines[0] ?? '', /subject was killed \(SIGKILL, 9\); starting it again/)
-  assert.notEqual(child.pid, first)
-  assert.ok(await isAlive(child.pid as number))
+  t.match(lines[0] ?? '', /subject was killed \(SIGKILL, 9\); starting it again/)
+  t.not(child.pid, first)
+  t.ok(await isAlive(child.pid as number))
 })
 
 test('a child that is killed by order stays down until restart', async (t) => {
@@ -50,11 +51,11 @@ test('a child that is killed by order stays down until restart', async (t) => {
   await child.start()
   const first = child.pid as number
   await child.kill('SIGKILL')
-  assert.equal(await isAlive(first), false)
-  assert.ok(!child.pid)
+  t.equal(await isAlive(first), false)
+  t.ok(!child.pid)
   await child.restart()
-  assert.ok(await isAlive(Number(child.pid)))
-  assert.deepEqual(lines, [])
+  t.ok(await isAlive(Number(child.pid)))
+  t.strictSame(lines, [])
 })
 
 test('what a killed child had started goes with it', async (t) => {
@@ -66,9 +67,9 @@ test('what a killed child had started goes with it', async (t) => {
     script: `${script}; require('fs').writeFileSync(process.argv[1], String(process.pid))`,
   })
   await child.start()
-  assert.equal(await up(), child.pid)
+  t.equal(await up(), child.pid)
   const grandchild = Number(await readFile(file, 'utf8'))
-  assert.ok(await isAlive(grandchild))
+  t.ok(await isAlive(grandchild))
   await child.kill('SIGKILL')
   await eventually(async () => !(await isAlive(grandchild)))
 })
@@ -78,17 +79,17 @@ test('without supervision a death is only told', async (t) => {
   await child.start()
   process.kill(child.pid as number, 'SIGTERM')
   await eventually(() => lines.length > 0)
-  assert.deepEqual(lines, ['subject was killed (SIGTERM, 15)'])
-  assert.equal(child.pid, undefined)
+  t.strictSame(lines, ['subject was killed (SIGTERM, 15)'])
+  t.equal(child.pid, undefined)
 })
 
 test('a child that ends before it answers: the error shows the end of its log', async (t) => {
   const { child } = await subject(t, { script: "console.error('no such option'); process.exit(3)" })
-  await assert.rejects(
+  await t.rejects(
     child.start(),
     /subject ended with exit code 3\. Its log, .*subject\.log, ends with:\n {2}no such option/,
   )
-  assert.equal(child.pid, undefined)
+  t.equal(child.pid, undefined)
 })
 
 test('a program that is not there: the error names it', async (t) => {
@@ -98,7 +99,7 @@ test('a program that is not there: the error names it', async (t) => {
     ...{ records: join(folder, 'run'), report: { info() {}, progress() {} }, supervise: true },
     ready: () => Promise.reject(new Error('never')),
   })
-  await assert.rejects(child.start(), /ghost/)
+  await t.rejects(child.start(), /ghost/)
 })
 
 test('kill -9 of the parent ends the child', { skip: process.platform !== 'linux' }, async (t) => {
@@ -118,7 +119,7 @@ test('kill -9 of the parent ends the child', { skip: process.platform !== 'linux
   )
   const running = spawn(process.execPath, [parent], { stdio: ['ignore', 'pipe', 'inherit'] })
   const pid = Number(await new Promise((resolve) => running.stdout.once('data', (data) => resolve(String(data)))))
-  assert.ok(await isAlive(pid))
+  t.ok(await isAlive(pid))
   running.kill('SIGKILL')
   await eventually(async () => !(await isAlive(pid)))
 })

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
-import { after, before, describe, test } from 'node:test'
 import { endpoints } from '@im/contracts'
 import fc from 'fast-check'
-import { People, type Person } from '../src/people.ts'
-import { startTestStack, type TestStack } from '../src/stack.ts'
+import { test } from 'tap'
+import { People } from '../src/people.ts'
+import { startTestStack } from '../src/stack.ts'
 
 const nasty = [
   '',
@@ -30,21 +30,14 @@ const nasty = [
   'x'.repeat(70_000),
 ]
 
-describe('nothing a client sends is an error of the server', () => {
-  let stack: TestStack
-  let people: People
-  let alice: Person
+test('nothing a client sends is an error of the server', async (t) => {
+  const stack = await startTestStack()
+  t.after(() => stack.close())
+  const people = new People(stack)
+  t.after(() => people.close())
+  const alice = await people.register('alice')
 
-  before(async () => {
-    stack = await startTestStack()
-    people = new People(stack)
-    alice = await people.register('alice')
-  })
-  after(async () => {
-    await people?.close()
-    await stack?.close()
-  })
-
+  /** Throws, so that fast-check looks for the smallest input that does. */
   async function check(path: string, init: RequestInit & { query?: string }) {
     const answer = await fetch(`${stack.gatewayUrl}${path}${init.query ? `?${init.query}` : ''}`, {
       ...init,
@@ -56,7 +49,7 @@ describe('nothing a client sends is an error of the server', () => {
   }
 
   for (const endpoint of endpoints.filter(({ auth, path }) => auth !== 'internal' && path !== '/user/logout')) {
-    test(endpoint.path, async () => {
+    t.test(endpoint.path, async (t) => {
       const names = Object.keys(endpoint.params.properties)
       const value = fc.oneof(fc.constantFrom(...nasty), fc.string(), fc.integer().map(String), fc.double().map(String))
       const name = fc.oneof(
@@ -68,32 +61,34 @@ describe('nothing a client sends is an error of the server', () => {
       )
       const pairs = fc.array(fc.tuple(name, value), { maxLength: 8 })
       const token = fc.constantFrom(alice.token, alice.token, alice.token, 'x', '')
-      await fc.assert(
-        fc.asyncProperty(pairs, token, fc.constantFrom('get', 'form', 'json', 'raw'), async (given, access, way) => {
-          const headers = { authorization: `Bearer ${access}` }
-          const form = new URLSearchParams(given)
-          if (way === 'get') await check(endpoint.path, { headers, query: form.toString().slice(0, 8000) })
-          else if (way === 'form') await check(endpoint.path, { method: 'POST', headers, body: form })
-          else if (way === 'json')
-            await check(endpoint.path, {
-              method: 'POST',
-              headers: { ...headers, 'content-type': 'application/json' },
-              body: JSON.stringify(Object.fromEntries(given)),
-            })
-          else
-            await check(endpoint.path, {
-              method: 'POST',
-              headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded' },
-              body: given.map(([key, text]) => `${key}=${text}`).join('&'),
-            })
-        }),
-        { numRuns: 25 },
+      await t.resolves(
+        fc.assert(
+          fc.asyncProperty(pairs, token, fc.constantFrom('get', 'form', 'json', 'raw'), async (given, access, way) => {
+            const headers = { authorization: `Bearer ${access}` }
+            const form = new URLSearchParams(given)
+            if (way === 'get') await check(endpoint.path, { headers, query: form.toString().slice(0, 8000) })
+            else if (way === 'form') await check(endpoint.path, { method: 'POST', headers, body: form })
+            else if (way === 'json')
+              await check(endpoint.path, {
+                method: 'POST',
+                headers: { ...headers, 'content-type': 'application/json' },
+                body: JSON.stringify(Object.fromEntries(given)),
+              })
+            else
+              await check(endpoint.path, {
+                method: 'POST',
+                headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded' },
+                body: given.map(([key, text]) => `${key}=${text}`).join('&'),
+              })
+          }),
+          { numRuns: 25 },
+        ),
       )
     })
   }
 
-  test('after all of it alice is still who she was', async () => {
+  t.test('after all of it alice is still who she was', async (t) => {
     const me = await fetch(`${stack.gatewayUrl}/getCurrentTime`)
-    assert.equal(((await me.json()) as { resultCode: number }).resultCode, 1)
+    t.equal(((await me.json()) as { resultCode: number }).resultCode, 1)
   })
 })

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { request } from 'node:http'
-import { after, before, describe, test } from 'node:test'
 import { type Endpoint, endpoints, errors } from '@im/contracts'
 import { accounts, passwords, profiles, userSettings } from '@im/contracts/user'
 import { Ajv } from 'ajv'
 import fc from 'fast-check'
-import { People, type Person } from '../src/people.ts'
+import { test } from 'tap'
+import { People } from '../src/people.ts'
 import { exchange } from '../src/raw-http.ts'
-import { startTestStack, type TestStack } from '../src/stack.ts'
+import { startTestStack } from '../src/stack.ts'
 
 /** What breaks servers, each as the text of a value. */
 const texts = [
@@ -214,23 +214,14 @@ function hostileCalls(endpoint: Endpoint): fc.Arbitrary<Hostile> {
   return fc.oneof(...bodies)
 }
 
-describe('hostile input through gateway and services', () => {
-  let stack: TestStack
-  let people: People
-  let alice: Person
-  let mallory: Person
+test('hostile input through gateway and services', async (t) => {
   const ajv = new Ajv({ strict: false })
-
-  before(async () => {
-    stack = await startTestStack()
-    people = new People(stack)
-    alice = await people.register('alice')
-    mallory = await people.register('mallory')
-  })
-  after(async () => {
-    await people?.close()
-    await stack?.close()
-  })
+  const stack = await startTestStack()
+  t.after(() => stack.close())
+  const people = new People(stack)
+  t.after(() => people.close())
+  const alice = await people.register('alice')
+  const mallory = await people.register('mallory')
 
   interface Answer {
     status: number
@@ -261,7 +252,7 @@ describe('hostile input through gateway and services', () => {
     })
   }
 
-  /** The rules of spec transport.md §3 and §6 for any answer to bad input. */
+  /** The rules of spec transport.md §3 and §6 for any answer to bad input. Throws, so that fast-check looks for the smallest. */
   function isWellFormed(endpoint: Endpoint, { status, type, body }: Answer, fitsResult: (data: unknown) => boolean) {
     if (endpoint.answer === 'oauth') {
       assert.ok([200, 400, 401].includes(status), `HTTP ${status}`)
@@ -298,7 +289,7 @@ describe('hostile input through gateway and services', () => {
   }
 
   for (const endpoint of endpoints.filter(({ auth }) => auth !== 'internal'))
-    test(endpoint.path, async () => {
+    t.test(endpoint.path, async (t) => {
       const result = JSON.parse(JSON.stringify(endpoint.result)) as { type?: string }
       const validate = result.type === 'void' ? (data: unknown) => data === undefined : ajv.compile(result)
       const fitsResult = (data: unknown) => validate(data) === true
@@ -306,21 +297,23 @@ describe('hostile input through gateway and services', () => {
       const tokens = isLogout
         ? ['x', '']
         : [mallory.token, mallory.token, mallory.token, 'x', '', '\u00ff', 'a b', '{}']
-      await fc.assert(
-        fc.asyncProperty(hostileCalls(endpoint), fc.constantFrom(...tokens), async (hostile, token) => {
-          const answer = await send(endpoint, hostile, token ? { authorization: `Bearer ${token}` } : {})
-          try {
-            isWellFormed(endpoint, answer, fitsResult)
-          } catch (error) {
-            const sent = `${hostile.query.slice(0, 500)} ${hostile.type} ${hostile.body?.toString('latin1').slice(0, 500)}`
-            throw new Error(`${(error as Error).message}\n${sent}\n${answer.status} ${answer.body}`, { cause: error })
-          }
-        }),
-        { numRuns: 300, interruptAfterTimeLimit: 1500 },
+      await t.resolves(
+        fc.assert(
+          fc.asyncProperty(hostileCalls(endpoint), fc.constantFrom(...tokens), async (hostile, token) => {
+            const answer = await send(endpoint, hostile, token ? { authorization: `Bearer ${token}` } : {})
+            try {
+              isWellFormed(endpoint, answer, fitsResult)
+            } catch (error) {
+              const sent = `${hostile.query.slice(0, 500)} ${hostile.type} ${hostile.body?.toString('latin1').slice(0, 500)}`
+              throw new Error(`${(error as Error).message}\n${sent}\n${answer.status} ${answer.body}`, { cause: error })
+            }
+          }),
+          { numRuns: 300, interruptAfterTimeLimit: 1500 },
+        ),
       )
     })
 
-  test('bytes that are no UTF-8, in path, query and headers', async () => {
+  t.test('bytes that are no UTF-8, in path, query and headers', async (t) => {
     const raw = [
       'GET /config?area=\xff\xfe HTTP/1.1',
       'GET /user/get?access_token=\xc0\x80&userId=\xed\xa0\x80 HTTP/1.1',
@@ -332,12 +325,12 @@ describe('hostile input through gateway and services', () => {
     for (const head of raw) {
       const bytes = Buffer.from(`${head}\r\nHost: a\r\nConnection: close\r\n\r\n`, 'latin1')
       const text = await exchange(stack.gatewayUrl, bytes, 3000)
-      assert.match(text, /^HTTP\/1\.1 (200|400) /, head)
-      assert.match(text, /"currentTime":\d{13}/, head)
+      t.match(text, /^HTTP\/1\.1 (200|400) /, head)
+      t.match(text, /"currentTime":\d{13}/, head)
     }
   })
 
-  test('a megabyte of anything is answered soon', async () => {
+  t.test('a megabyte of anything is answered soon', async (t) => {
     const size = 1024 * 1024 - 10
     const part = `--${boundary}\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n`
     const large: [string, string][] = [
@@ -356,19 +349,19 @@ describe('hostile input through gateway and services', () => {
       const started = performance.now()
       const answer = await send(accounts.login, { query: '', type, body: Buffer.from(body) }, {})
       const took = performance.now() - started
-      assert.ok(took < 3000, `${type} ${body.slice(0, 40)}: ${took.toFixed(0)} ms`)
+      t.ok(took < 3000, `${type} ${body.slice(0, 40)}: ${took.toFixed(0)} ms`)
       isWellFormed(accounts.login, answer, () => false)
     }
   })
 
-  test('after all of it everybody is who he was, and the prototypes are clean', async () => {
-    assert.equal(({} as Record<string, unknown>)['polluted'], undefined)
+  t.test('after all of it everybody is who he was, and the prototypes are clean', async (t) => {
+    t.equal(({} as Record<string, unknown>)['polluted'], undefined)
     const me = await alice.call(profiles.getUser)
-    assert.deepEqual([me.userId, me.nickname, me.settings?.allowAtt], [alice.userId, 'alice', 1])
+    t.strictSame([me.userId, me.nickname, me.settings?.allowAtt], [alice.userId, 'alice', 1])
     const { telephone, password } = alice
-    assert.equal((await people.api.call(accounts.login, { telephone, password })).userId, alice.userId)
-    assert.equal((await mallory.ask(userSettings.getSettings)).resultCode, 1)
+    t.equal((await people.api.call(accounts.login, { telephone, password })).userId, alice.userId)
+    t.equal((await mallory.ask(userSettings.getSettings)).resultCode, 1)
     const change = { oldPassword: mallory.password, newPassword: 'x' }
-    assert.equal((await mallory.ask(passwords.updatePassword, change)).resultCode, 1, 'nobody changed the password')
+    t.equal((await mallory.ask(passwords.updatePassword, change)).resultCode, 1, 'nobody changed the password')
   })
 })

@@ -2,16 +2,14 @@
  * Everything that the repositories of the services rely on, asked of the MongoDB that MONGODB_URL names: an operator runs
  * it against his own before he trusts it with messages. Without MONGODB_URL it starts the server that `npm start` takes.
  *
- *   MONGODB_URL=mongodb://… node --test test-e2e/test/mongodb-conformance.test.ts
+ *   MONGODB_URL=mongodb://… npm test -- test-e2e/test/mongodb-conformance.test.ts
  *
  * About a minute: a server sweeps expired documents once a minute. The last line tells which server it was.
  */
-import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, before, describe, test } from 'node:test'
 import { type Servers, startServers, withoutGivenServers } from '@im/dev/servers'
 import { connectMongo, ensureIndexes, type MongoConnection } from '@im/service-kit'
 import { eventually } from '@im/service-kit/testing'
@@ -21,10 +19,12 @@ import {
   type Document,
   type IndexDescription,
   Long,
+  MongoBulkWriteError,
   MongoClient,
   MongoServerError,
   ObjectId,
 } from 'mongodb'
+import t, { before, type Test, test } from 'tap'
 
 const durable = { w: 'majority', j: true } as const
 
@@ -51,7 +51,8 @@ before(async () => {
   expiring = await writeExpiring()
 })
 
-after(async () => {
+// Of a whole file only `teardown` runs while connections are open.
+t.teardown(async () => {
   const server = await describeServer().catch(String)
   await db?.dropDatabase()
   await connection?.close()
@@ -92,11 +93,11 @@ const newCollection = <T extends Document = Document>(): Collection<T> => {
   return db.collection<T>(`c${collections}`)
 }
 
-const duplicateKey = (field: string) => (error: unknown) => {
-  assert.ok(error instanceof MongoServerError, String(error))
-  assert.equal(error.code, 11000)
-  assert.deepEqual(Object.keys(error['keyPattern'] ?? {}), field.split(','))
-  return true
+/** Refused because of the unique index of these fields. */
+async function isDuplicate(t: Test, write: Promise<unknown>, field: string) {
+  const error = (await t.rejects(write, MongoServerError)) as MongoServerError
+  t.equal(error.code, 11000)
+  t.strictSame(Object.keys(error['keyPattern'] ?? {}), field.split(','))
 }
 
 /** The stages of the plan that was chosen, inner ones included. */
@@ -113,33 +114,33 @@ async function plan(cursor: { explain(): Promise<Document> }): Promise<string[]>
   return stages
 }
 
-describe('transactions', () => {
-  test('what a transaction wrote is seen by nobody else before the commit, and by everybody after', async () => {
+test('transactions', async (t) => {
+  t.test('what a transaction wrote is seen by nobody else before the commit, and by everybody after', async (t) => {
     const docs = newCollection()
     await docs.insertOne({ _id: 'first' as never })
     const session = client.startSession()
     session.startTransaction()
     await docs.insertOne({ _id: 'second' as never }, { session })
-    assert.equal(await docs.countDocuments({}, { session }), 2)
-    assert.equal(await docs.countDocuments(), 1)
+    t.equal(await docs.countDocuments({}, { session }), 2)
+    t.equal(await docs.countDocuments(), 1)
     await session.commitTransaction()
-    assert.equal(await docs.countDocuments(), 2)
+    t.equal(await docs.countDocuments(), 2)
     await session.endSession()
   })
 
-  test('a transaction reads one snapshot, whatever others write meanwhile', async () => {
+  t.test('a transaction reads one snapshot, whatever others write meanwhile', async (t) => {
     const docs = newCollection<{ _id: string; n: number }>()
     await docs.insertOne({ _id: 'a', n: 1 })
     const session = client.startSession()
     session.startTransaction({ readConcern: { level: 'snapshot' } })
-    assert.equal((await docs.findOne({ _id: 'a' }, { session }))?.n, 1)
+    t.equal((await docs.findOne({ _id: 'a' }, { session }))?.n, 1)
     await docs.updateOne({ _id: 'a' }, { $set: { n: 2 } })
-    assert.equal((await docs.findOne({ _id: 'a' }, { session }))?.n, 1)
+    t.equal((await docs.findOne({ _id: 'a' }, { session }))?.n, 1)
     await session.abortTransaction()
     await session.endSession()
   })
 
-  test('an aborted transaction leaves nothing, in no collection', async () => {
+  t.test('an aborted transaction leaves nothing, in no collection', async (t) => {
     const [docs, outbox] = [newCollection(), newCollection()]
     await Promise.all([docs.insertOne({ n: 0 }), outbox.insertOne({ n: 0 })])
     const session = client.startSession()
@@ -148,27 +149,26 @@ describe('transactions', () => {
     await outbox.insertOne({ n: 1 }, { session })
     await session.abortTransaction()
     await session.endSession()
-    assert.equal((await docs.countDocuments()) + (await outbox.countDocuments()), 2)
+    t.equal((await docs.countDocuments()) + (await outbox.countDocuments()), 2)
   })
 
-  test('of two transactions that write one document, the second fails with TransientTransactionError', async () => {
+  t.test('of two transactions that write one document, the second fails with TransientTransactionError', async (t) => {
     const docs = newCollection<{ _id: string; n: number }>()
     await docs.insertOne({ _id: 'a', n: 0 })
     const [one, two] = [client.startSession(), client.startSession()]
     one.startTransaction()
     two.startTransaction()
     await docs.updateOne({ _id: 'a' }, { $inc: { n: 1 } }, { session: one })
-    await assert.rejects(docs.updateOne({ _id: 'a' }, { $inc: { n: 1 } }, { session: two }), (error: unknown) => {
-      assert.ok(error instanceof MongoServerError && error.hasErrorLabel('TransientTransactionError'), String(error))
-      return true
-    })
+    const second = docs.updateOne({ _id: 'a' }, { $inc: { n: 1 } }, { session: two })
+    const conflict = (await t.rejects(second, MongoServerError)) as MongoServerError
+    t.ok(conflict.hasErrorLabel('TransientTransactionError'), String(conflict))
     await two.abortTransaction().catch(() => {})
     await one.commitTransaction()
     await Promise.all([one.endSession(), two.endSession()])
-    assert.equal((await docs.findOne({ _id: 'a' }))?.n, 1)
+    t.equal((await docs.findOne({ _id: 'a' }))?.n, 1)
   })
 
-  test('withTransaction tries again until each of 20 concurrent increments counts', async () => {
+  t.test('withTransaction tries again until each of 20 concurrent increments counts', async (t) => {
     const docs = newCollection<{ _id: string; n: number }>()
     await docs.insertOne({ _id: 'a', n: 0 })
     const increment = () =>
@@ -179,10 +179,10 @@ describe('transactions', () => {
         }),
       )
     await Promise.all(Array.from({ length: 20 }, increment))
-    assert.equal((await docs.findOne({ _id: 'a' }))?.n, 20)
+    t.equal((await docs.findOne({ _id: 'a' }))?.n, 20)
   })
 
-  test('a unique index rejects inside a transaction, which then leaves nothing', async () => {
+  t.test('a unique index rejects inside a transaction, which then leaves nothing', async (t) => {
     const docs = newCollection()
     await docs.createIndex({ key: 1 }, { unique: true })
     await docs.insertOne({ key: 'a' })
@@ -192,98 +192,101 @@ describe('transactions', () => {
         await docs.insertOne({ key: 'a' }, { session })
       }),
     )
-    await assert.rejects(work, duplicateKey('key'))
-    assert.equal(await docs.countDocuments(), 1)
+    await isDuplicate(t, work, 'key')
+    t.equal(await docs.countDocuments(), 1)
   })
 
-  test('a collection can be made by the first insert of a transaction', async () => {
+  t.test('a collection can be made by the first insert of a transaction', async (t) => {
     const docs = newCollection()
     await client.withSession((session) => session.withTransaction(() => docs.insertOne({ n: 1 }, { session })))
-    assert.equal(await docs.countDocuments(), 1)
+    t.equal(await docs.countDocuments(), 1)
   })
 })
 
-describe('indexes', () => {
-  test('unique: the error is E11000 and names the index key', async () => {
+test('indexes', async (t) => {
+  t.test('unique: the error is E11000 and names the index key', async (t) => {
     const docs = newCollection()
     await docs.createIndex({ telephone: 1 }, { unique: true })
     await docs.insertOne({ telephone: '8613800000000' })
-    await assert.rejects(docs.insertOne({ telephone: '8613800000000' }), duplicateKey('telephone'))
+    await isDuplicate(t, docs.insertOne({ telephone: '8613800000000' }), 'telephone')
   })
 
-  test('unique and compound: only the whole key must differ', async () => {
+  t.test('unique and compound: only the whole key must differ', async (t) => {
     const docs = newCollection()
     await docs.createIndex({ conversation: 1, messageId: 1 }, { unique: true })
     await docs.insertMany([
       { conversation: 'u:1:2', messageId: 'a' },
       { conversation: 'u:1:3', messageId: 'a' },
     ])
-    await assert.rejects(
-      docs.insertOne({ conversation: 'u:1:2', messageId: 'a' }),
-      duplicateKey('conversation,messageId'),
-    )
+    await isDuplicate(t, docs.insertOne({ conversation: 'u:1:2', messageId: 'a' }), 'conversation,messageId')
   })
 
-  test('unique and partial: documents outside the filter may repeat the key', async () => {
+  t.test('unique and partial: documents outside the filter may repeat the key', async (t) => {
     const docs = newCollection()
     await docs.createIndex({ account: 1 }, { unique: true, partialFilterExpression: { account: { $exists: true } } })
     await docs.insertMany([{ n: 1 }, { n: 2 }, { account: 'alice' }])
-    await assert.rejects(docs.insertOne({ account: 'alice' }), duplicateKey('account'))
+    await isDuplicate(t, docs.insertOne({ account: 'alice' }), 'account')
   })
 
-  test('creating an index again changes nothing', async () => {
+  t.test('creating an index again changes nothing', async (t) => {
     const docs = newCollection()
     const names = await Promise.all([1, 2].map(() => docs.createIndex({ a: 1, b: -1 })))
-    assert.deepEqual(names, ['a_1_b_-1', 'a_1_b_-1'])
-    assert.equal((await docs.indexes()).length, 2)
+    t.strictSame(names, ['a_1_b_-1', 'a_1_b_-1'])
+    t.equal((await docs.indexes()).length, 2)
   })
 
-  test('several at once, sparse and partial ones too; the same again changes nothing, another definition is an error', async () => {
-    const docs = newCollection()
-    const wanted: IndexDescription[] = [
-      { key: { userId: 1, device: 1 } },
-      { key: { expireAt: 1, owner: 1 }, sparse: true },
-      { key: { expiresAt: 1 }, expireAfterSeconds: 0 },
-      { key: { code: 1 }, unique: true, partialFilterExpression: { code: { $exists: true } } },
-    ]
-    for (const _time of ['once', 'again']) await ensureIndexes(docs, wanted)
-    assert.equal((await docs.indexes()).length, 1 + wanted.length)
-    await assert.rejects(ensureIndexes(docs, [{ key: { expiresAt: 1 }, expireAfterSeconds: 60 }]), MongoServerError)
-  })
+  t.test(
+    'several at once, sparse and partial ones too; the same again changes nothing, another definition is an error',
+    async (t) => {
+      const docs = newCollection()
+      const wanted: IndexDescription[] = [
+        { key: { userId: 1, device: 1 } },
+        { key: { expireAt: 1, owner: 1 }, sparse: true },
+        { key: { expiresAt: 1 }, expireAfterSeconds: 0 },
+        { key: { code: 1 }, unique: true, partialFilterExpression: { code: { $exists: true } } },
+      ]
+      for (const _time of ['once', 'again']) await ensureIndexes(docs, wanted)
+      t.equal((await docs.indexes()).length, 1 + wanted.length)
+      await t.rejects(ensureIndexes(docs, [{ key: { expiresAt: 1 }, expireAfterSeconds: 60 }]), MongoServerError)
+    },
+  )
 
-  test('2dsphere: $near gives what is within the distance, nearest first, combined with another condition', async () => {
-    const docs = newCollection()
-    await docs.createIndex({ location: '2dsphere', visible: 1 })
-    const at = (name: string, longitude: number, latitude: number, visible = true) => ({
-      name,
-      visible,
-      location: { type: 'Point', coordinates: [longitude, latitude] },
-    })
-    await docs.insertMany([
-      at('far', 121.47, 31.23),
-      at('next', 114.06, 22.55),
-      at('here', 114.05, 22.54),
-      at('hidden', 114.05, 22.541, false),
-    ])
-    const geometry = { type: 'Point' as const, coordinates: [114.05, 22.54] }
-    const near = docs.find({ visible: true, location: { $near: { $geometry: geometry, $maxDistance: 50_000 } } })
-    assert.deepEqual(
-      (await near.toArray()).map(({ name }) => name),
-      ['here', 'next'],
-    )
-    const rows = await docs
-      .aggregate([
-        { $geoNear: { near: geometry, distanceField: 'metres', maxDistance: 50_000, query: { visible: true } } },
+  t.test(
+    '2dsphere: $near gives what is within the distance, nearest first, combined with another condition',
+    async (t) => {
+      const docs = newCollection()
+      await docs.createIndex({ location: '2dsphere', visible: 1 })
+      const at = (name: string, longitude: number, latitude: number, visible = true) => ({
+        name,
+        visible,
+        location: { type: 'Point', coordinates: [longitude, latitude] },
+      })
+      await docs.insertMany([
+        at('far', 121.47, 31.23),
+        at('next', 114.06, 22.55),
+        at('here', 114.05, 22.54),
+        at('hidden', 114.05, 22.541, false),
       ])
-      .toArray()
-    assert.deepEqual(
-      rows.map(({ name }) => name),
-      ['here', 'next'],
-    )
-    assert.ok(rows[1]?.['metres'] > 1000 && rows[1]?.['metres'] < 2000, `${rows[1]?.['metres']} m`)
-  })
+      const geometry = { type: 'Point' as const, coordinates: [114.05, 22.54] }
+      const near = docs.find({ visible: true, location: { $near: { $geometry: geometry, $maxDistance: 50_000 } } })
+      t.strictSame(
+        (await near.toArray()).map(({ name }) => name),
+        ['here', 'next'],
+      )
+      const rows = await docs
+        .aggregate([
+          { $geoNear: { near: geometry, distanceField: 'metres', maxDistance: 50_000, query: { visible: true } } },
+        ])
+        .toArray()
+      t.strictSame(
+        rows.map(({ name }) => name),
+        ['here', 'next'],
+      )
+      t.ok(rows[1]?.['metres'] > 1000 && rows[1]?.['metres'] < 2000, `${rows[1]?.['metres']} m`)
+    },
+  )
 
-  test('multikey: an element of an array is found by the index', async () => {
+  t.test('multikey: an element of an array is found by the index', async (t) => {
     const docs = newCollection()
     await docs.createIndex({ conversation: 1, tokens: 1 })
     await docs.insertMany([
@@ -291,13 +294,13 @@ describe('indexes', () => {
       { conversation: 'u:1:2', tokens: ['再见'] },
     ])
     const query = docs.find({ conversation: 'u:1:2', tokens: '好吗' })
-    assert.ok((await plan(query)).includes('IXSCAN'))
-    assert.equal((await query.toArray()).length, 1)
+    t.ok((await plan(query)).includes('IXSCAN'))
+    t.equal((await query.toArray()).length, 1)
     const both = docs.find({ conversation: 'u:1:2', tokens: { $all: ['你好', '好吗'] } })
-    assert.equal((await both.toArray()).length, 1)
+    t.equal((await both.toArray()).length, 1)
   })
 
-  test('a query with sort runs on the compound index: IXSCAN and no sort stage', async () => {
+  t.test('a query with sort runs on the compound index: IXSCAN and no sort stage', async (t) => {
     const docs = newCollection()
     await docs.createIndex({ conversation: 1, sentAt: -1 })
     await docs.insertMany(Array.from({ length: 100 }, (_, n) => ({ conversation: `u:1:${n % 5}`, sentAt: n })))
@@ -306,14 +309,14 @@ describe('indexes', () => {
       .sort({ sentAt: -1 })
       .limit(5)
     const stages = await plan(page)
-    assert.ok(stages.includes('IXSCAN') && !stages.includes('SORT') && !stages.includes('COLLSCAN'), stages.join())
-    assert.deepEqual(
+    t.ok(stages.includes('IXSCAN') && !stages.includes('SORT') && !stages.includes('COLLSCAN'), stages.join())
+    t.strictSame(
       (await page.toArray()).map(({ sentAt }) => sentAt),
       [88, 83, 78, 73, 68],
     )
   })
 
-  test('$in with a sort on the index gives the right order', async () => {
+  t.test('$in with a sort on the index gives the right order', async (t) => {
     const docs = newCollection()
     await docs.createIndex({ conversation: 1, sentAt: -1 })
     await docs.insertMany(Array.from({ length: 60 }, (_, n) => ({ conversation: `r:${n % 6}`, sentAt: n })))
@@ -322,35 +325,35 @@ describe('indexes', () => {
       .sort({ sentAt: -1 })
       .limit(4)
     const stages = await plan(rows)
-    assert.ok(stages.includes('IXSCAN') && !stages.includes('COLLSCAN'), stages.join())
-    assert.deepEqual(
+    t.ok(stages.includes('IXSCAN') && !stages.includes('COLLSCAN'), stages.join())
+    t.strictSame(
       (await rows.toArray()).map(({ sentAt }) => sentAt),
       [59, 56, 54, 53],
     )
   })
 
-  test('hint forces an index', async () => {
+  t.test('hint forces an index', async (t) => {
     const docs = newCollection()
     await docs.createIndex({ a: 1 })
     await docs.createIndex({ b: 1 })
     await docs.insertOne({ a: 1, b: 1 })
     const explained = JSON.stringify(await docs.find({ a: 1, b: 1 }).hint('b_1').explain())
-    assert.match(explained, /"indexName":"b_1"/)
+    t.match(explained, /"indexName":"b_1"/)
   })
 
-  test('collation of strength 2: a unique index and a query that ignore case', async () => {
+  t.test('collation of strength 2: a unique index and a query that ignore case', async (t) => {
     const docs = newCollection()
     const collation = { locale: 'en', strength: 2 }
     await docs.createIndex({ account: 1 }, { unique: true, collation })
     await docs.insertOne({ account: 'Alice' })
-    await assert.rejects(docs.insertOne({ account: 'ALICE' }), duplicateKey('account'))
-    assert.equal((await docs.findOne({ account: 'alice' }, { collation }))?.['account'], 'Alice')
-    assert.equal(await docs.findOne({ account: 'alice' }), null)
+    await isDuplicate(t, docs.insertOne({ account: 'ALICE' }), 'account')
+    t.equal((await docs.findOne({ account: 'alice' }, { collation }))?.['account'], 'Alice')
+    t.equal(await docs.findOne({ account: 'alice' }), null)
   })
 })
 
-describe('writes', () => {
-  test('upserts in a transaction: all of a bulk, $set and $setOnInsert together, or none', async () => {
+test('writes', async (t) => {
+  t.test('upserts in a transaction: all of a bulk, $set and $setOnInsert together, or none', async (t) => {
     const docs = newCollection<Document & { _id: string }>()
     await docs.insertOne({ _id: 'u:1:2', users: [1, 2], hasLong: false })
     const note = (conversation: string) => ({
@@ -367,18 +370,18 @@ describe('writes', () => {
         throw new Error('no')
       }),
     )
-    await assert.rejects(aborted, /no/)
-    assert.deepEqual(await docs.find().toArray(), [{ _id: 'u:1:2', users: [1, 2], hasLong: false }])
+    await t.rejects(aborted, /no/)
+    t.strictSame(await docs.find().toArray(), [{ _id: 'u:1:2', users: [1, 2], hasLong: false }])
     await client.withSession((session) =>
       session.withTransaction(async () => void (await docs.bulkWrite(bulk, { session, ordered: false }))),
     )
-    assert.deepEqual(await docs.find().sort({ _id: 1 }).toArray(), [
+    t.strictSame(await docs.find().sort({ _id: 1 }).toArray(), [
       { _id: 'u:1:2', users: [1, 2], hasLong: true },
       { _id: 'u:1:3', users: [1, 3], hasLong: true },
     ])
   })
 
-  test('documents are removed and inserted again in one transaction', async () => {
+  t.test('documents are removed and inserted again in one transaction', async (t) => {
     const docs = newCollection<{ _id: string; n: number }>()
     await docs.insertMany(['1:2', '2:1'].map((_id) => ({ _id, n: 1 })))
     await client.withSession((session) =>
@@ -388,17 +391,17 @@ describe('writes', () => {
           ['1:2', '2:1', '3:1'].map((_id) => ({ _id, n: 2 })),
           { session },
         )
-        assert.equal((await docs.findOne({ _id: '1:2' }, { session }))?.n, 2, 'it reads its own writes')
+        t.equal((await docs.findOne({ _id: '1:2' }, { session }))?.n, 2, 'it reads its own writes')
       }),
     )
     const rows = await docs.find().sort({ _id: 1 }).toArray()
-    assert.deepEqual(
+    t.strictSame(
       rows.map(({ _id, n }) => `${_id} ${n}`),
       ['1:2 2', '2:1 2', '3:1 2'],
     )
   })
 
-  test('bulkWrite in a transaction: updateMany with $in, $set with $unset, $addToSet', async () => {
+  t.test('bulkWrite in a transaction: updateMany with $in, $set with $unset, $addToSet', async (t) => {
     const docs = newCollection<Document & { _id: number }>()
     await docs.insertMany(
       [1, 2, 3].map((_id) => ({ _id, messageId: `m${_id}`, from: _id % 2, name: 'x', deletedFor: [] })),
@@ -420,34 +423,35 @@ describe('writes', () => {
         await docs.updateMany({ deletedFor: { $ne: 2 } }, { $addToSet: { deletedFor: 2 } }, { session })
       }),
     )
-    assert.deepEqual(await docs.find().sort({ _id: 1 }).project({ messageId: 0, from: 0 }).toArray(), [
+    t.strictSame(await docs.find().sort({ _id: 1 }).project({ messageId: 0, from: 0 }).toArray(), [
       { _id: 1, name: 'x', deletedFor: [2], isRead: true },
       { _id: 2, name: 'x', deletedFor: [2] },
       { _id: 3, deletedFor: [1, 2], isRead: true },
     ])
   })
 
-  test('insertMany, unordered: what is there already is reported, one error each, and the rest is stored', async () => {
-    const docs = newCollection<{ _id: number }>()
-    await docs.insertMany([{ _id: 2 }, { _id: 4 }])
-    const again = docs.insertMany(
-      [1, 2, 3, 4, 5].map((_id) => ({ _id })),
-      { ordered: false },
-    )
-    await assert.rejects(again, (error: Document) => {
-      assert.deepEqual(
-        error['writeErrors'].map(({ code, index }: Document) => [code, index]),
+  t.test(
+    'insertMany, unordered: what is there already is reported, one error each, and the rest is stored',
+    async (t) => {
+      const docs = newCollection<{ _id: number }>()
+      await docs.insertMany([{ _id: 2 }, { _id: 4 }])
+      const again = docs.insertMany(
+        [1, 2, 3, 4, 5].map((_id) => ({ _id })),
+        { ordered: false },
+      )
+      const error = (await t.rejects(again, MongoBulkWriteError)) as MongoBulkWriteError
+      t.strictSame(
+        [error.writeErrors].flat().map(({ code, index }) => [code, index]),
         [
           [11000, 1],
           [11000, 3],
         ],
       )
-      return true
-    })
-    assert.equal(await docs.countDocuments(), 5)
-  })
+      t.equal(await docs.countDocuments(), 5)
+    },
+  )
 
-  test('findOneAndReplace with upsert in a transaction gives what was there before', async () => {
+  t.test('findOneAndReplace with upsert in a transaction gives what was there before', async (t) => {
     const docs = newCollection<{ _id: string; sessionId: string }>()
     const replace = (sessionId: string) =>
       client.withSession((session) =>
@@ -455,21 +459,21 @@ describe('writes', () => {
           docs.findOneAndReplace({ _id: '1:web' }, { sessionId }, { upsert: true, returnDocument: 'before', session }),
         ),
       )
-    assert.equal(await replace('a'), null)
-    assert.deepEqual(await replace('b'), { _id: '1:web', sessionId: 'a' })
-    assert.deepEqual(await docs.find().toArray(), [{ _id: '1:web', sessionId: 'b' }])
+    t.equal(await replace('a'), null)
+    t.strictSame(await replace('b'), { _id: '1:web', sessionId: 'a' })
+    t.strictSame(await docs.find().toArray(), [{ _id: '1:web', sessionId: 'b' }])
   })
 
-  test('a change under a condition tells whether it happened: counts, and null instead of a document', async () => {
+  t.test('a change under a condition tells whether it happened: counts, and null instead of a document', async (t) => {
     const docs = newCollection<Document & { _id: number }>()
     const presence = { online: false, at: 10 }
     await docs.insertOne({ _id: 1, status: 1, used: false, offlineTime: 5, presence, settings: { a: 1 } })
     const once = () => docs.updateOne({ _id: 1, used: false }, { $set: { used: true } })
-    assert.deepEqual([(await once()).modifiedCount, (await once()).modifiedCount], [1, 0])
+    t.strictSame([(await once()).modifiedCount, (await once()).modifiedCount], [1, 0])
     const lock = () => docs.updateOne({ _id: 1, status: { $ne: -1 } }, { $set: { status: -1 } })
-    assert.deepEqual([(await lock()).matchedCount, (await lock()).matchedCount], [1, 0])
+    t.strictSame([(await lock()).matchedCount, (await lock()).matchedCount], [1, 0])
     const older = { $set: { presence: { online: true, at: 9 } }, $max: { offlineTime: 9 } }
-    assert.equal((await docs.updateOne({ _id: 1, 'presence.at': { $lt: 9 } }, older)).matchedCount, 0)
+    t.equal((await docs.updateOne({ _id: 1, 'presence.at': { $lt: 9 } }, older)).matchedCount, 0)
     const unset = { _id: 1, payPassword: { $exists: false } }
     const change = () =>
       client.withSession((session) =>
@@ -481,27 +485,27 @@ describe('writes', () => {
           ),
         ),
       )
-    assert.deepEqual((await change())?.['settings'], { a: 1, b: 2 })
-    assert.equal(await change(), null)
+    t.strictSame((await change())?.['settings'], { a: 1, b: 2 })
+    t.equal(await change(), null)
   })
 
-  test('an upsert by dotted names makes the document around them', async () => {
+  t.test('an upsert by dotted names makes the document around them', async (t) => {
     const docs = newCollection<Document & { _id: string }>()
     await docs.updateOne({ _id: 'config' }, { $set: { 'values.a': 1 } }, { upsert: true })
     await docs.updateOne({ _id: 'config' }, { $set: { 'values.b': [2] } }, { upsert: true })
-    assert.deepEqual(await docs.findOne(), { _id: 'config', values: { a: 1, b: [2] } })
+    t.strictSame(await docs.findOne(), { _id: 'config', values: { a: 1, b: [2] } })
   })
 
-  test('upsert: the first inserts with $setOnInsert, the second updates without it', async () => {
+  t.test('upsert: the first inserts with $setOnInsert, the second updates without it', async (t) => {
     const docs = newCollection<{ _id: string; made?: number; seen?: number }>()
     const touch = (now: number) =>
       docs.updateOne({ _id: 'a' }, { $setOnInsert: { made: now }, $set: { seen: now } }, { upsert: true })
-    assert.equal((await touch(1)).upsertedCount, 1)
-    assert.equal((await touch(2)).modifiedCount, 1)
-    assert.deepEqual(await docs.findOne({ _id: 'a' }), { _id: 'a', made: 1, seen: 2 })
+    t.equal((await touch(1)).upsertedCount, 1)
+    t.equal((await touch(2)).modifiedCount, 1)
+    t.strictSame(await docs.findOne({ _id: 'a' }), { _id: 'a', made: 1, seen: 2 })
   })
 
-  test('concurrent upserts of one key make one document', async () => {
+  t.test('concurrent upserts of one key make one document', async (t) => {
     const docs = newCollection<{ _id: string; n: number }>()
     const upsert = async (): Promise<unknown> =>
       docs.updateOne({ _id: 'a' }, { $inc: { n: 1 } }, { upsert: true }).catch((error) => {
@@ -510,10 +514,10 @@ describe('writes', () => {
         throw error
       })
     await Promise.all(Array.from({ length: 20 }, upsert))
-    assert.deepEqual(await docs.find().toArray(), [{ _id: 'a', n: 20 }])
+    t.strictSame(await docs.find().toArray(), [{ _id: 'a', n: 20 }])
   })
 
-  test('$max, $min, $inc, $unset, $addToSet, $pull and $push with $slice', async () => {
+  t.test('$max, $min, $inc, $unset, $addToSet, $pull and $push with $slice', async (t) => {
     const docs = newCollection<Document & { _id: string }>()
     await docs.insertOne({ _id: 'a', last: 5, first: 5, n: 1, gone: 1, set: ['x'], list: [1, 2, 3], out: [1, 2, 1] })
     await docs.updateOne({ _id: 'a' }, { $max: { last: 3 }, $min: { first: 3 }, $inc: { n: 2 }, $unset: { gone: '' } })
@@ -522,12 +526,12 @@ describe('writes', () => {
       $pull: { out: 1 },
       $push: { list: { $each: [4], $slice: -2 } },
     } as never)
-    assert.deepEqual(await docs.findOne({ _id: 'a' }), {
+    t.strictSame(await docs.findOne({ _id: 'a' }), {
       ...{ _id: 'a', last: 5, first: 3, n: 3, set: ['x', 'y'], list: [3, 4], out: [2] },
     })
   })
 
-  test('a pipeline update computes from the document itself', async () => {
+  t.test('a pipeline update computes from the document itself', async (t) => {
     const docs = newCollection<Document & { _id: string }>()
     await docs.insertOne({ _id: 'a', sentAt: 10, text: 'old' })
     const newer = (sentAt: number, text: string) => [
@@ -539,12 +543,12 @@ describe('writes', () => {
       },
     ]
     await docs.updateOne({ _id: 'a' }, newer(5, 'late'))
-    assert.deepEqual(await docs.findOne({ _id: 'a' }), { _id: 'a', sentAt: 10, text: 'old' })
+    t.strictSame(await docs.findOne({ _id: 'a' }), { _id: 'a', sentAt: 10, text: 'old' })
     await docs.updateOne({ _id: 'a' }, newer(20, 'new'))
-    assert.deepEqual(await docs.findOne({ _id: 'a' }), { _id: 'a', sentAt: 20, text: 'new' })
+    t.strictSame(await docs.findOne({ _id: 'a' }), { _id: 'a', sentAt: 20, text: 'new' })
   })
 
-  test('arrayFilters change the elements that match', async () => {
+  t.test('arrayFilters change the elements that match', async (t) => {
     const docs = newCollection<Document & { _id: string }>()
     await docs.insertOne({
       _id: 'a',
@@ -554,13 +558,13 @@ describe('writes', () => {
       ],
     })
     await docs.updateOne({ _id: 'a' }, { $set: { 'devices.$[d].on': false } }, { arrayFilters: [{ 'd.id': 'web' }] })
-    assert.deepEqual((await docs.findOne({ _id: 'a' }))?.['devices'], [
+    t.strictSame((await docs.findOne({ _id: 'a' }))?.['devices'], [
       { id: 'ios', on: true },
       { id: 'web', on: false },
     ])
   })
 
-  test('bulkWrite: unordered goes on after a duplicate and reports it; counts are right', async () => {
+  t.test('bulkWrite: unordered goes on after a duplicate and reports it; counts are right', async (t) => {
     const docs = newCollection<{ _id: string; n: number }>()
     await docs.insertOne({ _id: 'b', n: 0 })
     const work = docs.bulkWrite(
@@ -573,48 +577,44 @@ describe('writes', () => {
       ],
       { ordered: false },
     )
-    await assert.rejects(work, (error: Document) => {
-      assert.equal(error['code'], 11000)
-      const { insertedCount, upsertedCount, modifiedCount, deletedCount } = error['result']
-      assert.deepEqual(
-        { insertedCount, upsertedCount, modifiedCount, deletedCount },
-        {
-          ...{ insertedCount: 1, upsertedCount: 1, modifiedCount: 1, deletedCount: 1 },
-        },
-      )
-      assert.deepEqual(
-        error['writeErrors'].map((each: Document) => each['index']),
-        [1],
-      )
-      return true
-    })
-    assert.deepEqual(await docs.find().sort({ _id: 1 }).toArray(), [
+    const error = (await t.rejects(work, MongoBulkWriteError)) as MongoBulkWriteError
+    t.equal(error.code, 11000)
+    const { insertedCount, upsertedCount, modifiedCount, deletedCount } = error.result
+    t.strictSame(
+      { insertedCount, upsertedCount, modifiedCount, deletedCount },
+      { insertedCount: 1, upsertedCount: 1, modifiedCount: 1, deletedCount: 1 },
+    )
+    t.strictSame(
+      [error.writeErrors].flat().map(({ index }) => index),
+      [1],
+    )
+    t.strictSame(await docs.find().sort({ _id: 1 }).toArray(), [
       { _id: 'b', n: 5 },
       { _id: 'c', n: 3 },
     ])
   })
 
-  test('insertMany in a transaction is all or nothing', async () => {
+  t.test('insertMany in a transaction is all or nothing', async (t) => {
     const docs = newCollection()
     await docs.createIndex({ key: 1 }, { unique: true })
     await docs.insertOne({ key: 'x' })
     const work = client.withSession((session) =>
       session.withTransaction(() => docs.insertMany([{ key: 'y' }, { key: 'x' }], { session })),
     )
-    await assert.rejects(work, { code: 11000 })
-    assert.equal(await docs.countDocuments(), 1)
+    await t.rejects(work, { code: 11000 })
+    t.equal(await docs.countDocuments(), 1)
   })
 
-  test('findOneAndUpdate as a counter gives each of 100 concurrent callers another number', async () => {
+  t.test('findOneAndUpdate as a counter gives each of 100 concurrent callers another number', async (t) => {
     const docs = newCollection<{ _id: string; value: number }>()
     await docs.insertOne({ _id: 'users', value: 10_000_000 })
     const next = () => docs.findOneAndUpdate({ _id: 'users' }, { $inc: { value: 1 } }, { returnDocument: 'after' })
     const values = (await Promise.all(Array.from({ length: 100 }, next))).map((doc) => doc?.value)
-    assert.equal(new Set(values).size, 100)
-    assert.equal(Math.max(...values.map(Number)), 10_000_100)
+    t.equal(new Set(values).size, 100)
+    t.equal(Math.max(...values.map(Number)), 10_000_100)
   })
 
-  test('retryable writes: the same command sent again by the driver is not applied twice', async (t) => {
+  t.test('retryable writes: the same command sent again by the driver is not applied twice', async (t) => {
     const docs = newCollection<{ _id: string; n: number }>()
     await docs.insertOne({ _id: 'a', n: 0 })
     // Sent by hand, in a session of its own: the driver does it only after a lost connection.
@@ -625,20 +625,20 @@ describe('writes', () => {
     const command = { update: docs.collectionName, updates, txnNumber: Long.fromNumber(1) }
     for (const _time of ['once', 'again']) await other.db(db.databaseName).command(command, { session })
     await session.endSession()
-    assert.equal((await docs.findOne({ _id: 'a' }))?.n, 1)
+    t.equal((await docs.findOne({ _id: 'a' }))?.n, 1)
   })
 
-  test('a deleted document is gone for its unique key, too', async () => {
+  t.test('a deleted document is gone for its unique key, too', async (t) => {
     const docs = newCollection()
     await docs.createIndex({ key: 1 }, { unique: true })
     await docs.insertOne({ key: 'a' })
-    assert.equal((await docs.deleteOne({ key: 'a' })).deletedCount, 1)
+    t.equal((await docs.deleteOne({ key: 'a' })).deletedCount, 1)
     await docs.insertOne({ key: 'a' })
   })
 })
 
-describe('reads', () => {
-  test('a page of a chat as one side sees it, from below a position, on the index alone', async () => {
+test('reads', async (t) => {
+  t.test('a page of a chat as one side sees it, from below a position, on the index alone', async (t) => {
     const docs = newCollection()
     await ensureIndexes(docs, [{ key: { conversation: 1, timeSend: -1, ts: -1, _id: -1 } }])
     const ids = Array.from({ length: 40 }, () => new ObjectId())
@@ -674,7 +674,7 @@ describe('reads', () => {
         .sort({ timeSend: -1, ts: -1, _id: -1 })
         .limit(limit)
     const stages = await plan(page(undefined, 3))
-    assert.ok(stages.includes('IXSCAN') && !stages.includes('SORT') && !stages.includes('COLLSCAN'), stages.join())
+    t.ok(stages.includes('IXSCAN') && !stages.includes('SORT') && !stages.includes('COLLSCAN'), stages.join())
     const seen: number[] = []
     for (let last: Document | undefined; ; ) {
       const rows = await page(last, 3).toArray()
@@ -683,56 +683,59 @@ describe('reads', () => {
       last = rows.at(-1)
     }
     const expected = Array.from({ length: 20 }, (_, n) => 38 - 2 * n).filter((n) => ![2, 4, 8].includes(n))
-    assert.deepEqual(seen, expected, 'each visible message once, newest first')
-    assert.deepEqual(
+    t.strictSame(seen, expected, 'each visible message once, newest first')
+    t.strictSame(
       (await page(undefined, 2).skip(3).toArray()).map(({ n }) => n),
       [32, 30],
     )
   })
 
-  test('$in on an array: a document that matches twice comes once; sorted, limited, counted to a limit, in time', async () => {
-    const docs = newCollection()
-    await ensureIndexes(docs, [{ key: { tokens: 1, timeSend: -1 } }])
-    await docs.insertMany(
-      Array.from({ length: 30 }, (_, timeSend) => ({
-        timeSend,
-        from: timeSend % 3,
-        tokens: ['1 你好', '1 好吗', '2 再见'],
-        texts: ['x'],
-      })),
-    )
-    const filter = { tokens: { $in: ['1 你好', '1 好吗'] }, timeSend: { $gte: 3, $lt: 27 }, from: 1 }
-    const found = docs
-      .find(filter)
-      .sort({ timeSend: -1 })
-      .limit(5)
-      .batchSize(5)
-      .project({ _id: 0, tokens: 0, texts: 0 })
-      .maxTimeMS(5000)
-    assert.deepEqual(
-      await found.toArray(),
-      [25, 22, 19, 16, 13].map((timeSend) => ({ timeSend, from: 1 })),
-    )
-    assert.equal(await docs.countDocuments(filter, { maxTimeMS: 5000 }), 8)
-    assert.equal(await docs.countDocuments(filter, { limit: 6, maxTimeMS: 5000 }), 6)
-    assert.equal(await docs.estimatedDocumentCount(), 30)
-  })
+  t.test(
+    '$in on an array: a document that matches twice comes once; sorted, limited, counted to a limit, in time',
+    async (t) => {
+      const docs = newCollection()
+      await ensureIndexes(docs, [{ key: { tokens: 1, timeSend: -1 } }])
+      await docs.insertMany(
+        Array.from({ length: 30 }, (_, timeSend) => ({
+          timeSend,
+          from: timeSend % 3,
+          tokens: ['1 你好', '1 好吗', '2 再见'],
+          texts: ['x'],
+        })),
+      )
+      const filter = { tokens: { $in: ['1 你好', '1 好吗'] }, timeSend: { $gte: 3, $lt: 27 }, from: 1 }
+      const found = docs
+        .find(filter)
+        .sort({ timeSend: -1 })
+        .limit(5)
+        .batchSize(5)
+        .project({ _id: 0, tokens: 0, texts: 0 })
+        .maxTimeMS(5000)
+      t.strictSame(
+        await found.toArray(),
+        [25, 22, 19, 16, 13].map((timeSend) => ({ timeSend, from: 1 })),
+      )
+      t.equal(await docs.countDocuments(filter, { maxTimeMS: 5000 }), 8)
+      t.equal(await docs.countDocuments(filter, { limit: 6, maxTimeMS: 5000 }), 6)
+      t.equal(await docs.estimatedDocumentCount(), 30)
+    },
+  )
 
-  test('ObjectIds are in order of their making: the oldest, and what comes after one', async () => {
+  t.test('ObjectIds are in order of their making: the oldest, and what comes after one', async (t) => {
     const docs = newCollection()
     const ids = Array.from({ length: 10 }, () => new ObjectId())
     await docs.insertMany(ids.toReversed().map((_id) => ({ _id, to: 1 })))
-    assert.deepEqual((await docs.findOne({}, { sort: { _id: 1 }, projection: { _id: 1 } }))?._id, ids[0])
+    t.strictSame((await docs.findOne({}, { sort: { _id: 1 }, projection: { _id: 1 } }))?._id, ids[0])
     const after = docs
       .find({ _id: { $gt: ids[6]! } })
       .sort({ _id: 1 })
       .limit(2)
       .project({ _id: 1 })
-    assert.deepEqual(await after.toArray(), [{ _id: ids[7] }, { _id: ids[8] }])
-    assert.equal((await docs.deleteMany({ _id: { $in: ids }, to: { $exists: true } })).deletedCount, 10)
+    t.strictSame(await after.toArray(), [{ _id: ids[7] }, { _id: ids[8] }])
+    t.equal((await docs.deleteMany({ _id: { $in: ids }, to: { $exists: true } })).deletedCount, 10)
   })
 
-  test('a read in a transaction can be sorted, and sees only what was there when it began', async () => {
+  t.test('a read in a transaction can be sorted, and sees only what was there when it began', async (t) => {
     const docs = newCollection()
     await ensureIndexes(docs, [{ key: { conversation: 1, timeSend: -1 } }])
     await docs.insertMany(
@@ -742,14 +745,14 @@ describe('reads', () => {
       session.withTransaction(async () => {
         const newest = () =>
           docs.findOne({ conversation: 'r:a', contentType: { $in: [1, 2] } }, { sort: { timeSend: -1 }, session })
-        assert.equal((await newest())?.['timeSend'], 2)
+        t.equal((await newest())?.['timeSend'], 2)
         await docs.insertOne({ conversation: 'r:a', timeSend: 4, contentType: 1 })
-        assert.equal((await newest())?.['timeSend'], 2)
+        t.equal((await newest())?.['timeSend'], 2)
       }),
     )
   })
 
-  test('aggregation: $match, $group, $sort, $lookup, $facet', async () => {
+  t.test('aggregation: $match, $group, $sort, $lookup, $facet', async (t) => {
     const [users, messages] = [newCollection(), newCollection()]
     await users.insertMany([1, 2].map((id) => ({ _id: id as never, name: `user ${id}` })))
     await messages.insertMany([1, 1, 2].map((sender, n) => ({ sender, n })))
@@ -763,7 +766,7 @@ describe('reads', () => {
         },
       ])
       .toArray()
-    assert.deepEqual(result, {
+    t.strictSame(result, {
       all: [{ n: 3 }],
       bySender: [
         { _id: 1, n: 2 },
@@ -776,21 +779,21 @@ describe('reads', () => {
         { $lookup: { from: users.collectionName, localField: 'sender', foreignField: '_id', as: 'user' } },
       ])
       .toArray()
-    assert.equal(joined[0]?.['user'][0].name, 'user 2')
+    t.equal(joined[0]?.['user'][0].name, 'user 2')
   })
 
-  test('a large result comes in batches, in order', async () => {
+  t.test('a large result comes in batches, in order', async (t) => {
     const docs = newCollection()
     await docs.insertMany(Array.from({ length: 5000 }, (_, n) => ({ _id: n as never })))
     const seen: unknown[] = []
     for await (const doc of docs.find().sort({ _id: 1 }).batchSize(100)) seen.push(doc._id)
-    assert.deepEqual(
+    t.strictSame(
       seen,
       Array.from({ length: 5000 }, (_, n) => n),
     )
   })
 
-  test('values come back as they were: 64-bit integers, dates, binary, null and absent fields', async () => {
+  t.test('values come back as they were: 64-bit integers, dates, binary, null and absent fields', async (t) => {
     const docs = newCollection()
     const { insertedId } = await docs.insertOne({
       ...{
@@ -802,20 +805,19 @@ describe('reads', () => {
       },
     })
     const doc = await docs.findOne({ _id: insertedId })
-    assert.ok(doc)
-    assert.equal(doc['big'], 2 ** 53 - 1)
-    assert.equal(doc['at'].getTime(), 1_700_000_000_123)
-    assert.deepEqual([...doc['bytes'].buffer.subarray(0, 2)], [0, 255])
-    assert.equal(doc['text'], '你好 👋')
-    assert.equal(await docs.countDocuments({ none: null, other: { $exists: false } }), 1)
+    t.equal(doc?.['big'], 2 ** 53 - 1)
+    t.equal(doc?.['at'].getTime(), 1_700_000_000_123)
+    t.strictSame([...doc!['bytes'].buffer.subarray(0, 2)], [0, 255])
+    t.equal(doc?.['text'], '你好 👋')
+    t.equal(await docs.countDocuments({ none: null, other: { $exists: false } }), 1)
   })
 
-  test('an anchored regex on an indexed field finds prefixes', async () => {
+  t.test('an anchored regex on an indexed field finds prefixes', async (t) => {
     const docs = newCollection()
     await docs.createIndex({ name: 1 })
     await docs.insertMany(['alice', 'alina', 'bob'].map((name) => ({ name })))
     const names = await docs.find({ name: /^ali/ }).sort({ name: 1 }).toArray()
-    assert.deepEqual(
+    t.strictSame(
       names.map(({ name }) => name),
       ['alice', 'alina'],
     )
@@ -828,49 +830,56 @@ const notOurs =
   process.env['IM_TEST_OWN_MONGODB'] !== '1' &&
   'MONGODB_URL names a server that we must not kill'
 
-describe('durability', { skip: notOurs || false }, () => {
-  test('kill -9 amid writes of w: majority, j: true: nothing acknowledged is lost, no transaction is half there', async (t) => {
-    const dataDir = await mkdtemp(join(tmpdir(), 'im-mongodb-kill-'))
-    const own = await startServers({
-      ...{ dataDir, ports: 'free', env: withoutGivenServers(process.env), servers: ['mongodb'], supervise: false },
-    })
-    t.after(async () => {
-      await own.close()
-      await rm(dataDir, { recursive: true, force: true })
-    })
-    const acknowledged: { id: string; pair: boolean }[] = []
-    for (let round = 0; round < 2; round += 1) {
-      await writeUntilKilled(own, round, acknowledged)
-      await own.restart('mongodb')
-    }
+test('durability', { skip: notOurs || false }, async (t) => {
+  t.test(
+    'kill -9 amid writes of w: majority, j: true: nothing acknowledged is lost, no transaction is half there',
+    async (t) => {
+      const dataDir = await mkdtemp(join(tmpdir(), 'im-mongodb-kill-'))
+      const own = await startServers({
+        ...{ dataDir, ports: 'free', env: withoutGivenServers(process.env), servers: ['mongodb'], supervise: false },
+      })
+      t.after(async () => {
+        await own.close()
+        await rm(dataDir, { recursive: true, force: true })
+      })
+      const acknowledged: { id: string; pair: boolean }[] = []
+      for (let round = 0; round < 2; round += 1) {
+        await writeUntilKilled(own, round, acknowledged)
+        await own.restart('mongodb')
+      }
 
-    const reader = await MongoClient.connect(own.env['MONGODB_URL'] ?? '')
-    const docs = reader.db('kill').collection<{ _id: string }>('docs')
-    const stored = new Set((await docs.find().project({ _id: 1 }).toArray()).map(({ _id }) => _id as string))
-    await reader.close()
-    assert.ok(acknowledged.length > 200, `only ${acknowledged.length} writes were acknowledged`)
-    const expected = acknowledged.flatMap(({ id, pair }) => (pair ? [`${id}:left`, `${id}:right`] : [id]))
-    assert.deepEqual(
-      expected.filter((id) => !stored.has(id)),
-      [],
-    )
-    const halves = [...stored].filter((id) => {
-      const other = id.endsWith(':left') ? id.replace(/left$/, 'right') : id.replace(/right$/, 'left')
-      return id.includes(':') && !stored.has(other)
-    })
-    assert.deepEqual(halves, [])
-    t.diagnostic(`${acknowledged.length} acknowledged writes in 2 kills, ${stored.size} documents stored`)
-  })
+      const reader = await MongoClient.connect(own.env['MONGODB_URL'] ?? '')
+      const docs = reader.db('kill').collection<{ _id: string }>('docs')
+      const stored = new Set((await docs.find().project({ _id: 1 }).toArray()).map(({ _id }) => _id as string))
+      await reader.close()
+      t.ok(acknowledged.length > 200, `only ${acknowledged.length} writes were acknowledged`)
+      const expected = acknowledged.flatMap(({ id, pair }) => (pair ? [`${id}:left`, `${id}:right`] : [id]))
+      t.strictSame(
+        expected.filter((id) => !stored.has(id)),
+        [],
+      )
+      const halves = [...stored].filter((id) => {
+        const other = id.endsWith(':left') ? id.replace(/left$/, 'right') : id.replace(/right$/, 'left')
+        return id.includes(':') && !stored.has(other)
+      })
+      t.strictSame(halves, [])
+      t.comment(`${acknowledged.length} acknowledged writes in 2 kills, ${stored.size} documents stored`)
+    },
+  )
 })
 
-describe('expiry', () => {
-  test('TTL: documents go when their time or age is over, also when it was changed later', {
-    timeout: 150_000,
-  }, async () => {
-    const names = async () => (await expiring.find().sort({ _id: 1 }).toArray()).map(({ _id }) => String(_id))
-    await eventually(async () => !(await names()).some((name) => name.startsWith('over')), 140_000)
-    assert.deepEqual(await names(), ['kept', 'unlimited'])
-  })
+test('expiry', async (t) => {
+  t.test(
+    'TTL: documents go when their time or age is over, also when it was changed later',
+    {
+      timeout: 150_000,
+    },
+    async (t) => {
+      const names = async () => (await expiring.find().sort({ _id: 1 }).toArray()).map(({ _id }) => String(_id))
+      await eventually(async () => !(await names()).some((name) => name.startsWith('over')), 140_000)
+      t.strictSame(await names(), ['kept', 'unlimited'])
+    },
+  )
 })
 
 /** 16 writers, a quarter of them with transactions of two documents, until the server is killed after about 1.5 s. */

@@ -1,9 +1,8 @@
-import assert from 'node:assert/strict'
-import { describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ResultOf } from '@im/contracts'
 import { archive } from '@im/contracts/message'
 import { eventually } from '@im/service-kit/testing'
+import { type Test, test } from 'tap'
 import { People, type Person } from '../src/people.ts'
 import { chatBody, type Phone } from '../src/phone.ts'
 import { startTestStack, type TestStack } from '../src/stack.ts'
@@ -20,7 +19,13 @@ interface Outgoing {
  * Sends like an app does: everything in order; when the stream breaks it connects again and repeats, in order,
  * what was not confirmed.
  */
-async function sendAll(sender: Person, to: number, messages: readonly Outgoing[], during: () => Promise<void>) {
+async function sendAll(
+  t: Test,
+  sender: Person,
+  to: number,
+  messages: readonly Outgoing[],
+  during: () => Promise<void>,
+) {
   const confirmed = new Set<string>()
   let phone: Phone | undefined
   let disturbed: Promise<void> | undefined
@@ -36,7 +41,7 @@ async function sendAll(sender: Person, to: number, messages: readonly Outgoing[]
   let next = 0
   const deadline = Date.now() + 120_000
   while (confirmed.size < messages.length) {
-    assert.ok(Date.now() < deadline, `only ${confirmed.size} of ${messages.length} were confirmed`)
+    t.ok(Date.now() < deadline, `only ${confirmed.size} of ${messages.length} were confirmed`)
     if (!phone || phone.isDown) {
       await reconnect()
       next = 0
@@ -71,7 +76,7 @@ async function wholeHistory(person: Person, peer: number) {
   }
 }
 
-async function survives(stack: TestStack, disturb: () => Promise<void>) {
+async function survives(t: Test, stack: TestStack, disturb: () => Promise<void>) {
   const people = new People(stack)
   const alice = await people.register('alice')
   const bob = await people.register('bob')
@@ -79,27 +84,27 @@ async function survives(stack: TestStack, disturb: () => Promise<void>) {
   const messages = Array.from({ length: total }, (_, n) =>
     chatBody({ from: alice.userId, to: bob.userId, content: `消息 ${n}`, timeSend: start + n / 1000 }),
   )
-  await sendAll(alice, bob.userId, messages, disturb)
+  await sendAll(t, alice, bob.userId, messages, disturb)
   const stored = await eventually(() => wholeHistory(bob, alice.userId), 60_000)
-  assert.equal(new Set(stored.map((row) => row.messageId)).size, stored.length, 'none is stored twice')
-  assert.deepEqual(
+  t.equal(new Set(stored.map((row) => row.messageId)).size, stored.length, 'none is stored twice')
+  t.strictSame(
     stored.map((row) => row.messageId).reverse(),
     messages.map(({ messageId }) => messageId),
     'all are there, in the order they were sent',
   )
-  assert.deepEqual(
+  t.strictSame(
     stored.map((row) => row.body).reverse(),
     messages.map(({ body }) => body),
   )
   await people.close()
 }
 
-describe('kill -9 in the middle of 2,000 messages loses nothing that was confirmed', () => {
+test('kill -9 in the middle of 2,000 messages loses nothing that was confirmed', async (t) => {
   for (const victim of ['message', 'mongodb', 'prosody'] as const) {
-    test(`of ${victim}`, { timeout: 240_000 }, async () => {
+    t.test(`of ${victim}`, { timeout: 240_000 }, async (t) => {
       const stack = await startTestStack({ mode: 'processes' })
       try {
-        await survives(stack, async () => {
+        await survives(t, stack, async () => {
           await stack.kill(victim)
           await stack.restart(victim)
         })

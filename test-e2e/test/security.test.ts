@@ -1,15 +1,14 @@
-import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { after, before, describe, test } from 'node:test'
 import { type Endpoint, endpoints, errors } from '@im/contracts'
 import { accounts, internalUsers, passwords, profiles, smsCodes, xmppAccounts } from '@im/contracts/user'
 import { callerHeader, createClient, type Envelope, signCaller } from '@im/service-kit'
 import { eventually, freePort } from '@im/service-kit/testing'
+import { test } from 'tap'
 import { People, type Person } from '../src/people.ts'
 import { answersIn, exchange, statusOf } from '../src/raw-http.ts'
 import { startTestStack, type TestStack } from '../src/stack.ts'
@@ -34,7 +33,7 @@ async function startSmsWebhook() {
   return Object.assign(state, { url, close: () => server.close() })
 }
 
-describe('the stack from outside', () => {
+test('the stack from outside', async (t) => {
   let sms: Awaited<ReturnType<typeof startSmsWebhook>>
   let stack: TestStack
   let people: People
@@ -42,7 +41,7 @@ describe('the stack from outside', () => {
   let bob: Person
   const children: ChildProcess[] = []
 
-  before(async () => {
+  t.before(async () => {
     sms = await startSmsWebhook()
     const env = { LOG_LEVEL: 'trace', SMS_PROVIDER: 'http', SMS_HTTP_URL: sms.url, SMS_IMAGE_CODE: 'false' }
     stack = await startTestStack({ mode: 'processes', env })
@@ -50,7 +49,7 @@ describe('the stack from outside', () => {
     alice = await people.register('alice')
     bob = await people.register('bob')
   })
-  after(async () => {
+  t.after(async () => {
     for (const child of children) {
       child.kill('SIGTERM')
       if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
@@ -63,68 +62,71 @@ describe('the stack from outside', () => {
   const get = (token: string) => `/user/get?access_token=${token}`
   const call = async (url: string, options?: RequestInit) => (await (await fetch(url, options)).json()) as Envelope
 
-  test('internal endpoints can not be reached, however their path is written, with the right key neither', async () => {
-    const internal = endpoints.filter(({ auth }) => auth === 'internal').map(({ path }) => path)
-    assert.ok(internal.length >= 5)
-    const outer = `${stack.gatewayUrl}`
-    const spellings = internal.flatMap((path) => [
-      path,
-      `/${path}`,
-      `${path}/`,
-      path.replace('/internal', '/Internal'),
-      path.replace('/internal', '/%69nternal'),
-      path.replace('/internal', '/./internal'),
-      path.replace('/internal', '/internal;a=b'),
-      path.replace('/internal', '/config/../internal'),
-      path.replace('/internal', '/config/..%2finternal'),
-      path.replace('/internal', '/config/%2e%2e/internal'),
-      path.replace('/internal', '\\internal'),
-      path.replaceAll('/', '%2F').replace('%2F', '/'),
-      path.replaceAll('/', '%5c').replace('%5c', '/'),
-      path.replaceAll('/', '%252F').replace('%252F', '/'),
-      `/config?/..${path}`,
-      `/config#/..${path}`,
-      `/config%00/..${path}`,
-      `${stack.stack.urls.user}${path}`,
-      `${outer}//internal${path}`,
-      `*${path}`,
-    ])
-    const key = stack.stack.env['SERVICE_KEY'] ?? ''
-    for (const path of spellings)
-      for (const headers of ['', `X-Service-Key: ${key}\r\n`, `X-Service-Key: ${key}\r\nX-Im-Caller: x\r\n`]) {
-        const query = `userId=${alice.userId}&sessionId=x&locked=1&from=1&to=2`
-        const text = await exchange(
-          outer,
-          `POST ${path} HTTP/1.1\r\nHost: a\r\n${headers}Connection: close\r\nContent-Length: ${query.length}\r\n\r\n${query}`,
-          2000,
-        )
-        const isConfig = /^\/config[?#]/.test(path) && text.includes('xmppPingTime')
-        const refused = /"resultCode":(1020105|1010101)/.test(text)
-        assert.ok(refused || isConfig || statusOf(text) === 400, `${path} ${headers} -> ${text}`)
-      }
-    assert.equal((await alice.ask(profiles.getUser)).resultCode, 1, 'nobody locked her')
-  })
+  t.test(
+    'internal endpoints can not be reached, however their path is written, with the right key neither',
+    async (t) => {
+      const internal = endpoints.filter(({ auth }) => auth === 'internal').map(({ path }) => path)
+      t.ok(internal.length >= 5)
+      const outer = `${stack.gatewayUrl}`
+      const spellings = internal.flatMap((path) => [
+        path,
+        `/${path}`,
+        `${path}/`,
+        path.replace('/internal', '/Internal'),
+        path.replace('/internal', '/%69nternal'),
+        path.replace('/internal', '/./internal'),
+        path.replace('/internal', '/internal;a=b'),
+        path.replace('/internal', '/config/../internal'),
+        path.replace('/internal', '/config/..%2finternal'),
+        path.replace('/internal', '/config/%2e%2e/internal'),
+        path.replace('/internal', '\\internal'),
+        path.replaceAll('/', '%2F').replace('%2F', '/'),
+        path.replaceAll('/', '%5c').replace('%5c', '/'),
+        path.replaceAll('/', '%252F').replace('%252F', '/'),
+        `/config?/..${path}`,
+        `/config#/..${path}`,
+        `/config%00/..${path}`,
+        `${stack.stack.urls.user}${path}`,
+        `${outer}//internal${path}`,
+        `*${path}`,
+      ])
+      const key = stack.stack.env['SERVICE_KEY'] ?? ''
+      for (const path of spellings)
+        for (const headers of ['', `X-Service-Key: ${key}\r\n`, `X-Service-Key: ${key}\r\nX-Im-Caller: x\r\n`]) {
+          const query = `userId=${alice.userId}&sessionId=x&locked=1&from=1&to=2`
+          const text = await exchange(
+            outer,
+            `POST ${path} HTTP/1.1\r\nHost: a\r\n${headers}Connection: close\r\nContent-Length: ${query.length}\r\n\r\n${query}`,
+            2000,
+          )
+          const isConfig = /^\/config[?#]/.test(path) && text.includes('xmppPingTime')
+          const refused = /"resultCode":(1020105|1010101)/.test(text)
+          t.ok(refused || isConfig || statusOf(text) === 400, `${path} ${headers} -> ${text}`)
+        }
+      t.equal((await alice.ask(profiles.getUser)).resultCode, 1, 'nobody locked her')
+    },
+  )
 
-  test('a service believes no caller that the gateway has not signed', async () => {
+  t.test('a service believes no caller that the gateway has not signed', async (t) => {
     const url = `${stack.stack.urls.user}/user/get`
     const caller = { userId: alice.userId, sessionId: 'x', device: 'android' }
     const forged = signCaller('development-caller-key', { caller, ip: '', requestId: '' })
     const right = signCaller(stack.stack.env['CALLER_KEY'] ?? '', { caller, ip: '', requestId: '' })
     const old = signCaller(stack.stack.env['CALLER_KEY'] ?? '', { caller, ip: '', requestId: '' }, Date.now() - 31_000)
-    assert.equal((await call(url, { headers: { [callerHeader]: right } })).resultCode, 1)
+    t.equal((await call(url, { headers: { [callerHeader]: right } })).resultCode, 1)
     for (const header of [forged, old, `${right}, ${right}`, `${right},${forged}`])
-      assert.equal((await call(url, { headers: { [callerHeader]: header } })).resultCode, errors.TokenMissing.code)
+      t.equal((await call(url, { headers: { [callerHeader]: header } })).resultCode, errors.TokenMissing.code)
     const twice = `GET /user/get HTTP/1.1\r\nHost: a\r\n${callerHeader}: ${right}\r\n${callerHeader}: ${right}\r\nConnection: close\r\n\r\n`
-    assert.match(await exchange(stack.stack.urls.user, twice), /"resultCode":1030101/)
+    t.match(await exchange(stack.stack.urls.user, twice), /"resultCode":1030101/)
     const outside = await call(stack.gatewayUrl + get(bob.token), { headers: { [callerHeader]: right } })
-    assert.equal((outside.data as { userId: number }).userId, bob.userId)
+    t.equal((outside.data as { userId: number }).userId, bob.userId)
     const dropped = await call(`${stack.gatewayUrl}/user/get`, {
       headers: { [callerHeader]: right, connection: `close, ${callerHeader}, x-request-id` },
     })
-    assert.equal(dropped.resultCode, errors.TokenMissing.code)
+    t.equal(dropped.resultCode, errors.TokenMissing.code)
   })
 
-  test('one request is one request: nothing is smuggled behind another', async () => {
+  t.test('one request is one request: nothing is smuggled behind another', async (t) => {
     const hidden = `GET ${get(alice.token)} HTTP/1.1\r\nHost: a\r\n\r\n`
     const chunked = `0\r\n\r\n${hidden}`
     const length = Buffer.byteLength(chunked)
@@ -147,26 +149,26 @@ describe('the stack from outside', () => {
     ]
     for (const head of heads) {
       const text = await exchange(stack.gatewayUrl, `POST /config HTTP/1.1\r\nHost: a\r\n${head}\r\n\r\n${chunked}`)
-      assert.ok(!text.includes('"nickname":"alice"'), `${head} -> ${text}`)
-      assert.ok(answersIn(text) <= 1, `${head} -> ${text}`)
+      t.ok(!text.includes('"nickname":"alice"'), `${head} -> ${text}`)
+      t.ok(answersIn(text) <= 1, `${head} -> ${text}`)
     }
     const body = 'a=1'
     const lawful = `POST /config HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n${body}${hidden}`
-    assert.equal(answersIn(await exchange(stack.gatewayUrl, lawful)), 2, 'a second request of its own is answered')
+    t.equal(answersIn(await exchange(stack.gatewayUrl, lawful)), 2, 'a second request of its own is answered')
   })
 
-  test('a head that is too long, or never ends, takes nothing from others', async () => {
+  t.test('a head that is too long, or never ends, takes nothing from others', async (t) => {
     const long = await exchange(
       stack.gatewayUrl,
       `GET /config HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(300_000)}\r\n\r\n`,
     )
-    assert.equal(statusOf(long), 431)
+    t.equal(statusOf(long), 431)
     const many = Array.from({ length: 5000 }, (_, n) => `X-${n}: ${n}`).join('\r\n')
     const answer = await exchange(
       stack.gatewayUrl,
       `GET /config HTTP/1.1\r\nHost: a\r\n${many}\r\nConnection: close\r\n\r\n`,
     )
-    assert.ok([200, 431].includes(statusOf(answer)), answer)
+    t.ok([200, 431].includes(statusOf(answer)), answer)
     const slow = Array.from({ length: 200 }, (_, n) =>
       exchange(
         stack.gatewayUrl,
@@ -175,12 +177,12 @@ describe('the stack from outside', () => {
       ),
     )
     const started = Date.now()
-    assert.equal((await alice.ask(profiles.getUser)).resultCode, 1)
-    assert.ok(Date.now() - started < 1000)
-    for (const text of await Promise.all(slow)) assert.equal(text, '')
+    t.equal((await alice.ask(profiles.getUser)).resultCode, 1)
+    t.ok(Date.now() - started < 1000)
+    for (const text of await Promise.all(slow)) t.equal(text, '')
   })
 
-  test('a session that ends at one gateway has ended at all', async () => {
+  t.test('a session that ends at one gateway has ended at all', async (t) => {
     const port = await freePort()
     const env = { ...stack.stack.env, PORT: String(port), OPERATIONS_PORT: String(await freePort()), LOG_LEVEL: 'warn' }
     children.push(spawn(process.execPath, [mainFile('gateway')], { env, stdio: ['ignore', 'ignore', 'inherit'] }))
@@ -206,21 +208,21 @@ describe('the stack from outside', () => {
     for (const [how, end] of ends) {
       const who = await people.register(`ended by ${how}`)
       const tokens = [await login(who, 'ios')]
-      assert.deepEqual(await codesOf(tokens), [1, 1], 'both gateways know it')
+      t.strictSame(await codesOf(tokens), [1, 1], 'both gateways know it')
       await end(who, tokens)
       const ended = Date.now()
       await eventually(
         async () => (await codesOf(tokens)).every((code) => code === errors.TokenInvalid.code),
         250,
-      ).catch(() => assert.fail(`${how}: still let in ${Date.now() - ended} ms later`))
+      ).catch(() => t.fail(`${how}: still let in ${Date.now() - ended} ms later`))
     }
     await internal.close()
   })
 
-  test('no secret stands in a log, and in no answer but its owner’s', async () => {
+  t.test('no secret stands in a log, and in no answer but its owner’s', async (t) => {
     const secrets = new Map<string, string>()
-    const keep = (what: string, secret: string | undefined) => {
-      assert.ok(secret, what)
+    const keep = (what: string, secret = '') => {
+      t.ok(secret, what)
       secrets.set(secret, what)
       return secret
     }
@@ -304,19 +306,19 @@ describe('the stack from outside', () => {
     await internal.close()
 
     const logs = await stack.logs()
-    assert.match(logs, /the SMS provider did not take a code/, 'the logs are those of the services')
+    t.match(logs, /the SMS provider did not take a code/, 'the logs are those of the services')
     for (const [secret, what] of secrets) {
       const form = new RegExp(`(?<![0-9a-zA-Z.])${secret.replaceAll(/[$+.*?()[\]\\^{|}]/g, '\\$&')}(?![0-9a-zA-Z])`)
       const line = logs.split('\n').find((text) => form.test(text))
-      assert.equal(line, undefined, `${what} in a log`)
+      t.equal(line, undefined, `${what} in a log`)
       const answer = foreign.find((text) => form.test(text))
-      assert.equal(answer, undefined, `${what} in an answer`)
+      t.equal(answer, undefined, `${what} in an answer`)
     }
-    assert.doesNotMatch(foreign.join('\n'), /argon2|loginNames|telephoneKey|sessionId/)
+    t.notMatch(foreign.join('\n'), /argon2|loginNames|telephoneKey|sessionId/)
   })
 })
 
-test('in production nothing starts with a secret that everybody knows, and it says with which', async () => {
+test('in production nothing starts with a secret that everybody knows, and it says with which', async (t) => {
   const known = {
     SERVICE_KEY: 'development-service-key',
     CALLER_KEY: 'development-caller-key',
@@ -334,9 +336,9 @@ test('in production nothing starts with a secret that everybody knows, and it sa
         text += chunk
       })
       const [code] = await once(child, 'exit')
-      assert.equal(code, 1, service)
-      for (const name of names) assert.match(text, new RegExp(`- ${name} `), `${service}: ${text}`)
-      assert.doesNotMatch(text, /^\s+at /m, 'for operators, not for programmers')
-      for (const secret of Object.values(known)) assert.ok(!text.includes(secret))
+      t.equal(code, 1, service)
+      for (const name of names) t.match(text, new RegExp(`- ${name} `), `${service}: ${text}`)
+      t.notMatch(text, /^\s+at /m, 'for operators, not for programmers')
+      for (const secret of Object.values(known)) t.ok(!text.includes(secret))
     }
 })

@@ -1,5 +1,4 @@
-import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { test } from 'tap'
 import {
   alice,
   archive,
@@ -22,11 +21,11 @@ test('messages that pretend, that only the server sends or that are too long are
   const [from, to] = [await join(prosody, alice), await join(prosody, bob)]
   for (const type of [83, 86, 88, 93, 97, 301, 403, 506, 511, 515, 800, 803, 901, 935]) {
     const id = await from.send(bob, textMessage(alice, bob, 'x', newId(), type))
-    assert.equal(await from.refusal(id), 'not-allowed', String(type))
+    t.equal(await from.refusal(id), 'not-allowed', String(type))
   }
-  assert.equal(await from.refusal(await from.send(bob, textMessage(carol, bob, 'x'))), 'not-allowed')
+  t.equal(await from.refusal(await from.send(bob, textMessage(carol, bob, 'x'))), 'not-allowed')
   const long = await from.send(bob, textMessage(alice, bob, 'x'.repeat(65537)))
-  assert.equal(await from.refusal(long), 'policy-violation')
+  t.equal(await from.refusal(long), 'policy-violation')
   await from.send(from.bare, textMessage(bob, alice, 'forwarded between own devices'))
   await from.send(bob, bodyOf({ type: 1, messageId: newId(), fromUserId: Number(alice), content: 'number' }))
   await from.send(bob, 'no JSON')
@@ -51,25 +50,25 @@ test('the message service decides on relations, and its answers bridge a break',
   const refused = await from.send(bob, textMessage(alice, bob, 'friends?', newId(), 501))
   await from.send(bob, textMessage(alice, bob, 'one'))
   await from.send(bob, textMessage(alice, bob, 'two'))
-  assert.equal(await from.refusal(refused), 'not-allowed')
-  assert.match(String(from.error(refused)), /no friends/)
+  t.equal(await from.refusal(refused), 'not-allowed')
+  t.match(String(from.error(refused)), /no friends/)
   await eventually(() => to.messages().length === 2)
-  assert.deepEqual(to.contents(), ['one', 'two'])
+  t.strictSame(to.contents(), ['one', 'two'])
   const checks = prosody.services.calls.filter((call) => call.path === '/internal/xmpp/check').map((call) => call.body)
-  assert.deepEqual(checks, [
+  t.strictSame(checks, [
     { from: Number(alice), to: Number(bob), type: 501 },
     { from: Number(alice), to: Number(bob), type: 1 },
   ])
   prosody.services.check = () => ({ allow: 0 })
   await taken.order(`<forget-user xmlns='${ours}' user='${bob}'/>`)
   const blocked = await from.send(bob, textMessage(alice, bob, 'blocked'))
-  assert.equal(await from.refusal(blocked), 'not-allowed')
+  t.equal(await from.refusal(blocked), 'not-allowed')
   prosody.services.mode = 'down'
   const bridged = await from.send(bob, textMessage(alice, bob, 'still blocked'))
-  assert.equal(await from.refusal(bridged), 'not-allowed')
+  t.equal(await from.refusal(bridged), 'not-allowed')
   const unknown = await from.send(carol, textMessage(alice, carol, 'x'))
-  assert.equal(await from.refusal(unknown), 'resource-constraint')
-  assert.equal(taken.entries.length, 2)
+  t.equal(await from.refusal(unknown), 'resource-constraint')
+  t.equal(taken.entries.length, 2)
 })
 
 test('each recall notice is decided by the messages it names', async (t) => {
@@ -90,9 +89,9 @@ test('each recall notice is decided by the messages it names', async (t) => {
   await recall('')
   await from.send(bob, bodyOf({ type: 202, messageId: newId(), content: 42 }))
   await from.send(bob, textMessage(alice, bob, 'foreign'))
-  for (const id of refused) assert.equal(await from.refusal(id), 'not-allowed')
+  for (const id of refused) t.equal(await from.refusal(id), 'not-allowed')
   await from.sync()
-  assert.deepEqual(asked, [
+  t.strictSame(asked, [
     [202, ['one']],
     [202, ['one']],
     [202, ['one', 'foreign']],
@@ -102,7 +101,7 @@ test('each recall notice is decided by the messages it names', async (t) => {
   ])
   await eventually(() => to.messages().length === 6 && taken.entries.length === 6)
   prosody.services.mode = 'down'
-  assert.equal(await from.refusal(await recall('one')), 'resource-constraint')
+  t.equal(await from.refusal(await recall('one')), 'resource-constraint')
 })
 
 test('a locked receiver is not available', async (t) => {
@@ -110,7 +109,7 @@ test('a locked receiver is not available', async (t) => {
   const from = await join(prosody, alice)
   prosody.services.states.set(bob, { exists: 1, status: -1 })
   const id = await from.send(bob, textMessage(alice, bob, 'x', newId(), 202))
-  assert.equal(await from.refusal(id), 'service-unavailable')
+  t.equal(await from.refusal(id), 'service-unavailable')
 })
 
 test('waiting for a check does not reorder what a user sends', async (t) => {
@@ -125,7 +124,7 @@ test('waiting for a check does not reorder what a user sends', async (t) => {
   await from.send(bob, textMessage(alice, bob, '3'))
   await eventually(() => toBob.messages().length === 2 && toCarol.messages().length === 1)
   const order = toBob.stanzas.filter((s) => s.name === 'message').map((s) => (s.getChild('body') ? 'body' : 'state'))
-  assert.deepEqual(order, ['body', 'state', 'body'])
+  t.strictSame(order, ['body', 'state', 'body'])
 })
 
 test('who is offline gets messages once, in order, with their time, also after a crash', async (t) => {
@@ -143,16 +142,16 @@ test('who is offline gets messages once, in order, with their time, also after a
   await prosody.start()
   const silent = await new Person(prosody, bob, 'pc').online({ priority: -1 })
   await silent.sync()
-  assert.deepEqual(silent.messages(), [])
+  t.strictSame(silent.messages(), [])
   const back = await new Person(prosody, bob, 'android').online()
   await eventually(() => back.messages().length === 6)
   await back.sync()
-  assert.deepEqual(back.contents(), ['1', '26', '202', '100', '0', '500'])
+  t.strictSame(back.contents(), ['1', '26', '202', '100', '0', '500'])
   const stamp = back.messages()[0]?.getChild('delay', 'urn:xmpp:delay')?.attrs.stamp
-  assert.ok(Math.abs(Date.parse(String(stamp)) - Date.now()) < 60_000, stamp)
+  t.ok(Math.abs(Date.parse(String(stamp)) - Date.now()) < 60_000, String(stamp))
   const other = await new Person(prosody, bob, 'ios').online()
   await other.sync()
-  assert.deepEqual(other.messages(), [])
+  t.strictSame(other.messages(), [])
 })
 
 test('a bare JID reaches all available devices, a full JID one', async (t) => {
@@ -173,18 +172,18 @@ test('a bare JID reaches all available devices, a full JID one', async (t) => {
   await from.send(bob, textMessage(alice, bob, 'last'))
   await eventually(() => high.messages().length === 3)
   await eventually(() => ownPc.messages().length === 2)
-  assert.deepEqual(high.contents(), ['all', 'gone', 'last'])
-  assert.deepEqual(low.contents(), ['all', 'low', 'gone', 'last'])
-  assert.deepEqual(ownPc.contents(), ['own', 'copy'])
-  assert.equal(ownPc.messages()[0]?.attrs.from, from.jid)
-  assert.deepEqual(unavailable.messages(), [])
-  assert.deepEqual(from.messages(), [])
+  t.strictSame(high.contents(), ['all', 'gone', 'last'])
+  t.strictSame(low.contents(), ['all', 'low', 'gone', 'last'])
+  t.strictSame(ownPc.contents(), ['own', 'copy'])
+  t.equal(ownPc.messages()[0]?.attrs.from, from.jid)
+  t.strictSame(unavailable.messages(), [])
+  t.strictSame(from.messages(), [])
   await ownPc.offline()
   await from.send(from.bare, textMessage(alice, alice, 'nobody'))
   await from.sync()
   const again = await join(prosody, alice, 'pc')
   await again.sync()
-  assert.deepEqual(again.messages(), [])
+  t.strictSame(again.messages(), [])
 })
 
 test('what a lost stream did not acknowledge comes later', async (t) => {
@@ -196,8 +195,8 @@ test('what a lost stream did not acknowledge comes later', async (t) => {
   await from.sync()
   const back = await join(prosody, bob)
   await eventually(() => back.messages().length === 1)
-  assert.deepEqual(back.contents(), ['for later'])
-  assert.equal(from.stanzas.filter((s) => s.attrs.type === 'error').length, 0)
+  t.strictSame(back.contents(), ['for later'])
+  t.equal(from.stanzas.filter((s) => s.attrs.type === 'error').length, 0)
 })
 
 test('the message service knows who is available; other users do not', async (t) => {
@@ -205,23 +204,23 @@ test('the message service knows who is available; other users do not', async (t)
   const early = await join(prosody, alice, 'android')
   const taken = await archive(prosody)
   await eventually(() => taken.snapshots.length === 1)
-  assert.deepEqual(taken.snapshots, [{ complete: true, resources: [`${alice}/android`] }])
+  t.strictSame(taken.snapshots, [{ complete: true, resources: [`${alice}/android`] }])
   const late = await join(prosody, bob, 'ios')
   await late.write(`<presence type='subscribe' to='${early.bare}'/>`)
   await late.write(`<presence to='${early.jid}'/>`)
   const id = newId()
   await late.write(`<iq type='set' id='${id}'><query xmlns='jabber:iq:roster'><item jid='${early.bare}'/></query></iq>`)
-  assert.equal(await late.refusal(id), 'not-allowed')
+  t.equal(await late.refusal(id), 'not-allowed')
   await late.write("<presence type='unavailable'/>")
   await late.available()
   await late.offline()
   await eventually(() => taken.presence.length === 4)
-  assert.deepEqual(
+  t.strictSame(
     taken.presence.map((p) => `${p.user}/${p.resource} ${p.online}`),
     [`${bob}/ios 1`, `${bob}/ios 0`, `${bob}/ios 1`, `${bob}/ios 0`],
   )
   await early.sync()
-  assert.equal(early.stanzas.filter((s) => s.name === 'presence' && s.attrs.from !== early.jid).length, 0)
+  t.equal(early.stanzas.filter((s) => s.name === 'presence' && s.attrs.from !== early.jid).length, 0)
 })
 
 test('orders close streams and deliver messages; only the component gives them', async (t) => {
@@ -234,11 +233,11 @@ test('orders close streams and deliver messages; only the component gives them',
     const done = await taken.order(
       `<deliver xmlns='${ours}'><message from='10005@im.test' to='${to}@im.test' type='chat' id='n'><body>${body}</body></message></deliver>`,
     )
-    assert.equal(done.attrs.type, 'result')
+    t.equal(done.attrs.type, 'result')
   }
   await eventually(() => phone.messages().length === 1 && pc.messages().length === 1)
-  assert.deepEqual(phone.contents(), ['notice'])
-  assert.equal(phone.messages()[0]?.attrs.from, '10005@im.test')
+  t.strictSame(phone.contents(), ['notice'])
+  t.equal(phone.messages()[0]?.attrs.from, '10005@im.test')
   const later = await join(prosody, bob)
   await eventually(() => later.contents().length === 1)
   taken.write(
@@ -249,15 +248,15 @@ test('orders close streams and deliver messages; only the component gives them',
   await later.write(
     `<iq type='set' id='${id}' to='im.test'><close-streams xmlns='${ours}' user='${alice}' condition='reset'/></iq>`,
   )
-  assert.equal(await later.refusal(id), 'forbidden')
+  t.equal(await later.refusal(id), 'forbidden')
   const closed = await taken.order(
     `<close-streams xmlns='${ours}' user='${alice}' resource='pc' condition='not-authorized' text='changed'/>`,
   )
-  assert.equal(closed.attrs.type, 'result')
+  t.equal(closed.attrs.type, 'result')
   await eventually(() => pc.errors.length > 0)
   await phone.sync()
   await taken.order(`<close-streams xmlns='${ours}' user='${alice}' condition='not-authorized'/>`)
   await eventually(() => phone.errors.some((error) => (error as { condition?: string }).condition === 'not-authorized'))
-  assert.equal((await taken.order(`<deliver xmlns='${ours}'/>`)).attrs.type, 'error')
-  assert.equal(taken.entries.length, 0)
+  t.equal((await taken.order(`<deliver xmlns='${ours}'/>`)).attrs.type, 'error')
+  t.equal(taken.entries.length, 0)
 })

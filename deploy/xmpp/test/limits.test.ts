@@ -1,5 +1,4 @@
-import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { test } from 'tap'
 import { alice, archive, bob, carol, eventually, join, newId, textMessage } from './people.ts'
 import { startProsody } from './prosody.ts'
 
@@ -11,8 +10,8 @@ test('joining a thousand rooms passes at once', async (t) => {
   const start = Date.now()
   for (const i of numbers(1000)) person.write(`<presence id='join${i}' to='room${i}@muc.im.test/${alice}'/>`)
   await eventually(() => person.stanzas.filter((s) => s.attrs.type === 'error').length === 1000)
-  assert.ok(Date.now() - start < 3000, `${Date.now() - start} ms`)
-  assert.equal(await person.refusal('join999'), 'item-not-found') // answered, not refused for their number
+  t.ok(Date.now() - start < 3000, `${Date.now() - start} ms`)
+  t.equal(await person.refusal('join999'), 'item-not-found') // answered, not refused for their number
 })
 
 test('a user who sends too much is read slowly, over all his streams; nobody else is', async (t) => {
@@ -26,19 +25,19 @@ test('a user who sends too much is read slowly, over all his streams; nobody els
     pc.send(bob, textMessage(alice, bob, `pc ${i}`))
   }
   await eventually(() => to.messages().length >= 100)
-  assert.ok(Date.now() - start < 1000, `the first hundred took ${Date.now() - start} ms`)
+  t.ok(Date.now() - start < 1000, `the first hundred took ${Date.now() - start} ms`)
   await other.send(bob, textMessage(carol, bob, 'other'))
   await eventually(() => to.contents().includes('other'))
-  assert.ok(to.messages().length < 125)
+  t.ok(to.messages().length < 125)
   await eventually(() => to.messages().length === 131)
   const took = Date.now() - start
-  assert.ok(took > 1000 && took < 4000, `${took} ms for 30 messages at 20/s`)
+  t.ok(took > 1000 && took < 4000, `${took} ms for 30 messages at 20/s`)
   for (const device of ['phone', 'pc'])
-    assert.deepEqual(
+    t.strictSame(
       to.contents().filter((content) => content.startsWith(device)),
       numbers(65).map((i) => `${device} ${i}`),
     )
-  assert.equal([...phone.stanzas, ...pc.stanzas].filter((s) => s.attrs.type === 'error').length, 0)
+  t.equal([...phone.stanzas, ...pc.stanzas].filter((s) => s.attrs.type === 'error').length, 0)
 })
 
 test('a stream over its limit is read slowly', async (t) => {
@@ -47,8 +46,8 @@ test('a stream over its limit is read slowly', async (t) => {
   for (const i of numbers(103)) person.write(`<presence id='join${i}' to='room${i}@muc.im.test/${alice}'/>`)
   await eventually(() => person.error('join90'))
   const start = Date.now()
-  assert.equal(await person.refusal('join102'), 'item-not-found')
-  assert.ok(Date.now() - start > 1000, `${Date.now() - start} ms`)
+  t.equal(await person.refusal('join102'), 'item-not-found')
+  t.ok(Date.now() - start > 1000, `${Date.now() - start} ms`)
 })
 
 test('who stays over the limit for ten seconds is refused, not disconnected, until he slows down', async (t) => {
@@ -59,14 +58,14 @@ test('who stays over the limit for ten seconds is refused, not disconnected, unt
   for (const id of ids) from.send(bob, textMessage(alice, bob, id, id))
   const refused = await eventually(() => from.stanzas.find((s) => s.attrs.type === 'error'), 15_000)
   const took = Date.now() - start
-  assert.ok(took > 9_500, `refused after ${took} ms`)
-  assert.equal(refused.getChild('error')?.getChildElements()[0]?.name, 'resource-constraint')
-  assert.equal(refused.getChild('error')?.attrs.type, 'wait')
+  t.ok(took > 9_500, `refused after ${took} ms`)
+  t.equal(refused.getChild('error')?.getChildElements()[0]?.name, 'resource-constraint')
+  t.equal(refused.getChild('error')?.attrs.type, 'wait')
   const answered = () => to.messages().length + from.stanzas.filter((s) => s.attrs.type === 'error').length
   await eventually(() => answered() === 20, 15_000)
   const delivered = to.contents()
-  assert.ok(delivered.length >= 14 && delivered.length < 20, `${delivered.length} delivered`)
-  assert.deepEqual(delivered, [...delivered].sort())
+  t.ok(delivered.length >= 14 && delivered.length < 20, `${delivered.length} delivered`)
+  t.strictSame(delivered, [...delivered].sort())
   await new Promise((resolve) => setTimeout(resolve, 3500)) // half of the burst is there again
   const late = newId()
   await from.send(bob, textMessage(alice, bob, 'late', late))

@@ -1,7 +1,6 @@
-import assert from 'node:assert/strict'
 import { connect } from 'node:net'
-import { test } from 'node:test'
 import { connect as connectTls } from 'node:tls'
+import { test } from 'tap'
 import { alice, bob, eventually, join, newId, Person, passwordOf, register } from './people.ts'
 import { startProsody } from './prosody.ts'
 import { RawStream } from './raw-stream.ts'
@@ -17,7 +16,7 @@ test('a user logs in with what the user service accepts, several at once', async
   const people = await Promise.all(
     users.map((user) => new Person(prosody, user, 'android').online({ presence: false })),
   )
-  assert.equal(people[7]?.jid, `${users[7]}@im.test/android`)
+  t.equal(people[7]?.jid, `${users[7]}@im.test/android`)
   await Promise.all(people.map((person) => person.offline()))
 })
 
@@ -25,11 +24,11 @@ test('a wrong password and an unreachable service are told apart', async (t) => 
   const prosody = await startProsody(t)
   register(prosody, bob)
   const refused = await new Person(prosody, alice, 'ios').online().catch((error) => error)
-  assert.equal(conditionOf(refused), 'not-authorized')
-  assert.equal(textOf(refused), 'Password not verified')
+  t.equal(conditionOf(refused), 'not-authorized')
+  t.equal(textOf(refused), 'Password not verified')
   prosody.services.mode = 'down'
   const unavailable = await new Person(prosody, bob, 'ios').online().catch((error) => error)
-  assert.equal(conditionOf(unavailable), 'temporary-auth-failure')
+  t.equal(conditionOf(unavailable), 'temporary-auth-failure')
 })
 
 test('only text of 32 hex digits is shown to the user service', async (t) => {
@@ -44,18 +43,18 @@ test('only text of 32 hex digits is shown to the user service', async (t) => {
     "<stream:stream to='im.test' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>",
   )
   await eventually(() => seen.includes('</stream:features>'))
-  assert.match(seen, /<mechanism>PLAIN<\/mechanism><\/mechanisms>/)
+  t.match(seen, /<mechanism>PLAIN<\/mechanism><\/mechanisms>/)
   const plain = Buffer.from(`\0${person.user}\0secret`).toString('base64')
   socket.write(`<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>${plain}</auth>`)
   await eventually(() => seen.includes('<not-authorized/><text>Password not verified</text>'))
-  assert.deepEqual(prosody.services.calls, [])
+  t.strictSame(prosody.services.calls, [])
 })
 
 test('the same resource again closes the old stream with conflict', async (t) => {
   const prosody = await startProsody(t)
   const first = await join(prosody, alice, 'pc')
   const second = await join(prosody, alice, 'pc')
-  await eventually(() => first.errors.some((error) => conditionOf(error) === 'conflict'))
+  t.ok(await eventually(() => first.errors.some((error) => conditionOf(error) === 'conflict')))
   await second.sync()
   await second.offline()
 })
@@ -65,7 +64,7 @@ test('a user has at most ten resources', async (t) => {
   const devices = []
   for (let i = 0; i < 10; i++) devices.push(await join(prosody, alice, `device${i}`))
   const eleventh = await new Person(prosody, alice, 'device10').online().catch((error) => error)
-  assert.equal(conditionOf(eleventh), 'resource-constraint')
+  t.equal(conditionOf(eleventh), 'resource-constraint')
   await join(prosody, alice, 'device3')
   await Promise.all(devices.map((device) => device.offline().catch(() => {})))
 })
@@ -82,7 +81,7 @@ test('WebSocket and BOSH lead to the same server', async (t) => {
       headers: { 'Content-Type': 'text/xml' },
       body: `<body rid='1' to='im.test' wait='60' hold='1' xml:lang='en' ver='1.6' xmpp:version='1.0' xmlns='http://jabber.org/protocol/httpbind' xmlns:xmpp='urn:xmpp:xbosh'/>`,
     })
-    assert.match(await answer.text(), /<mechanism>PLAIN<\/mechanism>/)
+    t.match(await answer.text(), /<mechanism>PLAIN<\/mechanism>/)
   }
 })
 
@@ -96,8 +95,8 @@ test('STARTTLS is offered, and required on demand', async (t) => {
       "<stream:stream to='im.test' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>",
     )
     await eventually(() => seen.includes('</stream:features>'))
-    assert.match(seen, /urn:ietf:params:xml:ns:xmpp-tls/)
-    assert.equal(seen.includes('PLAIN'), required === 'false')
+    t.match(seen, /urn:ietf:params:xml:ns:xmpp-tls/)
+    t.equal(seen.includes('PLAIN'), required === 'false')
     socket.destroy()
   }
 })
@@ -141,7 +140,7 @@ test('a stream with TLS carries long messages', async (t) => {
   for (let i = 0; i < 20; i++) send('x'.repeat(60_000))
   send('the end')
   await eventually(() => seen.includes('the end'))
-  assert.equal(seen.match(/x{60000}/g)?.length, 20)
+  t.equal(seen.match(/x{60000}/g)?.length, 20)
 })
 
 test('a silent stream is pinged and then closed', async (t) => {
@@ -157,7 +156,7 @@ test('a silent stream is pinged and then closed', async (t) => {
   let closed = false
   socket.on('close', () => (closed = true))
   socket.resume()
-  await eventually(() => closed)
+  t.ok(await eventually(() => closed))
   await person.sync()
   await person.offline()
 })
@@ -167,6 +166,6 @@ test('clients cannot reach the component', async (t) => {
   const person = await join(prosody, alice)
   const id = newId()
   await person.write(`<iq type='set' id='${id}' to='${prosody.component}'><x xmlns='x'/></iq>`)
-  assert.equal(await person.refusal(id), 'service-unavailable')
+  t.equal(await person.refusal(id), 'service-unavailable')
   await person.offline()
 })

@@ -1,7 +1,6 @@
-import assert from 'node:assert/strict'
 import { readdir } from 'node:fs/promises'
 import { join as joinPath } from 'node:path'
-import { test } from 'node:test'
+import { type Test, test } from 'tap'
 import { alice, archive, bob, carol, eventually, join, type Person, register, textMessage } from './people.ts'
 import { type Prosody, startProsody } from './prosody.ts'
 import { RawStream } from './raw-stream.ts'
@@ -24,7 +23,7 @@ async function takeAll(stream: RawStream, count: number): Promise<string[]> {
 }
 
 /** What the next stream of bob gets: all of it and nothing more. */
-async function nextLogin(prosody: Prosody, count: number): Promise<string[]> {
+async function nextLogin(t: Test, prosody: Prosody, count: number): Promise<string[]> {
   const stream = await (await new RawStream(prosody, bob).bind('next')).available()
   await takeAll(stream, count)
   await eventually(async () => (await stored(prosody)).length === 0)
@@ -33,7 +32,7 @@ async function nextLogin(prosody: Prosody, count: number): Promise<string[]> {
   const last = await (await new RawStream(prosody, bob).bind('last')).available()
   last.write("<iq type='get' id='ping' to='im.test'><ping xmlns='urn:xmpp:ping'/></iq>")
   await eventually(() => last.stanzas.some((stanza) => stanza.includes("id='ping'")))
-  assert.deepEqual(last.contents(), [])
+  t.strictSame(last.contents(), [])
   await last.end()
   return contents
 }
@@ -51,7 +50,7 @@ test('3000 offline messages: a stream cut after some acknowledgements leaves the
   first.ack(first.stanzas.findIndex((stanza) => stanza.startsWith('<message')) + 100)
   await eventually(() => first.contents().length >= 200)
   const unasked = first.contents().length
-  assert.ok(unasked < 1000, `${unasked} messages before they were acknowledged`)
+  t.ok(unasked < 1000, `${unasked} messages before they were acknowledged`)
   first.ack()
   await eventually(() => first.contents().length > unasked)
   const acked = first.stanzas.findIndex((stanza) => stanza.includes(`${'&quot;'}${unasked + 10}${'&quot;'}`)) + 1
@@ -60,8 +59,8 @@ test('3000 offline messages: a stream cut after some acknowledgements leaves the
   await new RawStream(prosody, bob).bind('other') // handled after the acknowledgement
   await first.end()
 
-  const rest = await nextLogin(prosody, 3000 - done)
-  assert.deepEqual(rest, texts(done + 1, 3000))
+  const rest = await nextLogin(t, prosody, 3000 - done)
+  t.strictSame(rest, texts(done + 1, 3000))
 })
 
 test('messages that come during the hand-over follow the stored ones, and go to other devices at once', async (t) => {
@@ -78,17 +77,17 @@ test('messages that come during the hand-over follow the stored ones, and go to 
   await other.send(bob, textMessage(carol, bob, 'stops calling', undefined, 101))
   await other.sync()
   await eventually(() => second.contents().length === 52)
-  assert.deepEqual(second.contents(), [...texts(401, 450), 'calls', 'stops calling'])
+  t.strictSame(second.contents(), [...texts(401, 450), 'calls', 'stops calling'])
   // A receipt does not wait.
   one.write(`<message to='${bob}@im.test/android'><received xmlns='urn:xmpp:receipts' id='r'/></message>`)
   await eventually(() => to.stanzas.some((stanza) => stanza.includes('urn:xmpp:receipts')))
-  assert.ok(to.contents().length < 400)
+  t.ok(to.contents().length < 400)
   await takeAll(to, 452)
   await sendAll(one, texts(451, 500))
   await eventually(() => to.contents().length === 502)
   const expected = [...texts(1, 450), 'calls', 'stops calling', ...texts(451, 500)]
-  assert.deepEqual(to.contents(), expected)
-  assert.deepEqual(
+  t.strictSame(to.contents(), expected)
+  t.strictSame(
     to.messages().map(({ delayed }) => delayed),
     expected.map((_, i) => i < 400),
   )
@@ -114,7 +113,7 @@ test('live messages that a lost stream never got come after the stored ones', as
   await sendAll(from, texts(401, 420)) // into the sleeping session
   const again = await (await new RawStream(prosody, bob).bind()).available() // replaces the lost one
   const rest = await takeAll(again, 220)
-  assert.deepEqual(rest, texts(201, 420))
+  t.strictSame(rest, texts(201, 420))
 })
 
 test('a resumed stream goes on with the hand-over where it was', async (t) => {
@@ -130,7 +129,7 @@ test('a resumed stream goes on with the hand-over where it was', async (t) => {
   const got = lost.contents()
   const back = await new RawStream(prosody, bob).resume(lost)
   await takeAll(back, 650 - got.length)
-  assert.deepEqual([...got, ...back.contents()], texts(1, 650))
+  t.strictSame([...got, ...back.contents()], texts(1, 650))
   await eventually(async () => (await stored(prosody)).length === 0)
   await sendAll(from, ['after'])
   await eventually(() => back.contents().at(-1) === 'after')
@@ -149,13 +148,13 @@ test('a stream that acknowledges nothing loses nothing, however much is sent to 
   const back = await new RawStream(prosody, bob).resume(slow)
   await takeAll(back, 1600 - slow.contents().length)
   const got = [...slow.contents(), ...back.contents()]
-  assert.deepEqual(got, texts(1, 1600))
+  t.strictSame(got, texts(1, 1600))
   back.answers = false
   await sendAll(from, texts(1601, 2900))
   await back.vanish()
   const again = await (await new RawStream(prosody, bob).bind()).available()
   await takeAll(again, 1300)
-  assert.deepEqual(again.contents(), texts(1601, 2900))
+  t.strictSame(again.contents(), texts(1601, 2900))
 })
 
 for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
@@ -179,10 +178,10 @@ for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
     const all = second.contents()
     const rest = all.slice(0, all.indexOf('1010') + 1)
     const start = Number(rest[0])
-    assert.ok(start > 1 && start <= got + 1, `${got} delivered, then from ${start}`)
-    assert.deepEqual(rest, texts(start, 1010))
+    t.ok(start > 1 && start <= got + 1, `${got} delivered, then from ${start}`)
+    t.strictSame(rest, texts(start, 1010))
     // What the tap routed a moment before the kill may come again.
-    assert.ok(all.slice(rest.length).every((content) => Number(content) < start))
+    t.ok(all.slice(rest.length).every((content) => Number(content) < start))
   })
 }
 
@@ -194,8 +193,8 @@ test('without stream management all stored messages come at once; two lost devic
   await sendAll(from, texts(1, 1200))
   const simple = await (await new RawStream(prosody, bob).bind('simple', { management: false })).available()
   await eventually(() => simple.contents().length === 1200)
-  assert.deepEqual(simple.contents(), texts(1, 1200))
-  assert.deepEqual(await stored(prosody), [])
+  t.strictSame(simple.contents(), texts(1, 1200))
+  t.strictSame(await stored(prosody), [])
   await simple.end()
   const devices = [await new RawStream(prosody, bob).bind('a'), await new RawStream(prosody, bob).bind('b')]
   for (const device of devices) await device.available()
@@ -203,7 +202,7 @@ test('without stream management all stored messages come at once; two lost devic
   await sendAll(from, ['to both'])
   await eventually(() => devices.every((device) => device.contents().length === 1))
   for (const device of devices) await device.end()
-  assert.deepEqual(await nextLogin(prosody, 1), ['to both'])
+  t.strictSame(await nextLogin(t, prosody, 1), ['to both'])
 })
 
 test('what was torn by a power failure does not take the next message with it', async (t) => {
@@ -218,5 +217,5 @@ test('what was torn by a power failure does not take the next message with it', 
   await prosody.start()
   const again = await join(prosody, alice)
   await sendAll(again, ['next'])
-  assert.deepEqual(await nextLogin(prosody, 2), ['whole', 'next'])
+  t.strictSame(await nextLogin(t, prosody, 2), ['whole', 'next'])
 })

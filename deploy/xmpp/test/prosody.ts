@@ -7,6 +7,7 @@ import { type AddressInfo, connect, createServer as createTcpServer } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Test } from 'tap'
 
 const configFile = fileURLToPath(new URL('../prosody/prosody.cfg.lua', import.meta.url))
 const serviceKey = 'key-of-the-services'
@@ -166,10 +167,7 @@ export class Prosody {
 }
 
 /** Prosody and the services it asks, on free ports in a temporary folder; both end with the test. */
-export async function startProsody(
-  t: { after: (end: () => Promise<void>) => void },
-  env: Record<string, string> = {},
-): Promise<Prosody> {
+export async function startProsody(t: Test, env: Record<string, string> = {}): Promise<Prosody> {
   const services = await startFakeServices()
   const dataDir = await mkdtemp(join(tmpdir(), 'xmpp-'))
   const prosody = new Prosody(dataDir, await freePorts(3), services, env)

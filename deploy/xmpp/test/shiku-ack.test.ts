@@ -1,5 +1,4 @@
-import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { type Test, test } from 'tap'
 import { alice, archive, bob, eventually, join, newId, type Person, register, textMessage } from './people.ts'
 import { type Prosody, startProsody } from './prosody.ts'
 import { RawStream } from './raw-stream.ts'
@@ -14,13 +13,13 @@ async function enable(stream: RawStream): Promise<string> {
 }
 
 /** Confirms messages as the apps do. Their ids, in the order of their arrival. */
-async function confirm(stream: RawStream, ids: string[]): Promise<void> {
+async function confirm(t: Test, stream: RawStream, ids: string[]): Promise<void> {
   const id = newId()
   stream.write(
     `<iq type='set' id='${id}'><body xmlns='xmpp:shiku:ack'>${ids.map((id) => `${id},`).join('')}</body><id>x</id></iq>`,
   )
   const answer = await eventually(() => stream.stanzas.find((stanza) => stanza.includes(id)))
-  assert.match(answer, /^<iq[^>]* type='result'[^>]*\/>$/)
+  t.match(answer, /^<iq[^>]* type='result'[^>]*\/>$/)
 }
 
 const idsOf = (stream: RawStream) => [...new Set(stream.messages().map(({ id }) => id))]
@@ -56,9 +55,9 @@ async function confirmNothing(raw: RawStream): Promise<void> {
 test('it is answered with the same child, confirmations with an empty result; without it they are refused', async (t) => {
   const prosody = await startProsody(t)
   const raw = await stream(prosody)
-  assert.match(await enable(raw), /^<iq[^>]*type='result'[^>]*><enable xmlns='xmpp:shiku:ack'>enable<\/enable><\/iq>$/)
-  assert.match(await enable(raw), /type='result'/)
-  await confirm(raw, ['unknown'])
+  t.match(await enable(raw), /^<iq[^>]*type='result'[^>]*><enable xmlns='xmpp:shiku:ack'>enable<\/enable><\/iq>$/)
+  t.match(await enable(raw), /type='result'/)
+  await confirm(t, raw, ['unknown'])
   raw.write("<iq type='set'><body xmlns='xmpp:shiku:ack'>other,</body></iq>") // no id
   await eventually(() => raw.stanzas.some((stanza) => /^<iq[^>]*id='confirmed'/.test(stanza)))
   const simple = await stream(prosody, { resource: 'simple' })
@@ -77,14 +76,14 @@ for (const management of [false, true]) {
     await confirmNothing(raw)
     await sendAll(from, texts(1, 10))
     await eventually(() => raw.contents().length === 10)
-    await confirm(raw, idsOf(raw).slice(0, 4))
-    await confirm(raw, idsOf(raw).slice(6, 7))
+    await confirm(t, raw, idsOf(raw).slice(0, 4))
+    await confirm(t, raw, idsOf(raw).slice(6, 7))
     for (const type of [200, 201, 101]) await sendAll(from, ['no'], type)
     await eventually(() => raw.contents().length === 13)
     if (management) await confirmNothing(raw) // acknowledged by stream management, not confirmed
     await raw.end()
-    assert.deepEqual(await left(prosody, 5), ['5', '6', '8', '9', '10'])
-    assert.deepEqual(await left(prosody, 0), [])
+    t.strictSame(await left(prosody, 5), ['5', '6', '8', '9', '10'])
+    t.strictSame(await left(prosody, 0), [])
   })
 
   test(`offline messages come as fast as they are confirmed (stream management ${management})`, async (t) => {
@@ -98,14 +97,14 @@ for (const management of [false, true]) {
     await raw.available()
     await eventually(() => raw.contents().length >= 200)
     await confirmNothing(raw)
-    assert.ok(raw.contents().length < 500)
+    t.ok(raw.contents().length < 500)
     await sendAll(from, texts(1001, 1010))
-    await confirm(raw, idsOf(raw).slice(0, 150))
+    await confirm(t, raw, idsOf(raw).slice(0, 150))
     await eventually(() => raw.contents().length >= 350)
-    await confirm(raw, idsOf(raw).slice(200, 210))
+    await confirm(t, raw, idsOf(raw).slice(200, 210))
     await raw.end()
     const rest = await left(prosody, 850)
-    assert.deepEqual(rest, [...texts(151, 200), ...texts(211, 1010)])
+    t.strictSame(rest, [...texts(151, 200), ...texts(211, 1010)])
   })
 }
 
@@ -121,19 +120,19 @@ test('what is not confirmed is sent again, ten times at most, to this stream onl
   }
   await sendAll(from, ['1', '2', '3'])
   await eventually(() => raw.contents().length === 3)
-  await confirm(raw, idsOf(raw).slice(1, 2))
+  await confirm(t, raw, idsOf(raw).slice(1, 2))
   await sendAll(from, ['ringing'], 100)
   const times = (content: string) => raw.contents().filter((each) => each === content).length
   await eventually(() => times('1') === 2 && times('3') === 2)
-  await confirm(raw, idsOf(raw).slice(2, 3))
+  await confirm(t, raw, idsOf(raw).slice(2, 3))
   const before = times('3')
   await eventually(() => times('1') === 11, 10_000)
   await new Promise((resolve) => setTimeout(resolve, 500))
-  assert.deepEqual([times('1'), times('2'), times('3'), times('ringing')], [11, 1, before, 1])
-  assert.deepEqual(other.contents(), ['1', '2', '3', 'ringing'])
+  t.strictSame([times('1'), times('2'), times('3'), times('ringing')], [11, 1, before, 1])
+  t.strictSame(other.contents(), ['1', '2', '3', 'ringing'])
   await raw.end()
   await other.end()
-  assert.deepEqual(await left(prosody, 1), ['1'])
+  t.strictSame(await left(prosody, 1), ['1'])
 })
 
 test('a stream that confirms nothing gets no more than it can lose, and loses nothing', async (t) => {
@@ -147,14 +146,14 @@ test('a stream that confirms nothing gets no more than it can lose, and loses no
   await sendAll(from, texts(1, 800))
   await eventually(() => raw.contents().length >= 500)
   await confirmNothing(raw)
-  assert.ok(raw.contents().length < 800)
-  await confirm(raw, idsOf(raw))
+  t.ok(raw.contents().length < 800)
+  await confirm(t, raw, idsOf(raw))
   await eventually(() => raw.contents().length >= 700)
-  await confirm(raw, idsOf(raw).slice(0, 600))
+  await confirm(t, raw, idsOf(raw).slice(0, 600))
   await eventually(() => raw.contents().length === 800)
-  assert.deepEqual(raw.contents(), texts(1, 800))
+  t.strictSame(raw.contents(), texts(1, 800))
   await raw.vanish()
-  assert.deepEqual(await left(prosody, 200), texts(601, 800))
+  t.strictSame(await left(prosody, 200), texts(601, 800))
 })
 
 test('a resumed stream goes on confirming', async (t) => {
@@ -172,7 +171,7 @@ test('a resumed stream goes on confirming', async (t) => {
   back.answers = true
   await sendAll(from, ['4', '5'])
   await eventually(() => back.contents().length === 3)
-  await confirm(back, [...idsOf(lost), ...idsOf(back).slice(0, 2)])
+  await confirm(t, back, [...idsOf(lost), ...idsOf(back).slice(0, 2)])
   await back.end()
-  assert.deepEqual(await left(prosody, 1), ['5'])
+  t.strictSame(await left(prosody, 1), ['5'])
 })

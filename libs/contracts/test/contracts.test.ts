@@ -1,7 +1,6 @@
-import assert from 'node:assert/strict'
-import { test } from 'node:test'
 import { ContractError, commonErrors, type Endpoint, endpoints, errors } from '@im/contracts'
 import { messageType, messageTypes } from '@im/contracts/message'
+import { test } from 'tap'
 
 const wireKinds = new Set(
   'text int double flag time days userId self oid roomRef ids list json pwd longId entity page ignored'.split(' '),
@@ -9,61 +8,61 @@ const wireKinds = new Set(
 type Property = { wire?: string; aliases?: string[]; properties?: Record<string, Property>; notFound?: string }
 const propertiesOf = (endpoint: Endpoint) => endpoint.params.properties as Record<string, Property>
 
-test('a path has one owner', () => {
+test('a path has one owner', async (t) => {
   const owners = new Map<string, string>()
   for (const endpoint of endpoints)
     for (const path of [endpoint.path, ...(endpoint.aliases ?? [])]) {
       const owner = `${endpoint.service} ${endpoint.name}`
-      assert.equal(owners.get(path), undefined, `${path} is served by ${owners.get(path)} and by ${owner}`)
+      t.equal(owners.get(path), undefined, `${path} is served by ${owners.get(path)} and by ${owner}`)
       owners.set(path, owner)
     }
 })
 
 for (const endpoint of endpoints)
-  test(`${endpoint.path} is declared completely`, () => {
-    assert.match(endpoint.path, /^(\/[\w.:-]+)+$/, 'no blank, no trailing or double slash')
-    assert.ok(endpoint.summary.trim(), 'a summary')
-    assert.equal(new Set(endpoint.errors).size, endpoint.errors?.length ?? 0, 'an error is named once')
+  test(`${endpoint.path} is declared completely`, async (t) => {
+    t.match(endpoint.path, /^(\/[\w.:-]+)+$/, 'no blank, no trailing or double slash')
+    t.ok(endpoint.summary.trim(), 'a summary')
+    t.equal(new Set(endpoint.errors).size, endpoint.errors?.length ?? 0, 'an error is named once')
     for (const name of endpoint.errors ?? []) {
-      assert.ok(name in errors, `${name} is in the table`)
-      assert.ok(!(commonErrors as readonly string[]).includes(name), `${name} is understood, it needs no line`)
+      t.ok(name in errors, `${name} is in the table`)
+      t.ok(!(commonErrors as readonly string[]).includes(name), `${name} is understood, it needs no line`)
     }
-    assert.equal(endpoint.path.startsWith('/internal/'), endpoint.auth === 'internal', 'internal paths and auth agree')
-    assert.ok(!('access_token' in propertiesOf(endpoint)), 'access_token is the edge’s')
+    t.equal(endpoint.path.startsWith('/internal/'), endpoint.auth === 'internal', 'internal paths and auth agree')
+    t.ok(!('access_token' in propertiesOf(endpoint)), 'access_token is the edge’s')
     const names = Object.entries(propertiesOf(endpoint)).flatMap(([name, { aliases }]) => [name, ...(aliases ?? [])])
-    assert.equal(new Set(names).size, names.length, 'a parameter’s name and aliases are used once')
+    t.equal(new Set(names).size, names.length, 'a parameter’s name and aliases are used once')
     for (const [name, property] of Object.entries(propertiesOf(endpoint))) {
-      assert.ok(wireKinds.has(property.wire ?? ''), `${name} is made by a function of param-types.ts`)
-      if (property.notFound) assert.ok(property.notFound in errors, `${name}: ${property.notFound} is in the table`)
+      t.ok(wireKinds.has(property.wire ?? ''), `${name} is made by a function of param-types.ts`)
+      if (property.notFound) t.ok(property.notFound in errors, `${name}: ${property.notFound} is in the table`)
       for (const [field, member] of Object.entries(property.wire === 'entity' ? (property.properties ?? {}) : {}))
-        assert.ok(wireKinds.has(member.wire ?? ''), `${name}.${field} is made by a function of param-types.ts`)
+        t.ok(wireKinds.has(member.wire ?? ''), `${name}.${field} is made by a function of param-types.ts`)
     }
   })
 
-test('error codes are unique, 0 or at least 1000000, with a text in both languages', () => {
+test('error codes are unique, 0 or at least 1000000, with a text in both languages', async (t) => {
   const entries = Object.entries(errors)
-  assert.equal(new Set(entries.map(([, { code }]) => code)).size, entries.length)
+  t.equal(new Set(entries.map(([, { code }]) => code)).size, entries.length)
   for (const [name, { code, zh, en }] of entries) {
-    assert.ok(code === 0 || (Number.isInteger(code) && code >= 1_000_000 && code <= 9_999_999), `${name}: ${code}`)
-    assert.ok(/\p{Script=Han}/u.test(zh), `${name}: Chinese text`)
-    assert.ok(en.trim() && !/\p{Script=Han}/u.test(en), `${name}: English text`)
+    t.ok(code === 0 || (Number.isInteger(code) && code >= 1_000_000 && code <= 9_999_999), `${name}: ${code}`)
+    t.ok(/\p{Script=Han}/u.test(zh), `${name}: Chinese text`)
+    t.ok(en.trim() && !/\p{Script=Han}/u.test(en), `${name}: English text`)
     const marks = (text: string) => [...text.matchAll(/\{(\d)\}/g)].map(([mark]) => mark).sort()
-    assert.deepEqual(marks(zh), marks(en), `${name}: both texts have the same places`)
+    t.strictSame(marks(zh), marks(en), `${name}: both texts have the same places`)
   }
 })
 
-test('the texts of an error have its arguments filled in', () => {
+test('the texts of an error have its arguments filled in', async (t) => {
   const error = new ContractError('RateLimited', { args: [7] })
-  assert.equal(error.code, 1020103)
-  assert.match(error.textIn('en'), /in 7 seconds/)
-  assert.match(error.textIn('zh'), /7秒/)
-  assert.equal(new ContractError('Failed', { text: { zh: '甲', en: 'A' } }).textIn('en'), 'A')
+  t.equal(error.code, 1020103)
+  t.match(error.textIn('en'), /in 7 seconds/)
+  t.match(error.textIn('zh'), /7秒/)
+  t.equal(new ContractError('Failed', { text: { zh: '甲', en: 'A' } }).textIn('en'), 'A')
 })
 
-test('a message type that is listed is archived, one that nobody declared is routed only', () => {
+test('a message type that is listed is archived, one that nobody declared is routed only', async (t) => {
   for (const [code, type] of Object.entries(messageTypes)) {
-    if (type.listed || type.searched) assert.ok(type.archived, code)
-    assert.ok(type.push, code)
+    if (type.listed || type.searched) t.ok(type.archived, code)
+    t.ok(type.push, code)
   }
-  assert.deepEqual([messageType(99_999).archived, messageType(99_999).by], [false, 'client'])
+  t.strictSame([messageType(99_999).archived, messageType(99_999).by], [false, 'client'])
 })

@@ -1,8 +1,7 @@
-import assert from 'node:assert/strict'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { test } from 'node:test'
 import { event, events, streamOf, streams } from '@im/contracts'
+import { test } from 'tap'
 import { Type } from 'typebox'
 
 const file = join(import.meta.dirname, 'frozen-events.json')
@@ -19,7 +18,7 @@ function shape(schema: unknown): unknown {
 
 const declared = Object.fromEntries(events.map(({ name, schema }) => [name, shape(plain(schema))]))
 
-test('published events are frozen', () => {
+test('published events are frozen', async (t) => {
   const frozen = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>) : {}
   if (process.env['FREEZE_EVENTS']) {
     writeFileSync(file, `${JSON.stringify({ ...declared, ...frozen }, null, 2)}\n`)
@@ -27,8 +26,8 @@ test('published events are frozen', () => {
   }
   for (const [name, schema] of Object.entries(frozen)) {
     const next = name.replace(/\d+$/, (version) => String(Number(version) + 1))
-    assert.ok(name in declared, `${name} was published: events of it are stored and read; keep it declared`)
-    assert.deepEqual(
+    t.ok(name in declared, `${name} was published: events of it are stored and read; keep it declared`)
+    t.strictSame(
       declared[name],
       schema,
       `${name} was published and may not change. Declare '${next}' beside it, publish both until every consumer reads ` +
@@ -36,24 +35,24 @@ test('published events are frozen', () => {
     )
   }
   const unfrozen = Object.keys(declared).filter((name) => !(name in frozen))
-  assert.deepEqual(
+  t.strictSame(
     unfrozen,
     [],
     `new events: FREEZE_EVENTS=1 node --test libs/contracts/test/frozen-events.test.ts, and commit frozen-events.json`,
   )
 })
 
-test('every event has a stream of its own noun, a summary and a unique name', () => {
+test('every event has a stream of its own noun, a summary and a unique name', async (t) => {
   for (const { name, summary } of events) {
-    assert.ok(summary.trim(), name)
-    assert.ok(streamOf({ name, summary, schema: Type.Object({}) }))
+    t.ok(summary.trim(), name)
+    t.ok(streamOf({ name, summary, schema: Type.Object({}) }))
   }
-  assert.equal(new Set(events.map(({ name }) => name)).size, events.length)
+  t.equal(new Set(events.map(({ name }) => name)).size, events.length)
   const nouns = Object.values(streams).flatMap((stream) => [...stream.nouns] as string[])
-  assert.equal(new Set(nouns).size, nouns.length, 'two streams may not keep the same subject')
+  t.equal(new Set(nouns).size, nouns.length, 'two streams may not keep the same subject')
 })
 
-test('an event name says its version', () => {
-  assert.throws(() => event('user.registered', '', Type.Object({})), /is not <noun>\.<fact>\.v<number>/)
-  assert.throws(() => streamOf(event('nobody.came.v1', '', Type.Object({}))), /no stream keeps nobody\.came\.v1/)
+test('an event name says its version', async (t) => {
+  t.throws(() => event('user.registered', '', Type.Object({})), /is not <noun>\.<fact>\.v<number>/)
+  t.throws(() => streamOf(event('nobody.came.v1', '', Type.Object({}))), /no stream keeps nobody\.came\.v1/)
 })

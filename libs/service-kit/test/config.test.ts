@@ -1,6 +1,5 @@
-import assert from 'node:assert/strict'
-import { test } from 'node:test'
 import { ConfigError, describeSettings, loadConfig, serviceConfig, setting } from '@im/service-kit'
+import { test } from 'tap'
 import { Type } from 'typebox'
 
 const schema = Type.Object({
@@ -12,37 +11,34 @@ const schema = Type.Object({
   note: setting.optionalText({ env: 'NOTE', description: 'note' }),
 })
 
-test('settings come typed and complete, with their defaults', () => {
+test('settings come typed and complete, with their defaults', async (t) => {
   const config = loadConfig(schema, { ADDRESS: 'http://x', PORT: ' 8080 ', ON: 'yes', NOTE: '' })
-  assert.deepEqual(config, { port: 8080, address: 'http://x', mode: 'a', on: true, key: 'development' })
-  assert.throws(() => Object.assign(config, { port: 1 }), TypeError)
+  t.strictSame(config, { port: 8080, address: 'http://x', mode: 'a', on: true, key: 'development' })
+  t.throws(() => Object.assign(config, { port: 1 }), TypeError)
 })
 
-test('every missing and wrong setting is named at once', () => {
+test('every missing and wrong setting is named at once', async (t) => {
   const load = () => loadConfig(schema, { NODE_ENV: 'production', PORT: '99999', MODE: 'c', ON: 'maybe' })
-  assert.throws(load, (error) => {
-    assert.ok(error instanceof ConfigError)
-    for (const name of ['PORT', 'ADDRESS', 'MODE', 'ON', 'KEY']) assert.match(error.message, new RegExp(`- ${name} `))
-    assert.equal(error.message.split('\n').length, 6)
-    return true
-  })
+  const { message } = t.throws(load, ConfigError) as Error
+  for (const name of ['PORT', 'ADDRESS', 'MODE', 'ON', 'KEY']) t.match(message, new RegExp(`- ${name} `))
+  t.equal(message.split('\n').length, 6)
 })
 
-test('production demands secrets of its own and refuses switched-off limits', () => {
+test('production demands secrets of its own and refuses switched-off limits', async (t) => {
   const { read } = serviceConfig('user', { own: {}, database: false })
   const stores = { REDIS_URL: 'redis://r', NATS_URL: 'nats://n' }
-  assert.throws(() => read({ NODE_ENV: 'production', ...stores }), /SERVICE_KEY.*\n.*CALLER_KEY/)
+  t.throws(() => read({ NODE_ENV: 'production', ...stores }), /SERVICE_KEY.*\n.*CALLER_KEY/)
   const own = { NODE_ENV: 'production', ...stores, SERVICE_KEY: 'a'.repeat(16), CALLER_KEY: 'b'.repeat(16) }
-  assert.throws(() => read({ ...own, LIMIT_FACTOR: '0' }), /LIMIT_FACTOR/)
+  t.throws(() => read({ ...own, LIMIT_FACTOR: '0' }), /LIMIT_FACTOR/)
   for (const [weak, why] of [
     ['development-service-key', /SERVICE_KEY is the secret of development/],
     ['a'.repeat(15), /SERVICE_KEY must have at least 16 characters/],
   ] as const)
-    assert.throws(() => read({ ...own, SERVICE_KEY: weak }), why)
-  assert.equal(read({ SERVICE_KEY: 'a' }).serviceKey, 'a', 'in development anything will do')
+    t.throws(() => read({ ...own, SERVICE_KEY: weak }), why)
+  t.equal(read({ SERVICE_KEY: 'a' }).serviceKey, 'a', 'in development anything will do')
 })
 
-test('the table never shows a secret', () => {
+test('the table never shows a secret', async (t) => {
   const key = describeSettings(schema).find(({ name }) => name === 'key')
-  assert.deepEqual([key?.default, key?.production], ['(development only)', true])
+  t.strictSame([key?.default, key?.production], ['(development only)', true])
 })

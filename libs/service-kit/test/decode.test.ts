@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { test } from 'node:test'
 import {
   ContractError,
   Days,
   Double,
   Entity,
+  type ErrorName,
   Flag,
   FlagOrUnchanged,
   Ids,
@@ -27,7 +27,9 @@ import {
   UserId,
 } from '@im/contracts'
 import { compileDecoder, readParams } from '@im/service-kit'
+import { failure } from '@im/service-kit/testing'
 import fc from 'fast-check'
+import { type Test, test } from 'tap'
 import { type TProperties, Type } from 'typebox'
 
 const boundary = '----WebKitFormBoundary7MA4YWxkTrZu0gW'
@@ -45,16 +47,10 @@ async function decode(fields: TProperties, { query = '', type = form, body = '' 
   return decoderOf(fields)(await readParams(query, type, bytes(body)))
 }
 
-const fails = (fields: TProperties, sent: Sent, errorName: string, detail?: RegExp) =>
-  assert.rejects(
-    async () => decode(fields, sent),
-    (error) => {
-      assert.ok(error instanceof ContractError, String(error))
-      assert.equal(error.errorName, errorName)
-      if (detail) assert.match(error.detail ?? '', detail)
-      return true
-    },
-  )
+async function fails(t: Test, fields: TProperties, sent: Sent, name: ErrorName, detail = /^/) {
+  const error = await t.rejects(decode(fields, sent), failure(name))
+  t.match(error, { constructor: ContractError, detail }, `${name} of ${JSON.stringify(sent)}`)
+}
 
 /** One value, as each of the four ways an app can send it. */
 function everyWay(name: string, value: unknown): Sent[] {
@@ -69,26 +65,26 @@ function everyWay(name: string, value: unknown): Sent[] {
   ]
 }
 
-async function everyWayGives(fields: TProperties, value: unknown, expected: unknown) {
+async function everyWayGives(t: Test, fields: TProperties, value: unknown, expected: unknown) {
   for (const sent of everyWay('a', value))
-    assert.deepEqual(await decode(fields, sent), { a: expected }, `${sent.type ?? 'query or form'}: ${value}`)
+    t.strictSame(await decode(fields, sent), { a: expected }, `${sent.type ?? 'query or form'}: ${value}`)
 }
 
-test('numbers are read from text and JSON', async () => {
-  await everyWayGives({ a: Int() }, -12, -12)
-  await everyWayGives({ a: Int() }, '12.0', 12)
-  await everyWayGives({ a: Int() }, ' 7 ', 7)
-  await everyWayGives({ a: Double() }, 1.5, 1.5)
-  await everyWayGives({ a: Double() }, '+0.25', 0.25)
-  assert.deepEqual(await decode({ a: Double() }, { type: 'application/json', body: '{"a":1e-7}' }), { a: 1e-7 })
+test('numbers are read from text and JSON', async (t) => {
+  await everyWayGives(t, { a: Int() }, -12, -12)
+  await everyWayGives(t, { a: Int() }, '12.0', 12)
+  await everyWayGives(t, { a: Int() }, ' 7 ', 7)
+  await everyWayGives(t, { a: Double() }, 1.5, 1.5)
+  await everyWayGives(t, { a: Double() }, '+0.25', 0.25)
+  t.strictSame(await decode({ a: Double() }, { type: 'application/json', body: '{"a":1e-7}' }), { a: 1e-7 })
   for (const bad of ['1.5', 'x', '1e3', '0x10', '9007199254740993', '1,2', 'NaN', 'Infinity', '１'])
-    for (const sent of everyWay('a', bad)) await fails({ a: Int() }, sent, 'InvalidParams', /^a: /)
+    for (const sent of everyWay('a', bad)) await fails(t, { a: Int() }, sent, 'InvalidParams', /^a: /)
   for (const body of ['{"a":1e400}', '{"a":{}}', '{"a":[1]}', '{"a":{"$ne":1}}'])
-    await fails({ a: Int() }, { type: 'application/json', body }, 'InvalidParams', /^a: /)
-  await fails({ a: Int({ minimum: 1 }) }, { query: 'a=0' }, 'InvalidParams', /^a: /)
+    await fails(t, { a: Int() }, { type: 'application/json', body }, 'InvalidParams', /^a: /)
+  await fails(t, { a: Int({ minimum: 1 }) }, { query: 'a=0' }, 'InvalidParams', /^a: /)
 })
 
-test('flags are 0, 1, true or false', async () => {
+test('flags are 0, 1, true or false', async (t) => {
   for (const [sent, read] of [
     [1, 1],
     [0, 0],
@@ -96,94 +92,94 @@ test('flags are 0, 1, true or false', async () => {
     ['False', 0],
     [true, 1],
   ] as const)
-    await everyWayGives({ a: Flag() }, sent, read)
-  await fails({ a: Flag() }, { query: 'a=2' }, 'InvalidParams')
+    await everyWayGives(t, { a: Flag() }, sent, read)
+  await fails(t, { a: Flag() }, { query: 'a=2' }, 'InvalidParams')
 })
 
-test('times from 10^11 on are milliseconds, days may carry their word', async () => {
-  await everyWayGives({ a: Time() }, 1_559_788_026, 1_559_788_026)
-  await everyWayGives({ a: Time() }, 1_559_788_026_732, 1_559_788_026)
-  await everyWayGives({ a: Time({ fraction: true }) }, 1_559_788_026_732, 1_559_788_026.732)
-  await everyWayGives({ a: Time() }, -1, -1)
-  await everyWayGives({ a: Days() }, '7天', 7)
-  await everyWayGives({ a: Days() }, 0.04, 0.04)
+test('times from 10^11 on are milliseconds, days may carry their word', async (t) => {
+  await everyWayGives(t, { a: Time() }, 1_559_788_026, 1_559_788_026)
+  await everyWayGives(t, { a: Time() }, 1_559_788_026_732, 1_559_788_026)
+  await everyWayGives(t, { a: Time({ fraction: true }) }, 1_559_788_026_732, 1_559_788_026.732)
+  await everyWayGives(t, { a: Time() }, -1, -1)
+  await everyWayGives(t, { a: Days() }, '7天', 7)
+  await everyWayGives(t, { a: Days() }, 0.04, 0.04)
   const [zero] = Object.values(await decode({ a: Time() }, { query: 'a=-0.5' }))
-  assert.ok(Object.is(zero, 0))
+  t.ok(Object.is(zero, 0))
 })
 
-test('ids: users, objects, rooms, 64 bit', async () => {
-  await everyWayGives({ a: UserId() }, 10_000_001, 10_000_001)
-  await fails({ a: UserId() }, { query: 'a=2147483648' }, 'InvalidParams', /^a: /)
-  assert.deepEqual(await decode({ a: Type.Optional(UserId()) }, { query: 'a=0' }), {})
-  assert.deepEqual(await decode({ a: Self() }, { query: 'a=0' }), {})
-  await everyWayGives({ a: Oid() }, '5CF77F8E2B4B5F0006C6A0A1', '5cf77f8e2b4b5f0006c6a0a1')
-  await fails({ a: Oid({ notFound: 'RoomNotFound' }) }, { query: 'a=zz' }, 'RoomNotFound')
-  await everyWayGives({ a: RoomRef() }, 'ABCDEF0123456789ABCDEF01', 'abcdef0123456789abcdef01')
-  await everyWayGives({ a: LongId() }, '-9223372036854775808', '-9223372036854775808')
+test('ids: users, objects, rooms, 64 bit', async (t) => {
+  await everyWayGives(t, { a: UserId() }, 10_000_001, 10_000_001)
+  await fails(t, { a: UserId() }, { query: 'a=2147483648' }, 'InvalidParams', /^a: /)
+  t.strictSame(await decode({ a: Type.Optional(UserId()) }, { query: 'a=0' }), {})
+  t.strictSame(await decode({ a: Self() }, { query: 'a=0' }), {})
+  await everyWayGives(t, { a: Oid() }, '5CF77F8E2B4B5F0006C6A0A1', '5cf77f8e2b4b5f0006c6a0a1')
+  await fails(t, { a: Oid({ notFound: 'RoomNotFound' }) }, { query: 'a=zz' }, 'RoomNotFound')
+  await everyWayGives(t, { a: RoomRef() }, 'ABCDEF0123456789ABCDEF01', 'abcdef0123456789abcdef01')
+  await everyWayGives(t, { a: LongId() }, '-9223372036854775808', '-9223372036854775808')
   const big = { type: 'application/json', body: '{"a":9223372036854775807}' }
-  assert.deepEqual(await decode({ a: LongId() }, big), { a: '9223372036854775807' })
-  await fails({ a: LongId() }, { query: 'a=9223372036854775808' }, 'InvalidParams')
+  t.strictSame(await decode({ a: LongId() }, big), { a: '9223372036854775807' })
+  await fails(t, { a: LongId() }, { query: 'a=9223372036854775808' }, 'InvalidParams')
 })
 
-test('lists: JSON array, comma list, one value, repeated parameter', async () => {
+test('lists: JSON array, comma list, one value, repeated parameter', async (t) => {
   const fields = { a: Ids() }
   for (const query of ['a=1,2', 'a=["1","2"]', 'a=[1,2,2]', 'a=1&a=2', 'a=1,%202,,1', 'a=1&a=[2]', 'a=null&a=1,2'])
-    assert.deepEqual(await decode(fields, { query }), { a: [1, 2] }, query)
+    t.strictSame(await decode(fields, { query }), { a: [1, 2] }, query)
   for (const body of ['{"a":[1,"2",null,1]}', '{"a":"1,2"}', '{"a":"[1,2]"}'])
-    assert.deepEqual(await decode(fields, { type: 'application/json', body }), { a: [1, 2] }, body)
+    t.strictSame(await decode(fields, { type: 'application/json', body }), { a: [1, 2] }, body)
   const many = Array.from({ length: 1001 }, (_, index) => index + 1)
-  assert.equal((await decode(fields, { body: `a=${many.slice(1)}` }))['a']?.toString().split(',').length, 1000)
-  await fails(fields, { body: `a=${many}` }, 'InvalidParams', /^a: /)
-  await fails(fields, { type: 'application/json', body: '{"a":[{"$ne":1}]}' }, 'InvalidParams')
-  await fails(fields, { query: 'a=[1' }, 'InvalidParams')
-  await fails(fields, { query: 'a=1,x' }, 'InvalidParams')
-  assert.deepEqual(await decode({ a: List() }, { query: 'a=x,y&a=z' }), { a: ['x', 'y', 'z'] })
+  t.equal((await decode(fields, { body: `a=${many.slice(1)}` }))['a']?.toString().split(',').length, 1000)
+  await fails(t, fields, { body: `a=${many}` }, 'InvalidParams', /^a: /)
+  await fails(t, fields, { type: 'application/json', body: '{"a":[{"$ne":1}]}' }, 'InvalidParams')
+  await fails(t, fields, { query: 'a=[1' }, 'InvalidParams')
+  await fails(t, fields, { query: 'a=1,x' }, 'InvalidParams')
+  t.strictSame(await decode({ a: List() }, { query: 'a=x,y&a=z' }), { a: ['x', 'y', 'z'] })
   const big = { type: 'application/json', body: '{"a":[9007199254740993]}' }
-  assert.deepEqual(await decode({ a: List() }, big), { a: ['9007199254740993'] })
-  assert.deepEqual(await decode({ a: List() }, { query: 'a=[9007199254740993]' }), { a: ['9007199254740993'] })
-  await fails({ a: List() }, { type: 'application/json', body: '{"a":["x\\u0000"]}' }, 'InvalidParams', /NUL/)
+  t.strictSame(await decode({ a: List() }, big), { a: ['9007199254740993'] })
+  t.strictSame(await decode({ a: List() }, { query: 'a=[9007199254740993]' }), { a: ['9007199254740993'] })
+  await fails(t, { a: List() }, { type: 'application/json', body: '{"a":["x\\u0000"]}' }, 'InvalidParams', /NUL/)
 })
 
-test('passwords become md5, JSON is handed on parsed, pages take their default', async () => {
+test('passwords become md5, JSON is handed on parsed, pages take their default', async (t) => {
   const md5 = createHash('md5').update('密码').digest('hex')
-  await everyWayGives({ a: Pwd() }, '密码', md5)
-  await everyWayGives({ a: Pwd() }, md5.toUpperCase(), md5)
-  await everyWayGives({ a: Json() }, { b: [1, 'x'] }, { b: [1, 'x'] })
-  await fails({ a: Json() }, { query: 'a={' }, 'InvalidParams', /^a: /)
+  await everyWayGives(t, { a: Pwd() }, '密码', md5)
+  await everyWayGives(t, { a: Pwd() }, md5.toUpperCase(), md5)
+  await everyWayGives(t, { a: Json() }, { b: [1, 'x'] }, { b: [1, 'x'] })
+  await fails(t, { a: Json() }, { query: 'a={' }, 'InvalidParams', /^a: /)
   for (const bad of ['-1', 'x', '', 'null'])
-    assert.deepEqual(await decode({ a: PageIndex(), b: PageSize(20) }, { query: `a=${bad}&b=${bad}` }), { a: 0, b: 20 })
-  assert.deepEqual(await decode({ a: PageSize(20) }, { query: 'a=99999999999999999999' }), { a: 1000 })
-  assert.deepEqual(await decode({ a: PageSizeOrAll() }, {}), {})
+    t.strictSame(await decode({ a: PageIndex(), b: PageSize(20) }, { query: `a=${bad}&b=${bad}` }), { a: 0, b: 20 })
+  t.strictSame(await decode({ a: PageSize(20) }, { query: 'a=99999999999999999999' }), { a: 1000 })
+  t.strictSame(await decode({ a: PageSizeOrAll() }, {}), {})
 })
 
-test('texts: kept as sent, trimmed where said, not longer than 64 KiB', async () => {
-  await everyWayGives({ a: Text() }, ' 你好 & = % + ', ' 你好 & = % + ')
-  await everyWayGives({ a: Text({ trim: true }) }, ' x ', 'x')
-  await everyWayGives({ a: Text() }, 'null', 'null')
-  await everyWayGives({ a: Text() }, 'x'.repeat(65_536), 'x'.repeat(65_536))
-  for (const sent of everyWay('a', 'x'.repeat(65_537))) await fails({ a: Text() }, sent, 'RequestTooLarge', /^a$/)
-  await fails({ a: Text() }, { query: 'a=x%00y' }, 'InvalidParams', /NUL/)
-  assert.deepEqual(await decode({ a: Text() }, { type: 'application/json', body: '{"a":"\\ud800"}' }), { a: '\ufffd' })
-  assert.deepEqual(await decode({ a: Text({ empty: 'kept' }) }, { query: 'a=' }), { a: '' })
-  assert.deepEqual(await decode({ a: Text({ empty: 'blank-kept' }) }, { query: 'a=%20' }), { a: ' ' })
+test('texts: kept as sent, trimmed where said, not longer than 64 KiB', async (t) => {
+  await everyWayGives(t, { a: Text() }, ' 你好 & = % + ', ' 你好 & = % + ')
+  await everyWayGives(t, { a: Text({ trim: true }) }, ' x ', 'x')
+  await everyWayGives(t, { a: Text() }, 'null', 'null')
+  await everyWayGives(t, { a: Text() }, 'x'.repeat(65_536), 'x'.repeat(65_536))
+  for (const sent of everyWay('a', 'x'.repeat(65_537))) await fails(t, { a: Text() }, sent, 'RequestTooLarge', /^a$/)
+  await fails(t, { a: Text() }, { query: 'a=x%00y' }, 'InvalidParams', /NUL/)
+  t.strictSame(await decode({ a: Text() }, { type: 'application/json', body: '{"a":"\\ud800"}' }), { a: '\ufffd' })
+  t.strictSame(await decode({ a: Text({ empty: 'kept' }) }, { query: 'a=' }), { a: '' })
+  t.strictSame(await decode({ a: Text({ empty: 'blank-kept' }) }, { query: 'a=%20' }), { a: ' ' })
 })
 
-test('a text is one text, and what no store or XML can hold is replaced', async () => {
+test('a text is one text, and what no store or XML can hold is replaced', async (t) => {
   for (const schema of [Text(), Pwd(), RoomRef()])
     for (const body of ['{"a":{"$ne":1}}', '{"a":["x"]}', '{"a":[]}', '{"a":{}}'])
-      await fails({ a: schema }, { type: 'application/json', body }, 'InvalidParams', /^a: not a text$/)
-  await everyWayGives({ a: Text() }, 'x\uffff\ufffey', 'x\ufffd\ufffdy')
+      await fails(t, { a: schema }, { type: 'application/json', body }, 'InvalidParams', /^a: not a text$/)
+  await everyWayGives(t, { a: Text() }, 'x\uffff\ufffey', 'x\ufffd\ufffdy')
 })
 
-test('what is ignored is not even looked at', async () => {
+test('what is ignored is not even looked at', async (t) => {
   for (const value of ['x\0', 'x'.repeat(70_000), { $ne: 1 }, [1]])
-    for (const sent of everyWay('a', value)) assert.deepEqual(await decode({ a: Ignored() }, sent), {})
+    for (const sent of everyWay('a', value)) t.strictSame(await decode({ a: Ignored() }, sent), {})
 })
 
-test('numbers that no app and no clock can hold are refused', async () => {
-  await everyWayGives({ a: Int32() }, -2_147_483_648, -2_147_483_648)
-  await everyWayGives({ a: FlagOrUnchanged() }, -1, -1)
-  await everyWayGives({ a: FlagOrUnchanged() }, 'true', 1)
+test('numbers that no app and no clock can hold are refused', async (t) => {
+  await everyWayGives(t, { a: Int32() }, -2_147_483_648, -2_147_483_648)
+  await everyWayGives(t, { a: FlagOrUnchanged() }, -1, -1)
+  await everyWayGives(t, { a: FlagOrUnchanged() }, 'true', 1)
   for (const [schema, bad] of [
     [Int32(), '2147483648'],
     [FlagOrUnchanged(), '-2'],
@@ -191,77 +187,77 @@ test('numbers that no app and no clock can hold are refused', async () => {
     [Time({ fraction: true }), '-9'.padEnd(300, '9')],
     [Days(), '1000001'],
   ] as const)
-    await fails({ a: schema }, { query: `a=${bad}` }, 'InvalidParams', /^a: /)
+    await fails(t, { a: schema }, { query: `a=${bad}` }, 'InvalidParams', /^a: /)
 })
 
-test('what is sloppy is taken literally', async () => {
+test('what is sloppy is taken literally', async (t) => {
   const fields = { a: Type.Optional(Text()), b: Type.Optional(Text()) }
-  assert.deepEqual(await decode(fields, { body: 'a=100%&b=%zz' }), { a: '100%', b: '%zz' })
-  assert.deepEqual(await decode(fields, { body: 'a=你好&b=x' }), { a: '你好', b: 'x' })
-  assert.deepEqual(await decode(fields, { body: 'a=1+1' }), { a: '1 1' })
-  assert.deepEqual(await decode(fields, { type: '', body: 'a=1' }), { a: '1' }, 'no content type')
-  assert.deepEqual(await decode(fields, { type: 'text/plain', body: 'a=1' }), { a: '1' })
-  assert.deepEqual(await decode(fields, { body: '&&=x&a&b=1' }), { b: '1' })
-  assert.deepEqual(await decode(fields, { type: 'application/json', body: '\ufeff{"a":"1"}' }), { a: '1' })
+  t.strictSame(await decode(fields, { body: 'a=100%&b=%zz' }), { a: '100%', b: '%zz' })
+  t.strictSame(await decode(fields, { body: 'a=你好&b=x' }), { a: '你好', b: 'x' })
+  t.strictSame(await decode(fields, { body: 'a=1+1' }), { a: '1 1' })
+  t.strictSame(await decode(fields, { type: '', body: 'a=1' }), { a: '1' }, 'no content type')
+  t.strictSame(await decode(fields, { type: 'text/plain', body: 'a=1' }), { a: '1' })
+  t.strictSame(await decode(fields, { body: '&&=x&a&b=1' }), { b: '1' })
+  t.strictSame(await decode(fields, { type: 'application/json', body: '\ufeff{"a":"1"}' }), { a: '1' })
 })
 
-test('the first non-empty value wins, query before body, the name before its aliases', async () => {
+test('the first non-empty value wins, query before body, the name before its aliases', async (t) => {
   const fields = { a: Type.Optional(Text({ aliases: ['A', 'old'] })) }
-  assert.deepEqual(await decode(fields, { query: 'a=&a=1&a=2', body: 'a=3' }), { a: '1' })
-  assert.deepEqual(await decode(fields, { query: 'a=%20', body: 'a=3' }), { a: '3' })
-  assert.deepEqual(await decode(fields, { query: 'old=2' }), { a: '2' })
-  assert.deepEqual(await decode(fields, { query: 'old=2', body: 'a=1' }), { a: '1' })
+  t.strictSame(await decode(fields, { query: 'a=&a=1&a=2', body: 'a=3' }), { a: '1' })
+  t.strictSame(await decode(fields, { query: 'a=%20', body: 'a=3' }), { a: '3' })
+  t.strictSame(await decode(fields, { query: 'old=2' }), { a: '2' })
+  t.strictSame(await decode(fields, { query: 'old=2', body: 'a=1' }), { a: '1' })
 })
 
-test('empty, and for numbers and ids null, undefined and (null), mean absent', async () => {
+test('empty, and for numbers and ids null, undefined and (null), mean absent', async (t) => {
   for (const word of ['', ' ', 'null', 'undefined', '(null)'])
     for (const schema of [Int(), Double(), Flag(), Time(), Days(), UserId(), Oid(), RoomRef(), Ids(), LongId()]) {
       const query = new URLSearchParams({ a: word }).toString()
-      assert.deepEqual(await decode({ a: Type.Optional(schema) }, { query }), {}, `${JSON.stringify(schema)} ${word}`)
-      await fails({ a: schema }, { query }, 'MissingParam', /^a$/)
+      t.strictSame(await decode({ a: Type.Optional(schema) }, { query }), {}, `${JSON.stringify(schema)} ${word}`)
+      await fails(t, { a: schema }, { query }, 'MissingParam', /^a$/)
     }
-  assert.deepEqual(await decode({ a: Type.Optional(Text()) }, { type: 'application/json', body: '{"a":null}' }), {})
+  t.strictSame(await decode({ a: Type.Optional(Text()) }, { type: 'application/json', body: '{"a":null}' }), {})
 })
 
-test('missing parameters are told in the order of the contract, before wrong ones', async () => {
+test('missing parameters are told in the order of the contract, before wrong ones', async (t) => {
   const fields = { a: Int(), b: Text(), c: Text() }
-  await fails(fields, { query: 'a=x' }, 'MissingParam', /^b$/)
-  await fails(fields, { query: 'a=x&b=1' }, 'MissingParam', /^c$/)
-  await fails(fields, { query: 'a=x&b=1&c=1' }, 'InvalidParams', /^a: /)
+  await fails(t, fields, { query: 'a=x' }, 'MissingParam', /^b$/)
+  await fails(t, fields, { query: 'a=x&b=1' }, 'MissingParam', /^c$/)
+  await fails(t, fields, { query: 'a=x&b=1&c=1' }, 'InvalidParams', /^a: /)
 })
 
-test('entities: flat, JSON text or nested; flat fields win', async () => {
+test('entities: flat, JSON text or nested; flat fields win', async (t) => {
   const fields = { room: Entity({ name: Type.Optional(Text()), max: Type.Optional(Int({ maximum: 10 })) }) }
   const both = { room: { name: 'x', max: 3 } }
-  assert.deepEqual(await decode(fields, { query: 'name=x&max=3' }), both)
-  assert.deepEqual(await decode(fields, { query: 'room={"name":"x","max":"3"}' }), both)
-  assert.deepEqual(await decode(fields, { type: 'application/json', body: '{"room":{"name":"x","max":3}}' }), both)
-  assert.deepEqual(await decode(fields, { query: 'room={"name":"y","max":3}&name=x' }), both)
-  await fails(fields, { query: 'room={"max":11}' }, 'InvalidParams', /^max: /)
-  await fails(fields, { query: 'room=[1]' }, 'InvalidParams', /^room: /)
-  await fails(fields, { query: 'room={' }, 'InvalidParams', /^room: /)
-  await fails(fields, {}, 'MissingParam', /^room$/)
+  t.strictSame(await decode(fields, { query: 'name=x&max=3' }), both)
+  t.strictSame(await decode(fields, { query: 'room={"name":"x","max":"3"}' }), both)
+  t.strictSame(await decode(fields, { type: 'application/json', body: '{"room":{"name":"x","max":3}}' }), both)
+  t.strictSame(await decode(fields, { query: 'room={"name":"y","max":3}&name=x' }), both)
+  await fails(t, fields, { query: 'room={"max":11}' }, 'InvalidParams', /^max: /)
+  await fails(t, fields, { query: 'room=[1]' }, 'InvalidParams', /^room: /)
+  await fails(t, fields, { query: 'room={' }, 'InvalidParams', /^room: /)
+  await fails(t, fields, {}, 'MissingParam', /^room$/)
 })
 
-test('names of operators and prototypes are unknown parameters', async () => {
+test('names of operators and prototypes are unknown parameters', async (t) => {
   const fields = { a: Type.Optional(Text()), e: Type.Optional(Entity({ b: Type.Optional(Text()) })) }
   const bodies = [
     '{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}',
     '{"e":{"__proto__":{"b":"x","polluted":1}}}',
     '{"a[$ne]":"1","$where":"1"}',
   ]
-  for (const body of bodies) assert.deepEqual(await decode(fields, { type: 'application/json', body }), {}, body)
-  assert.deepEqual(await decode(fields, { query: 'a[$ne]=1&__proto__=x&constructor=y&toString=z' }), {})
-  assert.equal(({} as { polluted?: unknown }).polluted, undefined)
+  for (const body of bodies) t.strictSame(await decode(fields, { type: 'application/json', body }), {}, body)
+  t.strictSame(await decode(fields, { query: 'a[$ne]=1&__proto__=x&constructor=y&toString=z' }), {})
+  t.equal(({} as { polluted?: unknown }).polluted, undefined)
 })
 
-test('bodies that are no object, nested without end or made of nothing are refused quickly', async () => {
+test('bodies that are no object, nested without end or made of nothing are refused quickly', async (t) => {
   const fields = { a: Type.Optional(Json()) }
   for (const body of ['[1]', '1', 'null', '{', '{"a":1}x', `{"a":${'['.repeat(200_000)}`])
-    await fails(fields, { type: 'application/json', body }, 'InvalidParams')
-  await fails(fields, { query: `a=${'['.repeat(1000)}${']'.repeat(1000)}` }, 'InvalidParams')
-  await fails(fields, { body: 'a&'.repeat(500_000) }, 'RequestTooLarge')
-  await fails(fields, { type: 'multipart/form-data; boundary=x', body: 'nothing' }, 'InvalidParams')
+    await fails(t, fields, { type: 'application/json', body }, 'InvalidParams')
+  await fails(t, fields, { query: `a=${'['.repeat(1000)}${']'.repeat(1000)}` }, 'InvalidParams')
+  await fails(t, fields, { body: 'a&'.repeat(500_000) }, 'RequestTooLarge')
+  await fails(t, fields, { type: 'multipart/form-data; boundary=x', body: 'nothing' }, 'InvalidParams')
 })
 
 const anything = fc.oneof(
@@ -271,7 +267,7 @@ const anything = fc.oneof(
   fc.double().map(String),
 )
 
-test('whatever is sent, the decoder gives values of the schema or a ContractError', async () => {
+test('whatever is sent, the decoder gives values of the schema or a ContractError', async (t) => {
   const fields = {
     text: Type.Optional(Text({ maxLength: 20 })),
     int: Type.Optional(Int()),
@@ -297,56 +293,64 @@ test('whatever is sent, the decoder gives values of the schema or a ContractErro
   const attempt = async (query: string, type: string | undefined, body: string) => {
     try {
       const decoded = run(await readParams(query, type, bytes(body)))
-      assert.ok(Object.keys(decoded).every((name) => name in fields))
+      t.ok(Object.keys(decoded).every((name) => name in fields))
     } catch (error) {
-      assert.ok(error instanceof ContractError, `${(error as Error).stack}`)
+      t.ok(error instanceof ContractError, `${(error as Error).stack}`)
     }
   }
-  await fc.assert(
-    fc.asyncProperty(pairs, pairs, async (query, body) => {
-      await attempt(new URLSearchParams(query).toString(), form, new URLSearchParams(body).toString())
-    }),
-    { numRuns: 300 },
-  )
-  await fc.assert(
-    fc.asyncProperty(fc.dictionary(names, fc.jsonValue()), async (body) => {
-      await attempt('', 'application/json', JSON.stringify(body))
-    }),
-    { numRuns: 300 },
-  )
-  await fc.assert(
-    fc.asyncProperty(
-      anything,
-      fc.constantFrom(form, 'application/json', 'multipart/form-data; boundary=x', undefined),
-      (raw, type) => attempt(raw, type, raw),
+  await t.resolves(
+    fc.assert(
+      fc.asyncProperty(pairs, pairs, async (query, body) => {
+        await attempt(new URLSearchParams(query).toString(), form, new URLSearchParams(body).toString())
+      }),
+      { numRuns: 300 },
     ),
-    { numRuns: 300 },
+  )
+  await t.resolves(
+    fc.assert(
+      fc.asyncProperty(fc.dictionary(names, fc.jsonValue()), async (body) => {
+        await attempt('', 'application/json', JSON.stringify(body))
+      }),
+      { numRuns: 300 },
+    ),
+  )
+  await t.resolves(
+    fc.assert(
+      fc.asyncProperty(
+        anything,
+        fc.constantFrom(form, 'application/json', 'multipart/form-data; boundary=x', undefined),
+        (raw, type) => attempt(raw, type, raw),
+      ),
+      { numRuns: 300 },
+    ),
   )
 })
 
-test('lists, 64-bit ids, times and flags survive the way there', async () => {
+test('lists, 64-bit ids, times and flags survive the way there', async (t) => {
   const id = fc.integer({ min: 1, max: 2147483647 })
-  await fc.assert(
-    fc.asyncProperty(
-      fc.uniqueArray(id, { minLength: 1, maxLength: 30 }),
-      fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
-      fc.integer({ min: -99_999_999_999, max: 99_999_999_999 }),
-      fc.constantFrom(0, 1),
-      async (ids, long, seconds, flag) => {
-        const fields = { ids: Ids(), long: LongId(), time: Time(), flag: Flag() }
-        const expected = { ids, long: String(long), time: seconds, flag }
-        const text = new URLSearchParams({
-          ids: ids.join(','),
-          long: String(long),
-          time: String(seconds),
-          flag: String(flag),
-        }).toString()
-        const json = `{"ids":${JSON.stringify(ids)},"long":${long},"time":${seconds},"flag":${flag === 1}}`
-        assert.deepEqual(await decode(fields, { query: text }), expected)
-        assert.deepEqual(await decode(fields, { body: text }), expected)
-        assert.deepEqual(await decode(fields, { type: 'application/json', body: json }), expected)
-      },
+  await t.resolves(
+    fc.assert(
+      fc.asyncProperty(
+        fc.uniqueArray(id, { minLength: 1, maxLength: 30 }),
+        fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+        fc.integer({ min: -99_999_999_999, max: 99_999_999_999 }),
+        fc.constantFrom(0, 1),
+        async (ids, long, seconds, flag) => {
+          const fields = { ids: Ids(), long: LongId(), time: Time(), flag: Flag() }
+          const expected = { ids, long: String(long), time: seconds, flag }
+          const text = new URLSearchParams({
+            ids: ids.join(','),
+            long: String(long),
+            time: String(seconds),
+            flag: String(flag),
+          }).toString()
+          const json = `{"ids":${JSON.stringify(ids)},"long":${long},"time":${seconds},"flag":${flag === 1}}`
+          assert.deepEqual(await decode(fields, { query: text }), expected)
+          assert.deepEqual(await decode(fields, { body: text }), expected)
+          assert.deepEqual(await decode(fields, { type: 'application/json', body: json }), expected)
+        },
+      ),
+      { numRuns: 100 },
     ),
-    { numRuns: 100 },
   )
 })

@@ -1,7 +1,6 @@
-import assert from 'node:assert/strict'
-import { test } from 'node:test'
 import { connectRedis, createLogger, holdLease } from '@im/service-kit'
 import { eventually } from '@im/service-kit/testing'
+import { type Test, test } from 'tap'
 import { ownServer } from './own-servers.ts'
 import { ownNamespace } from './runtime.ts'
 
@@ -12,7 +11,7 @@ const untilAborted = (signal: AbortSignal) =>
     signal.addEventListener('abort', () => resolve(), { once: true })
   })
 
-async function openRedis(t: { after(end: () => void): void }, url: string, namespace: string) {
+async function openRedis(t: Test, url: string, namespace: string) {
   const redis = await connectRedis({ url, namespace })
   t.after(() => redis.disconnect())
   return redis
@@ -41,11 +40,11 @@ test('one of several replicas works, and another takes over when it ends', async
   t.after(() => Promise.all(replicas.map((replica) => replica.close())))
   await eventually(() => starts.length === 1)
   const holder = replicas.find((replica) => replica.held)
-  assert.equal(replicas.filter((replica) => replica.held).length, 1)
+  t.equal(replicas.filter((replica) => replica.held).length, 1)
   await holder?.close()
-  assert.equal(holder?.held, false)
+  t.equal(holder?.held, false)
   await eventually(() => starts.length === 2, 3000)
-  assert.equal(most, 1)
+  t.equal(most, 1)
 })
 
 test('the lease of a replica that dies is free after its time', async (t) => {
@@ -78,13 +77,14 @@ test('the lease of a replica that dies is free after its time', async (t) => {
   t.after(() => Promise.all([first.close(), second.close()]))
   dying.disconnect()
   await eventually(() => taken > 0, 5000)
-  assert.ok(stopped && stopped <= taken, 'the first stopped before the second began')
+  t.ok(stopped && stopped <= taken, 'the first stopped before the second began')
 })
 
 test('closing while the lease is being won ends', async (t) => {
   const env = ownNamespace(t)
   const redis = await openRedis(t, env['REDIS_URL'] ?? '', env['NAMESPACE'] ?? '')
-  for (let n = 0; n < 20; n++) await holdLease({ redis, name: `b${n}`, ttl: 500, log, work: untilAborted }).close()
+  for (let n = 0; n < 20; n++)
+    await t.resolves(holdLease({ redis, name: `b${n}`, ttl: 500, log, work: untilAborted }).close())
 })
 
 test('a cache that is killed and comes back empty gives the lease to one again', async (t) => {
@@ -105,5 +105,5 @@ test('a cache that is killed and comes back empty gives the lease to one again',
   await eventually(() => working === 0, 5000)
   await server.start()
   await eventually(() => working === 1, 5000)
-  assert.equal(most, 1)
+  t.equal(most, 1)
 })

@@ -1,13 +1,12 @@
-import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { test } from 'node:test'
 import type { EventEnvelope, Payload } from '@im/contracts'
 import { userUpdated } from '@im/contracts/user'
 import { ensureIndexes, handleOnce, isDuplicateKey, on } from '@im/service-kit'
 import { eventually } from '@im/service-kit/testing'
 import type { IndexDescription } from 'mongodb'
+import { test } from 'tap'
 import { ownNamespace, startRuntime } from './runtime.ts'
 
 const update = (userId: number, nickname: string): Payload<typeof userUpdated> => ({
@@ -25,10 +24,10 @@ test('a unique index refuses doubles by name, and making indexes again changes n
   await ensureIndexes(people, indexes)
   await people.insertOne({ telephone: '8613', nickname: 'alice' })
   const error = await people.insertOne({ telephone: '8613', nickname: 'bob' }).catch((thrown) => thrown)
-  assert.ok(isDuplicateKey(error))
-  assert.ok(isDuplicateKey(error, 'telephone'))
-  assert.ok(!isDuplicateKey(error, 'nickname'))
-  assert.ok(!isDuplicateKey(new Error('other')))
+  t.ok(isDuplicateKey(error))
+  t.ok(isDuplicateKey(error, 'telephone'))
+  t.ok(!isDuplicateKey(error, 'nickname'))
+  t.ok(!isDuplicateKey(new Error('other')))
 })
 
 test('a change and its event become visible together', async (t) => {
@@ -41,12 +40,12 @@ test('a change and its event become visible together', async (t) => {
     change.announce(userUpdated, '7', update(7, 'alice'))
     return 'done'
   })
-  assert.equal(result, 'done')
+  t.equal(result, 'done')
   await eventually(() => heard.length === 1)
-  assert.deepEqual(heard[0]?.data, update(7, 'alice'))
-  assert.equal(heard[0]?.aggregate, '7')
-  assert.match(heard[0]?.id ?? '', /^[0-9a-f]{32}$/)
-  assert.ok(await people.findOne({ userId: 7 }))
+  t.strictSame(heard[0]?.data, update(7, 'alice'))
+  t.equal(heard[0]?.aggregate, '7')
+  t.match(heard[0]?.id ?? '', /^[0-9a-f]{32}$/)
+  t.ok(await people.findOne({ userId: 7 }))
   await eventually(async () => (await db.collection('outbox').countDocuments()) === 0)
 })
 
@@ -58,9 +57,9 @@ test('a failed change leaves neither document nor event', async (t) => {
     change.announce(userUpdated, '8', update(8, 'bob'))
     throw new Error('no')
   })
-  await assert.rejects(failing, /^Error: no$/)
-  assert.equal(await people.countDocuments(), 0)
-  assert.equal(await db.collection('outbox').countDocuments(), 0)
+  await t.rejects(failing, /^no$/)
+  t.equal(await people.countDocuments(), 0)
+  t.equal(await db.collection('outbox').countDocuments(), 0)
 })
 
 test('an event that does not fit its schema stops the change', async (t) => {
@@ -69,8 +68,8 @@ test('an event that does not fit its schema stops the change', async (t) => {
     await db.collection('people').insertOne({ userId: 8 }, { session: change.session })
     change.announce(userUpdated, '8', { userId: 'x' } as never)
   })
-  await assert.rejects(failing, /user\.updated\.v1 does not fit its schema/)
-  assert.equal(await db.collection('people').countDocuments(), 0)
+  await t.rejects(failing, /user\.updated\.v1 does not fit its schema/)
+  t.equal(await db.collection('people').countDocuments(), 0)
 })
 
 test('changes of the same document at the same time are tried again until each is done', async (t) => {
@@ -83,7 +82,7 @@ test('changes of the same document at the same time are tried again until each i
       await counters.updateOne({ _id: 'a' }, { $set: { value: value + 1 } }, { session })
     })
   await Promise.all(Array.from({ length: 20 }, one))
-  assert.equal((await counters.findOne({ _id: 'a' }))?.value, 20)
+  t.equal((await counters.findOne({ _id: 'a' }))?.value, 20)
 })
 
 test('an event is handled once, however often and however parallel it is delivered', async (t) => {
@@ -96,10 +95,10 @@ test('an event is handled once, however often and however parallel it is deliver
   const envelope = { id: 'e1', name: userUpdated.name, at: 1, aggregate: '5', data: update(5, 'carol') }
   await Promise.all(Array.from({ length: 8 }, () => handle(envelope.data, envelope)))
   await handle(envelope.data, envelope)
-  assert.equal((await tallies.findOne({ _id: 'a' }))?.value, 5)
-  await assert.rejects(outbox.once('e2', () => Promise.reject(new Error('not yet'))))
-  assert.equal(await outbox.once('e2', async () => {}), true, 'a failed handling is not remembered')
-  assert.equal(await outbox.once('e2', async () => {}), false)
+  t.equal((await tallies.findOne({ _id: 'a' }))?.value, 5)
+  await t.rejects(outbox.once('e2', () => Promise.reject(new Error('not yet'))))
+  t.equal(await outbox.once('e2', async () => {}), true, 'a failed handling is not remembered')
+  t.equal(await outbox.once('e2', async () => {}), false)
 })
 
 test('events of one aggregate keep their order, whoever commits them', async (t) => {
@@ -123,7 +122,7 @@ test('events of one aggregate keep their order, whoever commits them', async (t)
   )
   const inOrder = Array.from({ length: 10 }, (_, n) => String(n))
   await eventually(() => people.every((userId) => heard.get(userId)?.length === 10))
-  for (const userId of people) assert.deepEqual(heard.get(userId), inOrder)
+  for (const userId of people) t.strictSame(heard.get(userId), inOrder)
 })
 
 test('a relay killed in the middle loses nothing and stores no event twice', async (t) => {
@@ -142,14 +141,14 @@ test('a relay killed in the middle loses nothing and stores no event twice', asy
   const seen: number[] = []
   await bus.subscribe([
     on(userUpdated, async ({ userId }, { id }) => {
-      assert.ok(!ids.has(id), 'the same event was stored twice')
+      t.ok(!ids.has(id), 'the same event was stored twice')
       ids.add(id)
       seen.push(userId)
     }),
   ])
   await eventually(() => seen.length >= committed, 20_000)
   await eventually(async () => (await db.collection('outbox').countDocuments()) === 0)
-  assert.ok(committed > 0)
-  assert.equal(new Set(seen).size, committed)
-  assert.equal(seen.length, committed)
+  t.ok(committed > 0)
+  t.equal(new Set(seen).size, committed)
+  t.equal(seen.length, committed)
 })

@@ -1,16 +1,15 @@
-import assert from 'node:assert/strict'
-import { type TestContext, test } from 'node:test'
 import type { Payload } from '@im/contracts'
 import { userUpdated } from '@im/contracts/user'
 import { handleOnce, on, type Runtime } from '@im/service-kit'
 import { eventually } from '@im/service-kit/testing'
+import { type Test, test } from 'tap'
 import { ownServer, type ServerKind } from './own-servers.ts'
 import { ownNamespace, startRuntime } from './runtime.ts'
 
 const settingOf: Record<ServerKind, string> = { redis: 'REDIS_URL', nats: 'NATS_URL', mongodb: 'MONGODB_URL' }
 
 /** A service that announces numbers and writes down, once each, the numbers it hears. */
-async function startNumbers(t: TestContext, env: Record<string, string>) {
+async function startNumbers(t: Test, env: Record<string, string>) {
   const runtime: Runtime = await startRuntime(t, env)
   const { db, outbox, bus } = runtime
   const heard = db.collection<{ n: number }>('heard')
@@ -55,18 +54,18 @@ for (const kind of ['nats', 'redis', 'mongodb'] as const) {
     for (let round = 0; round < 2; round++) {
       const during = announceSome()
       await server.kill()
-      await assert.rejects(service.runtime.ready())
+      await t.rejects(service.runtime.ready())
       await server.start()
       await during
       await eventually(() => service.runtime.ready().then(() => true), 20_000)
       await eventually(() => service.announce(++n).then(() => true), 20_000)
       const restartedAt = Date.now()
       await eventually(async () => (await service.heard()).includes(n), 20_000)
-      t.diagnostic(`an event arrived ${Date.now() - restartedAt} ms after the restart`)
+      t.comment(`an event arrived ${Date.now() - restartedAt} ms after the restart`)
     }
     await eventually(async () => (await service.heard()).length >= (await service.announced()).length, 20_000)
-    assert.deepEqual(await service.heard(), await service.announced(), 'each change was heard once and in order')
-    assert.deepEqual(unhandled, [])
+    t.strictSame(await service.heard(), await service.announced(), 'each change was heard once and in order')
+    t.strictSame(unhandled, [])
   })
 }
 
@@ -83,7 +82,7 @@ test('a service ends in time while NATS is away', { timeout: 30_000 }, async (t)
   )
   const startedAt = Date.now()
   await service.runtime.close()
-  assert.ok(Date.now() - startedAt < 5000)
+  t.ok(Date.now() - startedAt < 5000)
 })
 
 test('a NATS server that lost its disk gets its streams and consumers back', { timeout: 60_000 }, async (t) => {
@@ -96,5 +95,5 @@ test('a NATS server that lost its disk gets its streams and consumers back', { t
   await server.erase()
   await server.start()
   await service.announce(2)
-  await eventually(async () => (await service.heard()).includes(2), 20_000)
+  t.ok(await eventually(async () => (await service.heard()).includes(2), 20_000))
 })

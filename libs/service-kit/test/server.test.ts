@@ -1,11 +1,10 @@
-import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type AddressInfo, connect, type Socket } from 'node:net'
-import { type TestContext, test } from 'node:test'
 import { createHttpServer, createLogger } from '@im/service-kit'
+import { type Test, test } from 'tap'
 
 /** A server that waits for nobody longer than 300 ms. */
-async function startImpatient(t: TestContext) {
+async function startImpatient(t: Test) {
   const log = createLogger({ service: 'test', level: 'silent', format: 'json' })
   const app = createHttpServer(log, {
     requestTimeout: 300,
@@ -37,9 +36,9 @@ test('a request that does not arrive in time is answered and its connection clos
   const head = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n'
   for (const slow of [head, `${head}\r\n`, `${head}\r\n123`]) {
     const answer = await send(slow)
-    assert.match(answer, /^HTTP\/1\.1 408 /, slow)
-    assert.match(answer, /"detailMsg":"the request did not arrive in time","resultCode":1010101/, slow)
-    assert.match(answer, /Connection: close/, slow)
+    t.match(answer, /^HTTP\/1\.1 408 /, slow)
+    t.match(answer, /"detailMsg":"the request did not arrive in time","resultCode":1010101/, slow)
+    t.match(answer, /Connection: close/, slow)
   }
-  assert.match(await send(`${head}Connection: close\r\n\r\n12345`), /^HTTP\/1\.1 200 [\s\S]*served$/)
+  t.match(await send(`${head}Connection: close\r\n\r\n12345`), /^HTTP\/1\.1 200 [\s\S]*served$/)
 })

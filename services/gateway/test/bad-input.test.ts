@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { connect } from 'node:net'
-import { test } from 'node:test'
 import fc from 'fast-check'
+import { test } from 'tap'
 import { codes, startGateway } from './stage.ts'
 
 /** Sends bytes and gives everything that came back until the gateway closed, or 200 ms of silence. */
@@ -34,23 +34,23 @@ test('broken HTTP is answered cleanly', async (t) => {
   ]
   for (const request of broken) {
     const answer = await exchange(gateway.url, request)
-    assert.equal(statusOf(answer), 400, `${request} -> ${answer}`)
-    assert.match(answer, /"currentTime":\d+.*"resultCode":1010101/, request)
+    t.equal(statusOf(answer), 400, `${request} -> ${answer}`)
+    t.match(answer, /"currentTime":\d+.*"resultCode":1010101/, request)
   }
   const long = await exchange(gateway.url, `GET /config HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(300_000)}\r\n\r\n`)
-  assert.equal(statusOf(long), 431)
+  t.equal(statusOf(long), 431)
 })
 
 test('queries and bodies in raw UTF-8 or with a stray percent are read', async (t) => {
   const { gateway } = await startGateway(t)
   for (const query of ['name=张三', 'a=100%', 'a=%zz&b=%', 'a=\x01'])
-    assert.match(
+    t.match(
       await exchange(gateway.url, `GET /config?${query} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`),
       /^HTTP\/1\.1 (200|400)/,
     )
   const body = 'name=张三&x=50%'
   const head = `POST /config HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n`
-  assert.match(await exchange(gateway.url, head + body), /"resultCode":1[,}]/)
+  t.match(await exchange(gateway.url, head + body), /"resultCode":1[,}]/)
 })
 
 test('nothing a client sends is a 5xx or ends the gateway', async (t) => {
@@ -121,24 +121,26 @@ test('nothing a client sends is a 5xx or ends the gateway', async (t) => {
     ),
     lengthOff: fc.constantFrom(0, 0, 0, 0, 0, 0, 0, 0, -1, 3),
   })
-  await fc.assert(
-    fc.asyncProperty(request, async ({ method, path, headers, body, lengthOff }) => {
-      const bytes = Buffer.from(body, 'latin1')
-      const lines = [
-        `${method} ${path} HTTP/1.1`,
-        'Host: a',
-        ...headers.map(([name, value]) => `${name}: ${value}`),
-        ...(headers.some(([name]) => name === 'connection') ? [] : ['Connection: close']),
-        `Content-Length: ${Math.max(0, bytes.length + lengthOff)}`,
-      ]
-      const answer = await exchange(
-        gateway.url,
-        Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), bytes]),
-      )
-      const status = statusOf(answer)
-      assert.ok(status < 500, `${lines.join('\n')} -> ${answer}`)
-    }),
-    { numRuns: 300 },
+  await t.resolves(
+    fc.assert(
+      fc.asyncProperty(request, async ({ method, path, headers, body, lengthOff }) => {
+        const bytes = Buffer.from(body, 'latin1')
+        const lines = [
+          `${method} ${path} HTTP/1.1`,
+          'Host: a',
+          ...headers.map(([name, value]) => `${name}: ${value}`),
+          ...(headers.some(([name]) => name === 'connection') ? [] : ['Connection: close']),
+          `Content-Length: ${Math.max(0, bytes.length + lengthOff)}`,
+        ]
+        const answer = await exchange(
+          gateway.url,
+          Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), bytes]),
+        )
+        const status = statusOf(answer)
+        assert.ok(status < 500, `${lines.join('\n')} -> ${answer}`)
+      }),
+      { numRuns: 300 },
+    ),
   )
-  assert.equal((await call('/config')).resultCode, codes.success)
+  t.equal((await call('/config')).resultCode, codes.success)
 })

@@ -1,9 +1,8 @@
-import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { test } from 'node:test'
 import { limitAddress } from '@im/service-kit'
 import { eventually, freePort } from '@im/service-kit/testing'
+import { test } from 'tap'
 import { alice, bob, codes, newToken, startGateway } from './stage.ts'
 
 async function burst(count: number, call: () => Promise<{ resultCode: number }>): Promise<number> {
@@ -21,7 +20,7 @@ test('a token has 200 calls at once, then 50 a second', async (t) => {
   const started = Date.now()
   const passed = await burst(400, () => call(`/user/get?access_token=${token}`))
   const most = 200 + ((Date.now() - started) / 1000) * 50 + 10
-  assert.ok(passed >= 200 && passed <= most, `${passed} passed, ${most} may`)
+  t.ok(passed >= 200 && passed <= most, `${passed} passed, ${most} may`)
 })
 
 test('who is over the limit is told how long to wait; others are not touched', async (t) => {
@@ -29,14 +28,14 @@ test('who is over the limit is told how long to wait; others are not touched', a
   const token = owners.signIn(alice)
   const ask = () => call(`/user/get?access_token=${token}`)
   const passed = await burst(10, ask)
-  assert.ok(passed >= 2 && passed <= 3, `${passed} passed`)
+  t.ok(passed >= 2 && passed <= 3, `${passed} passed`)
   const refused = await ask()
-  assert.equal(refused.resultCode, codes.rateLimited)
-  assert.equal(refused.http.status, 200)
+  t.equal(refused.resultCode, codes.rateLimited)
+  t.equal(refused.http.status, 200)
   const seconds = refused.http.headers.get('retry-after') ?? ''
-  assert.match(seconds, /^[12]$/)
-  assert.equal(refused.resultMsg, `请求过于频繁，请${seconds}秒后再试`)
-  assert.equal((await call(`/user/get?access_token=${owners.signIn(bob)}`)).resultCode, codes.success)
+  t.match(seconds, /^[12]$/)
+  t.equal(refused.resultMsg, `请求过于频繁，请${seconds}秒后再试`)
+  t.equal((await call(`/user/get?access_token=${owners.signIn(bob)}`)).resultCode, codes.success)
   await eventually(async () => (await ask()).resultCode === codes.success)
 })
 
@@ -46,42 +45,42 @@ test('calls without token are counted by address', async (t) => {
   const started = Date.now()
   const passed = await burst(400, () => from('203.0.113.1'))
   const most = 200 + ((Date.now() - started) / 1000) * 100 + 20
-  assert.ok(passed >= 200 && passed <= most, `${passed} passed, ${most} may`)
-  assert.equal((await from('203.0.113.2')).resultCode, codes.success)
+  t.ok(passed >= 200 && passed <= most, `${passed} passed, ${most} may`)
+  t.equal((await from('203.0.113.2')).resultCode, codes.success)
 })
 
 test('guessing tokens is limited by address', async (t) => {
   const { call, owners } = await startGateway(t, { LIMIT_FACTOR: '0.01' })
   const answers: number[] = []
   for (let guess = 0; guess < 10; guess++) answers.push((await call(`/user/get?access_token=${newToken()}`)).resultCode)
-  assert.equal(answers[0], codes.tokenInvalid)
-  assert.equal(answers.at(-1), codes.rateLimited)
-  assert.ok(owners.lookups < 6, `${owners.lookups} lookups`)
+  t.equal(answers[0], codes.tokenInvalid)
+  t.equal(answers.at(-1), codes.rateLimited)
+  t.ok(owners.lookups < 6, `${owners.lookups} lookups`)
 })
 
 test('the limit of one endpoint is exact', async (t) => {
   const { call } = await startGateway(t)
   const answers = await Promise.all(Array.from({ length: 12 }, () => call('/user/register')))
-  assert.equal(answers.filter(({ resultCode }) => resultCode === codes.success).length, 10)
+  t.equal(answers.filter(({ resultCode }) => resultCode === codes.success).length, 10)
   const refused = answers.find(({ resultCode }) => resultCode === codes.rateLimited)
-  assert.equal(refused?.http.headers.get('retry-after'), '360')
-  assert.match(refused?.resultMsg ?? '', /360/)
+  t.equal(refused?.http.headers.get('retry-after'), '360')
+  t.match(refused?.resultMsg ?? '', /360/)
 })
 
 test('the limit of one endpoint is counted by user where there is one', async (t) => {
   const { call, owners } = await startGateway(t)
   const [first, second] = [owners.signIn(alice), owners.signIn(bob)]
   const ask = (token: string) => call(`/user/getByAccount?access_token=${token}`)
-  assert.equal(await burst(40, () => ask(first)), 30)
-  assert.equal((await ask(second)).resultCode, codes.success)
-  assert.equal((await ask(owners.signIn(alice))).resultCode, codes.rateLimited)
+  t.equal(await burst(40, () => ask(first)), 30)
+  t.equal((await ask(second)).resultCode, codes.success)
+  t.equal((await ask(owners.signIn(alice))).resultCode, codes.rateLimited)
 })
 
 test('LIMIT_FACTOR multiplies every limit, 0 switches them off', async (t) => {
   const many = await startGateway(t, { LIMIT_FACTOR: '2' })
-  assert.equal(await burst(30, () => many.call('/user/register')), 20)
+  t.equal(await burst(30, () => many.call('/user/register')), 20)
   const none = await startGateway(t, { LIMIT_FACTOR: '0' })
-  assert.equal(await burst(450, () => none.call('/config')), 450)
+  t.equal(await burst(450, () => none.call('/config')), 450)
 })
 
 test('two gateways share the limits', async (t) => {
@@ -89,14 +88,14 @@ test('two gateways share the limits', async (t) => {
   const one = await startGateway(t, { NAMESPACE: namespace })
   const two = await startGateway(t, { NAMESPACE: namespace })
   const passed = (await burst(8, () => one.call('/user/register'))) + (await burst(8, () => two.call('/user/register')))
-  assert.equal(passed, 10)
+  t.equal(passed, 10)
 })
 
-test('an IPv6 client is its /64', () => {
-  assert.equal(limitAddress('2001:db8:1:2:3:4:5:6'), '2001:db8:1:2::/64')
-  assert.equal(limitAddress('2001:db8:1:2::9'), '2001:db8:1:2::/64')
-  assert.equal(limitAddress('192.0.2.1'), '192.0.2.1')
-  assert.equal(limitAddress('::ffff:192.0.2.1'), '192.0.2.1')
+test('an IPv6 client is its /64', async (t) => {
+  t.equal(limitAddress('2001:db8:1:2:3:4:5:6'), '2001:db8:1:2::/64')
+  t.equal(limitAddress('2001:db8:1:2::9'), '2001:db8:1:2::/64')
+  t.equal(limitAddress('192.0.2.1'), '192.0.2.1')
+  t.equal(limitAddress('::ffff:192.0.2.1'), '192.0.2.1')
 })
 
 test('without Redis calls go on, sessions come from the user service and limits are counted in process', async (t) => {
@@ -105,14 +104,14 @@ test('without Redis calls go on, sessions come from the user service and limits 
   t.after(() => redis.kill('SIGKILL'))
   const { call, owners, gateway } = await startGateway(t, { REDIS_URL: `redis://127.0.0.1:${port}` })
   const token = owners.signIn(alice)
-  assert.equal((await call(`/user/get?access_token=${token}`)).resultCode, codes.success)
+  t.equal((await call(`/user/get?access_token=${token}`)).resultCode, codes.success)
   redis.kill('SIGKILL')
   await once(redis, 'exit')
 
-  assert.equal((await call(`/user/get?access_token=${owners.signIn(bob)}`)).resultCode, codes.success)
-  assert.equal(await burst(12, () => call('/user/register')), 10)
-  assert.equal((await fetch(`${gateway.operationsUrl}/readyz`)).status, 503)
-  assert.match(
+  t.equal((await call(`/user/get?access_token=${owners.signIn(bob)}`)).resultCode, codes.success)
+  t.equal(await burst(12, () => call('/user/register')), 10)
+  t.equal((await fetch(`${gateway.operationsUrl}/readyz`)).status, 503)
+  t.match(
     await (await fetch(`${gateway.operationsUrl}/metrics`)).text(),
     /im_gateway_without_redis_total\{[^}]*\} [1-9]/,
   )

@@ -1,72 +1,71 @@
-import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import { test } from 'node:test'
 import { endpoints } from '@im/contracts'
 import { clock } from '@im/contracts/gateway'
 import { clientConfig, internalUsers } from '@im/contracts/user'
 import { eventually } from '@im/service-kit/testing'
+import { test } from 'tap'
 import { routeTable } from '../src/route-table.ts'
 import { alice, codes, form, startGateway } from './stage.ts'
 
-test('every path of the contracts has one owner', () => {
+test('every path of the contracts has one owner', async (t) => {
   const table = routeTable(endpoints)
-  assert.ok(table.size > 20)
-  assert.equal(
+  t.ok(table.size > 20)
+  t.equal(
     [...table.keys()].some((path) => path.startsWith('/internal')),
     false,
   )
 })
 
-test('a path with two owners stops the start', () => {
+test('a path with two owners stops the start', async (t) => {
   const twice = [clientConfig.getConfig, { ...clock.getCurrentTime, aliases: ['/config'] }]
-  assert.throws(() => routeTable(twice), /\/config belongs to user\.getConfig and gateway\.getCurrentTime/)
-  assert.equal(routeTable(Object.values(internalUsers)).size, 0)
+  t.throws(() => routeTable(twice), /\/config belongs to user\.getConfig and gateway\.getCurrentTime/)
+  t.equal(routeTable(Object.values(internalUsers)).size, 0)
 })
 
 test('slashes are forgiven, letters are not', async (t) => {
   const { call } = await startGateway(t)
   for (const path of ['/config', '//config', '/config/', '///config//?a=1', '/co%6Efig'])
-    assert.equal((await call(path)).resultCode, codes.success, path)
+    t.equal((await call(path)).resultCode, codes.success, path)
   for (const path of ['/Config', '/config/x', '/', '/nothing', '/%zz', '/internal/users/seed', '/../config%00'])
-    assert.equal((await call(path)).resultCode, codes.unknown, path)
+    t.equal((await call(path)).resultCode, codes.unknown, path)
 })
 
 test('only the methods of the contract are served', async (t) => {
   const { call, gateway } = await startGateway(t)
   for (const method of ['PUT', 'DELETE', 'PATCH'])
-    assert.equal((await call('/config', { method })).resultCode, codes.unknown, method)
-  assert.equal((await call('/oauth2/token')).resultCode, codes.unknown)
+    t.equal((await call('/config', { method })).resultCode, codes.unknown, method)
+  t.equal((await call('/oauth2/token')).resultCode, codes.unknown)
   const head = await fetch(`${gateway.url}/config`, { method: 'HEAD' })
-  assert.equal(head.status, 200)
-  assert.equal(head.headers.get('content-length') === null, false)
+  t.equal(head.status, 200)
+  t.equal(head.headers.get('content-length') === null, false)
 })
 
 test('the clock is the gateway itself', async (t) => {
   const { call } = await startGateway(t)
   const answer = await call('/getCurrentTime', form({}))
-  assert.equal(answer.resultCode, codes.success)
-  assert.ok(Math.abs((answer.data as unknown as number) - Date.now()) < 5000)
+  t.equal(answer.resultCode, codes.success)
+  t.ok(Math.abs((answer.data as unknown as number) - Date.now()) < 5000)
 })
 
 test('answers carry the request id and may be read by any web page', async (t) => {
   const { call, gateway } = await startGateway(t)
   for (const path of ['/config', '/user/get', '/nothing', '/getCurrentTime', '/%zz']) {
     const { http, currentTime } = await call(path, { headers: { 'x-request-id': 'my-id.1' } })
-    assert.equal(http.status, 200, path)
-    assert.equal(http.headers.get('x-request-id'), 'my-id.1', path)
-    assert.equal(http.headers.get('access-control-allow-origin'), '*', path)
-    assert.equal(http.headers.get('content-type'), 'application/json;charset=UTF-8', path)
-    assert.ok(currentTime > 0)
+    t.equal(http.status, 200, path)
+    t.equal(http.headers.get('x-request-id'), 'my-id.1', path)
+    t.equal(http.headers.get('access-control-allow-origin'), '*', path)
+    t.equal(http.headers.get('content-type'), 'application/json;charset=UTF-8', path)
+    t.ok(currentTime > 0)
   }
   const made = await call('/config', { headers: { 'x-request-id': 'not allowed!' } })
-  assert.match(made.http.headers.get('x-request-id') ?? '', /^[A-Za-z0-9._-]{1,64}$/)
-  assert.equal(made.data.requestId, made.http.headers.get('x-request-id'))
+  t.match(made.http.headers.get('x-request-id') ?? '', /^[A-Za-z0-9._-]{1,64}$/)
+  t.equal(made.data.requestId, made.http.headers.get('x-request-id'))
 
   const preflight = await fetch(`${gateway.url}/user/get`, { method: 'OPTIONS' })
-  assert.equal(preflight.status, 204)
-  assert.equal(preflight.headers.get('access-control-allow-methods'), 'GET, POST, OPTIONS')
-  assert.equal(preflight.headers.get('access-control-max-age'), '3600')
+  t.equal(preflight.status, 204)
+  t.equal(preflight.headers.get('access-control-allow-methods'), 'GET, POST, OPTIONS')
+  t.equal(preflight.headers.get('access-control-max-age'), '3600')
   for (const path of [
     '/console/login',
     '/mp/login',
@@ -76,43 +75,43 @@ test('answers carry the request id and may be read by any web page', async (t) =
     '/config/%73et?a=/',
   ]) {
     const answer = await fetch(gateway.url + path, { method: 'OPTIONS' })
-    assert.equal(answer.headers.get('access-control-allow-origin'), null, path)
-    assert.equal(answer.status, 200)
+    t.equal(answer.headers.get('access-control-allow-origin'), null, path)
+    t.equal(answer.status, 200)
   }
 })
 
 test('a request has at most 1 MiB', async (t) => {
   const { call } = await startGateway(t)
   const post = (path: string, bytes: number) => call(path, { method: 'POST', body: Buffer.alloc(bytes, 'a') })
-  assert.equal((await post('/config', 1024 * 1024)).resultCode, codes.success)
+  t.equal((await post('/config', 1024 * 1024)).resultCode, codes.success)
   const large = await post('/user/get', 1024 * 1024 + 1)
-  assert.equal(large.resultCode, codes.tooLarge)
-  assert.equal(large.http.headers.get('access-control-allow-origin'), '*')
-  assert.equal((await post('/nothing', 1024 * 1024 + 1)).resultCode, codes.unknown)
+  t.equal(large.resultCode, codes.tooLarge)
+  t.equal(large.http.headers.get('access-control-allow-origin'), '*')
+  t.equal((await post('/nothing', 1024 * 1024 + 1)).resultCode, codes.unknown)
 })
 
 test('queries reach the service as they were sent, long and in raw UTF-8 too', async (t) => {
   const { call } = await startGateway(t)
-  assert.equal((await call(`/config?text=${'%E4%BD%A0'.repeat(20_000)}`)).resultCode, codes.success)
+  t.equal((await call(`/config?text=${'%E4%BD%A0'.repeat(20_000)}`)).resultCode, codes.success)
 })
 
 test('a service that is down is ServiceUnavailable, and served again when it is back', async (t) => {
   const { call, owners, gateway } = await startGateway(t)
   const token = owners.signIn(alice)
-  assert.equal((await call(`/user/get?access_token=${token}`)).resultCode, codes.success)
+  t.equal((await call(`/user/get?access_token=${token}`)).resultCode, codes.success)
   await owners.stop()
   const down = await call(`/user/get?access_token=${token}`)
-  assert.equal(down.resultCode, codes.unavailable)
-  assert.equal(down.http.status, 200)
+  t.equal(down.resultCode, codes.unavailable)
+  t.equal(down.http.status, 200)
   const notReady = await fetch(`${gateway.operationsUrl}/readyz`)
-  assert.equal(notReady.status, 503)
-  assert.match(await notReady.text(), /127\.0\.0\.1/)
-  assert.equal((await fetch(`${gateway.operationsUrl}/startedz`)).status, 200, 'a pod stays in service')
+  t.equal(notReady.status, 503)
+  t.match(await notReady.text(), /127\.0\.0\.1/)
+  t.equal((await fetch(`${gateway.operationsUrl}/startedz`)).status, 200, 'a pod stays in service')
   for (const path of ['/healthz', '/startedz', '/readyz', '/metrics'])
-    assert.equal((await call(path)).resultCode, codes.unknown, `${path} is the operator’s`)
-  assert.equal((await call('/getCurrentTime')).resultCode, codes.success)
+    t.equal((await call(path)).resultCode, codes.unknown, `${path} is the operator’s`)
+  t.equal((await call('/getCurrentTime')).resultCode, codes.success)
   await owners.start()
-  assert.equal((await call(`/user/get?access_token=${token}`)).resultCode, codes.success)
+  t.equal((await call(`/user/get?access_token=${token}`)).resultCode, codes.success)
   await eventually(async () => (await fetch(`${gateway.operationsUrl}/readyz`)).status === 200)
 })
 
@@ -133,7 +132,7 @@ test('a service that restarts under load loses no call that it had not begun', a
   await eventually(() => (outcomes.get(codes.success) ?? 0) > before + 100)
   running = false
   await Promise.all(load)
-  assert.deepEqual(
+  t.strictSame(
     [...outcomes.keys()].filter((code) => code !== codes.success && code !== codes.unavailable),
     [],
   )
@@ -146,9 +145,9 @@ test('a service that does not answer in time is ServiceUnavailable', async (t) =
   const { port } = silent.address() as { port: number }
   const { call } = await startGateway(t, { USER_URL: `http://127.0.0.1:${port}`, OWNER_TIMEOUT_MS: '300' })
   const started = Date.now()
-  assert.equal((await call('/config')).resultCode, codes.unavailable)
-  assert.ok(Date.now() - started < 2000)
-  assert.equal((await call('/user/get?access_token=abc')).resultCode, codes.unavailable)
+  t.equal((await call('/config')).resultCode, codes.unavailable)
+  t.ok(Date.now() - started < 2000)
+  t.equal((await call('/user/get?access_token=abc')).resultCode, codes.unavailable)
 })
 
 test('OAuth clients are refused in their own form', async (t) => {
@@ -156,45 +155,42 @@ test('OAuth clients are refused in their own form', async (t) => {
   const token = async (body: RequestInit['body'] = new URLSearchParams({ grant_type: 'password' })) => {
     const answer = await fetch(`${gateway.url}/oauth2/token`, { method: 'POST', body })
     const { error, ...rest } = (await answer.json()) as { error?: string }
-    assert.deepEqual(Object.keys(rest), ['error_description'])
-    assert.equal(answer.headers.get('cache-control'), 'no-store')
-    assert.equal(answer.headers.get('access-control-allow-origin'), '*')
+    t.strictSame(Object.keys(rest), ['error_description'])
+    t.equal(answer.headers.get('cache-control'), 'no-store')
+    t.equal(answer.headers.get('access-control-allow-origin'), '*')
     return { status: answer.status, error, retryAfter: answer.headers.get('retry-after') }
   }
-  assert.deepEqual(await token(Buffer.alloc(1024 * 1024 + 1, 'a')), {
+  t.strictSame(await token(Buffer.alloc(1024 * 1024 + 1, 'a')), {
     status: 400,
     error: 'invalid_request',
     retryAfter: null,
   })
   await owners.stop()
-  assert.deepEqual(await token(), { status: 503, error: 'temporarily_unavailable', retryAfter: null })
+  t.strictSame(await token(), { status: 503, error: 'temporarily_unavailable', retryAfter: null })
   await token()
-  assert.deepEqual(await token(), { status: 429, error: 'slow_down', retryAfter: '1' })
+  t.strictSame(await token(), { status: 429, error: 'slow_down', retryAfter: '1' })
 })
 
 test('metrics are on a port of their own', async (t) => {
   const { call, gateway } = await startGateway(t)
   await call('/config')
-  assert.equal((await call('/metrics')).resultCode, codes.unknown)
-  assert.match(
-    await (await fetch(`${gateway.operationsUrl}/metrics`)).text(),
-    /im_gateway_answer_seconds_count\{[^}]*\} 1/,
-  )
+  t.equal((await call('/metrics')).resultCode, codes.unknown)
+  t.match(await (await fetch(`${gateway.operationsUrl}/metrics`)).text(), /im_gateway_answer_seconds_count\{[^}]*\} 1/)
 })
 
 test('the API page needs nothing from outside', async (t) => {
   const { gateway } = await startGateway(t)
   const page = await fetch(`${gateway.url}/docs`)
-  assert.match(page.headers.get('content-security-policy') ?? '', /default-src 'none'/)
+  t.match(page.headers.get('content-security-policy') ?? '', /default-src 'none'/)
   const html = await page.text()
   const parts = [...html.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, path]) => path ?? '')
-  assert.ok(parts.length >= 3)
+  t.ok(parts.length >= 3)
   for (const path of parts) {
-    assert.ok(path.startsWith('/docs/'), path)
-    assert.equal((await fetch(gateway.url + path)).status, 200, path)
+    t.ok(path.startsWith('/docs/'), path)
+    t.equal((await fetch(gateway.url + path)).status, 200, path)
   }
   const document = (await (await fetch(`${gateway.url}/docs/openapi.json`)).json()) as {
     paths: Record<string, unknown>
   }
-  assert.ok(document.paths['/user/login'])
+  t.ok(document.paths['/user/login'])
 })

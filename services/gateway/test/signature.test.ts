@@ -1,15 +1,14 @@
-import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { test } from 'tap'
 import { secretWithoutToken, secretWithToken } from '../src/signature.ts'
 import { alice, codes, form, startGateway } from './stage.ts'
 
 const apiKey = 'test-api-key'
 const seconds = () => String(Math.floor(Date.now() / 1000))
 
-test('secrets are those of crypto.md §5', () => {
+test('secrets are those of crypto.md §5', async (t) => {
   const token = '2e707085469844aebd36a98136f90520'
-  assert.equal(secretWithToken(apiKey, '1559788026', 100001, token), 'e88a8027e7633e6c98c1387b194b4b14')
-  assert.equal(secretWithoutToken(apiKey, '1559788026'), '5faae2745f885ed5860b7e4ed0813f49')
+  t.equal(secretWithToken(apiKey, '1559788026', 100001, token), 'e88a8027e7633e6c98c1387b194b4b14')
+  t.equal(secretWithoutToken(apiKey, '1559788026'), '5faae2745f885ed5860b7e4ed0813f49')
 })
 
 test('with REQUIRE_SIGNATURE a call with a token must be signed', async (t) => {
@@ -19,22 +18,22 @@ test('with REQUIRE_SIGNATURE a call with a token must be signed', async (t) => {
     (await call('/user/get', form({ access_token: token, ...fields }))).resultCode
   const time = seconds()
   const old = String(Number(time) - 400)
-  assert.equal(await get({ time, secret: secretWithToken(apiKey, time, alice.userId, token) }), codes.success)
-  assert.equal(await get({}), codes.signature)
-  assert.equal(await get({ time }), codes.signature)
-  assert.equal(await get({ time, secret: secretWithoutToken(apiKey, time) }), codes.signature)
-  assert.equal(await get({ time: old, secret: secretWithToken(apiKey, old, alice.userId, token) }), codes.signature)
-  assert.equal((await call('/user/get', form({ time }))).resultCode, codes.tokenMissing)
+  t.equal(await get({ time, secret: secretWithToken(apiKey, time, alice.userId, token) }), codes.success)
+  t.equal(await get({}), codes.signature)
+  t.equal(await get({ time }), codes.signature)
+  t.equal(await get({ time, secret: secretWithoutToken(apiKey, time) }), codes.signature)
+  t.equal(await get({ time: old, secret: secretWithToken(apiKey, old, alice.userId, token) }), codes.signature)
+  t.equal((await call('/user/get', form({ time }))).resultCode, codes.tokenMissing)
 })
 
 test('without a token a secret is checked only when it is sent, and never for /config', async (t) => {
   const { call } = await startGateway(t, { API_KEY: apiKey, REQUIRE_SIGNATURE: 'true' })
   const time = seconds()
   const login = async (fields: Record<string, string>) => (await call('/user/login', form(fields))).resultCode
-  assert.equal(await login({}), codes.success)
-  assert.equal(await login({ time, secret: secretWithoutToken(apiKey, time) }), codes.success)
-  assert.equal(await login({ time, secret: 'wrong' }), codes.signature)
-  assert.equal((await call('/config', form({ secret: 'wrong' }))).resultCode, codes.success)
+  t.equal(await login({}), codes.success)
+  t.equal(await login({ time, secret: secretWithoutToken(apiKey, time) }), codes.success)
+  t.equal(await login({ time, secret: 'wrong' }), codes.signature)
+  t.equal((await call('/config', form({ secret: 'wrong' }))).resultCode, codes.success)
   const token = 'ab'.repeat(16)
   const auto = form({
     time,
@@ -42,11 +41,11 @@ test('without a token a secret is checked only when it is sent, and never for /c
     access_token: token,
     secret: secretWithToken(apiKey, time, 100001, token),
   })
-  assert.equal((await call('/user/login/auto', auto)).resultCode, codes.success)
+  t.equal((await call('/user/login/auto', auto)).resultCode, codes.success)
 })
 
 test('time and secret mean nothing while signatures are not required', async (t) => {
   const { call, owners } = await startGateway(t, { API_KEY: apiKey })
   const signed = form({ access_token: owners.signIn(alice), time: '1', secret: 'wrong' })
-  assert.equal((await call('/user/get', signed)).resultCode, codes.success)
+  t.equal((await call('/user/get', signed)).resultCode, codes.success)
 })

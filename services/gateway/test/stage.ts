@@ -1,5 +1,4 @@
 import { createHash, randomBytes } from 'node:crypto'
-import type { TestContext } from 'node:test'
 import type { Endpoint } from '@im/contracts'
 import { archive, presence } from '@im/contracts/message'
 import { accounts, clientConfig, internalSessions, profiles, sessionRevoked } from '@im/contracts/user'
@@ -16,6 +15,7 @@ import {
 } from '@im/service-kit'
 import { startService } from '@im/service-kit/testing'
 import type { FastifyInstance } from 'fastify'
+import type { Test } from 'tap'
 import { Type } from 'typebox'
 import { service } from '../src/service.ts'
 
@@ -126,7 +126,7 @@ export interface Stage {
 }
 
 /** A gateway on real Redis and NATS with stub owners behind it. */
-export async function startGateway(t: TestContext, extra: Record<string, string> = {}): Promise<Stage> {
+export async function startGateway(t: Test, extra: Record<string, string> = {}): Promise<Stage> {
   const owners = new Owners()
   await owners.start()
   const { env, ...running } = await startService(t, service, {

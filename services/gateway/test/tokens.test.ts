@@ -1,18 +1,17 @@
-import assert from 'node:assert/strict'
-import { test } from 'node:test'
 import { sessionRevoked } from '@im/contracts/user'
 import { signCaller } from '@im/service-kit'
 import { eventually } from '@im/service-kit/testing'
+import { test } from 'tap'
 import { alice, bob, codes, form, newToken, sessionIdOf, startGateway } from './stage.ts'
 
 test('the caller of a call is the owner of its token', async (t) => {
   const { call, owners } = await startGateway(t)
   const token = owners.signIn(alice)
   const answer = await call(`/user/get?access_token=${token}`)
-  assert.equal(answer.resultCode, codes.success)
-  assert.deepEqual(answer.data.caller, { ...alice, sessionId: sessionIdOf(token) })
-  assert.equal(answer.data.ip, '127.0.0.1')
-  assert.ok(Math.abs(answer.currentTime - Date.now()) < 5000)
+  t.equal(answer.resultCode, codes.success)
+  t.strictSame(answer.data.caller, { ...alice, sessionId: sessionIdOf(token) })
+  t.equal(answer.data.ip, '127.0.0.1')
+  t.ok(Math.abs(answer.currentTime - Date.now()) < 5000)
 })
 
 test('a token is found in the query, in any body and in the header, in this order', async (t) => {
@@ -41,39 +40,39 @@ test('a token is found in the query, in any body and in the header, in this orde
   ]
   for (const [path, options] of calls) {
     const { resultCode, data } = await call(path, options)
-    assert.equal(resultCode, codes.success, `${path} ${JSON.stringify(options)}`)
-    assert.equal(data.caller?.userId, alice.userId, `${path} ${JSON.stringify(options)}`)
+    t.equal(resultCode, codes.success, `${path} ${JSON.stringify(options)}`)
+    t.equal(data.caller?.userId, alice.userId, `${path} ${JSON.stringify(options)}`)
   }
 })
 
 test('no token and a token that is not live are told apart', async (t) => {
   const { call, owners } = await startGateway(t)
-  assert.equal((await call('/user/get')).resultCode, codes.tokenMissing)
-  assert.equal((await call('/user/get?access_token=%20')).resultCode, codes.tokenMissing)
-  assert.equal((await call(`/user/get?access_token=${newToken()}`)).resultCode, codes.tokenInvalid)
-  assert.equal((await call(`/user/get?access_token=${'x'.repeat(5000)}`)).resultCode, codes.tokenInvalid)
+  t.equal((await call('/user/get')).resultCode, codes.tokenMissing)
+  t.equal((await call('/user/get?access_token=%20')).resultCode, codes.tokenMissing)
+  t.equal((await call(`/user/get?access_token=${newToken()}`)).resultCode, codes.tokenInvalid)
+  t.equal((await call(`/user/get?access_token=${'x'.repeat(5000)}`)).resultCode, codes.tokenInvalid)
   const expired = owners.signIn(alice, -1)
-  assert.equal((await call(`/user/get?access_token=${expired}`)).resultCode, codes.tokenInvalid)
+  t.equal((await call(`/user/get?access_token=${expired}`)).resultCode, codes.tokenInvalid)
   const english = await call('/user/get', form({ language: 'en' }))
-  assert.equal(english.resultMsg, 'Access token missing')
+  t.equal(english.resultMsg, 'Access token missing')
 })
 
 test('where no token is needed one is ignored, live or not', async (t) => {
   const { call, owners } = await startGateway(t)
   const live = await call(`/config?access_token=${owners.signIn(alice)}`)
-  assert.equal(live.resultCode, codes.success)
-  assert.equal(live.data.caller, undefined)
-  assert.equal((await call(`/config?access_token=${newToken()}`)).resultCode, codes.success)
-  assert.equal(owners.lookups, 0)
+  t.equal(live.resultCode, codes.success)
+  t.equal(live.data.caller, undefined)
+  t.equal((await call(`/config?access_token=${newToken()}`)).resultCode, codes.success)
+  t.equal(owners.lookups, 0)
 })
 
 test('an optional token gives the caller when it is live', async (t) => {
   const { call, owners } = await startGateway(t)
   const path = '/tigase/OnlineState'
-  assert.equal((await call(`${path}?access_token=${owners.signIn(alice)}`)).data.caller?.userId, alice.userId)
+  t.equal((await call(`${path}?access_token=${owners.signIn(alice)}`)).data.caller?.userId, alice.userId)
   const guest = await call(`${path}?access_token=${newToken()}`)
-  assert.equal(guest.resultCode, codes.success)
-  assert.equal(guest.data.caller, undefined)
+  t.equal(guest.resultCode, codes.success)
+  t.equal(guest.data.caller, undefined)
 })
 
 test('a session in Redis is not asked from the user service, and one is looked up once', async (t) => {
@@ -81,19 +80,19 @@ test('a session in Redis is not asked from the user service, and one is looked u
   const token = newToken()
   const session = JSON.stringify({ ...alice, expiresAt: Date.now() + 60_000 })
   await redis.set(`session:${sessionIdOf(token)}`, session)
-  assert.equal((await call(`/user/get?access_token=${token}`)).data.caller?.userId, alice.userId)
-  assert.equal(owners.lookups, 0)
+  t.equal((await call(`/user/get?access_token=${token}`)).data.caller?.userId, alice.userId)
+  t.equal(owners.lookups, 0)
   const asked = owners.signIn(bob)
   for (let n = 0; n < 3; n++) await call(`/user/get?access_token=${asked}`)
   const unknown = newToken()
   for (let n = 0; n < 3; n++) await call(`/user/get?access_token=${unknown}`)
-  assert.equal(owners.lookups, 2)
+  t.equal(owners.lookups, 2)
 })
 
 test('a session is not believed beyond its end', async (t) => {
   const { call, owners } = await startGateway(t)
   const token = owners.signIn(alice, 300)
-  assert.equal((await call(`/user/get?access_token=${token}`)).resultCode, codes.success)
+  t.equal((await call(`/user/get?access_token=${token}`)).resultCode, codes.success)
   await eventually(async () => (await call(`/user/get?access_token=${token}`)).resultCode === codes.tokenInvalid)
 })
 
@@ -105,8 +104,8 @@ test('a revoked session is refused from the moment the broadcast is out', async 
   await call(`/user/get?access_token=${other}`)
   await revoke(token)
   await eventually(async () => (await call(`/user/get?access_token=${token}`)).resultCode === codes.tokenInvalid, 200)
-  assert.equal((await call(`/user/get?access_token=${other}`)).resultCode, codes.success)
-  assert.equal(owners.lookups, 3)
+  t.equal((await call(`/user/get?access_token=${other}`)).resultCode, codes.success)
+  t.equal(owners.lookups, 3)
 })
 
 test('a session revoked while it is being looked up is not remembered', async (t) => {
@@ -125,7 +124,7 @@ test('a session revoked while it is being looked up is not remembered', async (t
   }
   await call(`/user/get?access_token=${token}`)
   owners.sessions.delete(sessionIdOf(token))
-  assert.equal((await call(`/user/get?access_token=${token}`)).resultCode, codes.tokenInvalid)
+  t.equal((await call(`/user/get?access_token=${token}`)).resultCode, codes.tokenInvalid)
 })
 
 test('nobody but the gateway says who calls', async (t) => {
@@ -139,25 +138,25 @@ test('nobody but the gateway says who calls', async (t) => {
   const answer = await call(`/user/get?access_token=${token}`, {
     headers: { 'x-im-caller': forged, 'X-Forwarded-For': '6.6.6.6' },
   })
-  assert.equal(answer.data.caller?.userId, alice.userId)
-  assert.equal(answer.data.ip, '127.0.0.1')
-  assert.equal((await call('/config', { headers: { 'x-im-caller': forged } })).data.caller, undefined)
+  t.equal(answer.data.caller?.userId, alice.userId)
+  t.equal(answer.data.ip, '127.0.0.1')
+  t.equal((await call('/config', { headers: { 'x-im-caller': forged } })).data.caller, undefined)
 })
 
 test('the service key passes only when it is right, and opens no internal path', async (t) => {
   const { call } = await startGateway(t)
   const withKey = (key: string) => ({ headers: { 'x-service-key': key } })
-  assert.equal((await call('/config', withKey('wrong'))).data.isInternal, false)
-  assert.equal((await call('/config', withKey('test-service-key'))).data.isInternal, true)
+  t.equal((await call('/config', withKey('wrong'))).data.isInternal, false)
+  t.equal((await call('/config', withKey('test-service-key'))).data.isInternal, true)
   const internal = await call(`/internal/sessions/resolve?sessionId=x`, withKey('test-service-key'))
-  assert.equal(internal.resultCode, codes.unknown)
+  t.equal(internal.resultCode, codes.unknown)
 })
 
 test('the client of a trusted proxy is whom it names', async (t) => {
   const { call } = await startGateway(t, { TRUSTED_PROXIES: '127.0.0.0/8, 10.0.0.0/8' })
   const from = async (header: string) => (await call('/config', { headers: { 'x-forwarded-for': header } })).data.ip
-  assert.equal(await from('203.0.113.9'), '203.0.113.9')
-  assert.equal(await from('1.1.1.1, 203.0.113.9, 10.1.2.3'), '203.0.113.9')
-  assert.equal(await from('rubbish'), '127.0.0.1')
-  assert.equal(await from('::ffff:198.51.100.7'), '198.51.100.7')
+  t.equal(await from('203.0.113.9'), '203.0.113.9')
+  t.equal(await from('1.1.1.1, 203.0.113.9, 10.1.2.3'), '203.0.113.9')
+  t.equal(await from('rubbish'), '127.0.0.1')
+  t.equal(await from('::ffff:198.51.100.7'), '198.51.100.7')
 })

@@ -1,13 +1,12 @@
-import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { type TestContext, test } from 'node:test'
+import { type Test, test } from 'tap'
 import { WebSocket as Client, type WebSocket, WebSocketServer } from 'ws'
 import { startGateway } from './stage.ts'
 
 /** A server that speaks as Prosody's HTTP port does: BOSH that answers late, and WebSockets of subprotocol xmpp that echo. */
-async function startXmpp(t: TestContext) {
+async function startXmpp(t: Test) {
   const seen: IncomingMessage[] = []
   const server = createServer((request, response) => {
     seen.push(request)
@@ -48,16 +47,16 @@ test('a WebSocket reaches the XMPP server with its subprotocol, large stanzas bo
   const xmpp = await startXmpp(t)
   const { gateway } = await startGateway(t, { XMPP_HTTP_URL: xmpp.url })
   const socket = await open(webSocketUrl(gateway.url))
-  assert.equal(socket.protocol, 'xmpp')
+  t.equal(socket.protocol, 'xmpp')
   for (const stanza of ['<open xmlns="urn:ietf:params:xml:ns:xmpp-framing"/>', '你好', 'x'.repeat(500_000)]) {
     socket.send(stanza)
     const [echo] = await once(socket, 'message')
-    assert.equal(String(echo), stanza)
+    t.equal(String(echo), stanza)
   }
-  assert.equal(xmpp.seen[0]?.headers['x-forwarded-for'], '127.0.0.1')
+  t.equal(xmpp.seen[0]?.headers['x-forwarded-for'], '127.0.0.1')
   socket.close(1000)
   const [code] = await once(socket, 'close')
-  assert.equal(code, 1000)
+  t.equal(code, 1000)
 })
 
 test('the XMPP server ending a WebSocket ends it for the app', async (t) => {
@@ -66,38 +65,38 @@ test('the XMPP server ending a WebSocket ends it for the app', async (t) => {
   const socket = await open(webSocketUrl(gateway.url))
   for (const served of xmpp.sockets.clients) served.close(1001)
   const [code] = await once(socket, 'close')
-  assert.equal(code, 1001)
+  t.equal(code, 1001)
 })
 
 test('open WebSockets do not keep the gateway from ending', async (t) => {
   const xmpp = await startXmpp(t)
   const { gateway } = await startGateway(t, { XMPP_HTTP_URL: xmpp.url })
   const socket = await open(webSocketUrl(gateway.url))
-  await Promise.all([gateway.close(), once(socket, 'close')])
+  await t.resolves(Promise.all([gateway.close(), once(socket, 'close')]))
 })
 
 test('without XMPP server a WebSocket is refused, and taken again later', async (t) => {
   const { gateway } = await startGateway(t, { XMPP_HTTP_URL: 'http://127.0.0.1:1' })
   const socket = new Client(webSocketUrl(gateway.url), 'xmpp')
   const [error] = await once(socket, 'error')
-  assert.match((error as Error).message, /503/)
-  assert.equal((await fetch(`${gateway.url}/http-bind`, { method: 'POST', body: '<body/>' })).status, 503)
+  t.match((error as Error).message, /503/)
+  t.equal((await fetch(`${gateway.url}/http-bind`, { method: 'POST', body: '<body/>' })).status, 503)
 })
 
 test('no other path switches protocols', async (t) => {
   const { gateway } = await startGateway(t)
   const socket = new Client(`${gateway.url.replace('http', 'ws')}/config`)
   const [error] = await once(socket, 'error')
-  assert.match((error as Error).message, /200/)
+  t.match((error as Error).message, /200/)
 })
 
 test('BOSH is carried to the XMPP server', async (t) => {
   const xmpp = await startXmpp(t)
   const { gateway } = await startGateway(t, { XMPP_HTTP_URL: xmpp.url })
   const answer = await fetch(`${gateway.url}/http-bind/`, { method: 'POST', body: '<body rid="1"/>' })
-  assert.equal(answer.status, 200)
-  assert.equal(await answer.text(), '<body>15</body>')
-  assert.equal(answer.headers.get('content-type'), 'text/xml; charset=utf-8')
-  assert.equal(answer.headers.get('access-control-allow-origin'), '*')
-  assert.equal((await fetch(`${gateway.url}/http-bind`, { method: 'OPTIONS' })).status, 204)
+  t.equal(answer.status, 200)
+  t.equal(await answer.text(), '<body>15</body>')
+  t.equal(answer.headers.get('content-type'), 'text/xml; charset=utf-8')
+  t.equal(answer.headers.get('access-control-allow-origin'), '*')
+  t.equal((await fetch(`${gateway.url}/http-bind`, { method: 'OPTIONS' })).status, 204)
 })

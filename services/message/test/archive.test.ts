@@ -1,32 +1,24 @@
 import assert from 'node:assert/strict'
-import { after, before, describe, test } from 'node:test'
 import { archive, ciphers, messageDeleted, messageRecalled } from '@im/contracts/message'
 import { on } from '@im/service-kit'
-import { eventually, observeEvents } from '@im/service-kit/testing'
+import { eventually, failure, observeEvents } from '@im/service-kit/testing'
 import fc from 'fast-check'
+import { test } from 'tap'
 import { alice, bob, carol, startMessage } from './start-message.ts'
 
-describe('archive', () => {
-  const cleanups: (() => Promise<unknown>)[] = []
-  let im: Awaited<ReturnType<typeof startMessage>>
+test('archive', async (t) => {
   const events: { name: string; messageIds: string[] }[] = []
   let clock = Date.now()
 
-  before(async () => {
-    const t = { after: (end: () => Promise<unknown>) => void cleanups.push(end) }
-    im = await startMessage(t, { env: { RECALL_LIMIT_SECONDS: '120' }, overrides: { now: () => clock } })
-    await observeEvents(
-      t,
-      im.env,
-      [messageRecalled, messageDeleted].map((event) =>
-        on(event, async ({ messageIds }) => events.push({ name: event.name, messageIds })),
-      ),
-    )
-    await eventually(() => im.xmpp.connected)
-  })
-  after(async () => {
-    for (const cleanup of cleanups) await cleanup()
-  })
+  const im = await startMessage(t, { env: { RECALL_LIMIT_SECONDS: '120' }, overrides: { now: () => clock } })
+  await observeEvents(
+    t,
+    im.env,
+    [messageRecalled, messageDeleted].map((event) =>
+      on(event, async ({ messageIds }) => events.push({ name: event.name, messageIds })),
+    ),
+  )
+  await eventually(() => im.xmpp.connected)
 
   /** Two people no other test knows. */
   let nextUser = 10001000
@@ -46,55 +38,57 @@ describe('archive', () => {
     return id
   }
 
-  test('pages of a history have no gap and no double, newest first, whatever the times', async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(fc.integer({ min: 0, max: 5 }), { minLength: 1, maxLength: 30 }),
-        fc.integer({ min: 1, max: 7 }),
-        fc.boolean(),
-        async (times, pageSize, forgetful) => {
-          const [a, b] = pair()
-          const base = Math.floor(Date.now() / 1000) - 60
-          const stamp = Date.now()
-          for (const [n, time] of times.entries())
-            im.xmpp.say({ from: n % 2 ? a : b, to: String(n % 2 ? b : a), stamp, body: { timeSend: base + time } })
-          await im.xmpp.drained()
-          const all = await history(a, b, { pageSize: 1000 })
-          assert.equal(all.length, times.length)
-          assert.deepEqual(
-            all.map(({ timeSend }) => timeSend - base),
-            [...times].sort((x, y) => y - x),
-          )
-          const paged = []
-          for (let pageIndex = 0; ; pageIndex++) {
-            if (forgetful) await forgetCursors()
-            const page = await history(a, b, { pageIndex, pageSize })
-            paged.push(...page)
-            if (page.length < pageSize) break
-          }
-          assert.deepEqual(
-            paged.map(({ messageId }) => messageId),
-            all.map(({ messageId }) => messageId),
-          )
-        },
+  t.test('pages of a history have no gap and no double, newest first, whatever the times', async (t) => {
+    await t.resolves(
+      fc.assert(
+        fc.asyncProperty(
+          fc.array(fc.integer({ min: 0, max: 5 }), { minLength: 1, maxLength: 30 }),
+          fc.integer({ min: 1, max: 7 }),
+          fc.boolean(),
+          async (times, pageSize, forgetful) => {
+            const [a, b] = pair()
+            const base = Math.floor(Date.now() / 1000) - 60
+            const stamp = Date.now()
+            for (const [n, time] of times.entries())
+              im.xmpp.say({ from: n % 2 ? a : b, to: String(n % 2 ? b : a), stamp, body: { timeSend: base + time } })
+            await im.xmpp.drained()
+            const all = await history(a, b, { pageSize: 1000 })
+            assert.equal(all.length, times.length)
+            assert.deepEqual(
+              all.map(({ timeSend }) => timeSend - base),
+              [...times].sort((x, y) => y - x),
+            )
+            const paged = []
+            for (let pageIndex = 0; ; pageIndex++) {
+              if (forgetful) await forgetCursors()
+              const page = await history(a, b, { pageIndex, pageSize })
+              paged.push(...page)
+              if (page.length < pageSize) break
+            }
+            assert.deepEqual(
+              paged.map(({ messageId }) => messageId),
+              all.map(({ messageId }) => messageId),
+            )
+          },
+        ),
+        { numRuns: 12 },
       ),
-      { numRuns: 12 },
     )
   })
 
-  test('a range of time takes in the whole seconds of its ends, in seconds or milliseconds', async () => {
+  t.test('a range of time takes in the whole seconds of its ends, in seconds or milliseconds', async (t) => {
     const [a, b] = pair()
     const base = Math.floor(Date.now() / 1000) - 100
     for (const offset of [0, 10.25, 10.75, 20]) await say(a, b, { timeSend: base + offset })
     const inRange = async (startTime: number, endTime: number) =>
       (await history(a, b, { startTime, endTime })).map(({ timeSend }) => timeSend - base)
-    assert.deepEqual(await inRange(base + 10.9, base + 10), [10.75, 10.25])
-    assert.deepEqual(await inRange((base + 10) * 1000, (base + 20) * 1000), [20, 10.75, 10.25])
-    assert.deepEqual(await inRange(0, base + 9), [0])
-    assert.deepEqual(await history(a, a), [])
+    t.strictSame(await inRange(base + 10.9, base + 10), [10.75, 10.25])
+    t.strictSame(await inRange((base + 10) * 1000, (base + 20) * 1000), [20, 10.75, 10.25])
+    t.strictSame(await inRange(0, base + 9), [0])
+    t.strictSame(await history(a, a), [])
   })
 
-  test('the list of chats shows the newest displayable message of each peer to both', async () => {
+  t.test('the list of chats shows the newest displayable message of each peer to both', async (t) => {
     const [a, b] = pair()
     const c = nextUser++
     const base = Date.now() / 1000
@@ -104,14 +98,14 @@ describe('archive', () => {
     await say(a, b, { content: 'late', timeSend: base - 8 })
     await say(c, a, { content: 'three', timeSend: base - 2 })
     const list = await chats(a)
-    assert.deepEqual(
+    t.strictSame(
       list.map(({ jid, content }) => [jid, content]),
       [
         [String(c), 'three'],
         [String(b), 'two'],
       ],
     )
-    assert.deepEqual(list[1], {
+    t.strictSame(list[1], {
       jid: String(b),
       isRoom: 0,
       type: 1,
@@ -125,119 +119,118 @@ describe('archive', () => {
       to: String(a),
       toUserName: 'A',
     })
-    assert.deepEqual((await chats(b))[0]?.jid, String(a))
-    assert.equal((await chats(a, { pageSize: 1, pageIndex: 1 }))[0]?.jid, String(b))
+    t.strictSame((await chats(b))[0]?.jid, String(a))
+    t.equal((await chats(a, { pageSize: 1, pageIndex: 1 }))[0]?.jid, String(b))
   })
 
-  test('deleting for oneself hides one copy; the last chat moves back', async () => {
+  t.test('deleting for oneself hides one copy; the last chat moves back', async (t) => {
     const [a, b] = pair()
     const first = await say(a, b, { content: 'first' })
     const second = await say(b, a, { content: 'second' })
     await im.api.call(archive.deleteMessages, { messageId: `${second},unknown`, delete: 1 }, { as: a })
-    assert.deepEqual(
+    t.strictSame(
       (await history(a, b)).map(({ messageId }) => messageId),
       [first],
     )
-    assert.equal((await history(b, a)).length, 2)
-    assert.equal((await chats(a))[0]?.messageId, first)
-    assert.equal((await chats(b))[0]?.messageId, second)
+    t.equal((await history(b, a)).length, 2)
+    t.equal((await chats(a))[0]?.messageId, first)
+    t.equal((await chats(b))[0]?.messageId, second)
     await im.api.call(archive.deleteMessages, { messageId: first }, { as: a })
-    assert.deepEqual(await chats(a), [])
+    t.strictSame(await chats(a), [])
     await eventually(() =>
       events.some(({ name, messageIds }) => name === messageDeleted.name && messageIds[0] === second),
     )
-    await assert.rejects(im.api.call(archive.getMessage, { messageId: first }, { as: a }), {
-      errorName: 'MessageNotFound',
-    })
-    assert.equal((await im.api.call(archive.getMessage, { messageId: first }, { as: b }))._id.length, 24)
-    await assert.rejects(im.api.call(archive.getMessage, { messageId: first }, { as: carol }), {
-      errorName: 'MessageNotFound',
-    })
+    await t.rejects(im.api.call(archive.getMessage, { messageId: first }, { as: a }), failure('MessageNotFound'))
+    t.equal((await im.api.call(archive.getMessage, { messageId: first }, { as: b }))._id.length, 24)
+    await t.rejects(im.api.call(archive.getMessage, { messageId: first }, { as: carol }), failure('MessageNotFound'))
   })
 
-  test('a recall takes all or nothing, only own messages and in time; a late copy does not bring one back', async () => {
-    const [a, b] = pair()
-    const recall = (owner: number, ...ids: string[]) =>
-      im.api.envelope(archive.deleteMessages, { messageId: ids.join(), type: 1, delete: 2 }, { as: owner })
-    const kept = await say(a, b)
-    const mine = await say(a, b)
-    const theirs = await say(b, a)
-    assert.equal((await recall(a, mine, theirs)).resultCode, 1400102)
-    assert.equal((await history(b, a)).length, 3)
-    const answer = await recall(a, mine)
-    assert.equal(answer.resultCode, 1)
-    assert.ok(!('data' in answer))
-    for (const [owner, peer] of [
-      [a, b],
-      [b, a],
-    ] as const)
-      assert.ok((await history(owner, peer)).every(({ messageId }) => messageId !== mine))
-    im.xmpp.say({ from: a, to: String(b), id: mine })
-    await im.xmpp.drained()
-    assert.equal((await history(b, a)).length, 2)
-    const stone = await im.deps.messages.collection.findOne({ messageId: mine })
-    assert.equal(stone?.body, '')
-    await eventually(() =>
-      events.some(({ name, messageIds }) => name === messageRecalled.name && messageIds[0] === mine),
-    )
-    clock = Date.now() + 121_000
-    assert.equal((await recall(a, kept)).resultCode, 1400103)
-    clock = Date.now()
-    assert.equal((await recall(carol, kept)).resultCode, 1, 'not a message of hers: nothing happens')
-    assert.equal((await history(a, b)).length, 2)
-    assert.equal(
-      (await im.api.envelope(archive.deleteMessages, { messageId: kept, delete: 3 }, { as: a })).resultCode,
-      1010101,
-    )
-  })
+  t.test(
+    'a recall takes all or nothing, only own messages and in time; a late copy does not bring one back',
+    async (t) => {
+      const [a, b] = pair()
+      const recall = (owner: number, ...ids: string[]) =>
+        im.api.envelope(archive.deleteMessages, { messageId: ids.join(), type: 1, delete: 2 }, { as: owner })
+      const kept = await say(a, b)
+      const mine = await say(a, b)
+      const theirs = await say(b, a)
+      t.equal((await recall(a, mine, theirs)).resultCode, 1400102)
+      t.equal((await history(b, a)).length, 3)
+      const answer = await recall(a, mine)
+      t.equal(answer.resultCode, 1)
+      t.ok(!('data' in answer))
+      for (const [owner, peer] of [
+        [a, b],
+        [b, a],
+      ] as const)
+        t.ok((await history(owner, peer)).every(({ messageId }) => messageId !== mine))
+      im.xmpp.say({ from: a, to: String(b), id: mine })
+      await im.xmpp.drained()
+      t.equal((await history(b, a)).length, 2)
+      const stone = await im.deps.messages.collection.findOne({ messageId: mine })
+      t.equal(stone?.body, '')
+      await eventually(() =>
+        events.some(({ name, messageIds }) => name === messageRecalled.name && messageIds[0] === mine),
+      )
+      clock = Date.now() + 121_000
+      t.equal((await recall(a, kept)).resultCode, 1400103)
+      clock = Date.now()
+      t.equal((await recall(carol, kept)).resultCode, 1, 'not a message of hers: nothing happens')
+      t.equal((await history(a, b)).length, 2)
+      t.equal(
+        (await im.api.envelope(archive.deleteMessages, { messageId: kept, delete: 3 }, { as: a })).resultCode,
+        1010101,
+      )
+    },
+  )
 
-  test('clearing a chat leaves the copy of the peer; clearing all clears each', async () => {
+  t.test('clearing a chat leaves the copy of the peer; clearing all clears each', async (t) => {
     const [a, b] = pair()
     const c = nextUser++
     await say(a, b)
     await say(c, a)
-    assert.equal((await im.api.envelope(archive.clearChats, { type: 0 }, { as: a })).resultCode, 1010102)
+    t.equal((await im.api.envelope(archive.clearChats, { type: 0 }, { as: a })).resultCode, 1010102)
     await im.api.call(archive.clearChats, { type: 0, toUserId: b }, { as: a })
-    assert.deepEqual(
+    t.strictSame(
       (await chats(a)).map(({ jid }) => jid),
       [String(c)],
     )
-    assert.equal((await history(a, b)).length, 0)
-    assert.equal((await history(b, a)).length, 1)
+    t.equal((await history(a, b)).length, 0)
+    t.equal((await history(b, a)).length, 1)
     await im.api.call(archive.clearChats, { type: 1 }, { as: a })
-    assert.deepEqual(await chats(a), [])
-    assert.equal((await history(c, a)).length, 1)
+    t.strictSame(await chats(a), [])
+    t.equal((await history(c, a)).length, 1)
   })
 
-  test('an expired message is invisible at once and the last chat moves past it', async () => {
+  t.test('an expired message is invisible at once and the last chat moves past it', async (t) => {
     const [a, b] = pair()
     const stays = await say(a, b, { content: 'stays' })
     await say(a, b, { content: 'goes', deleteTime: Math.floor(Date.now() / 1000) + 60 })
-    assert.equal((await chats(b))[0]?.content, 'goes')
+    t.equal((await chats(b))[0]?.content, 'goes')
     clock = Date.now() + 61_000
-    assert.equal((await chats(b))[0]?.messageId, stays)
-    assert.deepEqual(
+    t.equal((await chats(b))[0]?.messageId, stays)
+    t.strictSame(
       (await history(b, a)).map(({ messageId }) => messageId),
       [stays],
     )
     clock = Date.now()
   })
 
-  test('the receiver marks messages as read for both sides', async () => {
+  t.test('the receiver marks messages as read for both sides', async (t) => {
     const [a, b] = pair()
     const id = await say(a, b)
     await im.api.call(archive.markRead, { messageId: id }, { as: a })
-    assert.equal((await history(a, b))[0]?.isRead, 0, 'the author cannot')
+    t.equal((await history(a, b))[0]?.isRead, 0, 'the author cannot')
     await im.api.call(archive.markRead, { messageId: id }, { as: b })
-    assert.equal((await history(a, b))[0]?.isRead, 1)
+    t.equal((await history(a, b))[0]?.isRead, 1)
   })
 
-  test('pages too deep to skip to are refused', async () => {
+  t.test('pages too deep to skip to are refused', async (t) => {
     const answer = await im.api.envelope(archive.listSingleHistory, { receiver: bob, pageIndex: 500 }, { as: alice })
-    assert.equal(answer.resultCode, 1010101)
+    t.equal(answer.resultCode, 1010101)
   })
 
-  test('the hot queries use their indexes', async () => {
+  t.test('the hot queries use their indexes', async (t) => {
     const { messages, inbox, orders } = im.deps
     const stages = (plan: unknown) => JSON.stringify(plan)
     const newest = { timeSend: -1, ts: -1, _id: -1 } as const
@@ -256,12 +249,12 @@ describe('archive', () => {
         .explain(),
     ].map(stages)
     for (const plan of plans) {
-      assert.match(plan, /IXSCAN/)
-      assert.doesNotMatch(plan, /COLLSCAN/)
+      t.match(plan, /IXSCAN/)
+      t.notMatch(plan, /COLLSCAN/)
     }
   })
 
-  test('texts go in and out of the cipher of the old apps', async () => {
+  t.test('texts go in and out of the cipher of the old apps', async (t) => {
     const vectors = [
       ['12345678', 'hello', 'z22d60mvVJo='],
       ['12345678', '你好，世界', 'CN9mOrJ9kW6m0bPwJQYKrw=='],
@@ -270,13 +263,13 @@ describe('archive', () => {
       ['e10adc3949ba59abbe56e057f20f883e', 'hello', 'Zpyhu9D6b0E='],
     ] as const
     for (const [key, text, expected] of vectors) {
-      assert.deepEqual(await im.api.call(ciphers.encryptText, { key, text }, { as: alice }), { text: expected })
-      assert.deepEqual(await im.api.call(ciphers.decryptText, { key, text: expected }, { as: alice }), { text })
+      t.strictSame(await im.api.call(ciphers.encryptText, { key, text }, { as: alice }), { text: expected })
+      t.strictSame(await im.api.call(ciphers.decryptText, { key, text: expected }, { as: alice }), { text })
     }
     for (const call of [
       im.api.envelope(ciphers.encryptText, { key: 'short', text: 'x' }, { as: alice }),
       im.api.envelope(ciphers.decryptText, { key: '12345678', text: 'bm90IGNpcGhlcg==' }, { as: alice }),
     ])
-      assert.equal((await call).resultCode, 1400104)
+      t.equal((await call).resultCode, 1400104)
   })
 })

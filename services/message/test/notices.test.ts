@@ -1,9 +1,8 @@
-import assert from 'node:assert/strict'
-import { test } from 'node:test'
 import { archive, presence, presenceChanged, xmppChecks } from '@im/contracts/message'
 import { passwordChanged, settingsChanged, userLocked, userUpdated } from '@im/contracts/user'
 import { on } from '@im/service-kit'
 import { eventually, observeEvents } from '@im/service-kit/testing'
+import { test } from 'tap'
 import { alice, bob, carol, startMessage } from './start-message.ts'
 import { domain } from './xmpp-server.ts'
 
@@ -18,19 +17,19 @@ test('a password change tells the own devices, then closes their streams; a refu
   const at = Date.now()
   await deps.outbox.commit(async (change) => change.announce(passwordChanged, String(alice), { userId: alice, at }))
   const [notice, close] = await eventually(() => xmpp.orders.length >= 2 && xmpp.orders)
-  assert.ok(Date.now() >= at + 400)
+  t.ok(Date.now() >= at + 400)
   const message = notice!.getChild('message')!
   const body = bodyOf(notice!)
-  assert.deepEqual(
+  t.strictSame(
     { type: body.type, objectId: body.objectId, from: body.fromUserId, to: body.toUserId, name: body.fromUserName },
     { type: 800, objectId: 'sync_login_password', from: String(alice), to: String(alice), name: `n${alice}` },
   )
-  assert.match(body.messageId, /^[0-9a-f]{32}$/)
-  assert.equal(message.attrs['id'], body.messageId)
-  assert.equal(message.attrs['to'], `${alice}@${domain}`)
-  assert.equal(close!.name, 'close-streams')
-  assert.equal(close!.attrs['user'], String(alice))
-  assert.equal(close!.attrs['condition'], 'not-authorized')
+  t.match(body.messageId, /^[0-9a-f]{32}$/)
+  t.equal(message.attrs['id'], body.messageId)
+  t.equal(message.attrs['to'], `${alice}@${domain}`)
+  t.equal(close!.name, 'close-streams')
+  t.equal(close!.attrs['user'], String(alice))
+  t.equal(close!.attrs['condition'], 'not-authorized')
   await eventually(async () => (await deps.orders.collection.countDocuments()) === 0)
 })
 
@@ -45,8 +44,8 @@ test('orders wait for the XMPP server and survive a restart of the service', asy
   await close()
   xmpp.onOrder = () => 'result'
   await startMessage(t, { xmpp, env: { ...env, STREAM_GRACE_MS: '300' } })
-  await eventually(() => xmpp.orders.some(({ name }) => name === 'close-streams'))
-  await eventually(() => xmpp.orders.some((order) => order.name === 'deliver' && bodyOf(order).type === 800))
+  t.ok(await eventually(() => xmpp.orders.some(({ name }) => name === 'close-streams')))
+  t.ok(await eventually(() => xmpp.orders.some((order) => order.name === 'deliver' && bodyOf(order).type === 800)))
 })
 
 test('settings and profile changes reach other devices only where several are allowed', async (t) => {
@@ -67,14 +66,14 @@ test('settings and profile changes reach other devices only where several are al
   })
   await eventually(() => xmpp.orders.length >= 5)
   const told = xmpp.orders.filter(({ name }) => name === 'deliver').map(bodyOf)
-  assert.deepEqual(
+  t.strictSame(
     told.map(({ type, toUserId, objectId }) => [type, toUserId, objectId]).sort(),
     [
       [800, String(alice), 'sync_private_settings'],
       [801, String(bob), undefined],
     ].sort(),
   )
-  assert.deepEqual(
+  t.strictSame(
     xmpp.orders
       .filter(({ name }) => name === 'forget-user')
       .map(({ attrs }) => attrs['user'])
@@ -87,7 +86,7 @@ test('a locked user loses his streams at once and can no longer be written to', 
   const { deps, xmpp, api, user } = await startMessage(t)
   await eventually(() => xmpp.connected)
   const check = (from: number, to: number, type = 1) => api.call(xmppChecks.checkMessage, { from, to, type })
-  assert.deepEqual(await check(alice, bob), { allow: 1 })
+  t.strictSame(await check(alice, bob), { allow: 1 })
   user.contacts.set(bob, { status: -1 })
   await deps.outbox.commit(async (change) =>
     change.announce(userLocked, String(bob), { userId: bob, locked: true, at: Date.now() }),
@@ -95,11 +94,11 @@ test('a locked user loses his streams at once and can no longer be written to', 
   await eventually(() =>
     xmpp.orders.some(({ name, attrs }) => name === 'close-streams' && attrs['user'] === String(bob)),
   )
-  assert.equal((await check(alice, bob)).condition, 'service-unavailable')
+  t.equal((await check(alice, bob)).condition, 'service-unavailable')
   user.contacts.set(carol, { exists: 0, status: -1 })
-  assert.equal((await check(alice, carol)).condition, 'service-unavailable')
-  assert.equal((await check(alice, alice + 100, 903)).condition, 'not-allowed')
-  assert.deepEqual(await check(10005, alice, 903), { allow: 1 })
+  t.equal((await check(alice, carol)).condition, 'service-unavailable')
+  t.equal((await check(alice, alice + 100, 903)).condition, 'not-allowed')
+  t.strictSame(await check(10005, alice, 903), { allow: 1 })
 })
 
 test('a recall notice is for own messages: those of the peer are refused, unknown and recalled ones are not', async (t) => {
@@ -115,13 +114,13 @@ test('a recall notice is for own messages: those of the peer are refused, unknow
     api.call(xmppChecks.checkMessage, { from, to, type, messageIds })
   const refused = { allow: 0, condition: 'not-allowed', text: 'only the own messages can be recalled' }
   for (const ids of [undefined, [own], ['gone', own, recalled], [elsewhere]])
-    assert.deepEqual(await check(alice, bob, ids), { allow: 1 }, String(ids))
-  for (const ids of [[foreign], ['gone', own, foreign]]) assert.deepEqual(await check(alice, bob, ids), refused)
-  for (const id of [own, recalled]) assert.deepEqual(await check(bob, alice, [id]), refused)
-  assert.deepEqual(await check(alice, bob, [foreign], 26), { allow: 1 })
+    t.strictSame(await check(alice, bob, ids), { allow: 1 }, String(ids))
+  for (const ids of [[foreign], ['gone', own, foreign]]) t.strictSame(await check(alice, bob, ids), refused)
+  for (const id of [own, recalled]) t.strictSame(await check(bob, alice, [id]), refused)
+  t.strictSame(await check(alice, bob, [foreign], 26), { allow: 1 })
   const many = Array.from({ length: 1001 }, (_, n) => `id${n}`)
   const answer = await api.envelope(xmppChecks.checkMessage, { from: alice, to: bob, type: 202, messageIds: many })
-  assert.notEqual(answer.resultCode, 1)
+  t.not(answer.resultCode, 1)
 })
 
 test('answers about users are shared, kept for a while, and outlive the user service', async (t) => {
@@ -129,12 +128,12 @@ test('answers about users are shared, kept for a while, and outlive the user ser
   const { api, user } = await startMessage(t, { overrides: { now: () => now } })
   const check = () => api.envelope(xmppChecks.checkMessage, { from: alice, to: bob, type: 1 })
   await Promise.all(Array.from({ length: 20 }, check))
-  assert.equal(user.calls, 1)
+  t.equal(user.calls, 1)
   user.away = true
   now += 60_000
-  assert.equal((await check()).resultCode, 1)
+  t.equal((await check()).resultCode, 1)
   now += 600_000
-  assert.equal((await check()).resultCode, 1020104)
+  t.equal((await check()).resultCode, 1020104)
 })
 
 test('presence: the first resource makes a user online, the last one offline, a snapshot corrects', async (t) => {
@@ -144,7 +143,7 @@ test('presence: the first resource makes a user online, the last one offline, a 
   xmpp.online = [{ user: carol, resource: 'web' }]
   await eventually(() => xmpp.connected)
   const storedOf = async (userId: number) => (await deps.presences.of([userId])).get(userId)
-  const until = (text: string) => eventually(() => changes.includes(text))
+  const until = async (text: string) => t.ok(await eventually(() => changes.includes(text)), text)
   xmpp.presence(alice, 'android', true)
   await until(`${alice} true`)
   xmpp.presence(alice, 'pc', true)

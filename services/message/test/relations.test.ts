@@ -1,6 +1,5 @@
-import assert from 'node:assert/strict'
-import { test } from 'node:test'
 import { xmppChecks } from '@im/contracts/message'
+import { test } from 'tap'
 import type { FriendRow } from '../src/checks/relations.ts'
 import { alice, bob, startMessage } from './start-message.ts'
 
@@ -28,33 +27,30 @@ test('who may write what follows from the rows of both sides', async (t) => {
       types.map((type) => api.call(xmppChecks.checkMessage, { from: alice, to: bob, type })),
     )
     for (const { allow, condition, text } of answers)
-      if (!allow) assert.deepEqual([condition, typeof text], ['not-allowed', 'string'])
+      if (!allow) t.strictSame([condition, typeof text], ['not-allowed', 'string'])
     return types.filter((_, n) => answers[n]?.allow)
   }
   const talk = [1, 26, 100, 136]
   const free = [504, 505, 509]
 
-  assert.deepEqual(await allowed(strangers, strangers), [...talk, ...free])
-  assert.deepEqual(await allowed(row(1), strangers), [...talk, 500, 502, 503, ...free])
-  assert.deepEqual(await allowed(strangers, row(1)), [...talk, 502, ...free])
-  assert.deepEqual(await allowed(row(2), row(1)), [...talk, 500, 502, 503, ...free])
-  assert.deepEqual(await allowed(row(2), row(2)), [...talk, 500, 501, 502, 503, 504, 505, 508, 509, 510])
-  assert.deepEqual(await allowed(row(2, true), row(2)), [
-    ...talk,
-    ...[500, 501, 502, 503, 504, 505, 507, 508, 509, 510],
-  ])
-  assert.deepEqual(await allowed(row(2), row(2, true)), free)
+  t.strictSame(await allowed(strangers, strangers), [...talk, ...free])
+  t.strictSame(await allowed(row(1), strangers), [...talk, 500, 502, 503, ...free])
+  t.strictSame(await allowed(strangers, row(1)), [...talk, 502, ...free])
+  t.strictSame(await allowed(row(2), row(1)), [...talk, 500, 502, 503, ...free])
+  t.strictSame(await allowed(row(2), row(2)), [...talk, 500, 501, 502, 503, 504, 505, 508, 509, 510])
+  t.strictSame(await allowed(row(2, true), row(2)), [...talk, ...[500, 501, 502, 503, 504, 505, 507, 508, 509, 510]])
+  t.strictSame(await allowed(row(2), row(2, true)), free)
 
   const carol = bob + 1
   user.contacts.set(carol, { allowGreet: 0 })
   const greet = async () => (await api.call(xmppChecks.checkMessage, { from: alice, to: carol, type: 1 })).allow === 1
   rows.clear()
-  assert.equal(await greet(), false)
+  t.equal(await greet(), false)
   colleagues.are = true
-  assert.equal(await greet(), true)
+  t.equal(await greet(), true)
   colleagues.are = false
   rows.set(`${carol} ${alice}`, row(0))
-  assert.equal(await greet(), true)
+  t.equal(await greet(), true)
 })
 
 test('public and system accounts write to whoever takes no greetings, and are written to', async (t) => {
@@ -64,7 +60,7 @@ test('public and system accounts write to whoever takes no greetings, and are wr
   user.contacts.set(dave, { allowGreet: 0 })
   const may = async (from: number, to: number) =>
     (await api.call(xmppChecks.checkMessage, { from, to, type: 1 })).allow === 1
-  assert.deepEqual(
+  t.strictSame(
     [await may(alice, dave), await may(news, dave), await may(alice, news), await may(system, dave)],
     [false, true, true, true],
   )

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { after, before, beforeEach, describe, test } from 'node:test'
-import { connectMongo, createOutbox, type MongoConnection } from '@im/service-kit'
+import { connectMongo, createOutbox } from '@im/service-kit'
 import { dropNamespace, testEnv } from '@im/service-kit/testing'
 import fc from 'fast-check'
 import { ObjectId } from 'mongodb'
+import { test } from 'tap'
 import { deleteMessages } from '../src/archive/delete-messages.ts'
 import {
   type MessageDocument,
@@ -64,24 +64,23 @@ const small: Partial<SearchLimits> = {
   mergedFilters: 2,
 }
 
-describe('search', () => {
-  let mongo: MongoConnection
-  let env: Record<string, string>
-  let deps: Parameters<typeof searchMessages>[0] & { searchIndex: SearchIndex }
-
-  before(async () => {
-    env = testEnv()
-    mongo = await connectMongo({ url: env['MONGODB_URL']!, namespace: env['NAMESPACE']!, service: 'message' })
-    const messages = new MessagesRepository(mongo.db, Date.now)
-    const searchIndex = openSearchIndex(mongo.db, small)
-    await messages.createIndexes()
-    await searchIndex.createIndexes()
-    deps = { messages, searchIndex, roomsOf: async () => [], now: Date.now }
-  })
-  after(async () => {
+test('search', async (t) => {
+  const env = testEnv()
+  const mongo = await connectMongo({ url: env['MONGODB_URL']!, namespace: env['NAMESPACE']!, service: 'message' })
+  t.after(async () => {
     await mongo.close()
     await dropNamespace(env)
   })
+  const messages = new MessagesRepository(mongo.db, Date.now)
+  const searchIndex = openSearchIndex(mongo.db, small)
+  await messages.createIndexes()
+  await searchIndex.createIndexes()
+  const deps: Parameters<typeof searchMessages>[0] & { searchIndex: SearchIndex } = {
+    messages,
+    searchIndex,
+    roomsOf: async () => [],
+    now: Date.now,
+  }
 
   /** As the archive does: the messages and what the index has yet to do, in one transaction. */
   async function store(rows: MessageDocument[]) {
@@ -107,7 +106,7 @@ describe('search', () => {
     for (const name of ['messages', 'searchBacklog', 'searchBlocks', 'searchPages', 'searchFilters'])
       await mongo.db.collection(name).deleteMany({})
   }
-  beforeEach(clear)
+  t.beforeEach(clear)
 
   const search = (
     keyword: string,
@@ -145,7 +144,7 @@ describe('search', () => {
     )
   const newestFirst = (rows: MessageDocument[]) => rows.map(({ messageId }) => messageId).reverse()
 
-  test('finds exactly what a scan of all messages would find, at any state of the index', async () => {
+  t.test('finds exactly what a scan of all messages would find, at any state of the index', async (t) => {
     const alphabet = [...'你好世界我们的明天ab ABé１Ａｂß😀👨‍👩‍👧ﬁ한글']
     const text = fc.array(fc.constantFrom(...alphabet), { minLength: 1, maxLength: 12 }).map((parts) => parts.join(''))
     const row = fc.record({
@@ -172,105 +171,107 @@ describe('search', () => {
       after: fc.nat(3),
     })
     const reached = new Set<number>()
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(step, { minLength: 1, maxLength: 9, size: 'max' }),
-        fc.array(query, { minLength: 1, maxLength: 4 }),
-        async (steps, queries) => {
-          await clear()
-          const all: MessageDocument[] = []
-          for (const batch of steps) {
-            const rows = batch.rows.map(({ content, peer, mine, second, fate, type }) => {
-              const me = fate === 'foreign' ? 10000009 : alice
-              return message(mine ? me : peer, mine ? peer : me, content, {
-                contentType: type,
-                timeSend: 1_790_000_000 + second,
-                searchable: fate !== 'encrypted',
-                isEncrypt: fate === 'encrypted',
-                ...(fate === 'hidden' ? { deletedFor: [alice] } : {}),
-                ...(fate === 'expired' ? { deleteTime: 1, expireAt: new Date(1000) } : {}),
+    await t.resolves(
+      fc.assert(
+        fc.asyncProperty(
+          fc.array(step, { minLength: 1, maxLength: 9, size: 'max' }),
+          fc.array(query, { minLength: 1, maxLength: 4 }),
+          async (steps, queries) => {
+            await clear()
+            const all: MessageDocument[] = []
+            for (const batch of steps) {
+              const rows = batch.rows.map(({ content, peer, mine, second, fate, type }) => {
+                const me = fate === 'foreign' ? 10000009 : alice
+                return message(mine ? me : peer, mine ? peer : me, content, {
+                  contentType: type,
+                  timeSend: 1_790_000_000 + second,
+                  searchable: fate !== 'encrypted',
+                  isEncrypt: fate === 'encrypted',
+                  ...(fate === 'hidden' ? { deletedFor: [alice] } : {}),
+                  ...(fate === 'expired' ? { deleteTime: 1, expireAt: new Date(1000) } : {}),
+                })
               })
-            })
-            await store(rows)
-            all.push(...rows)
-            for (let n = 0; n < batch.before; n++) await indexWaiting(deps)
-            const recalled = rows.filter((one, at) => batch.rows[at]!.fate === 'recalled' && one.searchable)
-            await recall(recalled)
-            for (const one of recalled) one.searchable = false
-            for (let n = 0; n < batch.after; n++) await indexWaiting(deps)
-          }
-          for (const level of (await stages()).levels) reached.add(level)
-          for (const { pageSize, ...filters } of queries) {
-            const words = foldWords(filters.keyword)
-            const expected = all
-              .filter(
-                (one) =>
-                  one.searchable &&
-                  !one.expireAt &&
-                  !one.deletedFor.includes(alice) &&
-                  (one.from === alice || one.to === alice) &&
-                  (filters.receiver === undefined ||
-                    one.conversation === singleConversation(alice, filters.receiver)) &&
-                  (filters.fromUserId === undefined || one.from === filters.fromUserId) &&
-                  (filters.contentType === undefined || one.contentType === filters.contentType) &&
-                  (!filters.startTime || one.timeSend >= filters.startTime) &&
-                  (!filters.endTime || one.timeSend < filters.endTime + 1) &&
-                  words.every((word) => foldText(one.content).includes(word)),
-              )
-              .sort(
-                (a, b) =>
-                  b.timeSend - a.timeSend || b.ts - a.ts || b._id.toHexString().localeCompare(a._id.toHexString()),
-              )
-              .map((one) => one.messageId)
-            const shown: string[] = []
-            for (let pageIndex = 0; ; pageIndex++) {
-              const page = await searchMessages(deps, alice, { ...defaults, ...filters, pageIndex, pageSize })
-              assert.equal(page.total, expected.length)
-              shown.push(...page.pageData.map((one) => one.messageId))
-              if (page.pageData.length < pageSize) break
+              await store(rows)
+              all.push(...rows)
+              for (let n = 0; n < batch.before; n++) await indexWaiting(deps)
+              const recalled = rows.filter((one, at) => batch.rows[at]!.fate === 'recalled' && one.searchable)
+              await recall(recalled)
+              for (const one of recalled) one.searchable = false
+              for (let n = 0; n < batch.after; n++) await indexWaiting(deps)
             }
-            assert.deepEqual(shown, expected)
-          }
-          // Sooner or later everything that may be found is in the index once, and nothing else.
-          await indexAll()
-          const searchable = all.filter((one) => one.searchable)
-          assert.deepEqual(await indexedTexts(), searchable.flatMap(searchedTexts).sort())
-        },
+            for (const level of (await stages()).levels) reached.add(level)
+            for (const { pageSize, ...filters } of queries) {
+              const words = foldWords(filters.keyword)
+              const expected = all
+                .filter(
+                  (one) =>
+                    one.searchable &&
+                    !one.expireAt &&
+                    !one.deletedFor.includes(alice) &&
+                    (one.from === alice || one.to === alice) &&
+                    (filters.receiver === undefined ||
+                      one.conversation === singleConversation(alice, filters.receiver)) &&
+                    (filters.fromUserId === undefined || one.from === filters.fromUserId) &&
+                    (filters.contentType === undefined || one.contentType === filters.contentType) &&
+                    (!filters.startTime || one.timeSend >= filters.startTime) &&
+                    (!filters.endTime || one.timeSend < filters.endTime + 1) &&
+                    words.every((word) => foldText(one.content).includes(word)),
+                )
+                .sort(
+                  (a, b) =>
+                    b.timeSend - a.timeSend || b.ts - a.ts || b._id.toHexString().localeCompare(a._id.toHexString()),
+                )
+                .map((one) => one.messageId)
+              const shown: string[] = []
+              for (let pageIndex = 0; ; pageIndex++) {
+                const page = await searchMessages(deps, alice, { ...defaults, ...filters, pageIndex, pageSize })
+                assert.equal(page.total, expected.length)
+                shown.push(...page.pageData.map((one) => one.messageId))
+                if (page.pageData.length < pageSize) break
+              }
+              assert.deepEqual(shown, expected)
+            }
+            // Sooner or later everything that may be found is in the index once, and nothing else.
+            await indexAll()
+            const searchable = all.filter((one) => one.searchable)
+            assert.deepEqual(await indexedTexts(), searchable.flatMap(searchedTexts).sort())
+          },
+        ),
+        { numRuns: 25 },
       ),
-      { numRuns: 25 },
     )
-    assert.deepEqual([...reached].sort(), [0, 1, 2], 'the batches were enough for filters of each level')
+    t.strictSame([...reached].sort(), [0, 1, 2], 'the batches were enough for filters of each level')
   })
 
-  test('a text of 20,000 different characters is found by any of its parts, between others', async () => {
+  t.test('a text of 20,000 different characters is found by any of its parts, between others', async (t) => {
     const long = Array.from({ length: 20_000 }, (_, n) => String.fromCodePoint(0x4e00 + ((n * 7919) % 20_000))).join('')
     const row = message(alice, peers[0]!, long, { timeSend: 1_790_000_003 })
     await store([...numbered(10), row])
     await indexAll()
-    assert.ok((await stages()).pages >= 3)
+    t.ok((await stages()).pages >= 3)
     for (const at of [0, 777, 19_990]) {
       const page = await search(long.slice(at, at + 5))
-      assert.equal(page.total, 1)
-      assert.deepEqual(page.pageData[0]?.highlights, [[at, at + 5]])
+      t.equal(page.total, 1)
+      t.strictSame(page.pageData[0]?.highlights, [[at, at + 5]])
     }
-    assert.equal((await search('龘龘龘')).total, 0)
+    t.equal((await search('龘龘龘')).total, 0)
     const longest = Math.max(
       ...(await deps.searchIndex.filters.find({}).toArray()).map(({ bytes }) => bytes.length),
       ...(await deps.searchIndex.pages.find({}).toArray()).map(({ rows }) => rows.length),
     )
-    assert.ok(longest < 100_000)
+    t.ok(longest < 100_000)
   })
 
-  test('a batch of the longest texts fits', async () => {
+  t.test('a batch of the longest texts fits', async (t) => {
     // Of 64 KiB, and each character becomes 18 when it is folded.
     const content = '\ufdfa'.repeat(21_000)
     const rows = Array.from({ length: 20 }, () => message(alice, peers[0]!, content))
     await store(rows)
     await indexAll()
-    assert.equal((await search('صلى')).total, 20)
+    t.equal((await search('صلى')).total, 20)
   })
 
-  test('total is exact up to 1000 and 1000 beyond', async () => {
+  t.test('total is exact up to 1000 and 1000 beyond', async (t) => {
     // The sizes of production: pages are read in several rounds, and not all of them.
     const searchIndex = openSearchIndex(mongo.db, { columnMessages: 2, pageColumns: 2, mergedFilters: 3 })
     const rows = Array.from({ length: 2200 }, (_, n) =>
@@ -281,36 +282,36 @@ describe('search', () => {
     await store(rows.slice(1100, 2000))
     await indexAll(searchIndex)
     await store(rows.slice(2000))
-    assert.ok((await stages()).pages > 400)
+    t.ok((await stages()).pages > 400)
     const page = await search('的', { pageSize: 20 })
-    assert.equal(page.total, 1000)
-    assert.deepEqual(
+    t.equal(page.total, 1000)
+    t.strictSame(
       page.pageData.map((row) => row.messageId),
       newestFirst(rows.slice(-20)),
     )
     const last = await search('的', { pageSize: 100, pageIndex: 9 })
-    assert.deepEqual(
+    t.strictSame(
       last.pageData.map((row) => row.messageId),
       newestFirst(rows.slice(-1000, -900)),
     )
-    assert.equal((await search('的', { endTime: 1_790_000_998 })).total, 999)
-    assert.equal((await search('的', { startTime: 1_790_000_998, endTime: 1_790_000_999 })).total, 2)
+    t.equal((await search('的', { endTime: 1_790_000_998 })).total, 999)
+    t.equal((await search('的', { startTime: 1_790_000_998, endTime: 1_790_000_999 })).total, 2)
   })
 
-  test('a file is found by its name', async () => {
+  t.test('a file is found by its name', async (t) => {
     const file = message(alice, peers[0]!, 'https://files/1.pdf', { contentType: 9, fileName: '年度Report.pdf' })
     await store([file, message(alice, peers[0]!, '年度', { contentType: 1, fileName: 'report' })])
     for (const state of ['waiting', 'indexed', 'sealed']) {
       if (state === 'sealed') await store(numbered(10))
       if (state !== 'waiting') await indexAll()
-      assert.deepEqual(await found('年度report'), [file.messageId], state)
-      assert.deepEqual(await found('report FILES'), [file.messageId], state)
+      t.strictSame(await found('年度report'), [file.messageId], state)
+      t.strictSame(await found('report FILES'), [file.messageId], state)
     }
     // A word does not reach from one text into the other.
-    assert.equal((await search('pdf年度')).total, 0)
+    t.equal((await search('pdf年度')).total, 0)
   })
 
-  test('of a room the caller sees what came after he joined, of a room he is not in nothing', async () => {
+  t.test('of a room the caller sees what came after he joined, of a room he is not in nothing', async (t) => {
     const [jid, other] = ['a'.repeat(32), 'b'.repeat(32)]
     const inRoom = (room: string, n: number) =>
       message(peers[0]!, alice, `房间${n}`, {
@@ -326,17 +327,17 @@ describe('search', () => {
     const member = { ...deps, roomsOf }
     for (const state of ['waiting', 'indexed']) {
       if (state === 'indexed') await indexAll()
-      assert.deepEqual(await found('房间', {}, member), newestFirst([...rows.slice(11), direct]), state)
-      assert.deepEqual(await found('房间', { roomId: jid }, member), newestFirst(rows.slice(11)), state)
-      assert.deepEqual(await found('房间2', { roomId: 'c'.repeat(24) }, member), newestFirst(rows.slice(20)), state)
-      assert.deepEqual(await found('房间', { receiver: peers[0]! }, member), [direct.messageId], state)
-      assert.deepEqual(await found('房间', { roomId: other }, member), [], state)
-      assert.deepEqual(await found('房间'), [direct.messageId], state)
+      t.strictSame(await found('房间', {}, member), newestFirst([...rows.slice(11), direct]), state)
+      t.strictSame(await found('房间', { roomId: jid }, member), newestFirst(rows.slice(11)), state)
+      t.strictSame(await found('房间2', { roomId: 'c'.repeat(24) }, member), newestFirst(rows.slice(20)), state)
+      t.strictSame(await found('房间', { receiver: peers[0]! }, member), [direct.messageId], state)
+      t.strictSame(await found('房间', { roomId: other }, member), [], state)
+      t.strictSame(await found('房间'), [direct.messageId], state)
     }
-    assert.ok((await stages()).pages > 0)
+    t.ok((await stages()).pages > 0)
   })
 
-  test('an indexer that dies at any write loses nothing and doubles nothing', async () => {
+  t.test('an indexer that dies at any write loses nothing and doubles nothing', async (t) => {
     const rows = numbered(40)
     let died = 0
     for (let life = 1; life < 100; life++) {
@@ -352,27 +353,27 @@ describe('search', () => {
       try {
         await indexAll(dyingAt(deps.searchIndex, life))
       } catch (error) {
-        assert.match(String(error), /died/)
+        t.match(String(error), /died/)
         died++
       }
-      assert.deepEqual(await found('世界'), newestFirst(left), `before write ${life}`)
+      t.strictSame(await found('世界'), newestFirst(left), `before write ${life}`)
       await indexAll()
-      assert.deepEqual(await found('世界'), newestFirst(left), `after write ${life}`)
-      assert.deepEqual(await indexedTexts(), left.flatMap(searchedTexts).sort())
+      t.strictSame(await found('世界'), newestFirst(left), `after write ${life}`)
+      t.strictSame(await indexedTexts(), left.flatMap(searchedTexts).sort())
       if (died === died0) break
     }
-    assert.ok(died > 10 && died < 98)
+    t.ok(died > 10 && died < 98)
   })
 
-  test('two indexers at a time lose nothing and double nothing', async () => {
+  t.test('two indexers at a time lose nothing and double nothing', async (t) => {
     const rows = numbered(60)
     for (let n = 0; n < rows.length; n += 10) await store(rows.slice(n, n + 10))
     await Promise.all([indexAll(), indexAll()])
-    assert.deepEqual(await indexedTexts(), rows.flatMap(searchedTexts).sort())
-    assert.deepEqual(await found('世界'), newestFirst(rows))
+    t.strictSame(await indexedTexts(), rows.flatMap(searchedTexts).sort())
+    t.strictSame(await found('世界'), newestFirst(rows))
   })
 
-  test('a search while messages are moved misses none', async () => {
+  t.test('a search while messages are moved misses none', async (t) => {
     const rows = numbered(100)
     let moving = true
     const move = async () => {
@@ -393,12 +394,12 @@ describe('search', () => {
       }
     }
     await Promise.all([move(), look()])
-    assert.deepEqual([...missed], [])
-    assert.ok(searches > 5)
-    assert.deepEqual((await stages()).levels.at(-1), 2)
+    t.strictSame([...missed], [])
+    t.ok(searches > 5)
+    t.strictSame((await stages()).levels.at(-1), 2)
   })
 
-  test('what both sides have lost leaves the index, whatever it has become', async () => {
+  t.test('what both sides have lost leaves the index, whatever it has become', async (t) => {
     const rows = numbered(20)
     const operation = {
       ...deps,
@@ -410,7 +411,7 @@ describe('search', () => {
       deleteMessages(operation, caller, { messageId: [rows[n]!.messageId], type: 1, delete: how })
     await store(rows)
     await indexAll()
-    assert.ok((await stages()).pages > 0)
+    t.ok((await stages()).pages > 0)
     await store([message(alice, peers[0]!, '第0号世界', { timeSend: 1 })])
     await indexAll()
     await remove(alice, 3, 2)
@@ -422,37 +423,37 @@ describe('search', () => {
     const kept = (n: number) => n !== 3 && n !== 19 && n !== 6
     const left = rows.filter((_, n) => kept(n))
     const seen = rows.filter((_, n) => kept(n) && n !== 8)
-    assert.deepEqual((await found('世界')).slice(0, -1), newestFirst(seen), 'hidden at once')
+    t.strictSame((await found('世界')).slice(0, -1), newestFirst(seen), 'hidden at once')
     await indexAll()
-    assert.deepEqual(await indexedTexts(), [...left, rows[0]!].flatMap(searchedTexts).sort())
-    assert.deepEqual((await found('世界')).slice(0, -1), newestFirst(seen))
-    assert.deepEqual((await found('世界', {}, deps, peers[0]!)).slice(0, -1), newestFirst(left))
+    t.strictSame(await indexedTexts(), [...left, rows[0]!].flatMap(searchedTexts).sort())
+    t.strictSame((await found('世界')).slice(0, -1), newestFirst(seen))
+    t.strictSame((await found('世界', {}, deps, peers[0]!)).slice(0, -1), newestFirst(left))
   })
 
-  test('recalled before it was indexed, a text never gets in', async () => {
+  t.test('recalled before it was indexed, a text never gets in', async (t) => {
     const rows = numbered(3)
     await store(rows)
     await recall([rows[1]!])
     await indexAll()
-    assert.deepEqual(await indexedTexts(), [rows[0]!, rows[2]!].flatMap(searchedTexts).sort())
+    t.strictSame(await indexedTexts(), [rows[0]!, rows[2]!].flatMap(searchedTexts).sort())
   })
 
-  test('expired texts leave the index', async () => {
+  t.test('expired texts leave the index', async (t) => {
     const soon = Date.now() + 3_600_000
     const rows = numbered(21)
     for (const n of [0, 1, 7, 20]) Object.assign(rows[n]!, { expireAt: new Date(soon) })
     await store(rows)
     await indexAll()
-    assert.deepEqual(await found('世界'), newestFirst(rows))
-    assert.equal(await removeExpired(deps.searchIndex, soon - 1), 0)
-    assert.ok((await removeExpired(deps.searchIndex, soon)) >= 3)
+    t.strictSame(await found('世界'), newestFirst(rows))
+    t.equal(await removeExpired(deps.searchIndex, soon - 1), 0)
+    t.ok((await removeExpired(deps.searchIndex, soon)) >= 3)
     const left = rows.filter(({ expireAt }) => !expireAt)
-    assert.deepEqual(await indexedTexts(), left.flatMap(searchedTexts).sort())
-    assert.equal(await removeExpired(deps.searchIndex, soon), 0)
-    assert.deepEqual(await found('世界', {}, { ...deps, now: () => soon }), newestFirst(left))
+    t.strictSame(await indexedTexts(), left.flatMap(searchedTexts).sort())
+    t.equal(await removeExpired(deps.searchIndex, soon), 0)
+    t.strictSame(await found('世界', {}, { ...deps, now: () => soon }), newestFirst(left))
   })
 
-  test('every query has an index', async () => {
+  t.test('every query has an index', async (t) => {
     const { backlog, blocks, pages, filters } = deps.searchIndex
     await store(numbered(20))
     await indexAll()
@@ -475,21 +476,21 @@ describe('search', () => {
     }
     for (const [name, query] of Object.entries(queries)) {
       const plan = JSON.stringify(await query.explain())
-      assert.match(plan, /IXSCAN|IDHACK|CLUSTERED_IXSCAN/, `${name}: ${plan}`)
-      assert.doesNotMatch(plan, /COLLSCAN/, name)
+      t.match(plan, /IXSCAN|IDHACK|CLUSTERED_IXSCAN/, `${name}: ${plan}`)
+      t.notMatch(plan, /COLLSCAN/, name)
     }
   })
 
-  test('highlights are positions in the original text', () => {
-    assert.deepEqual(findHighlights('Ｈello 世界 HELLO', foldWords('hello')), [
+  t.test('highlights are positions in the original text', async (t) => {
+    t.strictSame(findHighlights('Ｈello 世界 HELLO', foldWords('hello')), [
       [0, 5],
       [9, 14],
     ])
-    assert.deepEqual(findHighlights('a😀b😀', foldWords('😀')), [
+    t.strictSame(findHighlights('a😀b😀', foldWords('😀')), [
       [1, 3],
       [4, 6],
     ])
-    assert.deepEqual(findHighlights('oﬃce', foldWords('fi')), [[1, 2]])
+    t.strictSame(findHighlights('oﬃce', foldWords('fi')), [[1, 2]])
   })
 })
 

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { TestContext } from 'node:test'
 import { startService } from '@im/service-kit/testing'
+import type { Test } from 'tap'
 import type { Deps } from '../src/deps.ts'
 import { service } from '../src/service.ts'
 import { domain, secret, XmppServer } from './xmpp-server.ts'
@@ -50,7 +50,7 @@ async function startUserService() {
 
 /** The message service on real stores, with an XMPP server of the tests and everything cleaned up afterwards. */
 export async function startMessage(
-  t: Pick<TestContext, 'after'>,
+  t: Test,
   options: { env?: Record<string, string>; overrides?: Partial<Deps>; xmpp?: XmppServer } = {},
 ) {
   const xmpp = options.xmpp ?? (await XmppServer.start())

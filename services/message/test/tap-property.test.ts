@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
 import { xml } from '@xmpp/component'
 import fc from 'fast-check'
+import { test } from 'tap'
 import { createShownPlaces } from '../src/inbox/advance-chats.ts'
 import { archiveBatch } from '../src/tap/archive-batch.ts'
 import { createTapConsumer } from '../src/tap/consume-tap.ts'
@@ -14,73 +14,75 @@ test('whatever is sent twice, delivered again or cut short: each message is stor
     env: { XMPP_COMPONENT_URL: 'xmpp://127.0.0.1:1' },
   })
   let run = 0
-  await fc.assert(
-    fc.asyncProperty(
-      // Ids of the messages in the order they are sent: a repeated one was sent again.
-      fc.array(fc.integer({ min: 0, max: 15 }), { minLength: 1, maxLength: 40 }),
-      // After how many stored batches each life of the consumer ends, and whether its acknowledgement still went out.
-      fc.array(fc.tuple(fc.integer({ min: 1, max: 3 }), fc.boolean()), { maxLength: 5 }),
-      // Failures of MongoDB before and after the commit, by batch.
-      fc.array(fc.constantFrom('no', 'before', 'after'), { minLength: 1, maxLength: 10 }),
-      fc.integer({ min: 1, max: 9 }),
-      async (ids, lives, failures, maxBatch) => {
-        const name = `p${run++}`
-        const from = alice + run * 2
-        const to = bob + run * 2
-        const server = { acked: 0, receipts: [] as string[] }
-        let batches = 0
-        for (const life of [...lives, undefined]) await live(life)
+  await t.resolves(
+    fc.assert(
+      fc.asyncProperty(
+        // Ids of the messages in the order they are sent: a repeated one was sent again.
+        fc.array(fc.integer({ min: 0, max: 15 }), { minLength: 1, maxLength: 40 }),
+        // After how many stored batches each life of the consumer ends, and whether its acknowledgement still went out.
+        fc.array(fc.tuple(fc.integer({ min: 1, max: 3 }), fc.boolean()), { maxLength: 5 }),
+        // Failures of MongoDB before and after the commit, by batch.
+        fc.array(fc.constantFrom('no', 'before', 'after'), { minLength: 1, maxLength: 10 }),
+        fc.integer({ min: 1, max: 9 }),
+        async (ids, lives, failures, maxBatch) => {
+          const name = `p${run++}`
+          const from = alice + run * 2
+          const to = bob + run * 2
+          const server = { acked: 0, receipts: [] as string[] }
+          let batches = 0
+          for (const life of [...lives, undefined]) await live(life)
 
-        async function live(life: [number, boolean] | undefined) {
-          let stored = 0
-          const { promise: over, resolve: end } = Promise.withResolvers<void>()
-          const shown = createShownPlaces()
-          const consumer = createTapConsumer({
-            domain,
-            component: `api.${domain}`,
-            maxBatch,
-            async archive(entries, lookFirst) {
-              const failure = failures[batches++ % failures.length]
-              const planned = batches <= failures.length ? failure : 'no'
-              if (planned === 'before') throw new Error('away')
-              const added = await archiveBatch(deps, entries, { shown, lookFirst })
-              if (planned === 'after') throw new Error('away after the commit')
-              stored++
-              return added
-            },
-            park: async () => assert.fail('nothing is poison here'),
-            send(xml) {
-              const dies = life !== undefined && stored >= life[0]
-              if (!dies || life?.[1]) {
-                for (const [, id] of xml.matchAll(/received [^>]*id="([^"]+)"/g)) server.receipts.push(id!)
-                server.acked = Number(/seq="(\d+)"/.exec(xml)?.[1])
-              }
-              if (dies || server.acked === ids.length) end()
-            },
-            fail: (error) => assert.fail(error),
-            log: deps.log,
-            metrics: deps.tapMetrics,
-          })
-          if (server.acked === ids.length) return
-          consumer.expect(name, server.acked, ids.length)
-          for (let seq = server.acked + 1; seq <= ids.length; seq++) {
-            const id = `${name}-${ids[seq - 1]}`
-            consumer.take({ seq, stamp: Date.now(), sender: `${from}@${domain}/a`, message: stanza(id, to) })
+          async function live(life: [number, boolean] | undefined) {
+            let stored = 0
+            const { promise: over, resolve: end } = Promise.withResolvers<void>()
+            const shown = createShownPlaces()
+            const consumer = createTapConsumer({
+              domain,
+              component: `api.${domain}`,
+              maxBatch,
+              async archive(entries, lookFirst) {
+                const failure = failures[batches++ % failures.length]
+                const planned = batches <= failures.length ? failure : 'no'
+                if (planned === 'before') throw new Error('away')
+                const added = await archiveBatch(deps, entries, { shown, lookFirst })
+                if (planned === 'after') throw new Error('away after the commit')
+                stored++
+                return added
+              },
+              park: async () => assert.fail('nothing is poison here'),
+              send(xml) {
+                const dies = life !== undefined && stored >= life[0]
+                if (!dies || life?.[1]) {
+                  for (const [, id] of xml.matchAll(/received [^>]*id="([^"]+)"/g)) server.receipts.push(id!)
+                  server.acked = Number(/seq="(\d+)"/.exec(xml)?.[1])
+                }
+                if (dies || server.acked === ids.length) end()
+              },
+              fail: (error) => assert.fail(error),
+              log: deps.log,
+              metrics: deps.tapMetrics,
+            })
+            if (server.acked === ids.length) return
+            consumer.expect(name, server.acked, ids.length)
+            for (let seq = server.acked + 1; seq <= ids.length; seq++) {
+              const id = `${name}-${ids[seq - 1]}`
+              consumer.take({ seq, stamp: Date.now(), sender: `${from}@${domain}/a`, message: stanza(id, to) })
+            }
+            await over
+            await consumer.close()
           }
-          await over
-          await consumer.close()
-        }
 
-        const found = await deps.messages.collection.find({ from, to }).sort({ _id: 1 }).toArray()
-        const sent = [...new Set(ids)].map((id) => `${name}-${id}`)
-        assert.deepEqual(
-          found.map(({ messageId }) => messageId),
-          sent,
-        )
-        assert.deepEqual(new Set(server.receipts), new Set(sent))
-      },
+          const found = await deps.messages.collection.find({ from, to }).sort({ _id: 1 }).toArray()
+          const sent = [...new Set(ids)].map((id) => `${name}-${id}`)
+          assert.deepEqual(
+            found.map(({ messageId }) => messageId),
+            sent,
+          )
+          assert.deepEqual(new Set(server.receipts), new Set(sent))
+        },
+      ),
+      { numRuns: 15 },
     ),
-    { numRuns: 15 },
   )
 })
 

@@ -1,8 +1,7 @@
-import assert from 'node:assert/strict'
-import { test } from 'node:test'
 import { archive, messageArchived } from '@im/contracts/message'
 import { on } from '@im/service-kit'
 import { eventually, observeEvents } from '@im/service-kit/testing'
+import { test } from 'tap'
 import { alice, bob, carol, startMessage } from './start-message.ts'
 import { domain, parseStanza, XmppServer } from './xmpp-server.ts'
 
@@ -13,22 +12,19 @@ test('a message is stored byte for byte, shown to both sides and confirmed to it
   xmpp.say({ from: alice, to: String(bob), id: 'm1', body })
   await xmpp.drained()
   const [receipt] = xmpp.receipts
-  assert.deepEqual(receipt, { id: 'm1', status: '1', from: `${bob}@${domain}`, to: `${alice}@${domain}/android` })
+  t.strictSame(receipt, { id: 'm1', status: '1', from: `${bob}@${domain}`, to: `${alice}@${domain}/android` })
 
   const [sent] = await api.call(archive.listSingleHistory, { receiver: bob }, { as: alice })
   const [received] = await api.call(archive.listSingleHistory, { receiver: alice }, { as: bob })
-  assert.equal(sent?.body, body)
-  assert.equal(sent?.content, 'a<b>&amp;"\'你好😀\r\n')
-  assert.equal(sent?.direction, 0)
-  assert.equal(sent?.receiver, bob)
-  assert.match(
-    sent?.message ?? '',
-    /^<message .*<body>.*爱丽丝.*<\/body><request xmlns="urn:xmpp:receipts"\/><\/message>$/s,
-  )
-  assert.equal(received?.direction, 1)
-  assert.equal(received?.sender, bob)
-  assert.equal(received?.receiver, alice)
-  assert.equal(received?.sender_jid, `${alice}@${domain}/android`)
+  t.equal(sent?.body, body)
+  t.equal(sent?.content, 'a<b>&amp;"\'你好😀\r\n')
+  t.equal(sent?.direction, 0)
+  t.equal(sent?.receiver, bob)
+  t.match(sent?.message ?? '', /^<message .*<body>.*爱丽丝.*<\/body><request xmlns="urn:xmpp:receipts"\/><\/message>$/s)
+  t.equal(received?.direction, 1)
+  t.equal(received?.sender, bob)
+  t.equal(received?.receiver, alice)
+  t.equal(received?.sender_jid, `${alice}@${domain}/android`)
 })
 
 test('the row shows the whole stanza, whether apps sent a plain one or more', async (t) => {
@@ -47,15 +43,15 @@ test('the row shows the whole stanza, whether apps sent a plain one or more', as
     [more, '<thread>t</thread>'],
   ] as const) {
     const document = parseStanza(row?.message ?? '')
-    assert.deepEqual(document.attrs, {
+    t.strictSame(document.attrs, {
       ...{ xmlns: 'jabber:client', type: 'chat', id: row?.messageId, from, to: `${bob}@${domain}` },
     })
-    assert.equal(document.getChildText('body'), row?.body)
-    assert.ok(document.getChild('request', 'urn:xmpp:receipts'))
-    assert.equal(document.getChildText('thread') ?? '', extra && 't')
+    t.equal(document.getChildText('body'), row?.body)
+    t.ok(document.getChild('request', 'urn:xmpp:receipts'))
+    t.equal(document.getChildText('thread') ?? '', extra && 't')
   }
   const kept = await deps.messages.collection.find({ from: alice }).sort({ ts: 1 }).toArray()
-  assert.deepEqual(
+  t.strictSame(
     kept.map(({ stanza }) => stanza !== undefined),
     [false, true],
   )
@@ -78,7 +74,7 @@ test('characters that lie across two network reads arrive whole', async (t) => {
     const found = await api.call(archive.listSingleHistory, { receiver: alice }, { as: bob })
     return found.length > 0 && found
   })
-  assert.equal(rows[0]?.content, content)
+  t.equal(rows[0]?.content, content)
 })
 
 test('a message sent again is stored once, confirmed again and announced once', async (t) => {
@@ -94,13 +90,13 @@ test('a message sent again is stored once, confirmed again and announced once', 
   xmpp.say({ from: alice, to: String(bob), id })
   const other = xmpp.say({ from: alice, to: String(bob) })
   await xmpp.drained()
-  assert.deepEqual(
+  t.strictSame(
     xmpp.receipts.map((receipt) => receipt.id),
     [id, id, id, other],
   )
-  assert.equal((await api.call(archive.listSingleHistory, { receiver: bob }, { as: alice })).length, 2)
+  t.equal((await api.call(archive.listSingleHistory, { receiver: bob }, { as: alice })).length, 2)
   await eventually(() => events.includes(other))
-  assert.deepEqual(events, [id, other])
+  t.strictSame(events, [id, other])
 })
 
 test('ids that are no ids: halves of surrogate pairs and texts of any length neither stop the feed nor swallow a message', async (t) => {
@@ -116,10 +112,10 @@ test('ids that are no ids: halves of surrogate pairs and texts of any length nei
     xmpp.say({ from: alice, to: String(bob), id: `s${n}`, body: `{"type":1,"messageId":"${id}","content":"${n}"}` })
   await xmpp.drained()
   const rows = await api.call(archive.listSingleHistory, { receiver: bob }, { as: alice })
-  assert.deepEqual(rows.map(({ content }) => content).sort(), ['0', '1', '2', '3', '5'])
-  assert.equal(xmpp.receipts.length, ids.length)
+  t.strictSame(rows.map(({ content }) => content).sort(), ['0', '1', '2', '3', '5'])
+  t.equal(xmpp.receipts.length, ids.length)
   await eventually(() => announced.length === 5)
-  assert.ok(announced.every((id) => id.length <= 128))
+  t.ok(announced.every((id) => id.length <= 128))
 })
 
 test('messages of 60 KB each, many at once, are stored in several transactions', async (t) => {
@@ -129,9 +125,9 @@ test('messages of 60 KB each, many at once, are stored in several transactions',
     xmpp.say({ from: alice, to: String(bob), body: { content: `${n} ${text}`, timeSend: Date.now() / 1000 + n } })
   await eventually(() => xmpp.connected)
   await xmpp.drained(60_000)
-  assert.equal(await deps.messages.collection.countDocuments({ from: alice }), 120)
-  assert.equal(xmpp.receipts.length, 120)
-  assert.equal(await db.collection('poison').countDocuments(), 0)
+  t.equal(await deps.messages.collection.countDocuments({ from: alice }), 120)
+  t.equal(xmpp.receipts.length, 120)
+  t.equal(await db.collection('poison').countDocuments(), 0)
 })
 
 test('the peer may use the same messageId without swallowing a message', async (t) => {
@@ -141,7 +137,7 @@ test('the peer may use the same messageId without swallowing a message', async (
   xmpp.say({ from: bob, to: String(alice), id: 'same', body: { messageId: 'same', content: 'from bob' } })
   await xmpp.drained()
   const rows = await api.call(archive.listSingleHistory, { receiver: bob }, { as: alice })
-  assert.deepEqual(rows.map(({ content }) => content).sort(), ['from alice', 'from bob'])
+  t.strictSame(rows.map(({ content }) => content).sort(), ['from alice', 'from bob'])
 })
 
 test('what is not archived is confirmed all the same, and poison never stops the feed', async (t) => {
@@ -178,16 +174,16 @@ test('what is not archived is confirmed all the same, and poison never stops the
   )
   const last = xmpp.say({ from: alice, to: String(bob) })
   await xmpp.drained()
-  assert.deepEqual(
+  t.strictSame(
     xmpp.receipts.map(({ id }) => id),
     [...confirmed, last],
   )
   const stored = await db.collection('messages').find().toArray()
-  assert.deepEqual(
+  t.strictSame(
     stored.map(({ messageId }) => messageId),
     [last],
   )
-  assert.equal(xmpp.connections, 1)
+  t.equal(xmpp.connections, 1)
 })
 
 test('an entry MongoDB refuses is kept aside without a receipt; those beside it are stored', async (t) => {
@@ -202,12 +198,12 @@ test('an entry MongoDB refuses is kept aside without a receipt; those beside it 
     xmpp.say({ from: alice, to: String(bob), body: { content: n === 3 ? 'refused' : 'fine' } }),
   )
   await xmpp.drained()
-  assert.deepEqual(
+  t.strictSame(
     xmpp.receipts.map(({ id }) => id),
     ids.filter((_, index) => index !== 2),
   )
-  assert.equal(await deps.messages.collection.countDocuments(), 4)
-  assert.equal(await deps.poison.collection.countDocuments(), 1)
+  t.equal(await deps.messages.collection.countDocuments(), 4)
+  t.equal(await deps.poison.collection.countDocuments(), 1)
 })
 
 test('a gap in the sequence opens the connection anew and loses nothing', async (t) => {
@@ -219,7 +215,7 @@ test('a gap in the sequence opens the connection anew and loses nothing', async 
   await eventually(() => xmpp.connections === 2 && xmpp.connected)
   for (let n = 0; n < 20; n++) xmpp.say({ from: alice, to: String(bob) })
   await xmpp.drained()
-  assert.equal(await db.collection('messages').countDocuments(), 20)
+  t.equal(await db.collection('messages').countDocuments(), 20)
 })
 
 test('connections cut at any moment: each message is stored once and confirmed', async (t) => {
@@ -234,11 +230,11 @@ test('connections cut at any moment: each message is stored once and confirmed',
   }
   await xmpp.drained()
   const stored = await db.collection('messages').find().sort({ _id: 1 }).toArray()
-  assert.deepEqual(
+  t.strictSame(
     stored.map(({ messageId }) => messageId),
     ids,
   )
-  assert.deepEqual(new Set(xmpp.receipts.map(({ id }) => id)), new Set(ids))
+  t.strictSame(new Set(xmpp.receipts.map(({ id }) => id)), new Set(ids))
 })
 
 test('the end of the service finishes and acknowledges the batch in hand; the next start goes on', async (t) => {
@@ -251,9 +247,9 @@ test('the end of the service finishes and acknowledges the batch in hand; the ne
   const acked = xmpp.acked
   const second = await startMessage(t, { xmpp, env: { NAMESPACE: first.env['NAMESPACE']! } })
   await xmpp.drained()
-  assert.ok(acked > 0)
-  assert.equal(await second.deps.messages.collection.countDocuments(), 600)
-  assert.equal(xmpp.receipts.length, 600, 'nothing was delivered twice')
+  t.ok(acked > 0)
+  t.equal(await second.deps.messages.collection.countDocuments(), 600)
+  t.equal(xmpp.receipts.length, 600, 'nothing was delivered twice')
 })
 
 test('of two replicas one holds the connection; the other takes over', async (t) => {
@@ -263,12 +259,12 @@ test('of two replicas one holds the connection; the other takes over', async (t)
   const two = await startMessage(t, { xmpp, env: { NAMESPACE: one.env['NAMESPACE']! } })
   xmpp.say({ from: alice, to: String(bob) })
   await xmpp.drained()
-  assert.equal(xmpp.connections, 1)
+  t.equal(xmpp.connections, 1)
   await one.close()
   xmpp.say({ from: alice, to: String(bob) })
   await xmpp.drained()
-  assert.equal(xmpp.connections, 2)
-  assert.equal(await two.deps.messages.collection.countDocuments(), 2)
+  t.equal(xmpp.connections, 2)
+  t.equal(await two.deps.messages.collection.countDocuments(), 2)
 })
 
 test('a read receipt marks what the peer wrote, also in the same batch', async (t) => {
@@ -282,7 +278,7 @@ test('a read receipt marks what the peer wrote, also in the same batch', async (
   xmpp.say({ from: bob, to: String(alice), body: { type: 26, content: `${early}, ${late},${own},${strange}` } })
   await xmpp.drained()
   const rows = await api.call(archive.listSingleHistory, { receiver: bob }, { as: alice })
-  assert.deepEqual(
+  t.strictSame(
     new Map(rows.map(({ messageId, isRead }) => [messageId, isRead])),
     new Map([
       [own, 0],
@@ -291,7 +287,7 @@ test('a read receipt marks what the peer wrote, also in the same batch', async (
     ]),
   )
   const [toCarol] = await api.call(archive.listSingleHistory, { receiver: carol }, { as: alice })
-  assert.equal(toCarol?.isRead, 0)
+  t.equal(toCarol?.isRead, 0)
 })
 
 test('a room message is stored as a row of the room', async (t) => {
@@ -305,10 +301,10 @@ test('a room message is stored as a row of the room', async (t) => {
   })
   await xmpp.drained()
   const [row] = await db.collection('messages').find().toArray()
-  assert.equal(row?.['conversation'], 'r:7526ff27bce54d95bea9efd6be83862b')
-  assert.equal(row?.['from'], alice)
-  assert.equal(row?.['to'], undefined)
-  assert.deepEqual(xmpp.receipts[0], {
+  t.equal(row?.['conversation'], 'r:7526ff27bce54d95bea9efd6be83862b')
+  t.equal(row?.['from'], alice)
+  t.equal(row?.['to'], undefined)
+  t.strictSame(xmpp.receipts[0], {
     id,
     status: '1',
     from: `7526ff27bce54d95bea9efd6be83862b@muc.${domain}`,

@@ -1,5 +1,4 @@
-import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { test } from 'tap'
 import { type DeviceHints, deviceClassOf } from '../src/sessions/device-class.ts'
 
 const browser = 'Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0'
@@ -23,4 +22,4 @@ const cases: [string, DeviceHints][] = [
 ]
 
 for (const [expected, hints] of cases)
-  test(`${JSON.stringify(hints)} is ${expected}`, () => assert.equal(deviceClassOf(hints), expected))
+  test(`${JSON.stringify(hints)} is ${expected}`, async (t) => t.equal(deviceClassOf(hints), expected))

@@ -1,9 +1,8 @@
-import assert from 'node:assert/strict'
-import { test } from 'node:test'
 import { accounts, internalUsers, passwords, profiles, smsCodes, userSettings, xmppAccounts } from '@im/contracts/user'
 import { createOutbox } from '@im/service-kit'
 import { startService, testEnv } from '@im/service-kit/testing'
 import { type CommandStartedEvent, type Document, MongoClient } from 'mongodb'
+import { type Test, test } from 'tap'
 import { recordPresence } from '../src/presence/record-presence.ts'
 import { service } from '../src/service.ts'
 import { seed } from '../src/system-users/seed.ts'
@@ -16,7 +15,7 @@ interface Query {
 }
 
 /** What a command looks for; nothing for those that look for nothing. */
-function queriesOf({ commandName, command }: CommandStartedEvent): Query[] {
+function queriesOf(t: Test, { commandName, command }: CommandStartedEvent): Query[] {
   const collection = String(command[commandName])
   switch (commandName) {
     case 'find':
@@ -28,7 +27,7 @@ function queriesOf({ commandName, command }: CommandStartedEvent): Query[] {
     case 'delete':
       return (command['deletes'] as Document[]).map(({ q }) => ({ collection, filter: q }))
     default:
-      assert.ok(!['aggregate', 'count', 'distinct'].includes(commandName), `${commandName} has no case here yet`)
+      t.ok(!['aggregate', 'count', 'distinct'].includes(commandName), `${commandName} has no case here yet`)
       return []
   }
 }
@@ -55,15 +54,15 @@ test('every query the service sends uses an index', async (t) => {
   const sent = new Map<string, Query>()
   client.on('commandStarted', (event) => {
     if (event.databaseName !== db.databaseName) return
-    for (const query of queriesOf(event)) sent.set(shapeOf(query), query)
+    for (const query of queriesOf(t, event)) sent.set(shapeOf(query), query)
   })
   await everythingOnce()
   client.removeAllListeners('commandStarted')
 
   const shapes = [...sent.keys()]
-  assert.ok(shapes.length > 20, `${shapes.length} queries were seen`)
+  t.ok(shapes.length > 20, `${shapes.length} queries were seen`)
   for (const collection of ['users', 'sessions', 'refresh-tokens', 'counters', 'names', 'config'])
-    assert.ok(
+    t.ok(
       shapes.some((shape) => shape.startsWith(`["${collection}"`)),
       collection,
     )
@@ -73,8 +72,8 @@ test('every query the service sends uses an index', async (t) => {
       verbosity: 'queryPlanner',
     })
     const plan = JSON.stringify(explained['queryPlanner']?.['winningPlan'] ?? explained)
-    assert.doesNotMatch(plan, /COLLSCAN/, shape)
-    assert.match(plan, /IXSCAN|IDHACK|EXPRESS|CLUSTERED/, `${shape} ${plan}`)
+    t.notMatch(plan, /COLLSCAN/, shape)
+    t.match(plan, /IXSCAN|IDHACK|EXPRESS|CLUSTERED/, `${shape} ${plan}`)
   }
 
   async function everythingOnce(): Promise<void> {

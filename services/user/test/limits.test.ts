@@ -1,12 +1,11 @@
-import assert from 'node:assert/strict'
-import { type TestContext, test } from 'node:test'
 import { type Endpoint, errors } from '@im/contracts'
 import { accounts, smsCodes } from '@im/contracts/user'
 import { callerHeader, type Envelope, signCaller } from '@im/service-kit'
+import { type Test, test } from 'tap'
 import { startUser } from './start-user.ts'
 
 /** The user service with its limits on, and calls from any address. */
-async function startLimited(t: TestContext, env: Record<string, string> = {}) {
+async function startLimited(t: Test, env: Record<string, string> = {}) {
   const user = await startUser(t, { LIMIT_FACTOR: '1', SMS_ECHO_CODE: 'true', ...env })
   const from = async (ip: string, endpoint: Endpoint, fields: Record<string, string>): Promise<Envelope> => {
     const signed = signCaller(user.env['CALLER_KEY'] ?? '', { ip, requestId: 'test' })
@@ -22,21 +21,21 @@ test('a number gets one code a minute, and is told how long to wait', async (t) 
   const telephone = nextPhone()
   await api.call(smsCodes.sendSms, { telephone })
   const again = await api.envelope(smsCodes.sendSms, { telephone, language: 'en' })
-  assert.equal(again.resultCode, errors.SmsTooFrequent.code)
-  assert.match(again.resultMsg ?? '', /^Wait (60|59) seconds/)
+  t.equal(again.resultCode, errors.SmsTooFrequent.code)
+  t.match(again.resultMsg ?? '', /^Wait (60|59) seconds/)
 })
 
 test('an address asks for 20 codes an hour; an IPv6 client has one address, not a network of them', async (t) => {
   const { from, nextPhone, person } = await startLimited(t)
   const alice = await person('alice')
   const ask = (ip: string, telephone: string) => from(ip, smsCodes.sendSms, { telephone, isRegister: '1' })
-  for (let n = 0; n < 10; n++) assert.equal((await ask(`2001:db8::${n + 1}`, nextPhone())).resultCode, 1)
+  for (let n = 0; n < 10; n++) t.equal((await ask(`2001:db8::${n + 1}`, nextPhone())).resultCode, 1)
   // What tells that somebody has the number counts too.
   for (let n = 0; n < 10; n++)
-    assert.equal((await ask(`2001:db8::a:${n}`, alice.phone)).resultCode, errors.TelephoneTaken.code)
-  assert.equal((await ask('2001:db8::ffff', nextPhone())).resultCode, errors.SmsTooFrequent.code)
-  assert.equal((await ask('2001:db8:0:1::1', nextPhone())).resultCode, 1)
-  assert.equal((await ask('192.0.2.1', nextPhone())).resultCode, 1)
+    t.equal((await ask(`2001:db8::a:${n}`, alice.phone)).resultCode, errors.TelephoneTaken.code)
+  t.equal((await ask('2001:db8::ffff', nextPhone())).resultCode, errors.SmsTooFrequent.code)
+  t.equal((await ask('2001:db8:0:1::1', nextPhone())).resultCode, 1)
+  t.equal((await ask('192.0.2.1', nextPhone())).resultCode, 1)
 })
 
 test('asking again too soon does not use up what the address may ask', async (t) => {
@@ -44,8 +43,8 @@ test('asking again too soon does not use up what the address may ask', async (t)
   const telephone = nextPhone()
   const ask = (number: string) => from('192.0.2.1', smsCodes.sendSms, { telephone: number })
   await ask(telephone)
-  for (let n = 0; n < 30; n++) assert.equal((await ask(telephone)).resultCode, errors.SmsTooFrequent.code)
-  assert.equal((await ask(nextPhone())).resultCode, 1)
+  for (let n = 0; n < 30; n++) t.equal((await ask(telephone)).resultCode, errors.SmsTooFrequent.code)
+  t.equal((await ask(nextPhone())).resultCode, 1)
 })
 
 test('50 failed logins close an address, also one that guesses names', async (t) => {
@@ -54,10 +53,10 @@ test('50 failed logins close an address, also one that guesses names', async (t)
   const login = (ip: string, telephone: string, password: string) => from(ip, accounts.login, { telephone, password })
   for (let n = 0; n < 50; n++) {
     const { resultCode } = await login(`2001:db8::${n}`, `1370000${1000 + n}`, 'x')
-    assert.equal(resultCode, errors.AccountNotFound.code)
+    t.equal(resultCode, errors.AccountNotFound.code)
   }
-  assert.equal((await login('2001:db8::1:1', alice.phone, '123456')).resultCode, errors.LoginTooOften.code)
-  assert.equal((await login('192.0.2.1', alice.phone, '123456')).resultCode, 1)
+  t.equal((await login('2001:db8::1:1', alice.phone, '123456')).resultCode, errors.LoginTooOften.code)
+  t.equal((await login('192.0.2.1', alice.phone, '123456')).resultCode, 1)
 })
 
 test('a registration that fails is none of the three a device has', async (t) => {
@@ -66,11 +65,10 @@ test('a registration that fails is none of the three a device has', async (t) =>
   const { code } = await api.call(smsCodes.sendSms, { telephone })
   const register = (params: Record<string, string>) =>
     api.envelope(accounts.register, { telephone, password: '1', nickname: 'x', serial: 'S', ...params })
-  for (let n = 0; n < 4; n++)
-    assert.equal((await register({ smsCode: `00000${n}` })).resultCode, errors.SmsCodeInvalid.code)
-  assert.equal((await register({ smsCode: code })).resultCode, 1)
-  for (let n = 0; n < 2; n++) assert.equal((await register({ telephone: nextPhone() })).resultCode, 1)
-  assert.equal((await register({ telephone: nextPhone() })).resultCode, errors.RateLimited.code)
+  for (let n = 0; n < 4; n++) t.equal((await register({ smsCode: `00000${n}` })).resultCode, errors.SmsCodeInvalid.code)
+  t.equal((await register({ smsCode: code })).resultCode, 1)
+  for (let n = 0; n < 2; n++) t.equal((await register({ telephone: nextPhone() })).resultCode, 1)
+  t.equal((await register({ telephone: nextPhone() })).resultCode, errors.RateLimited.code)
 })
 
 test('dead tokens of login/auto are limited by address', async (t) => {
@@ -78,7 +76,7 @@ test('dead tokens of login/auto are limited by address', async (t) => {
   const alice = await person('alice')
   const auto = (ip: string) =>
     from(ip, accounts.autoLogin, { access_token: 'f'.repeat(32), userId: String(alice.userId) })
-  for (let n = 0; n < 30; n++) assert.equal((await auto('192.0.2.1')).resultCode, 1)
-  assert.equal((await auto('192.0.2.1')).resultCode, errors.RateLimited.code)
-  assert.equal((await auto('192.0.2.2')).resultCode, 1)
+  for (let n = 0; n < 30; n++) t.equal((await auto('192.0.2.1')).resultCode, 1)
+  t.equal((await auto('192.0.2.1')).resultCode, errors.RateLimited.code)
+  t.equal((await auto('192.0.2.2')).resultCode, 1)
 })

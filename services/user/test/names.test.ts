@@ -1,7 +1,6 @@
-import assert from 'node:assert/strict'
-import { test } from 'node:test'
 import { errors } from '@im/contracts'
 import { accounts, profiles, smsCodes } from '@im/contracts/user'
+import { test } from 'tap'
 import { startUser } from './start-user.ts'
 
 test('a telephone that is given up is free, the new one is taken, and an account is taken once', async (t) => {
@@ -13,16 +12,16 @@ test('a telephone that is given up is free, the new one is taken, and an account
   await api.call(profiles.updateUser, { telephone: newPhone, randcode: code }, { as: alice.caller })
 
   const taken = await api.envelope(accounts.register, { telephone: newPhone, password: 'x', nickname: 'eve' })
-  assert.equal(taken.resultCode, errors.TelephoneTaken.code)
+  t.equal(taken.resultCode, errors.TelephoneTaken.code)
   const carol = await api.call(accounts.register, { telephone: alice.phone, password: '123456', nickname: 'carol' })
-  assert.notEqual(carol.userId, alice.userId)
+  t.not(carol.userId, alice.userId)
   for (const [telephone, userId] of [
     [newPhone, alice.userId],
     [alice.phone, carol.userId],
   ] as const)
-    assert.equal((await api.call(accounts.login, { telephone, password: '123456' })).userId, userId)
+    t.equal((await api.call(accounts.login, { telephone, password: '123456' })).userId, userId)
 
   await api.call(profiles.updateUser, { account: 'the_one' }, { as: alice.caller })
   const second = await api.envelope(profiles.updateUser, { account: 'The_One' }, { as: bob.caller })
-  assert.equal(second.resultCode, errors.AccountTaken.code)
+  t.equal(second.resultCode, errors.AccountTaken.code)
 })

@@ -1,35 +1,35 @@
-import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { failure } from '@im/service-kit/testing'
+import { test } from 'tap'
 import { PasswordHasher } from '../src/passwords/password-hasher.ts'
 import { seal, unseal } from '../src/secrets/sealed-text.ts'
 import { tokenId } from '../src/sessions/tokens.ts'
-import { failure, md5Of123456 } from './start-user.ts'
+import { md5Of123456 } from './start-user.ts'
 
 const settings = { argon2MemoryKib: 19_456, argon2Passes: 2, argon2Lanes: 1, hashConcurrency: 2, hashQueue: 4 }
 const vector = '$argon2id$v=19$m=19456,t=2,p=1$AAECAwQFBgcICQoLDA0ODw$8SwH+ng9iN/CfO8tW+ymLOMxUA8k6B6SYLCfgE3zvY8'
 
-test('the vector of the specification verifies, another password does not', async () => {
+test('the vector of the specification verifies, another password does not', async (t) => {
   const hasher = new PasswordHasher(settings)
-  assert.equal(await hasher.verify(vector, md5Of123456), true)
-  assert.equal(await hasher.verify(vector, md5Of123456.replace('e', 'f')), false)
-  assert.equal(hasher.isWeaker(vector), false)
+  t.equal(await hasher.verify(vector, md5Of123456), true)
+  t.equal(await hasher.verify(vector, md5Of123456.replace('e', 'f')), false)
+  t.equal(hasher.isWeaker(vector), false)
 })
 
-test('a hash has a salt of its own and the parameters of the settings', async () => {
+test('a hash has a salt of its own and the parameters of the settings', async (t) => {
   const hasher = new PasswordHasher(settings)
   const [one, two] = await Promise.all([hasher.hash(md5Of123456), hasher.hash(md5Of123456)])
-  assert.match(one, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$[^$]{22}\$[^$]{43}$/)
-  assert.notEqual(one, two)
-  assert.equal(await hasher.verify(one, md5Of123456), true)
+  t.match(one, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$[^$]{22}\$[^$]{43}$/)
+  t.not(one, two)
+  t.equal(await hasher.verify(one, md5Of123456), true)
 })
 
-test('weaker parameters are noticed', () => {
+test('weaker parameters are noticed', async (t) => {
   const stronger = new PasswordHasher({ ...settings, argon2MemoryKib: 65_536 })
-  assert.equal(stronger.isWeaker(vector), true)
-  assert.equal(new PasswordHasher({ ...settings, argon2MemoryKib: 1024, argon2Passes: 1 }).isWeaker(vector), false)
+  t.equal(stronger.isWeaker(vector), true)
+  t.equal(new PasswordHasher({ ...settings, argon2MemoryKib: 1024, argon2Passes: 1 }).isWeaker(vector), false)
 })
 
-test('nobody is right for no hash, and takes as long to find out', async () => {
+test('nobody is right for no hash, and takes as long to find out', async (t) => {
   const hasher = new PasswordHasher(settings)
   await hasher.verify(undefined, md5Of123456)
   const time = async (stored: string | undefined) => {
@@ -43,29 +43,29 @@ test('nobody is right for no hash, and takes as long to find out', async () => {
     return Math.min(...runs)
   }
   const [known, unknown] = [await time(vector), await time(undefined)]
-  assert.ok(unknown > known / 3 && unknown < known * 3, `${unknown} ms against ${known} ms`)
+  t.ok(unknown > known / 3 && unknown < known * 3, `${unknown} ms against ${known} ms`)
 })
 
-test('a full queue refuses instead of letting everybody wait', async () => {
+test('a full queue refuses instead of letting everybody wait', async (t) => {
   const hasher = new PasswordHasher(settings)
   const all = await Promise.allSettled(Array.from({ length: 10 }, () => hasher.hash(md5Of123456)))
   const refused = all.filter((one) => one.status === 'rejected')
-  assert.equal(refused.length, 4)
-  assert.ok(failure('ServiceUnavailable')(refused[0]?.reason))
+  t.equal(refused.length, 4)
+  t.match(refused[0]?.reason, failure('ServiceUnavailable'))
 })
 
-test('the id of a token is its SHA-256', () => {
-  assert.equal(
+test('the id of a token is its SHA-256', async (t) => {
+  t.equal(
     tokenId('2e707085469844aebd36a98136f90520'),
     '57d38fef53a1e246a129245932afc1eabb7b1c41125a02b77fa578f001157768',
   )
 })
 
-test('a sealed text opens under its key only', () => {
+test('a sealed text opens under its key only', async (t) => {
   const key = Buffer.alloc(32, 1)
   const sealed = seal(key, '123456')
-  assert.equal(unseal(key, sealed), '123456')
-  assert.notEqual(seal(key, '123456'), sealed)
-  assert.throws(() => unseal(Buffer.alloc(32, 2), sealed))
-  assert.throws(() => unseal(key, (sealed.startsWith('A') ? 'B' : 'A') + sealed.slice(1)))
+  t.equal(unseal(key, sealed), '123456')
+  t.not(seal(key, '123456'), sealed)
+  t.throws(() => unseal(Buffer.alloc(32, 2), sealed))
+  t.throws(() => unseal(key, (sealed.startsWith('A') ? 'B' : 'A') + sealed.slice(1)))
 })

@@ -1,5 +1,3 @@
-import assert from 'node:assert/strict'
-import { after, before, describe, test } from 'node:test'
 import { type Endpoint, type ErrorName, errors } from '@im/contracts'
 import {
   accounts,
@@ -11,20 +9,15 @@ import {
   userSettings,
 } from '@im/contracts/user'
 import type { CallOptions, WireParams } from '@im/service-kit'
+import { failure } from '@im/service-kit/testing'
+import { test } from 'tap'
 import { tokenId } from '../src/sessions/tokens.ts'
-import { failure, postForm, startUser } from './start-user.ts'
+import { postForm, startUser } from './start-user.ts'
 
 const times = <T>(count: number, make: (n: number) => T) => Array.from({ length: count }, (_, n) => make(n))
 
-describe('at the same time', () => {
-  let user: Awaited<ReturnType<typeof startUser>>
-  const cleanUp: (() => unknown)[] = []
-  before(async () => {
-    user = await startUser({ after: (end: unknown) => cleanUp.push(end as () => unknown) } as never)
-  })
-  after(async () => {
-    for (const end of cleanUp) await end()
-  })
+test('at the same time', async (t) => {
+  const user = await startUser(t)
 
   const isLive = async (token: string) =>
     (await user.internal.call(internalSessions.resolveSession, { sessionId: tokenId(token) })).exists === 1
@@ -44,24 +37,24 @@ describe('at the same time', () => {
     return counts
   }
 
-  test('logins of one device class leave one session', async () => {
+  t.test('logins of one device class leave one session', async (t) => {
     const alice = await user.person('alice')
     const login = () => user.api.call(accounts.login, { telephone: alice.phone, password: '123456', deviceKey: 'pc' })
     const tokens = (await Promise.all(times(6, login))).map((result) => result.access_token)
-    assert.equal((await living(tokens)).length, 1)
-    assert.equal(await isLive(alice.token), true, 'the phone is another class')
+    t.equal((await living(tokens)).length, 1)
+    t.equal(await isLive(alice.token), true, 'the phone is another class')
   })
 
-  test('logins of all device classes leave one session where one device is allowed', async () => {
+  t.test('logins of all device classes leave one session where one device is allowed', async (t) => {
     const amy = await user.person('amy')
     await user.api.call(userSettings.updateSettings, { multipleDevices: 0 }, { as: amy.caller })
     const login = (deviceKey: string) =>
       user.api.call(accounts.login, { telephone: amy.phone, password: '123456', deviceKey })
     const results = await Promise.all(['android', 'ios', 'pc', 'mac', 'web'].map(login))
-    assert.equal((await living(results.map((result) => result.access_token))).length, 1)
+    t.equal((await living(results.map((result) => result.access_token))).length, 1)
   })
 
-  test('a refresh token is exchanged once; its second use ends all that came from it', async () => {
+  t.test('a refresh token is exchanged once; its second use ends all that came from it', async (t) => {
     const bob = await user.person('bob')
     const grant = { grant_type: 'password', username: bob.phone, password: '123456', deviceKey: 'web' }
     const granted = (await postForm(user.url, '/oauth2/token', grant)).body as Record<string, string>
@@ -69,15 +62,15 @@ describe('at the same time', () => {
       postForm(user.url, '/oauth2/token', { grant_type: 'refresh_token', refresh_token: token })
     const answers = await Promise.all(times(4, () => exchange(granted['refresh_token'] ?? '')))
     const won = answers.filter(({ status }) => status === 200)
-    assert.equal(won.length, 1)
+    t.equal(won.length, 1)
     for (const { status, body } of answers)
-      if (status !== 200) assert.deepEqual([status, body['error']], [400, 'invalid_grant'])
+      if (status !== 200) t.strictSame([status, body['error']], [400, 'invalid_grant'])
     const pair = (won[0]?.body ?? {}) as Record<string, string>
-    assert.equal(await isLive(pair['access_token'] ?? ''), false)
-    assert.equal((await exchange(pair['refresh_token'] ?? '')).body['error'], 'invalid_grant')
+    t.equal(await isLive(pair['access_token'] ?? ''), false)
+    t.equal((await exchange(pair['refresh_token'] ?? '')).body['error'], 'invalid_grant')
   })
 
-  test('no login with the old password outlives its change', async () => {
+  t.test('no login with the old password outlives its change', async (t) => {
     for (let round = 0; round < 4; round++) {
       const carol = await user.person(`carol ${round}`)
       const login = (deviceKey: string) =>
@@ -87,36 +80,36 @@ describe('at the same time', () => {
       await user.api.call(passwords.updatePassword, change, { as: carol.caller })
       const answers = await Promise.all(logins)
       for (const { resultCode, data } of answers) {
-        if (resultCode === 1) assert.equal(await isLive((data as { access_token: string }).access_token), false)
-        else assert.equal(resultCode, errors.WrongPassword.code)
+        if (resultCode === 1) t.equal(await isLive((data as { access_token: string }).access_token), false)
+        else t.equal(resultCode, errors.WrongPassword.code)
       }
       await user.api.call(accounts.login, { telephone: carol.phone, password: 'new' })
     }
   })
 
-  test('no login outlives a lock', async () => {
+  t.test('no login outlives a lock', async (t) => {
     const rita = await user.person('rita')
     const login = (deviceKey: string) =>
       user.api.envelope(accounts.login, { telephone: rita.phone, password: '123456', deviceKey })
     const logins = ['ios', 'pc', 'mac', 'web', 'android'].map(login)
     await user.internal.call(internalUsers.setLocked, { userId: rita.userId, locked: 1 })
     for (const { resultCode, data } of await Promise.all(logins)) {
-      if (resultCode === 1) assert.equal(await isLive((data as { access_token: string }).access_token), false)
-      else assert.equal(resultCode, errors.AccountLocked.code)
+      if (resultCode === 1) t.equal(await isLive((data as { access_token: string }).access_token), false)
+      else t.equal(resultCode, errors.AccountLocked.code)
     }
   })
 
-  test('one of two password changes wins', async () => {
+  t.test('one of two password changes wins', async (t) => {
     const dave = await user.person('dave')
     const change = (newPassword: string) =>
       user.api.envelope(passwords.updatePassword, { oldPassword: '123456', newPassword }, { as: dave.caller })
     const answers = await Promise.all(times(4, (n) => change(`new ${n}`)))
     const winners = answers.flatMap(({ resultCode }, n) => (resultCode === 1 ? [n] : []))
-    assert.equal(winners.length, 1)
+    t.equal(winners.length, 1)
     await user.api.call(accounts.login, { telephone: dave.phone, password: `new ${winners[0]}` })
   })
 
-  test('updates of different parts of a profile are all kept, and its names log in afterwards', async () => {
+  t.test('updates of different parts of a profile are all kept, and its names log in afterwards', async (t) => {
     for (let round = 0; round < 3; round++) {
       const erin = await user.person(`erin ${round}`)
       const as = { as: erin.caller }
@@ -133,43 +126,43 @@ describe('at the same time', () => {
         user.api.call(userSettings.updateSettings, { isTyping: 0 }, as),
       ])
       const me = await user.api.call(profiles.getUser, {}, as)
-      assert.deepEqual(
+      t.strictSame(
         [me.account, me.phone, me.description, me.cityId, me.nickname, me.settings?.allowGreet, me.settings?.isTyping],
         [account, telephone, 'hello', 5, 'Erin', 0, 0],
       )
       for (const name of [account, telephone, `86${telephone}`])
-        assert.equal(
+        t.equal(
           (await user.api.call(accounts.login, { telephone: name, password: '123456' })).userId,
           erin.userId,
           name,
         )
-      await assert.rejects(
+      await t.rejects(
         user.api.call(accounts.login, { telephone: erin.phone, password: '123456' }),
         failure('AccountNotFound'),
       )
     }
   })
 
-  test('what may happen once happens once', async () => {
+  t.test('what may happen once happens once', async (t) => {
     const [frank, grace] = await Promise.all([user.person('frank'), user.person('grace')])
     const as = { as: frank.caller }
     const accountChanges = await Promise.all(
       times(5, (n) => user.api.envelope(profiles.updateUser, { account: `frank_${n}` }, as)),
     )
-    assert.equal(accountChanges.filter(({ resultCode }) => resultCode === 1).length, 1)
+    t.equal(accountChanges.filter(({ resultCode }) => resultCode === 1).length, 1)
     const payPassword = await outcomes(4, profiles.updateUser, { payPassword: '1' }, as)
-    assert.deepEqual(payPassword, { Success: 1, PayPasswordWrong: 3 })
+    t.strictSame(payPassword, { Success: 1, PayPasswordWrong: 3 })
     const heidi = await user.person('heidi')
     const wanted = { account: 'wanted' }
     const answers = await Promise.all([
       user.api.envelope(profiles.updateUser, wanted, { as: grace.caller }),
       user.api.envelope(profiles.updateUser, wanted, { as: heidi.caller }),
     ])
-    assert.deepEqual(answers.map(({ resultCode }) => resultCode).sort(), [1, errors.AccountTaken.code])
+    t.strictSame(answers.map(({ resultCode }) => resultCode).sort(), [1, errors.AccountTaken.code])
     const telephone = grace.phone
     const { code: randcode } = await user.api.call(smsCodes.sendSms, { telephone, isRegister: 0 })
     const resets = await outcomes(5, passwords.resetPassword, { telephone, randcode, newPassword: 'fresh' })
-    assert.deepEqual(resets, { Success: 1, SmsCodeInvalid: 4 })
+    t.strictSame(resets, { Success: 1, SmsCodeInvalid: 4 })
   })
 })
 
@@ -181,8 +174,8 @@ test('a code is void after five wrong tries, however parallel', async (t) => {
     user.api.envelope(passwords.resetPassword, { telephone: alice.phone, randcode, newPassword: 'x' })
   const wrong = times(40, (n) => String(100_000 + n)).filter((guess) => guess !== code)
   const answers = await Promise.all(wrong.map(reset))
-  assert.ok(answers.every(({ resultCode }) => resultCode === errors.SmsCodeInvalid.code))
-  assert.equal((await reset(code)).resultCode, errors.SmsCodeInvalid.code)
+  t.ok(answers.every(({ resultCode }) => resultCode === errors.SmsCodeInvalid.code))
+  t.equal((await reset(code)).resultCode, errors.SmsCodeInvalid.code)
 
   const bob = await user.person('bob')
   const sent = await user.api.call(smsCodes.sendSms, { telephone: bob.phone, isRegister: 0 })
@@ -190,7 +183,7 @@ test('a code is void after five wrong tries, however parallel', async (t) => {
   const resetBob = (randcode: string) =>
     user.api.envelope(passwords.resetPassword, { telephone: bob.phone, randcode, newPassword: 'x' })
   await Promise.all(tries.map(resetBob))
-  assert.equal((await resetBob(sent.code)).resultCode, 1, 'four wrong ones leave the right one')
+  t.equal((await resetBob(sent.code)).resultCode, 1, 'four wrong ones leave the right one')
 })
 
 test('parallel guesses of a password are counted one by one', async (t) => {
@@ -199,10 +192,10 @@ test('parallel guesses of a password are counted one by one', async (t) => {
   const login = (password: string) => user.api.envelope(accounts.login, { telephone: alice.phone, password })
   const answers = await Promise.all(times(40, (n) => login(`guess ${n}`)))
   const count = (name: ErrorName) => answers.filter(({ resultCode }) => resultCode === errors[name].code).length
-  assert.deepEqual([count('WrongPassword'), count('LoginTooOften')], [10, 30])
+  t.strictSame([count('WrongPassword'), count('LoginTooOften')], [10, 30])
   const refused = await login('123456')
-  assert.equal(refused.resultCode, errors.LoginTooOften.code)
-  assert.equal(refused.resultMsg, '登录失败次数过多，请15分钟后再试')
+  t.equal(refused.resultCode, errors.LoginTooOften.code)
+  t.equal(refused.resultMsg, '登录失败次数过多，请15分钟后再试')
 })
 
 test('right passwords in parallel are no failures', async (t) => {
@@ -211,6 +204,6 @@ test('right passwords in parallel are no failures', async (t) => {
   const devices = ['android', 'ios', 'pc', 'mac', 'web']
   const login = (deviceKey: string) =>
     user.api.call(accounts.login, { telephone: alice.phone, password: '123456', deviceKey })
-  await Promise.all([...devices, ...devices, ...devices].slice(0, 9).map(login))
-  for (const deviceKey of devices) await login(deviceKey)
+  await t.resolves(Promise.all([...devices, ...devices, ...devices].slice(0, 9).map(login)))
+  for (const deviceKey of devices) await t.resolves(login(deviceKey))
 })

@@ -1,9 +1,8 @@
-import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { test } from 'node:test'
 import { internalSessions, sessionRevoked } from '@im/contracts/user'
 import { connectRedis } from '@im/service-kit'
 import { eventually } from '@im/service-kit/testing'
+import { test } from 'tap'
 import { startUser } from './start-user.ts'
 
 test('a revocation whose announcer died before it told anybody is told by whoever reads the event', async (t) => {
@@ -13,7 +12,7 @@ test('a revocation whose announcer died before it told anybody is told by whoeve
   const redis = await connectRedis({ url: user.env['REDIS_URL'] ?? '', namespace: user.env['NAMESPACE'] ?? '' })
   t.after(() => redis.disconnect())
   await user.internal.call(internalSessions.resolveSession, { sessionId })
-  assert.ok(await redis.get(`session:${sessionId}`), 'gateways read the copy')
+  t.ok(await redis.get(`session:${sessionId}`), 'gateways read the copy')
 
   const bus = await user.otherBus()
   const heard: string[] = []
@@ -24,5 +23,5 @@ test('a revocation whose announcer died before it told anybody is told by whoeve
   const id = randomBytes(16).toString('hex')
   await bus.publish({ id, name: sessionRevoked.name, at, aggregate: String(alice.userId), data })
   await eventually(() => heard.includes(sessionId))
-  assert.equal(await redis.get(`session:${sessionId}`), null)
+  t.equal(await redis.get(`session:${sessionId}`), null)
 })

@@ -1,8 +1,8 @@
-import type { TestContext } from 'node:test'
-import { type Caller, type ErrorName, type EventType, errors, type Payload } from '@im/contracts'
+import type { Caller, EventType, Payload } from '@im/contracts'
 import { accounts } from '@im/contracts/user'
 import { type Bus, connectBus, createLogger, createMetrics, readCaller } from '@im/service-kit'
 import { recordEvents, startService } from '@im/service-kit/testing'
+import type { Test } from 'tap'
 import { ConfigRepository } from '../src/config/config-repository.ts'
 import type { Deps } from '../src/deps.ts'
 import { service } from '../src/service.ts'
@@ -24,11 +24,7 @@ export interface Person {
 const quick = { LIMIT_FACTOR: '0', ARGON2_MEMORY_KIB: '64', ARGON2_PASSES: '1' }
 
 /** The user service on real stores, in a namespace of its own, with a clock that can be set forward. */
-export async function startUser(
-  t: Pick<TestContext, 'after'>,
-  env: Record<string, string> = {},
-  overrides: Partial<Deps> = {},
-) {
+export async function startUser(t: Test, env: Record<string, string> = {}, overrides: Partial<Deps> = {}) {
   let ahead = 0
   const now = () => Date.now() + ahead
   const {
@@ -105,10 +101,4 @@ export async function postForm(
   const answer = await fetch(url + path, { method: 'POST', headers, body: new URLSearchParams(fields) })
   const text = await answer.text()
   return { status: answer.status, body: text ? (JSON.parse(text) as Record<string, unknown>) : {} }
-}
-
-/** For assert.rejects: the error of the table with this name. */
-export const failure = (name: ErrorName) => (error: Error & { code?: number }) => {
-  if (error.code !== errors[name].code) throw new Error(`expected ${name}, got ${error.message}`, { cause: error })
-  return true
 }

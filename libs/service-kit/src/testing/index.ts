@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { EventEnvelope, EventType, Payload } from '@im/contracts'
+import { type ErrorName, type EventEnvelope, type EventType, errors, type Payload } from '@im/contracts'
 import type { Bus, EventHandler } from '../bus.ts'
 
 export * from './namespace.ts'
@@ -27,6 +27,9 @@ export async function eventually<T>(
     await delay(20)
   }
 }
+
+/** What `t.rejects` and `t.throws` take: the error of the table with this name. */
+export const failure = (name: ErrorName): { code: number } => ({ code: errors[name].code })
 
 /** A port that nobody listens on at this moment. */
 export async function freePort(): Promise<number> {
