@@ -111,10 +111,7 @@ test('without Redis calls go on, sessions come from the user service and limits 
   t.equal((await call(`/user/get?access_token=${owners.signIn(bob)}`)).resultCode, codes.success)
   t.equal(await burst(12, () => call('/user/register')), 10)
   t.equal((await fetch(`${gateway.operationsUrl}/readyz`)).status, 503)
-  t.match(
-    await (await fetch(`${gateway.operationsUrl}/metrics`)).text(),
-    /im_gateway_without_redis_total\{[^}]*\} [1-9]/,
-  )
+  t.match(await (await fetch(`${gateway.operationsUrl}/metrics`)).text(), /^im_gateway_without_redis_total [1-9]/m)
 
   redis = await startRedis(port)
   await eventually(async () => (await fetch(`${gateway.operationsUrl}/readyz`)).status === 200)
