@@ -109,7 +109,7 @@ test('the stack from outside', async (t) => {
 
   t.test('a service believes no caller that the gateway has not signed', async (t) => {
     const url = `${stack.stack.urls.user}/user/get`
-    const caller = { userId: alice.userId, sessionId: 'x', device: 'android' }
+    const caller = { userId: alice.userId, sessionId: 'x', device: 'android', kind: 'user' } as const
     const forged = signCaller('development-caller-key', { caller, ip: '', requestId: '' })
     const right = signCaller(stack.stack.env['CALLER_KEY'] ?? '', { caller, ip: '', requestId: '' })
     const old = signCaller(stack.stack.env['CALLER_KEY'] ?? '', { caller, ip: '', requestId: '' }, Date.now() - 31_000)

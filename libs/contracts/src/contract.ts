@@ -1,5 +1,7 @@
 import type { Static, TObject, TSchema } from 'typebox'
-import type { ErrorName, Text2 } from './errors.ts'
+import type { Auth, SessionKind } from './auth.ts'
+import type { ErrorName, Language, LocalizedText } from './errors.ts'
+import type { RawAnswer } from './result-types.ts'
 
 export const serviceNames = ['gateway', 'user', 'social', 'room', 'org', 'message', 'push'] as const
 export type ServiceName = (typeof serviceNames)[number]
@@ -15,39 +17,80 @@ export const servicePorts: Readonly<Record<ServiceName, number>> = {
   push: 8106,
 }
 
-/**
- * Who may call.
- * - `none`: a token is ignored, also an invalid one.
- * - `user`: a live session (TokenMissing, TokenInvalid).
- * - `optional`: like `none`, but the handler learns the caller when the token is live.
- * - `internal`: other services and the XMPP server with `X-Service-Key`; the gateway does not route it.
- */
-export type Auth = 'none' | 'user' | 'optional' | 'internal'
+/** Whose calls are counted together. A parameter that is absent is not counted. */
+export type LimitKey = 'ip' | 'user' | 'user-or-ip' | `param:${string}`
 
-/** A limit of transport.md §8, counted by the gateway per endpoint (or per `group`, shared by several endpoints). */
+/** A limit of transport.md §8, counted by the service that owns the endpoint. `LIMIT_FACTOR` multiplies `max`. */
 export interface RateLimit {
-  by: 'ip' | 'user' | 'user-or-ip'
+  /** Several keys are counted in combination: `['user', 'param:toUserId']` is per user and target. */
+  by: LimitKey | readonly LimitKey[]
   max: number
+  /** Length of the window, which begins with the first call that is counted in it. */
   seconds: number
+  /** What counts: every call (default), those that succeeded, or those that failed with one of the endpoint's `errors`. */
+  counts?: 'calls' | 'successes' | 'failures'
+  /** Endpoints whose limits have the same group share one count. */
   group?: string
+  /** What is answered when the limit is reached; RateLimited unless named. */
+  error?: 'RateLimited' | 'LoginTooOften' | 'SmsTooFrequent'
 }
 
+export type Method = 'GET' | 'POST'
+
+/** Web pages of our own: the administration console and the pages of a public account. */
+export type Site = 'console' | 'mp'
+
 export interface EndpointSpec {
-  /** Path on the wire, with the wire's spelling. */
+  /** Path on the wire, with the wire's spelling. `:name` stands for a path parameter, which `params` declares. */
   path: string
   /** Other paths the same endpoint is served under. */
   aliases?: readonly string[]
-  /** GET and POST unless named. */
-  methods?: readonly ('GET' | 'POST')[]
-  summary: string
+  /** GET and POST unless named. GET and POST of one path may be two endpoints. */
+  methods?: readonly Method[]
+  summary: LocalizedText
   auth: Auth
+  /**
+   * It only reads (RFC 9110 §9.2.1): the gateway may send it again when a service dies in the middle of it, and a session
+   * of a cookie needs neither POST nor a CSRF token for it.
+   */
+  safe?: boolean
+  /**
+   * The endpoint belongs to pages of our own (transport.md §7): the cookie `<site>_token` is accepted as a token, no other
+   * origin may call it (no CORS), and a browser that opens it is shown the page.
+   */
+  site?: Site
+  /** The page a browser is sent to (303) after its form was accepted. Only with `site`. */
+  page?: string
+  /** Each call is written down: who, when, from where, with which parameters (10-console.md). */
+  audit?: boolean
+  /**
+   * Request signature of crypto.md §5. Without it the signature is required with a token and checked where one is sent;
+   * `none`: nothing is checked; `own`: `time` and `secret` are parameters of the endpoint.
+   */
+  signature?: 'none' | 'own'
+  /**
+   * Where the parameters come from, and what the handler gets as `body`.
+   * - absent: query and body are merged: form, multipart fields or JSON.
+   * - `form`: an urlencoded body only, without a query, JSON or repeated names (RFC 6749 §3.2).
+   * - `raw`: query only; `body` holds the bytes of the body, for callbacks that are signed over them.
+   * - `stream`: query only; `body` is read while it arrives, for uploads.
+   */
+  body?: 'form' | 'raw' | 'stream'
+  /** Longest body. Without it 1 MiB where a parameter may be long, else 64 KiB. */
+  maxBytes?: number
+  /** How long an answer may take; 5 s unless named. */
+  timeoutMs?: number
+  /** Request headers the handler reads beside the usual ones, in lower case: signatures of providers. */
+  headers?: readonly string[]
   params: TObject
   result: TSchema
-  /** Particular to this endpoint; `commonErrors` and the token errors are understood. */
+  /** Members of a success's envelope beside `data`. The handler gives them in a `Reply`. */
+  members?: TObject
+  /** Particular to this endpoint; `commonErrors` and those of its `auth` are understood. */
   errors?: readonly ErrorName[]
   limits?: readonly RateLimit[]
   /** resultMsg of a success, where the spec gives one ('' included). */
-  successText?: Text2
+  successText?: LocalizedText
   /** `oauth`: errors are written as RFC 6749 documents with HTTP status codes. */
   answer?: 'envelope' | 'oauth'
 }
@@ -77,10 +120,22 @@ const made = new WeakSet<object>()
 export const isContract = (value: unknown): value is Contract =>
   typeof value === 'object' && value !== null && made.has(value)
 
+/** The methods and paths an endpoint is served under. */
+export function routesOf({ path, aliases = [], methods = ['GET', 'POST'] }: EndpointSpec): Route[] {
+  return [path, ...aliases].flatMap((served) => methods.map((method) => ({ method, path: served })))
+}
+
+export interface Route {
+  method: Method
+  path: string
+}
+
 /** Decoded parameters of an endpoint: what its handler receives. */
 export type Params<E extends EndpointSpec> = Static<E['params']>
 /** What its handler returns. */
 export type ResultOf<E extends EndpointSpec> = Static<E['result']>
+/** What its handler adds to the envelope. */
+export type MembersOf<E extends EndpointSpec> = E extends { members: infer M extends TObject } ? Static<M> : undefined
 
 /** The user on whose behalf a call is made, as the gateway established it. */
 export interface Caller {
@@ -88,45 +143,79 @@ export interface Caller {
   sessionId: string
   /** Device class: android, ios, pc, mac, web or other. */
   device: string
+  kind: SessionKind
+  /** Present where the endpoint's `auth` names a role: the highest one of the user at this moment, 0 without one. */
+  role?: number
 }
 
 export interface RequestInfo {
   id: string
+  method: Method
   ip: string
-  language: 'zh' | 'en'
+  language: Language
   userAgent: string
-  /** The token as sent, for endpoints that hand it back; undefined when none was sent. */
+  /** As the client sees the server: for cookies and absolute addresses. */
+  proto: 'http' | 'https'
+  host: string
+  /** Headers in lower case that reach a service: the usual ones and those the contract names. */
+  headers: Readonly<Record<string, string | undefined>>
+  /** The token the caller was found by; where `auth` is `none`, the token as sent. */
   accessToken: string | undefined
   /** True when the call carries the service key: another service or the XMPP server. */
   isInternal: boolean
 }
 
-type CallerOf<E extends EndpointSpec> = E['auth'] extends 'user'
-  ? Caller
-  : E['auth'] extends 'optional'
+type CallerOf<A extends Auth> = A extends 'none' | 'internal'
+  ? undefined
+  : A extends 'optional'
     ? Caller | undefined
+    : A extends { readonly anyOf: readonly (infer Rule)[] }
+      ? 'internal' extends Rule
+        ? Caller | undefined
+        : Caller
+      : Caller
+
+type BodyOf<E extends EndpointSpec> = E extends { body: 'raw' }
+  ? Uint8Array
+  : E extends { body: 'stream' }
+    ? AsyncIterable<Uint8Array>
     : undefined
 
 export interface Call<E extends EndpointSpec = EndpointSpec> {
   params: Params<E>
-  caller: CallerOf<E>
+  caller: CallerOf<E['auth']>
+  body: BodyOf<E>
   request: RequestInfo
+  /** Milliseconds since 1970, by the clock of this process: nobody waits for the answer after it. */
+  deadline: number
+  /** Aborted when the deadline has passed or the caller is gone. */
+  signal: AbortSignal
+  /** Adds to what the audit keeps about this call. Only with `audit`. */
+  note(detail: Record<string, unknown>): void
 }
 
-/** A success with a text of its own in `resultMsg`. */
-export class Reply<T> {
+/** A success with more than its data. */
+export class Reply<T, M = undefined> {
   readonly data: T
-  readonly text: Text2
-  constructor(data: T, text: Text2) {
+  readonly more: ReplyOptions<M>
+  constructor(data: T, more: ReplyOptions<M>) {
     this.data = data
-    this.text = text
+    this.more = more
   }
 }
 
-export type Handler<E extends EndpointSpec, Deps> = (
-  deps: Deps,
-  call: Call<E>,
-) => Promise<ResultOf<E> | Reply<ResultOf<E>>> | ResultOf<E> | Reply<ResultOf<E>>
+export interface ReplyOptions<M = undefined> {
+  /** `resultMsg` */
+  text?: LocalizedText
+  /** Members of the envelope beside `data`, as the contract's `members` declares them. */
+  members?: M
+  /** HTTP headers, cookies above all. */
+  headers?: Readonly<Record<string, string | readonly string[]>>
+}
+
+type Answer<E extends EndpointSpec> = ResultOf<E> | Reply<ResultOf<E>, MembersOf<E>> | RawAnswer
+
+export type Handler<E extends EndpointSpec, Deps> = (deps: Deps, call: Call<E>) => Promise<Answer<E>> | Answer<E>
 
 /** One handler for each endpoint of the contract; a missing one does not compile. */
 export type Handlers<C extends Contract, Deps> = { [K in keyof C]: Handler<C[K], Deps> }

@@ -136,7 +136,7 @@ export const commonErrors = [
 export type Language = 'zh' | 'en'
 
 /** A text in both languages of the API. */
-export interface Text2 {
+export interface LocalizedText {
   zh: string
   en: string
 }
@@ -150,7 +150,7 @@ export class ContractError extends Error {
   readonly errorName: ErrorName
   readonly detail: string | undefined
   readonly args: readonly (string | number)[]
-  readonly text: Text2 | undefined
+  readonly text: LocalizedText | undefined
   readonly retryAfter: number | undefined
 
   constructor(
@@ -158,7 +158,7 @@ export class ContractError extends Error {
     more: {
       detail?: string
       args?: readonly (string | number)[]
-      text?: Text2
+      text?: LocalizedText
       retryAfter?: number
       cause?: unknown
     } = {},

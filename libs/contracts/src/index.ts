@@ -2,6 +2,7 @@
  * What every service shares. The endpoints, entities and events of a service stand in its folder and are imported by its
  * name: `import { accounts } from '@im/contracts/user'`.
  */
+export * from './auth.ts'
 export * from './contract.ts'
 export * from './errors.ts'
 export * from './events.ts'

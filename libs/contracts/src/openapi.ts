@@ -1,5 +1,6 @@
 import type { TSchema } from 'typebox'
-import type { Auth, Endpoint } from './contract.ts'
+import { type Auth, type AuthRule, rulesOf } from './auth.ts'
+import type { Endpoint } from './contract.ts'
 import { commonErrors, type ErrorName, errors } from './errors.ts'
 import type { WireKind } from './param-types.ts'
 
@@ -37,19 +38,20 @@ export interface OpenApiOptions {
   internal?: boolean
 }
 
-const tokenErrors: Record<Auth, readonly ErrorName[]> = {
-  none: [],
-  optional: [],
-  user: ['TokenMissing', 'TokenInvalid', 'PermissionDenied'],
-  internal: ['PermissionDenied'],
+function tokenErrors(auth: Auth): ErrorName[] {
+  const rules = rulesOf(auth)
+  if (!rules.length) return []
+  return rules.every((rule) => rule === 'internal')
+    ? ['PermissionDenied']
+    : ['TokenMissing', 'TokenInvalid', 'PermissionDenied']
 }
 
-const userToken = [{ bearer: [] }, { accessToken: [] }]
-const security: Record<Auth, Json[]> = {
-  none: [],
-  optional: [{}, ...userToken],
-  user: userToken,
-  internal: [{ serviceKey: [] }],
+const tokenSchemes: Json[] = [{ bearer: [] }, { accessToken: [] }]
+const schemesOf = (rule: AuthRule): Json[] => (rule === 'internal' ? [{ serviceKey: [] }] : tokenSchemes)
+
+function security(auth: Auth): Json[] {
+  if (auth === 'optional') return [{}, ...tokenSchemes]
+  return [...new Set(rulesOf(auth).flatMap(schemesOf))]
 }
 
 const listNote = 'JSON array, comma list, one value, or repeated parameter'
@@ -130,9 +132,9 @@ function pathItem(endpoint: Endpoint, path: string, key: string, fields: WireFie
   for (const method of endpoint.methods ?? ['GET', 'POST']) {
     const common = {
       operationId: `${method.toLowerCase()}_${keyOf(path)}`,
-      summary: endpoint.summary,
+      summary: `${endpoint.summary.zh} / ${endpoint.summary.en}`,
       tags: [tagOf(endpoint)],
-      security: security[endpoint.auth],
+      security: security(endpoint.auth),
       ...(path === endpoint.path ? {} : { deprecated: true }),
       ...(endpoint.limits ? { 'x-limits': endpoint.limits } : {}),
     }
@@ -349,7 +351,7 @@ function otherStatuses(endpoint: Endpoint): Json {
 
 /** Errors an endpoint may answer with: the common ones, those of its kind of caller, its own. */
 export function errorNames(endpoint: Endpoint): ErrorName[] {
-  return [...new Set([...(endpoint.errors ?? []), ...tokenErrors[endpoint.auth], ...commonErrors])]
+  return [...new Set([...(endpoint.errors ?? []), ...tokenErrors(endpoint.auth), ...commonErrors])]
 }
 
 function describe(endpoint: Endpoint): string {

@@ -30,14 +30,23 @@ export function pageOf<T>(pageData: T[], total: number, pageIndex: number, pageS
   return { pageCount: Math.ceil(total / pageSize), pageData, pageIndex, pageSize, total }
 }
 
-/** An answer that is not the JSON envelope (an image, an OAuth document). Built by `rawAnswer`. */
-export interface RawAnswer {
+/** An HTTP answer that is written as it stands, without envelope. Any handler may return one. */
+export class RawAnswer {
   readonly status: number
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: string | Uint8Array
+  readonly headers: Readonly<Record<string, string | readonly string[]>>
+  readonly body: string | Uint8Array | AsyncIterable<Uint8Array>
+  constructor(body: RawAnswer['body'], options: { status?: number; headers?: RawAnswer['headers'] } = {}) {
+    this.body = body
+    this.status = options.status ?? 200
+    this.headers = options.headers ?? {}
+  }
 }
 
-/** Marks an endpoint whose handler writes the whole HTTP answer; `mediaType` is for the documentation. */
+/** Sends the client on to another address. */
+export const redirect = (location: string, status: 302 | 303 | 307 | 308 = 303): RawAnswer =>
+  new RawAnswer('', { status, headers: { location } })
+
+/** An endpoint whose answers are never the JSON envelope (an image, an OAuth document); `mediaType` is for the documentation. */
 export const Raw = (mediaType: string) => Type.Unsafe<RawAnswer>({ 'x-raw': mediaType })
 
 export type Result<T extends TSchema> = Static<T>

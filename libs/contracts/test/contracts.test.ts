@@ -21,7 +21,7 @@ test('a path has one owner', async (t) => {
 for (const endpoint of endpoints)
   test(`${endpoint.path} is declared completely`, async (t) => {
     t.match(endpoint.path, /^(\/[\w.:-]+)+$/, 'no blank, no trailing or double slash')
-    t.ok(endpoint.summary.trim(), 'a summary')
+    t.ok(endpoint.summary.zh.trim() && endpoint.summary.en.trim(), 'a summary in both languages')
     t.equal(new Set(endpoint.errors).size, endpoint.errors?.length ?? 0, 'an error is named once')
     for (const name of endpoint.errors ?? []) {
       t.ok(name in errors, `${name} is in the table`)

@@ -12,7 +12,7 @@ const rooms = contract('room', {
   addRoom: {
     path: '/room/add',
     aliases: ['/room/create'],
-    summary: '创建群组',
+    summary: { zh: '创建群组', en: 'Make a room' },
     auth: 'user',
     params: Type.Object({
       jid: Text(),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import {
+  type Caller,
   ContractError,
   contract,
   Flag,
@@ -10,6 +11,7 @@ import {
   OAuthError,
   Oid,
   Raw,
+  RawAnswer,
   Reply,
   Self,
   Text,
@@ -30,13 +32,13 @@ import { type Test, test } from 'tap'
 import { Type } from 'typebox'
 
 const config = { serviceKey: 'service key', callerKey: 'caller key' }
-const alice = { userId: 10_000_001, sessionId: 's', device: 'ios' }
+const alice = { userId: 10_000_001, sessionId: 's', device: 'ios', kind: 'user' } as const
 
 const things = contract('user', {
   echo: {
     path: '/echo',
     aliases: ['/old/echo'],
-    summary: 'x',
+    summary: { zh: 'x', en: 'x' },
     auth: 'none',
     params: Type.Object({ text: Text(), flag: Flag({ default: 0 }) }),
     result: Type.Object({
@@ -49,7 +51,7 @@ const things = contract('user', {
   },
   mine: {
     path: '/mine',
-    summary: 'x',
+    summary: { zh: 'x', en: 'x' },
     auth: 'user',
     params: Type.Object({ userId: Self(), other: Type.Optional(UserId()) }),
     result: Type.Integer(),
@@ -57,24 +59,36 @@ const things = contract('user', {
   },
   maybe: {
     path: '/maybe',
-    summary: 'x',
+    summary: { zh: 'x', en: 'x' },
     auth: 'optional',
     params: Type.Object({}),
     result: Type.Integer(),
   },
-  inner: { path: '/internal/x', summary: 'x', auth: 'internal', params: Type.Object({}), result: FlagResult() },
+  inner: {
+    path: '/internal/x',
+    summary: { zh: 'x', en: 'x' },
+    auth: 'internal',
+    params: Type.Object({}),
+    result: FlagResult(),
+  },
   nothing: {
     path: '/nothing',
-    summary: 'x',
+    summary: { zh: 'x', en: 'x' },
     auth: 'none',
     methods: ['POST'],
     params: Type.Object({ how: Text({ default: 'well' }) }),
     result: Nothing,
   },
-  picture: { path: '/picture', summary: 'x', auth: 'none', params: Type.Object({}), result: Raw('image/png') },
+  picture: {
+    path: '/picture',
+    summary: { zh: 'x', en: 'x' },
+    auth: 'none',
+    params: Type.Object({}),
+    result: Raw('image/png'),
+  },
   token: {
     path: '/oauth2/token',
-    summary: 'x',
+    summary: { zh: 'x', en: 'x' },
     auth: 'none',
     answer: 'oauth',
     methods: ['POST'],
@@ -83,7 +97,7 @@ const things = contract('user', {
   },
   room: {
     path: '/room',
-    summary: 'x',
+    summary: { zh: 'x', en: 'x' },
     auth: 'none',
     params: Type.Object({ id: Oid({ notFound: 'RoomNotFound' }) }),
     result: Type.Union([
@@ -113,14 +127,14 @@ const handlers: Handlers<typeof things, object> = {
     if (how === 'crash') throw new TypeError('secret detail of the code')
     if (how === 'away') throw storeAway
     if (how === 'text') throw 'only a text'
-    if (how === 'reply') return new Reply(undefined, { zh: '成', en: 'Done' }) as never
+    if (how === 'reply') return new Reply(undefined, { text: { zh: '成', en: 'Done' } }) as never
     return undefined as never
   },
-  picture: () => ({ status: 200, headers: { 'content-type': 'image/png' }, body: new Uint8Array([1, 2, 3]) }),
+  picture: () => new RawAnswer(new Uint8Array([1, 2, 3]), { headers: { 'content-type': 'image/png' } }),
   token(_deps, { params: { how } }) {
     if (how === 'refused') throw new OAuthError(400, 'invalid_grant', 'no')
     if (how === 'away') throw storeAway
-    return { status: 200, headers: { 'content-type': 'application/json' }, body: '{"access_token":"x"}' }
+    return new RawAnswer('{"access_token":"x"}', { headers: { 'content-type': 'application/json' } })
   },
   room: (_deps, { params }) => (params.id.startsWith('1') ? { type: 1, one: 'x', x: 1 } : { type: 2, two: 2 }) as never,
 }
@@ -151,7 +165,7 @@ function startEdge(t: Test) {
   return { app, call }
 }
 
-const as = (caller = alice) => ({
+const as = (caller: Caller = alice) => ({
   'x-im-caller': signCaller(config.callerKey, { caller, ip: '1.2.3.4', requestId: 'r' }),
 })
 

@@ -139,7 +139,7 @@ async function findCaller({ sessions, limits }: Deps, token: string, address: st
     found = await sessions.lookUp(sessionId)
     if (found === noSession) await limits.spendGuess(address)
   }
-  return found === noSession ? undefined : { userId: found.userId, sessionId, device: found.device }
+  return found === noSession ? undefined : { userId: found.userId, sessionId, device: found.device, kind: 'user' }
 }
 
 /** Endpoints the gateway answers itself. */

@@ -130,7 +130,7 @@ test('a session revoked while it is being looked up is not remembered', async (t
 test('nobody but the gateway says who calls', async (t) => {
   const { call, owners } = await startGateway(t)
   const forged = signCaller('test-caller-key', {
-    caller: { ...bob, sessionId: 'x' },
+    caller: { ...bob, sessionId: 'x', kind: 'user' },
     ip: '6.6.6.6',
     requestId: 'forged',
   })

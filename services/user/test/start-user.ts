@@ -45,6 +45,7 @@ export async function startUser(t: Test, env: Record<string, string> = {}, overr
   const callerOf = (token: string, userId: number, device = 'android'): Caller => ({
     userId,
     device,
+    kind: 'user',
     sessionId: tokenId(token),
   })
 

@@ -5,8 +5,10 @@ import { Milliseconds } from '../result-types.ts'
 export const clock = contract('gateway', {
   getCurrentTime: {
     path: '/getCurrentTime',
-    summary: '获取服务器当前时间',
+    summary: { zh: '获取服务器当前时间', en: 'Current time of the server' },
     auth: 'none',
+    safe: true,
+    signature: 'none',
     params: Type.Object({}),
     result: Milliseconds(),
   },

@@ -8,8 +8,9 @@ import { LastChat, MessageRow, RoomRow } from './entities.ts'
 export const archive = contract('message', {
   listLastChats: {
     path: '/tigase/getLastChatList',
-    summary: '获取最近的聊天列表',
+    summary: { zh: '获取最近的聊天列表', en: 'Last chats' },
     auth: 'user',
+    safe: true,
     params: Type.Object({
       startTime: Time({ default: 0, fraction: true }),
       endTime: Time({ default: 0, fraction: true }),
@@ -20,8 +21,9 @@ export const archive = contract('message', {
   },
   listSingleHistory: {
     path: '/tigase/shiku_msgs',
-    summary: '获取单聊漫游消息',
+    summary: { zh: '获取单聊漫游消息', en: 'History of a single chat' },
     auth: 'user',
+    safe: true,
     params: Type.Object({
       receiver: UserId({ description: 'the peer' }),
       startTime: Time({ default: 0, fraction: true }),
@@ -35,8 +37,9 @@ export const archive = contract('message', {
   },
   getMessage: {
     path: '/tigase/getMessage',
-    summary: '获取单条消息',
+    summary: { zh: '获取单条消息', en: 'One message' },
     auth: 'user',
+    safe: true,
     params: Type.Object({
       messageId: Text({ maxLength: 128 }),
       type: Int({ default: 1, description: '1 single chat, 2 room' }),
@@ -47,7 +50,7 @@ export const archive = contract('message', {
   },
   deleteMessages: {
     path: '/tigase/deleteMsg',
-    summary: '撤回、删除消息',
+    summary: { zh: '撤回、删除消息', en: 'Delete or recall messages' },
     auth: 'user',
     params: Type.Object({
       messageId: List(),
@@ -60,7 +63,7 @@ export const archive = contract('message', {
   },
   clearChats: {
     path: '/tigase/emptyMyMsg',
-    summary: '清空我的单聊消息',
+    summary: { zh: '清空我的单聊消息', en: 'Empty my single chats' },
     auth: 'user',
     params: Type.Object({
       type: Int({ default: 0, description: '0 with one peer, 1 with all' }),
@@ -70,7 +73,7 @@ export const archive = contract('message', {
   },
   markRead: {
     path: '/tigase/changeRead',
-    summary: '修改消息的已读状态',
+    summary: { zh: '修改消息的已读状态', en: 'Mark a message as read' },
     auth: 'user',
     params: Type.Object({ messageId: List() }),
     result: Nothing,
@@ -81,16 +84,18 @@ export const archive = contract('message', {
 export const ciphers = contract('message', {
   encryptText: {
     path: '/tigase/encrypt',
-    summary: '加密消息',
+    summary: { zh: '加密消息', en: 'Encrypt a text' },
     auth: 'user',
+    safe: true,
     params: Type.Object({ text: Text({ empty: 'kept' }), key: Text({ empty: 'blank-kept' }) }),
     result: Type.Object({ text: Type.String({ description: 'Base64' }) }),
     errors: ['CipherFailed'],
   },
   decryptText: {
     path: '/tigase/decrypt',
-    summary: '解密消息',
+    summary: { zh: '解密消息', en: 'Decrypt a text' },
     auth: 'user',
+    safe: true,
     params: Type.Object({ text: Text(), key: Text({ empty: 'blank-kept' }) }),
     result: Type.Object({ text: Type.String() }),
     errors: ['CipherFailed'],
@@ -100,7 +105,7 @@ export const ciphers = contract('message', {
 export const presence = contract('message', {
   setOnlineState: {
     path: '/tigase/OnlineState',
-    summary: '设置用户在线状态',
+    summary: { zh: '设置用户在线状态', en: 'Set the online state' },
     auth: 'optional',
     params: Type.Object({
       userId: UserId(),
@@ -115,8 +120,9 @@ export const presence = contract('message', {
 export const xmppChecks = contract('message', {
   checkMessage: {
     path: '/internal/xmpp/check',
-    summary: 'May this user write to that user?',
+    summary: { zh: '校验单聊消息权限', en: 'May this user write to that user' },
     auth: 'internal',
+    safe: true,
     params: Type.Object({
       from: UserId(),
       to: UserId(),

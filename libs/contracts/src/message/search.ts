@@ -14,8 +14,9 @@ const highlights = {
 export const search = contract('message', {
   searchMessages: {
     path: '/tigase/searchMsgs',
-    summary: '搜索聊天记录',
+    summary: { zh: '搜索聊天记录', en: 'Search messages' },
     auth: 'user',
+    safe: true,
     params: Type.Object({
       keyword: Text({
         trim: true,

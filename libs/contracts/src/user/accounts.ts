@@ -22,7 +22,7 @@ export const deviceParams = {
 export const accounts = contract('user', {
   register: {
     path: '/user/register',
-    summary: '用户注册',
+    summary: { zh: '用户注册', en: 'Register' },
     auth: 'none',
     params: Type.Object({
       telephone: Text({ trim: true, description: 'number, or user name when regeditPhoneOrName=1' }),
@@ -64,7 +64,7 @@ export const accounts = contract('user', {
   },
   login: {
     path: '/user/login',
-    summary: '用户登录',
+    summary: { zh: '用户登录', en: 'Log in' },
     auth: 'none',
     params: Type.Object({
       telephone: Text({
@@ -87,7 +87,7 @@ export const accounts = contract('user', {
   },
   autoLogin: {
     path: '/user/login/auto',
-    summary: '用户自动登录',
+    summary: { zh: '用户自动登录', en: 'Log in with a token' },
     auth: 'none',
     params: Type.Object({
       userId: Type.Optional(UserId()),
@@ -100,7 +100,7 @@ export const accounts = contract('user', {
   },
   logout: {
     path: '/user/logout',
-    summary: '用户注销登录',
+    summary: { zh: '用户注销登录', en: 'Log out' },
     auth: 'user',
     params: Type.Object({
       deviceKey: Ignored({ aliases: ['devicekey'], description: 'ignored: the session knows its device' }),

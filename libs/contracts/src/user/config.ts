@@ -80,8 +80,10 @@ export const Config = Type.Object({
 export const clientConfig = contract('user', {
   getConfig: {
     path: '/config',
-    summary: '获取服务器配置',
+    summary: { zh: '获取服务器配置', en: 'Configuration for apps' },
     auth: 'none',
+    safe: true,
+    signature: 'none',
     params: Type.Object({ area: Ignored() }),
     result: Config,
   },

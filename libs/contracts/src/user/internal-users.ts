@@ -7,7 +7,7 @@ import { FlagResult, Milliseconds, Nothing } from '../result-types.ts'
 export const xmppAccounts = contract('user', {
   authenticate: {
     path: '/internal/xmpp/auth',
-    summary: 'XMPP 登录校验',
+    summary: { zh: 'XMPP 登录校验', en: 'Check an XMPP login' },
     auth: 'internal',
     params: Type.Object({
       userId: UserId(),
@@ -19,8 +19,9 @@ export const xmppAccounts = contract('user', {
   },
   getXmppUser: {
     path: '/internal/xmpp/user',
-    summary: 'XMPP 用户状态',
+    summary: { zh: 'XMPP 用户状态', en: 'State of a user for XMPP' },
     auth: 'internal',
+    safe: true,
     params: Type.Object({ userId: UserId() }),
     result: Type.Object({
       exists: FlagResult(),
@@ -33,8 +34,9 @@ export const xmppAccounts = contract('user', {
 export const internalSessions = contract('user', {
   resolveSession: {
     path: '/internal/sessions/resolve',
-    summary: '解析会话',
+    summary: { zh: '解析会话', en: 'Resolve a session' },
     auth: 'internal',
+    safe: true,
     params: Type.Object({ sessionId: Text({ trim: true, description: 'SHA-256 hex of the access token' }) }),
     result: Type.Object({
       exists: FlagResult(),
@@ -47,8 +49,9 @@ export const internalSessions = contract('user', {
 export const internalUsers = contract('user', {
   getContact: {
     path: '/internal/users/contact',
-    summary: '用户联系信息',
+    summary: { zh: '用户联系信息', en: 'Contact card of a user' },
     auth: 'internal',
+    safe: true,
     params: Type.Object({ userId: UserId() }),
     result: Type.Object({
       exists: FlagResult(),
@@ -61,7 +64,7 @@ export const internalUsers = contract('user', {
   },
   setLocked: {
     path: '/internal/users/lock',
-    summary: '锁定或解锁用户',
+    summary: { zh: '锁定或解锁用户', en: 'Lock or unlock a user' },
     auth: 'internal',
     params: Type.Object({ userId: UserId(), locked: Flag() }),
     result: Nothing,
@@ -69,7 +72,7 @@ export const internalUsers = contract('user', {
   },
   seed: {
     path: '/internal/users/seed',
-    summary: '创建系统帐号和管理员',
+    summary: { zh: '创建系统帐号和管理员', en: 'Make system accounts and the administrator' },
     auth: 'internal',
     params: Type.Object({
       telephone: Type.Optional(Text({ trim: true, description: 'of the administrator, else CONSOLE_ADMIN_TELEPHONE' })),

@@ -10,8 +10,9 @@ const optional = () => Type.Optional(Text({ trim: true }))
 export const oauth = contract('user', {
   token: {
     path: '/oauth2/token',
-    summary: 'OAuth 2.0 令牌',
+    summary: { zh: 'OAuth 2.0 令牌', en: 'OAuth 2.0 token' },
     auth: 'none',
+    signature: 'none',
     answer: 'oauth',
     methods: ['POST'],
     params: Type.Object({
@@ -29,8 +30,9 @@ export const oauth = contract('user', {
   },
   revoke: {
     path: '/oauth2/revoke',
-    summary: 'OAuth 2.0 吊销令牌',
+    summary: { zh: 'OAuth 2.0 吊销令牌', en: 'OAuth 2.0 revocation' },
     auth: 'none',
+    signature: 'none',
     answer: 'oauth',
     methods: ['POST'],
     params: Type.Object({ token: optional(), token_type_hint: optional() }),
@@ -38,8 +40,10 @@ export const oauth = contract('user', {
   },
   introspect: {
     path: '/oauth2/introspect',
-    summary: 'OAuth 2.0 令牌自省 (X-Service-Key)',
+    summary: { zh: 'OAuth 2.0 令牌自省', en: 'OAuth 2.0 introspection' },
     auth: 'none',
+    safe: true,
+    signature: 'none',
     answer: 'oauth',
     methods: ['POST'],
     params: Type.Object({ token: optional(), token_type_hint: optional() }),

@@ -6,7 +6,7 @@ import { Nothing } from '../result-types.ts'
 export const passwords = contract('user', {
   updatePassword: {
     path: '/user/password/update',
-    summary: '修改登录密码',
+    summary: { zh: '修改登录密码', en: 'Change the password' },
     auth: 'user',
     params: Type.Object({ oldPassword: Pwd(), newPassword: Pwd(), telephone: Ignored(), areaCode: Ignored() }),
     result: Nothing,
@@ -14,7 +14,7 @@ export const passwords = contract('user', {
   },
   resetPassword: {
     path: '/user/password/reset',
-    summary: '重置登录密码',
+    summary: { zh: '重置登录密码', en: 'Reset the password' },
     auth: 'none',
     params: Type.Object({
       telephone: Text({ trim: true }),

@@ -7,8 +7,9 @@ import { User } from './entities.ts'
 export const profiles = contract('user', {
   getUser: {
     path: '/user/get',
-    summary: '获取用户资料',
+    summary: { zh: '获取用户资料', en: 'Profile of a user' },
     auth: 'user',
+    safe: true,
     params: Type.Object({
       userId: Type.Optional(Text({ trim: true, description: 'userId or account; absent or 0: the caller' })),
     }),
@@ -17,8 +18,9 @@ export const profiles = contract('user', {
   },
   getUserByAccount: {
     path: '/user/getByAccount',
-    summary: '根据通讯号获取用户资料',
+    summary: { zh: '根据通讯号获取用户资料', en: 'Profile by account name' },
     auth: 'user',
+    safe: true,
     params: Type.Object({ account: Text({ trim: true, description: 'account; digits only: userId too' }) }),
     result: User,
     errors: ['AccountUnknown'],
@@ -26,7 +28,7 @@ export const profiles = contract('user', {
   },
   updateUser: {
     path: '/user/update',
-    summary: '修改用户资料',
+    summary: { zh: '修改用户资料', en: 'Change the profile' },
     auth: 'user',
     params: Type.Object({
       nickname: Type.Optional(Text({ trim: true, minLength: 1, maxLength: 32 })),
@@ -60,8 +62,9 @@ export const profiles = contract('user', {
   },
   getOnlineState: {
     path: '/user/getOnLine',
-    summary: '获取用户在线状态',
+    summary: { zh: '获取用户在线状态', en: 'Online state of a user' },
     auth: 'user',
+    safe: true,
     params: Type.Object({ userId: Type.Optional(UserId({ description: 'absent: the caller' })) }),
     result: FlagResult(),
     errors: ['UserNotFound'],

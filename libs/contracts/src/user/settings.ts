@@ -12,15 +12,16 @@ const days = () => Type.Optional(Days())
 export const userSettings = contract('user', {
   getSettings: {
     path: '/user/settings',
-    summary: '获取用户设置',
+    summary: { zh: '获取用户设置', en: 'Settings of a user' },
     auth: 'user',
+    safe: true,
     params: Type.Object({ userId: Type.Optional(UserId({ description: 'absent or 0: the caller' })) }),
     result: Type.Partial(Settings),
     errors: ['UserNotFound'],
   },
   updateSettings: {
     path: '/user/settings/update',
-    summary: '修改用户设置',
+    summary: { zh: '修改用户设置', en: 'Change settings' },
     auth: 'user',
     params: Type.Object({
       userId: Self(),

@@ -8,7 +8,7 @@ const areaCode = () => Text({ default: '86', trim: true })
 export const smsCodes = contract('user', {
   sendSms: {
     path: '/basic/randcode/sendSms',
-    summary: '发送短信验证码',
+    summary: { zh: '发送短信验证码', en: 'Send an SMS code' },
     auth: 'none',
     params: Type.Object({
       telephone: Text({ trim: true, description: 'number without area code' }),
@@ -31,8 +31,9 @@ export const smsCodes = contract('user', {
   },
   verifyTelephone: {
     path: '/verify/telephone',
-    summary: '验证手机号是否注册',
+    summary: { zh: '验证手机号是否注册', en: 'Is a number registered' },
     auth: 'none',
+    safe: true,
     params: Type.Object({
       telephone: Text({ trim: true, description: 'number, or user name when regeditPhoneOrName=1' }),
       areaCode: areaCode(),
@@ -44,8 +45,9 @@ export const smsCodes = contract('user', {
   },
   getImgCode: {
     path: '/getImgCode',
-    summary: '获取图形验证码',
+    summary: { zh: '获取图形验证码', en: 'Image code' },
     auth: 'none',
+    signature: 'none',
     params: Type.Object({ telephone: Text({ trim: true, description: 'area code + number' }) }),
     result: Raw('image/png'),
     errors: ['TelephoneInvalid'],

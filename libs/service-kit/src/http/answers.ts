@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { type ContractError, type Endpoint, type Language, OAuthError, type RawAnswer } from '@im/contracts'
 import type { FastifyReply } from 'fastify'
 import { failureBody, jsonType } from './envelope.ts'
@@ -22,9 +23,16 @@ export function sendFailure(reply: FastifyReply, error: ContractError, language:
 }
 
 export function sendRaw(reply: FastifyReply, raw: RawAnswer): void {
-  reply.code(raw.status).headers(raw.headers)
+  reply.code(raw.status)
+  sendHeaders(reply, raw.headers)
   // Fastify counts the bytes of a Buffer; an empty body has no content type.
-  reply.send(typeof raw.body === 'string' ? raw.body : Buffer.from(raw.body))
+  if (typeof raw.body === 'string') reply.send(raw.body)
+  else reply.send(raw.body instanceof Uint8Array ? Buffer.from(raw.body) : Readable.from(raw.body))
+}
+
+export function sendHeaders(reply: FastifyReply, headers: RawAnswer['headers'] = {}): void {
+  for (const [name, value] of Object.entries(headers))
+    reply.header(name, typeof value === 'string' ? value : [...value])
 }
 
 function sendOAuthError(reply: FastifyReply, error: OAuthError, retryAfter?: number): void {

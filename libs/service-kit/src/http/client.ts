@@ -68,7 +68,9 @@ export function createClient(options: {
     if (options.serviceKey) headers[serviceKeyHeader] = options.serviceKey
     if (calling.as !== undefined && options.callerKey) {
       const caller =
-        typeof calling.as === 'number' ? { userId: calling.as, sessionId: '', device: 'android' } : calling.as
+        typeof calling.as === 'number'
+          ? ({ userId: calling.as, sessionId: '', device: 'android', kind: 'user' } as const)
+          : calling.as
       headers[callerHeader] = signCaller(options.callerKey, { caller, ip: '127.0.0.1', requestId: 'client' })
     }
     const form = formOf(params)

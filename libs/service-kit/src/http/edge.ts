@@ -7,14 +7,15 @@ import {
   type Handlers,
   type Language,
   OAuthError,
-  type RawAnswer,
+  RawAnswer,
   Reply,
+  type ReplyOptions,
   type RequestInfo,
 } from '@im/contracts'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from '../logs.ts'
 import { Histogram, type Registry } from '../metrics.ts'
-import { sendError, sendRaw } from './answers.ts'
+import { sendError, sendHeaders, sendRaw } from './answers.ts'
 import { type CallerClaims, callerHeader, readCaller, sameText, serviceKeyHeader } from './caller.ts'
 import { compileDecoder, selfParams } from './decode.ts'
 import { compileWriter, jsonType, languageOf, successBody } from './envelope.ts'
@@ -37,6 +38,9 @@ export function bindHandlers<C extends Contract, Deps>(contract: C, handlers: Ha
     return { endpoint, handler: handler as Handler<Endpoint, Deps> }
   })
 }
+
+/** How long an answer may take unless the contract says otherwise. */
+const defaultTimeoutMs = 5000
 
 export interface ServiceAppOptions<Deps> {
   handlers: readonly BoundHandler<Deps>[]
@@ -102,10 +106,11 @@ function createAnswerer<Deps>(
       if (!(read instanceof Map)) throw read.error
       const call = buildCall(request, read, language, identity)
       const outcome = await handler(deps, call)
-      const result = outcome instanceof Reply ? outcome.data : outcome
-      if ('x-raw' in endpoint.result) sendRaw(reply, result as RawAnswer)
+      const { data: result, more } = outcome instanceof Reply ? outcome : { data: outcome, more: {} as ReplyOptions }
+      if (result instanceof RawAnswer) sendRaw(reply, result)
       else {
-        const text = (outcome instanceof Reply ? outcome.text : endpoint.successText)?.[language]
+        const text = (more.text ?? endpoint.successText)?.[language]
+        sendHeaders(reply, more.headers)
         reply.header('content-type', jsonType).send(successBody(write, result, text))
       }
       timing(endpoint, 'Success', startedAt)
@@ -139,7 +144,16 @@ function createAnswerer<Deps>(
       if (decoded[name] !== undefined && decoded[name] !== caller?.userId)
         throw new ContractError('PermissionDenied', { detail: name })
     }
-    return { params: decoded, caller, request: requestInfo(request, params, language, isInternal, claims) } as Call
+    const deadline = Date.now() + (endpoint.timeoutMs ?? defaultTimeoutMs)
+    return {
+      params: decoded,
+      caller,
+      body: undefined,
+      request: requestInfo(request, params, language, isInternal, claims),
+      deadline,
+      signal: AbortSignal.timeout(deadline - Date.now()),
+      note: () => {},
+    } as Call
   }
 }
 
@@ -152,6 +166,10 @@ function requestInfo(
 ): RequestInfo {
   return {
     id: request.id,
+    method: request.method as RequestInfo['method'],
+    proto: 'http',
+    host: request.headers.host ?? '',
+    headers: request.headers as RequestInfo['headers'],
     ip: claims?.ip ?? request.ip,
     language,
     userAgent: request.headers['user-agent'] ?? '',

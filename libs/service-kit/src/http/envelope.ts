@@ -1,4 +1,4 @@
-import type { ContractError, Endpoint, Language, Text2 } from '@im/contracts'
+import type { ContractError, Endpoint, Language } from '@im/contracts'
 import fastJson from 'fast-json-stringify'
 
 export const jsonType = 'application/json;charset=UTF-8'
@@ -48,8 +48,6 @@ export function failureBody(error: ContractError, language: Language): string {
 export function languageOf(value: string | undefined): Language {
   return value === 'en' || value === 'eg' ? 'en' : 'zh'
 }
-
-export const textIn = (text: Text2 | undefined, language: Language) => text?.[language]
 
 const requestIdForm = /^[A-Za-z0-9._-]{1,64}$/
 

@@ -1,4 +1,4 @@
-import { type Handlers, OAuthError } from '@im/contracts'
+import { type Handlers, OAuthError, RawAnswer } from '@im/contracts'
 import { oauth } from '@im/contracts/user'
 import { bindHandlers } from '@im/service-kit'
 import { loginDevice } from '../accounts/login-device.ts'
@@ -47,7 +47,7 @@ const handlers: Handlers<typeof oauth, Deps> = {
 
   async revoke(deps, { params }) {
     await revokeToken(deps, required(params.token, 'token'))
-    return { status: 200, headers: { 'cache-control': 'no-store' }, body: '' }
+    return new RawAnswer('', { headers: { 'cache-control': 'no-store' } })
   },
 
   async introspect(deps, { params, request }) {

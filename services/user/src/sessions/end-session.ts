@@ -3,7 +3,10 @@ import type { Deps } from '../deps.ts'
 import { announceRevocation, forgetSessions } from './revoke-sessions.ts'
 
 /** Logs out: the session, and the refresh tokens of its device, are void when this resolves. */
-export async function endSession(deps: Deps, { userId, sessionId, device }: Caller): Promise<void> {
+export async function endSession(
+  deps: Deps,
+  { userId, sessionId, device }: Pick<Caller, 'userId' | 'sessionId' | 'device'>,
+): Promise<void> {
   const { outbox, sessions, refreshTokens, users, now } = deps
   const ended = await outbox.commit(async (change) => {
     const removed = await sessions.removeOne(sessionId, change)

@@ -1,4 +1,4 @@
-import { ContractError, type Handlers } from '@im/contracts'
+import { ContractError, type Handlers, RawAnswer } from '@im/contracts'
 import { smsCodes } from '@im/contracts/user'
 import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
@@ -19,9 +19,9 @@ const handlers: Handlers<typeof smsCodes, Deps> = {
   async getImgCode({ imageCodes }, { params }) {
     const telephone = params.telephone.replace(/\D/g, '').replace(/^00/, '')
     if (!/^\d{6,19}$/.test(telephone)) throw new ContractError('TelephoneInvalid')
-    const { code, png: body } = drawCode()
+    const { code, png } = drawCode()
     await imageCodes.remember(telephone, code)
-    return { status: 200, headers: { 'content-type': 'image/png', 'cache-control': 'no-store' }, body }
+    return new RawAnswer(png, { headers: { 'content-type': 'image/png', 'cache-control': 'no-store' } })
   },
 }
 

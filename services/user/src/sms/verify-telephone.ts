@@ -1,9 +1,9 @@
-import { ContractError, Reply, type Text2 } from '@im/contracts'
+import { ContractError, type LocalizedText, Reply } from '@im/contracts'
 import type { Deps } from '../deps.ts'
 import { parseLoginNumber } from '../users/telephones.ts'
 
-const free: Text2 = { zh: '手机号未注册', en: 'The number is not registered' }
-const taken: Text2 = { zh: '手机号已注册', en: 'The number is registered' }
+const free: LocalizedText = { zh: '手机号未注册', en: 'The number is not registered' }
+const taken: LocalizedText = { zh: '手机号已注册', en: 'The number is registered' }
 
 /** Says whether a number is registered. `verifyType` 0 wants it free, 1 wants it registered; Failed otherwise, both with text. */
 export async function verifyTelephone(
@@ -15,5 +15,5 @@ export async function verifyTelephone(
   const isTaken = (await users.byTelephone(number.telephone)) !== undefined
   const text = isTaken ? taken : free
   if (isTaken !== (request.verifyType === 1)) throw new ContractError('Failed', { text })
-  return new Reply(undefined, text)
+  return new Reply(undefined, { text })
 }

@@ -1,0 +1,36 @@
+/** Ranks of the console's staff: 4 support, 5 administrator, 6 super administrator. A rank includes those below it. */
+export type ConsoleRole = 4 | 5 | 6
+
+/** How a session was made: by an app, by `/console/login` or by `/mp/login`. */
+export type SessionKind = 'user' | 'console' | 'mp'
+
+/**
+ * One way to be let in (transport.md §5).
+ * - `user`: a live session of an app (TokenMissing, TokenInvalid).
+ * - `mp`: a live session of the pages of a public account.
+ * - `{ console: n }`: a live console session of a user who has at least role n at this moment.
+ * - `{ role: n }`: a live session of an app or of the console, of a user who has at least role n at this moment.
+ * - `internal`: other services and the XMPP server, with `X-Service-Key`.
+ */
+export type AuthRule = 'user' | 'mp' | 'internal' | { readonly console: ConsoleRole } | { readonly role: ConsoleRole }
+
+/**
+ * Who may call.
+ * - `none`: a token is ignored, also an invalid one.
+ * - `optional`: like `none`, but the handler learns the caller when the token of an app is live.
+ * - a rule: it must hold. The gateway does not route what is `internal` only.
+ * - `anyOf`: one of the rules must hold.
+ */
+export type Auth = 'none' | 'optional' | AuthRule | { readonly anyOf: readonly AuthRule[] }
+
+/** The rules of which one must hold; empty for `none` and `optional`. */
+export function rulesOf(auth: Auth): readonly AuthRule[] {
+  if (auth === 'none' || auth === 'optional') return []
+  return typeof auth === 'object' && 'anyOf' in auth ? auth.anyOf : [auth]
+}
+
+/** True when the role of the caller decides: it is then read anew at each call. */
+export const asksForRole = (auth: Auth): boolean => rulesOf(auth).some((rule) => typeof rule === 'object')
+
+/** True when only other services and the XMPP server may call. */
+export const isInternalOnly = (auth: Auth): boolean => auth === 'internal'
