@@ -2,10 +2,12 @@
  * Writes the documents that are derived from the contracts and the services' settings. `--check` writes nothing and exits
  * with 1 when one of them is stale.
  */
+
 import { existsSync } from 'node:fs'
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
+import stringify from 'json-stringify-pretty-compact'
 import { serviceNames } from '../libs/contracts/src/contract.ts'
 import { commonErrors, errors } from '../libs/contracts/src/errors.ts'
 import { type StreamSpec, streamOf, streams } from '../libs/contracts/src/events.ts'
@@ -46,7 +48,7 @@ function errorsPage(): string {
     '# Errors',
     'An answer with `resultCode` other than 1 is a failure. `{0}` stands for a number. Client apps log out on 1030101 and 1030102, ' +
       'which are used for token problems only. Any endpoint may answer with an error marked *common*; ' +
-      '[openapi.json](openapi.json) names those of each endpoint.',
+      '[openapi](openapi/) names those of each endpoint.',
     table(
       ['resultCode', 'name', '中文', 'English', 'endpoints'],
       sorted.map(([name, { code, zh, en }]) => row(code, name, zh, en, common.has(name) ? '*common*' : uses.get(name))),
@@ -143,9 +145,19 @@ async function configurationPage(): Promise<string> {
   )
 }
 
+/** One document a service: their endpoints grow side by side. The gateway serves all of them as one under /docs. */
+function openApiFiles(): Record<string, string> {
+  const files: Record<string, string> = {}
+  for (const service of serviceNames) {
+    const own = endpoints.filter((endpoint) => endpoint.service === service)
+    if (own.length) files[`openapi/${service}.json`] = `${stringify(openApiDocument(own), { maxLength: 160 })}\n`
+  }
+  return files
+}
+
 async function generate(): Promise<Record<string, string>> {
   return {
-    'openapi.json': `${JSON.stringify(openApiDocument(endpoints), null, 1)}\n`,
+    ...openApiFiles(),
     'errors.md': errorsPage(),
     'events.md': eventsPage(),
     'message-types.md': messageTypesPage(),
@@ -156,6 +168,7 @@ async function generate(): Promise<Record<string, string>> {
 const flags = { check: { type: 'boolean', default: false } } satisfies ParseArgsConfig['options']
 const { check } = parseArgs({ options: flags }).values
 const stale: string[] = []
+await mkdir(join(folder, 'openapi'), { recursive: true })
 for (const [name, content] of Object.entries(await generate())) {
   const file = join(folder, name)
   if (existsSync(file) && (await readFile(file, 'utf8')) === content) continue

@@ -1,4 +1,4 @@
-import { ContractError, commonErrors, type Endpoint, endpoints, errors } from '@im/contracts'
+import { ContractError, commonErrors, type Endpoint, endpoints, errors, routesOf } from '@im/contracts'
 import { messageType, messageTypes } from '@im/contracts/message'
 import { test } from 'tap'
 
@@ -8,13 +8,14 @@ const wireKinds = new Set(
 type Property = { wire?: string; aliases?: string[]; properties?: Record<string, Property>; notFound?: string }
 const propertiesOf = (endpoint: Endpoint) => endpoint.params.properties as Record<string, Property>
 
-test('a path has one owner', async (t) => {
+test('a method of a path has one owner', async (t) => {
   const owners = new Map<string, string>()
   for (const endpoint of endpoints)
-    for (const path of [endpoint.path, ...(endpoint.aliases ?? [])]) {
+    for (const { method, path } of routesOf(endpoint)) {
       const owner = `${endpoint.service} ${endpoint.name}`
-      t.equal(owners.get(path), undefined, `${path} is served by ${owners.get(path)} and by ${owner}`)
-      owners.set(path, owner)
+      const key = `${method} ${path}`
+      t.equal(owners.get(key), undefined, `${key} is served by ${owners.get(key)} and by ${owner}`)
+      owners.set(key, owner)
     }
 })
 

@@ -87,7 +87,7 @@ export class Owners {
               this.lookups++
               await this.beforeLookup()
               const session = this.sessions.get(params.sessionId)
-              return { exists: session ? 1 : 0, session }
+              return session ? { exists: 1, session: { ...session, kind: 'user' as const } } : { exists: 0 }
             },
           },
         ),

@@ -9,7 +9,7 @@ test('the caller of a call is the owner of its token', async (t) => {
   const token = owners.signIn(alice)
   const answer = await call(`/user/get?access_token=${token}`)
   t.equal(answer.resultCode, codes.success)
-  t.strictSame(answer.data.caller, { ...alice, sessionId: sessionIdOf(token) })
+  t.strictSame(answer.data.caller, { ...alice, kind: 'user', sessionId: sessionIdOf(token) })
   t.equal(answer.data.ip, '127.0.0.1')
   t.ok(Math.abs(answer.currentTime - Date.now()) < 5000)
 })

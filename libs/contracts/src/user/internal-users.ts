@@ -37,10 +37,23 @@ export const internalSessions = contract('user', {
     summary: { zh: '解析会话', en: 'Resolve a session' },
     auth: 'internal',
     safe: true,
-    params: Type.Object({ sessionId: Text({ trim: true, description: 'SHA-256 hex of the access token' }) }),
+    params: Type.Object({
+      sessionId: Text({ trim: true, maxLength: 64, description: 'SHA-256 hex of the access token' }),
+      fresh: Flag({ default: 0, description: '1: read the role too, and renew a session of the console or of mp' }),
+    }),
     result: Type.Object({
       exists: FlagResult(),
-      session: Type.Optional(Type.Object({ userId: Type.Integer(), device: Type.String(), expiresAt: Milliseconds() })),
+      session: Type.Optional(
+        Type.Object({
+          userId: Type.Integer(),
+          device: Type.String(),
+          kind: Type.Enum(['user', 'console', 'mp']),
+          role: Type.Optional(
+            Type.Integer({ description: 'highest role of the user now, 0 without one; with fresh=1' }),
+          ),
+          expiresAt: Milliseconds(),
+        }),
+      ),
     }),
   },
 })

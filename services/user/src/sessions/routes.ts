@@ -4,10 +4,17 @@ import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { resolveSession } from './resolve-session.ts'
 
+async function highestRole({ users }: Deps, userId: number): Promise<number> {
+  const user = await users.byId(userId)
+  return Math.max(0, ...(user?.role ?? []))
+}
+
 const handlers: Handlers<typeof internalSessions, Deps> = {
   async resolveSession(deps, { params }) {
     const session = await resolveSession(deps, params.sessionId)
-    return session ? { exists: 1, session } : { exists: 0 }
+    if (!session) return { exists: 0 }
+    const role = params.fresh ? await highestRole(deps, session.userId) : undefined
+    return { exists: 1, session: { ...session, kind: 'user', role } }
   },
 }
 
