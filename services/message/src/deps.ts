@@ -4,6 +4,7 @@ import { MessagesRepository } from './archive/messages-repository.ts'
 import { type Contacts, createContacts } from './checks/contacts.ts'
 import { noRelations, type Relations } from './checks/relations.ts'
 import type { MessageConfig } from './config.ts'
+import { createShownPlaces, type ShownPlaces } from './inbox/advance-chats.ts'
 import { InboxRepository } from './inbox/inbox-repository.ts'
 import { OrdersRepository } from './notices/orders-repository.ts'
 import { createWaiting } from './notices/waiting.ts'
@@ -17,6 +18,7 @@ import { createTapMetrics, type TapMetrics } from './tap/tap-metrics.ts'
 export interface Deps extends Runtime<MessageConfig> {
   messages: MessagesRepository
   inbox: InboxRepository
+  shownPlaces: ShownPlaces
   presences: PresencesRepository
   orders: OrdersRepository
   /** Rung when an order was asked for. */
@@ -39,6 +41,7 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
   return {
     messages: new MessagesRepository(db, now),
     inbox: new InboxRepository(db),
+    shownPlaces: createShownPlaces(),
     presences: new PresencesRepository(db),
     orders: new OrdersRepository(db),
     ordersWaiting: createWaiting(),

@@ -119,14 +119,22 @@ export class MessagesRepository {
     ])
   }
 
-  /** Those of the keys that are stored already, stones included, as `keyText`. */
-  async known(keys: readonly MessageKey[]): Promise<Set<string>> {
-    if (!keys.length) return new Set()
+  /** Those of the keys that are stored already, stones included, by `keyText`. */
+  async known(keys: readonly MessageKey[]): Promise<Map<string, Pick<MessageDocument, 'tap' | 'gone'>>> {
+    if (!keys.length) return new Map()
+    const wanted = new Set(keys.map(keyText))
     const found = await this.collection
       .find({ messageId: { $in: keys.map((key) => key.messageId) } })
-      .project<MessageKey>({ _id: 0, messageId: 1, conversation: 1, from: 1 })
+      .project<MessageKey & Pick<MessageDocument, 'tap' | 'gone'>>({
+        _id: 0,
+        messageId: 1,
+        conversation: 1,
+        from: 1,
+        tap: 1,
+        gone: 1,
+      })
       .toArray()
-    return new Set(found.map(keyText))
+    return new Map(found.map((message) => [keyText(message), message] as const).filter(([key]) => wanted.has(key)))
   }
 
   /** A duplicate key fails the whole transaction: nothing of the batch is stored then. */

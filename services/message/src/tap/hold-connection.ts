@@ -1,12 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { holdLease } from '@im/service-kit'
 import { type Element, xml } from '@xmpp/component'
+import { archiveBatch } from '../archive/archive-batch.ts'
 import { componentName } from '../config.ts'
 import type { Deps } from '../deps.ts'
-import { createShownPlaces } from '../inbox/advance-chats.ts'
 import { sendOrders } from '../notices/send-orders.ts'
 import { createPresenceFollower } from '../presence/follow-presence.ts'
-import { archiveBatch } from './archive-batch.ts'
 import { createTapConsumer } from './consume-tap.ts'
 import { imNamespace } from './im-namespace.ts'
 import { openComponent, type XmppConnection } from './open-component.ts'
@@ -49,12 +48,16 @@ async function runConnection(deps: Deps, signal: AbortSignal, progressed: () => 
     early ??= error
     connection?.fail(error)
   }
-  const shown = createShownPlaces()
+  // Another replica may have moved chats since.
+  deps.shownPlaces.clear()
   const consumer = createTapConsumer({
     domain: config.xmppDomain,
     component: componentName(config),
     maxBatch: config.archiveBatch,
-    archive: (entries, lookFirst) => archiveBatch(deps, entries, { shown, lookFirst }),
+    async archive(entries, lookFirst) {
+      const outcomes = await archiveBatch(deps, entries, { lookFirst })
+      return outcomes.filter((outcome) => outcome === 'new').length
+    },
     park: (entry, error) => deps.poison.keep(entry, error),
     send(text) {
       connection?.write(text)
