@@ -128,8 +128,9 @@ test('sessions', async (t) => {
     const grace = await user.person('grace')
     const ask = (userId: number, password: string) =>
       user.internal.envelope(xmppAccounts.authenticate, { userId, password, ip: '127.0.0.1' })
-    t.equal((await ask(frank.userId, frank.token)).resultCode, 1)
-    t.equal((await ask(frank.userId, md5Of123456)).resultCode, 1)
+    t.match(await ask(frank.userId, frank.token), { resultCode: 1, data: { session: tokenId(frank.token) } })
+    t.match(await ask(frank.userId, md5Of123456), { resultCode: 1, data: { passwordVersion: 1 } })
+    t.match(await ask(frank.userId, md5Of123456), { resultCode: 1, data: { passwordVersion: 1 } }, 'remembered')
     for (const password of [grace.token, md5('wrong'), 'plain'])
       t.not((await ask(frank.userId, password)).resultCode, 1)
     t.not((await ask(10000, md5Of123456)).resultCode, 1)

@@ -14,7 +14,13 @@ export const xmppAccounts = contract('user', {
       password: Text({ description: 'access token of this user, or md5 hex of the password' }),
       ip: Type.Optional(Text({ trim: true, maxLength: 64 })),
     }),
-    result: Nothing,
+    result: Type.Object(
+      {
+        session: Type.Optional(Type.String({ description: 'SHA-256 hex of the access token that was the password' })),
+        passwordVersion: Type.Optional(Type.Integer({ description: 'version of the login password that was right' })),
+      },
+      { description: 'one of the two: what the stream stands for and ends with' },
+    ),
     errors: ['AccountNotFound', 'WrongPassword', 'AccountLocked', 'LoginTooOften'],
   },
   getXmppUser: {

@@ -7,7 +7,7 @@ import { authenticate } from './authenticate.ts'
 const handlers: Handlers<typeof xmppAccounts, Deps> = {
   async authenticate(deps, { params, request }) {
     const { userId, password, ip } = params
-    await authenticate(deps, { userId, password, ip: ip ?? request.ip })
+    return authenticate(deps, { userId, password, ip: ip ?? request.ip })
   },
 
   async getXmppUser({ users }, { params }) {
