@@ -1,6 +1,5 @@
-import { stripVTControlCharacters } from 'node:util'
+import { inspect } from 'node:util'
 import { Parser, type Result } from 'tap-parser'
-import { stringify } from 'tap-yaml'
 
 export interface Outcome {
   passed: number
@@ -74,8 +73,12 @@ export function testReport(files: string[], print: (line: string) => void): { pa
     const { at, stack = '', source: _source, ...rest } = diag ?? {}
     const frames: string[] = stack.split('\n').filter((frame: string) => frame && !frame.includes('node_modules'))
     if (frames.length === 0 && at?.fileName) frames.push(`${at.fileName}:${at.lineNumber}:${at.columnNumber}`)
-    const details = Object.keys(rest).length > 0 ? stripVTControlCharacters(stringify(rest)).trimEnd().split('\n') : []
-    for (const line of [...details, ...frames.map((frame) => `at ${frame}`)]) print(`      ${line}`)
+    const details = Object.entries(rest).map(([key, value]) => {
+      const text = typeof value === 'string' ? value.trimEnd() : inspect(value, { depth: 9 })
+      return text.includes('\n') ? `${key}:\n${text}` : `${key}: ${text}`
+    })
+    const lines = [...details, ...frames.map((frame) => `at ${frame}`)].join('\n').split('\n')
+    for (const line of lines) print(`      ${line}`)
   }
 
   return {
