@@ -74,15 +74,18 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   } = options
   const services = serviceNames.filter((name) => (options.services ?? serviceNames).includes(name))
   const step = options.step ?? ((_title, work) => work(ownReport))
-  const secrets = await loadSecrets(join(dataDir, 'secrets.json'), options.env)
+  // As for the services themselves: an empty setting is one that is not set.
+  const given = Object.fromEntries(Object.entries(options.env).filter(([, value]) => value))
+  const secrets = await loadSecrets(join(dataDir, 'secrets.json'), given)
   const ports = await assignServicePorts(options.ports)
   const operations = await assignOperationsPort(options)
   const settings = {
-    ...seed(options.env, secrets),
-    ...options.env,
+    // The console administrator that the user service makes at its first start; it leaves him as he is later.
+    CONSOLE_ADMIN_TELEPHONE: 'admin',
+    ...publicAddresses(serviceUrl(ports, 'gateway')),
+    ...given,
     ...secrets.values,
     ...peerEnv(ports),
-    ...publicAddresses(options.env, serviceUrl(ports, 'gateway')),
     OPERATIONS_PORT: String(operations),
   }
 
@@ -139,21 +142,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   }
 }
 
-/**
- * What the user service is told to create at its start: the system users always, and this console administrator. It does
- * so once; later starts leave him as he is.
- */
-function seed(env: NodeJS.ProcessEnv, secrets: Secrets): Record<string, string> {
-  return {
-    CONSOLE_ADMIN_TELEPHONE: env['CONSOLE_ADMIN_TELEPHONE'] || 'admin',
-    CONSOLE_ADMIN_PASSWORD: secrets.values.CONSOLE_ADMIN_PASSWORD,
-  }
-}
-
-/** Addresses that apps are told by /config: the gateway's, unless the environment knows better. */
-function publicAddresses(env: NodeJS.ProcessEnv, gateway: string): Record<string, string> {
+/** Addresses that apps are told by /config, unless the environment knows better. */
+function publicAddresses(gateway: string): Record<string, string> {
   const names = ['PUBLIC_API_URL', 'PUBLIC_UPLOAD_URL', 'PUBLIC_FILE_URL', 'PUBLIC_AVATAR_URL']
-  return Object.fromEntries(names.map((name) => [name, env[name] || `${gateway}/`]))
+  return Object.fromEntries(names.map((name) => [name, `${gateway}/`]))
 }
 
 async function assignServicePorts(wish: StackOptions['ports']): Promise<ServicePorts> {

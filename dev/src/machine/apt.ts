@@ -1,5 +1,3 @@
-import { constants } from 'node:fs'
-import { access, rm, writeFile } from 'node:fs/promises'
 import { execa } from 'execa'
 import type { Reporter } from '../reporter.ts'
 import { findCommand } from './commands.ts'
@@ -26,13 +24,17 @@ export function aptInstaller(env: NodeJS.ProcessEnv): PackageInstaller {
           updated ??= apt(['update'], env, report).catch((cause) => report.info((cause as Error).message))
           await updated
           report.info(`Installing ${packages.join(', ')} with apt-get`)
-          await withoutServiceStarts(() => apt(['install', '-y', '--no-install-recommends', ...packages], env, report))
+          const options = ['install', '-y', '--no-install-recommends']
+          await apt([...options, ...packages], { ...env, ...withoutServiceStarts }, report)
         })
       last = mine
       return mine
     },
   }
 }
+
+/** Packages start no service: `systemctl` ignores what needs a running systemd, `runlevel` tells that this is single-user mode. */
+const withoutServiceStarts = { SYSTEMD_OFFLINE: '1', RUNLEVEL: '1' }
 
 async function apt(args: string[], env: NodeJS.ProcessEnv, report: Reporter): Promise<void> {
   const child = execa('apt-get', ['-o', 'DPkg::Lock::Timeout=180', '-o', 'Acquire::Retries=2', ...args], {
@@ -46,20 +48,4 @@ async function apt(args: string[], env: NodeJS.ProcessEnv, report: Reporter): Pr
   const { exitCode, all } = await child
   const reason = (all ?? '').split('\n').find((line) => line.startsWith('E:'))
   if (exitCode !== 0) throw new Error(reason ?? `apt-get ${args[0]} ended with exit code ${exitCode}`)
-}
-
-const policy = '/usr/sbin/policy-rc.d'
-
-/** Debian asks this script before it starts a service of a new package; one that is there already is left as it is. */
-async function withoutServiceStarts(work: () => Promise<void>): Promise<void> {
-  const exists = await access(policy, constants.F_OK).then(
-    () => true,
-    () => false,
-  )
-  if (!exists) await writeFile(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
-  try {
-    await work()
-  } finally {
-    if (!exists) await rm(policy, { force: true })
-  }
 }

@@ -59,7 +59,9 @@ export function seenFromContainer(url: string): string {
 }
 
 /** `docker run` in the foreground, so that a container is supervised like any other process. */
-export function containerLaunch(options: ContainerOptions): Pick<Launch, 'file' | 'args' | 'prepare' | 'signal'> {
+export function containerLaunch(
+  options: ContainerOptions,
+): Pick<Launch, 'file' | 'args' | 'env' | 'prepare' | 'signal'> {
   const { name, folder, image, ports, volumes, env = {}, command = [], reachHost } = options
   const container = `im-${name}-${createHash('sha256').update(folder).digest('hex').slice(0, 10)}`
   const user = `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`
@@ -71,10 +73,12 @@ export function containerLaunch(options: ContainerOptions): Pick<Launch, 'file' 
         ? ['--network', 'host']
         : ports.flatMap(([host, inside]) => ['-p', `127.0.0.1:${host}:${inside}`])),
       ...volumes.flatMap(([host, inside, mode]) => ['-v', `${host}:${inside}${mode ? `:${mode}` : ''}`]),
-      ...Object.entries(env).flatMap(([key, value]) => ['-e', `${key}=${value}`]),
+      // By name only: everybody on the machine can read a command line.
+      ...Object.keys(env).flatMap((key) => ['-e', key]),
       image,
       ...command,
     ],
+    env: { ...process.env, ...env },
     prepare: async () => void (await execa('docker', ['rm', '-f', container], { reject: false })),
     signal: async (signal) => void (await execa('docker', ['kill', '--signal', signal, container], { reject: false })),
   }

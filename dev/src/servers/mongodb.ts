@@ -64,59 +64,27 @@ const exists = (path: string) =>
 async function given({ env }: Machine): Promise<Choice | NotHere> {
   const url = env['MONGODB_URL']
   if (!url) return { not: 'MONGODB_URL is not set' }
-  await requireAbilities(url)
+  await requireReplicaSet(url)
   return { what: 'the one of MONGODB_URL', why: 'the environment names it', given: { MONGODB_URL: url } }
 }
 
-/** Throws an error that says why the services can't use the server: no answer, or what it lacks. */
-export async function requireAbilities(url: string): Promise<void> {
+/** Throws an error that says why the services can't use the server: no answer, or no replica set. */
+async function requireReplicaSet(url: string): Promise<void> {
   try {
-    const missing = await missingAbilities(url)
-    if (missing.length > 0) throw new Error(`it lacks ${missing.join(' and ')}`)
+    const client = new MongoClient(url, { serverSelectionTimeoutMS: 5000 })
+    const hello = await client
+      .db('admin')
+      .command({ hello: 1 })
+      .finally(() => client.close())
+    if (!hello['setName'] && hello['msg'] !== 'isdbgrid')
+      throw new Error(
+        'it lacks a replica set, so transactions (one node is enough: mongod --replSet im, rs.initiate())',
+      )
   } catch (cause) {
     const { name, message } = cause as Error
     if (name === 'MongoServerSelectionError')
       throw new Error(`MONGODB_URL is set, but no MongoDB answers there: ${message}`)
     throw new Error(`MONGODB_URL is set, but that MongoDB can't be used: ${message}`)
-  }
-}
-
-async function missingAbilities(url: string): Promise<string[]> {
-  const client = new MongoClient(url, { serverSelectionTimeoutMS: 5000 })
-  try {
-    const hello = await client.db('admin').command({ hello: 1 })
-    if (!hello['setName'] && hello['msg'] !== 'isdbgrid')
-      return [
-        'a replica set, so transactions and change streams (one node is enough: mongod --replSet im, rs.initiate())',
-      ]
-    const missing: string[] = []
-    const probe = client.db('im_probe').collection('abilities')
-    const transactions = await attempt(async () => {
-      await client.withSession((session) =>
-        session.withTransaction(() =>
-          probe.updateOne({ _id: 'probe' as never }, { $set: { at: new Date() } }, { upsert: true, session }),
-        ),
-      )
-    })
-    if (transactions) missing.push(`transactions (${transactions})`)
-    const changeStreams = await attempt(async () => {
-      const stream = probe.watch([], { maxAwaitTimeMS: 100 })
-      await stream.tryNext()
-      await stream.close()
-    })
-    if (changeStreams) missing.push(`change streams (${changeStreams})`)
-    return missing
-  } finally {
-    await client.close()
-  }
-}
-
-async function attempt(work: () => Promise<void>): Promise<string | undefined> {
-  try {
-    await work()
-    return undefined
-  } catch (cause) {
-    return firstLine(cause)
   }
 }
 
