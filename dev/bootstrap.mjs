@@ -1,5 +1,7 @@
-// `npm start` and `npm test` on a machine with nothing but Node 20 and npm: installs the workspace when it has changed
-// since the last time, then hands over to dev/src/<name>.ts on the workspace's own Node. No dependencies, no TypeScript.
+// Every command of package.json, on a machine with nothing but Node 20 and npm: installs the workspace when it has changed
+// since the last time, then runs a file of it on the workspace's own Node. No dependencies, no TypeScript.
+//
+//   node dev/bootstrap.mjs <name of a file in dev/src, or path of a .ts file> [argument]…
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -10,6 +12,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const node = join(root, 'node_modules/node/bin/node')
 const mark = join(root, 'node_modules/.yingchuang-im-installed')
 const [name = 'start', ...args] = process.argv.slice(2)
+const file = name.endsWith('.ts') ? name : `dev/src/${name}.ts`
 
 /** The lock file and every package.json of the workspace: what the installed modules follow from. */
 function manifestHash() {
@@ -88,4 +91,4 @@ setInterval(() => isGone(npm) && process.kill(process.pid, 'SIGTERM'), 1000).unr
 const light = name === 'start' ? ['--optimize-for-size', '--max-semi-space-size=1'] : []
 
 await install()
-process.exit(await run(node, [...light, join(root, `dev/src/${name}.ts`), ...args], true))
+process.exit(await run(node, [...light, join(root, file), ...args], true))

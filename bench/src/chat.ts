@@ -12,7 +12,7 @@ import { machine } from './machine.ts'
 import { median } from './percentiles.ts'
 import { cpuSeconds } from './process-usage.ts'
 
-const usage = `node bench/src/chat.ts [options]
+const usage = `npm run bench:chat -- [options]
 
   --setups LIST      of tap-alone, full, tap-alone-nosync, full-nosync     (tap-alone,full)
   --rounds N         rounds of each load on each setup, interleaved        (3)

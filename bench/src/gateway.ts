@@ -19,7 +19,7 @@ import { type Load, load } from './gateway/wrk.ts'
 import { machine } from './machine.ts'
 import { median } from './percentiles.ts'
 
-const usage = `node bench/src/gateway.ts [options]     (needs wrk and nginx: apt-get install wrk nginx-light)
+const usage = `npm run bench:gateway -- [options]     (needs wrk and nginx: apt-get install wrk nginx-light)
 
 Redis and NATS: those of REDIS_URL and NATS_URL, else its own for the time of the run.
 

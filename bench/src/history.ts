@@ -13,7 +13,7 @@ import { machine } from './machine.ts'
 import { type Latency, latencyOf } from './percentiles.ts'
 import { storedMessage } from './stored-message.ts'
 
-const usage = `node bench/src/history.ts [options]
+const usage = `npm run bench:history -- [options]
 
   --few N        messages stored at the first measurement       (100000)
   --many N       messages stored at the second                  (1000000)

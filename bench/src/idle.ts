@@ -85,7 +85,7 @@ async function quiet(pids: number[]): Promise<void> {
 }
 
 if (values.help)
-  console.log(`node bench/src/idle.ts [--settle SECONDS (10)] [--json FILE]
+  console.log(`npm run bench:idle -- [--settle SECONDS (10)] [--json FILE]
 
 Starts the whole stack on free ports, services in one process, waits until it is idle, and prints the resident memory of
 each process and the sum. Exit code 1 above ${target} MB.`)

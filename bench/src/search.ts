@@ -14,7 +14,7 @@ import { latencyOf, median } from './percentiles.ts'
 import { cpuSeconds } from './process-usage.ts'
 import { heavyUser, messageMaker } from './search/made-messages.ts'
 
-const usage = `node bench/src/search.ts [options]
+const usage = `npm run bench:search -- [options]
 
   --messages N   messages in the archive                  (100000)
   --users N      ordinary users                           (1000)

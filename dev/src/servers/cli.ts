@@ -13,7 +13,7 @@ const { values } = parseArgs({
 })
 
 if (values.help) {
-  console.log(`node dev/src/servers/cli.ts [--data <folder>] [--xmpp]
+  console.log(`npm run servers -- [--data <folder>] [--xmpp]
 
 Starts MongoDB, Redis and NATS (and Prosody with --xmpp) on free ports, prints an export line for each setting that
 services read, and runs until Ctrl-C. Prosody is told the USER_URL, MESSAGE_URL and SERVICE_KEY of the environment.`)
@@ -31,6 +31,6 @@ services read, and runs until Ctrl-C. Prosody is told the USER_URL, MESSAGE_URL 
   })
   for (const [name, value] of Object.entries(servers.env)) console.log(`export ${name}='${value}'`)
   const stop = () => void servers.close().then(() => process.exit(0))
-  process.once('SIGINT', stop)
-  process.once('SIGTERM', stop)
+  process.on('SIGINT', stop)
+  process.on('SIGTERM', stop)
 }
