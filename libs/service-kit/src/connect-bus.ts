@@ -1,10 +1,11 @@
 import { streams } from '@im/contracts'
 import { type JetStreamManager, jetstream, jetstreamManager, RetentionPolicy, StorageType } from '@nats-io/jetstream'
-import { connect, type NatsConnection, nanos } from '@nats-io/transport-node'
+import { connect, type NatsConnection, nanos, RequestError } from '@nats-io/transport-node'
 import type { Bus, Subscription } from './bus.ts'
 import { consume, consumerMetrics } from './bus-consumer.ts'
 import type { Logger } from './logs.ts'
 import type { Registry } from './metrics.ts'
+import { StoreAwayError } from './store-away.ts'
 import { within } from './within.ts'
 
 /** Connects to NATS; keeps reconnecting for ever. Creates the streams that are missing. */
@@ -47,10 +48,7 @@ export async function connectBus(options: {
 
   /** Without a connection the client would keep what is published in memory and send it later, again for each try. */
   function demandConnection(): void {
-    if (connected) return
-    const error = new Error('no connection to NATS')
-    error.name = 'BusAwayError'
-    throw error
+    if (!connected) throw new StoreAwayError('NATS', 'no connection')
   }
 
   const onConnection: Bus['onConnection'] = (handle) => {
@@ -65,8 +63,8 @@ export async function connectBus(options: {
         await js.publish(`${namespace}.${envelope.name}`, JSON.stringify(envelope), { msgID: envelope.id })
       } catch (error) {
         // No stream takes the subject. The caller tries again.
-        if ((error as Error).name === 'NoRespondersError') await restoreStreams().catch(() => {})
-        throw error
+        if (hasNoResponders(error as Error)) await restoreStreams().catch(() => {})
+        throw new StoreAwayError('NATS', (error as Error).message, { cause: error })
       }
     },
     async subscribe(handlers) {
@@ -100,6 +98,9 @@ export async function connectBus(options: {
     },
   }
 }
+
+/** The client says "JetStream is not enabled" where nobody took the message. */
+const hasNoResponders = ({ cause }: Error) => cause instanceof RequestError && cause.isNoResponders()
 
 async function watchConnection(connection: NatsConnection, tell: (connected: boolean) => void): Promise<void> {
   for await (const { type } of connection.status()) {

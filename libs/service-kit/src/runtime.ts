@@ -5,6 +5,7 @@ import { connectBus } from './connect-bus.ts'
 import { createLogger, type Logger } from './logs.ts'
 import { createMetrics, type Registry } from './metrics.ts'
 import { connectMongo } from './mongo.ts'
+import { OptionalRedis } from './optional-redis.ts'
 import { createOutbox, type Outbox, startOutboxRelay } from './outbox.ts'
 import { connectRedis, type Redis } from './redis.ts'
 
@@ -18,6 +19,8 @@ export interface Connections<C extends ServiceConfig = ServiceConfig> {
   log: Logger
   metrics: Registry
   redis: Redis
+  /** The same connection, for what can do without it. */
+  optionalRedis: OptionalRedis
   bus: Bus
   /** Milliseconds. Tests replace it. */
   now: () => number
@@ -74,7 +77,8 @@ async function connect<C extends ServiceConfig>(
     const { natsUrl: url, natsReplicas: replicas } = config
     const bus = await connectBus({ url, namespace, replicas, service, log, metrics })
     opened.push(bus)
-    const base = { config, log, metrics, redis, bus, now, close }
+    const optionalRedis = new OptionalRedis({ redis, log, metrics })
+    const base = { config, log, metrics, redis, optionalRedis, bus, now, close }
     if (!mongo)
       return {
         ...base,

@@ -1,12 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { StoreAwayError } from './store-away.ts'
 
-/** What `work` gives, or a TimeoutError after `ms`; for waits that have no deadline of their own. */
-export async function within<T>(ms: number, what: string, work: Promise<T>): Promise<T> {
+/** What `work` gives, or a StoreAwayError after `ms`; for waits on a store that have no deadline of their own. */
+export async function within<T>(ms: number, store: string, work: Promise<T>): Promise<T> {
   const done = new AbortController()
   const late = delay(ms, undefined, { signal: done.signal }).then(() => {
-    const error = new Error(`${what}: no answer in ${ms} ms`)
-    error.name = 'TimeoutError'
-    throw error
+    throw new StoreAwayError(store, `no answer in ${ms} ms`)
   })
   late.catch(() => {})
   try {

@@ -24,6 +24,7 @@ import {
   createMetrics,
   createServiceApp,
   readCaller,
+  StoreAwayError,
   signCaller,
 } from '@im/service-kit'
 import { failure } from '@im/service-kit/testing'
@@ -107,7 +108,7 @@ const things = contract('user', {
   },
 })
 
-const storeAway = Object.assign(new Error('getaddrinfo mongo.internal'), { name: 'MongoServerSelectionError' })
+const storeAway = new StoreAwayError('mongo.internal', 'connection refused')
 
 const handlers: Handlers<typeof things, object> = {
   echo: (_deps, { params }) =>

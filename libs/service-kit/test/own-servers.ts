@@ -15,6 +15,10 @@ export interface OwnServer {
   /** SIGKILL; resolves when the process is gone. */
   kill(): Promise<void>
   start(): Promise<void>
+  /** SIGSTOP: connections stay, nothing is answered any more. */
+  freeze(): void
+  /** SIGCONT */
+  thaw(): void
   /** Empties its data folder, as a lost disk would; only while it is down. */
   erase(): Promise<void>
 }
@@ -62,6 +66,8 @@ export async function ownServer(t: Test, kind: ServerKind): Promise<OwnServer | 
       ending.kill('SIGKILL')
       await gone
     },
+    freeze: () => void running?.kill('SIGSTOP'),
+    thaw: () => void running?.kill('SIGCONT'),
     async erase() {
       await rm(folder, { recursive: true, force: true })
       await mkdir(folder)

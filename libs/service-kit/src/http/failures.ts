@@ -1,50 +1,6 @@
 import { ContractError } from '@im/contracts'
 import type { Logger } from '../logs.ts'
-
-const awayNames = new Set([
-  'MongoNetworkError',
-  'MongoNetworkTimeoutError',
-  'MongoServerSelectionError',
-  'MongoStalePrimaryError',
-  'MongoTopologyClosedError',
-  'MongoClientClosedError',
-  'MongoServerClosedError',
-  'MongoNotConnectedError',
-  'MongoOperationTimeoutError',
-  'MongoPoolClearedError',
-  'MongoPoolClosedError',
-  'MongoExpiredSessionError',
-  'MaxRetriesPerRequestError',
-  // NATS
-  'TimeoutError',
-  'NoRespondersError',
-  'RequestError',
-  'ConnectionError',
-  'ClosedConnectionError',
-  'DrainingConnectionError',
-  'BusAwayError',
-])
-
-/** Redis says so by its texts: not connected, no answer in time, still loading, a replica after a failover. */
-const awayTexts =
-  /^(Connection is closed|Command timed out|Stream isn't writeable|LOADING |READONLY |MASTERDOWN |CLUSTERDOWN |TRYAGAIN )/
-const awaySockets = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH'])
-/** MongoDB without a primary for the moment, or shutting down: its own codes, and its labels for "try the whole again". */
-const awayCodes = new Set([11600, 11602, 10107, 13435, 13436, 189, 91, 7, 6, 89, 9001])
-const retryLabels = ['TransientTransactionError', 'UnknownTransactionCommitResult', 'RetryableWriteError']
-
-/** A store that is away is not a fault of the program: the client is told to try again, an event waits. */
-export function isStoreAway(error: unknown): boolean {
-  if (!(error instanceof Error)) return false
-  const { code, errorLabels } = error as { code?: unknown; errorLabels?: readonly string[] }
-  return (
-    awayNames.has(error.name) ||
-    awayTexts.test(error.message) ||
-    (typeof code === 'string' && awaySockets.has(code)) ||
-    (error.name.startsWith('Mongo') && typeof code === 'number' && awayCodes.has(code)) ||
-    (Array.isArray(errorLabels) && retryLabels.some((label) => errorLabels.includes(label)))
-  )
-}
+import { isStoreAway } from '../store-away.ts'
 
 /** Trying again later may help: a store or another service is away. */
 export function isTransient(error: unknown): boolean {

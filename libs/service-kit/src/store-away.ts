@@ -1,0 +1,75 @@
+import {
+  MongoClientClosedError,
+  MongoError,
+  MongoErrorLabel,
+  MongoExpiredSessionError,
+  MongoNetworkError,
+  MongoNotConnectedError,
+  MongoServerClosedError,
+  MongoServerError,
+  MongoServerSelectionError,
+  MongoStalePrimaryError,
+  MongoTopologyClosedError,
+} from 'mongodb'
+
+/** A store refuses connections, stands still or is too slow. Nobody's fault: the client is told to try again, an event waits. */
+export class StoreAwayError extends Error {
+  override name = 'StoreAwayError'
+
+  constructor(store: string, reason: string, options?: ErrorOptions) {
+    super(`${store}: ${reason}`, options)
+  }
+}
+
+/** The connections to Redis and NATS throw StoreAwayError themselves; the MongoDB driver has classes, labels and codes. */
+export function isStoreAway(error: unknown): boolean {
+  if (error instanceof StoreAwayError) return true
+  if (error instanceof MongoError) return isMongoAway(error)
+  // The driver throws it as it is when the server has just ended the connection.
+  return error instanceof Error && (error as NodeJS.ErrnoException).code === 'EPIPE'
+}
+
+const awayClasses = [
+  MongoNetworkError,
+  MongoServerSelectionError,
+  MongoStalePrimaryError,
+  MongoTopologyClosedError,
+  MongoClientClosedError,
+  MongoServerClosedError,
+  MongoNotConnectedError,
+  MongoExpiredSessionError,
+]
+
+/** The driver throws these two, but does not export their classes. */
+const awayNames = new Set(['MongoPoolClosedError', 'MongoWaitQueueTimeoutError'])
+
+const awayLabels = [
+  MongoErrorLabel.TransientTransactionError,
+  MongoErrorLabel.UnknownTransactionCommitResult,
+  MongoErrorLabel.RetryableWriteError,
+  MongoErrorLabel.SystemOverloadedError,
+]
+
+/** What a server answers while it has no primary or shuts down. */
+const awayCodes = {
+  HostUnreachable: 6,
+  HostNotFound: 7,
+  NetworkTimeout: 89,
+  ShutdownInProgress: 91,
+  PrimarySteppedDown: 189,
+  SocketException: 9001,
+  NotWritablePrimary: 10_107,
+  InterruptedAtShutdown: 11_600,
+  InterruptedDueToReplStateChange: 11_602,
+  NotPrimaryNoSecondaryOk: 13_435,
+  NotPrimaryOrSecondary: 13_436,
+}
+
+function isMongoAway(error: MongoError): boolean {
+  return (
+    awayClasses.some((type) => error instanceof type) ||
+    awayNames.has(error.name) ||
+    awayLabels.some((label) => error.hasErrorLabel(label)) ||
+    (error instanceof MongoServerError && Object.values(awayCodes).includes(Number(error.code)))
+  )
+}
