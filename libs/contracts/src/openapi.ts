@@ -276,6 +276,7 @@ function wireSchema(schema: ParamSchema): Json {
       return { type: 'string', ...common }
     case 'text':
     case 'roomRef':
+    case 'userRef':
       return { type: 'string', ...defined({ minLength, maxLength, pattern: schema.pattern }), ...common }
   }
 }

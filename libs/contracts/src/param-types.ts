@@ -20,8 +20,11 @@ export interface TextOptions extends ParamOptions<string> {
   pattern?: string
   /** Blanks at both ends are removed before any check. */
   trim?: boolean
-  /** What a text of nothing, or of blanks only, means: absent (default), itself, or itself when it has at least one blank. */
-  empty?: 'absent' | 'kept' | 'blank-kept'
+  /**
+   * What a text of nothing, or of blanks only, means: absent (default), itself, itself when it has at least one blank, or the
+   * empty text when it has at least one blank.
+   */
+  empty?: 'absent' | 'kept' | 'blank-kept' | 'blank-clears'
 }
 
 export interface NumberOptions extends ParamOptions<number> {
@@ -37,6 +40,7 @@ export type WireKind =
   | 'time'
   | 'days'
   | 'userId'
+  | 'userRef'
   | 'self'
   | 'oid'
   | 'roomRef'
@@ -87,6 +91,10 @@ export const Days = (options: NumberOptions = {}) =>
 /** Id of a user: 1..2147483647. */
 export const UserId = (options: ParamOptions<number> = {}) =>
   Type.Integer({ wire: 'userId', minimum: 1, maximum: 2147483647, ...options })
+
+/** A user: their id or their account. 0 and the words for nothing are absent, as with ids. */
+export const UserRef = (options: ParamOptions<string> = {}) =>
+  Type.String({ wire: 'userRef', description: 'userId or account', ...options })
 
 /** A user id that may only be the caller's own; absent, 0 and empty mean the caller too (else PermissionDenied). */
 export const Self = (options: ParamOptions<number> = {}) =>

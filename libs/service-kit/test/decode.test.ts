@@ -25,6 +25,7 @@ import {
   Text,
   Time,
   UserId,
+  UserRef,
 } from '@im/contracts'
 import { compileDecoder, readParams } from '@im/service-kit'
 import { failure } from '@im/service-kit/testing'
@@ -162,6 +163,7 @@ test('texts: kept as sent, trimmed where said, not longer than 64 KiB', async (t
   t.strictSame(await decode({ a: Text() }, { type: 'application/json', body: '{"a":"\\ud800"}' }), { a: '\ufffd' })
   t.strictSame(await decode({ a: Text({ empty: 'kept' }) }, { query: 'a=' }), { a: '' })
   t.strictSame(await decode({ a: Text({ empty: 'blank-kept' }) }, { query: 'a=%20' }), { a: ' ' })
+  t.strictSame(await decode({ a: Text({ empty: 'blank-clears' }) }, { query: 'a=%20%20' }), { a: '' })
 })
 
 test('a text is one text, and what no store or XML can hold is replaced', async (t) => {
@@ -169,6 +171,18 @@ test('a text is one text, and what no store or XML can hold is replaced', async 
     for (const body of ['{"a":{"$ne":1}}', '{"a":["x"]}', '{"a":[]}', '{"a":{}}'])
       await fails(t, { a: schema }, { type: 'application/json', body }, 'InvalidParams', /^a: not a text$/)
   await everyWayGives(t, { a: Text() }, 'x\uffff\ufffey', 'x\ufffd\ufffdy')
+})
+
+test('a user is meant by id or account, and by 0 or a word for nothing nobody is', async (t) => {
+  const fields = { a: Type.Optional(UserRef()) }
+  for (const word of ['0', ' 0 ', '', 'null', 'undefined', '(null)'])
+    for (const sent of everyWay('a', word)) t.strictSame(await decode(fields, sent), {}, word)
+  t.strictSame(await decode(fields, { type: 'application/json', body: '{"a":0}' }), {})
+  for (const [sent, given] of [
+    ['10000001', '10000001'],
+    [' ann_01 ', 'ann_01'],
+  ] as const)
+    await everyWayGives(t, fields, sent, given)
 })
 
 test('what is ignored is not even looked at', async (t) => {

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { contract } from '../contract.ts'
-import { FlagOrUnchanged, Ignored, Int, Int32, Pwd, Text, Time, UserId } from '../param-types.ts'
+import { FlagOrUnchanged, Ignored, Int, Int32, Pwd, Text, Time, UserId, UserRef } from '../param-types.ts'
 import { FlagResult } from '../result-types.ts'
 import { User } from './entities.ts'
 
@@ -11,7 +11,7 @@ export const profiles = contract('user', {
     auth: 'user',
     safe: true,
     params: Type.Object({
-      userId: Type.Optional(Text({ trim: true, description: 'userId or account; absent or 0: the caller' })),
+      userId: Type.Optional(UserRef({ description: 'userId or account; absent or 0: the caller' })),
     }),
     result: User,
     errors: ['UserNotFound'],
@@ -34,7 +34,7 @@ export const profiles = contract('user', {
       nickname: Type.Optional(Text({ trim: true, minLength: 1, maxLength: 32 })),
       sex: Type.Optional(Int({ minimum: 0, maximum: 1 })),
       birthday: Type.Optional(Time()),
-      description: Type.Optional(Text({ maxLength: 200, empty: 'blank-kept', description: 'one blank clears it' })),
+      description: Type.Optional(Text({ maxLength: 200, empty: 'blank-clears', description: 'one blank clears it' })),
       countryId: Type.Optional(Int32()),
       provinceId: Type.Optional(Int32()),
       cityId: Type.Optional(Int32()),

@@ -14,7 +14,7 @@ interface ParamSchema {
   maximum?: number
   pattern?: string
   trim?: boolean
-  empty?: 'absent' | 'kept' | 'blank-kept'
+  empty?: 'absent' | 'kept' | 'blank-kept' | 'blank-clears'
   fraction?: boolean
   notFound?: ErrorName
   properties?: Record<string, ParamSchema>
@@ -46,11 +46,12 @@ const isNumberOrId = (kind: WireKind) => kind !== 'text' && kind !== 'list' && k
 
 function isAbsent(value: unknown, schema: ParamSchema): boolean {
   if (value === null || value === undefined) return true
+  if (schema.wire === 'userRef' && textOf(value).trim() === '0') return true
   const text = typeof value === 'string' ? value : undefined
   if (text === undefined) return false
   if (schema.empty === 'kept') return false
   if (text === '') return true
-  if (text.trim() === '') return schema.empty !== 'blank-kept'
+  if (text.trim() === '') return schema.empty !== 'blank-kept' && schema.empty !== 'blank-clears'
   return isNumberOrId(schema.wire ?? 'text') && absentWords.has(text.trim())
 }
 
@@ -96,6 +97,7 @@ function text(name: string, value: unknown, schema: ParamSchema): string {
   const whole = oneText(name, value)
   if (Buffer.byteLength(whole) > maxTextBytes) throw new ContractError('RequestTooLarge', { detail: name })
   if (whole.includes('\0')) throw invalid(name, 'holds a NUL character')
+  if (schema.empty === 'blank-clears' && whole.trim() === '') return ''
   // Half a surrogate pair can be stored by no database; neither it nor a noncharacter can be sent in XML.
   return (schema.trim ? whole.trim() : whole).toWellFormed().replace(noXmlCharacter, '\ufffd')
 }
@@ -201,6 +203,8 @@ function decodeOne(name: string, schema: ParamSchema, values: unknown[]): unknow
       return json(name, value)
     case 'pwd':
       return password(name, value)
+    case 'userRef':
+      return text(name, value, { trim: true })
     case 'roomRef': {
       const ref = text(name, value, {}).trim()
       return /^[0-9a-f]{24,32}$/i.test(ref) ? ref.toLowerCase() : ref

@@ -15,9 +15,8 @@ async function show({ serverConfig }: Deps, viewerId: number, user: UserDocument
 
 const handlers: Handlers<typeof profiles, Deps> = {
   async getUser(deps, { caller, params }) {
-    const who = params.userId ?? '0'
-    if (/^(0|null|undefined|\(null\))$/.test(who)) return show(deps, caller.userId, await getUser(deps, caller.userId))
-    const user = await findUserByAccount(deps, who)
+    if (params.userId === undefined) return show(deps, caller.userId, await getUser(deps, caller.userId))
+    const user = await findUserByAccount(deps, params.userId)
     if (!user) throw new ContractError('UserNotFound')
     return show(deps, caller.userId, user)
   },
@@ -31,11 +30,7 @@ const handlers: Handlers<typeof profiles, Deps> = {
   async updateUser(deps, { caller, params }) {
     const { nickname, sex, birthday, description, countryId, provinceId, cityId, areaId, msgBackGroundUrl } = params
     const user = await updateUser(deps, caller.userId, {
-      fields: {
-        ...{ nickname, sex, birthday, countryId, provinceId, cityId, areaId, msgBackGroundUrl },
-        // One blank clears it.
-        description: description?.trim() === '' ? '' : description,
-      },
+      fields: { nickname, sex, birthday, description, countryId, provinceId, cityId, areaId, msgBackGroundUrl },
       account: params.account,
       telephone: params.telephone,
       areaCode: params.areaCode,
