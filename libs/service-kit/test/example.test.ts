@@ -1,0 +1,67 @@
+import { userRegistered } from '@im/contracts/user'
+import { connectBus, createLogger, createMetrics } from '@im/service-kit'
+import { eventually, failure, recordEvents, startService } from '@im/service-kit/testing'
+import { jetstreamManager } from '@nats-io/jetstream'
+import { connect } from '@nats-io/transport-node'
+import { Redis } from 'ioredis'
+import { MongoClient } from 'mongodb'
+import { test } from 'tap'
+import { noteAdded, notes } from '../example/contract.ts'
+import { service } from '../example/service.ts'
+
+const alice = 10000001
+
+test('the example is a whole service: calls, errors, events in and out', async (t) => {
+  const { api, env } = await startService(t, service, { env: { WELCOME_NOTE: 'hello' } })
+  const announced = await recordEvents(t, env, noteAdded)
+  const { id } = await api.call(notes.addNote, { text: '买菜' }, { as: alice })
+  await t.rejects(api.call(notes.addNote, { text: '买菜' }, { as: alice }), failure('AlreadyCollected'))
+  t.strictSame(await api.call(notes.listNotes, {}, { as: alice }), [{ id, text: '买菜' }])
+  await eventually(() => announced.length === 1)
+  t.strictSame(announced, [{ userId: alice }], 'what failed announced nothing')
+
+  const { NATS_URL: url = '', NAMESPACE: namespace = '' } = env
+  const log = createLogger({ service: 'user', level: 'error', format: 'json' })
+  const user = await connectBus({ url, namespace, replicas: 1, service: 'user', log, metrics: createMetrics('user') })
+  t.after(() => user.close())
+  const data = {
+    userId: 10000002,
+    nickname: '',
+    account: '',
+    telephone: '',
+    userType: 0,
+    defaultFriends: [],
+    registeredAt: 1,
+  }
+  await user.publish({ id: 'e1', name: userRegistered.name, at: Date.now(), aggregate: '10000002', data })
+  const texts = async () => (await api.call(notes.listNotes, {}, { as: 10000002 })).map(({ text }) => text)
+  t.strictSame(await eventually(async () => (await texts()).length > 0 && texts()), ['hello'])
+})
+
+test('a service under test leaves nothing behind', async (t) => {
+  let namespace = ''
+  await t.test('a test', async (inner) => {
+    const { api, env } = await startService(inner, service)
+    namespace = env['NAMESPACE'] ?? ''
+    inner.ok(await api.call(notes.addNote, { text: 'x' }, { as: alice }))
+  })
+  const mongo = new MongoClient(process.env['MONGODB_URL'] ?? '')
+  const redis = new Redis(process.env['REDIS_URL'] ?? '')
+  const nats = await connect({ servers: process.env['NATS_URL'] ?? '' })
+  t.after(async () => {
+    await Promise.all([mongo.close(), nats.close()])
+    redis.disconnect()
+  })
+  const { databases } = await mongo.db('admin').admin().listDatabases({ nameOnly: true })
+  t.strictSame(
+    databases.map(({ name }) => name).filter((name) => name.startsWith(namespace)),
+    [],
+  )
+  t.strictSame(await redis.keys(`${namespace}:*`), [])
+  const manager = await jetstreamManager(nats)
+  const streams = await manager.streams.list().next()
+  t.strictSame(
+    streams.map(({ config }) => config.name).filter((name) => name.startsWith(namespace)),
+    [],
+  )
+})
