@@ -1,4 +1,4 @@
-import { type TObject, type TProperties, Type } from 'typebox'
+import { type Static, type TArray, type TObject, type TProperties, type TSchema, type TString, Type } from 'typebox'
 
 /**
  * The kinds of parameter of the wire (spec transport.md §2), as schemas. A schema describes the *decoded* value;
@@ -14,10 +14,11 @@ export interface ParamOptions<T> {
 }
 
 export interface TextOptions extends ParamOptions<string> {
-  /** Characters; without it 64 KiB of UTF-8 (RequestTooLarge). */
+  /** Characters; without it 64 KiB of UTF-8 (RequestTooLarge). Says more than 4096: `LongText`. */
   maxLength?: number
   minLength?: number
   pattern?: string
+  long?: boolean
   /** Blanks at both ends are removed before any check. */
   trim?: boolean
   /**
@@ -59,6 +60,9 @@ export const Ignored = (options: { aliases?: readonly string[]; description?: st
 
 /** Any text, kept as sent. */
 export const Text = (options: TextOptions = {}) => Type.String({ wire: 'text', ...options })
+
+/** A text that may be long: bodies of messages, keys, documents. Requests of its endpoint may have 1 MiB. */
+export const LongText = (options: TextOptions = {}) => Text({ long: true, ...options })
 
 /** Decimal text or number with optional sign; `12.0` is 12. Within ±2^53. */
 export const Int = (options: NumberOptions = {}) => Type.Integer({ wire: 'int', ...options })
@@ -110,15 +114,35 @@ export const RoomRef = (options: ParamOptions<string> = {}) =>
 
 /** User ids: JSON array, comma list, single number or repeated parameter. No blanks, no doubles, at most 1000. */
 export const Ids = (options: { aliases?: readonly string[]; description?: string } = {}) =>
-  Type.Array(Type.Integer({ minimum: 1, maximum: 2147483647 }), { wire: 'ids', maxItems: 1000, ...options })
+  Type.Array(UserId(), { wire: 'ids', maxItems: 1000, ...options })
 
-/** Texts in the same encodings as `Ids`. */
-export const List = (options: { aliases?: readonly string[]; description?: string; maxItems?: number } = {}) =>
-  Type.Array(Type.String(), { wire: 'list', maxItems: 1000, ...options })
+export interface ListOptions {
+  aliases?: readonly string[]
+  description?: string
+  maxItems?: number
+  minItems?: number
+  /** False keeps doubles: where two lists belong together by their positions. */
+  unique?: boolean
+  /** False: a comma is part of a text. */
+  commas?: boolean
+}
 
-/** JSON text, handed on parsed. */
+/** Texts, or other `item`s, in the same encodings as `Ids`. Blanks and doubles are dropped. */
+export function List(options?: ListOptions): TArray<TString>
+export function List<T extends TSchema>(options: ListOptions & { item: T }): TArray<T>
+export function List({ item = Text(), ...options }: ListOptions & { item?: TSchema } = {}) {
+  return Type.Array(item, { wire: 'list', maxItems: 1000, ...options })
+}
+
+/** JSON text, handed on parsed. Keys that begin with `$` are refused. */
 export const Json = (options: { aliases?: readonly string[]; description?: string } = {}) =>
   Type.Unsafe<unknown>({ wire: 'json', ...options })
+
+/** JSON text of the form of `schema`. What the schema does not name is dropped. */
+export const JsonOf = <T extends TSchema>(
+  schema: T,
+  options: { aliases?: readonly string[]; description?: string } = {},
+) => Type.Unsafe<Static<T>>({ ...schema, wire: 'json', checked: true, ...options })
 
 /** A password; decoded to its md5 as 32 lower-case hex digits (crypto.md §1), whether sent so or plain. */
 export const Pwd = (options: ParamOptions<string> = {}) =>
@@ -147,7 +171,7 @@ export const PageSizeOrAll = (maximum = 1000) =>
 
 /**
  * Fields that apps send flat (each its own parameter), as one JSON text under the entity's name, or nested in a JSON body.
- * Flat fields win. Declare every field optional: only those that were given are in the decoded object.
+ * Flat fields win. A field that is not optional and has no default is required as soon as the entity is given.
  */
 export const Entity = <P extends TProperties>(fields: P, options: { description?: string } = {}) =>
   Type.Object(fields, { wire: 'entity', ...options }) as TObject<P>

@@ -3,7 +3,9 @@ import { messageType, messageTypes } from '@im/contracts/message'
 import { test } from 'tap'
 
 const wireKinds = new Set(
-  'text int double flag time days userId userRef self oid roomRef ids list json pwd longId entity page ignored'.split(' '),
+  'text int double flag time days userId userRef self oid roomRef ids list json pwd longId entity page ignored'.split(
+    ' ',
+  ),
 )
 type Property = { wire?: string; aliases?: string[]; properties?: Record<string, Property>; notFound?: string }
 const propertiesOf = (endpoint: Endpoint) => endpoint.params.properties as Record<string, Property>

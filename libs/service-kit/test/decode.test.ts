@@ -13,6 +13,7 @@ import {
   Int,
   Int32,
   Json,
+  JsonOf,
   List,
   LongId,
   Oid,
@@ -141,6 +142,31 @@ test('lists: JSON array, comma list, one value, repeated parameter', async (t) =
   await fails(t, { a: List() }, { type: 'application/json', body: '{"a":["x\\u0000"]}' }, 'InvalidParams', /NUL/)
 })
 
+test('lists may keep commas and doubles, and hold other kinds', async (t) => {
+  const titles = { a: List({ unique: false, commas: false }) }
+  t.strictSame(await decode(titles, { query: 'a=x,y&a=x,y&a=[z]%20u' }), { a: ['x,y', 'x,y', '[z] u'] })
+  t.strictSame(await decode(titles, { query: 'a=["x,y","x,y"]' }), { a: ['x,y', 'x,y'] })
+  t.strictSame(await decode({ a: List({ unique: false }) }, { query: 'a=1,1,1' }), { a: ['1', '1', '1'] })
+  t.strictSame(await decode({ a: List({ unique: false, item: Int() }) }, { query: 'a=1,null,1.0' }), { a: [1, 1] })
+  t.strictSame(await decode({ a: List({ item: Oid() }) }, { query: `a=${'A'.repeat(24)}` }), { a: ['a'.repeat(24)] })
+  await fails(t, { a: List({ item: Int({ maximum: 3 }) }) }, { query: 'a=1,4' }, 'InvalidParams', /^a: /)
+  await fails(t, { a: List({ item: Text({ maxLength: 2 }) }) }, { query: 'a=xx,yyy' }, 'InvalidParams', /^a: /)
+  await fails(t, { a: List({ maxItems: 2 }) }, { query: 'a=1,2,3' }, 'InvalidParams', /^a: more than 2/)
+  await fails(t, { a: List() }, { query: `a=${'1,'.repeat(6000)}` }, 'InvalidParams', /^a: more than 5000/)
+})
+
+test('JSON with a schema is checked and loses what the schema does not name', async (t) => {
+  const fields = { a: JsonOf(Type.Array(Type.Object({ type: Type.Integer(), url: Type.Optional(Type.String()) }))) }
+  const sent = [{ type: 6, url: 'u', $where: 1, more: { deep: 1 } }, { type: 1 }]
+  const kept = [{ type: 6, url: 'u' }, { type: 1 }]
+  for (const way of everyWay('a', sent).slice(0, 2)) await fails(t, fields, way, 'InvalidParams', /^a: has a key/)
+  await everyWayGives(t, fields, [{ type: 6, url: 'u', more: { deep: 1 } }, { type: 1 }], kept)
+  await fails(t, fields, { query: 'a=[{"url":"u"}]' }, 'InvalidParams', /^a: /)
+  for (const body of ['{"$ne":1}', '[{"b":{"$gt":""}}]', '{"__proto__":1}'])
+    for (const way of everyWay('a', JSON.parse(body))) await fails(t, { a: Json() }, way, 'InvalidParams', /^a: has a/)
+  t.strictSame(await decode({ a: Json() }, { query: 'a={"price":"$1"}' }), { a: { price: '$1' } })
+})
+
 test('passwords become md5, JSON is handed on parsed, pages take their default', async (t) => {
   const md5 = createHash('md5').update('密码').digest('hex')
   await everyWayGives(t, { a: Pwd() }, '密码', md5)
@@ -251,6 +277,14 @@ test('entities: flat, JSON text or nested; flat fields win', async (t) => {
   await fails(t, fields, { query: 'room=[1]' }, 'InvalidParams', /^room: /)
   await fails(t, fields, { query: 'room={' }, 'InvalidParams', /^room: /)
   await fails(t, fields, {}, 'MissingParam', /^room$/)
+  const strict = Entity({ name: Text(), userId: UserId(), desc: Text({ default: '' }) })
+  await fails(t, { room: strict }, {}, 'MissingParam', /^name$/)
+  await fails(t, { room: strict }, { query: 'room={"name":"x"}' }, 'MissingParam', /^userId$/)
+  await fails(t, { room: Type.Optional(strict) }, { query: 'name=x' }, 'MissingParam', /^userId$/)
+  t.strictSame(await decode({ room: Type.Optional(strict) }, { query: 'desc2=x' }), {})
+  t.strictSame(await decode({ room: strict }, { query: 'room={"userId":7}&name=x' }), {
+    room: { name: 'x', userId: 7, desc: '' },
+  })
 })
 
 test('names of operators and prototypes are unknown parameters', async (t) => {

@@ -1,0 +1,50 @@
+import { absentWords } from './absent.ts'
+import { decodeValue, readJson, shortText, text } from './kinds.ts'
+import { invalid, type ParamSchema } from './param-schema.ts'
+
+/** Members that are looked at, the blank and the double ones included. */
+const mostMembers = 5000
+const defaultMaxItems = 1000
+
+/**
+ * Decodes the values of a list parameter: JSON array, comma list (unless `commas: false`), single value, repeated parameter.
+ * Blanks are dropped, and doubles unless `unique: false`.
+ */
+export function decodeList(name: string, schema: ParamSchema, values: readonly unknown[]): unknown[] {
+  const { unique = true, maxItems = defaultMaxItems, items: itemSchema = { wire: 'text' } } = schema
+  const isText = (itemSchema.wire ?? 'text') === 'text'
+  const found: unknown[] = []
+  const known = new Set<unknown>()
+  let looked = 0
+  for (const value of values)
+    for (const member of membersOf(name, value, schema.commas ?? true)) {
+      if (++looked > mostMembers) throw invalid(name, `more than ${mostMembers} members`)
+      if (isBlank(member) || (!isText && absentWords.has(shortText(member) ?? ''))) continue
+      if (typeof member === 'object') throw invalid(name, 'not a list of texts or numbers')
+      const item = decodeValue(name, isText ? { trim: true, ...itemSchema } : itemSchema, member)
+      if (unique) {
+        if (known.has(item)) continue
+        known.add(item)
+      }
+      found.push(item)
+      if (found.length > maxItems) throw invalid(name, `more than ${maxItems} items`)
+    }
+  return found
+}
+
+function membersOf(name: string, value: unknown, commas: boolean): readonly unknown[] {
+  if (Array.isArray(value)) return value
+  const whole = text(name, value)
+  if (!whole.trimStart().startsWith('[')) return commas ? whole.split(',') : [whole]
+  try {
+    const parsed = readJson(name, whole)
+    if (Array.isArray(parsed)) return parsed
+  } catch (error) {
+    if (commas) throw error
+  }
+  // A title may begin with a bracket.
+  return [whole]
+}
+
+const isBlank = (member: unknown) =>
+  member === null || member === undefined || (typeof member === 'string' && member.trim() === '')
