@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { contract } from '../contract.ts'
-import { Flag, Pwd, Text, UserId } from '../param-types.ts'
+import { Flag, List, Pwd, Text, UserId } from '../param-types.ts'
 import { FlagResult, Milliseconds, Nothing } from '../result-types.ts'
 
 /** Asked by the XMPP server. */
@@ -64,6 +64,15 @@ export const internalSessions = contract('user', {
   },
 })
 
+const contact = {
+  exists: FlagResult(),
+  status: Type.Integer({ description: '1 normal, -1 locked or unknown' }),
+  userType: Type.Integer(),
+  allowGreet: FlagResult(),
+  multipleDevices: FlagResult(),
+  nickname: Type.String(),
+}
+
 /** Asked by other services and by operators' tools. */
 export const internalUsers = contract('user', {
   getContact: {
@@ -72,13 +81,16 @@ export const internalUsers = contract('user', {
     auth: 'internal',
     safe: true,
     params: Type.Object({ userId: UserId() }),
+    result: Type.Object(contact),
+  },
+  getContacts: {
+    path: '/internal/users/contacts',
+    summary: { zh: '多个用户的联系信息', en: 'Contact cards of users' },
+    auth: 'internal',
+    safe: true,
+    params: Type.Object({ userIds: List({ item: UserId(), maxItems: 500 }) }),
     result: Type.Object({
-      exists: FlagResult(),
-      status: Type.Integer({ description: '1 normal, -1 locked or unknown' }),
-      userType: Type.Integer(),
-      allowGreet: FlagResult(),
-      multipleDevices: FlagResult(),
-      nickname: Type.String(),
+      contacts: Type.Array(Type.Object({ userId: Type.Integer(), ...contact }), { description: 'one for each id' }),
     }),
   },
   setLocked: {

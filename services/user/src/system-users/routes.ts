@@ -3,16 +3,27 @@ import { internalUsers } from '@im/contracts/user'
 import { bindHandlers } from '@im/service-kit'
 import { lockUser } from '../accounts/lock-user.ts'
 import type { Deps } from '../deps.ts'
+import type { Contactable } from '../users/users-repository.ts'
 import { configuredAdmin } from './configured-admin.ts'
 import { seed } from './seed.ts'
 
+const unknown = { exists: 0, status: -1, userType: 0, allowGreet: 0, multipleDevices: 0, nickname: '' } as const
+
+function contactOf(user: Contactable | undefined) {
+  if (!user) return unknown
+  const { status, userType, nickname, settings } = user
+  const { allowGreet, multipleDevices } = settings
+  return { exists: 1, status, userType, allowGreet, multipleDevices, nickname } as const
+}
+
 const handlers: Handlers<typeof internalUsers, Deps> = {
   async getContact({ users }, { params }) {
-    const user = await users.byId(params.userId)
-    if (!user) return { exists: 0, status: -1, userType: 0, allowGreet: 0, multipleDevices: 0, nickname: '' }
-    const { status, userType, nickname, settings } = user
-    const { allowGreet, multipleDevices } = settings
-    return { exists: 1, status, userType, allowGreet, multipleDevices, nickname }
+    return contactOf(await users.byId(params.userId))
+  },
+
+  async getContacts({ users }, { params }) {
+    const found = await users.contactsOf(params.userIds)
+    return { contacts: params.userIds.map((userId) => ({ userId, ...contactOf(found.get(userId)) })) }
   },
 
   async setLocked(deps, { params }) {

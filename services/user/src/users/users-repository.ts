@@ -81,6 +81,8 @@ type TelephoneFields = 'telephone' | 'phone' | 'areaCode' | 'telephoneKey' | 'is
 export type ProfileChange = PlainFields & Partial<Pick<UserDocument, AccountFields | TelephoneFields | 'payPassword'>>
 
 /** Accounts: users, public accounts and the system's own. */
+export type Contactable = Pick<UserDocument, 'status' | 'userType' | 'nickname' | 'settings'>
+
 export class UsersRepository {
   readonly #users: Collection<UserDocument>
   readonly #counters: Collection<{ _id: string; value: number }>
@@ -131,6 +133,15 @@ export class UsersRepository {
 
   async byId(userId: number, change?: Change): Promise<UserDocument | undefined> {
     return (await this.#users.findOne({ _id: userId }, { session: change?.session })) ?? undefined
+  }
+
+  /** What others need of users before they write to them. */
+  async contactsOf(userIds: readonly number[]): Promise<Map<number, Contactable>> {
+    const found = await this.#users
+      .find({ _id: { $in: [...userIds] } })
+      .project<Contactable & { _id: number }>({ status: 1, userType: 1, nickname: 1, settings: 1 })
+      .toArray()
+    return new Map(found.map((user) => [user._id, user]))
   }
 
   async byTelephone(telephone: string): Promise<UserDocument | undefined> {
