@@ -314,7 +314,7 @@ test('the stack from outside', async (t) => {
       const answer = foreign.find((text) => form.test(text))
       t.equal(answer, undefined, `${what} in an answer`)
     }
-    t.notMatch(foreign.join('\n'), /argon2|loginNames|telephoneKey|sessionId/)
+    t.notMatch(foreign.join('\n'), /argon2|loginNames|numberNames|sessionId/)
   })
 })
 

@@ -102,12 +102,13 @@ export const settings = {
   }),
   consoleAdminTelephone: setting.optionalText({
     env: 'CONSOLE_ADMIN_TELEPHONE',
-    description: 'telephone (area code 86) or user name of the first console administrator',
+    description:
+      'telephone (area code 86) or user name of the console administrator; an account that has it needs the password below',
   }),
   consoleAdminPassword: setting.optionalText({
     env: 'CONSOLE_ADMIN_PASSWORD',
     secret: true,
-    description: 'his password, used only when the account is made',
+    description: 'password of the administrator: the account is made with it, or accepted by it',
   }),
 }
 

@@ -1,6 +1,7 @@
 import type { Logger, Runtime } from '@im/service-kit'
 import { ConfigRepository } from './config/config-repository.ts'
 import type { UserConfig } from './config.ts'
+import { LoginLimits } from './limits/login-limits.ts'
 import { RateCounters } from './limits/rate-counters.ts'
 import { PasswordHasher } from './passwords/password-hasher.ts'
 import { RefreshTokensRepository } from './sessions/refresh-tokens-repository.ts'
@@ -22,6 +23,7 @@ export interface Deps extends Runtime<UserConfig> {
   sessionCache: SessionCache
   refreshTokens: RefreshTokensRepository
   counters: RateCounters
+  loginLimits: LoginLimits
   hasher: PasswordHasher
   provenPasswords: ProvenPasswords
   smsCodes: SmsCodes
@@ -41,6 +43,7 @@ export function createDeps(runtime: Runtime<UserConfig>): Omit<Deps, keyof Runti
     sessionCache: new SessionCache(redis),
     refreshTokens: new RefreshTokensRepository(db),
     counters,
+    loginLimits: new LoginLimits(counters, 2 * config.hashConcurrency),
     hasher: new PasswordHasher(config),
     provenPasswords: new ProvenPasswords(),
     smsCodes: new SmsCodes(redis, counters, config.pepper),

@@ -10,9 +10,9 @@ import { profileRoutes } from './profiles/routes.ts'
 import { sessionRoutes } from './sessions/routes.ts'
 import { settingsRoutes } from './settings/routes.ts'
 import { smsRoutes } from './sms/routes.ts'
-import { configuredAdmin } from './system-users/configured-admin.ts'
+import { makeConfiguredAdmin } from './system-users/configured-admin.ts'
+import { makeSystemUsers } from './system-users/make-system-users.ts'
 import { internalUserRoutes } from './system-users/routes.ts'
-import { seed } from './system-users/seed.ts'
 import { xmppRoutes } from './xmpp-auth/routes.ts'
 
 export const service = defineService<typeof settings, Deps>({
@@ -20,7 +20,10 @@ export const service = defineService<typeof settings, Deps>({
   settings,
   checkConfig,
   createDeps,
-  prepare: (deps) => seed(deps, configuredAdmin(deps.config)),
+  async prepare(deps) {
+    await makeSystemUsers(deps)
+    await makeConfiguredAdmin(deps)
+  },
   handlers: [
     configRoutes,
     smsRoutes,

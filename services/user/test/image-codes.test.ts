@@ -18,7 +18,7 @@ test('with image codes on, a code is sent only to who can read the image, once',
     const png = Buffer.from(await answer.arrayBuffer())
     t.equal(png.toString('latin1', 1, 4), 'PNG')
     t.strictSame([png.readUInt32BE(16), png.readUInt32BE(20)], [140, 50])
-    const code = (await redis.hget(`image-code:86${phone}`, 'code')) ?? ''
+    const code = (await redis.hget(`image-code:86:${phone}`, 'code')) ?? ''
     t.match(code, /^[A-Z0-9]{4}$/)
     return code
   }

@@ -5,7 +5,7 @@ import { type CommandStartedEvent, type Document, MongoClient } from 'mongodb'
 import { type Test, test } from 'tap'
 import { recordPresence } from '../src/presence/record-presence.ts'
 import { service } from '../src/service.ts'
-import { seed } from '../src/system-users/seed.ts'
+import { makeAdmin } from '../src/system-users/make-admin.ts'
 import { md5Of123456, postForm } from './start-user.ts'
 
 interface Query {
@@ -77,7 +77,7 @@ test('every query the service sends uses an index', async (t) => {
   }
 
   async function everythingOnce(): Promise<void> {
-    await seed(deps, { telephone: 'admin_1', passwordMd5: md5Of123456 })
+    await makeAdmin(deps, { telephone: 'admin_1', passwordMd5: md5Of123456 })
     await deps.serverConfig.store({ registerInviteCode: 2, defaultTelephones: ['8613900000009'] })
     const telephone = '13900000001'
     const person = { telephone, password: '123456', nickname: 'alice', serial: 's' }

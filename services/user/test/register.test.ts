@@ -50,8 +50,23 @@ test('registration', async (t) => {
       user.api.call(accounts.register, { ...again, telephone: '0086 13800000001' }),
       failure('TelephoneTaken'),
     )
-    const other = await user.api.call(accounts.register, { ...again, telephone: '13800000001', areaCode: '1' })
-    t.equal(other.telephone, '113800000001')
+    const other = await user.api.call(accounts.register, { ...again, telephone: '13800000001', areaCode: '49' })
+    t.equal(other.telephone, '4913800000001')
+  })
+
+  t.test('the digits of a number in another split, under a code of no country, do not take it', async (t) => {
+    const params = { password: '1', nickname: 'mallory' }
+    for (const [telephone, areaCode] of [
+      ['3800000009', '861'],
+      ['13800000009', '9900'],
+    ] as const)
+      await t.rejects(
+        user.api.call(accounts.register, { ...params, telephone, areaCode }),
+        failure('TelephoneInvalid'),
+        areaCode,
+      )
+    const owner = await user.api.call(accounts.register, { ...params, telephone: '13800000009', areaCode: '+86' })
+    t.equal(owner.telephone, '8613800000009')
   })
 
   t.test('of many registrations of one number at the same time one wins and the others are told why', async (t) => {
@@ -105,7 +120,7 @@ test('registration', async (t) => {
     await user.configure({ registerInviteCode: 2, isFriendsVerify: 1, isMultiLogin: 0 })
     const dave = await user.api.call(accounts.register, params)
     t.strictSame([dave.settings.friendsVerify, dave.multipleDevices], [1, 0])
-    t.match(dave.myInviteCode ?? '', /^[0-9a-f]{8}$/)
+    t.match(dave.myInviteCode ?? '', /^[0-9a-f]{16}$/)
     await user.configure({ registerInviteCode: 1, defaultTelephones: [`86${params.telephone}`] })
     const events = await user.events(userRegistered)
     const inviteCode = dave.myInviteCode ?? ''

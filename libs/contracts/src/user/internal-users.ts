@@ -109,6 +109,7 @@ export const internalUsers = contract('user', {
       telephone: Type.Optional(Text({ trim: true, description: 'of the administrator, else CONSOLE_ADMIN_TELEPHONE' })),
       password: Type.Optional(Pwd({ description: 'of the administrator, else CONSOLE_ADMIN_PASSWORD' })),
     }),
+    errors: ['TelephoneTaken', 'TelephoneInvalid'],
     result: Type.Object({ adminMade: FlagResult({ description: '1: the administrator was made by this call' }) }),
   },
 })

@@ -4,7 +4,7 @@ import type { Deps } from '../deps.ts'
 import { copySession } from '../sessions/resolve-session.ts'
 import type { SessionDocument } from '../sessions/sessions-repository.ts'
 import { accessSeconds, tokenId } from '../sessions/tokens.ts'
-import type { UserDocument } from '../users/users-repository.ts'
+import type { UserDocument } from '../users/user-document.ts'
 
 export type SerialStatus = 1 | 2 | 3
 

@@ -1,46 +1,59 @@
 import { ContractError } from '@im/contracts'
 import type { Deps } from '../deps.ts'
-import { guessedAccount, limitGuesses } from '../limits/login-limits.ts'
-import type { UserDocument } from '../users/users-repository.ts'
-
-export interface PasswordGuess {
-  /** Undefined when nobody has the name that was given. */
-  user: UserDocument | undefined
-  name: string
-  passwordMd5: string
-  ip: string
-}
+import type { Guess } from '../limits/login-limits.ts'
+import { telephoneKey } from '../users/telephones.ts'
+import type { UserDocument } from '../users/user-document.ts'
 
 /**
- * The user, when the password is his. AccountNotFound, WrongPassword, LoginTooOften; AccountLocked only for the right password.
- * Accounts without a password (the system's) count as unknown. A hash weaker than the settings is renewed.
+ * The user with this name and password: AccountNotFound, WrongPassword or LoginTooOften otherwise, and AccountLocked when the
+ * password is right. Accounts without a password (the system's) count as unknown. A hash weaker than the settings is renewed.
  */
-export async function checkPassword(deps: Deps, guess: PasswordGuess): Promise<UserDocument> {
-  const { user, passwordMd5, ip } = guess
-  return limitGuesses(deps, { account: guessedAccount(user?._id, guess.name), ip }, async () => {
-    const right = await deps.hasher.verify(user?.password?.hash, passwordMd5)
-    if (!user?.password) throw new ContractError('AccountNotFound')
-    if (!right) throw new ContractError('WrongPassword')
-    if (user.status !== 1) throw new ContractError('AccountLocked')
-    await renewWeakHash(deps, user._id, user.password.hash, passwordMd5)
-    return user
+export async function checkPassword(
+  deps: Deps,
+  guess: Guess<UserDocument> & { passwordMd5: string },
+): Promise<UserDocument> {
+  const { hasher, loginLimits } = deps
+  const { passwordMd5 } = guess
+  const candidates = guess.candidates.filter((user) => user.password)
+  return loginLimits.guess({ ...guess, candidates }, async (open) => {
+    // Costs what a wrong password costs, so that the time tells nothing about who exists.
+    if (!open.length) await hasher.verify(undefined, passwordMd5)
+    if (!open.length) throw new ContractError('AccountNotFound')
+    for (const user of open) {
+      const stored = user.password?.hash
+      if (!stored || !(await hasher.verify(stored, passwordMd5))) continue
+      if (user.status !== 1) throw new ContractError('AccountLocked')
+      if (hasher.isWeaker(stored)) await renewHash(deps, user._id, stored, passwordMd5)
+      return user
+    }
+    throw new ContractError('WrongPassword')
   })
 }
 
-async function renewWeakHash({ hasher, users }: Deps, userId: number, stored: string, passwordMd5: string) {
-  if (hasher.isWeaker(stored)) await users.renewPasswordHash(userId, stored, await hasher.hash(passwordMd5))
+/** The login counts also when its hash could not be renewed. */
+async function renewHash(
+  { hasher, users, log }: Deps,
+  userId: number,
+  stored: string,
+  passwordMd5: string,
+): Promise<void> {
+  try {
+    await users.renewPasswordHash(userId, stored, await hasher.hash(passwordMd5))
+  } catch (error) {
+    log.warn({ err: error, userId }, 'a weak password hash was not renewed')
+  }
 }
 
-/** The user, when the code was sent to his number. The code is used up. AccountNotFound, SmsCodeInvalid, as above. */
-export async function checkLoginCode(
-  deps: Deps,
-  guess: { user: UserDocument | undefined; name: string; code: string; ip: string },
-): Promise<UserDocument> {
-  const { user, code, ip } = guess
-  return limitGuesses(deps, { account: guessedAccount(user?._id, guess.name), ip }, async () => {
-    if (!user?.telephone) throw new ContractError('AccountNotFound')
-    await deps.smsCodes.redeem(user.telephone, 'other', code)
-    if (user.status !== 1) throw new ContractError('AccountLocked')
-    return user
+/** The user with this name to whose number the code was sent, which is used up: AccountNotFound or SmsCodeInvalid otherwise. */
+export async function checkLoginCode(deps: Deps, guess: Guess<UserDocument> & { code: string }): Promise<UserDocument> {
+  const candidates = guess.candidates.filter((user) => user.telephone)
+  return deps.loginLimits.guess({ ...guess, candidates }, async (open) => {
+    if (!open.length) throw new ContractError('AccountNotFound')
+    for (const user of open) {
+      if (!user.telephone || !(await deps.smsCodes.redeem(telephoneKey(user.telephone), 'other', guess.code))) continue
+      if (user.status !== 1) throw new ContractError('AccountLocked')
+      return user
+    }
+    throw new ContractError('SmsCodeInvalid')
   })
 }

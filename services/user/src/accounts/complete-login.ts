@@ -3,7 +3,7 @@ import type { Deps } from '../deps.ts'
 import { type OpenedSession, openSession } from '../sessions/open-session.ts'
 import { copySession } from '../sessions/resolve-session.ts'
 import { announceRevocation, forgetSessions } from '../sessions/revoke-sessions.ts'
-import type { UserDocument } from '../users/users-repository.ts'
+import type { UserDocument } from '../users/user-document.ts'
 import { type LoginDevice, loginRecord, positionOf } from './login-device.ts'
 
 export interface CompletedLogin {

@@ -1,6 +1,6 @@
 import type { RequestInfo } from '@im/contracts'
 import { type DeviceClass, deviceClassOf } from '../sessions/device-class.ts'
-import type { LoginRecord } from '../users/users-repository.ts'
+import type { LoginRecord } from '../users/user-document.ts'
 
 /** Where a login comes from. */
 export interface LoginDevice extends Omit<LoginRecord, 'loginTime' | 'isupdate'> {

@@ -1,8 +1,9 @@
 import type { LoginResult } from '@im/contracts/user'
 import type { Static } from 'typebox'
 import { accessSeconds } from '../sessions/tokens.ts'
+import { telephoneText } from '../users/telephones.ts'
+import type { UserDocument } from '../users/user-document.ts'
 import { previousLogin, publicFields } from '../users/user-view.ts'
-import type { UserDocument } from '../users/users-repository.ts'
 
 /** Answer of register, login and login/auto. */
 export function loginResult(user: UserDocument, accessToken: string): Static<typeof LoginResult> {
@@ -12,8 +13,8 @@ export function loginResult(user: UserDocument, accessToken: string): Static<typ
     ...{ settings, role, setAccountCount, offlineNoPushMsg },
     access_token: accessToken,
     expires_in: accessSeconds,
-    telephone: user.telephone ?? '',
-    areaCode: user.areaCode ?? '',
+    telephone: telephoneText(user) ?? '',
+    areaCode: user.telephone?.areaCode ?? '',
     login: previousLogin(user),
     multipleDevices: settings.multipleDevices,
     payPassword: user.payPassword ? 1 : 0,

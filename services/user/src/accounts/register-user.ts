@@ -1,15 +1,16 @@
 import { randomBytes } from 'node:crypto'
 import { ContractError } from '@im/contracts'
 import { userRegistered } from '@im/contracts/user'
+import { isDuplicateKey, limitAddress } from '@im/service-kit'
 import type { ServerConfig } from '../config/server-config.ts'
 import type { Deps } from '../deps.ts'
 import { openSession } from '../sessions/open-session.ts'
 import { copySession } from '../sessions/resolve-session.ts'
-import { loginNameCandidates } from '../users/login-names.ts'
+import { configuredKeys, registeredKey } from '../users/login-names.ts'
+import { NameTakenError } from '../users/names-repository.ts'
 import { newUser } from '../users/new-user.ts'
-import { NameTakenError } from '../users/taken-names.ts'
-import { parseLoginNumber, type Telephone } from '../users/telephones.ts'
-import type { UserDocument } from '../users/users-repository.ts'
+import { parseRegistered, type Registered, telephoneText } from '../users/telephones.ts'
+import type { UserDocument } from '../users/user-document.ts'
 import type { CompletedLogin } from './complete-login.ts'
 import { type LoginDevice, loginRecord, positionOf } from './login-device.ts'
 
@@ -31,91 +32,117 @@ export interface Registration {
 /** Makes an account and logs it in. Of two registrations of one number at the same time one gets TelephoneTaken. */
 export async function registerUser(deps: Deps, registration: Registration): Promise<CompletedLogin> {
   const config = await deps.serverConfig.get()
-  const number = await admit(deps, registration, config)
-  return withinDeviceLimit(deps, registration.from.serial, async () => {
-    const isAuth = await proveNumber(deps, registration, number)
-    return addUser(deps, registration, { config, number, isAuth })
+  const registered = await admit(deps, registration, config)
+  return withinLimits(deps, registration.from, registered, async () => {
+    const isAuth = await proveNumber(deps, registration, registered)
+    const password = { hash: await deps.hasher.hash(registration.passwordMd5), version: 1 }
+    return addUser(deps, registration, { config, registered, isAuth, password })
   })
 }
 
-async function addUser(
-  deps: Deps,
-  registration: Registration,
-  admitted: { config: ServerConfig; number: Telephone; isAuth: 0 | 1 },
-): Promise<CompletedLogin> {
-  const { users, hasher, outbox, now } = deps
-  const { config, number, isAuth } = admitted
+interface Admitted {
+  config: ServerConfig
+  registered: Registered
+  isAuth: 0 | 1
+  password: { hash: string; version: number }
+}
+
+async function addUser(deps: Deps, registration: Registration, admitted: Admitted): Promise<CompletedLogin> {
+  const { users, outbox, now } = deps
+  const { config, registered, isAuth, password } = admitted
   const { from } = registration
   const createTime = Math.floor(now() / 1000)
-  const record = loginRecord(from, undefined, createTime)
   const position = positionOf(from)
-  const user = newUser({
-    userId: await users.nextUserId(),
-    createTime,
-    telephone: number,
-    settings: settingsOfNewUsers(config),
-    ...registration.profile,
-    userType: registration.userType === 2 ? 2 : 0,
-    isAuth,
-    password: { hash: await hasher.hash(registration.passwordMd5), version: 1 },
-    lastLogin: record,
-    ...(position ? { loc: { type: 'Point', coordinates: position } } : {}),
-    ...(config.registerInviteCode ? { inviteCode: randomBytes(4).toString('hex') } : {}),
-  })
-  const defaultFriends = await users.idsByTelephones(config.defaultTelephones)
-  const { _id: userId, nickname, account, userType } = user
-  try {
-    const opened = await outbox.commit(async (change) => {
+  const userId = await users.nextUserId()
+  const defaultFriends = await users.idsByNames(config.defaultTelephones.flatMap(configuredKeys))
+  const { user, opened } = await withFreshTexts(registered, () =>
+    outbox.commit(async (change) => {
+      const user = newUser({
+        ...registration.profile,
+        ...registered,
+        userId,
+        createTime,
+        settings: settingsOfNewUsers(config),
+        userType: registration.userType === 2 ? 2 : 0,
+        isAuth,
+        password,
+        lastLogin: loginRecord(from, undefined, createTime),
+        loc: position && { type: 'Point', coordinates: position },
+        inviteCode: config.registerInviteCode ? newInviteCode() : undefined,
+      })
       await users.add(user, change)
-      const fact = { userId, nickname, account, telephone: number.telephone, userType, defaultFriends }
-      change.announce(userRegistered, String(userId), { ...fact, registeredAt: createTime })
+      const { nickname, account, userType } = user
+      const telephone = telephoneText(registered) ?? ''
+      const fact = { userId, nickname, account, telephone, userType, defaultFriends, registeredAt: createTime }
+      change.announce(userRegistered, String(userId), fact)
       const multipleDevices = user.settings.multipleDevices === 1
-      return openSession(deps, { ...from, userId, multipleDevices }, { withRefresh: false }, change)
-    })
-    await copySession(deps, opened.session)
-    return { user, opened }
+      const opened = await openSession(deps, { ...from, userId, multipleDevices }, { withRefresh: false }, change)
+      return { user, opened }
+    }),
+  )
+  await copySession(deps, opened.session)
+  return { user, opened }
+}
+
+/** Tries again when the account name or invite code that was made up is somebody's already. */
+async function withFreshTexts<T>(registered: Registered, add: () => Promise<T>, triesLeft = 5): Promise<T> {
+  try {
+    return await add()
   } catch (error) {
-    if (error instanceof NameTakenError && error.kind === 'telephone') throw new ContractError('TelephoneTaken')
-    throw error
+    if (error instanceof NameTakenError && error.taken === registeredKey(registered))
+      throw new ContractError('TelephoneTaken')
+    if (triesLeft === 0 || !(error instanceof NameTakenError || isDuplicateKey(error, 'inviteCode'))) throw error
+    return withFreshTexts(registered, add, triesLeft - 1)
   }
 }
 
+const newInviteCode = () => randomBytes(8).toString('hex')
+
 /** All conditions of a registration but the code, in the order a user can do something about them. */
-async function admit(deps: Deps, registration: Registration, config: ServerConfig): Promise<Telephone> {
+async function admit(deps: Deps, registration: Registration, config: ServerConfig): Promise<Registered> {
   const { users, config: settings } = deps
   const { userType, inviteCode } = registration
   if (config.isOpenRegister === 0) throw new ContractError('RegisterClosed')
   if (![0, 1, 2].includes(userType) || (userType === 2 && !settings.allowPublicRegister))
     throw new ContractError('PermissionDenied', { detail: 'userType' })
   const byName = config.regeditPhoneOrName === 1
-  const number = parseLoginNumber(registration.telephone, registration.areaCode, byName)
+  const registered = parseRegistered(registration.telephone, registration.areaCode, byName)
   await checkInviteCode(deps, config, inviteCode)
-  if (await users.byTelephone(number.telephone)) throw new ContractError('TelephoneTaken')
-  // A number may exist under several area codes; a name means one user only, also where it is another's account.
-  if (byName && (await users.byLoginNames(loginNameCandidates(number.telephone))).length)
-    throw new ContractError('TelephoneTaken')
-  return number
+  if ((await users.ownerOf(registeredKey(registered))) !== undefined) throw new ContractError('TelephoneTaken')
+  return registered
 }
 
-/** A device registers three accounts a day; one that did not come about is not counted. */
-async function withinDeviceLimit<T>({ counters }: Deps, serial: string, register: () => Promise<T>): Promise<T> {
-  if (!serial) return register()
-  const limit = { key: `register-serial:${serial}`, max: 3, seconds: 86_400 }
-  await counters.demand('RateLimited', limit)
+/** So many accounts come from one address, device and number; a registration that fails is none of them. */
+async function withinLimits<T>(
+  { counters }: Deps,
+  { ip, serial }: LoginDevice,
+  registered: Registered,
+  register: () => Promise<T>,
+): Promise<T> {
+  const limits = [{ key: `register-address:${limitAddress(ip)}`, max: 10, seconds: 3600 }]
+  if (serial) limits.push({ key: `register-serial:${serial}`, max: 3, seconds: 86_400 })
+  // Without the area code: registering a number under all codes of the world takes its time.
+  if (registered.telephone)
+    limits.push({ key: `register-number:${registered.telephone.number}`, max: 3, seconds: 86_400 })
+  await counters.demand('RateLimited', ...limits)
   try {
     return await register()
   } catch (error) {
-    await counters.giveBack(limit)
+    for (const limit of limits) await counters.giveBack(limit)
     throw error
   }
 }
 
 /** Uses the code up where one is given; gives isAuth. */
-async function proveNumber(deps: Deps, registration: Registration, { telephone }: Telephone): Promise<0 | 1> {
+async function proveNumber(deps: Deps, registration: Registration, registered: Registered): Promise<0 | 1> {
   const { smsCode, isSmsRegister } = registration
-  if (smsCode !== undefined) await deps.smsCodes.redeem(telephone, 'register', smsCode)
-  else if (deps.config.registerRequireSms) throw new ContractError('SmsCodeInvalid')
-  return smsCode !== undefined && isSmsRegister ? 1 : 0
+  if (smsCode === undefined) {
+    if (deps.config.registerRequireSms) throw new ContractError('SmsCodeInvalid')
+    return 0
+  }
+  if (!(await deps.smsCodes.redeem(registeredKey(registered), 'register', smsCode)))
+    throw new ContractError('SmsCodeInvalid')
+  return isSmsRegister ? 1 : 0
 }
 
 /** registerInviteCode 1: required, 2: checked when given, 0: ignored. A good code is the one of any user. */

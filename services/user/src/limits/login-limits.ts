@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto'
 import { ContractError, type ErrorName } from '@im/contracts'
 import { limitAddress } from '@im/service-kit'
+import { LRUCache } from 'lru-cache'
+import pLimit, { type LimitFunction } from 'p-limit'
 import type { Limit, RateCounters } from './rate-counters.ts'
 
-/** Answers that mean somebody guessed wrong. */
+/** Answers that mean a wrong guess. */
 const failures: ReadonlySet<ErrorName> = new Set([
   'AccountNotFound',
   'WrongPassword',
@@ -11,43 +13,86 @@ const failures: ReadonlySet<ErrorName> = new Set([
   'SmsCodeInvalid',
 ])
 
-const accountLimit = (account: string): Limit => ({ key: `login-account:${account}`, max: 10, seconds: 900 })
-const ipLimit = (ip: string): Limit => ({ key: `login-ip:${limitAddress(ip)}`, max: 50, seconds: 3600 })
-
-function tooOften(waitSeconds: number): ContractError {
-  return new ContractError('LoginTooOften', { args: [Math.ceil(waitSeconds / 60)], retryAfter: waitSeconds })
-}
-
-/** The account a guess is counted for: the user when there is one, else the name that was tried. */
-export function guessedAccount(userId: number | undefined, name: string): string {
-  return userId !== undefined
-    ? String(userId)
-    : `unknown:${createHash('sha256').update(name).digest('hex').slice(0, 32)}`
+export interface Guess<U> {
+  /** Users whose password or code is tried; empty when nobody has the name. */
+  candidates: readonly U[]
+  /** The name that was given. */
+  name: string
+  ip: string
 }
 
 /**
- * Runs a check of a password or code under the limits that login, OAuth and XMPP share: 10 failures per account and 15 min,
- * 50 per address and hour. The try is counted before the check, so that guesses sent at the same time do not slip through;
- * a success clears the account's count, an unexpected error gives the try back.
+ * The limits that login, OAuth, password changes and XMPP share (transport.md §8): 10 wrong guesses per account and 15 minutes,
+ * 50 per address and hour. A guess is counted for both before it is checked, so that guesses sent at the same time do not slip
+ * through, and given back when it was right.
  */
-export async function limitGuesses<T>(
-  { counters }: { counters: RateCounters },
-  guess: { account: string; ip: string },
-  check: () => Promise<T>,
-): Promise<T> {
-  const account = accountLimit(guess.account)
-  const address = ipLimit(guess.ip)
-  const addressWait = await counters.waitFor(address)
-  if (addressWait) throw tooOften(addressWait)
-  const refused = await counters.take(account)
-  if (refused) throw tooOften(refused.waitSeconds)
-  try {
-    const result = await check()
-    await counters.clear(account)
-    return result
-  } catch (error) {
-    if (error instanceof ContractError && failures.has(error.errorName)) await counters.take(address)
-    else await counters.giveBack(account)
-    throw error
+export class LoginLimits {
+  readonly #counters: RateCounters
+  readonly #atOnce: number
+  readonly #lanes = new LRUCache<string, LimitFunction>({ max: 10_000 })
+
+  /**
+   * `atOnce`: how many checks of one address run at a time. The others wait, because checks under way are counted as if they
+   * were wrong: a hundred people behind one address would close it by logging in at the same moment.
+   */
+  constructor(counters: RateCounters, atOnce: number) {
+    this.#counters = counters
+    this.#atOnce = atOnce
   }
+
+  /**
+   * Runs `check` for the candidates whose account is not closed; it gives the one whose password or code was right. LoginTooOften
+   * when the address or all candidates are closed.
+   */
+  async guess<U extends { _id: number }>(guess: Guess<U>, check: (open: readonly U[]) => Promise<U>): Promise<U> {
+    const address = limitAddress(guess.ip)
+    const lane = this.#lanes.get(address) ?? pLimit(this.#atOnce)
+    this.#lanes.set(address, lane)
+    return lane(() => this.#counted(guess, address, check))
+  }
+
+  async #counted<U extends { _id: number }>(
+    { candidates, name }: Guess<U>,
+    address: string,
+    check: (open: readonly U[]) => Promise<U>,
+  ): Promise<U> {
+    const addressLimit: Limit = { key: `login-address:${address}`, max: 50, seconds: 3600 }
+    const { open, limits } = await this.#take(candidates, name, addressLimit)
+    try {
+      const user = await check(open)
+      await this.#giveBack(limits)
+      await this.#counters.clear(accountLimit(String(user._id)))
+      return user
+    } catch (error) {
+      if (!(error instanceof ContractError && failures.has(error.errorName))) await this.#giveBack(limits)
+      throw error
+    }
+  }
+
+  /** Counts the guess for the address and for each candidate that is not closed, all at once. */
+  async #take<U extends { _id: number }>(candidates: readonly U[], name: string, address: Limit) {
+    let open = [...candidates]
+    for (;;) {
+      const accounts = open.length ? open.map(({ _id }) => String(_id)) : [unknownAccount(name)]
+      const limits = [address, ...accounts.map(accountLimit)]
+      const refused = await this.#counters.take(...limits)
+      if (!refused) return { open, limits }
+      const left = open.filter(({ _id }) => refused.full.key !== accountLimit(String(_id)).key)
+      if (!left.length || left.length === open.length) throw tooOften(refused.waitSeconds)
+      open = left
+    }
+  }
+
+  async #giveBack(limits: readonly Limit[]): Promise<void> {
+    for (const limit of limits) await this.#counters.giveBack(limit)
+  }
+}
+
+const accountLimit = (account: string): Limit => ({ key: `login-account:${account}`, max: 10, seconds: 900 })
+
+/** Names that nobody has are counted like accounts, so that the limit does not tell who exists. */
+const unknownAccount = (name: string) => `unknown:${createHash('sha256').update(name).digest('hex').slice(0, 32)}`
+
+function tooOften(waitSeconds: number): ContractError {
+  return new ContractError('LoginTooOften', { args: [Math.ceil(waitSeconds / 60)], retryAfter: waitSeconds })
 }

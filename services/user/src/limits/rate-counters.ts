@@ -64,8 +64,8 @@ export class RateCounters {
     return Number(count ?? 0) >= this.scaled(max) ? Math.max(ttl, 1) : undefined
   }
 
-  /** A number of the specification times the factor; 0 means no limit. */
-  scaled(max: number): number {
-    return this.#factor === 0 ? 0 : Math.max(1, Math.round(max * this.#factor))
+  /** A number of the specification times the factor, at most `cap`; 0 means no limit. */
+  scaled(max: number, cap = Number.POSITIVE_INFINITY): number {
+    return this.#factor === 0 ? 0 : Math.max(1, Math.min(cap, Math.round(max * this.#factor)))
   }
 }

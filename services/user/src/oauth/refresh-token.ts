@@ -4,7 +4,7 @@ import type { RefreshTokenDocument } from '../sessions/refresh-tokens-repository
 import { copySession } from '../sessions/resolve-session.ts'
 import { announceRevocation, forgetSessions } from '../sessions/revoke-sessions.ts'
 import { tokenId } from '../sessions/tokens.ts'
-import type { UserDocument } from '../users/users-repository.ts'
+import type { UserDocument } from '../users/user-document.ts'
 import { invalidGrant } from './grant-token.ts'
 
 /**

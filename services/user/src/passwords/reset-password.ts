@@ -1,7 +1,8 @@
 import { ContractError } from '@im/contracts'
 import type { Deps } from '../deps.ts'
-import { parseLoginNumber } from '../users/telephones.ts'
-import type { UserDocument } from '../users/users-repository.ts'
+import { registeredKey } from '../users/login-names.ts'
+import { readRegistered } from '../users/telephones.ts'
+import type { UserDocument } from '../users/user-document.ts'
 import { setPassword } from './set-password.ts'
 
 /** Replaces a forgotten password by means of a code sent to the number. */
@@ -11,21 +12,14 @@ export async function resetPassword(
 ): Promise<void> {
   const { users, serverConfig, smsCodes } = deps
   const { regeditPhoneOrName } = await serverConfig.get()
-  const number = await knownNumber(() => parseLoginNumber(reset.telephone, reset.areaCode, regeditPhoneOrName === 1))
-  const user = number && (await users.byTelephone(number.telephone))
-  if (!number || !user?.password) throw new ContractError('AccountNotFound')
-  await smsCodes.redeem(number.telephone, 'other', reset.code)
+  // Neither a number of no valid form nor one without an account belongs to anybody: the endpoint has one error for both.
+  const registered = readRegistered(reset.telephone, reset.areaCode, regeditPhoneOrName === 1)
+  const user = registered && (await users.byName(registeredKey(registered)))
+  if (!registered || !user?.password) throw new ContractError('AccountNotFound')
+  if (!(await smsCodes.redeem(registeredKey(registered), 'other', reset.code)))
+    throw new ContractError('SmsCodeInvalid')
   // Another change of the password in this moment does not void the code's proof.
   let current: UserDocument | undefined = user
   while (current && !(await setPassword(deps, current, reset.newMd5))) current = await users.byId(user._id)
   if (!current) throw new ContractError('AccountNotFound')
-}
-
-/** A number of no valid form belongs to nobody here; the endpoint has no error for it. */
-function knownNumber<T>(parse: () => T): T | undefined {
-  try {
-    return parse()
-  } catch {
-    return undefined
-  }
 }

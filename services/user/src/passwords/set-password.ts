@@ -1,7 +1,7 @@
 import { passwordChanged } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
 import { announceRevocation, forgetSessions } from '../sessions/revoke-sessions.ts'
-import type { UserDocument } from '../users/users-repository.ts'
+import type { UserDocument } from '../users/user-document.ts'
 
 /**
  * Stores a new password and ends every session and refresh token of the user. False when another change came first.

@@ -4,10 +4,11 @@ import type { Deps } from '../deps.ts'
 import { sealPayPassword } from '../passwords/pay-password.ts'
 import { isMd5 } from '../secrets/md5.ts'
 import { changeSettings } from '../settings/update-settings.ts'
-import { loginNameCandidates, loginNamesOf } from '../users/login-names.ts'
-import { NameTakenError } from '../users/taken-names.ts'
-import { parseTelephone, type Telephone } from '../users/telephones.ts'
-import type { PlainFields, ProfileChange, UserDocument } from '../users/users-repository.ts'
+import { loginNamesOf } from '../users/login-names.ts'
+import { NameTakenError } from '../users/names-repository.ts'
+import { parseTelephone, type Telephone, telephoneKey, telephoneText } from '../users/telephones.ts'
+import type { UserDocument } from '../users/user-document.ts'
+import type { PlainFields, ProfileChange } from '../users/users-repository.ts'
 
 export interface ProfileUpdate {
   fields: PlainFields
@@ -20,10 +21,25 @@ export interface ProfileUpdate {
   multipleDevices?: number
 }
 
+/** Fields of a profile that others see; a change of these is announced. */
+const shownToOthers: ReadonlySet<string> = new Set<keyof ProfileChange>([
+  'nickname',
+  'account',
+  'telephone',
+  'sex',
+  'birthday',
+  'description',
+  'countryId',
+  'provinceId',
+  'cityId',
+  'areaId',
+  'msgBackGroundUrl',
+])
+
 /** What was found good before the change. */
 interface Checked {
   account?: string
-  number?: Telephone
+  telephone?: Telephone
   payPassword?: { hash: string; sealed?: string }
 }
 
@@ -38,9 +54,9 @@ export async function updateUser(deps: Deps, userId: number, update: ProfileUpda
     return await outbox.commit(async (change) => {
       let current = await users.byId(userId, change)
       if (!current) throw new ContractError('TokenInvalid')
-      const set = { ...given(fields), ...changesOf(current, checked) }
-      if (Object.keys(set).length) {
-        current = (await users.changeProfile(current, set, change)) ?? current
+      const set = changesOf(current, fields, checked)
+      if (Object.keys(set).length) current = (await users.changeProfile(current, set, change)) ?? current
+      if (Object.keys(set).some((name) => shownToOthers.has(name))) {
         const { nickname, account } = current
         change.announce(userUpdated, String(userId), { userId, nickname, account, updatedAt: now() })
       }
@@ -48,7 +64,8 @@ export async function updateUser(deps: Deps, userId: number, update: ProfileUpda
     })
   } catch (error) {
     if (!(error instanceof NameTakenError)) throw error
-    throw new ContractError(error.kind === 'account' ? 'AccountTaken' : 'TelephoneTaken')
+    const isAccount = error.taken === checked.account?.toLowerCase()
+    throw new ContractError(isAccount ? 'AccountTaken' : 'TelephoneTaken')
   }
 }
 
@@ -59,27 +76,37 @@ async function check(deps: Deps, user: UserDocument, update: ProfileUpdate): Pro
   if (payPasswordMd5 !== undefined && user.payPassword) throw new ContractError('PayPasswordWrong')
   const account = await newAccount(deps, user, update.account)
   const payPassword = payPasswordMd5 === undefined ? undefined : await sealPayPassword(deps, payPasswordMd5)
-  return { account, payPassword, number: await newNumber(deps, user, update) }
+  return { account, payPassword, telephone: await newTelephone(deps, user, update) }
 }
 
-/** Decided on the user as he is within the change: another update of him may have come first. */
-function changesOf(current: UserDocument, { account, number, payPassword }: Checked): ProfileChange {
-  const set: ProfileChange = {}
+/** Decided on the user as read within the change: another update may have come first. */
+function changesOf(
+  current: UserDocument,
+  fields: PlainFields,
+  { account, telephone, payPassword }: Checked,
+): ProfileChange {
+  const set: ProfileChange = differences(current, fields)
   if (payPassword) {
     if (current.payPassword) throw new ContractError('PayPasswordWrong')
     set.payPassword = payPassword
   }
   if (account) {
     if (current.setAccountCount > 0) throw new ContractError('AccountChangedBefore')
-    Object.assign(set, { account, accountKey: account.toLowerCase(), setAccountCount: 1 })
+    set.account = account
+    set.setAccountCount = 1
   }
-  if (number) Object.assign(set, number, { telephoneKey: number.telephone, isAuth: 1 })
-  if (account || number) set.loginNames = loginNamesOf({ ...current, ...set })
-  return set
+  if (telephone) {
+    set.telephone = telephone
+    set.isAuth = 1
+  }
+  return account || telephone ? { ...set, ...loginNamesOf({ ...current, ...set }) } : set
 }
 
-function given<T extends object>(fields: T): T {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as T
+/** The fields whose value is given and another than the user's. */
+function differences(user: UserDocument, fields: PlainFields): PlainFields {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([name, value]) => value !== undefined && value !== user[name as keyof PlainFields]),
+  )
 }
 
 function checkUserType(user: UserDocument, userType: number | undefined): void {
@@ -97,22 +124,27 @@ async function newAccount(
   if (!/^[A-Za-z0-9_-]{1,18}$/.test(account) || /^\d+$/.test(account))
     throw new ContractError('InvalidParams', { detail: 'account' })
   if (user.setAccountCount > 0) throw new ContractError('AccountChangedBefore')
-  const named = await users.byLoginNames(loginNameCandidates(account))
-  if (named.some(({ _id }) => _id !== user._id)) throw new ContractError('AccountTaken')
+  const owner = await users.ownerOf(account.toLowerCase())
+  if (owner !== undefined && owner !== user._id) throw new ContractError('AccountTaken')
   return account
 }
 
-/** Apps send the own number, plain or as md5, with every update; a new one needs a code that was sent to it. */
-async function newNumber(deps: Deps, user: UserDocument, update: ProfileUpdate): Promise<Telephone | undefined> {
-  const { telephone, areaCode, smsCode } = update
-  if (telephone === undefined || telephone === user.phone || telephone === user.telephone) return undefined
-  if (isMd5(telephone)) {
-    if (user.loginNames.includes(telephone.toLowerCase())) return undefined
+/**
+ * Apps send the own number, plain or as md5, with every update. A new one needs a code that was sent to it, and the own number
+ * with another area code is a new one.
+ */
+async function newTelephone(deps: Deps, user: UserDocument, update: ProfileUpdate): Promise<Telephone | undefined> {
+  const { areaCode = user.telephone?.areaCode ?? '86', smsCode = '' } = update
+  if (update.telephone === undefined || update.telephone === telephoneText(user)) return undefined
+  if (isMd5(update.telephone)) {
+    const md5 = update.telephone.toLowerCase()
+    if (user.loginNames.includes(md5) || user.numberNames.includes(md5)) return undefined
     throw new ContractError('InvalidParams', { detail: 'telephone' })
   }
-  const number = parseTelephone(telephone, areaCode ?? (user.areaCode || '86'))
-  if (number.telephone === user.telephone) return undefined
-  if (await deps.users.byTelephone(number.telephone)) throw new ContractError('TelephoneTaken')
-  await deps.smsCodes.redeem(number.telephone, 'register', smsCode ?? '')
-  return number
+  const telephone = parseTelephone(update.telephone, areaCode)
+  const key = telephoneKey(telephone)
+  if (user.telephone && key === telephoneKey(user.telephone)) return undefined
+  if ((await deps.users.ownerOf(key)) !== undefined) throw new ContractError('TelephoneTaken')
+  if (!(await deps.smsCodes.redeem(key, 'register', smsCode))) throw new ContractError('SmsCodeInvalid')
+  return telephone
 }

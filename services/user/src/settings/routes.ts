@@ -3,7 +3,7 @@ import { userSettings } from '@im/contracts/user'
 import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { getUser } from '../users/find-user.ts'
-import type { Settings } from '../users/users-repository.ts'
+import type { Settings } from '../users/user-document.ts'
 import { parseFriendWays } from './friend-ways.ts'
 import { updateSettings } from './update-settings.ts'
 

@@ -2,7 +2,7 @@ import { ContractError } from '@im/contracts'
 import { settingsChanged } from '@im/contracts/user'
 import type { Change } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
-import type { Settings, UserDocument } from '../users/users-repository.ts'
+import type { Settings, UserDocument } from '../users/user-document.ts'
 
 /** Changes the given settings and announces those that are different now. */
 export async function updateSettings(deps: Deps, userId: number, wanted: Partial<Settings>): Promise<void> {

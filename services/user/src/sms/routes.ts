@@ -1,9 +1,9 @@
-import { ContractError, type Handlers, RawAnswer } from '@im/contracts'
+import { type Handlers, RawAnswer } from '@im/contracts'
 import { smsCodes } from '@im/contracts/user'
 import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
-import { drawCode } from './draw-code.ts'
 import { sendSms } from './send-sms.ts'
+import { showImageCode } from './show-image-code.ts'
 import { verifyTelephone } from './verify-telephone.ts'
 
 const handlers: Handlers<typeof smsCodes, Deps> = {
@@ -16,11 +16,8 @@ const handlers: Handlers<typeof smsCodes, Deps> = {
 
   verifyTelephone: (deps, { params }) => verifyTelephone(deps, params),
 
-  async getImgCode({ imageCodes }, { params }) {
-    const telephone = params.telephone.replace(/\D/g, '').replace(/^00/, '')
-    if (!/^\d{6,19}$/.test(telephone)) throw new ContractError('TelephoneInvalid')
-    const { code, png } = drawCode()
-    await imageCodes.remember(telephone, code)
+  async getImgCode(deps, { params }) {
+    const png = await showImageCode(deps, params.telephone)
     return new RawAnswer(png, { headers: { 'content-type': 'image/png', 'cache-control': 'no-store' } })
   },
 }

@@ -1,9 +1,8 @@
 import { createHmac, hkdfSync, randomInt } from 'node:crypto'
-import { ContractError } from '@im/contracts'
 import type { Redis } from '@im/service-kit'
 import type { RateCounters } from '../limits/rate-counters.ts'
 import { seal, unseal } from '../secrets/sealed-text.ts'
-import { codeTries, redeemOnce } from './redeem-once.ts'
+import { codeTries, mostCodeTries, redeemOnce } from './redeem-once.ts'
 
 export type SmsPurpose = 'register' | 'other'
 
@@ -18,50 +17,49 @@ redis.call('expire', KEYS[1], ARGV[3])
 return sealed`
 
 /**
- * Codes that were sent by SMS: 6 digits, good for 600 s, 5 tries, used up by the right answer, bound to number and purpose.
+ * Codes that were sent by SMS: 6 digits, good for 600 s, 5 tries, used up by the right answer, bound to the key of a telephone
+ * (telephones.ts) and a purpose.
  * Redis holds an HMAC for the check (six digits alone could be searched) and the sealed code for sending it again.
  */
 export class SmsCodes {
   readonly #redis: Redis
-  readonly #counters: RateCounters
+  readonly #tries: number
   readonly #hashKey: Buffer
   readonly #sealKey: Buffer
 
   constructor(redis: Redis, counters: RateCounters, pepper: string) {
     this.#redis = redis
-    this.#counters = counters
+    this.#tries = counters.scaled(codeTries, mostCodeTries)
     const derive = (use: string) => Buffer.from(hkdfSync('sha256', Buffer.from(pepper, 'hex'), '', use, 32))
     this.#hashKey = derive('sms-code-hash')
     this.#sealKey = derive('sms-code-seal')
   }
 
   /** A new code, or the one that is still good: then its 600 s begin again and its tries stay spent. */
-  async issue(telephone: string, purpose: SmsPurpose): Promise<string> {
+  async issue(key: string, purpose: SmsPurpose): Promise<string> {
     const code = String(randomInt(100_000, 1_000_000))
     const sealed = await this.#redis.eval(
       issueScript,
       1,
-      this.#key(telephone, purpose),
-      this.#hash(telephone, purpose, code),
+      this.#redisKey(key, purpose),
+      this.#hash(key, purpose, code),
       seal(this.#sealKey, code),
       lifetimeSeconds,
     )
     return typeof sealed === 'string' ? unseal(this.#sealKey, sealed) : code
   }
 
-  /** Uses the code up. SmsCodeInvalid when it is unknown, wrong, of another purpose, expired or tried too often. */
-  async redeem(telephone: string, purpose: SmsPurpose, code: string): Promise<void> {
-    const kept = { key: this.#key(telephone, purpose), field: 'hash' }
-    const answer = this.#hash(telephone, purpose, code)
-    if (!(await redeemOnce(this.#redis, kept, answer, this.#counters.scaled(codeTries))))
-      throw new ContractError('SmsCodeInvalid')
+  /** True when the code is right, and used up then. It may be unknown, wrong, of another purpose, expired or tried too often. */
+  async redeem(key: string, purpose: SmsPurpose, code: string): Promise<boolean> {
+    const kept = { key: this.#redisKey(key, purpose), field: 'hash' }
+    return redeemOnce(this.#redis, kept, this.#hash(key, purpose, code), this.#tries)
   }
 
-  #key(telephone: string, purpose: SmsPurpose): string {
-    return `sms-code:${purpose}:${telephone}`
+  #redisKey(key: string, purpose: SmsPurpose): string {
+    return `sms-code:${purpose}:${key}`
   }
 
-  #hash(telephone: string, purpose: SmsPurpose, code: string): string {
-    return createHmac('sha256', this.#hashKey).update(`${purpose}\n${telephone}\n${code}`).digest('hex')
+  #hash(key: string, purpose: SmsPurpose, code: string): string {
+    return createHmac('sha256', this.#hashKey).update(`${purpose}\n${key}\n${code}`).digest('hex')
   }
 }

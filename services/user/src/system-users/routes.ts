@@ -5,7 +5,8 @@ import { lockUser } from '../accounts/lock-user.ts'
 import type { Deps } from '../deps.ts'
 import type { Contactable } from '../users/users-repository.ts'
 import { configuredAdmin } from './configured-admin.ts'
-import { seed } from './seed.ts'
+import { makeAdmin } from './make-admin.ts'
+import { makeSystemUsers } from './make-system-users.ts'
 
 const unknown = { exists: 0, status: -1, userType: 0, allowGreet: 0, multipleDevices: 0, nickname: '' } as const
 
@@ -32,8 +33,10 @@ const handlers: Handlers<typeof internalUsers, Deps> = {
 
   async seed(deps, { params }) {
     const configured = configuredAdmin(deps.config)
-    const { telephone = configured.telephone, password: passwordMd5 = configured.passwordMd5 } = params
-    return { adminMade: (await seed(deps, { telephone, passwordMd5 })) ? 1 : 0 }
+    const { telephone = configured?.telephone, password: passwordMd5 = configured?.passwordMd5 } = params
+    await makeSystemUsers(deps)
+    const adminMade = telephone && passwordMd5 ? await makeAdmin(deps, { telephone, passwordMd5 }) : false
+    return { adminMade: adminMade ? 1 : 0 }
   },
 }
 

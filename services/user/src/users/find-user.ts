@@ -1,7 +1,7 @@
 import { ContractError } from '@im/contracts'
 import { noticeUserId } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
-import type { UserDocument } from './users-repository.ts'
+import type { UserDocument } from './user-document.ts'
 
 const maxUserId = 2_147_483_647
 

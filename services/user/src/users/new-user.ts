@@ -1,7 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { loginNamesOf } from './login-names.ts'
-import type { Telephone } from './telephones.ts'
-import type { Settings, UserDocument } from './users-repository.ts'
+import type { Settings, UserDocument } from './user-document.ts'
 
 /** Settings of a new account, below what the stored configuration names. */
 export const defaultSettings: Readonly<Settings> = {
@@ -26,18 +25,16 @@ export const defaultSettings: Readonly<Settings> = {
   friendFromList: '1,2,3,4,5',
 }
 
-interface NewUser extends Partial<Omit<UserDocument, '_id' | 'telephone' | 'settings'>> {
+interface NewUser extends Partial<Omit<UserDocument, '_id' | 'settings' | 'loginNames' | 'numberNames'>> {
   userId: number
   createTime: number
-  telephone?: Telephone
   settings?: Partial<Settings>
 }
 
 /** An account with everything at its default. `createTime` in seconds. */
 export function newUser(given: NewUser): UserDocument {
-  const { userId, createTime, telephone, settings, ...more } = given
+  const { userId, createTime, settings, ...more } = given
   const account = more.account ?? `${userId}${randomInt(100_000, 1_000_000)}`
-  const numbers = telephone && { ...telephone, telephoneKey: telephone.telephone.toLowerCase() }
   return {
     _id: userId,
     setAccountCount: 0,
@@ -59,11 +56,9 @@ export function newUser(given: NewUser): UserDocument {
     presence: { online: false, at: 0 },
     offlineTime: 0,
     createTime,
-    ...numbers,
     ...more,
     settings: { ...defaultSettings, ...settings },
     account,
-    accountKey: account.toLowerCase(),
-    loginNames: loginNamesOf({ ...telephone, account }),
+    ...loginNamesOf({ ...more, account }),
   }
 }

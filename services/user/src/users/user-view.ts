@@ -1,6 +1,7 @@
 import type { Login, User } from '@im/contracts/user'
 import type { Static } from 'typebox'
-import type { UserDocument } from './users-repository.ts'
+import { telephoneText } from './telephones.ts'
+import type { UserDocument } from './user-document.ts'
 import { mayShow, type Relation } from './visibility.ts'
 
 /** The login before the latest, as apps want it; zeros at the first one. */
@@ -43,6 +44,15 @@ export function publicFields(user: UserDocument) {
   }
 }
 
+/** A user name stands in the place of the number, without an area code. */
+export function telephoneFields({ telephone, userName }: UserDocument) {
+  return {
+    telephone: telephoneText({ telephone, userName }),
+    phone: telephone?.number ?? userName,
+    areaCode: telephone?.areaCode ?? (userName === undefined ? undefined : ''),
+  }
+}
+
 /** What only the user himself sees; numbers are 0 for others, since the wire never lacks a number. */
 function ownFields(user: UserDocument): Partial<Static<typeof User>> {
   const { settings, role, setAccountCount, offlineNoPushMsg } = user
@@ -59,12 +69,11 @@ function ownFields(user: UserDocument): Partial<Static<typeof User>> {
 
 /** A user as the viewer may see him. */
 export function userView(user: UserDocument, relation: Relation, avatarBase: string): Static<typeof User> {
-  const { telephone, phone, areaCode, settings } = user
-  const shownNumber = mayShow(settings.showTelephone, relation) ? { telephone, phone, areaCode } : {}
+  const { settings } = user
   const seesLogin = mayShow(settings.showLastLoginTime, relation)
   return {
     ...publicFields(user),
-    ...shownNumber,
+    ...(mayShow(settings.showTelephone, relation) ? telephoneFields(user) : {}),
     isAuth: user.isAuth,
     friendsCount: 0,
     attList: [],

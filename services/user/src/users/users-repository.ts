@@ -1,105 +1,41 @@
-import { firstUserId, type Settings as SettingsSchema } from '@im/contracts/user'
+import { firstUserId } from '@im/contracts/user'
 import { type Change, ensureIndexes } from '@im/service-kit'
 import type { Collection, Db } from 'mongodb'
-import type { Static } from 'typebox'
-import { TakenNames } from './taken-names.ts'
-
-export type Settings = Static<typeof SettingsSchema>
-
-/** A login as it was recorded; times in seconds. */
-export interface LoginRecord {
-  loginTime: number
-  isupdate: 0 | 1
-  serial: string
-  model: string
-  osVersion: string
-  apiVersion: string
-  location: string
-  address: string
-  latitude: number
-  longitude: number
-}
-
-export interface UserDocument {
-  _id: number
-  /** System accounts have none of the three. */
-  telephone?: string
-  phone?: string
-  areaCode?: string
-  /** Lower-case telephone or user name: what is unique. */
-  telephoneKey?: string
-  account: string
-  accountKey: string
-  setAccountCount: 0 | 1
-  /** md5 of everything this user may log in with; never leaves the service. */
-  loginNames: string[]
-  nickname: string
-  userType: number
-  sex: number
-  birthday: number
-  description: string
-  countryId: number
-  provinceId: number
-  cityId: number
-  areaId: number
-  msgBackGroundUrl?: string
-  status: 1 | -1
-  level: number
-  vip: number
-  isAuth: 0 | 1
-  role: number[]
-  /** Seconds. */
-  createTime: number
-  /** Absent: cannot log in by password. `version` rises with every new password, not when a hash is only renewed. */
-  password?: { hash: string; version: number }
-  payPassword?: { hash: string; sealed?: string }
-  settings: Settings
-  offlineNoPushMsg: 0 | 1
-  inviteCode?: string
-  loc?: { type: 'Point'; coordinates: [longitude: number, latitude: number] }
-  /** Whether any XMPP resource is there, as of `at` (ms). */
-  presence: { online: boolean; at: number }
-  /** Seconds; last time the user went offline, 0 never. */
-  offlineTime: number
-  lastLogin?: LoginRecord
-  previousLogin?: LoginRecord
-  /**
-   * How many; without it the second of two equal logins would write nothing, and a write of nothing does not conflict with a
-   * password change or a lock at the same time.
-   */
-  logins?: number
-}
+import { claimedNames } from './login-names.ts'
+import { NamesRepository } from './names-repository.ts'
+import type { LoginRecord, Settings, UserDocument } from './user-document.ts'
 
 type TextFields = 'nickname' | 'description' | 'msgBackGroundUrl'
 type NumberFields = 'sex' | 'birthday' | 'countryId' | 'provinceId' | 'cityId' | 'areaId'
 /** Fields a user changes about himself as he likes. */
 export type PlainFields = Partial<Pick<UserDocument, TextFields | NumberFields>>
 
-type AccountFields = 'account' | 'accountKey' | 'setAccountCount' | 'loginNames'
-type TelephoneFields = 'telephone' | 'phone' | 'areaCode' | 'telephoneKey' | 'isAuth'
+type NameFields = 'account' | 'setAccountCount' | 'telephone' | 'isAuth' | 'loginNames' | 'numberNames'
 /** All that changes of a profile. */
-export type ProfileChange = PlainFields & Partial<Pick<UserDocument, AccountFields | TelephoneFields | 'payPassword'>>
+export type ProfileChange = PlainFields & Partial<Pick<UserDocument, NameFields | 'payPassword'>>
 
-/** Accounts: users, public accounts and the system's own. */
+/** Of those who have a number under another area code than the one given, so many are asked for their password. */
+const mostUnderOtherCodes = 3
+
+/** What others need to know of a user before they write to them. */
 export type Contactable = Pick<UserDocument, 'status' | 'userType' | 'nickname' | 'settings'>
 
+/** Accounts: users, public accounts and the system's own. */
 export class UsersRepository {
   readonly #users: Collection<UserDocument>
   readonly #counters: Collection<{ _id: string; value: number }>
-  readonly #names: TakenNames
+  readonly #names: NamesRepository
 
   constructor(db: Db) {
     this.#users = db.collection('users')
     this.#counters = db.collection('counters')
-    this.#names = new TakenNames(db)
+    this.#names = new NamesRepository(db)
   }
 
   async createIndexes(): Promise<void> {
     await ensureIndexes(this.#users, [
-      // Unique by TakenNames.
-      { key: { telephoneKey: 1 }, sparse: true },
-      { key: { accountKey: 1 } },
       { key: { loginNames: 1 } },
+      { key: { numberNames: 1, isAuth: -1, _id: 1 } },
       { key: { inviteCode: 1 }, unique: true, partialFilterExpression: { inviteCode: { $exists: true } } },
     ])
     await this.#counters.updateOne({ _id: 'userId' }, { $setOnInsert: { value: firstUserId - 1 } }, { upsert: true })
@@ -117,25 +53,15 @@ export class UsersRepository {
   }
 
   /** Throws NameTakenError. */
-  async add(user: UserDocument, { session }: Change): Promise<void> {
-    if (user.telephoneKey !== undefined) await this.#names.take('telephone', user.telephoneKey, user._id, session)
-    await this.#names.take('account', user.accountKey, user._id, session)
-    await this.#users.insertOne(user, { session })
-  }
-
-  /** Makes a system account; false when it exists. */
-  async addMissing(user: UserDocument): Promise<boolean> {
-    const { _id, ...fields } = user
-    const { upsertedCount } = await this.#users.updateOne({ _id }, { $setOnInsert: fields }, { upsert: true })
-    if (upsertedCount > 0) await this.#names.take('account', user.accountKey, _id)
-    return upsertedCount > 0
+  async add(user: UserDocument, change: Change): Promise<void> {
+    await this.#names.change(user._id, [], claimedNames(user), change)
+    await this.#users.insertOne(user, { session: change.session })
   }
 
   async byId(userId: number, change?: Change): Promise<UserDocument | undefined> {
     return (await this.#users.findOne({ _id: userId }, { session: change?.session })) ?? undefined
   }
 
-  /** What others need of users before they write to them. */
   async contactsOf(userIds: readonly number[]): Promise<Map<number, Contactable>> {
     const found = await this.#users
       .find({ _id: { $in: [...userIds] } })
@@ -144,33 +70,49 @@ export class UsersRepository {
     return new Map(found.map((user) => [user._id, user]))
   }
 
-  async byTelephone(telephone: string): Promise<UserDocument | undefined> {
-    return (await this.#users.findOne({ telephoneKey: telephone.toLowerCase() })) ?? undefined
+  /** Id of the user who has claimed this name. */
+  ownerOf(name: string): Promise<number | undefined> {
+    return this.#names.ownerOf(name)
+  }
+
+  /** The user who has claimed this name (login-names.ts: `registeredKey`). */
+  async byName(name: string): Promise<UserDocument | undefined> {
+    const userId = await this.#names.ownerOf(name)
+    return userId === undefined ? undefined : this.byId(userId)
   }
 
   async byAccount(account: string): Promise<UserDocument | undefined> {
-    return (await this.#users.findOne({ accountKey: account.toLowerCase() })) ?? undefined
+    const user = await this.byName(account.toLowerCase())
+    // A user name is claimed in the same key space and is no account.
+    return user?.account.toLowerCase() === account.toLowerCase() ? user : undefined
   }
 
   async byInviteCode(inviteCode: string): Promise<UserDocument | undefined> {
     return (await this.#users.findOne({ inviteCode })) ?? undefined
   }
 
-  /** Everyone whom one of these md5 login names may mean: one number can exist under several area codes. */
-  byLoginNames(names: readonly string[]): Promise<UserDocument[]> {
+  /**
+   * Everyone whom one of these md5 login names means: those it means alone and the one who has it as number under the area
+   * code. Few, because each of these is claimed by one user.
+   */
+  byLoginNames(names: readonly string[], areaCode: string): Promise<UserDocument[]> {
+    const anyOf = { $in: [...names] }
     return this.#users
-      .find({ loginNames: { $in: [...names] } })
-      .limit(20)
+      .find({ $or: [{ loginNames: anyOf }, { numberNames: anyOf, 'telephone.areaCode': areaCode }] })
       .toArray()
   }
 
-  async idsByTelephones(telephones: readonly string[]): Promise<number[]> {
-    const keys = telephones.map((telephone) => telephone.toLowerCase())
-    const found = await this.#users
-      .find({ telephoneKey: { $in: keys } }, { projection: { _id: 1 } })
-      .limit(100)
+  /** Some who have one of these numbers under any area code: proven numbers first, then the oldest accounts. */
+  byNumberNames(names: readonly string[]): Promise<UserDocument[]> {
+    return this.#users
+      .find({ numberNames: { $in: [...names] } })
+      .sort({ isAuth: -1, _id: 1 })
+      .limit(mostUnderOtherCodes)
       .toArray()
-    return found.map(({ _id }) => _id)
+  }
+
+  idsByNames(names: readonly string[]): Promise<number[]> {
+    return this.#names.ownersOf(names)
   }
 
   /**
@@ -205,22 +147,10 @@ export class UsersRepository {
     return matchedCount > 0
   }
 
-  /** `current` is the user as he is within the change. Throws NameTakenError. */
-  async changeProfile(
-    current: UserDocument,
-    set: ProfileChange,
-    { session }: Change,
-  ): Promise<UserDocument | undefined> {
-    const changes = [
-      ['telephone', current.telephoneKey, set.telephoneKey],
-      ['account', current.accountKey, set.accountKey],
-    ] as const
-    for (const [kind, before, after] of changes) {
-      if (after === undefined || after === before) continue
-      await this.#names.take(kind, after, current._id, session)
-      if (before !== undefined) await this.#names.release(kind, before, session)
-    }
-    const options = { session, returnDocument: 'after' as const }
+  /** `current` is the user as read within the change. Throws NameTakenError. */
+  async changeProfile(current: UserDocument, set: ProfileChange, change: Change): Promise<UserDocument | undefined> {
+    await this.#names.change(current._id, claimedNames(current), claimedNames({ ...current, ...set }), change)
+    const options = { session: change.session, returnDocument: 'after' as const }
     return (await this.#users.findOneAndUpdate({ _id: current._id }, { $set: set }, options)) ?? undefined
   }
 

@@ -1,4 +1,4 @@
-import type { UserDocument } from './users-repository.ts'
+import type { UserDocument } from './user-document.ts'
 
 /** What a viewer is to a user, as far as privacy asks. */
 export type Relation = 'self' | 'friend' | 'contact' | 'stranger'

@@ -26,7 +26,8 @@ export async function authenticate(
   const user = await deps.users.byId(userId)
   if (user?.password && user.status === 1 && deps.provenPasswords.has(userId, user.password.version, secret))
     return { passwordVersion: user.password.version }
-  const checked = await checkPassword(deps, { user, name: `xmpp:${userId}`, passwordMd5: secret, ip })
+  const guess = { candidates: user ? [user] : [], name: `xmpp:${userId}`, passwordMd5: secret, ip }
+  const checked = await checkPassword(deps, guess)
   const passwordVersion = checked.password?.version ?? 0
   deps.provenPasswords.remember(userId, passwordVersion, secret)
   return { passwordVersion }

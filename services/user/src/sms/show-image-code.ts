@@ -1,0 +1,13 @@
+import { ContractError } from '@im/contracts'
+import type { Deps } from '../deps.ts'
+import { readWholeTelephone, telephoneKey } from '../users/telephones.ts'
+import { drawCode } from './draw-code.ts'
+
+/** A new image code for a number, as PNG; the code before is void. `text` is area code + number. */
+export async function showImageCode({ imageCodes }: Pick<Deps, 'imageCodes'>, text: string): Promise<Uint8Array> {
+  const telephone = readWholeTelephone(text)
+  if (!telephone) throw new ContractError('TelephoneInvalid')
+  const { code, png } = drawCode()
+  await imageCodes.remember(telephoneKey(telephone), code)
+  return png
+}

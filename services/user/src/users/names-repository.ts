@@ -1,0 +1,52 @@
+import { type Change, isDuplicateKey } from '@im/service-kit'
+import type { Collection, Db } from 'mongodb'
+
+/** The name is another user's. */
+export class NameTakenError extends Error {
+  override readonly name = 'NameTakenError'
+  readonly taken: string
+
+  constructor(taken: string, cause: unknown) {
+    super('the name is taken', { cause })
+    this.taken = taken
+  }
+}
+
+/**
+ * Who has which telephone, account and user name: one key space, because each logs in. A name is the id of its document, which
+ * is unique on any deployment, sharded ones included, and of two changes that claim it at the same time one loses.
+ */
+export class NamesRepository {
+  readonly #names: Collection<{ _id: string; userId: number }>
+
+  constructor(db: Db) {
+    this.#names = db.collection('names')
+  }
+
+  async ownerOf(name: string): Promise<number | undefined> {
+    return (await this.#names.findOne({ _id: name }))?.userId
+  }
+
+  async ownersOf(names: readonly string[]): Promise<number[]> {
+    const found = await this.#names.find({ _id: { $in: [...names] } }).toArray()
+    return found.map(({ userId }) => userId)
+  }
+
+  /** Gives the user the names that are new and takes back those that are gone. Throws NameTakenError. */
+  async change(
+    userId: number,
+    before: readonly string[],
+    after: readonly string[],
+    { session }: Change,
+  ): Promise<void> {
+    const gone = before.filter((name) => !after.includes(name))
+    if (gone.length) await this.#names.deleteMany({ _id: { $in: gone }, userId }, { session })
+    for (const name of after.filter((name) => !before.includes(name))) {
+      try {
+        await this.#names.insertOne({ _id: name, userId }, { session })
+      } catch (error) {
+        throw isDuplicateKey(error) ? new NameTakenError(name, error) : error
+      }
+    }
+  }
+}
