@@ -1,7 +1,6 @@
 import { connectRedis, createLogger, holdLease } from '@im/service-kit'
-import { eventually } from '@im/service-kit/testing'
+import { eventually, ownServer } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
-import { ownServer } from './own-servers.ts'
 import { ownNamespace } from './runtime.ts'
 
 const log = createLogger({ service: 'kit', level: 'silent', format: 'json' })

@@ -1,9 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { connectRedis, createLogger, createMetrics, isStoreAway, OptionalRedis, type Redis } from '@im/service-kit'
-import { eventually } from '@im/service-kit/testing'
+import { eventually, ownServer, slowProxy } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
-import { ownServer } from './own-servers.ts'
-import { slowProxy } from './slow-proxy.ts'
 
 const log = createLogger({ service: 'kit', level: 'silent', format: 'json' })
 

@@ -1,9 +1,8 @@
 import type { Payload } from '@im/contracts'
 import { userUpdated } from '@im/contracts/user'
 import { handleOnce, on, type Runtime } from '@im/service-kit'
-import { eventually } from '@im/service-kit/testing'
+import { eventually, ownServer, type ServerKind } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
-import { ownServer, type ServerKind } from './own-servers.ts'
 import { ownNamespace, startRuntime } from './runtime.ts'
 
 const settingOf: Record<ServerKind, string> = { redis: 'REDIS_URL', nats: 'NATS_URL', mongodb: 'MONGODB_URL' }

@@ -1,8 +1,7 @@
 import { connectMongo, isStoreAway, StoreAwayError } from '@im/service-kit'
-import { testEnv } from '@im/service-kit/testing'
+import { ownServer, testEnv } from '@im/service-kit/testing'
 import { MongoClient } from 'mongodb'
 import { type Test, test } from 'tap'
-import { ownServer } from './own-servers.ts'
 
 const thrown = (work: Promise<unknown>): Promise<unknown> =>
   work.then(

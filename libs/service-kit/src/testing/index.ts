@@ -1,45 +1,17 @@
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
-import { type AddressInfo, createServer } from 'node:net'
-import { setTimeout as delay } from 'node:timers/promises'
 import { type ErrorName, type EventEnvelope, type EventType, errors, type Payload } from '@im/contracts'
 import type { Bus, EventHandler } from '../bus.ts'
 
+export * from './eventually.ts'
+export * from './free-port.ts'
 export * from './namespace.ts'
+export * from './own-servers.ts'
 export * from './record-events.ts'
+export * from './slow-proxy.ts'
 export * from './start-service.ts'
-
-/** Waits until `probe` neither throws nor gives false or undefined; fails with its last error at the deadline (ms). */
-export async function eventually<T>(
-  probe: () => T | Promise<T>,
-  deadline = 10_000,
-): Promise<Exclude<T, false | null | undefined>> {
-  const end = Date.now() + deadline
-  let last: unknown = new Error('it never became true')
-  for (;;) {
-    try {
-      const value = await probe()
-      if (value !== false && value !== undefined && value !== null) return value as Exclude<T, false | null | undefined>
-    } catch (error) {
-      last = error
-    }
-    if (Date.now() > end) throw last
-    await delay(20)
-  }
-}
 
 /** What `t.rejects` and `t.throws` take: the error of the table with this name. */
 export const failure = (name: ErrorName): { code: number } => ({ code: errors[name].code })
-
-/** A port that nobody listens on at this moment. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 /** A bus that keeps what is published and hands events to its subscribers when told to. */
 export function recordedBus(): Bus & {

@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { eventually } from '@im/service-kit/testing'
 import type { Test } from 'tap'
+import { eventually } from './eventually.ts'
+import { freePort } from './free-port.ts'
 
 export type ServerKind = 'redis' | 'nats' | 'mongodb'
 
@@ -79,16 +80,6 @@ export async function ownServer(t: Test, kind: ServerKind): Promise<OwnServer | 
   })
   await server.start()
   return server
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer().once('error', reject)
-    probe.listen(0, '127.0.0.1', () => {
-      const { port } = probe.address() as { port: number }
-      probe.close(() => resolve(port))
-    })
-  })
 }
 
 function answers(port: number): Promise<boolean> {
