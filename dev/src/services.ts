@@ -1,21 +1,22 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { serviceNames as declared, type ServiceName, servicePorts } from '@im/contracts'
+import { repositoryRoot } from './machine/machine.ts'
 import type { WantedPort } from './machine/ports.ts'
 
-/** Every service that runs in the stack, in the order they are listed to a person. The one place to add one. */
-const table = {
-  gateway: { port: 8092, portSetting: 'GATEWAY_PORT', url: 'GATEWAY_URL' },
-  user: { port: 8101, portSetting: 'USER_PORT', url: 'USER_URL' },
-  message: { port: 8105, portSetting: 'MESSAGE_PORT', url: 'MESSAGE_URL' },
-} as const
+export type { ServiceName }
 
-export type ServiceName = keyof typeof table
-export const serviceNames = Object.keys(table) as ServiceName[]
+/** Every service that runs in the stack: those that have a folder, the gateway first. */
+export const serviceNames: readonly ServiceName[] = declared.filter((name) =>
+  existsSync(join(repositoryRoot, 'services', name, 'src/service.ts')),
+)
 
 export type ServicePorts = Record<ServiceName, number>
 
 export const servicePort = (name: ServiceName): WantedPort => ({
-  port: table[name].port,
+  port: servicePorts[name],
   purpose: `the ${name} service`,
-  setting: table[name].portSetting,
+  setting: `${name.toUpperCase()}_PORT`,
 })
 
 /** Where the operator reads the gateway's metrics: beside the port that apps may reach. */
@@ -25,5 +26,5 @@ export const serviceUrl = (ports: ServicePorts, name: ServiceName) => `http://12
 
 /** Where each service finds the others. */
 export function peerEnv(ports: ServicePorts): Record<string, string> {
-  return Object.fromEntries(serviceNames.map((name) => [table[name].url, serviceUrl(ports, name)]))
+  return Object.fromEntries(serviceNames.map((name) => [`${name.toUpperCase()}_URL`, serviceUrl(ports, name)]))
 }
