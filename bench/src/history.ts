@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { archive } from '@im/contracts/message'
 import { startStack } from '@im/dev'
-import { type ApiClient, createClient } from '@im/service-kit'
+import { createTestClient, type TestClient } from '@im/service-kit/testing'
 import { type Db, MongoClient } from 'mongodb'
 import type { MessageDocument } from '../../services/message/src/archive/messages-repository.ts'
 import { type InboxRow, inboxRow } from '../../services/message/src/inbox/inbox-repository.ts'
@@ -86,7 +86,7 @@ interface Measured {
   wrong: number
 }
 
-async function measure(api: ApiClient, stored: number): Promise<Measured> {
+async function measure(api: TestClient, stored: number): Promise<Measured> {
   const times: { ordinary: number[]; large: number[] } = { ordinary: [], large: [] }
   let wrong = 0
   for (let page = 0; page < pages; page++) {
@@ -117,7 +117,7 @@ async function main(): Promise<number> {
     report: { info: (line) => console.error(line), progress() {} },
   })
   const mongo = await MongoClient.connect(stack.env['MONGODB_URL']!)
-  const api = createClient({ baseUrl: stack.urls.message, callerKey: stack.env['CALLER_KEY']! })
+  const api = createTestClient({ baseUrl: stack.urls.message, callerKey: stack.env['CALLER_KEY']! })
   try {
     const db = mongo.db(`${stack.env['NAMESPACE'] || 'im'}_message`)
     const results: Measured[] = []

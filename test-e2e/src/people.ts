@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Endpoint, ResultOf } from '@im/contracts'
 import { accounts } from '@im/contracts/user'
-import { type ApiClient, createClient, type Envelope, type WireParams } from '@im/service-kit'
+import { createTestClient, type Envelope, type TestClient, type WireParams } from '@im/service-kit/testing'
 import { Phone } from './phone.ts'
 
 /** Where the stack under test listens. */
@@ -22,9 +22,9 @@ export class Person {
   readonly password: string
   token: string
   readonly #stack: StackAddresses
-  readonly #api: ApiClient
+  readonly #api: TestClient
 
-  constructor(stack: StackAddresses, api: ApiClient, name: string, telephone: string, userId: number, token: string) {
+  constructor(stack: StackAddresses, api: TestClient, name: string, telephone: string, userId: number, token: string) {
     this.#stack = stack
     this.#api = api
     this.name = name
@@ -63,14 +63,14 @@ export class Person {
 /** Registers people on a stack. */
 export class People {
   readonly #stack: StackAddresses
-  readonly #api: ApiClient
+  readonly #api: TestClient
 
   constructor(stack: StackAddresses) {
     this.#stack = stack
-    this.#api = createClient({ baseUrl: stack.gatewayUrl, timeout: 15_000 })
+    this.#api = createTestClient({ baseUrl: stack.gatewayUrl, timeout: 15_000 })
   }
 
-  get api(): ApiClient {
+  get api(): TestClient {
     return this.#api
   }
 

@@ -6,8 +6,8 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { type Endpoint, endpoints, errors } from '@im/contracts'
 import { accounts, internalUsers, passwords, profiles, smsCodes, xmppAccounts } from '@im/contracts/user'
-import { callerHeader, createClient, type Envelope, signCaller } from '@im/service-kit'
-import { eventually, freePort } from '@im/service-kit/testing'
+import { callerHeader, signCaller } from '@im/service-kit'
+import { createTestClient, type Envelope, eventually, freePort } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { People, type Person } from '../src/people.ts'
 import { answersIn, exchange, statusOf } from '../src/raw-http.ts'
@@ -110,14 +110,18 @@ test('the stack from outside', async (t) => {
   t.test('a service believes no caller that the gateway has not signed', async (t) => {
     const url = `${stack.stack.urls.user}/user/get`
     const caller = { userId: alice.userId, sessionId: 'x', device: 'android', kind: 'user' } as const
-    const forged = signCaller('development-caller-key', { caller, ip: '', requestId: '' })
-    const right = signCaller(stack.stack.env['CALLER_KEY'] ?? '', { caller, ip: '', requestId: '' })
-    const old = signCaller(stack.stack.env['CALLER_KEY'] ?? '', { caller, ip: '', requestId: '' }, Date.now() - 31_000)
+    const claims = { caller, ip: '', requestId: '', proto: 'http', host: '' } as const
+    const keys = [stack.stack.env['CALLER_KEY'] ?? '']
+    const request = { method: 'GET', url: '/user/get' }
+    const right = signCaller(keys, claims, request)
+    const forged = signCaller(['development-caller-key'], claims, request)
+    const old = signCaller(keys, claims, request, Date.now() - 400_000)
+    const ofAnother = signCaller(keys, claims, { method: 'GET', url: '/user/settings' })
     t.equal((await call(url, { headers: { [callerHeader]: right } })).resultCode, 1)
-    for (const header of [forged, old, `${right}, ${right}`, `${right},${forged}`])
-      t.equal((await call(url, { headers: { [callerHeader]: header } })).resultCode, errors.TokenMissing.code)
+    for (const header of [forged, old, ofAnother, `${right}, ${right}`, `${right},${forged}`])
+      t.equal((await call(url, { headers: { [callerHeader]: header } })).resultCode, errors.ServiceUnavailable.code)
     const twice = `GET /user/get HTTP/1.1\r\nHost: a\r\n${callerHeader}: ${right}\r\n${callerHeader}: ${right}\r\nConnection: close\r\n\r\n`
-    t.match(await exchange(stack.stack.urls.user, twice), /"resultCode":1030101/)
+    t.match(await exchange(stack.stack.urls.user, twice), /"resultCode":1020104/)
     const outside = await call(stack.gatewayUrl + get(bob.token), { headers: { [callerHeader]: right } })
     t.equal((outside.data as { userId: number }).userId, bob.userId)
     const dropped = await call(`${stack.gatewayUrl}/user/get`, {
@@ -190,7 +194,10 @@ test('the stack from outside', async (t) => {
     await eventually(async () => (await fetch(`${gateways[1]}/healthz`)).ok)
     const codesOf = (tokens: string[]) =>
       Promise.all(gateways.flatMap((url) => tokens.map(async (token) => (await call(url + get(token))).resultCode)))
-    const internal = createClient({ baseUrl: stack.stack.urls.user, serviceKey: stack.stack.env['SERVICE_KEY'] ?? '' })
+    const internal = createTestClient({
+      baseUrl: stack.stack.urls.user,
+      serviceKey: stack.stack.env['SERVICE_KEY'] ?? '',
+    })
     const login = async (who: Person, deviceKey: string) => {
       const params = { telephone: who.telephone, password: who.password, deviceKey }
       return (await people.api.call(accounts.login, params)).access_token
@@ -282,7 +289,10 @@ test('the stack from outside', async (t) => {
     await watch(oauth({ grant_type: 'password', username: phone, password: wrong }))
     await watch(oauth({ token: renewed['refresh_token'] ?? '' }, '/oauth2/revoke'))
 
-    const internal = createClient({ baseUrl: stack.stack.urls.user, serviceKey: stack.stack.env['SERVICE_KEY'] ?? '' })
+    const internal = createTestClient({
+      baseUrl: stack.stack.urls.user,
+      serviceKey: stack.stack.env['SERVICE_KEY'] ?? '',
+    })
     for (const password of [token, md5(plain), md5(wrong)])
       await watch(internal.envelope(xmppAccounts.authenticate, { userId: carol.userId, password, ip: '127.0.0.1' }))
     await watch(ask(passwords.updatePassword, { oldPassword: wrong, newPassword: fresh }, token))

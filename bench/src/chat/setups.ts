@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { accounts } from '@im/contracts/user'
 import { startStack } from '@im/dev'
 import { startServers } from '@im/dev/servers'
-import { createClient } from '@im/service-kit'
+import { createTestClient } from '@im/service-kit/testing'
 import { type ArchiveCheck, checkArchive } from './archive-check.ts'
 import type { ConsumerOrder } from './tap-consumer.ts'
 import type { Sent } from './traffic.ts'
@@ -111,7 +111,7 @@ const addressOf = (env: Record<string, string>): XmppAddress => ({
 })
 
 async function register(baseUrl: string, users: number): Promise<Account[]> {
-  const client = createClient({ baseUrl, timeout: 20_000 })
+  const client = createTestClient({ baseUrl, timeout: 20_000 })
   const registered: Account[] = []
   const run = Date.now() % 1_000_000
   const one = async (index: number) => {

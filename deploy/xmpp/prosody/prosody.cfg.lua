@@ -138,7 +138,8 @@ modules_disabled = { "s2s" }
 
 im_user_url = env("USER_URL", "http://127.0.0.1:8101")
 im_message_url = env("MESSAGE_URL", "http://127.0.0.1:8105")
-im_service_key = required("SERVICE_KEY", "the key the user and message services expect from their peers")
+-- Services accept several keys while one is changed; the first is the one to send.
+im_service_key = required("SERVICE_KEY", "the key the user and message services expect from their peers"):match("^[^,]+")
 im_component = component
 im_tap_fsync = env("XMPP_TAP_FSYNC", "group")
 im_tap_segment_bytes = tonumber(env("XMPP_TAP_SEGMENT_BYTES", 8 * 1024 * 1024))

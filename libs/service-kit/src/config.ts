@@ -36,6 +36,9 @@ export const setting = {
   choice: <const V extends string>(values: readonly V[], options: SettingOptions<V>) =>
     Type.Unsafe<V>({ type: 'string', choices: values, ...described(options) }),
   url: (options: SettingOptions<string>) => Type.String({ ...described(options), url: true }),
+  /** Secrets of which the first is used and all are accepted, so that they can be changed while the fleet runs. */
+  keys: (options: SettingOptions<readonly string[]>) =>
+    Type.Unsafe<readonly string[]>({ ...described(options), keys: true }),
 }
 
 interface SettingSchema {
@@ -46,6 +49,7 @@ interface SettingSchema {
   maximum?: number
   pattern?: string
   url?: boolean
+  keys?: boolean
 }
 
 export interface SettingRow {
@@ -88,6 +92,7 @@ export class ConfigError extends Error {
 }
 
 function parse(schema: SettingSchema, text: string): { value?: unknown; problem?: string } {
+  if (schema.keys) return parseKeys(text)
   if (schema.choices) {
     return schema.choices.includes(text) ? { value: text } : { problem: `must be one of ${schema.choices.join(', ')}` }
   }
@@ -109,10 +114,19 @@ function parse(schema: SettingSchema, text: string): { value?: unknown; problem?
   return { value: text }
 }
 
-function weakness({ production, default: known }: SettingOptions<unknown>, text: string): string | undefined {
+function parseKeys(text: string): { value?: string[]; problem?: string } {
+  const keys = text.split(',').map((key) => key.trim())
+  return keys.every(Boolean) ? { value: keys } : { problem: 'holds an empty key' }
+}
+
+function weakness({ production, default: known }: SettingOptions<unknown>, value: unknown): string | undefined {
   if (production !== 'own-secret') return undefined
-  if (text === known) return 'is the secret of development, which everybody knows'
-  return text.length < shortestSecret ? `must have at least ${shortestSecret} characters in production` : undefined
+  const secrets = [value].flat() as string[]
+  if (secrets.some((secret) => [known].flat().includes(secret)))
+    return 'is the secret of development, which everybody knows'
+  return secrets.some(({ length }) => length < shortestSecret)
+    ? `must have at least ${shortestSecret} characters in production`
+    : undefined
 }
 
 /** Reads the settings of `schema` from `env`. Throws one ConfigError that names every missing or wrong variable. */
@@ -126,7 +140,8 @@ export function loadConfig<T extends TObject>(schema: T, env: NodeJS.ProcessEnv)
     if (!options) throw new Error(`setting ${name} was not declared with setting.*`)
     const raw = env[options.env]?.trim()
     if (raw) {
-      const { value, problem = production ? weakness(options, raw) : undefined } = parse(shape, raw)
+      const { value, problem: unreadable } = parse(shape, raw)
+      const problem = unreadable ?? (production ? weakness(options, value) : undefined)
       if (problem) problems.push(`${options.env} ${problem} (${options.description})`)
       config[name] = value
     } else if (options.production && production) {
@@ -165,19 +180,19 @@ const commonSettings = {
     pattern: '^[a-z][a-z0-9-]{0,30}$',
     description: 'prefix of databases, cache keys, subjects and streams: several fleets can share the servers',
   }),
-  serviceKey: setting.text({
+  serviceKeys: setting.keys({
     env: 'SERVICE_KEY',
-    default: 'development-service-key',
+    default: ['development-service-key'],
     secret: true,
     production: 'own-secret',
-    description: 'secret of calls between services and from the XMPP server',
+    description: 'secret of calls between services and from the XMPP server; `new,old` while it is changed',
   }),
-  callerKey: setting.text({
+  callerKeys: setting.keys({
     env: 'CALLER_KEY',
-    default: 'development-caller-key',
+    default: ['development-caller-key'],
     secret: true,
     production: 'own-secret',
-    description: 'secret that signs the caller header between gateway and services',
+    description: 'secret that signs the caller header between gateway and services; `new,old` while it is changed',
   }),
   limitFactor: setting.number({
     env: 'LIMIT_FACTOR',

@@ -1,4 +1,5 @@
-import { type Logger, pino } from 'pino'
+import { type Logger, pino, stdSerializers } from 'pino'
+import { currentRequestId } from './request-id.ts'
 
 export type { Logger }
 
@@ -19,11 +20,19 @@ const secretNames = [
   'secret',
 ]
 
+/** Lines that are written while a request is answered tell which. */
+const requestIdOfLine = () => {
+  const requestId = currentRequestId()
+  return requestId ? { requestId } : {}
+}
+
 /** A logger whose lines never hold the secrets of the API, wherever they stand in a logged object. */
 export function createLogger(options: { service: string; level: string; format: 'json' | 'pretty' }): Logger {
   return pino({
     level: options.level,
     base: { service: options.service },
+    mixin: requestIdOfLine,
+    serializers: { err: withoutPersonalData },
     redact: { paths: secretNames.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]), censor: '[secret]' },
     ...(options.format === 'pretty'
       ? {
@@ -38,4 +47,14 @@ export function createLogger(options: { service: string; level: string; format: 
         }
       : {}),
   })
+}
+
+/** MongoDB tells the value that is there already: the telephone or the account of somebody. */
+const duplicateKey = /dup key: .*/s
+
+/** An error as it is logged: without the values that MongoDB adds to errors of unique indexes. */
+function withoutPersonalData(error: Error): object {
+  const { keyValue: _value, errorResponse: _response, writeErrors: _writes, ...told } = stdSerializers.err(error)
+  const clean = (text: unknown) => (typeof text === 'string' ? text.replace(duplicateKey, 'dup key') : text)
+  return { ...told, message: clean(told.message), stack: clean(told.stack) }
 }

@@ -2,6 +2,7 @@ import type { Db, MongoClient } from 'mongodb'
 import type { Bus } from './bus.ts'
 import type { DatabaseConfig, ServiceConfig } from './config.ts'
 import { connectBus } from './connect-bus.ts'
+import { RateCounters } from './limits/rate-counters.ts'
 import { createLogger, type Logger } from './logs.ts'
 import { createMetrics, type Registry } from './metrics.ts'
 import { connectMongo } from './mongo.ts'
@@ -21,6 +22,8 @@ export interface Connections<C extends ServiceConfig = ServiceConfig> {
   redis: Redis
   /** The same connection, for what can do without it. */
   optionalRedis: OptionalRedis
+  /** Counts of the limits of endpoints and operations. */
+  rateCounters: RateCounters
   bus: Bus
   /** Milliseconds. Tests replace it. */
   now: () => number
@@ -78,7 +81,8 @@ async function connect<C extends ServiceConfig>(
     const bus = await connectBus({ url, namespace, replicas, service, log, metrics })
     opened.push(bus)
     const optionalRedis = new OptionalRedis({ redis, log, metrics })
-    const base = { config, log, metrics, redis, optionalRedis, bus, now, close }
+    const rateCounters = new RateCounters({ redis: optionalRedis, factor: config.limitFactor, now, metrics })
+    const base = { config, log, metrics, redis, optionalRedis, rateCounters, bus, now, close }
     if (!mongo)
       return {
         ...base,

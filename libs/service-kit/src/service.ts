@@ -1,6 +1,7 @@
 import type { ServiceName } from '@im/contracts'
 import type { FastifyInstance } from 'fastify'
 import type { TProperties } from 'typebox'
+import { AuditLog } from './audit.ts'
 import type { EventHandler } from './bus.ts'
 import {
   type ConfigOf,
@@ -86,7 +87,7 @@ export function defineService<S extends TProperties, D extends Connections<Confi
       opened.push(...(definition.background?.(deps) ?? []))
       const handlers = definition.eventHandlers?.(deps) ?? []
       if (handlers.length) opened.push(await runtime.bus.subscribe(handlers))
-      const listeners = definition.listeners?.(deps) ?? [edge(definition, deps)]
+      const listeners = definition.listeners?.(deps) ?? [edge(definition, deps, await openAudit(definition, deps))]
       const urls: string[] = []
       for (const { app, host, port } of listeners) {
         opened.push(app)
@@ -115,10 +116,24 @@ export function defineService<S extends TProperties, D extends Connections<Confi
 function edge<S extends TProperties, D extends Connections<ConfigOf<S>>>(
   { handlers = [] }: ServiceDefinition<S, D>,
   deps: D,
+  audit: AuditLog | undefined,
 ): Listener {
-  const { config, log, metrics, ready } = deps
+  const { config, log, metrics, ready, rateCounters: limits } = deps
   const { host, port } = config
-  return { app: createServiceApp<D>({ handlers: handlers.flat(), deps, config, log, metrics, ready }), host, port }
+  const app = createServiceApp<D>({ handlers: handlers.flat(), deps, config, log, metrics, limits, audit, ready })
+  return { app, host, port }
+}
+
+/** Only services with endpoints that are audited keep an audit. */
+async function openAudit<S extends TProperties, D extends Connections<ConfigOf<S>>>(
+  { handlers = [] }: ServiceDefinition<S, D>,
+  deps: D,
+): Promise<AuditLog | undefined> {
+  const { db } = deps as Partial<Runtime>
+  if (!db || !handlers.flat().some(({ endpoint }) => endpoint.audit)) return undefined
+  const audit = new AuditLog({ db, now: deps.now, log: deps.log })
+  await audit.createIndexes()
+  return audit
 }
 
 async function createIndexes(deps: object): Promise<void> {

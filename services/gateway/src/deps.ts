@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { endpoints, type ServiceName } from '@im/contracts'
-import { type ApiClient, type Connections, Counter, createClient, Histogram } from '@im/service-kit'
+import { type Connections, Counter, createServiceClient, Histogram, type ServiceClient } from '@im/service-kit'
 import { addressReader } from './client-address.ts'
 import type { GatewayConfig } from './config.ts'
 import { Upstream } from './forward.ts'
@@ -15,7 +15,7 @@ type OwnerName = Exclude<ServiceName, 'gateway'>
 
 export interface Deps extends Connections<GatewayConfig> {
   table: RouteTable
-  user: ApiClient
+  user: ServiceClient
   addressOf: (request: IncomingMessage) => string
   sessions: SessionCache
   limits: RateLimits
@@ -45,7 +45,11 @@ export function createDeps(runtime: Connections<GatewayConfig>): Omit<Deps, keyo
   const table = routeTable(endpoints)
   const addressOf = addressReader(config.trustedProxies)
   const redisHelp = new RedisHelp(redis, log, metrics)
-  const user = createClient({ baseUrl: config.userUrl, serviceKey: config.serviceKey, timeout: config.ownerTimeoutMs })
+  const user = createServiceClient({
+    baseUrl: config.userUrl,
+    serviceKeys: config.serviceKeys,
+    timeoutMs: config.ownerTimeoutMs,
+  })
   const buckets = new SharedBuckets(redisHelp, new OwnBuckets(now))
   const owners = [...ownersOf(table)].map(
     (name) => [name, new Upstream({ name, url: urlsOf(config)[name], timeoutMs: config.ownerTimeoutMs, log })] as const,

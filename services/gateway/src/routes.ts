@@ -7,17 +7,16 @@ import {
   callerHeader,
   compileWriter,
   firstText,
+  isOneOf,
   jsonType,
   languageOf,
   limitAddress,
   queryLanguage,
   type RouteConfig,
   readRequest,
-  sameText,
   sendError,
   serviceKeyHeader,
   signCaller,
-  successBody,
 } from '@im/service-kit'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { findAccessToken } from './access-token.ts'
@@ -75,8 +74,13 @@ function forwarding(deps: Deps, path: string, endpoint: Endpoint, owner: Upstrea
     const startedAt = performance.now()
     const ip = deps.addressOf(request.raw)
     const caller = await admit(request, ip)
+    const method = request.method as 'GET' | 'POST'
+    const target = request.raw.url ?? ''
+    const query = target.indexOf('?')
+    const url = query < 0 ? path : path + target.slice(query)
+    const claims = { caller, ip, requestId: request.id, proto: 'http', host: request.headers.host ?? '' } as const
     const headers: Record<string, string> = {
-      [callerHeader]: signCaller(config.callerKey, { caller, ip, requestId: request.id }),
+      [callerHeader]: signCaller(config.callerKeys, caller ? { ...claims, caller } : claims, { method, url }),
       'x-request-id': request.id,
     }
     for (const name of passedHeaders) {
@@ -84,14 +88,12 @@ function forwarding(deps: Deps, path: string, endpoint: Endpoint, owner: Upstrea
       if (typeof value === 'string') headers[name] = value
     }
     const key = request.headers[serviceKeyHeader]
-    if (typeof key === 'string' && sameText(key, config.serviceKey)) headers[serviceKeyHeader] = key
-    const url = request.raw.url ?? ''
-    const query = url.indexOf('?')
+    if (typeof key === 'string' && isOneOf(config.serviceKeys, key)) headers[serviceKeyHeader] = key
     const answerHeaders: OutgoingHttpHeaders = { ...cors, 'x-request-id': request.id }
     await owner.forward(
       {
-        method: request.method as 'GET' | 'POST',
-        path: query < 0 ? path : path + url.slice(query),
+        method,
+        path: url,
         headers,
         body: Buffer.isBuffer(request.body) ? request.body : undefined,
       },
@@ -150,7 +152,7 @@ function ownEndpoint(deps: Deps, endpoint: Endpoint): Answer {
   return async (request, reply) => {
     await admit(request, deps.addressOf(request.raw))
     reply.header('content-type', jsonType).header('x-request-id', request.id)
-    reply.send(successBody(write, deps.now(), undefined))
+    reply.send(write(deps.now()))
   }
 }
 

@@ -1,5 +1,5 @@
 import { internalSessions, sessionRevoked } from '@im/contracts/user'
-import type { ApiClient, Bus } from '@im/service-kit'
+import type { Bus, ServiceClient } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
 import type { RedisHelp } from './redis-help.ts'
 
@@ -26,14 +26,14 @@ const clockStep = 500
  */
 export class SessionCache {
   readonly #redis: RedisHelp
-  readonly #user: ApiClient
+  readonly #user: ServiceClient
   readonly #now: () => number
   readonly #known = new LRUCache<string, Session>({ max: 100_000, ttlResolution: clockStep })
   readonly #absent = new LRUCache<string, true>({ max: 10_000, ttl: absentFor, ttlResolution: clockStep })
   readonly #lookups = new Map<string, Promise<Finding>>()
   #hearsRevocations = true
 
-  constructor(options: { redis: RedisHelp; user: ApiClient; bus: Bus; now: () => number }) {
+  constructor(options: { redis: RedisHelp; user: ServiceClient; bus: Bus; now: () => number }) {
     this.#redis = options.redis
     this.#user = options.user
     this.#now = options.now
@@ -89,7 +89,7 @@ export class SessionCache {
     const cached = await this.#redis.ask((redis) => redis.get(`session:${sessionId}`))
     const session = cached ? (JSON.parse(cached) as Session) : undefined
     if (session && session.expiresAt > this.#now()) return session
-    const answer = await this.#user.call(internalSessions.resolveSession, { sessionId })
+    const answer = await this.#user.call(internalSessions.resolveSession, { sessionId, fresh: 0 })
     return answer.session && answer.session.expiresAt > this.#now() ? answer.session : noSession
   }
 }

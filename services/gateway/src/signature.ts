@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { ContractError, type Endpoint } from '@im/contracts'
-import { firstText, type RawParams, sameText } from '@im/service-kit'
+import { constantTimeEqual, firstText, type RawParams } from '@im/service-kit'
 
 /** Seconds a signed call may be away from our clock. */
 const tolerance = 300
@@ -39,7 +39,7 @@ export function checkSignature(
   const expected = signer
     ? [secretWithToken(apiKey, time, signer.userId, signer.token)]
     : [secretWithoutToken(apiKey, time), ownSecret(apiKey, time, params)]
-  if (!expected.some((right) => sameText(right, secret.toLowerCase()))) throw fails
+  if (!expected.some((right) => constantTimeEqual(right, secret.toLowerCase()))) throw fails
 }
 
 function ownSecret(apiKey: string, time: string, params: RawParams): string {

@@ -10,10 +10,9 @@ import {
   createLogger,
   createMetrics,
   createServiceApp,
-  type Envelope,
   type Redis,
 } from '@im/service-kit'
-import { startService } from '@im/service-kit/testing'
+import { type Envelope, startService } from '@im/service-kit/testing'
 import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { Type } from 'typebox'
@@ -93,7 +92,7 @@ export class Owners {
         ),
       ] as never,
       deps: {},
-      config: { serviceKey: 'test-service-key', callerKey: 'test-caller-key' },
+      config: { serviceKeys: ['test-service-key'], callerKeys: ['test-caller-key'] },
       log,
       metrics: createMetrics('stub'),
     })

@@ -129,12 +129,12 @@ test('a session revoked while it is being looked up is not remembered', async (t
 
 test('nobody but the gateway says who calls', async (t) => {
   const { call, owners } = await startGateway(t)
-  const forged = signCaller('test-caller-key', {
-    caller: { ...bob, sessionId: 'x', kind: 'user' },
-    ip: '6.6.6.6',
-    requestId: 'forged',
-  })
   const token = owners.signIn(alice)
+  const forged = signCaller(
+    ['test-caller-key'],
+    { caller: { ...bob, sessionId: 'x', kind: 'user' }, ip: '6.6.6.6', requestId: 'forged', proto: 'http', host: '' },
+    { method: 'GET', url: `/user/get?access_token=${token}` },
+  )
   const answer = await call(`/user/get?access_token=${token}`, {
     headers: { 'x-im-caller': forged, 'X-Forwarded-For': '6.6.6.6' },
   })

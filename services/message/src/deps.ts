@@ -1,4 +1,4 @@
-import { type ApiClient, createClient, type Runtime } from '@im/service-kit'
+import { createServiceClient, type Runtime, type ServiceClient } from '@im/service-kit'
 import { createHistoryCursors, type HistoryCursors } from './archive/history-cursors.ts'
 import { MessagesRepository } from './archive/messages-repository.ts'
 import { type Contacts, createContacts } from './checks/contacts.ts'
@@ -30,14 +30,14 @@ export interface Deps extends Runtime<MessageConfig> {
   roomsOf: (userId: number) => Promise<JoinedRoom[]>
   contacts: Contacts
   relations: Relations
-  user: ApiClient
+  user: ServiceClient
   tapMetrics: TapMetrics
 }
 
 /** The composition root. */
 export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Runtime> {
   const { config, db, redis, metrics, now } = runtime
-  const user = createClient({ baseUrl: config.userUrl, serviceKey: config.serviceKey, timeout: 3000 })
+  const user = createServiceClient({ baseUrl: config.userUrl, serviceKeys: config.serviceKeys, timeoutMs: 3000 })
   return {
     messages: new MessagesRepository(db, now),
     inbox: new InboxRepository(db),

@@ -28,7 +28,7 @@ async function startUserService() {
     for await (const chunk of request) body += chunk
     state.calls++
     if (state.away) return void response.destroy()
-    const userId = Number(new URLSearchParams(body).get('userId'))
+    const { userId } = JSON.parse(body) as { userId: number }
     const contact = {
       exists: 1,
       status: 1,

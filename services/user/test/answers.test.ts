@@ -1,7 +1,6 @@
 import { type Endpoint, errors } from '@im/contracts'
 import { accounts, profiles, smsCodes, userSettings } from '@im/contracts/user'
-import type { CallOptions, Envelope, WireParams } from '@im/service-kit'
-import { failure } from '@im/service-kit/testing'
+import { type Envelope, failure, type TestCallOptions, type WireParams } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
 import { startUser } from './start-user.ts'
 
@@ -64,7 +63,7 @@ test('answers', async (t) => {
   const onPhone = { latitude: 22.5123456, longitude: 113.9, model: 'MI 8', osVersion: '10' }
   const alice = await user.person('alice', onPhone)
   const bob = await user.person('bob')
-  const ask = <E extends Endpoint>(endpoint: E, params: WireParams<E>, as?: CallOptions): Promise<Envelope> =>
+  const ask = <E extends Endpoint>(endpoint: E, params: WireParams<E>, as?: TestCallOptions): Promise<Envelope> =>
     user.api.envelope(endpoint, params, as)
 
   t.test('login and login/auto answer all that apps read, as the types they read', async (t) => {

@@ -107,7 +107,7 @@ test('every query the service sends uses an index', async (t) => {
     const first = (await postForm(url, '/oauth2/token', grant)).body as Record<string, string>
     const again = { grant_type: 'refresh_token', refresh_token: first['refresh_token'] ?? '' }
     const second = (await postForm(url, '/oauth2/token', again)).body as Record<string, string>
-    const serviceKey = { 'x-service-key': deps.config.serviceKey }
+    const serviceKey = { 'x-service-key': deps.config.serviceKeys[0] ?? '' }
     await postForm(url, '/oauth2/introspect', { token: second['access_token'] ?? '' }, serviceKey)
     await postForm(url, '/oauth2/token', again)
     const third = (await postForm(url, '/oauth2/token', grant)).body as Record<string, string>

@@ -1,6 +1,6 @@
 import { type Endpoint, errors } from '@im/contracts'
 import { accounts, smsCodes } from '@im/contracts/user'
-import { callerHeader, type Envelope, signCaller } from '@im/service-kit'
+import type { Envelope } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
 import { startUser } from './start-user.ts'
 
@@ -8,10 +8,7 @@ import { startUser } from './start-user.ts'
 async function startLimited(t: Test, env: Record<string, string> = {}) {
   const user = await startUser(t, { LIMIT_FACTOR: '1', SMS_ECHO_CODE: 'true', ...env })
   const from = async (ip: string, endpoint: Endpoint, fields: Record<string, string>): Promise<Envelope> => {
-    const signed = signCaller(user.env['CALLER_KEY'] ?? '', { ip, requestId: 'test' })
-    const body = new URLSearchParams(fields)
-    const answer = await fetch(user.url + endpoint.path, { method: 'POST', body, headers: { [callerHeader]: signed } })
-    return (await answer.json()) as Envelope
+    return user.api.envelope(endpoint, fields as never, { ip })
   }
   return { ...user, from }
 }

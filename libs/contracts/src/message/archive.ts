@@ -1,6 +1,18 @@
 import { Type } from 'typebox'
 import { contract } from '../contract.ts'
-import { Flag, Int, List, PageIndex, PageSize, PageSizeOrAll, RoomRef, Text, Time, UserId } from '../param-types.ts'
+import {
+  Flag,
+  Int,
+  List,
+  LongText,
+  PageIndex,
+  PageSize,
+  PageSizeOrAll,
+  RoomRef,
+  Text,
+  Time,
+  UserId,
+} from '../param-types.ts'
 import { FlagResult, Nothing } from '../result-types.ts'
 import { LastChat, MessageRow, RoomRow } from './entities.ts'
 
@@ -87,7 +99,7 @@ export const ciphers = contract('message', {
     summary: { zh: '加密消息', en: 'Encrypt a text' },
     auth: 'user',
     safe: true,
-    params: Type.Object({ text: Text({ empty: 'kept' }), key: Text({ empty: 'blank-kept' }) }),
+    params: Type.Object({ text: LongText({ empty: 'kept' }), key: Text({ empty: 'blank-kept' }) }),
     result: Type.Object({ text: Type.String({ description: 'Base64' }) }),
     errors: ['CipherFailed'],
   },
@@ -96,7 +108,7 @@ export const ciphers = contract('message', {
     summary: { zh: '解密消息', en: 'Decrypt a text' },
     auth: 'user',
     safe: true,
-    params: Type.Object({ text: Text(), key: Text({ empty: 'blank-kept' }) }),
+    params: Type.Object({ text: LongText(), key: Text({ empty: 'blank-kept' }) }),
     result: Type.Object({ text: Type.String() }),
     errors: ['CipherFailed'],
   },

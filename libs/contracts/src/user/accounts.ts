@@ -60,7 +60,7 @@ export const accounts = contract('user', {
       'InviteCodeInvalid',
       'PermissionDenied',
     ],
-    limits: [{ by: 'ip', max: 10, seconds: 3600 }],
+    limits: [{ by: 'ip', max: 10, seconds: 3600, counts: 'successes' }],
   },
   login: {
     path: '/user/login',

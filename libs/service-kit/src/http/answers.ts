@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import { type ContractError, type Endpoint, type Language, OAuthError, type RawAnswer } from '@im/contracts'
+import { ContractError, type Endpoint, type Language, OAuthError, type RawAnswer } from '@im/contracts'
 import type { FastifyReply } from 'fastify'
 import { failureBody, jsonType } from './envelope.ts'
 
@@ -11,15 +11,23 @@ export function sendError(
   form: Endpoint['answer'],
 ): void {
   if (error instanceof OAuthError) sendOAuthError(reply, error)
-  else if (form === 'oauth') sendOAuthError(reply, oauthErrorOf(error), error.retryAfter)
+  else if (form === 'oauth') sendOAuthError(reply, oauthErrorOf(error, reply.request.id), error.retryAfter)
   else sendFailure(reply, error, language)
 }
 
 /** The envelope of an error; HTTP status 200 (transport.md §3). */
 export function sendFailure(reply: FastifyReply, error: ContractError, language: Language): void {
   sendRetryAfter(reply, error.retryAfter)
+  // The rest of a body that nobody reads would be taken for the next request.
+  if (error.errorName === 'RequestTooLarge') reply.header('connection', 'close')
   reply.code(200).header('content-type', jsonType).header('x-request-id', reply.request.id)
-  reply.send(failureBody(error, language))
+  reply.send(failureBody(withoutInternals(error, reply.request.id), language))
+}
+
+/** What went wrong inside is for the log; a client gets the id to ask about. */
+function withoutInternals(error: ContractError, requestId: string): ContractError {
+  if (error.errorName !== 'InternalError' && error.errorName !== 'ServiceUnavailable') return error
+  return new ContractError(error.errorName, { detail: requestId })
 }
 
 export function sendRaw(reply: FastifyReply, raw: RawAnswer): void {
@@ -37,12 +45,17 @@ export function sendHeaders(reply: FastifyReply, headers: RawAnswer['headers'] =
 
 function sendOAuthError(reply: FastifyReply, error: OAuthError, retryAfter?: number): void {
   sendRetryAfter(reply, retryAfter)
+  if (error.status === 401) reply.header('www-authenticate', challengeFor(reply.request.headers.authorization))
   reply.code(error.status).header('content-type', jsonType).header('cache-control', 'no-store')
   reply.header('x-request-id', reply.request.id)
   reply.send(JSON.stringify({ error: error.error, error_description: error.message }))
 }
 
-function oauthErrorOf(failure: ContractError): OAuthError {
+/** RFC 6749 §5.2: the scheme the client tried, else the one that would do. */
+const challengeFor = (authorization: string | undefined) =>
+  /^basic\s/i.test(authorization ?? '') ? 'Basic realm="im"' : 'Bearer realm="im"'
+
+function oauthErrorOf(failure: ContractError, requestId: string): OAuthError {
   const text = failure.detail ?? failure.textIn('en')
   switch (failure.errorName) {
     case 'MissingParam':
@@ -53,10 +66,11 @@ function oauthErrorOf(failure: ContractError): OAuthError {
     case 'RateLimited':
       return new OAuthError(429, 'slow_down', failure.textIn('en'))
     case 'InternalError':
-      return new OAuthError(500, 'server_error', failure.textIn('en'))
     case 'ServiceUnavailable':
-      return new OAuthError(503, 'temporarily_unavailable', failure.textIn('en'))
+      return new OAuthError(503, 'temporarily_unavailable', requestId)
     case 'PermissionDenied':
+    case 'TokenMissing':
+    case 'TokenInvalid':
       return new OAuthError(401, 'invalid_client', failure.textIn('en'))
     default:
       return new OAuthError(400, 'invalid_grant', failure.textIn('en'))

@@ -1,45 +1,77 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createHmac } from 'node:crypto'
 import type { Caller } from '@im/contracts'
+import { constantTimeEqual } from './secrets.ts'
 
 export const callerHeader = 'x-im-caller'
 export const serviceKeyHeader = 'x-service-key'
+/** Milliseconds the answer is waited for, so that clocks need not agree. */
+export const timeoutHeader = 'x-im-timeout-ms'
 
-/** What the gateway vouches for: who calls (when a live token was shown), from where, as which request. */
+/** What the gateway vouches for: who calls, how they were recognised, from where, as which request. */
 export interface CallerClaims {
+  /** The owner of a live token; absent when none was shown, or none was needed. */
   caller?: Caller
-  /** Why there is no caller: no token, or one that is not live. */
-  token?: 'missing' | 'invalid'
+  /** The token they were recognised by. */
+  token?: string
+  /** The token came in a cookie, which a browser sends on its own: what changes something needs a CSRF token too. */
+  byCookie?: boolean
   ip: string
   requestId: string
-  /** Milliseconds; the header is void afterwards. */
-  expires: number
+  /** As the client sees the server. */
+  proto: 'http' | 'https'
+  host: string
 }
 
-const lifetime = 30_000
-
-function seal(key: string, text: string): string {
-  return createHmac('sha256', key).update(text).digest('base64url')
+/** What the header is bound to: it is good for no other call. */
+export interface SignedRequest {
+  method: string
+  /** Path and query, as the service receives them. */
+  url: string
 }
 
-/** Writes the caller header: base64url(JSON) '.' base64url(HMAC-SHA256), good for 30 s. */
-export function signCaller(key: string, claims: Omit<CallerClaims, 'expires'>, now = Date.now()): string {
-  const text = Buffer.from(JSON.stringify({ ...claims, expires: now + lifetime })).toString('base64url')
-  return `${text}.${seal(key, text)}`
+/**
+ * Difference (ms) between the clocks of gateway and service that is tolerated, in both directions. A header that was read on
+ * its way could be sent again so long, but only as the same request with another body.
+ */
+const leeway = 300_000
+
+const seal = (key: string, text: string, { method, url }: SignedRequest) =>
+  createHmac('sha256', key).update(`${method} ${url}\n${text}`).digest('base64url')
+
+/** Writes the caller header, sealed with the first key: base64url(JSON) '.' base64url(HMAC-SHA256). */
+export function signCaller(
+  keys: readonly string[],
+  claims: CallerClaims,
+  request: SignedRequest,
+  now = Date.now(),
+): string {
+  const text = Buffer.from(JSON.stringify({ ...claims, issuedAt: now })).toString('base64url')
+  return `${text}.${seal(keys[0] ?? '', text, request)}`
 }
 
-/** Reads the header back; undefined when it was not signed with `key`, is old or no header at all. */
-export function readCaller(key: string, header: string | undefined, now = Date.now()): CallerClaims | undefined {
-  const dot = header?.indexOf('.') ?? -1
-  if (!header || dot < 0) return undefined
-  const text = header.slice(0, dot)
-  if (!sameText(seal(key, text), header.slice(dot + 1))) return undefined
-  const claims = JSON.parse(Buffer.from(text, 'base64url').toString()) as CallerClaims
-  return claims.expires > now ? claims : undefined
+/** The caller header is there but not good: another key, another request, or clocks that are minutes apart. */
+export class CallerUnreadableError extends Error {
+  constructor(reason: string) {
+    super(`the caller header ${reason}`)
+    this.name = 'CallerUnreadableError'
+  }
 }
 
-/** Compares two secrets without telling by its time how far they agree. */
-export function sameText(a: string, b: string): boolean {
-  const left = Buffer.from(a)
-  const right = Buffer.from(b)
-  return left.length === right.length && timingSafeEqual(left, right)
+/** Reads the header back; undefined without one. Throws CallerUnreadableError when it says nothing that can be believed. */
+export function readCaller(
+  keys: readonly string[],
+  header: string | undefined,
+  request: SignedRequest,
+  now = Date.now(),
+): CallerClaims | undefined {
+  if (header === undefined) return undefined
+  const dot = header.indexOf('.')
+  const text = header.slice(0, Math.max(0, dot))
+  if (!keys.some((key) => constantTimeEqual(seal(key, text, request), header.slice(dot + 1))))
+    throw new CallerUnreadableError('is not sealed for this request with a key of ours')
+  const { issuedAt, ...claims } = JSON.parse(Buffer.from(text, 'base64url').toString()) as CallerClaims & {
+    issuedAt: number
+  }
+  if (Math.abs(now - issuedAt) > leeway) throw new CallerUnreadableError(`was written ${now - issuedAt} ms ago`)
+  return claims
 }

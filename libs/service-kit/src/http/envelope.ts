@@ -1,10 +1,11 @@
 import type { ContractError, Endpoint, Language } from '@im/contracts'
 import fastJson from 'fast-json-stringify'
+import type { TSchema } from 'typebox'
 
 export const jsonType = 'application/json;charset=UTF-8'
 
-/** Serialises `data` by the contract's result schema: a field it does not name never leaves. */
-export type DataWriter = (data: unknown) => string
+/** Writes the envelope of a success. Schemas of the contract say what leaves: a field they do not name never does. */
+export type EnvelopeWriter = (data: unknown, text?: string, members?: object) => string
 
 function sorted(schema: unknown): unknown {
   if (Array.isArray(schema)) return schema.map(sorted)
@@ -22,17 +23,22 @@ function sorted(schema: unknown): unknown {
   return copy
 }
 
-/** Undefined for an endpoint whose success has no `data` member. */
-export function compileWriter(endpoint: Pick<Endpoint, 'result'>): DataWriter | undefined {
-  const schema = JSON.parse(JSON.stringify(endpoint.result)) as { type?: string }
-  if (schema.type === 'void' || 'x-raw' in schema) return undefined
-  return fastJson(sorted(schema) as Parameters<typeof fastJson>[0])
+export function compileWriter(endpoint: Pick<Endpoint, 'result' | 'members'>): EnvelopeWriter {
+  const writeData = serialiser(endpoint.result)
+  const writeMembers = endpoint.members && serialiser(endpoint.members)
+  return (data, text, members) => {
+    const dataMember = writeData && data !== undefined ? `"data":${writeData(data)},` : ''
+    const message = text === undefined ? '' : `,"resultMsg":${JSON.stringify(text)}`
+    const others = writeMembers && members ? `,${writeMembers(members).slice(1, -1)}` : ''
+    return `{"currentTime":${Date.now()},${dataMember}"resultCode":1${message}${others}}`
+  }
 }
 
-export function successBody(write: DataWriter | undefined, data: unknown, text: string | undefined): string {
-  const member = write && data !== undefined ? `"data":${write(data)},` : ''
-  const message = text === undefined ? '' : `,"resultMsg":${JSON.stringify(text)}`
-  return `{"currentTime":${Date.now()},${member}"resultCode":1${message}}`
+/** Undefined where a success has no data. */
+function serialiser(declared: TSchema): ((value: unknown) => string) | undefined {
+  const schema = JSON.parse(JSON.stringify(declared)) as { type?: string }
+  if (schema.type === 'void' || 'x-raw' in schema) return undefined
+  return fastJson(sorted(schema) as Parameters<typeof fastJson>[0])
 }
 
 export function failureBody(error: ContractError, language: Language): string {

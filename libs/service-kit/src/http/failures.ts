@@ -1,6 +1,7 @@
 import { ContractError } from '@im/contracts'
 import type { Logger } from '../logs.ts'
 import { isStoreAway } from '../store-away.ts'
+import { CallerUnreadableError } from './caller.ts'
 
 /** Trying again later may help: a store or another service is away. */
 export function isTransient(error: unknown): boolean {
@@ -17,6 +18,10 @@ export function asContractError(error: unknown, requestId: string, log: Logger, 
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new ContractError('RequestTooLarge', { detail: 'body' })
   if (code?.startsWith('FST_ERR_') && statusCode !== undefined && statusCode < 500)
     return new ContractError('InvalidParams', { detail: 'the request could not be read' })
+  if (thrown instanceof CallerUnreadableError) {
+    log.error({ err: thrown, requestId, path }, 'gateway and service disagree about CALLER_KEY or the time')
+    return new ContractError('ServiceUnavailable', { detail: requestId })
+  }
   if (isStoreAway(thrown)) {
     log.warn({ err: thrown, requestId, path }, 'a store is away')
     return new ContractError('ServiceUnavailable', { detail: requestId })

@@ -1,7 +1,7 @@
-import type { Language } from '@im/contracts'
+import type { EndpointSpec, Language } from '@im/contracts'
 import type { FastifyRequest } from 'fastify'
 import { languageOf } from './envelope.ts'
-import { firstText, type RawParams, readParams } from './raw-params.ts'
+import { firstText, type RawParams, readParams, readStrictForm } from './raw-params.ts'
 
 /** Language of a request whose parameters were not read. */
 export function queryLanguage(url: string): Language {
@@ -19,15 +19,34 @@ export function queryOf(url: string): string {
   return rawBytes.test(query) ? Buffer.from(query, 'latin1').toString('utf8') : query
 }
 
-/** Query and body of a request, in whatever form they came. */
-export function readRequest(request: FastifyRequest): Promise<RawParams> {
-  const url = request.raw.url ?? ''
-  return readParams(
-    queryOf(url),
-    request.headers['content-type'],
-    Buffer.isBuffer(request.body) ? request.body : undefined,
-  )
+const read = new WeakMap<FastifyRequest, Promise<RawParams>>()
+
+/** The parameters of a request, wherever its contract has them. They are read once, however often they are asked for. */
+export function readRequest(request: FastifyRequest, body?: EndpointSpec['body']): Promise<RawParams> {
+  const known = read.get(request)
+  if (known) return known
+  const params = readAll(request, body)
+  read.set(request, params)
+  return params
 }
+
+async function readAll(request: FastifyRequest, kind: EndpointSpec['body']): Promise<RawParams> {
+  const query = queryOf(request.raw.url ?? '')
+  const type = request.headers['content-type']
+  const body = Buffer.isBuffer(request.body) ? request.body : undefined
+  const params =
+    kind === 'form'
+      ? readStrictForm(query, type, body)
+      : await readParams(query, type, kind === undefined ? body : undefined)
+  // Nothing that is sent takes the place of what the path says.
+  for (const [name, value] of Object.entries((request.params ?? {}) as Record<string, string>))
+    params.set(name, [value])
+  return params
+}
+
+/** The path of a request as its service serves it: the contract's, with the request's path parameters. */
+export const pathOf = (path: string, params: unknown): string =>
+  path.replace(/:(\w+)/g, (_, name: string) => encodeURIComponent((params as Record<string, string>)[name] ?? ''))
 
 /** The token of a request: parameter first, then the Authorization header (transport.md §5). */
 export function accessTokenOf(params: RawParams, authorization: string | undefined): string | undefined {

@@ -12,12 +12,10 @@ import Fastify, {
 } from 'fastify'
 import type { Logger } from '../logs.ts'
 import { sendError, sendFailure } from './answers.ts'
+import { maxBodyBytes } from './body-limit.ts'
 import { acceptedRequestId, failureBody, jsonType } from './envelope.ts'
 import { asContractError } from './failures.ts'
 import { queryLanguage } from './request.ts'
-
-/** 1 MiB per request (transport.md §1). */
-export const maxBodyBytes = 1024 * 1024
 
 /** What a route of an endpoint keeps in its `config`: the form of its errors. */
 export type RouteConfig = Pick<Endpoint, 'answer'>

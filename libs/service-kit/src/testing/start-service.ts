@@ -1,14 +1,14 @@
-import { type ApiClient, createClient } from '../http/client.ts'
 import type { Connections } from '../runtime.ts'
 import type { RunningService, Service } from '../service.ts'
 import { dropNamespace, testEnv } from './namespace.ts'
+import { createTestClient, type TestClient } from './test-client.ts'
 
 export interface ServiceUnderTest<D> extends RunningService<D> {
   env: Record<string, string>
   /** Calls endpoints past the gateway; `as` says who calls. */
-  api: ApiClient
+  api: TestClient
   /** The same with the service key. */
-  internal: ApiClient
+  internal: TestClient
 }
 
 /** Starts a service on the shared servers in a namespace of its own. The end of the test leaves nothing of it behind. */
@@ -19,9 +19,10 @@ export async function startService<D extends Connections>(
 ): Promise<ServiceUnderTest<D>> {
   const env = testEnv(options.env)
   const running = await service.start(env, options.overrides)
-  const { callerKey, serviceKey } = running.deps.config
-  const api = createClient({ baseUrl: running.url, callerKey })
-  const internal = createClient({ baseUrl: running.url, callerKey, serviceKey })
+  const [callerKey] = running.deps.config.callerKeys
+  const [serviceKey] = running.deps.config.serviceKeys
+  const api = createTestClient({ baseUrl: running.url, callerKey })
+  const internal = createTestClient({ baseUrl: running.url, callerKey, serviceKey })
   t.after(async () => {
     await Promise.all([api.close(), internal.close()])
     await running.close()

@@ -1,6 +1,6 @@
 import { ContractError, type ResultOf } from '@im/contracts'
 import { internalUsers } from '@im/contracts/user'
-import type { ApiClient } from '@im/service-kit'
+import type { ServiceClient } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
 
 export type Contact = ResultOf<(typeof internalUsers)['getContact']>
@@ -15,7 +15,7 @@ export interface Contacts {
 const freshFor = 5_000
 const usableFor = 600_000
 
-export function createContacts(user: Pick<ApiClient, 'call'>, now: () => number): Contacts {
+export function createContacts(user: Pick<ServiceClient, 'call'>, now: () => number): Contacts {
   const known = new LRUCache<number, { contact: Contact; askedAt: number }>({ max: 50_000 })
   const asking = new Map<number, Promise<Contact>>()
 

@@ -10,6 +10,8 @@ export interface ParamSchema {
   maximum?: number
   pattern?: string
   trim?: boolean
+  long?: boolean
+  maxLength?: number
   empty?: 'absent' | 'kept' | 'blank-kept' | 'blank-clears'
   fraction?: boolean
   notFound?: ErrorName

@@ -4,11 +4,12 @@ import {
   type Endpoint,
   type ErrorName,
   errors,
+  type Method,
   type Params,
   type ResultOf,
 } from '@im/contracts'
 import { Agent, request } from 'undici'
-import { callerHeader, serviceKeyHeader, signCaller } from './caller.ts'
+import { callerHeader, serviceKeyHeader, signCaller } from '../http/caller.ts'
 
 /** Parameters as they are written: every one optional and as loose as the wire, so that tests can send bad input too. */
 export type WireParams<E extends Endpoint> = { [K in keyof Params<E>]?: Params<E>[K] | string | number | undefined } & {
@@ -16,12 +17,14 @@ export type WireParams<E extends Endpoint> = { [K in keyof Params<E>]?: Params<E
   access_token?: string
 }
 
-export interface CallOptions {
+export interface TestCallOptions {
   /** Access token of the caller, through the gateway. */
   token?: string
-  /** Signs the caller header directly, past the gateway (needs `callerKey`). */
+  /** Signs the caller header, past the gateway (needs `callerKey`). */
   as?: Caller | number
-  method?: 'GET' | 'POST'
+  /** Address the signed header tells. */
+  ip?: string
+  method?: Method
   headers?: Record<string, string>
   signal?: AbortSignal
 }
@@ -35,50 +38,53 @@ export interface Envelope {
   data?: unknown
 }
 
-export interface ApiClient {
+export interface TestClient {
   /** The `data` of a success; a failure is thrown as the ContractError of the same name. */
-  call<E extends Endpoint>(endpoint: E, params?: WireParams<E>, options?: CallOptions): Promise<ResultOf<E>>
+  call<E extends Endpoint>(endpoint: E, params?: WireParams<E>, options?: TestCallOptions): Promise<ResultOf<E>>
   /** The whole envelope, failures included. */
-  envelope<E extends Endpoint>(endpoint: E, params?: WireParams<E>, options?: CallOptions): Promise<Envelope>
+  envelope<E extends Endpoint>(endpoint: E, params?: WireParams<E>, options?: TestCallOptions): Promise<Envelope>
   close(): Promise<void>
 }
 
-const nameOfCode = new Map(Object.entries(errors).map(([name, entry]) => [entry.code as number, name as ErrorName]))
+const nameOfCode = new Map(Object.entries(errors).map(([name, { code }]) => [code as number, name as ErrorName]))
 
-/** A client of any endpoint, derived from its contract; sends forms, as the apps do. */
-export function createClient(options: {
+/** A client for tests of any endpoint, derived from its contract; sends forms, as the apps do. */
+export function createTestClient(options: {
   baseUrl: string
-  serviceKey?: string
-  callerKey?: string
+  serviceKey?: string | undefined
+  callerKey?: string | undefined
   token?: string
   /** Milliseconds a call may take; ServiceUnavailable beyond. */
   timeout?: number
-}): ApiClient {
-  const timeout = options.timeout ?? 5000
+}): TestClient {
+  const { baseUrl, serviceKey, callerKey, timeout = 5000 } = options
   const agent = new Agent({ connections: 64, keepAliveTimeout: 10_000, headersTimeout: timeout, bodyTimeout: timeout })
+
+  function headersOf({ token = options.token, as, ip, headers }: TestCallOptions, method: Method, url: string) {
+    const all: Record<string, string> = { ...headers }
+    if (token) all['authorization'] = `Bearer ${token}`
+    if (serviceKey) all[serviceKeyHeader] = serviceKey
+    if (callerKey && (as !== undefined || ip !== undefined)) {
+      const caller =
+        typeof as === 'number' ? ({ userId: as, sessionId: '', device: 'android', kind: 'user' } as const) : as
+      const seen = { ip: ip ?? '127.0.0.1', requestId: 'test', proto: 'http', host: 'im.test' } as const
+      all[callerHeader] = signCaller([callerKey], caller ? { ...seen, caller } : seen, { method, url })
+    }
+    return all
+  }
 
   async function envelope<E extends Endpoint>(
     endpoint: E,
     params: WireParams<E> = {} as WireParams<E>,
-    calling: CallOptions = {},
+    calling: TestCallOptions = {},
   ): Promise<Envelope> {
-    const headers: Record<string, string> = { ...calling.headers }
-    const token = calling.token ?? options.token
-    if (token) headers['authorization'] = `Bearer ${token}`
-    if (options.serviceKey) headers[serviceKeyHeader] = options.serviceKey
-    if (calling.as !== undefined && options.callerKey) {
-      const caller =
-        typeof calling.as === 'number'
-          ? ({ userId: calling.as, sessionId: '', device: 'android', kind: 'user' } as const)
-          : calling.as
-      headers[callerHeader] = signCaller(options.callerKey, { caller, ip: '127.0.0.1', requestId: 'client' })
-    }
     const form = formOf(params)
-    const method = calling.method ?? 'POST'
-    const url = options.baseUrl + endpoint.path + (method === 'GET' && form ? `?${form}` : '')
-    if (method === 'POST') headers['content-type'] = 'application/x-www-form-urlencoded'
+    const method = calling.method ?? (endpoint.methods?.includes('POST') === false ? 'GET' : 'POST')
+    const url = endpoint.path + (method === 'GET' && form ? `?${form}` : '')
+    const headers = headersOf(calling, method, url)
+    if (method === 'POST') headers['content-type'] ??= 'application/x-www-form-urlencoded'
     try {
-      const answer = await request(url, {
+      const answer = await request(baseUrl + url, {
         method,
         headers,
         ...(method === 'POST' ? { body: form } : {}),

@@ -1,0 +1,207 @@
+import {
+  type Call,
+  type Caller,
+  ContractError,
+  type Endpoint,
+  errorNames,
+  type Language,
+  OAuthError,
+  RawAnswer,
+  Reply,
+  type ReplyOptions,
+  type RequestInfo,
+} from '@im/contracts'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { EndpointLimits } from '../limits/endpoint-limits.ts'
+import { withRequestId } from '../request-id.ts'
+import { sendError, sendHeaders, sendRaw } from './answers.ts'
+import { auditedCall } from './audited-call.ts'
+import { authorise } from './authorise.ts'
+import { longestBody } from './body-limit.ts'
+import { type CallerClaims, callerHeader, readCaller, serviceKeyHeader, timeoutHeader } from './caller.ts'
+import { csrfField, csrfHeader } from './csrf.ts'
+import { compileDecoder, selfParams } from './decode/compile-decoder.ts'
+import type { AnswerTimer, BoundHandler, ServiceAppOptions } from './edge.ts'
+import { compileWriter, jsonType, languageOf } from './envelope.ts'
+import { asContractError } from './failures.ts'
+import { defaultTimeoutMs, Lifetime } from './lifetime.ts'
+import { firstText, type RawParams } from './raw-params.ts'
+import { accessTokenOf, queryLanguage, readRequest } from './request.ts'
+import { isOneOf } from './secrets.ts'
+
+/** Who calls, as far as headers tell. */
+interface Identity {
+  claims: CallerClaims | undefined
+  isInternal: boolean
+}
+
+/** Answers the calls of one endpoint. The checks stand in the order of transport.md §6. */
+export function createAnswerer<Deps>(
+  { endpoint, handler }: BoundHandler<Deps>,
+  options: ServiceAppOptions<Deps>,
+  timing: AnswerTimer,
+) {
+  const { config, deps, log } = options
+  const decode = compileDecoder(endpoint)
+  const write = compileWriter(endpoint)
+  const ownIds = selfParams(endpoint)
+  const declared = new Set<string>(errorNames(endpoint))
+  const limits = options.limits && endpoint.limits?.length ? new EndpointLimits(endpoint, options.limits) : undefined
+  const audited = auditedCall(endpoint, options.audit)
+
+  return function answer(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const startedAt = performance.now()
+    return withRequestId(request.id, async () => {
+      const spoken: { language: Language } = { language: queryLanguage(request.raw.url ?? '') }
+      let outcome = 'Success'
+      try {
+        await send(request, reply, spoken)
+      } catch (error) {
+        const failure = failureOf(error, request)
+        outcome = failure instanceof OAuthError ? failure.error : failure.errorName
+        sendError(reply, failure, spoken.language, endpoint.answer)
+      }
+      timing(endpoint, outcome, startedAt)
+      return reply
+    })
+  }
+
+  async function send(request: FastifyRequest, reply: FastifyReply, spoken: { language: Language }): Promise<void> {
+    const identity = identify(request)
+    reply.header('x-request-id', request.id)
+    const read = await readRequest(request, endpoint.body).catch((error: unknown) => ({ error }))
+    if (read instanceof Map) spoken.language = languageOf(firstText(read, 'language'))
+    const caller = authorise(endpoint, credentialsOf(request, identity, read instanceof Map ? read : new Map()))
+    // After the token on purpose: who may not call learns nothing about their parameters.
+    if (!(read instanceof Map)) throw read.error
+
+    const limited = identity.isInternal ? undefined : limits?.begin()
+    const lifetime = new Lifetime(reply.raw, timeoutOf(request, identity))
+    try {
+      const counted = { ip: identity.claims?.ip ?? request.ip, caller }
+      await limited?.count(counted)
+      const params = decode(read)
+      refuseForeignIds(params, caller)
+      await limited?.count({ ...counted, params })
+      const info = requestInfo(request, read, spoken.language, identity)
+      const call = createCall({ params, caller, request: info, lifetime, body: bodyOf(request) })
+      if (lifetime.isOver) throw new ContractError('ServiceUnavailable')
+      const result = await audited(call, () => handler(deps, call))
+      await limited?.end(undefined)
+      sendResult(reply, result, spoken.language)
+    } catch (error) {
+      await limited?.end(error)
+      // What a handler gives up because nobody waits any more is no fault.
+      if (lifetime.isOver && isAbort(error)) throw new ContractError('ServiceUnavailable', { cause: error })
+      throw error
+    } finally {
+      lifetime.end()
+    }
+  }
+
+  function identify(request: FastifyRequest): Identity {
+    const { method, url = '' } = request.raw
+    const header = request.headers[callerHeader]
+    const claims = readCaller(config.callerKeys, header?.toString(), { method: method ?? '', url })
+    if (claims) request.id = claims.requestId
+    return { claims, isInternal: isOneOf(config.serviceKeys, request.headers[serviceKeyHeader]) }
+  }
+
+  function timeoutOf(request: FastifyRequest, { claims, isInternal }: Identity): number {
+    const given = claims || isInternal ? Number(request.headers[timeoutHeader]) : Number.NaN
+    return given > 0 ? given : (endpoint.timeoutMs ?? defaultTimeoutMs)
+  }
+
+  function refuseForeignIds(params: Record<string, unknown>, caller: Caller | undefined): void {
+    for (const name of ownIds)
+      if (params[name] !== undefined && params[name] !== caller?.userId)
+        throw new ContractError('PermissionDenied', { detail: name })
+  }
+
+  function bodyOf(request: FastifyRequest): Call['body'] | Uint8Array | AsyncIterable<Uint8Array> {
+    if (endpoint.body === 'raw') return Buffer.isBuffer(request.body) ? request.body : new Uint8Array()
+    if (endpoint.body === 'stream') return atMost(request.raw, longestBody(endpoint))
+    return undefined
+  }
+
+  function sendResult(reply: FastifyReply, result: unknown, language: Language): void {
+    const { data, more } = result instanceof Reply ? result : { data: result, more: {} as ReplyOptions }
+    sendHeaders(reply, more.headers)
+    if (data instanceof RawAnswer) sendRaw(reply, data)
+    else {
+      const text = (more.text ?? endpoint.successText)?.[language]
+      reply.header('content-type', jsonType).send(write(data, text, more.members))
+    }
+  }
+
+  /** An error that the contract does not declare is a fault of the program: documentation and clients do not know it. */
+  function failureOf(error: unknown, { id }: FastifyRequest): ContractError | OAuthError {
+    if (error instanceof OAuthError) return error
+    const failure = asContractError(error, id, log, endpoint.path)
+    if (declared.has(failure.errorName)) return failure
+    log.error({ err: failure, requestId: id, path: endpoint.path }, 'an error is not declared in the contract')
+    if (config.nodeEnv !== 'test') return failure
+    return new ContractError('InternalError', { detail: `${failure.errorName} is not declared by ${endpoint.path}` })
+  }
+}
+
+function credentialsOf(request: FastifyRequest, { claims, isInternal }: Identity, params: RawParams) {
+  return {
+    caller: claims?.caller,
+    token: claims?.token,
+    byCookie: claims?.byCookie,
+    isInternal,
+    method: request.method,
+    csrfToken: request.headers[csrfHeader]?.toString() ?? firstText(params, csrfField),
+  }
+}
+
+function requestInfo(
+  request: FastifyRequest,
+  params: RawParams,
+  language: Language,
+  { claims, isInternal }: Identity,
+): RequestInfo {
+  return {
+    id: request.id,
+    method: request.method as RequestInfo['method'],
+    ip: claims?.ip ?? request.ip,
+    language,
+    userAgent: request.headers['user-agent'] ?? '',
+    proto: claims?.proto ?? 'http',
+    host: claims?.host ?? request.headers.host ?? '',
+    headers: request.headers as RequestInfo['headers'],
+    accessToken: claims?.token ?? accessTokenOf(params, request.headers.authorization),
+    isInternal,
+  }
+}
+
+function createCall(parts: {
+  params: Record<string, unknown>
+  caller: Caller | undefined
+  request: RequestInfo
+  lifetime: Lifetime
+  body: unknown
+}): Call<Endpoint> {
+  const { lifetime, ...call } = parts
+  return {
+    ...call,
+    deadline: lifetime.deadline,
+    get signal() {
+      return lifetime.signal
+    },
+    note() {},
+  } as unknown as Call<Endpoint>
+}
+
+async function* atMost(body: AsyncIterable<Uint8Array>, most: number): AsyncGenerator<Uint8Array> {
+  let bytes = 0
+  for await (const chunk of body) {
+    bytes += chunk.length
+    if (bytes > most) throw new ContractError('RequestTooLarge', { detail: 'body' })
+    yield chunk
+  }
+}
+
+const isAbort = (error: unknown) =>
+  error instanceof Error && (error.name === 'AbortError' || error.name === 'TimeoutError')

@@ -1,0 +1,49 @@
+import { type AuthRule, type Caller, ContractError, type Endpoint, rulesOf } from '@im/contracts'
+import { isCsrfToken } from './csrf.ts'
+
+/** What is known about who calls. */
+export interface Credentials {
+  /** The owner of a live token. */
+  caller?: Caller | undefined
+  /** The token as sent, live or not. */
+  token?: string | undefined
+  /** The token came in a cookie. */
+  byCookie?: boolean | undefined
+  /** The call carries the service key. */
+  isInternal: boolean
+  method: string
+  /** The CSRF token as sent, in its header or in a field of the form. */
+  csrfToken?: string | undefined
+}
+
+/**
+ * Decides whether a call may go on (transport.md §5, §7): gateway and service decide alike. Gives the caller the handler
+ * learns of; throws TokenMissing, TokenInvalid or PermissionDenied.
+ */
+export function authorise(endpoint: Pick<Endpoint, 'auth' | 'safe'>, credentials: Credentials): Caller | undefined {
+  const { auth } = endpoint
+  const { caller, token, isInternal } = credentials
+  if (auth === 'none') return undefined
+  if (auth === 'optional') return caller?.kind === 'user' ? caller : undefined
+  const rules = rulesOf(auth)
+  if (isInternal && rules.includes('internal')) return undefined
+  if (rules.every((rule) => rule === 'internal')) throw new ContractError('PermissionDenied')
+  if (!caller) throw new ContractError(token ? 'TokenInvalid' : 'TokenMissing')
+  if (!rules.some((rule) => holds(rule, caller))) throw new ContractError('PermissionDenied')
+  if (!endpoint.safe) refuseForgery(credentials)
+  return caller
+}
+
+function holds(rule: AuthRule, { kind, role = 0 }: Caller): boolean {
+  if (rule === 'internal') return false
+  if (rule === 'user' || rule === 'mp') return kind === rule
+  if ('console' in rule) return kind === 'console' && role >= rule.console
+  return kind !== 'mp' && role >= rule.role
+}
+
+/** A browser sends a cookie along with what a foreign page asks of it: then only a CSRF token shows that the page is ours. */
+function refuseForgery({ byCookie, token, method, csrfToken }: Credentials): void {
+  if (!byCookie) return
+  if (method !== 'POST') throw new ContractError('PermissionDenied', { detail: 'a session of a cookie needs POST' })
+  if (!isCsrfToken(token ?? '', csrfToken)) throw new ContractError('PermissionDenied', { detail: 'X-CSRF-Token' })
+}

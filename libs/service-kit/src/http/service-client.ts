@@ -1,0 +1,117 @@
+import {
+  type Call,
+  ContractError,
+  type Endpoint,
+  type ErrorName,
+  errors,
+  type Params,
+  type ResultOf,
+} from '@im/contracts'
+import { Pool, errors as undiciErrors } from 'undici'
+import { currentRequestId } from '../request-id.ts'
+import { serviceKeyHeader, timeoutHeader } from './caller.ts'
+
+/** Calls of one service to another. */
+export interface ServiceClient {
+  /**
+   * The `data` of the answer. An error that the endpoint declares is thrown as ContractError. What else comes back is a fault
+   * between the two and no answer to whoever called us: ServiceUnavailable when the other is away, else an ordinary error.
+   * `waiting` is the call this one is made for: its deadline and its end hold here too.
+   */
+  call<E extends Endpoint>(
+    endpoint: E,
+    params: Params<E>,
+    waiting?: Partial<Pick<Call, 'deadline' | 'signal'>>,
+  ): Promise<ResultOf<E>>
+  close(): Promise<void>
+}
+
+interface Answer {
+  resultCode: number
+  resultMsg?: string
+  detailMsg?: string
+  data?: unknown
+}
+
+const nameOfCode = new Map(Object.entries(errors).map(([name, { code }]) => [code as number, name as ErrorName]))
+const transient: ReadonlySet<ErrorName | undefined> = new Set<ErrorName>(['ServiceUnavailable', 'RateLimited'])
+
+/** Connections end after so long (ms): replicas that joined later get their part of the calls. */
+const connectionLifetimeMs = 60_000
+
+/** A client of the endpoints of one service. */
+export function createServiceClient(options: {
+  baseUrl: string
+  serviceKeys: readonly string[]
+  /** Milliseconds a call may take, unless who waits for it has less. */
+  timeoutMs: number
+}): ServiceClient {
+  const { timeoutMs, serviceKeys } = options
+  const pool = new Pool(new URL(options.baseUrl).origin, {
+    connections: 64,
+    keepAliveTimeout: 10_000,
+    clientTtl: connectionLifetimeMs,
+  })
+
+  async function send(endpoint: Endpoint, params: object, timeLeft: number, signal: AbortSignal): Promise<Answer> {
+    const requestId = currentRequestId()
+    const { statusCode, body } = await pool.request({
+      method: 'POST',
+      path: endpoint.path,
+      headers: {
+        'content-type': 'application/json',
+        [serviceKeyHeader]: serviceKeys[0] ?? '',
+        [timeoutHeader]: String(timeLeft),
+        ...(requestId ? { 'x-request-id': requestId } : {}),
+      },
+      body: JSON.stringify(params),
+      signal,
+    })
+    if (statusCode === 200) return (await body.json()) as Answer
+    await body.dump()
+    throw new Error(`HTTP status ${statusCode}`)
+  }
+
+  return {
+    async call(endpoint, params, waiting = {}) {
+      const timeLeft = Math.min(timeoutMs, (waiting.deadline ?? Number.POSITIVE_INFINITY) - Date.now())
+      if (timeLeft <= 0 || waiting.signal?.aborted) throw new ContractError('ServiceUnavailable')
+      const timeout = AbortSignal.timeout(timeLeft)
+      const signal = waiting.signal ? AbortSignal.any([timeout, waiting.signal]) : timeout
+      const again = (error: unknown) => {
+        if (!endpoint.safe || !isLostConnection(error)) throw error
+        return send(endpoint, params as object, timeLeft, signal)
+      }
+      const answer = await send(endpoint, params as object, timeLeft, signal)
+        .catch(again)
+        .catch((cause: unknown) => {
+          if (waiting.signal?.aborted) throw new ContractError('ServiceUnavailable')
+          throw unavailable(endpoint, cause)
+        })
+      if (answer.resultCode === 1) return answer.data as never
+      throw failureOf(endpoint, answer)
+    },
+    close: () => pool.close(),
+  }
+}
+
+function failureOf(endpoint: Endpoint, { resultCode, resultMsg = '', detailMsg }: Answer): Error {
+  const name = nameOfCode.get(resultCode)
+  if (name && endpoint.errors?.includes(name))
+    return new ContractError(name, { detail: detailMsg, text: { zh: resultMsg, en: resultMsg } })
+  const told = `${name ?? resultCode} (${detailMsg ?? resultMsg})`
+  return transient.has(name)
+    ? unavailable(endpoint, new Error(told))
+    : new Error(`${endpoint.service} answered ${endpoint.path} with ${told}`)
+}
+
+const unavailable = ({ service, path }: Endpoint, cause: unknown) =>
+  new ContractError('ServiceUnavailable', { cause: new Error(`${service} does not answer ${path}`, { cause }) })
+
+/** A kept connection that the other side closed in the moment it was used again, or one to a process that just ended. */
+function isLostConnection(error: unknown): boolean {
+  const { code } = error as { code?: string }
+  return (
+    error instanceof undiciErrors.SocketError || code === 'ECONNRESET' || code === 'EPIPE' || code === 'ECONNREFUSED'
+  )
+}

@@ -1,0 +1,98 @@
+import { type Caller, ContractError, type Endpoint, type LimitKey, type RateLimit } from '@im/contracts'
+import { limitAddress } from '../http/limit-address.ts'
+import { type Limit, limitError, type RateCounters } from './rate-counters.ts'
+
+/** Whose call is counted. */
+export interface Counted {
+  ip: string
+  caller: Caller | undefined
+  /** Absent before the parameters are decoded. */
+  params?: Readonly<Record<string, unknown>>
+}
+
+interface CompiledLimit extends RateLimit {
+  name: string
+  keys: readonly LimitKey[]
+}
+
+const asksForParameter = ({ keys }: CompiledLimit) => keys.some((key) => key.startsWith('param:'))
+
+/**
+ * The limits of one endpoint. A call is counted before it is answered, so that calls sent at the same time do not slip
+ * through, and given back when its outcome is not what counts.
+ */
+export class EndpointLimits {
+  readonly #counters: RateCounters
+  readonly #endpoint: Endpoint
+  readonly #limits: readonly CompiledLimit[]
+
+  constructor(endpoint: Endpoint, counters: RateCounters) {
+    this.#counters = counters
+    this.#endpoint = endpoint
+    this.#limits = (endpoint.limits ?? []).map((limit) => {
+      const keys = typeof limit.by === 'string' ? [limit.by] : limit.by
+      return {
+        ...limit,
+        keys,
+        name: `${limit.group ?? endpoint.path} ${keys.join('+').replaceAll(':', '=')} ${limit.seconds}s`,
+      }
+    })
+  }
+
+  begin(): LimitedCall {
+    return new LimitedCall(this.#counters, this.#endpoint, this.#limits)
+  }
+}
+
+/** The counts of one call. */
+export class LimitedCall {
+  readonly #counters: RateCounters
+  readonly #endpoint: Endpoint
+  readonly #limits: readonly CompiledLimit[]
+  readonly #taken: { limit: CompiledLimit; count: Limit }[] = []
+
+  constructor(counters: RateCounters, endpoint: Endpoint, limits: readonly CompiledLimit[]) {
+    this.#counters = counters
+    this.#endpoint = endpoint
+    this.#limits = limits
+  }
+
+  /** Counts the call in the limits that need no parameter; with `params`, in the others. Throws what the limit names. */
+  async count(counted: Counted): Promise<void> {
+    const due = this.#limits.filter((limit) => asksForParameter(limit) === (counted.params !== undefined))
+    const counts = due.flatMap((limit) => {
+      const of = subject(limit.keys, counted)
+      return of === undefined
+        ? []
+        : [{ limit, count: { key: `${limit.name}:${of}`, max: limit.max, seconds: limit.seconds } }]
+    })
+    const refusal = await this.#counters.take(...counts.map(({ count }) => count))
+    if (!refusal) {
+      this.#taken.push(...counts)
+      return
+    }
+    await this.end(new ContractError('RateLimited'))
+    const full = counts.find(({ count }) => count === refusal.full)
+    throw limitError(full?.limit.error ?? 'RateLimited', refusal.waitSeconds)
+  }
+
+  /** Gives back what does not count: `error` is what the call failed with, undefined for a success. */
+  async end(error: unknown): Promise<void> {
+    const isFailure = error instanceof ContractError && (this.#endpoint.errors ?? []).includes(error.errorName)
+    const outcome = error === undefined ? 'successes' : isFailure ? 'failures' : undefined
+    const given = this.#taken.filter(({ limit: { counts = 'calls' } }) => counts !== 'calls' && counts !== outcome)
+    await this.#counters.giveBack(...given.map(({ count }) => count))
+  }
+}
+
+/** Undefined when one of the keys is absent: then nothing is counted. */
+function subject(keys: readonly LimitKey[], { ip, caller, params }: Counted): string | undefined {
+  const parts = keys.map((key) => {
+    if (key === 'ip') return `ip=${limitAddress(ip)}`
+    if (key === 'user') return caller && `user=${caller.userId}`
+    if (key === 'user-or-ip') return caller ? `user=${caller.userId}` : `ip=${limitAddress(ip)}`
+    const value = params?.[key.slice('param:'.length)]
+    return value === undefined || value === '' ? undefined : JSON.stringify(value)
+  })
+  return parts.includes(undefined) ? undefined : parts.join(' ')
+}

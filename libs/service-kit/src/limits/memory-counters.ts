@@ -1,0 +1,41 @@
+import { LRUCache } from 'lru-cache'
+import type { Limit } from './rate-counters.ts'
+
+/** Counts of this process alone. What falls out of the cache is forgotten. */
+export class MemoryCounters {
+  readonly #windows = new LRUCache<string, { count: number; endsAt: number }>({ max: 50_000 })
+  readonly #now: () => number
+
+  constructor(now: () => number) {
+    this.#now = now
+  }
+
+  /** Counts one in all limits, or in none and gives for each the milliseconds until it has room, 0 where it has. */
+  take(limits: readonly Limit[]): number[] | undefined {
+    const waits = limits.map(({ key, max }) => {
+      const window = this.#window(key)
+      return window && window.count >= max ? window.endsAt - this.#now() : 0
+    })
+    if (waits.some((wait) => wait > 0)) return waits
+    for (const { key, seconds } of limits) {
+      const window = this.#window(key)
+      if (window) window.count++
+      else this.#windows.set(key, { count: 1, endsAt: this.#now() + seconds * 1000 })
+    }
+    return undefined
+  }
+
+  giveBack(key: string): void {
+    const window = this.#window(key)
+    if (window && window.count > 0) window.count--
+  }
+
+  clear(key: string): void {
+    this.#windows.delete(key)
+  }
+
+  #window(key: string) {
+    const window = this.#windows.get(key)
+    return window && window.endsAt > this.#now() ? window : undefined
+  }
+}

@@ -1,0 +1,147 @@
+import { createHash } from 'node:crypto'
+import { ContractError } from '@im/contracts'
+import { LRUCache } from 'lru-cache'
+import { Counter, type Registry } from '../metrics.ts'
+import type { OptionalRedis } from '../optional-redis.ts'
+import type { Redis } from '../redis.ts'
+import { MemoryCounters } from './memory-counters.ts'
+
+export interface Limit {
+  /** What is counted, a colon, and whom or what it is counted for: `sms-number:8613800000001`. */
+  key: string
+  max: number
+  /** Length of the window, which begins with the first count. */
+  seconds: number
+}
+
+export interface Refusal {
+  /** The full limit that has to be waited for longest. */
+  full: Limit
+  waitSeconds: number
+}
+
+/** Counts one unless the window is full; gives 0, or the milliseconds until the window ends. */
+const takeScript = `
+if tonumber(redis.call('get', KEYS[1]) or '0') >= tonumber(ARGV[1]) then
+  return math.max(redis.call('pttl', KEYS[1]), 1)
+end
+if redis.call('incr', KEYS[1]) == 1 then redis.call('pexpire', KEYS[1], ARGV[2]) end
+return 0`
+
+const giveBackScript = `
+if tonumber(redis.call('get', KEYS[1]) or '0') > 0 then redis.call('decr', KEYS[1]) end`
+
+/** How long (ms) a full window is remembered here, so that an attack does not reach Redis. A place given back elsewhere waits. */
+const rememberFullMs = 1000
+
+/**
+ * The limits of transport.md §8: counts in fixed windows that begin with the first count, exact over all replicas. Redis
+ * holds them; while it is away they are counted in this process. Each script touches one key, so Redis may be a cluster.
+ */
+export class RateCounters {
+  readonly #redis: OptionalRedis
+  readonly #factor: number
+  readonly #now: () => number
+  readonly #memory: MemoryCounters
+  readonly #full = new LRUCache<string, { endsAt: number; forgetAt: number }>({ max: 50_000 })
+  readonly #refused: Counter<'limit'>
+
+  /** `factor` multiplies every limit; 0 switches them off. */
+  constructor(options: { redis: OptionalRedis; factor: number; now: () => number; metrics: Registry }) {
+    this.#redis = options.redis
+    this.#factor = options.factor
+    this.#now = options.now
+    this.#memory = new MemoryCounters(options.now)
+    this.#refused = new Counter({
+      name: 'im_limited_total',
+      help: 'Refusals because a limit was reached',
+      labelNames: ['limit'],
+      registers: [options.metrics],
+    })
+  }
+
+  /** Counts one in all limits, or in none and tells the one that is full. */
+  async take(...limits: readonly Limit[]): Promise<Refusal | undefined> {
+    if (this.#factor === 0 || !limits.length) return undefined
+    const refusal = this.#remembered(limits) ?? (await this.#take(limits))
+    if (refusal) this.#refused.inc({ limit: refusal.full.key.split(':', 1)[0] ?? '' })
+    return refusal
+  }
+
+  /** Counts one in all limits, or in none and throws `error` with the time to wait. */
+  async demand(error: LimitError, ...limits: readonly Limit[]): Promise<void> {
+    const refusal = await this.take(...limits)
+    if (refusal) throw limitError(error, refusal.waitSeconds)
+  }
+
+  /** Undoes one count of each. */
+  async giveBack(...limits: readonly Limit[]): Promise<void> {
+    if (this.#factor === 0 || !limits.length) return
+    await this.#redis.ask((redis) => Promise.all(limits.map(({ key }) => redis.eval(giveBackScript, 1, redisKey(key)))))
+    for (const { key } of limits) {
+      this.#memory.giveBack(key)
+      this.#full.delete(key)
+    }
+  }
+
+  /** Forgets what was counted. */
+  async clear(...limits: readonly Limit[]): Promise<void> {
+    if (this.#factor === 0 || !limits.length) return
+    await this.#redis.ask((redis) => Promise.all(limits.map(({ key }) => redis.del(redisKey(key)))))
+    for (const { key } of limits) {
+      this.#memory.clear(key)
+      this.#full.delete(key)
+    }
+  }
+
+  /** A number of the specification times the factor, at most `cap`; 0 where limits are off. */
+  scaled(max: number, cap = Number.POSITIVE_INFINITY): number {
+    return this.#factor === 0 ? 0 : Math.max(1, Math.min(cap, Math.round(max * this.#factor)))
+  }
+
+  async #take(limits: readonly Limit[]): Promise<Refusal | undefined> {
+    const scaled = limits.map((limit) => ({ ...limit, max: this.scaled(limit.max) }))
+    const waits = await this.#redis.ask((redis) => Promise.all(scaled.map((limit) => takeOne(redis, limit))))
+    if (!waits) {
+      const full = this.#memory.take(scaled)
+      return full && refusalOf(limits, full)
+    }
+    if (waits.every((wait) => wait === 0)) return undefined
+    const now = this.#now()
+    limits.forEach(({ key }, index) => {
+      const wait = waits[index] ?? 0
+      if (wait > 0) this.#full.set(key, { endsAt: now + wait, forgetAt: now + rememberFullMs })
+    })
+    await this.giveBack(...limits.filter((_, index) => waits[index] === 0))
+    return refusalOf(limits, waits)
+  }
+
+  #remembered(limits: readonly Limit[]): Refusal | undefined {
+    const now = this.#now()
+    const waits = limits.map(({ key }) => {
+      const window = this.#full.get(key)
+      return window && window.forgetAt > now ? Math.max(0, window.endsAt - now) : 0
+    })
+    return waits.some((wait) => wait > 0) ? refusalOf(limits, waits) : undefined
+  }
+}
+
+export type LimitError = 'RateLimited' | 'SmsTooFrequent' | 'LoginTooOften'
+
+/** What a caller is told who reached a limit. The text of LoginTooOften holds minutes, that of the others seconds. */
+export function limitError(error: LimitError, waitSeconds: number): ContractError {
+  const wait = error === 'LoginTooOften' ? Math.ceil(waitSeconds / 60) : waitSeconds
+  return new ContractError(error, { args: [wait], retryAfter: waitSeconds })
+}
+
+const takeOne = async (redis: Redis, { key, max, seconds }: Limit) =>
+  (await redis.eval(takeScript, 1, redisKey(key), max, seconds * 1000)) as number
+
+function refusalOf(limits: readonly Limit[], waits: readonly number[]): Refusal {
+  const longest = waits.indexOf(Math.max(...waits))
+  return { full: limits[longest] as Limit, waitSeconds: Math.ceil((waits[longest] ?? 0) / 1000) }
+}
+
+/** What clients name may be long. */
+const redisKey = (key: string) =>
+  `limit:${key.length <= 128 ? key : `${key.split(':', 1)[0]}:${createHash('sha256').update(key).digest('hex')}`}`
