@@ -2,7 +2,6 @@ import type { Logger, Runtime } from '@im/service-kit'
 import { ConfigRepository } from './config/config-repository.ts'
 import type { UserConfig } from './config.ts'
 import { LoginLimits } from './limits/login-limits.ts'
-import { RateCounters } from './limits/rate-counters.ts'
 import { PasswordHasher } from './passwords/password-hasher.ts'
 import { RefreshTokensRepository } from './sessions/refresh-tokens-repository.ts'
 import { SessionCache } from './sessions/session-cache.ts'
@@ -22,7 +21,6 @@ export interface Deps extends Runtime<UserConfig> {
   sessions: SessionsRepository
   sessionCache: SessionCache
   refreshTokens: RefreshTokensRepository
-  counters: RateCounters
   loginLimits: LoginLimits
   hasher: PasswordHasher
   provenPasswords: ProvenPasswords
@@ -33,8 +31,7 @@ export interface Deps extends Runtime<UserConfig> {
 
 /** Puts the service together. */
 export function createDeps(runtime: Runtime<UserConfig>): Omit<Deps, keyof Runtime> {
-  const { config, db, redis, log, now } = runtime
-  const counters = new RateCounters(redis, config.limitFactor)
+  const { config, db, redis, rateCounters, log, now } = runtime
   return {
     switches: switchesOf(config),
     serverConfig: new ConfigRepository(db, config, now),
@@ -42,12 +39,11 @@ export function createDeps(runtime: Runtime<UserConfig>): Omit<Deps, keyof Runti
     sessions: new SessionsRepository(db),
     sessionCache: new SessionCache(redis),
     refreshTokens: new RefreshTokensRepository(db),
-    counters,
-    loginLimits: new LoginLimits(counters, 2 * config.hashConcurrency),
+    loginLimits: new LoginLimits(rateCounters, 2 * config.hashConcurrency),
     hasher: new PasswordHasher(config),
     provenPasswords: new ProvenPasswords(),
-    smsCodes: new SmsCodes(redis, counters, config.pepper),
-    imageCodes: new ImageCodes(redis, counters),
+    smsCodes: new SmsCodes(redis, rateCounters, config.pepper),
+    imageCodes: new ImageCodes(redis, rateCounters),
     smsProvider: smsProviderOf(config, log),
   }
 }

@@ -60,7 +60,10 @@ export const accounts = contract('user', {
       'InviteCodeInvalid',
       'PermissionDenied',
     ],
-    limits: [{ by: 'ip', max: 10, seconds: 3600, counts: 'successes' }],
+    limits: [
+      { by: 'ip', max: 10, seconds: 3600, counts: 'successes' },
+      { by: 'param:serial', max: 3, seconds: 86_400, counts: 'successes' },
+    ],
   },
   login: {
     path: '/user/login',

@@ -44,12 +44,12 @@ async function renewSession(deps: Deps, session: SessionDocument, serial: string
 }
 
 async function answerWithoutSession(
-  { users, counters }: Deps,
+  { users, rateCounters }: Deps,
   userId: number | undefined,
   serial: string,
   ip: string,
 ): Promise<AutoLogin> {
-  await counters.demand('RateLimited', { key: `auto-login-ip:${limitAddress(ip)}`, max: 30, seconds: 60 })
+  await rateCounters.demand('RateLimited', { key: `auto-login-ip:${limitAddress(ip)}`, max: 30, seconds: 60 })
   const user = userId === undefined ? undefined : await users.byId(userId)
   if (!user?.password) throw new ContractError('TokenInvalid')
   if (user.status !== 1) throw new ContractError('AccountLocked')

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { ContractError } from '@im/contracts'
 import { userRegistered } from '@im/contracts/user'
-import { isDuplicateKey, limitAddress } from '@im/service-kit'
+import { isDuplicateKey } from '@im/service-kit'
 import type { ServerConfig } from '../config/server-config.ts'
 import type { Deps } from '../deps.ts'
 import { openSession } from '../sessions/open-session.ts'
@@ -33,7 +33,7 @@ export interface Registration {
 export async function registerUser(deps: Deps, registration: Registration): Promise<CompletedLogin> {
   const config = await deps.serverConfig.get()
   const registered = await admit(deps, registration, config)
-  return withinLimits(deps, registration.from, registered, async () => {
+  return withinNumberLimit(deps, registered, async () => {
     const isAuth = await proveNumber(deps, registration, registered)
     const password = { hash: await deps.hasher.hash(registration.passwordMd5), version: 1 }
     return addUser(deps, registration, { config, registered, isAuth, password })
@@ -112,23 +112,22 @@ async function admit(deps: Deps, registration: Registration, config: ServerConfi
   return registered
 }
 
-/** So many accounts come from one address, device and number; a registration that fails is none of them. */
-async function withinLimits<T>(
-  { counters }: Deps,
-  { ip, serial }: LoginDevice,
-  registered: Registered,
+/**
+ * Registering a number under all area codes of the world takes its time: three accounts a day. A registration that fails is
+ * none of them.
+ */
+async function withinNumberLimit<T>(
+  { rateCounters }: Deps,
+  { telephone }: Registered,
   register: () => Promise<T>,
 ): Promise<T> {
-  const limits = [{ key: `register-address:${limitAddress(ip)}`, max: 10, seconds: 3600 }]
-  if (serial) limits.push({ key: `register-serial:${serial}`, max: 3, seconds: 86_400 })
-  // Without the area code: registering a number under all codes of the world takes its time.
-  if (registered.telephone)
-    limits.push({ key: `register-number:${registered.telephone.number}`, max: 3, seconds: 86_400 })
-  await counters.demand('RateLimited', ...limits)
+  if (!telephone) return register()
+  const limit = { key: `register-number:${telephone.number}`, max: 3, seconds: 86_400 }
+  await rateCounters.demand('RateLimited', limit)
   try {
     return await register()
   } catch (error) {
-    for (const limit of limits) await counters.giveBack(limit)
+    await rateCounters.giveBack(limit)
     throw error
   }
 }

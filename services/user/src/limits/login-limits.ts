@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto'
 import { ContractError, type ErrorName } from '@im/contracts'
-import { limitAddress } from '@im/service-kit'
+import { type Limit, limitAddress, limitError, type RateCounters } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
 import pLimit, { type LimitFunction } from 'p-limit'
-import type { Limit, RateCounters } from './rate-counters.ts'
 
 /** Answers that mean a wrong guess. */
 const failures: ReadonlySet<ErrorName> = new Set([
@@ -60,11 +59,11 @@ export class LoginLimits {
     const { open, limits } = await this.#take(candidates, name, addressLimit)
     try {
       const user = await check(open)
-      await this.#giveBack(limits)
+      await this.#counters.giveBack(...limits)
       await this.#counters.clear(accountLimit(String(user._id)))
       return user
     } catch (error) {
-      if (!(error instanceof ContractError && failures.has(error.errorName))) await this.#giveBack(limits)
+      if (!(error instanceof ContractError && failures.has(error.errorName))) await this.#counters.giveBack(...limits)
       throw error
     }
   }
@@ -78,13 +77,9 @@ export class LoginLimits {
       const refused = await this.#counters.take(...limits)
       if (!refused) return { open, limits }
       const left = open.filter(({ _id }) => refused.full.key !== accountLimit(String(_id)).key)
-      if (!left.length || left.length === open.length) throw tooOften(refused.waitSeconds)
+      if (!left.length || left.length === open.length) throw limitError('LoginTooOften', refused.waitSeconds)
       open = left
     }
-  }
-
-  async #giveBack(limits: readonly Limit[]): Promise<void> {
-    for (const limit of limits) await this.#counters.giveBack(limit)
   }
 }
 
@@ -92,7 +87,3 @@ const accountLimit = (account: string): Limit => ({ key: `login-account:${accoun
 
 /** Names that nobody has are counted like accounts, so that the limit does not tell who exists. */
 const unknownAccount = (name: string) => `unknown:${createHash('sha256').update(name).digest('hex').slice(0, 32)}`
-
-function tooOften(waitSeconds: number): ContractError {
-  return new ContractError('LoginTooOften', { args: [Math.ceil(waitSeconds / 60)], retryAfter: waitSeconds })
-}

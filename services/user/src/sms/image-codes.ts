@@ -1,6 +1,5 @@
 import { ContractError } from '@im/contracts'
-import type { Redis } from '@im/service-kit'
-import type { RateCounters } from '../limits/rate-counters.ts'
+import type { RateCounters, Redis } from '@im/service-kit'
 import { codeTries, mostCodeTries, redeemOnce } from './redeem-once.ts'
 
 const lifetimeSeconds = 180

@@ -1,7 +1,6 @@
 import { ContractError } from '@im/contracts'
-import { limitAddress } from '@im/service-kit'
+import { type Limit, limitAddress } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
-import type { Limit } from '../limits/rate-counters.ts'
 import { parseTelephone, telephoneKey, telephoneText } from '../users/telephones.ts'
 
 export interface SmsRequest {
@@ -23,20 +22,20 @@ const minuteLimit = (number: string): Limit => ({ key: `sms-minute:${number}`, m
  * numbers that can get none counts for the address too: the answer tells whether somebody has the number.
  */
 export async function sendSms(deps: Deps, request: SmsRequest): Promise<string> {
-  const { users, counters, smsCodes, smsProvider, imageCodes, switches, log } = deps
+  const { users, rateCounters, smsCodes, smsProvider, imageCodes, switches, log } = deps
   const telephone = parseTelephone(request.telephone, request.areaCode)
   const { areaCode, number } = telephone
   const key = telephoneKey(telephone)
   if (switches.smsImageCode) await imageCodes.redeem(key, request.imageCode)
   const address = addressLimit(request.ip)
-  await counters.demand('SmsTooFrequent', address)
+  await rateCounters.demand('SmsTooFrequent', address)
   const isRegistered = (await users.ownerOf(key)) !== undefined
   if (request.isRegister && isRegistered) throw new ContractError('TelephoneTaken')
   if (!request.isRegister && !isRegistered) throw new ContractError('AccountNotFound')
   try {
-    await counters.demand('SmsTooFrequent', dayLimit(number), minuteLimit(number))
+    await rateCounters.demand('SmsTooFrequent', dayLimit(number), minuteLimit(number))
   } catch (error) {
-    await counters.giveBack(address)
+    await rateCounters.giveBack(address)
     throw error
   }
   const code = await smsCodes.issue(key, request.isRegister ? 'register' : 'other')
@@ -50,7 +49,7 @@ export async function sendSms(deps: Deps, request: SmsRequest): Promise<string> 
     })
   } catch (error) {
     log.warn({ err: error }, 'the SMS provider did not take a code')
-    await counters.giveBack(minuteLimit(number))
+    await rateCounters.giveBack(minuteLimit(number))
     throw new ContractError('SmsSendFailed')
   }
   return switches.smsEchoCode ? code : ''

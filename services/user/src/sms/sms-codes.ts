@@ -1,6 +1,5 @@
 import { createHmac, hkdfSync, randomInt } from 'node:crypto'
-import type { Redis } from '@im/service-kit'
-import type { RateCounters } from '../limits/rate-counters.ts'
+import type { RateCounters, Redis } from '@im/service-kit'
 import { seal, unseal } from '../secrets/sealed-text.ts'
 import { codeTries, mostCodeTries, redeemOnce } from './redeem-once.ts'
 
