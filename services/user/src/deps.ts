@@ -37,7 +37,7 @@ export function createDeps(runtime: Runtime<UserConfig>): Omit<Deps, keyof Runti
     serverConfig: new ConfigRepository(db, config, now),
     users: new UsersRepository(db),
     sessions: new SessionsRepository(db),
-    sessionCache: new SessionCache(redis),
+    sessionCache: new SessionCache(redis, log),
     refreshTokens: new RefreshTokensRepository(db),
     loginLimits: new LoginLimits(rateCounters, 2 * config.hashConcurrency),
     hasher: new PasswordHasher(config),

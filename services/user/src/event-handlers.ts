@@ -9,10 +9,9 @@ export function eventHandlers(deps: Deps): EventHandler[] {
   const { bus, sessionCache } = deps
   return [
     on(presenceChanged, (change) => recordPresence(deps, change)),
-    // Makes sure of it when this process died, or the cache or NATS was away, right after the revocation.
+    // Tells it again: the process that revoked may have died, or NATS have been away, before anybody heard of it.
     on(sessionRevoked, async (revoked) => {
-      await sessionCache.drop(revoked.sessionIds)
-      await bus.broadcast(sessionRevoked, revoked)
+      await Promise.all([bus.broadcast(sessionRevoked, revoked), sessionCache.remove(revoked.sessionIds)])
     }),
   ]
 }

@@ -1,7 +1,7 @@
 import { ContractError } from '@im/contracts'
 import { limitAddress } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
-import { copySession } from '../sessions/resolve-session.ts'
+import { cacheSession } from '../sessions/cache-session.ts'
 import type { SessionDocument } from '../sessions/sessions-repository.ts'
 import { accessSeconds, tokenId } from '../sessions/tokens.ts'
 import type { UserDocument } from '../users/user-document.ts'
@@ -40,7 +40,7 @@ async function renewSession(deps: Deps, session: SessionDocument, serial: string
   const at = deps.now()
   const newSerial = session.serial ? undefined : serial
   const renewed = await deps.sessions.renew(session.sessionId, at, at + accessSeconds * 1000, newSerial)
-  if (!renewed || !(await copySession(deps, renewed))) throw new ContractError('TokenInvalid')
+  if (!renewed || !(await cacheSession(deps, renewed))) throw new ContractError('TokenInvalid')
 }
 
 async function answerWithoutSession(

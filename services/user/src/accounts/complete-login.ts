@@ -1,7 +1,7 @@
 import { ContractError } from '@im/contracts'
 import type { Deps } from '../deps.ts'
+import { cacheSession } from '../sessions/cache-session.ts'
 import { type OpenedSession, openSession } from '../sessions/open-session.ts'
-import { copySession } from '../sessions/resolve-session.ts'
 import { announceRevocation, forgetSessions } from '../sessions/revoke-sessions.ts'
 import type { UserDocument } from '../users/user-document.ts'
 import { type LoginDevice, loginRecord, positionOf } from './login-device.ts'
@@ -36,7 +36,7 @@ export async function completeLogin(
     const user: UserDocument = { ...before, lastLogin: record, previousLogin: before.lastLogin }
     return { user, opened }
   })
-  await copySession(deps, done.opened.session)
+  await cacheSession(deps, done.opened.session)
   await forgetSessions(deps, userId, done.opened.ended, 'login')
   return done
 }

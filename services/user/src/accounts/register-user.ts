@@ -4,8 +4,8 @@ import { userRegistered } from '@im/contracts/user'
 import { isDuplicateKey } from '@im/service-kit'
 import type { ServerConfig } from '../config/server-config.ts'
 import type { Deps } from '../deps.ts'
+import { cacheSession } from '../sessions/cache-session.ts'
 import { openSession } from '../sessions/open-session.ts'
-import { copySession } from '../sessions/resolve-session.ts'
 import { configuredKeys, registeredKey } from '../users/login-names.ts'
 import { NameTakenError } from '../users/names-repository.ts'
 import { newUser } from '../users/new-user.ts'
@@ -80,7 +80,7 @@ async function addUser(deps: Deps, registration: Registration, admitted: Admitte
       return { user, opened }
     }),
   )
-  await copySession(deps, opened.session)
+  await cacheSession(deps, opened.session)
   return { user, opened }
 }
 

@@ -1,7 +1,7 @@
 import type { Deps } from '../deps.ts'
+import { cacheSession } from '../sessions/cache-session.ts'
 import { type OpenedSession, openSession } from '../sessions/open-session.ts'
 import type { RefreshTokenDocument } from '../sessions/refresh-tokens-repository.ts'
-import { copySession } from '../sessions/resolve-session.ts'
 import { announceRevocation, forgetSessions } from '../sessions/revoke-sessions.ts'
 import { tokenId } from '../sessions/tokens.ts'
 import type { UserDocument } from '../users/user-document.ts'
@@ -35,7 +35,7 @@ export async function refreshToken(
     await revokeFamily(deps, known)
     throw invalidGrant('the refresh token was used before')
   }
-  await copySession(deps, opened.session)
+  await cacheSession(deps, opened.session)
   await forgetSessions(deps, userId, opened.ended, 'refresh')
   return { user, opened }
 }

@@ -24,7 +24,10 @@ export function announceRevocation(
   if (ended.length) change.announce(sessionRevoked, String(userId), payloadOf(userId, ended, reason, at))
 }
 
-/** After the commit: no copy and no gateway knows the sessions any more when this resolves. */
+/**
+ * After the commit: gateways and the other services hear of it at once, and the copies in Redis are removed. Neither waits for
+ * the other or fails the caller: the sessions are gone, and the subscriber of session.revoked tells everybody again.
+ */
 export async function forgetSessions(
   { sessionCache, bus, now, log }: Pick<Deps, 'sessionCache' | 'bus' | 'now' | 'log'>,
   userId: number,
@@ -32,11 +35,10 @@ export async function forgetSessions(
   reason: RevocationReason,
 ): Promise<void> {
   if (!ended.length) return
-  try {
-    await sessionCache.drop(ended.map(({ sessionId }) => sessionId))
-    await bus.broadcast(sessionRevoked, payloadOf(userId, ended, reason, now()))
-  } catch (error) {
-    // The revocation is committed; the subscriber of session.revoked drops the copies as soon as the stores answer.
-    log.warn({ err: error, userId }, 'revoked sessions are still cached')
-  }
+  const revoked = payloadOf(userId, ended, reason, now())
+  const [told] = await Promise.allSettled([
+    bus.broadcast(sessionRevoked, revoked),
+    sessionCache.remove(revoked.sessionIds),
+  ])
+  if (told.status === 'rejected') log.warn({ err: told.reason, userId }, 'a revocation was not broadcast yet')
 }

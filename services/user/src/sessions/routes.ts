@@ -14,7 +14,7 @@ const handlers: Handlers<typeof internalSessions, Deps> = {
     const session = await resolveSession(deps, params.sessionId)
     if (!session) return { exists: 0 }
     const role = params.fresh ? await highestRole(deps, session.userId) : undefined
-    return { exists: 1, session: { ...session, kind: 'user', role } }
+    return { exists: 1, session: { ...session, role } }
   },
 }
 

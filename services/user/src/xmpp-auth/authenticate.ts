@@ -2,7 +2,6 @@ import { ContractError } from '@im/contracts'
 import { checkPassword } from '../accounts/check-credentials.ts'
 import type { Deps } from '../deps.ts'
 import { isMd5 } from '../secrets/md5.ts'
-import { resolveSession } from '../sessions/resolve-session.ts'
 import { tokenId } from '../sessions/tokens.ts'
 
 /** What an XMPP stream stands for: it is closed when this session is revoked, or when the password gets another version. */
@@ -21,7 +20,7 @@ export async function authenticate(
   if (!isMd5(password)) throw new ContractError('WrongPassword')
   const secret = password.toLowerCase()
   const sessionId = tokenId(secret)
-  const session = await resolveSession(deps, sessionId)
+  const session = await deps.sessions.live(sessionId, deps.now())
   if (session?.userId === userId) return { session: sessionId }
   const user = await deps.users.byId(userId)
   if (user?.password && user.status === 1 && deps.provenPasswords.has(userId, user.password.version, secret))
