@@ -7,8 +7,9 @@ import { archive } from '@im/contracts/message'
 import { startStack } from '@im/dev'
 import { createTestClient, type TestClient } from '@im/service-kit/testing'
 import { type Db, MongoClient } from 'mongodb'
-import type { MessageDocument } from '../../services/message/src/archive/messages-repository.ts'
-import { type InboxRow, inboxRow } from '../../services/message/src/inbox/inbox-repository.ts'
+import type { MessageDocument } from '../../services/message/src/archive/message-document.ts'
+import { type Chat, newChat } from '../../services/message/src/inbox/chats-repository.ts'
+import { showing } from '../../services/message/src/inbox/show-messages.ts'
 import { machine } from './machine.ts'
 import { type Latency, latencyOf } from './percentiles.ts'
 import { storedMessage } from './stored-message.ts'
@@ -70,10 +71,11 @@ async function load(db: Db, from: number, to: number): Promise<void> {
     await collection.insertMany(some, { ordered: false })
     for (const [index, one] of some.entries()) newest.set(chatOf(n + index), one)
   }
-  const rows = [...newest.values()].map((one) => inboxRow(one))
-  await db
-    .collection<InboxRow>('inbox')
-    .bulkWrite(rows.map((row) => ({ replaceOne: { filter: { _id: row._id }, replacement: row, upsert: true } })))
+  const shown = [...newest.values()].map((one) => showing(newChat(one.conversation), [one], Date.now()))
+  await db.collection<Chat>('chats').bulkWrite(
+    shown.map((chat) => ({ replaceOne: { filter: { _id: chat._id }, replacement: chat, upsert: true } })),
+    { ordered: false },
+  )
 }
 
 interface Measured {

@@ -5,7 +5,9 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { startServers } from '@im/dev/servers'
 import { connectMongo, type MongoConnection } from '@im/service-kit'
-import { type MessageDocument, MessagesRepository } from '../../services/message/src/archive/messages-repository.ts'
+import type { MessageDocument } from '../../services/message/src/archive/message-document.ts'
+import { MessagesRepository } from '../../services/message/src/archive/messages-repository.ts'
+import { ChatsRepository } from '../../services/message/src/inbox/chats-repository.ts'
 import { indexWaiting } from '../../services/message/src/search/index-waiting.ts'
 import { openSearchIndex } from '../../services/message/src/search/search-index.ts'
 import { searchMessages } from '../../services/message/src/search/search-messages.ts'
@@ -43,7 +45,7 @@ type Known = Pick<MessageDocument, 'messageId' | 'from' | 'to' | 'content'>
 type Meter = (work: () => Promise<unknown>) => Promise<{ wall: number; cpu: number }>
 
 async function measure(mongo: MongoConnection, meter: Meter) {
-  const messages = new MessagesRepository(mongo.db, Date.now)
+  const messages = new MessagesRepository(mongo.db)
   const searchIndex = openSearchIndex(mongo.db)
   await messages.createIndexes()
   await searchIndex.createIndexes()
@@ -76,7 +78,7 @@ async function measure(mongo: MongoConnection, meter: Meter) {
       `(the archive's rows themselves ${perThousand('archive').toFixed(3)} s)`,
   )
 
-  const deps = { messages, searchIndex, roomsOf: async () => [], now: Date.now }
+  const deps = { messages, chats: new ChatsRepository(mongo.db), searchIndex, roomsOf: async () => [], now: Date.now }
   let [expectedRows, foundRows, wrong] = [0, 0, 0]
   const isOf = (caller: number) => (one: Known) => one.from === caller || one.to === caller
   const own = { ordinary: undefined, heavy: all.filter(isOf(heavyUser)) }

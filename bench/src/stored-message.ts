@@ -1,5 +1,6 @@
 import { ObjectId } from 'mongodb'
-import { type MessageDocument, singleConversation } from '../../services/message/src/archive/messages-repository.ts'
+import { singleConversation } from '../../services/message/src/archive/conversations.ts'
+import type { MessageDocument } from '../../services/message/src/archive/message-document.ts'
 
 /** The `n`-th message as the archive stores it; `timeSend` in seconds. */
 export function storedMessage(

@@ -1,6 +1,6 @@
 import type { Closable } from '@im/service-kit'
+import { sweepMessages } from './archive/sweep-messages.ts'
 import type { Deps } from './deps.ts'
-import { moveExpiredHourly } from './inbox/move-expired.ts'
 import { ordersTopic } from './notices/ask-for-orders.ts'
 import { startSearchIndexer } from './search/start-indexer.ts'
 import { holdConnection } from './tap/hold-connection.ts'
@@ -10,7 +10,7 @@ export function background(deps: Deps): Closable[] {
   return [
     deps.user,
     startSearchIndexer(deps),
-    moveExpiredHourly(deps),
+    sweepMessages(deps),
     holdConnection(deps),
     deps.bus.onWake(ordersTopic, () => deps.ordersWaiting.ring()),
   ]

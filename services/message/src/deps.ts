@@ -1,11 +1,10 @@
 import { createServiceClient, type Runtime, type ServiceClient } from '@im/service-kit'
-import { createHistoryCursors, type HistoryCursors } from './archive/history-cursors.ts'
 import { MessagesRepository } from './archive/messages-repository.ts'
+import { createPageCursors, type PageCursors } from './archive/page-cursors.ts'
 import { type Contacts, createContacts } from './checks/contacts.ts'
 import { noRelations, type Relations } from './checks/relations.ts'
 import type { MessageConfig } from './config.ts'
-import { createShownPlaces, type ShownPlaces } from './inbox/advance-chats.ts'
-import { InboxRepository } from './inbox/inbox-repository.ts'
+import { ChatsRepository } from './inbox/chats-repository.ts'
 import { OrdersRepository } from './notices/orders-repository.ts'
 import { createWaiting } from './notices/waiting.ts'
 import { PresencesRepository } from './presence/presence-repository.ts'
@@ -17,14 +16,13 @@ import { createTapMetrics, type TapMetrics } from './tap/tap-metrics.ts'
 /** All that operations of this service work with. */
 export interface Deps extends Runtime<MessageConfig> {
   messages: MessagesRepository
-  inbox: InboxRepository
-  shownPlaces: ShownPlaces
+  chats: ChatsRepository
   presences: PresencesRepository
   orders: OrdersRepository
   /** Rung when an order was asked for. */
   ordersWaiting: ReturnType<typeof createWaiting>
   poison: PoisonRepository
-  cursors: HistoryCursors
+  cursors: PageCursors
   searchIndex: SearchIndex
   /** Rooms the user is in now. Rooms have no owner in the fleet yet, so nobody is in one. */
   roomsOf: (userId: number) => Promise<JoinedRoom[]>
@@ -39,14 +37,13 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
   const { config, db, redis, metrics, now } = runtime
   const user = createServiceClient({ baseUrl: config.userUrl, serviceKeys: config.serviceKeys, timeoutMs: 3000 })
   return {
-    messages: new MessagesRepository(db, now),
-    inbox: new InboxRepository(db),
-    shownPlaces: createShownPlaces(),
+    messages: new MessagesRepository(db),
+    chats: new ChatsRepository(db),
     presences: new PresencesRepository(db),
     orders: new OrdersRepository(db),
     ordersWaiting: createWaiting(),
     poison: new PoisonRepository(db),
-    cursors: createHistoryCursors(redis),
+    cursors: createPageCursors(redis),
     searchIndex: openSearchIndex(db),
     roomsOf: async () => [],
     contacts: createContacts(user, now),

@@ -226,23 +226,28 @@ test('archive', async (t) => {
   })
 
   t.test('pages too deep to skip to are refused', async (t) => {
+    await say(alice, bob)
     const answer = await im.api.envelope(archive.listSingleHistory, { receiver: bob, pageIndex: 500 }, { as: alice })
     t.equal(answer.resultCode, 1010101)
   })
 
   t.test('the hot queries use their indexes', async (t) => {
-    const { messages, inbox, orders } = im.deps
+    const { messages, chats, orders } = im.deps
     const stages = (plan: unknown) => JSON.stringify(plan)
     const newest = { timeSend: -1, ts: -1, _id: -1 } as const
-    const page = messages.collection
-      .find({ conversation: 'u:1:2', timeSend: { $lt: 5 }, contentType: { $lt: 200 } })
-      .sort(newest)
+    const page = messages.collection.find({ conversation: 'u:1:2', timeSend: { $lt: 5 } }).sort(newest)
     const plans = [
       await page.limit(50).explain(),
       await messages.collection.find({ messageId: { $in: ['a', 'b'] } }).explain(),
       await messages.collection.find({ messageId: { $in: ['a', 'b'] }, conversation: 'u:1:2', from: 1 }).explain(),
-      await inbox.collection.find({ owners: 1 }).sort({ timeSend: -1 }).explain(),
-      await inbox.collection.find({ expireAt: { $lte: new Date() } }).explain(),
+      await messages.collection.find({ messageId: { $in: ['a', 'b'] }, from: 1, to: 2 }).explain(),
+      await messages.collection.find({ expireAt: { $lte: new Date() } }).explain(),
+      await chats.collection
+        .find({ 'low.user': 1, 'low.timeSend': { $gte: 1 } })
+        .sort({ 'low.timeSend': -1, _id: -1 })
+        .explain(),
+      await chats.collection.find({ clearedBefore: { $gt: 1 } }).explain(),
+      await chats.collection.find({ sweepAt: { $lte: new Date() } }).explain(),
       await orders.collection
         .find({ dueAt: { $lte: 1 } })
         .sort({ dueAt: 1, createdAt: 1 })

@@ -5,15 +5,12 @@ import { dropNamespace, testEnv } from '@im/service-kit/testing'
 import fc from 'fast-check'
 import { ObjectId } from 'mongodb'
 import { test } from 'tap'
+import { roomConversation, singleConversation } from '../src/archive/conversations.ts'
 import { deleteMessages } from '../src/archive/delete-messages.ts'
-import {
-  type MessageDocument,
-  MessagesRepository,
-  roomConversation,
-  singleConversation,
-} from '../src/archive/messages-repository.ts'
+import type { MessageDocument } from '../src/archive/message-document.ts'
+import { MessagesRepository } from '../src/archive/messages-repository.ts'
 import type { MessageConfig } from '../src/config.ts'
-import { InboxRepository } from '../src/inbox/inbox-repository.ts'
+import { ChatsRepository } from '../src/inbox/chats-repository.ts'
 import { rowsByConversation } from '../src/search/backlog-repository.ts'
 import { findHighlights, foldText, foldWords } from '../src/search/fold-text.ts'
 import { indexWaiting } from '../src/search/index-waiting.ts'
@@ -71,11 +68,12 @@ test('search', async (t) => {
     await mongo.close()
     await dropNamespace(env)
   })
-  const messages = new MessagesRepository(mongo.db, Date.now)
+  const messages = new MessagesRepository(mongo.db)
   const searchIndex = openSearchIndex(mongo.db, small)
   await messages.createIndexes()
   await searchIndex.createIndexes()
   const deps: Parameters<typeof searchMessages>[0] & { searchIndex: SearchIndex } = {
+    chats: new ChatsRepository(mongo.db),
     messages,
     searchIndex,
     roomsOf: async () => [],
@@ -93,7 +91,11 @@ test('search', async (t) => {
   /** As a recall does. */
   async function recall(rows: MessageDocument[]) {
     await deps.searchIndex.transaction(async (session) => {
-      await deps.messages.empty(rows, session)
+      await deps.messages.empty(
+        rows.map(({ _id }) => _id),
+        Date.now(),
+        session,
+      )
       await deps.searchIndex.backlog.addRemoved(rows, session)
     })
   }
@@ -403,7 +405,6 @@ test('search', async (t) => {
     const rows = numbered(20)
     const operation = {
       ...deps,
-      inbox: new InboxRepository(mongo.db),
       outbox: await createOutbox({ db: mongo.db, client: mongo.client, wake() {} }),
       config: { recallLimitSeconds: 0 } as MessageConfig,
     }

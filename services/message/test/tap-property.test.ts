@@ -34,16 +34,15 @@ test('whatever is sent twice, delivered again or cut short: each message is stor
           async function live(life: [number, boolean] | undefined) {
             let stored = 0
             const { promise: over, resolve: end } = Promise.withResolvers<void>()
-            deps.shownPlaces.clear()
             const consumer = createTapConsumer({
               domain,
               component: `api.${domain}`,
               maxBatch,
-              async archive(entries, lookFirst) {
+              async archive(entries) {
                 const failure = failures[batches++ % failures.length]
                 const planned = batches <= failures.length ? failure : 'no'
                 if (planned === 'before') throw new Error('away')
-                const outcomes = await archiveBatch(deps, entries, { lookFirst })
+                const outcomes = await archiveBatch(deps, entries)
                 if (planned === 'after') throw new Error('away after the commit')
                 stored++
                 return outcomes.filter((outcome) => outcome === 'new').length

@@ -1,8 +1,13 @@
-import { messageArchived, messageType } from '@im/contracts/message'
+import { messageArchived, messageRecalled } from '@im/contracts/message'
 import { type Change, isDuplicateKey } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
-import { advanceChats, rememberShown } from '../inbox/advance-chats.ts'
-import { keyText, type MessageDocument } from './messages-repository.ts'
+import { refreshChats } from '../inbox/refresh-chats.ts'
+import { showMessages } from '../inbox/show-messages.ts'
+import { usersOf } from './conversations.ts'
+import { announceByConversation } from './delete-messages.ts'
+import { forgetMessages } from './forget-messages.ts'
+import { keyText, type MessageDocument, type MessageKey } from './message-document.ts'
+import type { KnownMessage } from './messages-repository.ts'
 
 /** What an entry of an XMPP server's log asks the archive to do. Each part may be missing. */
 export interface ArchiveEntry {
@@ -11,74 +16,134 @@ export interface ArchiveEntry {
   store?: MessageDocument
   /** Type 26: the peer of `author` has read these messages. */
   read?: { conversation: string; author: number; messageIds: string[] }
-  /** Type 202: `by` takes these messages of theirs back. */
-  recall?: { conversation: string; by: number; messageIds: string[] }
+  /**
+   * Type 202: `by` takes these messages back: their own ones, or with `anybody` (owner and admins of a room) those of others,
+   * too. It counts in its place of the log: what came before is recalled, also when `/tigase/deleteMsg` was too early for it.
+   */
+  recall?: { conversation: string; by: number; messageIds: string[]; anybody?: true }
 }
 
 /**
  * What became of an entry that asked to be stored.
  * - `new`: stored by this call.
- * - `replayed`: stored before, by this very entry, which came again.
+ * - `replayed`: stored before by this very entry, which came again.
  * - `resent`: stored before by another entry: its sender sent it again.
- * - `gone`: known, and recalled or removed by everybody.
+ * - `gone`: recalled, expired or removed by everybody.
  */
 export type Outcome = 'new' | 'replayed' | 'resent' | 'gone'
 
-type ArchiveDeps = Pick<Deps, 'messages' | 'inbox' | 'outbox' | 'searchIndex' | 'shownPlaces'>
+/** Ids that one entry can mark as read or recall. */
+const mostIds = 200
+/** Ids of one command that marks messages as read. */
+const idsAtOnce = 1000
+
+type ArchiveDeps = Pick<Deps, 'messages' | 'chats' | 'outbox' | 'searchIndex' | 'now' | 'config'>
 
 /**
- * Stores a batch of entries with its inbox rows and its event in one transaction; messages that are stored already change
- * nothing. Gives the outcome of each entry that has something to store. Looking first for known messages costs a query that
- * almost always finds nothing, so it is done only when `lookFirst` (after a reconnection copies are likely) or when a copy was
- * hit. `alongside` adds writes to the same transaction: it gets the entries that are not known, and may run several times.
+ * Stores a batch of entries and their event in one transaction; messages that are stored already change nothing. Then, still
+ * before the caller may tell anybody, the lists of chats and the read marks: they are idempotent, and a log tells an entry
+ * again until this function has returned. Gives the outcome of each entry that has something to store. `alongside` adds
+ * writes to the transaction: it gets the entries that are not known, and may run several times.
  */
 export async function archiveBatch<E extends ArchiveEntry>(
   deps: ArchiveDeps,
   entries: readonly E[],
-  {
-    lookFirst,
-    alongside,
-  }: { lookFirst: boolean; alongside?: (fresh: ReadonlySet<E>, change: Change) => Promise<unknown> },
+  { alongside }: { alongside?: (fresh: ReadonlySet<E>, change: Change) => Promise<unknown> } = {},
 ): Promise<(Outcome | undefined)[]> {
-  const { messages, outbox, searchIndex, shownPlaces } = deps
   const firsts = firstOfEach(entries)
-  let known = lookFirst ? await messages.known([...firsts.values()].map(({ store }) => store!)) : new Map()
-  const reads = mergedReads(entries)
+  const bounds = await boundsOf(
+    deps,
+    [...firsts.values()].map(({ store }) => store!),
+  )
+  let known: Map<string, KnownMessage> = new Map()
   for (;;) {
-    const fresh = new Set(entries.filter(({ store }) => !store || !known.has(keyText(store))))
-    for (const entry of fresh) if (entry.store && firsts.get(keyText(entry.store)) !== entry) fresh.delete(entry)
-    const stored = [...fresh].flatMap(({ store }) => store ?? [])
-    if (!stored.length && !reads.length && !alongside) return outcomes()
+    const fresh = new Set(entries.filter((entry) => !entry.store || isFresh(entry.store, entry)))
+    const stored = [...fresh].flatMap(({ store }) => (store ? afterClears(store, bounds) : []))
     try {
-      const places = await outbox.commit(async (change) => {
-        await messages.store(stored, change.session)
-        const newest = await advanceChats(deps, shownPlaces, stored.filter(isListed), change.session)
-        await messages.markReadBetween(reads, change.session)
-        await searchIndex.backlog.add(stored, change.session)
-        await alongside?.(fresh, change)
-        if (stored.length) change.announce(messageArchived, 'archive', { messages: stored.map(announced) })
-        return newest
-      })
-      rememberShown(shownPlaces, places)
-      return outcomes()
+      const recalled = await store(deps, fresh, stored, alongside)
+      const lost = new Set(recalled.map(keyText))
+      await showMessages(
+        deps,
+        [...stored, ...known.values()].filter((message) => !lost.has(keyText(message))),
+      )
+      await refreshChats(deps, recalled)
+      await markRead(deps, entries)
+      return outcomes(lost)
     } catch (error) {
       if (!isDuplicateKey(error)) throw error
       const before = known.size
-      known = await messages.known([...firsts.values()].map(({ store }) => store!))
-      if (known.size === before) throw error
+      known = await deps.messages.known([...firsts.values()].map(({ store }) => store!))
+      // Another replica's write that is not to be seen yet: not the fault of what is stored, so it is tried again.
+      if (known.size === before) throw new Error('a message is known and cannot be found', { cause: error })
     }
   }
 
-  function outcomes(): (Outcome | undefined)[] {
+  function isFresh(message: MessageDocument, entry: E): boolean {
+    const key = keyText(message)
+    return firsts.get(key) === entry && !known.has(key)
+  }
+
+  function outcomes(recalled: ReadonlySet<string>): (Outcome | undefined)[] {
     return entries.map((entry) => {
       if (!entry.store) return undefined
       const key = keyText(entry.store)
       const before = known.get(key)
-      if (before?.gone) return 'gone'
+      if (before?.gone || recalled.has(key)) return 'gone'
       if (before) return before.tap === entry.tap ? 'replayed' : 'resent'
       return firsts.get(key) === entry ? 'new' : 'resent'
     })
   }
+}
+
+/** The transaction. Gives the messages that entries of the batch recalled. */
+async function store<E extends ArchiveEntry>(
+  deps: ArchiveDeps,
+  fresh: ReadonlySet<E>,
+  stored: readonly MessageDocument[],
+  alongside?: (fresh: ReadonlySet<E>, change: Change) => Promise<unknown>,
+): Promise<KnownMessage[]> {
+  const { messages, searchIndex, outbox } = deps
+  const recalls = [...fresh].filter(({ recall }) => recall?.messageIds.length)
+  if (!stored.length && !recalls.length && !(alongside && fresh.size)) return []
+  return await outbox.commit(async (change) => {
+    await messages.store(stored, change.session)
+    await searchIndex.backlog.add(stored, change.session)
+    await alongside?.(fresh, change)
+    const recalled: KnownMessage[] = []
+    for (const entry of recalls) recalled.push(...(await applyRecall(deps, entry, change)))
+    if (stored.length) change.announce(messageArchived, 'archive', { messages: stored.map(announced) })
+    return recalled
+  })
+}
+
+/** Own messages that nobody knows may still be on their way through another server's log: stones await them. */
+async function applyRecall(deps: ArchiveDeps, { recall, tap, store: notice }: ArchiveEntry, change: Change) {
+  const { messages, config, now } = deps
+  const { conversation, by, anybody, messageIds } = recall!
+  const own = [...new Set(messageIds)].slice(0, mostIds).map((messageId) => ({ conversation, messageId, from: by }))
+  const known = await messages.known(own, change.session)
+  const others = anybody
+    ? await messages.ofRoom(
+        conversation,
+        own.map(({ messageId }) => messageId),
+        change.session,
+      )
+    : []
+  const found = new Map([...known.values(), ...others].map((message) => [keyText(message), message]))
+  const limit = config.recallLimitSeconds * 1000
+  const at = notice?.ts ?? now()
+  const recalled = [...found.values()].filter(({ gone, ts }) => !gone && (limit === 0 || at - ts <= limit))
+  const named = new Set([...found.values()].map(({ messageId }) => messageId))
+  await forgetMessages(deps, recalled, change)
+  await messages.addStones(
+    own.filter(({ messageId }) => !named.has(messageId)).map((key: MessageKey) => ({ ...key, tap })),
+    now(),
+    change.session,
+  )
+  announceByConversation(recalled, (_, ids) =>
+    change.announce(messageRecalled, conversation, { conversation, messageIds: ids, by, at: now() }),
+  )
+  return recalled
 }
 
 /** Copies within the batch: the first one counts. */
@@ -92,21 +157,46 @@ function firstOfEach<E extends ArchiveEntry>(entries: readonly E[]): Map<string,
   return firsts
 }
 
-/** One list of ids per chat and author, however many read receipts there were. */
-function mergedReads(entries: readonly ArchiveEntry[]) {
-  const merged = new Map<string, { conversation: string; author: number; messageIds: string[] }>()
-  for (const { read } of entries) {
-    if (!read?.messageIds.length) continue
-    const key = `${read.conversation} ${read.author}`
-    const other = merged.get(key)
-    if (other) other.messageIds.push(...read.messageIds)
-    else merged.set(key, { ...read, messageIds: [...read.messageIds] })
-  }
-  return [...merged.values()]
+/** How late (s) a message may be without being looked at apart. */
+const prompt = 60
+
+/** Up to which moment (s) the chats of these messages are cleared by one of their sides, where that may matter. */
+async function boundsOf({ chats }: ArchiveDeps, messages: readonly MessageDocument[]): Promise<Map<string, number>> {
+  const late = messages.filter(({ timeSend, ts }) => timeSend < ts / 1000 - prompt)
+  const soon = messages.filter(({ timeSend, ts }) => timeSend >= ts / 1000 - prompt)
+  // Of all chats few were cleared up to a moment ago; these are asked for, and not each chat of the batch.
+  const bounds = soon.length
+    ? await chats.clearedAfter(soon.reduce((oldest, { timeSend }) => Math.min(oldest, timeSend), Number.MAX_VALUE))
+    : new Map<string, number>()
+  for (const [conversation, { clearedBefore }] of await chats.byIds(late.map((message) => message.conversation)))
+    if (clearedBefore !== undefined) bounds.set(conversation, clearedBefore)
+  return bounds
 }
 
-/** May be the last message of a single chat. */
-const isListed = ({ to, contentType }: MessageDocument) => to !== undefined && messageType(contentType).listed
+/** A message that comes after its chat was cleared stands behind the clear, whatever the clock of its sender says. */
+function afterClears(message: MessageDocument, bounds: ReadonlyMap<string, number>): MessageDocument {
+  const bound = bounds.get(message.conversation) ?? 0
+  return message.timeSend < bound ? { ...message, timeSend: bound } : message
+}
+
+/** Many receipts for one author become few commands. */
+async function markRead({ messages }: ArchiveDeps, entries: readonly ArchiveEntry[]): Promise<void> {
+  const reads = entries.flatMap(({ read }) => {
+    const reader = read && usersOf(read.conversation)?.find((user) => user !== read.author)
+    return read && reader !== undefined && read.messageIds.length
+      ? { author: read.author, reader, messageIds: read.messageIds.slice(0, mostIds) }
+      : []
+  })
+  const merged = [...Map.groupBy(reads, ({ author, reader }) => `${author} ${reader}`).values()].flatMap((some) => {
+    const [{ author, reader }] = some as [(typeof some)[number]]
+    const ids = [...new Set(some.flatMap(({ messageIds }) => messageIds))]
+    const parts = Array.from({ length: Math.ceil(ids.length / idsAtOnce) }, (_, n) =>
+      ids.slice(n * idsAtOnce, (n + 1) * idsAtOnce),
+    )
+    return parts.map((messageIds) => ({ author, reader, messageIds }))
+  })
+  await messages.markReadBetween(merged)
+}
 
 const announced = (message: MessageDocument) => ({
   messageId: message.messageId,

@@ -1,30 +1,53 @@
 import { ContractError, type Params } from '@im/contracts'
 import { type archive, messageDeleted } from '@im/contracts/message'
 import type { Deps } from '../deps.ts'
-import { refreshChats } from '../inbox/refresh-chats.ts'
-import { singleConversation } from './messages-repository.ts'
+import { type Chat, type ChatSide, sideNames, withShown } from '../inbox/chats-repository.ts'
+import { singleConversation } from './conversations.ts'
 
-/** Hides the caller's single chats from him, with one peer (type 0) or all (type 1); the others' copies stay. */
+type ClearDeps = Pick<Deps, 'chats' | 'outbox' | 'now'>
+
+/** Chats of one transaction. */
+const atOnce = 500
+/** Seconds added to the order key of the last message, so that it lies before the bound. */
+const justAfter = 0.001
+/** Longer than any transaction (ms): what was deleted or archived meanwhile is committed by then. */
+const sweepAfter = 120_000
+
+/**
+ * Clears the caller's single chats, with one peer (type 0) or all (type 1); the others' copies stay. A clear is a bound in time
+ * that whoever reads the chat compares with, so a chat of a million messages is cleared as quickly as one of ten.
+ */
 export async function clearChats(
-  deps: Pick<Deps, 'messages' | 'inbox' | 'outbox' | 'now'>,
+  deps: ClearDeps,
   userId: number,
   { type, toUserId }: Params<(typeof archive)['clearChats']>,
 ): Promise<void> {
   if (type !== 0 && type !== 1) throw new ContractError('InvalidParams', { detail: 'type: 0 or 1' })
   if (type === 0 && toUserId === undefined) throw new ContractError('MissingParam', { detail: 'toUserId' })
-  const chats = type === 0 ? [singleConversation(userId, toUserId!)] : await deps.inbox.chatsOf(userId)
-  for (const conversation of chats) await clearChat(deps, userId, conversation)
+  const chats = type === 0 ? [singleConversation(userId, toUserId!)] : await deps.chats.conversationsOf(userId)
+  for (let at = 0; at < chats.length; at += atOnce) await clearSome(deps, userId, chats.slice(at, at + atOnce))
 }
 
-async function clearChat(
-  deps: Pick<Deps, 'messages' | 'inbox' | 'outbox' | 'now'>,
-  userId: number,
-  conversation: string,
-): Promise<void> {
-  // Not in the transaction: a long chat would not fit. Stopped half-way, the row below is still there and a new call goes on.
-  await deps.messages.hideConversation(conversation, userId)
-  await deps.outbox.commit(async (change) => {
-    await refreshChats(deps, [conversation], change.session)
-    change.announce(messageDeleted, conversation, { conversation, messageIds: [], userId, at: deps.now() })
+async function clearSome({ chats, outbox, now }: ClearDeps, userId: number, conversations: string[]): Promise<void> {
+  await outbox.commit(async (change) => {
+    const found = await chats.byIds(conversations, change.session)
+    const cleared = [...found.values()].flatMap((chat) => clearedFor(userId, chat, now()) ?? [])
+    await chats.write(cleared, change.session)
+    for (const { _id: conversation } of cleared)
+      change.announce(messageDeleted, conversation, { conversation, messageIds: [], userId, at: now() })
   })
+}
+
+/** The chat as it is when this user has cleared it; undefined when nothing has come since they did. */
+export function clearedFor(userId: number, chat: Chat, now: number): Chat | undefined {
+  const side = sideNames.find((name) => chat[name].user === userId)
+  if (!side || chat.latest < (chat[side].clearedBefore ?? 0)) return undefined
+  const clearedBefore = chat.latest + justAfter
+  const cleared: ChatSide = { ...withShown(chat[side], undefined), clearedBefore }
+  return {
+    ...chat,
+    [side]: cleared,
+    clearedBefore: Math.max(clearedBefore, chat.clearedBefore ?? 0),
+    sweepAt: new Date(now + sweepAfter),
+  }
 }

@@ -1,15 +1,18 @@
 import { ContractError, type Params } from '@im/contracts'
 import { type archive, messageDeleted, messageRecalled } from '@im/contracts/message'
-import type { Change } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
-import { refreshChatsShowing } from '../inbox/refresh-chats.ts'
-import type { MessageDocument } from './messages-repository.ts'
+import { peerOf } from '../inbox/chats-repository.ts'
+import { refreshChats } from '../inbox/refresh-chats.ts'
+import { findVisible } from './find-visible.ts'
+import { forgetMessages } from './forget-messages.ts'
+import type { MessageDocument } from './message-document.ts'
 
-type DeleteDeps = Pick<Deps, 'messages' | 'inbox' | 'outbox' | 'searchIndex' | 'now' | 'config'>
+type DeleteDeps = Pick<Deps, 'messages' | 'chats' | 'outbox' | 'searchIndex' | 'now' | 'config'>
 
 /**
  * `delete` 1 hides messages for the caller, 2 removes them for everybody. Ids that are not in the archive are passed over
- * (burn-after-reading messages never are). One id that may not be recalled, and nothing is removed.
+ * (burn-after-reading messages never are, and a recall may be quicker than its message: the 202 that follows finds it). One id
+ * that may not be recalled, and nothing is removed.
  */
 export async function deleteMessages(
   deps: DeleteDeps,
@@ -18,24 +21,50 @@ export async function deleteMessages(
 ): Promise<void> {
   if (how !== 1 && how !== 2) throw new ContractError('InvalidParams', { detail: 'delete: 1 or 2' })
   if (type === 2) return
-  const found = await deps.messages.findForUser(userId, messageId)
-  if (how === 1) await hideMessages(deps, userId, found)
-  else await recallMessages(deps, userId, recallable(deps, userId, found))
+  const found = await findVisible(deps, userId, messageId)
+  const wanted = how === 1 ? found : recallable(deps, userId, found)
+  if (!wanted.length) return
+  if (how === 1) await hideMessages(deps, userId, wanted)
+  else await recallMessages(deps, userId, wanted)
+  // Whoever lists chats looks whether what they show may still be seen: a death in between is mended there.
+  await refreshChats(deps, wanted)
 }
 
+/** What the peer has lost too, by deleting or clearing, is seen by nobody any more. */
 async function hideMessages(deps: DeleteDeps, userId: number, found: readonly MessageDocument[]): Promise<void> {
-  if (!found.length) return
-  await deps.outbox.commit(async (change) => {
-    await deps.messages.hide(found, userId, change.session)
-    await deps.searchIndex.backlog.addRemoved(found, change.session)
-    await refreshChatsShowing(deps, found, change.session)
-    announceByConversation(found, (conversation, messageIds) =>
-      change.announce(messageDeleted, conversation, { conversation, messageIds, userId, at: deps.now() }),
+  const { messages, chats, searchIndex, outbox, now } = deps
+  await outbox.commit(async (change) => {
+    // Read in the transaction: when both sides delete at the same moment, one of them comes again and finds the other's mark.
+    const current = await messages.visibilityOf(
+      found.map(({ _id }) => _id),
+      change.session,
+    )
+    const known = await chats.byIds(
+      current.map(({ conversation }) => conversation),
+      change.session,
+    )
+    const isLostToPeer = ({ conversation, from, to = 0, deletedFor, timeSend }: (typeof current)[number]) => {
+      const chat = known.get(conversation)
+      const clearedBefore = chat ? (peerOf(chat, userId).clearedBefore ?? 0) : 0
+      return deletedFor.includes(from === userId ? to : from) || timeSend < clearedBefore
+    }
+    const alive = current.filter(({ gone }) => !gone)
+    const lost = alive.filter(isLostToPeer)
+    const hidden = alive.filter((message) => !isLostToPeer(message))
+    await messages.hide(
+      hidden.map(({ _id }) => _id),
+      userId,
+      change.session,
+    )
+    await searchIndex.backlog.addRemoved(hidden, change.session)
+    await forgetMessages(deps, lost, change)
+    announceByConversation(alive, (conversation, messageIds) =>
+      change.announce(messageDeleted, conversation, { conversation, messageIds, userId, at: now() }),
     )
   })
 }
 
-/** The caller's own messages among those found; the peer may have used the same id for one of his. */
+/** The caller's own messages among those found; the peer may have used the same id for one of theirs. */
 function recallable({ config, now }: DeleteDeps, userId: number, found: readonly MessageDocument[]): MessageDocument[] {
   const own = found.filter(({ from }) => from === userId)
   const ownIds = new Set(own.map(({ messageId }) => messageId))
@@ -46,19 +75,16 @@ function recallable({ config, now }: DeleteDeps, userId: number, found: readonly
 }
 
 async function recallMessages(deps: DeleteDeps, userId: number, own: readonly MessageDocument[]): Promise<void> {
-  if (!own.length) return
-  await deps.outbox.commit(async (change: Change) => {
-    await deps.messages.empty(own, change.session)
-    await deps.searchIndex.backlog.addRemoved(own, change.session)
-    await refreshChatsShowing(deps, own, change.session)
+  await deps.outbox.commit(async (change) => {
+    await forgetMessages(deps, own, change)
     announceByConversation(own, (conversation, messageIds) =>
       change.announce(messageRecalled, conversation, { conversation, messageIds, by: userId, at: deps.now() }),
     )
   })
 }
 
-function announceByConversation(
-  messages: readonly MessageDocument[],
+export function announceByConversation(
+  messages: readonly { conversation: string; messageId: string }[],
   announce: (conversation: string, messageIds: string[]) => void,
 ): void {
   for (const [conversation, group] of Map.groupBy(messages, (message) => message.conversation))

@@ -1,6 +1,6 @@
 import type { Deps } from '../deps.ts'
 
-/** The caller has read messages he received: both sides see them as read. */
+/** The caller has read messages they received: both sides see them as read. */
 export async function markRead(
   { messages }: Pick<Deps, 'messages'>,
   userId: number,

@@ -1,6 +1,6 @@
 import type { MessageRow, RoomRow } from '@im/contracts/message'
 import { escapeXml } from '../tap/escape-xml.ts'
-import type { MessageDocument } from './messages-repository.ts'
+import type { MessageDocument } from './message-document.ts'
 
 /** The stanza as it was sent: its text is put back into the empty body element. */
 export const stanzaOf = ({ stanza, ...message }: MessageDocument) =>

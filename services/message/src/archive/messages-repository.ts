@@ -1,161 +1,112 @@
-import { messageType, messageTypes } from '@im/contracts/message'
-import { ensureIndexes } from '@im/service-kit'
-import type { ClientSession, Collection, Db, Filter, ObjectId } from 'mongodb'
+import { messageType } from '@im/contracts/message'
+import { ensureIndexes, findNewest } from '@im/service-kit'
+import type { ClientSession, Collection, Db, Document, ObjectId } from 'mongodb'
+import { usersOf } from './conversations.ts'
+import {
+  isNewer,
+  isVisible,
+  keyText,
+  type MessageDocument,
+  type MessageKey,
+  newestFirst,
+  type Place,
+  type Reader,
+  type Visibility,
+} from './message-document.ts'
 
-/**
- * One stored message; the two rows a single chat shows (spec 07-message.md) are views of it.
- * `conversation` is `u:<low>:<high>` or `r:<room jid>`.
- */
-export interface MessageDocument {
-  _id: ObjectId
-  conversation: string
-  messageId: string
-  from: number
-  /** Receiver; single chats only. */
-  to?: number
-  roomJid?: string
-  fromJid: string
-  toJid: string
-  /** Name of the sender at that time, from the body. */
-  nickname?: string
-  /** The JSON text, byte for byte as sent. */
-  body: string
-  /**
-   * The stanza as XML, its body element left empty. Absent when it holds nothing but what stands in other fields, as almost
-   * every one does. `stanzaOf` gives it whole.
-   */
-  stanza?: string
-  contentType: number
-  /** `body.content` as text, '' when absent. */
-  content: string
-  /** `body.fileName` of files (type 9). */
-  fileName?: string
-  /** Order key in seconds (spec xmpp.md §10). */
-  timeSend: number
-  /** Arrival at the XMPP server in ms. */
-  ts: number
-  /** Expiry in seconds, -1 never. */
-  deleteTime: number
-  /** When MongoDB removes the document: after expiry, or a week after everybody lost sight of it. */
-  expireAt?: Date
-  isEncrypt: boolean
-  isRead: boolean
-  /** Users who removed it for themselves. A recalled message has all its readers here. */
-  deletedFor: number[]
-  /**
-   * Recalled, or removed by both sides: an emptied stone that keeps a late copy of the message from being stored again.
-   * No reader ever sees it.
-   */
-  gone?: true
-  /** Its type is one of those the search looks at, and it is neither encrypted nor burnt after reading. */
-  searchable: boolean
-  /** Entry of the XMPP server's log that brought it: `<log>:<seq>`. */
-  tap: string
-}
-
-/** Identity of a message for de-duplication. The sender belongs to it: the peer may not swallow a message by reusing its id. */
-export type MessageKey = Pick<MessageDocument, 'conversation' | 'messageId' | 'from'>
-
-export const keyText = (key: MessageKey) => `${key.messageId} ${key.from} ${key.conversation}`
-
-export const singleConversation = (a: number, b: number) => (a < b ? `u:${a}:${b}` : `u:${b}:${a}`)
-/** The two users of a single chat, the lower id first; undefined for a room. */
-export const usersOf = (conversation: string): number[] | undefined =>
-  conversation.startsWith('u:') ? conversation.slice(2).split(':').map(Number) : undefined
-export const roomConversation = (jid: string) => `r:${jid}`
-
-/** Types that may be the last message of a chat. */
-const listedTypes = Object.entries(messageTypes)
-  .filter(([, type]) => type.listed)
-  .map(([code]) => Number(code))
-
-/** A week: for so long a copy of a removed message may still arrive (spec xmpp.md §3). */
+/** A week: for so long a copy of a message may come again (spec xmpp.md §3). */
 const stoneLife = 7 * 86_400_000
 
-/** Bounds of a history page; times in seconds, both ends included. */
-export interface HistoryRange {
+/** What is known of a message that was stored before. */
+export type KnownMessage = MessageKey &
+  Place &
+  Visibility &
+  Pick<MessageDocument, 'contentType' | 'to' | 'tap' | 'searchable'>
+
+export const knownFields = {
+  ...{ conversation: 1, messageId: 1, from: 1, to: 1, tap: 1, contentType: 1, searchable: 1 },
+  ...{ timeSend: 1, ts: 1, deletedFor: 1, expireAt: 1, gone: 1 },
+} as const
+
+/** A part of a conversation in seconds: from `from` on, up to but without `before`. */
+export interface Range {
   conversation: string
-  owner: number
-  from?: number
-  before?: number
-  maxType: number
+  from?: number | undefined
+  before?: number | undefined
 }
 
-/** Position of a row in the newest-first order. */
-export type HistoryPosition = Pick<MessageDocument, 'timeSend' | 'ts' | '_id'>
+/** Finds a message by its id alone; the unique index begins with the conversation. */
+const byMessageId = { messageId: 1, from: 1, to: 1 } as const
 
-const newestFirst = { timeSend: -1, ts: -1, _id: -1 } as const
-
-/** What a user may see: not removed by him, not recalled, not expired. */
-const visibleTo = (userId: number, now: number): Filter<MessageDocument> => ({
-  deletedFor: { $ne: userId },
-  expireAt: { $not: { $lte: new Date(now) } },
-})
-
-/** The same of a message that was read. */
-const isVisibleTo = ({ deletedFor, expireAt }: MessageDocument, userId: number, now: number) =>
-  !deletedFor.includes(userId) && !(expireAt && expireAt.getTime() <= now)
-
-/** How far back (days) a page is looked for at first, and how many rows more than it wants, for those it may not show. */
-const recentDays = [3, 60]
-const spareRows = 20
-
-/** The archive. Every read of a single chat goes through its owner's eyes. */
+/** The archive. */
 export class MessagesRepository {
   readonly collection: Collection<MessageDocument>
-  readonly #now: () => number
 
-  constructor(db: Db, now: () => number) {
+  constructor(db: Db) {
     this.collection = db.collection<MessageDocument>('messages')
-    this.#now = now
   }
 
   async createIndexes(): Promise<void> {
     await ensureIndexes(this.collection, [
-      // Finds a message by its id, too. On a sharded cluster it must begin with the shard key `conversation`.
-      { key: { messageId: 1, conversation: 1, from: 1 }, unique: true },
+      // De-duplication stands on it. On a sharded cluster a unique index begins with the shard key, `conversation`.
+      { key: { conversation: 1, messageId: 1, from: 1 }, unique: true },
+      { key: byMessageId },
       { key: { conversation: 1, ...newestFirst } },
-      { key: { expireAt: 1 }, expireAfterSeconds: 0, sparse: true },
+      { key: { expireAt: 1 }, sparse: true },
+      { key: { removeAt: 1 }, expireAfterSeconds: 0, sparse: true },
     ])
   }
 
-  /** Those of the keys that are stored already, stones included, by `keyText`. */
-  async known(keys: readonly MessageKey[]): Promise<Map<string, Pick<MessageDocument, 'tap' | 'gone'>>> {
+  /**
+   * Those of the keys that are stored already, stones included, by `keyText`. It also sees what is committed here and not yet
+   * by a majority: an insert fails on that, too.
+   */
+  async known(keys: readonly MessageKey[], session?: ClientSession): Promise<Map<string, KnownMessage>> {
     if (!keys.length) return new Map()
     const wanted = new Set(keys.map(keyText))
+    const receivers = keys.map(({ conversation, from }) => usersOf(conversation)?.find((user) => user !== from) ?? null)
     const found = await this.collection
-      .find({ messageId: { $in: keys.map((key) => key.messageId) } })
-      .project<MessageKey & Pick<MessageDocument, 'tap' | 'gone'>>({
-        _id: 0,
-        messageId: 1,
-        conversation: 1,
-        from: 1,
-        tap: 1,
-        gone: 1,
-      })
+      .find(
+        {
+          messageId: { $in: unique(keys.map(({ messageId }) => messageId)) },
+          from: { $in: unique(keys.map(({ from }) => from)) },
+          to: { $in: unique(receivers) as number[] },
+        },
+        session ? { session } : { readConcern: { level: 'local' } },
+      )
+      .hint(byMessageId)
+      .project<KnownMessage>(knownFields)
       .toArray()
-    return new Map(found.map((message) => [keyText(message), message] as const).filter(([key]) => wanted.has(key)))
+    return new Map(found.map((one) => [keyText(one), one] as const).filter(([key]) => wanted.has(key)))
+  }
+
+  /** Messages of a room by their ids, whoever sent them. */
+  async ofRoom(conversation: string, messageIds: readonly string[], session: ClientSession): Promise<KnownMessage[]> {
+    return await this.collection
+      .find({ messageId: { $in: unique(messageIds) }, to: { $exists: false }, conversation }, { session })
+      .hint(byMessageId)
+      .project<KnownMessage>(knownFields)
+      .toArray()
   }
 
   /** A duplicate key fails the whole transaction: nothing of the batch is stored then. */
-  async store(messages: MessageDocument[], session: ClientSession): Promise<void> {
-    if (messages.length) await this.collection.insertMany(messages, { session })
+  async store(messages: readonly MessageDocument[], session: ClientSession): Promise<void> {
+    if (messages.length) await this.collection.insertMany([...messages], { session })
   }
 
-  /** The peer of `author` in a single chat has read these messages. */
+  /** The peers of these authors have read messages of theirs. */
   async markReadBetween(
-    reads: readonly { conversation: string; author: number; messageIds: readonly string[] }[],
-    session: ClientSession,
+    reads: readonly { author: number; reader: number; messageIds: readonly string[] }[],
   ): Promise<void> {
     if (!reads.length) return
     await this.collection.bulkWrite(
-      reads.map(({ conversation, author, messageIds }) => ({
+      reads.map(({ author, reader, messageIds }) => ({
         updateMany: {
-          filter: { messageId: { $in: [...messageIds] }, conversation, from: author },
+          filter: { messageId: { $in: [...messageIds] }, from: author, to: reader, isRead: false },
           update: { $set: { isRead: true } },
         },
       })),
-      { session, ordered: false },
+      { ordered: false },
     )
   }
 
@@ -165,181 +116,150 @@ export class MessagesRepository {
   }
 
   /**
-   * One page of a single chat, newest first, from below `after` on when given, else after `skip` rows. `near`: about the time
-   * (seconds) of the newest message.
+   * The messages of a range, newest first, from below `after` on when given; stones are not among them. The index gives them in
+   * order, and whoever reads leaves out what its reader may not see. `near`: about the time (seconds) of the newest one.
    */
-  async history(
-    { conversation, owner, from, before, maxType }: HistoryRange,
-    page: { limit: number; after?: HistoryPosition; skip?: number; near?: number },
-  ): Promise<MessageDocument[]> {
-    const { after, limit, skip = 0, near = Number.POSITIVE_INFINITY } = page
-    const upTo = {
-      ...(before === undefined ? {} : { $lt: before }),
-      ...(after === undefined ? {} : { $lte: after.timeSend }),
+  async *newestFirst<T extends Place = MessageDocument>(
+    { conversation, from, before }: Range,
+    options: { near: number; after?: Place | undefined; chunk: number; session?: ClientSession; projection?: Document },
+  ): AsyncGenerator<T> {
+    const { near, after, chunk, session, projection } = options
+    const same = { sort: newestFirst, session, ...(projection ? { projection } : {}) }
+    for (let last = after, limit = chunk; ; limit = Math.min(2 * limit, mostAtOnce)) {
+      if (last) {
+        // Those of the very same time that come after the last one: they are few.
+        const ties = this.collection.find({ conversation, timeSend: last.timeSend, ts: { $lte: last.ts } }, same)
+        for await (const message of ties) if (isNewer(last, message)) yield message as unknown as T
+      }
+      const range = {
+        equal: { conversation },
+        field: 'timeSend' as const,
+        from: from ?? 0,
+        before: last?.timeSend ?? before,
+      }
+      const rows = await findNewest(this.collection, { ...range, ...same, limit }, near)
+      yield* rows as unknown as T[]
+      last = rows.at(-1)
+      if (!last || rows.length < limit) return
     }
-    const recent = await this.#recent({
-      conversation,
-      upTo,
-      top: Math.min(after?.timeSend ?? before ?? near, near),
-      lowest: from,
-      wanted: skip + limit,
-      is: (message) =>
-        message.contentType < maxType &&
-        isVisibleTo(message, owner, this.#now()) &&
-        (!after || isBelow(message, after)),
-    })
-    if (recent) return recent.slice(skip, skip + limit)
-    const timeSend = { ...(from === undefined ? {} : { $gte: from }), ...upTo }
-    return await this.collection
-      .find({
-        conversation,
-        ...(Object.keys(timeSend).length ? { timeSend } : {}),
-        ...(after ? { $or: below(after) } : {}),
-        contentType: { $lt: maxType },
-        ...visibleTo(owner, this.#now()),
-      })
-      .sort(newestFirst)
-      .skip(skip)
-      .limit(limit)
-      .toArray()
   }
 
-  /**
-   * The newest messages that `is` takes, when enough of them lie within the last days below `top`: almost every page does.
-   * Asks for nothing but a range of the index. MongoDB would stop at the limit of the general query just as soon; what stands
-   * in for it without internet reads the whole chat as soon as a query names another field, half a second for 50,000 messages.
-   */
-  async #recent(query: {
-    conversation: string
-    upTo: { $lt?: number; $lte?: number }
-    top: number
-    lowest?: number
-    wanted: number
-    is: (message: MessageDocument) => boolean
-    session?: ClientSession
-  }): Promise<MessageDocument[] | undefined> {
-    const { conversation, upTo, top, lowest = Number.NEGATIVE_INFINITY, wanted, is, session } = query
-    if (!Number.isFinite(top)) return undefined
-    for (const days of recentDays) {
-      const bound = top - days * 86_400
-      if (bound <= lowest) return undefined
-      const rows = await this.collection
-        .find({ conversation, timeSend: { $gte: bound, ...upTo } }, { session })
-        .sort(newestFirst)
-        .limit(wanted + spareRows)
-        .toArray()
-      const taken = rows.filter(is)
-      if (taken.length >= wanted) return taken.slice(0, wanted)
-    }
+  /** Where the `n`-th newest message of a range stands, whoever sees it; undefined when there are fewer. */
+  async placeAt({ conversation, from, before }: Range, n: number, near: number): Promise<Place | undefined> {
+    const rows = await findNewest(
+      this.collection,
+      {
+        ...{ equal: { conversation }, field: 'timeSend', from: from ?? 0, before, sort: newestFirst, limit: n },
+        projection: { timeSend: 1, ts: 1 },
+      },
+      near,
+    )
+    return rows[n - 1]
+  }
+
+  /** The newest message of a single chat that may stand in a reader's list of chats. */
+  async newestListed(
+    conversation: string,
+    reader: Reader,
+    near: number,
+    session: ClientSession,
+  ): Promise<MessageDocument | undefined> {
+    const range = { conversation, from: reader.clearedBefore }
+    for await (const message of this.newestFirst(range, { near, chunk: 10, session }))
+      if (messageType(message.contentType).listed && isVisible(message, reader)) return message
     return undefined
   }
 
-  /** Messages of single chats by id, as far as `userId` can see them. Both sides may have used the same id. */
-  async findForUser(userId: number, messageIds: readonly string[]): Promise<MessageDocument[]> {
+  /** What lists of chats show of messages, by their ids as hex. */
+  async forList(ids: readonly ObjectId[]): Promise<Map<string, MessageDocument>> {
+    if (!ids.length) return new Map()
     const found = await this.collection
-      .find({
-        messageId: { $in: [...messageIds] },
-        to: { $exists: true },
-        ...visibleTo(userId, this.#now()),
+      .find({ _id: { $in: [...ids] } }, { batchSize: 1000 })
+      .project<MessageDocument>({
+        ...{ conversation: 1, messageId: 1, from: 1, to: 1, nickname: 1, toName: 1, contentType: 1, isEncrypt: 1 },
+        ...{ timeSend: 1, ts: 1, deletedFor: 1, expireAt: 1, gone: 1 },
+        content: { $substrCP: ['$content', 0, longestPreview] },
       })
       .toArray()
-    return found.filter((message) => message.from === userId || message.to === userId)
+    return new Map(found.map((message) => [message._id.toHexString(), message]))
+  }
+
+  /** Messages of single chats by id that `userId` sent or received. Both sides may have used the same id. */
+  async ofUser(userId: number, messageIds: readonly string[]): Promise<MessageDocument[]> {
+    const messageId = { $in: [...messageIds] }
+    const [sent, received] = await Promise.all([
+      this.collection.find({ messageId, from: userId, to: { $exists: true } }).toArray(),
+      this.collection.find({ messageId, to: userId }).toArray(),
+    ])
+    return [...sent, ...received]
   }
 
   /** Whether one of these ids is a message of `author`, recalled ones included. Unknown ids say nothing. */
   async anyFrom(author: number, conversation: string, messageIds: readonly string[]): Promise<boolean> {
-    if (!messageIds.length) return false
-    const found = await this.collection.findOne(
-      { messageId: { $in: [...messageIds] }, conversation, from: author },
-      { projection: { _id: 1 } },
-    )
-    return found !== null
+    const known = await this.known(messageIds.map((messageId) => ({ conversation, messageId, from: author })))
+    return known.size > 0
   }
 
-  /** The newest message that may stand in `owner`'s list of chats. */
-  async newestListed(conversation: string, owner: number, session?: ClientSession): Promise<MessageDocument | null> {
-    const now = this.#now()
-    const recent = await this.#recent({
-      conversation,
-      upTo: {},
-      top: now / 1000,
-      wanted: 1,
-      is: (message) => messageType(message.contentType).listed && isVisibleTo(message, owner, now),
-      session,
-    })
-    if (recent) return recent[0] ?? null
-    return await this.collection.findOne(
-      { conversation, contentType: { $in: listedTypes }, ...visibleTo(owner, now) },
-      { sort: newestFirst, session },
-    )
-  }
-
-  /** Those of the messages the search may show, as hex: to anybody, or to `userId`. */
-  async searchableAmong(ids: readonly ObjectId[], session?: ClientSession, userId?: number): Promise<Set<string>> {
-    if (!ids.length) return new Set()
-    const found = await this.collection
-      .find(
-        {
-          _id: { $in: [...ids] },
-          searchable: true,
-          ...(userId === undefined ? {} : visibleTo(userId, this.#now())),
-        },
-        { session, batchSize: ids.length + 1 },
-      )
-      .project<{ _id: ObjectId }>({ _id: 1 })
+  /** What decides who sees these messages, as it is in the transaction. */
+  async visibilityOf(ids: readonly ObjectId[], session?: ClientSession): Promise<KnownMessage[]> {
+    return await this.collection
+      .find({ _id: { $in: [...ids] } }, { session, batchSize: ids.length + 1 })
+      .project<KnownMessage>(knownFields)
       .toArray()
-    return new Set(found.map(({ _id }) => _id.toHexString()))
   }
 
-  /** Hides messages of single chats from one side; what both sides have removed is emptied. */
-  async hide(messages: readonly MessageDocument[], userId: number, session: ClientSession): Promise<void> {
-    const seenByPeer = messages.filter((message) => !message.deletedFor.some((other) => other !== userId))
-    const seenByNobody = messages.filter((message) => message.deletedFor.some((other) => other !== userId))
-    if (seenByPeer.length)
-      await this.collection.updateMany(
-        { _id: { $in: seenByPeer.map(({ _id }) => _id) } },
-        { $addToSet: { deletedFor: userId } },
-        { session },
-      )
-    await this.empty(seenByNobody, session)
+  /** Those of the messages the search may show to anybody, as hex. */
+  async searchableAmong(ids: readonly ObjectId[], session?: ClientSession): Promise<Set<string>> {
+    const found = ids.length ? await this.visibilityOf(ids, session) : []
+    return new Set(found.filter(({ searchable }) => searchable).map(({ _id }) => _id.toHexString()))
   }
 
-  /** Removes messages for everybody: their text goes at once, a stone keeps late copies out for a week. */
-  async empty(messages: readonly MessageDocument[], session: ClientSession): Promise<void> {
-    if (!messages.length) return
-    const expireAt = new Date(this.#now() + stoneLife)
-    await this.collection.bulkWrite(
-      messages.map(({ _id, from, to }) => ({
-        updateOne: {
-          filter: { _id },
-          update: {
-            $set: { ...emptied, expireAt, deletedFor: to === undefined ? [from] : [from, to] },
-            $unset: { fileName: '' as const, nickname: '' as const, stanza: '' as const },
-          },
-        },
-      })),
-      { session, ordered: false },
-    )
+  /** Hides messages from one user. */
+  async hide(ids: readonly ObjectId[], userId: number, session: ClientSession): Promise<void> {
+    if (!ids.length) return
+    await this.collection.updateMany({ _id: { $in: [...ids] } }, { $addToSet: { deletedFor: userId } }, { session })
   }
 
-  /** Hides a whole single chat from one side. */
-  async hideConversation(conversation: string, userId: number): Promise<void> {
+  /** Makes stones of messages: their text goes at once, and a late copy is kept out for a week. */
+  async empty(ids: readonly ObjectId[], now: number, session: ClientSession): Promise<void> {
+    if (!ids.length) return
     await this.collection.updateMany(
-      { conversation, deletedFor: { $ne: userId } },
-      { $addToSet: { deletedFor: userId } },
+      { _id: { $in: [...ids] } },
+      {
+        $set: { body: '', content: '', searchable: false, gone: true, deletedFor: [], removeAt: removalOf(now) },
+        $unset: { fileName: '', nickname: '', toName: '', stanza: '', timeSend: '', expireAt: '' },
+      },
+      { session },
     )
+  }
+
+  /** Stones for messages that were recalled before they came. */
+  async addStones(stones: readonly (MessageKey & { tap: string })[], now: number, session: ClientSession) {
+    if (!stones.length) return
+    const made = stones.map(({ conversation, messageId, from, tap }) => ({
+      ...{ conversation, messageId, from, tap, ts: now, body: '', content: '', searchable: false, deletedFor: [] },
+      ...{ gone: true, removeAt: removalOf(now) },
+    }))
+    await this.collection.insertMany(made as unknown as MessageDocument[], { session })
+  }
+
+  /** Messages that have expired, the oldest first. */
+  async expired(now: number, limit: number, session: ClientSession): Promise<KnownMessage[]> {
+    return await this.collection
+      .find({ expireAt: { $lte: new Date(now) } }, { session })
+      .sort({ expireAt: 1 })
+      .limit(limit)
+      .project<KnownMessage>(knownFields)
+      .toArray()
   }
 }
 
-const emptied = { body: '', content: '', searchable: false, gone: true as const }
+/** Characters of a text that a list of chats shows: apps show one line. */
+const longestPreview = 500
 
-const isBelow = (message: HistoryPosition, { timeSend, ts, _id }: HistoryPosition) =>
-  message.timeSend < timeSend ||
-  (message.timeSend === timeSend &&
-    (message.ts < ts || (message.ts === ts && message._id.toHexString() < _id.toHexString())))
+/** Rows of one query. */
+const mostAtOnce = 1000
 
-const below = ({ timeSend, ts, _id }: HistoryPosition): Filter<MessageDocument>[] => [
-  { timeSend: { $lt: timeSend } },
-  { timeSend, ts: { $lt: ts } },
-  { timeSend, ts, _id: { $lt: _id } },
-]
+const unique = <T>(values: readonly T[]): T[] => [...new Set(values)]
+
+const removalOf = (now: number) => new Date(now + stoneLife)

@@ -10,8 +10,8 @@ import { listSingleHistory } from './list-single-history.ts'
 import { markRead } from './mark-read.ts'
 
 const handlers: Handlers<typeof archive, Deps> = {
-  listLastChats: (deps, { caller, params }) => listLastChats(deps, caller.userId, params),
-  listSingleHistory: (deps, { caller, params }) => listSingleHistory(deps, caller.userId, params),
+  listLastChats: (deps, { caller, params }) => listLastChats(deps, caller, params),
+  listSingleHistory: (deps, { caller, params }) => listSingleHistory(deps, caller, params),
   getMessage: (deps, { caller, params }) => getMessage(deps, caller.userId, params),
   deleteMessages: (deps, { caller, params }) => deleteMessages(deps, caller.userId, params),
   clearChats: (deps, { caller, params }) => clearChats(deps, caller.userId, params),

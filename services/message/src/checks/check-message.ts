@@ -1,6 +1,6 @@
 import { messageType } from '@im/contracts/message'
 import { firstUserId } from '@im/contracts/user'
-import { singleConversation } from '../archive/messages-repository.ts'
+import { singleConversation } from '../archive/conversations.ts'
 import type { Deps } from '../deps.ts'
 import { type Refusal, refusalByRelation } from './may-write.ts'
 

@@ -1,70 +1,125 @@
-import type { Params } from '@im/contracts'
+import { type Caller, ContractError, type Params } from '@im/contracts'
 import type { archive, LastChat } from '@im/contracts/message'
+import { isVisible, type MessageDocument } from '../archive/message-document.ts'
 import { timeRange } from '../archive/time-range.ts'
 import type { Deps } from '../deps.ts'
-import { type InboxRow, isCommon, isNewer } from './inbox-repository.ts'
+import { type Chat, type ListPlace, peerOf, sideOf } from './chats-repository.ts'
 import { refreshChats } from './refresh-chats.ts'
 
-/** "Everything" has an end: nobody has so many chats, and an answer of several megabytes helps nobody. */
+/** Rows of an answer without a size: an answer of many megabytes helps nobody. Further pages hold the rest. */
 const mostRows = 5000
+/** Rows that may be skipped when the page before is not known any more. */
+const maxSkip = 10_000
+/** A message stands at most a day below the moment it came (`orderKey`), and may wait for the archive a little. */
+const mostLate = 25 * 3600
+/** What is shown is looked up again as often; each time a message of the page has just been lost. */
+const mostTries = 5
 
-/** The newest message of each single chat of a user, newest first. Rooms join the list when their members are known. */
-export async function listLastChats(
-  deps: Pick<Deps, 'messages' | 'inbox' | 'outbox' | 'now'>,
-  owner: number,
-  params: Params<(typeof archive)['listLastChats']>,
-): Promise<LastChat[]> {
-  const size = params.pageSize ?? mostRows
-  const skip = params.pageIndex * size
-  const wanted = Math.min(skip + size, mostRows)
-  const { from, before = Number.POSITIVE_INFINITY } = timeRange(params)
-  let rows = await read()
+type ListDeps = Pick<Deps, 'messages' | 'chats' | 'outbox' | 'cursors' | 'now'>
+type ListParams = Params<(typeof archive)['listLastChats']>
+
+/** What is kept between two pages. */
+interface PageEnd {
+  below: ListPlace
+  /** Peers of the chats that were given so far. */
+  given: number[]
+  /** When the first page was read, in seconds. */
+  since: number
+}
+
+/**
+ * The newest message of each single chat of a user, newest first. Rooms join the list when their members are known. A chat that
+ * moves up between two pages is neither missed nor given twice: the next page begins with those that came above its end and
+ * were not given yet.
+ */
+export async function listLastChats(deps: ListDeps, caller: Caller, params: ListParams): Promise<LastChat[]> {
+  const { pageIndex, ...query } = params
+  const { chats, cursors } = deps
+  const size = query.pageSize ?? mostRows
+  const user = caller.userId
+  const range = timeRange(query)
   const now = deps.now()
-  const expired = rows.filter(({ expireAt }) => expireAt && expireAt.getTime() <= now)
-  if (expired.length) {
-    const chats = expired.map(({ conversation }) => conversation)
-    await deps.outbox.commit((change) => refreshChats(deps, chats, change.session))
-    rows = await read()
+  const end = pageIndex > 0 ? await endOfPageBefore() : undefined
+  if (pageIndex > 0 && !end) return []
+  for (let tries = 1; ; tries++) {
+    const page = end ? await readPageAfter(end) : await chats.list(user, range, size, now)
+    const { rows, lost } = await rowsOf(deps, user, page)
+    if (lost.length && tries < mostTries) {
+      await refreshChats(deps, lost)
+      continue
+    }
+    if (page.length === size) await cursors.keep(caller, query, pageIndex, endOf(page, end))
+    return rows
   }
-  return rows.slice(skip, wanted).map((row) => lastChat(row, owner))
 
-  /** The upper bound counts after a chat's newest row is known: an older row of it must not come up instead. */
-  async function read(): Promise<InboxRow[]> {
-    const limit = before === Number.POSITIVE_INFINITY ? Math.min(wanted + spare, mostRows) : mostRows
-    const found = await deps.inbox.list(owner, from, limit)
-    const chats = newestOfEach(found)
-    const isShort = chats.length < wanted && found.length === limit && limit < mostRows
-    const all = isShort ? newestOfEach(await deps.inbox.list(owner, from, mostRows)) : chats
-    return all.filter(({ timeSend }) => timeSend < before)
+  async function readPageAfter({ below, given, since }: PageEnd): Promise<Chat[]> {
+    const known = new Set(given)
+    const isFresh = (chat: Chat) => !known.has(peerOf(chat, user).user)
+    const recent = { ...range, from: Math.max(range.from ?? 0, below.timeSend, since - mostLate) }
+    const above = await chats.list(user, recent, given.length + mostRows, now)
+    const page = above.filter((chat) => isFresh(chat) && isAbove(placeOf(chat, user), below))
+    // A chat that was given may stand below by now, because what it showed was recalled.
+    for (let place = below; page.length < size; ) {
+      const some = await chats.list(user, { ...range, below: place }, size, now)
+      page.push(...some.filter(isFresh))
+      if (some.length < size) break
+      place = placeOf(some.at(-1)!, user)
+    }
+    return page.slice(0, size)
+  }
+
+  async function endOfPageBefore(): Promise<PageEnd | undefined> {
+    const kept = await cursors.after<PageEnd>(caller, query, pageIndex - 1)
+    if (kept) return kept
+    const skipped = pageIndex * size
+    if (skipped > maxSkip) throw new ContractError('InvalidParams', { detail: 'pageIndex: too deep, use endTime' })
+    const before = await chats.list(user, range, skipped, now)
+    return before.length < skipped ? undefined : endOf(before)
+  }
+
+  function endOf(page: readonly Chat[], before?: PageEnd): PageEnd {
+    const last = placeOf(page.at(-1)!, user)
+    return {
+      below: before && isAbove(last, before.below) ? before.below : last,
+      given: [...(before?.given ?? []), ...page.map((chat) => peerOf(chat, user).user)],
+      since: before?.since ?? now / 1000,
+    }
   }
 }
 
-function newestOfEach(rows: readonly InboxRow[]): InboxRow[] {
-  const newest = new Map<string, InboxRow>()
-  for (const row of rows) {
-    const other = newest.get(row.conversation)
-    if (!other || covers(row, other)) newest.set(row.conversation, row)
+const placeOf = (chat: Chat, user: number): ListPlace => ({
+  timeSend: sideOf(chat, user).timeSend ?? 0,
+  conversation: chat._id,
+})
+
+const isAbove = (a: ListPlace, b: ListPlace) =>
+  a.timeSend > b.timeSend || (a.timeSend === b.timeSend && a.conversation > b.conversation)
+
+/** Looks up what the chats show: `lost` are those messages the user does not see any more. */
+async function rowsOf({ messages, now }: ListDeps, user: number, chats: readonly Chat[]) {
+  const shown = await messages.forList(chats.flatMap((chat) => sideOf(chat, user).shown ?? []))
+  const rows: LastChat[] = []
+  const lost: { _id: NonNullable<Chat['low']['shown']>; conversation: string }[] = []
+  for (const chat of chats) {
+    const side = sideOf(chat, user)
+    const message = shown.get(side.shown!.toHexString())
+    if (message && isVisible(message, { ...side, now: now() })) rows.push(lastChat(message, user))
+    else lost.push({ _id: side.shown!, conversation: chat._id })
   }
-  return [...newest.values()]
+  return { rows, lost }
 }
 
-/** A common row that came after an own row of its chat is not older than that. */
-const covers = (row: InboxRow, other: InboxRow) => isNewer(row, other) && (isCommon(row) || !isNewer(other, row))
-
-/** Rows read beyond a page, for those that a newer row of their chat covers. */
-const spare = 200
-
-const lastChat = (row: InboxRow, owner: number): LastChat => ({
-  jid: String(row.from === owner ? row.to : row.from),
+const lastChat = (message: MessageDocument, user: number): LastChat => ({
+  jid: String(message.from === user ? message.to : message.from),
   isRoom: 0,
-  type: row.type,
-  messageId: row.messageId,
-  timeSend: Math.floor(row.timeSend),
-  content: row.content,
-  isEncrypt: row.isEncrypt ? 1 : 0,
-  userId: String(owner),
-  from: String(row.from),
-  fromUserName: row.fromUserName,
-  to: String(row.to),
-  toUserName: row.toUserName,
+  type: message.contentType,
+  messageId: message.messageId,
+  timeSend: Math.floor(message.timeSend),
+  content: message.content,
+  isEncrypt: message.isEncrypt ? 1 : 0,
+  userId: String(user),
+  from: String(message.from),
+  fromUserName: message.nickname ?? '',
+  to: String(message.to),
+  toUserName: message.toName ?? '',
 })

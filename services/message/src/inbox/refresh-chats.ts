@@ -1,38 +1,31 @@
-import type { ClientSession } from 'mongodb'
-import { usersOf } from '../archive/messages-repository.ts'
+import type { ObjectId } from 'mongodb'
 import type { Deps } from '../deps.ts'
-import { type InboxRow, inboxRow } from './inbox-repository.ts'
+import { type Chat, type ChatSide, sideNames, withShown } from './chats-repository.ts'
 
-type InboxDeps = Pick<Deps, 'messages' | 'inbox'>
+/** Chats of one transaction. */
+const atOnce = 50
 
-/** Makes these single chats show the newest message that each of their sides can still see; without one they go. */
+/** Where these messages, which somebody has lost, are what a chat shows: shows the newest one each side can still see. */
 export async function refreshChats(
-  { messages, inbox }: InboxDeps,
-  conversations: readonly string[],
-  session: ClientSession,
+  { messages, chats, outbox, now }: Pick<Deps, 'messages' | 'chats' | 'outbox' | 'now'>,
+  lost: readonly { _id: ObjectId; conversation: string }[],
 ): Promise<void> {
-  const rows: InboxRow[] = []
-  for (const conversation of conversations) {
-    const [low = 0, high = 0] = usersOf(conversation) ?? []
-    const forLow = await messages.newestListed(conversation, low, session)
-    const forHigh = await messages.newestListed(conversation, high, session)
-    if (forLow && forHigh && forLow._id.equals(forHigh._id)) rows.push(inboxRow(forLow))
-    else {
-      if (forLow) rows.push(inboxRow(forLow, low))
-      if (forHigh) rows.push(inboxRow(forHigh, high))
-    }
-  }
-  await inbox.replace(conversations, rows, session)
-}
-
-/** The same for those chats only that show one of these messages, which are gone for somebody. */
-export async function refreshChatsShowing(
-  deps: InboxDeps,
-  gone: readonly { conversation: string; messageId: string }[],
-  session: ClientSession,
-): Promise<void> {
-  const ids = Map.groupBy(gone, ({ conversation }) => conversation)
-  const rows = await deps.inbox.ofChats([...ids.keys()], session)
-  const stale = rows.filter((row) => ids.get(row.conversation)?.some(({ messageId }) => messageId === row.messageId))
-  await refreshChats(deps, [...new Set(stale.map(({ conversation }) => conversation))], session)
+  const ids = new Set(lost.map(({ _id }) => _id.toHexString()))
+  const isLost = ({ shown }: ChatSide) => shown !== undefined && ids.has(shown.toHexString())
+  const conversations = [...new Set(lost.map(({ conversation }) => conversation))]
+  for (let at = 0; at < conversations.length; at += atOnce)
+    await outbox.commit(async ({ session }) => {
+      const found = await chats.byIds(conversations.slice(at, at + atOnce), session)
+      const changed: Chat[] = []
+      for (const chat of found.values()) {
+        const fresh = { ...chat }
+        for (const name of sideNames.filter((side) => isLost(chat[side]))) {
+          const side = chat[name]
+          const newest = await messages.newestListed(chat._id, { ...side, now: now() }, chat.latest, session)
+          fresh[name] = withShown(side, newest)
+        }
+        if (sideNames.some((name) => fresh[name] !== chat[name])) changed.push(fresh)
+      }
+      await chats.write(changed, session)
+    })
 }

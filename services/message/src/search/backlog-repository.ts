@@ -1,5 +1,5 @@
 import { type ClientSession, type Collection, type Db, ObjectId } from 'mongodb'
-import type { MessageDocument } from '../archive/messages-repository.ts'
+import type { MessageDocument } from '../archive/message-document.ts'
 import { packRow, RowReader, writeVarint } from './packed-rows.ts'
 import { searchedTexts } from './searched-texts.ts'
 

@@ -1,12 +1,11 @@
 import { ContractError } from '@im/contracts'
-import { ObjectId } from 'mongodb'
-import type { MessagesRepository } from '../archive/messages-repository.ts'
+import { searchableFor } from '../archive/find-visible.ts'
 import { rowsByConversation } from './backlog-repository.ts'
 import { candidatePages } from './candidate-pages.ts'
 import { matchingRows, wordBytes } from './matching-rows.ts'
 import { type Match, NewestMatches } from './newest-matches.ts'
 import type { Page } from './pages-repository.ts'
-import type { SearchIndex } from './search-index.ts'
+import type { SearchDeps } from './search-messages.ts'
 import type { SearchScope } from './search-scope.ts'
 
 /** A search that takes longer (ms) fails: an answer is complete or none. */
@@ -22,7 +21,7 @@ const askedTogether = 32
  * proposes, the archive decides. Backlog, blocks and filters are read in this order, see `SearchIndex`.
  */
 export async function findMatches(
-  { messages, searchIndex }: { messages: MessagesRepository; searchIndex: SearchIndex },
+  deps: SearchDeps,
   caller: number,
   scope: SearchScope,
   words: readonly string[],
@@ -30,13 +29,8 @@ export async function findMatches(
 ): Promise<readonly Match[]> {
   const deadline = Date.now() + patience
   const bytes = wordBytes(words)
-  const found = new NewestMatches(most, (ids) =>
-    messages.searchableAmong(
-      ids.map((id) => ObjectId.createFromHexString(id)),
-      undefined,
-      caller,
-    ),
-  )
+  const found = new NewestMatches(most, (ids) => searchableFor(deps, caller, ids))
+  const { searchIndex } = deps
   const { backlog, blocks, pages } = searchIndex
 
   for await (const waiting of backlog.find())

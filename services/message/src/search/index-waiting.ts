@@ -1,5 +1,6 @@
 import { type ClientSession, ObjectId } from 'mongodb'
-import { type MessagesRepository, usersOf } from '../archive/messages-repository.ts'
+import { usersOf } from '../archive/conversations.ts'
+import type { MessagesRepository } from '../archive/messages-repository.ts'
 import { type RemovedRow, rowsByConversation, type Waiting } from './backlog-repository.ts'
 import type { Block } from './blocks-repository.ts'
 import { summaryOf, without } from './packed-rows.ts'

@@ -1,5 +1,5 @@
 import { type ClientSession, ObjectId } from 'mongodb'
-import { usersOf } from '../archive/messages-repository.ts'
+import { usersOf } from '../archive/conversations.ts'
 import type { Block } from './blocks-repository.ts'
 import { type Column, packDirectory } from './filters-repository.ts'
 import { packRows, type SearchRow, summaryOf, unpackRows } from './packed-rows.ts'

@@ -4,6 +4,7 @@ import type { MessageRow, RoomRow, search } from '@im/contracts/message'
 import { ObjectId } from 'mongodb'
 import { messageRow, roomRow } from '../archive/message-row.ts'
 import type { MessagesRepository } from '../archive/messages-repository.ts'
+import type { ChatsRepository } from '../inbox/chats-repository.ts'
 import { findMatches } from './find-matches.ts'
 import { findHighlights, foldWords, type Highlight } from './fold-text.ts'
 import type { Match } from './newest-matches.ts'
@@ -12,6 +13,7 @@ import { type JoinedRoom, type SearchParams, SearchScope } from './search-scope.
 
 export interface SearchDeps {
   messages: MessagesRepository
+  chats: ChatsRepository
   searchIndex: SearchIndex
   /** Rooms the user is in now. */
   roomsOf: (userId: number) => Promise<JoinedRoom[]>

@@ -1,6 +1,6 @@
 import type { Params } from '@im/contracts'
 import type { search } from '@im/contracts/message'
-import { roomConversation, singleConversation, usersOf } from '../archive/messages-repository.ts'
+import { roomConversation, singleConversation, usersOf } from '../archive/conversations.ts'
 import { timeRange } from '../archive/time-range.ts'
 import type { RowReader } from './packed-rows.ts'
 

@@ -48,14 +48,12 @@ async function runConnection(deps: Deps, signal: AbortSignal, progressed: () => 
     early ??= error
     connection?.fail(error)
   }
-  // Another replica may have moved chats since.
-  deps.shownPlaces.clear()
   const consumer = createTapConsumer({
     domain: config.xmppDomain,
     component: componentName(config),
     maxBatch: config.archiveBatch,
-    async archive(entries, lookFirst) {
-      const outcomes = await archiveBatch(deps, entries, { lookFirst })
+    async archive(entries) {
+      const outcomes = await archiveBatch(deps, entries)
       return outcomes.filter((outcome) => outcome === 'new').length
     },
     park: (entry, error) => deps.poison.keep(entry, error),

@@ -2,7 +2,8 @@ import { hash } from 'node:crypto'
 import { messageType } from '@im/contracts/message'
 import type { Element } from '@xmpp/component'
 import { ObjectId } from 'mongodb'
-import { type MessageDocument, roomConversation, singleConversation } from '../archive/messages-repository.ts'
+import { roomConversation, singleConversation } from '../archive/conversations.ts'
+import { longestName, type MessageDocument } from '../archive/message-document.ts'
 import { bareJid, parseJid, userIdOf } from './addresses.ts'
 import { orderKey, seconds } from './order-key.ts'
 import type { ReceiptRequest } from './receipt.ts'
@@ -152,7 +153,8 @@ export function readEntry(entry: TapEntry, domain: string): ReadEntry & { poison
       ...(target.to === undefined ? { roomJid: to.local } : { to: target.to }),
       fromJid: message.attrs['from'] ?? entry.sender,
       toJid: message.attrs['to'] ?? '',
-      nickname: asText(fields['fromUserName']),
+      nickname: asText(fields['fromUserName']).slice(0, longestName),
+      toName: asText(fields['toUserName']).slice(0, longestName),
       body: text,
       ...(isPlain(message, messageId) ? {} : { stanza: stanzaWithoutBody(message, body) }),
       contentType: type,

@@ -1,0 +1,64 @@
+/**
+ * What is written only because of the server that stands in for MongoDB where no mongod can be had (decision 004). Each
+ * function does the plain thing on MongoDB. This file goes when the stand-in stops at the limit of a query.
+ */
+import type { ClientSession, Collection, Db, Document, Filter, Sort, WithId } from 'mongodb'
+
+const standsIn = new WeakMap<Db['client'], Promise<boolean>>()
+
+/** Whether the server is the stand-in. */
+export function isStandIn(db: Db): Promise<boolean> {
+  const known = standsIn.get(db.client)
+  if (known) return known
+  const asked = db.admin().command({ buildInfo: 1 })
+  const answer = asked.then((info) => info['secantusVersion'] !== undefined)
+  answer.catch(() => standsIn.delete(db.client))
+  standsIn.set(db.client, answer)
+  return answer
+}
+
+export interface NewestQuery<T extends Document> {
+  /** Fields that have one value. An index begins with them, and goes on with those of `sort`. */
+  equal: Filter<T>
+  /** The field of the range, in seconds: the first of `sort`, which is descending. */
+  field: string
+  /** The range; this end is included. */
+  from?: number | undefined
+  /** The range; this end is not included. */
+  before?: number | undefined
+  sort: Sort
+  limit: number
+  projection?: Document
+  session?: ClientSession | undefined
+}
+
+/** Windows below the newest place that are tried before the whole range, in seconds: four hours, and 16 times as much each. */
+const windows = [4, 64, 1024, 16_384].map((hours) => hours * 3600)
+
+/**
+ * The newest documents of a range. MongoDB stops at the limit; the stand-in first reads all that the range holds, so it is
+ * asked for a short range that ends at the newest document (`near`, in seconds: about there), then for longer ones.
+ */
+export async function findNewest<T extends Document>(
+  collection: Collection<T>,
+  query: NewestQuery<T>,
+  near: number,
+): Promise<WithId<T>[]> {
+  const { equal, field, from, before, sort, limit, projection, session } = query
+  const find = (lowest: number | undefined) => {
+    const range = {
+      ...(lowest === undefined ? {} : { $gte: lowest }),
+      ...(before === undefined ? {} : { $lt: before }),
+    }
+    const filter = Object.keys(range).length ? ({ ...equal, [field]: range } as Filter<T>) : equal
+    return collection.find(filter, { sort, limit, session, ...(projection ? { projection } : {}) }).toArray()
+  }
+  if (await isStandIn(collection.db))
+    for (const length of windows) {
+      const lowest = Math.min(near, before ?? near) - length
+      if (lowest <= (from ?? Number.NEGATIVE_INFINITY)) break
+      const rows = await find(lowest)
+      if (rows.length === limit) return rows
+    }
+  return await find(from)
+}
