@@ -104,9 +104,9 @@ function messageTypesPage(): string {
   return page(
     '# Message types',
     'Type codes of message bodies. *archived*: kept in the history; *listed*: may be the last message of a chat; *searched*: its ' +
-      'text is found by the search; *offline push*: text for a receiver who is away (`content`: the message itself). Other codes are routed only.',
+      'text is found by the search; *waits*: how long for a receiver who is away; *offline push*: text for a receiver who is away (`content`: the message itself). Other codes are routed only.',
     table(
-      ['type', 'name', 'sent by', 'archived', 'listed', 'searched', 'offline push'],
+      ['type', 'name', 'sent by', 'archived', 'listed', 'searched', 'waits', 'offline push'],
       Object.entries(messageTypes).map(([code, { name, by, archived, listed, searched, push }]) =>
         row(code, name, by, yes(archived), yes(listed), yes(searched), push === '-' ? '' : push),
       ),

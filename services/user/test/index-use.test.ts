@@ -3,7 +3,7 @@ import { createOutbox } from '@im/service-kit'
 import { startService, testEnv } from '@im/service-kit/testing'
 import { type CommandStartedEvent, type Document, MongoClient } from 'mongodb'
 import { type Test, test } from 'tap'
-import { recordPresence } from '../src/presence/record-presence.ts'
+import { recordPresences } from '../src/presence/record-presences.ts'
 import { service } from '../src/service.ts'
 import { makeAdmin } from '../src/system-users/make-admin.ts'
 import { md5Of123456, postForm } from './start-user.ts'
@@ -98,11 +98,12 @@ test('every query the service sends uses an index', async (t) => {
     await api.call(profiles.getUser, { userId: 'alice_1' }, as)
     await api.call(profiles.getUserByAccount, { account: String(userId) }, as)
     await api.call(profiles.getOnlineState, {}, as)
-    await recordPresence(deps, { userId, online: true, resources: ['android'], at: Date.now() } as never)
-    await recordPresence(deps, { userId, online: false, resources: [], at: Date.now() + 1 } as never)
+    await recordPresences(deps, [{ userId, online: true, at: Date.now() }])
+    await recordPresences(deps, [{ userId, online: false, at: Date.now() + 1 }])
     await api.call(xmppAccounts.authenticate, { userId, password: access_token, ip: '127.0.0.1' })
     await api.call(xmppAccounts.authenticate, { userId, password: md5Of123456, ip: '127.0.0.1' })
     await api.call(internalUsers.getContact, { userId })
+    await api.call(internalUsers.getContacts, { userIds: String(userId) })
     const grant = { grant_type: 'password', username: String(userId), password: '123456' }
     const first = (await postForm(url, '/oauth2/token', grant)).body as Record<string, string>
     const again = { grant_type: 'refresh_token', refresh_token: first['refresh_token'] ?? '' }

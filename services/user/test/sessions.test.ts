@@ -4,6 +4,7 @@ import {
   internalSessions,
   oauth,
   passwordChanged,
+  passwordReplaced,
   passwords,
   profiles,
   sessionRevoked,
@@ -95,6 +96,7 @@ test('sessions', async (t) => {
   t.test('a new password ends every session and is announced', async (t) => {
     const dave = await user.person('dave')
     const changed = await user.events(passwordChanged)
+    const replaced = await user.events(passwordReplaced)
     await t.rejects(
       user.api.call(passwords.updatePassword, { oldPassword: 'no', newPassword: 'new' }, { as: dave.caller }),
       failure('WrongOldPassword'),
@@ -102,6 +104,7 @@ test('sessions', async (t) => {
     await user.api.call(passwords.updatePassword, { oldPassword: '123456', newPassword: 'new' }, { as: dave.caller })
     t.equal(await isLive(dave.token), false)
     await eventually(() => changed.some(({ userId }) => userId === dave.userId))
+    await eventually(() => replaced.some(({ userId, version }) => userId === dave.userId && version === 2))
     await t.rejects(
       user.api.call(accounts.login, { telephone: dave.phone, password: '123456' }),
       failure('WrongPassword'),

@@ -23,6 +23,26 @@ export const messageArchived = event(
   Type.Object({ messages: Type.Array(ArchivedMessage) }),
 )
 
+/** One event a batch, beside `message.archived`: what is told to a user who is away though the archive does not keep it. */
+export const messagesPassed = event(
+  'message.passed.v1',
+  'Messages were sent that are pushed but not archived: calls, friend events, messages burnt after reading',
+  Type.Object({
+    messages: Type.Array(
+      Type.Object({
+        messageId: Type.String(),
+        from: userId,
+        to: userId,
+        contentType: Type.Integer(),
+        timeSend: Type.Number({ description: 'seconds' }),
+        arrivedAt: Milliseconds(),
+        isEncrypt: Type.Boolean(),
+        isReadDel: Type.Boolean(),
+      }),
+    ),
+  }),
+)
+
 export const messageRecalled = event(
   'message.recalled.v1',
   'Messages were removed for everybody',
@@ -49,4 +69,13 @@ export const presenceChanged = event(
   'presence.changed.v1',
   'The first XMPP resource of a user came, or the last one went',
   Type.Object({ userId, online: Type.Boolean(), at: Milliseconds() }),
+)
+
+/** One event a batch: after a restart of an XMPP server all its users come back at once. */
+export const presencesChanged = event(
+  'presence.changed.v2',
+  'The first XMPP resource of users came, or the last one went',
+  Type.Object({
+    changes: Type.Array(Type.Object({ userId, online: Type.Boolean(), at: Milliseconds() })),
+  }),
 )

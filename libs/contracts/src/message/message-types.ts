@@ -1,7 +1,8 @@
 /**
  * Type codes of messages (spec xmpp.md §6), as data. `by`: who sends them; a client that sends a server type is refused.
  * `archived`: kept in the history. `listed`: may be the last message of a chat. `searched`: its text is found by the search.
- * `push`: text shown when the receiver is offline; `content` means the message's own content, `-` none.
+ * `push`: text shown when the receiver is offline; `content` means the message's own content, `-` none. `waits`: how long it
+ * waits for a receiver who is not there.
  */
 export interface MessageTypeEntry {
   name: string
@@ -10,6 +11,7 @@ export interface MessageTypeEntry {
   listed: boolean
   searched: boolean
   push: string
+  waits: 'month' | 'minute' | 'never'
 }
 
 const type = (
@@ -17,6 +19,7 @@ const type = (
   by: MessageTypeEntry['by'],
   flags: '' | 'a' | 'al' | 'als',
   push = '-',
+  waits: MessageTypeEntry['waits'] = 'month',
 ): MessageTypeEntry => ({
   name,
   by,
@@ -24,14 +27,13 @@ const type = (
   listed: flags.includes('l'),
   searched: flags.includes('s'),
   push,
+  waits,
 })
 
-const signalling = [101, 102, 104, 111, 112, 114, 116, 117, 118, 121, 122, 123, 124, 130, 131, 132, 133, 134, 135, 136]
+const signallingThatWaits = [104, 111, 112, 114]
+const signalling = [101, 102, 116, 117, 118, 121, 122, 123, 124, 130, 131, 132, 133, 134, 135, 136]
 const payment = [83, 86, 88, 89, 90, 91, 92, 93, 97]
-const roomEvents = [
-  901, 902, 903, 904, 905, 906, 907, 913, 915, 917, 918, 919, 920, 921, 922, 923, 924, 925, 930, 931, 932, 933, 934,
-  935, 401, 402, 403,
-]
+const roomEvents = [401, 402, 403, ...Array.from({ length: 35 }, (_, n) => 901 + n)]
 const each = (codes: readonly number[], entry: MessageTypeEntry) =>
   Object.fromEntries(codes.map((code) => [code, entry]))
 
@@ -59,17 +61,18 @@ export const messageTypes: Readonly<Record<number, MessageTypeEntry>> = {
   95: type('screenshot notice', 'client', 'a'),
   96: type('delete on both sides', 'client', ''),
   ...each(payment, type('payment notice', 'server', '')),
-  100: type('audio call', 'client', '', '邀请您语音通话'),
-  110: type('video call', 'client', '', '邀请您视频通话'),
+  100: type('audio call', 'client', '', '邀请您语音通话', 'minute'),
+  110: type('video call', 'client', '', '邀请您视频通话', 'minute'),
   103: type('audio call ended', 'client', '', '取消了语音通话'),
   113: type('video call ended', 'client', '', '取消了视频通话'),
-  ...each(signalling, type('call signalling', 'client', '')),
-  115: type('video conference', 'client', '', '邀请您加入视频会议'),
-  120: type('audio conference', 'client', '', '邀请您加入语音会议'),
-  200: type('own device online', 'client', ''),
-  201: type('typing', 'client', ''),
+  ...each(signallingThatWaits, type('call signalling', 'client', '')),
+  ...each(signalling, type('call signalling', 'client', '', '-', 'never')),
+  115: type('video conference', 'client', '', '邀请您加入视频会议', 'minute'),
+  120: type('audio conference', 'client', '', '邀请您加入语音会议', 'minute'),
+  200: type('own device online', 'client', '', '-', 'never'),
+  201: type('typing', 'client', '', '-', 'never'),
   202: type('recall', 'client', 'a', '撤回了一条消息'),
-  ...each([301, 302, 304], type('moments', 'server', '')),
+  ...each([301, 302, 303, 304], type('moments', 'server', '')),
   500: type('hello', 'both', '', '请求加为好友'),
   501: type('accepted', 'client', '', '同意加为好友'),
   502: type('answer', 'client', ''),

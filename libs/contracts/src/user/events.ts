@@ -51,6 +51,17 @@ export const passwordChanged = event(
   Type.Object({ userId, at: Milliseconds() }),
 )
 
+/** Tells streams that were opened with an older password from those of the new one. */
+export const passwordReplaced = event(
+  'password.changed.v2',
+  'A login password was updated or reset',
+  Type.Object({
+    userId,
+    version: Type.Integer({ description: 'of the new password; older ones are void' }),
+    at: Milliseconds(),
+  }),
+)
+
 export const settingsChanged = event(
   'settings.changed.v1',
   'Private settings changed',

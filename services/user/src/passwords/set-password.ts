@@ -1,4 +1,4 @@
-import { passwordChanged } from '@im/contracts/user'
+import { passwordChanged, passwordReplaced } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
 import { announceRevocation, forgetSessions } from '../sessions/revoke-sessions.ts'
 import type { UserDocument } from '../users/user-document.ts'
@@ -11,11 +11,13 @@ export async function setPassword(deps: Deps, user: UserDocument, passwordMd5: s
   const { hasher, outbox, users, sessions, refreshTokens, now } = deps
   const userId = user._id
   const hash = await hasher.hash(passwordMd5)
+  const version = user.password?.version ?? 0
   const ended = await outbox.commit(async (change) => {
-    if (!(await users.setPassword(userId, user.password?.version ?? 0, hash, change))) return undefined
+    if (!(await users.setPassword(userId, version, hash, change))) return undefined
     const removed = await sessions.removeAll(userId, change)
     await refreshTokens.removeAll(userId, change)
     change.announce(passwordChanged, String(userId), { userId, at: now() })
+    change.announce(passwordReplaced, String(userId), { userId, version: version + 1, at: now() })
     announceRevocation(change, userId, removed, 'password', now())
     return removed
   })

@@ -175,11 +175,20 @@ export class UsersRepository {
   }
 
   /** Presence as of `at` (ms); older news than what is stored changes nothing. */
-  async setPresence(userId: number, online: boolean, at: number): Promise<void> {
-    const offline = online ? {} : { $max: { offlineTime: Math.floor(at / 1000) } }
-    await this.#users.updateOne(
-      { _id: userId, 'presence.at': { $lt: at } },
-      { $set: { presence: { online, at } }, ...offline },
+  /** A change that is older than what is known changes nothing. */
+  async setPresences(changes: readonly { userId: number; online: boolean; at: number }[]): Promise<void> {
+    if (!changes.length) return
+    await this.#users.bulkWrite(
+      changes.map(({ userId, online, at }) => ({
+        updateOne: {
+          filter: { _id: userId, 'presence.at': { $lt: at } },
+          update: {
+            $set: { presence: { online, at } },
+            ...(online ? {} : { $max: { offlineTime: Math.floor(at / 1000) } }),
+          },
+        },
+      })),
+      { ordered: false },
     )
   }
 

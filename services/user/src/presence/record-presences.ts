@@ -1,11 +1,11 @@
 import type { Payload } from '@im/contracts'
-import type { presenceChanged } from '@im/contracts/message'
+import type { presencesChanged } from '@im/contracts/message'
 import type { Deps } from '../deps.ts'
 
 /** Keeps onlinestate and the last time offline. News that comes late or twice changes nothing. */
-export async function recordPresence(
+export async function recordPresences(
   { users }: Pick<Deps, 'users'>,
-  { userId, online, at }: Payload<typeof presenceChanged>,
+  changes: Payload<typeof presencesChanged>['changes'],
 ): Promise<void> {
-  await users.setPresence(userId, online, at)
+  await users.setPresences(changes)
 }
