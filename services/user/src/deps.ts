@@ -30,7 +30,7 @@ export interface Deps extends Runtime<UserConfig> {
 }
 
 /** Puts the service together. */
-export function createDeps(runtime: Runtime<UserConfig>): Omit<Deps, keyof Runtime> {
+export async function createDeps(runtime: Runtime<UserConfig>): Promise<Omit<Deps, keyof Runtime>> {
   const { config, db, redis, rateCounters, log, now } = runtime
   return {
     switches: switchesOf(config),
@@ -40,7 +40,7 @@ export function createDeps(runtime: Runtime<UserConfig>): Omit<Deps, keyof Runti
     sessionCache: new SessionCache(redis, log),
     refreshTokens: new RefreshTokensRepository(db),
     loginLimits: new LoginLimits(rateCounters, 2 * config.hashConcurrency),
-    hasher: new PasswordHasher(config),
+    hasher: await PasswordHasher.create(config),
     provenPasswords: new ProvenPasswords(),
     smsCodes: new SmsCodes(redis, rateCounters, config.pepper),
     imageCodes: new ImageCodes(redis, rateCounters),

@@ -1,4 +1,4 @@
-import { type Endpoint, errors } from '@im/contracts'
+import { type Endpoint, type ErrorName, errors } from '@im/contracts'
 import { accounts, smsCodes } from '@im/contracts/user'
 import type { Envelope } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
@@ -54,6 +54,73 @@ test('50 failed logins close an address, also one that guesses names', async (t)
   }
   t.equal((await login('2001:db8::1:1', alice.phone, '123456')).resultCode, errors.LoginTooOften.code)
   t.equal((await login('192.0.2.1', alice.phone, '123456')).resultCode, 1)
+})
+
+test('guesses sent at the same time are counted for their address one by one', async (t) => {
+  const { from, person } = await startLimited(t)
+  const alice = await person('alice')
+  const guesses = Array.from({ length: 200 }, (_, n) =>
+    from('192.0.2.1', accounts.login, { telephone: `1370000${1000 + n}`, password: 'x' }),
+  )
+  const answers = await Promise.all(guesses)
+  const count = (name: ErrorName) => answers.filter(({ resultCode }) => resultCode === errors[name].code).length
+  t.strictSame([count('AccountNotFound'), count('LoginTooOften')], [50, 150])
+  const login = { telephone: alice.phone, password: '123456' }
+  t.equal((await from('192.0.2.1', accounts.login, login)).resultCode, errors.LoginTooOften.code)
+  t.equal((await from('192.0.2.2', accounts.login, login)).resultCode, 1)
+})
+
+test('sixty people behind one address may log in at the same moment', async (t) => {
+  const { from, nextPhone } = await startLimited(t)
+  const people = Array.from({ length: 60 }, () => ({ telephone: nextPhone(), password: '123456' }))
+  for (const [n, person] of people.entries())
+    await from(`198.51.100.${n}`, accounts.register, { ...person, nickname: 'x' })
+  const logins = people.map((person) => from('192.0.2.1', accounts.login, person))
+  for (const { resultCode } of await Promise.all(logins)) t.equal(resultCode, 1)
+})
+
+test('an address registers ten accounts an hour, and typing errors are none of them', async (t) => {
+  const { from, nextPhone } = await startLimited(t)
+  const good = () => ({ telephone: nextPhone(), password: '1', nickname: 'x' })
+  const register = (fields: Record<string, string>) => from('192.0.2.1', accounts.register, fields)
+  for (let n = 0; n < 6; n++) {
+    t.equal((await register({ password: '1', nickname: 'x' })).resultCode, errors.MissingParam.code)
+    t.equal((await register({ ...good(), telephone: '12' })).resultCode, errors.TelephoneInvalid.code)
+  }
+  const answers = await Promise.all(Array.from({ length: 15 }, () => register(good())))
+  t.equal(answers.filter(({ resultCode }) => resultCode === 1).length, 10)
+  t.equal((await register(good())).resultCode, errors.RateLimited.code)
+  t.equal((await from('192.0.2.2', accounts.register, good())).resultCode, 1)
+})
+
+test('a number is registered under three area codes a day', async (t) => {
+  const { from } = await startLimited(t)
+  const codes = ['20', '27', '49', '86']
+  const outcomes = []
+  for (const [n, areaCode] of codes.entries()) {
+    const params = { telephone: '13800000007', areaCode, password: '1', nickname: 'x' }
+    outcomes.push((await from(`192.0.2.${n}`, accounts.register, params)).resultCode)
+  }
+  t.strictSame(outcomes, [1, 1, 1, errors.RateLimited.code])
+})
+
+test('a number gets one code a minute under all area codes together', async (t) => {
+  const { from, nextPhone } = await startLimited(t)
+  const telephone = nextPhone()
+  t.equal((await from('192.0.2.1', smsCodes.sendSms, { telephone, areaCode: '86' })).resultCode, 1)
+  const other = await from('192.0.2.2', smsCodes.sendSms, { telephone, areaCode: '49' })
+  t.equal(other.resultCode, errors.SmsTooFrequent.code)
+})
+
+test('LIMIT_FACTOR gives nobody more than ten tries of a code', async (t) => {
+  const { api, nextPhone } = await startLimited(t, { LIMIT_FACTOR: '100' })
+  const telephone = nextPhone()
+  const { code } = await api.call(smsCodes.sendSms, { telephone })
+  const register = (smsCode: string) =>
+    api.envelope(accounts.register, { telephone, password: '1', nickname: 'x', smsCode })
+  const wrong = Array.from({ length: 11 }, (_, n) => String(100_000 + n)).filter((guess) => guess !== code)
+  for (const guess of wrong.slice(0, 10)) t.equal((await register(guess)).resultCode, errors.SmsCodeInvalid.code)
+  t.equal((await register(code)).resultCode, errors.SmsCodeInvalid.code)
 })
 
 test('a registration that fails is none of the three a device has', async (t) => {

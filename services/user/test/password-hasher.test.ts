@@ -9,14 +9,14 @@ const settings = { argon2MemoryKib: 19_456, argon2Passes: 2, argon2Lanes: 1, has
 const vector = '$argon2id$v=19$m=19456,t=2,p=1$AAECAwQFBgcICQoLDA0ODw$8SwH+ng9iN/CfO8tW+ymLOMxUA8k6B6SYLCfgE3zvY8'
 
 test('the vector of the specification verifies, another password does not', async (t) => {
-  const hasher = new PasswordHasher(settings)
+  const hasher = await PasswordHasher.create(settings)
   t.equal(await hasher.verify(vector, md5Of123456), true)
   t.equal(await hasher.verify(vector, md5Of123456.replace('e', 'f')), false)
   t.equal(hasher.isWeaker(vector), false)
 })
 
 test('a hash has a salt of its own and the parameters of the settings', async (t) => {
-  const hasher = new PasswordHasher(settings)
+  const hasher = await PasswordHasher.create(settings)
   const [one, two] = await Promise.all([hasher.hash(md5Of123456), hasher.hash(md5Of123456)])
   t.match(one, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$[^$]{22}\$[^$]{43}$/)
   t.not(one, two)
@@ -24,13 +24,14 @@ test('a hash has a salt of its own and the parameters of the settings', async (t
 })
 
 test('weaker parameters are noticed', async (t) => {
-  const stronger = new PasswordHasher({ ...settings, argon2MemoryKib: 65_536 })
+  const stronger = await PasswordHasher.create({ ...settings, argon2MemoryKib: 65_536 })
   t.equal(stronger.isWeaker(vector), true)
-  t.equal(new PasswordHasher({ ...settings, argon2MemoryKib: 1024, argon2Passes: 1 }).isWeaker(vector), false)
+  const weaker = await PasswordHasher.create({ ...settings, argon2MemoryKib: 1024, argon2Passes: 1 })
+  t.equal(weaker.isWeaker(vector), false)
 })
 
 test('nobody is right for no hash, and takes as long to find out', async (t) => {
-  const hasher = new PasswordHasher(settings)
+  const hasher = await PasswordHasher.create(settings)
   await hasher.verify(undefined, md5Of123456)
   const time = async (stored: string | undefined) => {
     // The best of some: other work on the machine only ever adds.
@@ -46,8 +47,16 @@ test('nobody is right for no hash, and takes as long to find out', async (t) => 
   t.ok(unknown > known / 3 && unknown < known * 3, `${unknown} ms against ${known} ms`)
 })
 
+test('a queue that was full at the first unknown account leaves no trace', async (t) => {
+  const hasher = await PasswordHasher.create({ ...settings, hashQueue: 1 })
+  const busy = Array.from({ length: 3 }, () => hasher.hash(md5Of123456))
+  await t.rejects(hasher.verify(undefined, md5Of123456), failure('ServiceUnavailable'))
+  await Promise.all(busy)
+  t.equal(await hasher.verify(undefined, md5Of123456), false)
+})
+
 test('a full queue refuses instead of letting everybody wait', async (t) => {
-  const hasher = new PasswordHasher(settings)
+  const hasher = await PasswordHasher.create(settings)
   const all = await Promise.allSettled(Array.from({ length: 10 }, () => hasher.hash(md5Of123456)))
   const refused = all.filter((one) => one.status === 'rejected')
   t.equal(refused.length, 4)

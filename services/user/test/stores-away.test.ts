@@ -54,7 +54,7 @@ async function everythingWorks(t: Test, user: User, alice: Person, heard: string
 test('Redis was killed', async (t) => {
   const redis = await ownServer(t, 'redis')
   if (!redis) return
-  const user = await startUser(t, { REDIS_URL: redis.url })
+  const user = await startUser(t, { REDIS_URL: redis.url, LIMIT_FACTOR: '1' })
   const heard = await heardRevocations(user)
   const alice = await user.person('alice')
   await redis.kill()
@@ -65,7 +65,7 @@ test('Redis was killed', async (t) => {
 test('Redis stands still for 20 s; what ended meanwhile has no copy afterwards', async (t) => {
   const server = await ownServer(t, 'redis')
   if (!server) return
-  const user = await startUser(t, { REDIS_URL: server.url })
+  const user = await startUser(t, { REDIS_URL: server.url, LIMIT_FACTOR: '1' })
   const heard = await heardRevocations(user)
   const alice = await user.person('alice')
   const carol = await user.person('carol')
@@ -89,7 +89,7 @@ test('Redis answers slowly', async (t) => {
   const server = await ownServer(t, 'redis')
   if (!server) return
   const proxy = await slowProxy(t, server.url)
-  const user = await startUser(t, { REDIS_URL: proxy.url })
+  const user = await startUser(t, { REDIS_URL: proxy.url, LIMIT_FACTOR: '1' })
   const heard = await heardRevocations(user)
   const alice = await user.person('alice')
   proxy.delayMs = 2000

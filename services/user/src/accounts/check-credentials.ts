@@ -13,15 +13,15 @@ export async function checkPassword(
   guess: Guess<UserDocument> & { passwordMd5: string },
 ): Promise<UserDocument> {
   const { hasher, loginLimits } = deps
-  const { passwordMd5 } = guess
+  const { passwordMd5, signal } = guess
   const candidates = guess.candidates.filter((user) => user.password)
   return loginLimits.guess({ ...guess, candidates }, async (open) => {
     // Costs what a wrong password costs, so that the time tells nothing about who exists.
-    if (!open.length) await hasher.verify(undefined, passwordMd5)
+    if (!open.length) await hasher.verify(undefined, passwordMd5, signal)
     if (!open.length) throw new ContractError('AccountNotFound')
     for (const user of open) {
       const stored = user.password?.hash
-      if (!stored || !(await hasher.verify(stored, passwordMd5))) continue
+      if (!stored || !(await hasher.verify(stored, passwordMd5, signal))) continue
       if (user.status !== 1) throw new ContractError('AccountLocked')
       if (hasher.isWeaker(stored)) await renewHash(deps, user._id, stored, passwordMd5)
       return user

@@ -12,14 +12,15 @@ export interface LoginRequest {
   /** For an SMS login, in the place of the password. */
   smsCode?: string
   from: LoginDevice
+  signal: AbortSignal
 }
 
 /** Logs in by password or SMS code and opens the session of the device class. */
 export async function logIn(deps: Deps, login: LoginRequest): Promise<CompletedLogin> {
-  const { name, areaCode, passwordMd5, smsCode, from } = login
+  const { name, areaCode, passwordMd5, smsCode, from, signal } = login
   if (smsCode === undefined && passwordMd5 === undefined)
     throw new ContractError('MissingParam', { detail: 'password' })
-  const guess = { candidates: await findLoginUsers(deps, name, areaCode), name, ip: from.ip }
+  const guess = { candidates: await findLoginUsers(deps, name, areaCode), name, ip: from.ip, signal }
   const user =
     smsCode === undefined
       ? await checkPassword(deps, { ...guess, passwordMd5: passwordMd5 ?? '' })

@@ -27,6 +27,8 @@ export interface Registration {
   isSmsRegister: boolean
   inviteCode?: string
   from: LoginDevice
+  /** Aborted when nobody waits for the answer any more. */
+  signal: AbortSignal
 }
 
 /** Makes an account and logs it in. Of two registrations of one number at the same time one gets TelephoneTaken. */
@@ -35,7 +37,7 @@ export async function registerUser(deps: Deps, registration: Registration): Prom
   const registered = await admit(deps, registration, config)
   return withinNumberLimit(deps, registered, async () => {
     const isAuth = await proveNumber(deps, registration, registered)
-    const password = { hash: await deps.hasher.hash(registration.passwordMd5), version: 1 }
+    const password = { hash: await deps.hasher.hash(registration.passwordMd5, registration.signal), version: 1 }
     return addUser(deps, registration, { config, registered, isAuth, password })
   })
 }

@@ -10,7 +10,7 @@ import { loginResult } from './login-result.ts'
 import { registerUser } from './register-user.ts'
 
 const handlers: Handlers<typeof accounts, Deps> = {
-  async register(deps, { params, request }) {
+  async register(deps, { params, request, signal }) {
     const { telephone, areaCode, password, userType, isSmsRegister, inviteCode } = params
     const { nickname, sex, birthday, description, countryId, provinceId, cityId, areaId } = params
     const { user, opened } = await registerUser(deps, {
@@ -23,11 +23,12 @@ const handlers: Handlers<typeof accounts, Deps> = {
       isSmsRegister: isSmsRegister === 1,
       inviteCode,
       from: loginDevice(params, request),
+      signal,
     })
     return loginResult(user, opened.accessToken)
   },
 
-  async login(deps, { params, request }) {
+  async login(deps, { params, request, signal }) {
     const { telephone: name, areaCode, password, loginType, verificationCode } = params
     const { user, opened } = await logIn(deps, {
       name,
@@ -35,6 +36,7 @@ const handlers: Handlers<typeof accounts, Deps> = {
       passwordMd5: password,
       smsCode: loginType === 1 ? (verificationCode ?? '') : undefined,
       from: loginDevice(params, request),
+      signal,
     })
     return loginResult(user, opened.accessToken)
   },

@@ -18,6 +18,8 @@ export interface Guess<U> {
   /** The name that was given. */
   name: string
   ip: string
+  /** Aborted when nobody waits for the answer any more: what is not under way then is not checked. */
+  signal?: AbortSignal
 }
 
 /**
@@ -47,7 +49,10 @@ export class LoginLimits {
     const address = limitAddress(guess.ip)
     const lane = this.#lanes.get(address) ?? pLimit(this.#atOnce)
     this.#lanes.set(address, lane)
-    return lane(() => this.#counted(guess, address, check))
+    return lane(() => {
+      if (guess.signal?.aborted) throw new ContractError('ServiceUnavailable')
+      return this.#counted(guess, address, check)
+    })
   }
 
   async #counted<U extends { _id: number }>(

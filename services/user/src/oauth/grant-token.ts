@@ -12,16 +12,17 @@ export interface PasswordGrant {
   areaCode: string
   passwordMd5: string
   from: LoginDevice
+  signal: AbortSignal
 }
 
 /** Grant type password (RFC 6749 §4.3): a login like any other, with a refresh token. */
 export async function grantByPassword(deps: Deps, grant: PasswordGrant): Promise<CompletedLogin> {
-  const { username: name, areaCode, passwordMd5, from } = grant
+  const { username: name, areaCode, passwordMd5, from, signal } = grant
   const named = await findLoginUsers(deps, name, areaCode)
   const userId = userIdIn(name)
   const withId = userId === undefined ? undefined : await deps.users.byId(userId)
   const candidates = withId ? [...named, withId] : named
-  const checked = await checkPassword(deps, { candidates, name, passwordMd5, ip: from.ip })
+  const checked = await checkPassword(deps, { candidates, name, passwordMd5, ip: from.ip, signal })
   return completeLogin(deps, checked, from, { withRefresh: true })
 }
 

@@ -28,7 +28,7 @@ function required(value: string | undefined, name: string): string {
 }
 
 const handlers: Handlers<typeof oauth, Deps> = {
-  async token(deps, { params, request }) {
+  async token(deps, { params, request, signal }) {
     const { grant_type: grantType, client_id: clientId, areaCode } = params
     deps.log.debug({ clientId, grantType }, 'a token was asked for')
     switch (required(grantType, 'grant_type')) {
@@ -36,7 +36,7 @@ const handlers: Handlers<typeof oauth, Deps> = {
         const username = required(params.username, 'username')
         const passwordMd5 = required(params.password, 'password')
         const from = loginDevice(params, request)
-        return tokenAnswer(await grantByPassword(deps, { username, areaCode, passwordMd5, from }))
+        return tokenAnswer(await grantByPassword(deps, { username, areaCode, passwordMd5, from, signal }))
       }
       case 'refresh_token':
         return tokenAnswer(await refreshToken(deps, required(params.refresh_token, 'refresh_token'), request.ip))

@@ -1,6 +1,6 @@
 import { ContractError } from '@im/contracts'
 import { type Algorithm, hash, type Options, verify } from '@node-rs/argon2'
-import pLimit from 'p-limit'
+import pLimit, { type LimitFunction } from 'p-limit'
 
 export interface HashSettings {
   argon2MemoryKib: number
@@ -14,38 +14,35 @@ const phc = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$/
 
 /**
  * Argon2id over the 32 characters of the md5 (crypto.md §1). Each hash takes 19 MiB and about 20 ms of one core, so only some
- * run at a time, a bounded number wait, and the rest get ServiceUnavailable instead of an answer nobody waits for any more.
+ * run at a time and a bounded number wait: ServiceUnavailable beyond that, and for callers who have left when their turn comes.
  */
 export class PasswordHasher {
   readonly #options: Options
-  readonly #limit: ReturnType<typeof pLimit>
-  readonly #queue: number
-  #dummy: Promise<string> | undefined
+  readonly #limit: LimitFunction
+  readonly #longestQueue: number
+  readonly #hashOfNobody: string
 
-  constructor(settings: HashSettings) {
-    this.#options = {
-      algorithm: 2 satisfies Algorithm.Argon2id,
-      memoryCost: settings.argon2MemoryKib,
-      timeCost: settings.argon2Passes,
-      parallelism: settings.argon2Lanes,
-      outputLen: 32,
-    }
+  /** Also makes the hash that stands in for accounts that do not exist: at the first of them the queue might be full. */
+  static async create(settings: HashSettings): Promise<PasswordHasher> {
+    return new PasswordHasher(settings, await hash('no account has this password', optionsOf(settings)))
+  }
+
+  private constructor(settings: HashSettings, hashOfNobody: string) {
+    this.#options = optionsOf(settings)
     this.#limit = pLimit(settings.hashConcurrency)
-    this.#queue = settings.hashQueue
+    this.#longestQueue = settings.hashQueue
+    this.#hashOfNobody = hashOfNobody
   }
 
   /** PHC text of a new salt. */
-  hash(passwordMd5: string): Promise<string> {
-    return this.#run(() => hash(passwordMd5, this.#options))
+  hash(passwordMd5: string, signal?: AbortSignal): Promise<string> {
+    return this.#run(() => hash(passwordMd5, this.#options), signal)
   }
 
-  /** Without a hash it costs the same and is false: a login tells nothing by its time about who exists. */
-  async verify(stored: string | undefined, passwordMd5: string): Promise<boolean> {
-    if (stored) return this.#run(() => verify(stored, passwordMd5))
-    this.#dummy ??= this.hash('no account has this password')
-    const dummy = await this.#dummy
-    await this.#run(() => verify(dummy, passwordMd5))
-    return false
+  /** Without a hash it costs the same and is false: the time tells nothing about who exists. */
+  async verify(stored: string | undefined, passwordMd5: string, signal?: AbortSignal): Promise<boolean> {
+    const isRight = await this.#run(() => verify(stored ?? this.#hashOfNobody, passwordMd5), signal)
+    return stored !== undefined && isRight
   }
 
   /** True for a hash made with less memory or fewer passes than now, or another number of lanes. */
@@ -55,9 +52,19 @@ export class PasswordHasher {
     return !memory || Number(memory) < memoryCost || Number(passes) < timeCost || Number(lanes) !== parallelism
   }
 
-  async #run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#limit.pendingCount >= this.#queue)
-      throw new ContractError('ServiceUnavailable', { detail: 'too many logins at this moment' })
-    return await this.#limit(work)
+  async #run<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+    if (this.#limit.pendingCount >= this.#longestQueue) throw new ContractError('ServiceUnavailable')
+    return await this.#limit(() => {
+      if (signal?.aborted) throw new ContractError('ServiceUnavailable')
+      return work()
+    })
   }
 }
+
+const optionsOf = (settings: HashSettings): Options => ({
+  algorithm: 2 satisfies Algorithm.Argon2id,
+  memoryCost: settings.argon2MemoryKib,
+  timeCost: settings.argon2Passes,
+  parallelism: settings.argon2Lanes,
+  outputLen: 32,
+})

@@ -6,9 +6,9 @@ import { resetPassword } from './reset-password.ts'
 import { updatePassword } from './update-password.ts'
 
 const handlers: Handlers<typeof passwords, Deps> = {
-  async updatePassword(deps, { caller, params, request }) {
+  async updatePassword(deps, { caller, params, request, signal }) {
     const { oldPassword: oldMd5, newPassword: newMd5 } = params
-    await updatePassword(deps, { userId: caller.userId, oldMd5, newMd5, ip: request.ip })
+    await updatePassword(deps, { userId: caller.userId, oldMd5, newMd5, ip: request.ip, signal })
   },
 
   async resetPassword(deps, { params }) {

@@ -14,9 +14,9 @@ export type XmppLogin = { session: string } | { passwordVersion: number }
  */
 export async function authenticate(
   deps: Deps,
-  login: { userId: number; password: string; ip: string },
+  login: { userId: number; password: string; ip: string; signal: AbortSignal },
 ): Promise<XmppLogin> {
-  const { userId, password, ip } = login
+  const { userId, password, ip, signal } = login
   if (!isMd5(password)) throw new ContractError('WrongPassword')
   const secret = password.toLowerCase()
   const sessionId = tokenId(secret)
@@ -25,7 +25,7 @@ export async function authenticate(
   const user = await deps.users.byId(userId)
   if (user?.password && user.status === 1 && deps.provenPasswords.has(userId, user.password.version, secret))
     return { passwordVersion: user.password.version }
-  const guess = { candidates: user ? [user] : [], name: `xmpp:${userId}`, passwordMd5: secret, ip }
+  const guess = { candidates: user ? [user] : [], name: `xmpp:${userId}`, passwordMd5: secret, ip, signal }
   const checked = await checkPassword(deps, guess)
   const passwordVersion = checked.password?.version ?? 0
   deps.provenPasswords.remember(userId, passwordVersion, secret)

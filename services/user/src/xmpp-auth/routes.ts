@@ -5,9 +5,9 @@ import type { Deps } from '../deps.ts'
 import { authenticate } from './authenticate.ts'
 
 const handlers: Handlers<typeof xmppAccounts, Deps> = {
-  async authenticate(deps, { params, request }) {
+  async authenticate(deps, { params, request, signal }) {
     const { userId, password, ip } = params
-    return authenticate(deps, { userId, password, ip: ip ?? request.ip })
+    return authenticate(deps, { userId, password, ip: ip ?? request.ip, signal })
   },
 
   async getXmppUser({ users }, { params }) {
