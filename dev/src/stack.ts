@@ -16,6 +16,8 @@ import {
 } from './services.ts'
 import { portNumber } from './settings.ts'
 
+export { freePort } from './machine/ports.ts'
+export { loadSecrets, type Secrets } from './secrets.ts'
 export { type ServerName, withoutGivenServers } from './servers/index.ts'
 export type { ServiceName } from './services.ts'
 

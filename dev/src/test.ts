@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
 import { execa } from 'execa'
-import { repositoryRoot } from './machine/machine.ts'
+import { type ContainerRun, prepareContainers } from './containers/prepare.ts'
+import { repositoryRoot, thisMachine } from './machine/machine.ts'
 import { stopLeftovers } from './machine/process-records.ts'
 import { streamReporter } from './reporter.ts'
 import { obtainServers, startServers } from './servers/index.ts'
@@ -17,6 +18,9 @@ Starts MongoDB, Redis and NATS on free ports with data in a temporary folder, th
 tests of all packages. With paths: only the test files at or below them, without type check and lint.
 The last line is "N passed, N failed"; a failed type check or lint counts as one failed.
 
+Where there is a Docker engine, or root can install and start Debian's, the journeys then run once more on the containers
+of deploy/docker. E2E_SERVERS=containers with paths does so for the files of test-e2e that are named.
+
 Servers that run already: MONGODB_URL, REDIS_URL, NATS_URL.`
 
 const { values: options, positionals } = parseArgs({
@@ -26,6 +30,9 @@ const { values: options, positionals } = parseArgs({
     help: { type: 'boolean', short: 'h', default: false },
   },
 })
+
+/** The stack of the images does what the stack of local processes does: these see most of it, in a few minutes. */
+const containerTests = ['chat-journey', 'resilience'].map((name) => `test-e2e/test/${name}.test.ts`)
 
 /** A run that takes longer is ended, before a CI ends it without a count. What a file may take stands in .taprc. */
 const runDeadlineMs = 60 * 60_000
@@ -47,18 +54,25 @@ async function check(title: string, command: string, args: string[]): Promise<bo
   return passed
 }
 
-async function runTests(files: string[]): Promise<Outcome> {
-  console.log(`\n${files.length} test files`)
+async function runTests(files: string[], env: NodeJS.ProcessEnv = {}): Promise<Outcome> {
+  console.log(`\n${files.length} test files${env['E2E_SERVERS'] ? ` on ${env['E2E_SERVERS']}` : ''}`)
   const names = files.map((file) => relative(repositoryRoot, file))
   const { parser, outcome } = testReport(names, console.log)
-  const tap = execa(join(repositoryRoot, 'node_modules/.bin/tap'), ['run', '--reporter=tap', '--no-color', ...names], {
-    cwd: repositoryRoot,
-    reject: false,
-    buffer: false,
-    cancelSignal: interrupted.signal,
-    stdin: 'ignore',
-    stderr: 'inherit',
-  })
+  // A whole fleet of containers is enough for two cores.
+  const jobs = env['E2E_SERVERS'] ? ['--jobs=1'] : []
+  const tap = execa(
+    join(repositoryRoot, 'node_modules/.bin/tap'),
+    ['run', '--reporter=tap', '--no-color', ...jobs, ...names],
+    {
+      cwd: repositoryRoot,
+      env,
+      reject: false,
+      buffer: false,
+      cancelSignal: interrupted.signal,
+      stdin: 'ignore',
+      stderr: 'inherit',
+    },
+  )
   tap.stdout.setEncoding('utf8')
   for await (const text of tap.stdout) parser.write(text)
   parser.end()
@@ -67,6 +81,24 @@ async function runTests(files: string[]): Promise<Outcome> {
   // Tap knows of something that no test told.
   if (exitCode !== 0 && counted.failed === 0) counted.failed = 1
   return counted
+}
+
+/** The same stack as containers, where that can be; otherwise a line says why not. */
+async function runOnContainers(files: string[], folder: string): Promise<Outcome> {
+  const none: Outcome = { passed: 0, failed: 0, skipped: 0 }
+  let containers: ContainerRun | undefined
+  try {
+    const prepared = await prepareContainers(thisMachine(process.env, report), { folder, abort: interrupted.signal })
+    if ('not' in prepared) {
+      console.log(`\nNothing was tried on containers: ${prepared.not}`)
+      return process.env['E2E_SERVERS'] === 'containers' ? { ...none, failed: 1 } : none
+    }
+    containers = prepared
+    console.log(`\nContainers: ${containers.what}`)
+    return await runTests(files, containers.env)
+  } finally {
+    await containers?.close()
+  }
 }
 
 /** Stacks that tests started in the temporary folder and could not stop. */
@@ -79,6 +111,7 @@ async function stopStrays(folder: string): Promise<void> {
 async function main(): Promise<number> {
   const files = testFiles(positionals)
   const withChecks = positionals.length === 0 && !options['no-checks']
+  const onContainers = process.env['E2E_SERVERS'] === 'containers'
   const folder = await mkdtemp(join(tmpdir(), 'im-test-'))
   // Whatever a test puts into the temporary folder is found and removed here.
   process.env['TMPDIR'] = folder
@@ -86,17 +119,21 @@ async function main(): Promise<number> {
   let stopServers = async () => {}
   let broken: string | undefined
   try {
-    const launching = startServers({ dataDir: join(folder, 'servers'), ports: 'free', env: process.env, report })
-    // Prosody's tests start their own.
-    const obtaining = obtainServers(['prosody'], { dataDir: folder, env: process.env, report })
-    const checks = withChecks ? runChecks() : Promise.resolve([])
-    const [servers, , failedChecks] = await all([launching, obtaining, checks] as const)
-    stopServers = servers.close
-    process.env['IM_TEST_OWN_MONGODB'] = servers.started.includes('mongodb') ? '1' : ''
-    Object.assign(process.env, servers.env)
-    const tests = await runTests(files)
-    Object.assign(outcome, tests, { failed: tests.failed + failedChecks.length })
-    for (const name of failedChecks) console.log(`✖ ${name} failed, see above`)
+    if (onContainers) add(outcome, await runOnContainers(files, join(folder, 'containers')))
+    else {
+      const launching = startServers({ dataDir: join(folder, 'servers'), ports: 'free', env: process.env, report })
+      // Prosody's tests start their own.
+      const obtaining = obtainServers(['prosody'], { dataDir: folder, env: process.env, report })
+      const checks = withChecks ? runChecks() : Promise.resolve([])
+      const [servers, , failedChecks] = await all([launching, obtaining, checks] as const)
+      stopServers = servers.close
+      process.env['IM_TEST_OWN_MONGODB'] = servers.started.includes('mongodb') ? '1' : ''
+      add(outcome, await runTests(files, servers.env))
+      outcome.failed += failedChecks.length
+      for (const name of failedChecks) console.log(`✖ ${name} failed, see above`)
+      if (positionals.length === 0 && !interrupted.signal.aborted)
+        add(outcome, await runOnContainers(testFiles(containerTests), join(folder, 'containers')))
+    }
   } catch (cause) {
     broken = interrupted.signal.aborted ? 'interrupted' : (cause as Error).message
     outcome.failed += 1
@@ -113,6 +150,12 @@ async function main(): Promise<number> {
   if (outcome.skipped > 0) console.log(`${outcome.skipped} skipped`)
   console.log(`${outcome.passed} passed, ${outcome.failed} failed`)
   return good ? 0 : 1
+}
+
+function add(total: Outcome, more: Outcome): void {
+  total.passed += more.passed
+  total.failed += more.failed
+  total.skipped += more.skipped
 }
 
 /** Names of the checks that failed. */

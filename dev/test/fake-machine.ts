@@ -44,7 +44,12 @@ export async function emptyMachine(t: Test, env: NodeJS.ProcessEnv = {}): Promis
   return {
     ...machine,
     apt: { available: async () => false, install: async () => {} },
-    docker: { running: async () => false, obtain: async () => false, build: async () => {} },
+    docker: {
+      ...machine.docker,
+      running: async () => false,
+      obtain: async () => false,
+      build: async () => {},
+    },
     folder,
     program: (name, output) => write(join(bin, name), print(output)),
     script: (name, lines) => write(join(bin, name), lines),

@@ -74,8 +74,9 @@ export class Phone {
     service?: string
   }): Promise<Phone> {
     const username = String(options.userId)
+    const service = options.service ?? `xmpp://127.0.0.1:${options.port}`
     const xmpp = client({
-      service: options.service ?? `xmpp://127.0.0.1:${options.port}`,
+      service,
       domain: options.domain,
       username,
       // Named, because the library offers PLAIN by itself only inside TLS.
@@ -92,7 +93,12 @@ export class Phone {
       phone.#down = true
     })
     xmpp.on('stanza', (stanza: Stanza) => phone.#take(stanza))
-    await xmpp.start()
+    // As `start` of the library, which leaves a rejection to nobody when the connection breaks before the stream is open.
+    await xmpp.connect(service)
+    const online = once(xmpp, 'online')
+    online.catch(() => {})
+    await xmpp.open({ domain: options.domain, lang: 'en' })
+    await online
     // The library counts stanzas that overlap with the start of stream management, the server does not.
     await eventually(() => xmpp.streamManagement.enabled)
     if (options.available ?? true) await xmpp.send(xml('presence'))

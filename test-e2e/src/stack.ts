@@ -1,11 +1,15 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type ServerName, type ServiceName, type Stack, startStack } from '@im/dev'
+import { type Secrets, type ServerName, type ServiceName, startStack } from '@im/dev'
 import type { StackAddresses } from './people.ts'
 
 export interface TestStack extends StackAddresses {
-  stack: Stack
+  /** Address of each service, past the gateway. */
+  urls: Record<ServiceName, string>
+  /** What the services run with, with addresses for a process on this machine. */
+  env: Record<string, string>
+  secrets: Secrets
   /** kill -9 of its process. It stays down until `restart`. With mode 'together' all services are one process. */
   kill(name: ServiceName | ServerName): Promise<void>
   restart(name: ServiceName | ServerName): Promise<void>
@@ -14,10 +18,20 @@ export interface TestStack extends StackAddresses {
   close(): Promise<void>
 }
 
-/** The whole stack on free ports in a temporary folder, with servers of its own, limits off. */
-export async function startTestStack(
-  options: { mode?: 'together' | 'processes'; env?: Record<string, string> } = {},
-): Promise<TestStack> {
+export interface TestStackOptions {
+  /** Of local processes; containers are always one for each. */
+  mode?: 'together' | 'processes'
+  env?: Record<string, string>
+}
+
+/** The whole stack with servers of its own on free ports, limits off: local processes, or containers with E2E_SERVERS=containers. */
+export async function startTestStack(options: TestStackOptions = {}): Promise<TestStack> {
+  if (process.env['E2E_SERVERS'] !== 'containers') return startProcesses(options)
+  const { startContainers } = await import('./containers/start-containers.ts')
+  return startContainers(options)
+}
+
+async function startProcesses(options: TestStackOptions): Promise<TestStack> {
   const dataDir = await mkdtemp(join(tmpdir(), 'im-e2e-'))
   // The shared servers of a test run are not for stacks: these get killed.
   const { MONGODB_URL: _m, REDIS_URL: _r, NATS_URL: _n, ...environment } = process.env
@@ -28,7 +42,9 @@ export async function startTestStack(
     env: { ...environment, NODE_ENV: 'test', LOG_LEVEL: 'error', LIMIT_FACTOR: '0', XMPP_TLS: 'off', ...options.env },
   })
   return {
-    stack,
+    urls: stack.urls,
+    env: stack.env,
+    secrets: stack.secrets,
     gatewayUrl: stack.urls.gateway,
     xmppPort: Number(stack.env['XMPP_PORT']),
     xmppDomain: stack.env['XMPP_DOMAIN'] ?? '',

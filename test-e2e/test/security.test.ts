@@ -86,11 +86,11 @@ test('the stack from outside', async (t) => {
         `/config?/..${path}`,
         `/config#/..${path}`,
         `/config%00/..${path}`,
-        `${stack.stack.urls.user}${path}`,
+        `${stack.urls.user}${path}`,
         `${outer}//internal${path}`,
         `*${path}`,
       ])
-      const key = stack.stack.env['SERVICE_KEY'] ?? ''
+      const key = stack.env['SERVICE_KEY'] ?? ''
       for (const path of spellings)
         for (const headers of ['', `X-Service-Key: ${key}\r\n`, `X-Service-Key: ${key}\r\nX-Im-Caller: x\r\n`]) {
           const query = `userId=${alice.userId}&sessionId=x&locked=1&from=1&to=2`
@@ -108,10 +108,10 @@ test('the stack from outside', async (t) => {
   )
 
   t.test('a service believes no caller that the gateway has not signed', async (t) => {
-    const url = `${stack.stack.urls.user}/user/get`
+    const url = `${stack.urls.user}/user/get`
     const caller = { userId: alice.userId, sessionId: 'x', device: 'android', kind: 'user' } as const
     const claims = { caller, ip: '', requestId: '', proto: 'http', host: '' } as const
-    const keys = [stack.stack.env['CALLER_KEY'] ?? '']
+    const keys = [stack.env['CALLER_KEY'] ?? '']
     const request = { method: 'GET', url: '/user/get' }
     const right = signCaller(keys, claims, request)
     const forged = signCaller(['development-caller-key'], claims, request)
@@ -121,7 +121,7 @@ test('the stack from outside', async (t) => {
     for (const header of [forged, old, ofAnother, `${right}, ${right}`, `${right},${forged}`])
       t.equal((await call(url, { headers: { [callerHeader]: header } })).resultCode, errors.ServiceUnavailable.code)
     const twice = `GET /user/get HTTP/1.1\r\nHost: a\r\n${callerHeader}: ${right}\r\n${callerHeader}: ${right}\r\nConnection: close\r\n\r\n`
-    t.match(await exchange(stack.stack.urls.user, twice), /"resultCode":1020104/)
+    t.match(await exchange(stack.urls.user, twice), /"resultCode":1020104/)
     const outside = await call(stack.gatewayUrl + get(bob.token), { headers: { [callerHeader]: right } })
     t.equal((outside.data as { userId: number }).userId, bob.userId)
     const dropped = await call(`${stack.gatewayUrl}/user/get`, {
@@ -188,15 +188,15 @@ test('the stack from outside', async (t) => {
 
   t.test('a session that ends at one gateway has ended at all', async (t) => {
     const port = await freePort()
-    const env = { ...stack.stack.env, PORT: String(port), OPERATIONS_PORT: String(await freePort()), LOG_LEVEL: 'warn' }
+    const env = { ...stack.env, PORT: String(port), OPERATIONS_PORT: String(await freePort()), LOG_LEVEL: 'warn' }
     children.push(spawn(process.execPath, [mainFile('gateway')], { env, stdio: ['ignore', 'ignore', 'inherit'] }))
     const gateways = [stack.gatewayUrl, `http://127.0.0.1:${port}`]
     await eventually(async () => (await fetch(`${gateways[1]}/healthz`)).ok)
     const codesOf = (tokens: string[]) =>
       Promise.all(gateways.flatMap((url) => tokens.map(async (token) => (await call(url + get(token))).resultCode)))
     const internal = createTestClient({
-      baseUrl: stack.stack.urls.user,
-      serviceKey: stack.stack.env['SERVICE_KEY'] ?? '',
+      baseUrl: stack.urls.user,
+      serviceKey: stack.env['SERVICE_KEY'] ?? '',
     })
     const login = async (who: Person, deviceKey: string) => {
       const params = { telephone: who.telephone, password: who.password, deviceKey }
@@ -256,7 +256,7 @@ test('the stack from outside', async (t) => {
       'CONSOLE_ADMIN_PASSWORD',
       'PAY_MAC_KEY',
     ] as const)
-      keep(name, stack.stack.secrets.values[name])
+      keep(name, stack.secrets.values[name])
 
     const phone = '13712345678'
     const code = () => keep('SMS code', sms.codes.get(phone))
@@ -290,8 +290,8 @@ test('the stack from outside', async (t) => {
     await watch(oauth({ token: renewed['refresh_token'] ?? '' }, '/oauth2/revoke'))
 
     const internal = createTestClient({
-      baseUrl: stack.stack.urls.user,
-      serviceKey: stack.stack.env['SERVICE_KEY'] ?? '',
+      baseUrl: stack.urls.user,
+      serviceKey: stack.env['SERVICE_KEY'] ?? '',
     })
     for (const password of [token, md5(plain), md5(wrong)])
       await watch(internal.envelope(xmppAccounts.authenticate, { userId: carol.userId, password, ip: '127.0.0.1' }))

@@ -7,12 +7,17 @@ import type { Launch } from './supervised-process.ts'
 export interface Docker {
   /** A client on PATH that reaches a running engine. */
   running(): Promise<boolean>
+  /** The image is here. */
+  has(image: string): Promise<boolean>
   /** The image is here, or could be fetched. */
   obtain(image: string, report: Reporter): Promise<boolean>
   build(tag: string, context: string, dockerfile: string, report: Reporter): Promise<void>
+  /** An image that holds the files of a folder, which looks like the root of a system. */
+  importFolder(tag: string, folder: string, without: string[]): Promise<void>
 }
 
-export function dockerEngine(env: NodeJS.ProcessEnv): Docker {
+/** With `buildNetwork: 'host'` builds share the machine's network: for an engine that has none of its own. */
+export function dockerEngine(env: NodeJS.ProcessEnv, { buildNetwork }: { buildNetwork?: 'host' } = {}): Docker {
   let answer: Promise<boolean> | undefined
   const docker = (args: string[], timeout: number) =>
     execa('docker', args, { env, extendEnv: false, timeout, reject: false, stdin: 'ignore' })
@@ -24,14 +29,28 @@ export function dockerEngine(env: NodeJS.ProcessEnv): Docker {
       )
       return answer
     },
+    has: async (image) => (await docker(['image', 'inspect', image], 5000)).exitCode === 0,
     async obtain(image, report) {
-      if ((await docker(['image', 'inspect', image], 5000)).exitCode === 0) return true
+      if (await this.has(image)) return true
       report.progress(`docker pull ${image}`)
       return (await docker(['pull', image], 600_000)).exitCode === 0
     },
     async build(tag, context, dockerfile, report) {
       report.progress(`docker build ${tag}`)
-      await execa('docker', ['build', '-t', tag, '-f', dockerfile, context], { env, extendEnv: false, stdin: 'ignore' })
+      const network = buildNetwork ? ['--network', buildNetwork] : []
+      const args = ['build', ...network, '-t', tag, '-f', dockerfile, context]
+      const { exitCode, all } = await execa('docker', args, {
+        ...{ env, extendEnv: false, stdin: 'ignore', all: true, reject: false },
+      })
+      if (exitCode !== 0) throw new Error(`${tag} can't be built:\n${all.split('\n').slice(-20).join('\n')}`)
+    },
+    async importFolder(tag, folder, without) {
+      const excluded = without.map((pattern) => `--exclude=./${pattern}`)
+      await execa('tar', ['-C', folder, ...excluded, '-c', '.'], { buffer: { stdout: false } }).pipe(
+        'docker',
+        ['import', '--change', 'CMD ["bash"]', '-', tag],
+        { env, extendEnv: false },
+      )
     },
   }
 }

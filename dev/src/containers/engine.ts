@@ -1,0 +1,93 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { execa } from 'execa'
+import { type Docker, dockerEngine } from '../machine/docker.ts'
+import type { Machine } from '../machine/machine.ts'
+import { SupervisedProcess } from '../machine/supervised-process.ts'
+import { findOrInstall, firstLine, type NotHere } from '../servers/server.ts'
+
+export interface Engine {
+  docker: Docker
+  /** For the clients that shall use it. */
+  env: Record<string, string>
+  what: string
+  /** Removes the containers and networks whose names hold this, with their volumes. */
+  removeAll(named: string): Promise<void>
+  close(): Promise<void>
+}
+
+/** The Docker engine of this machine, or one that runs until `close` where root can install Debian's. */
+export async function obtainEngine(machine: Machine, folder: string): Promise<Engine | NotHere> {
+  if (await machine.docker.running())
+    return {
+      ...{ docker: machine.docker, env: {}, what: 'the engine of this machine' },
+      removeAll: (named) => removeAll(named, {}),
+      async close() {},
+    }
+  if (process.platform !== 'linux' || process.getuid?.() !== 0)
+    return { not: 'no Docker engine answers, and only root can start one' }
+  const found = await findOrInstall(machine, 'dockerd', ['docker.io'])
+  if ('not' in found) return { not: `no Docker engine answers; ${found.not}` }
+  try {
+    return await startEngine(machine, found.path, folder)
+  } catch (cause) {
+    return { not: `no Docker engine answers; ${firstLine(cause)}` }
+  }
+}
+
+/**
+ * An engine that changes nothing of the machine: no bridge of its own, no firewall rules, ports on loopback. Containers
+ * reach each other on networks made for them, and nothing else. Images stay in the user's cache.
+ */
+async function startEngine(machine: Machine, dockerd: string, folder: string): Promise<Engine> {
+  const kept = join(machine.cache, 'docker')
+  await mkdir(kept, { recursive: true })
+  const socket = `unix://${join(folder, 'docker.sock')}`
+  const env = { DOCKER_HOST: socket, TESTCONTAINERS_HOST_OVERRIDE: '127.0.0.1' }
+  const engine = new SupervisedProcess({
+    name: 'docker',
+    title: 'The Docker engine',
+    file: dockerd,
+    args: [
+      ...['--data-root', join(kept, 'root'), '--exec-root', join(folder, 'docker'), '--host', socket],
+      // Beside the images: two engines can't share them, and the second says so.
+      ...['--pidfile', join(kept, 'docker.pid')],
+      ...['--bridge', 'none', '--iptables=false', '--ip-forward=false', '--ip-masq=false', '--ip', '127.0.0.1'],
+    ],
+    ready: async () => void (await execa('docker', ['version'], { env, timeout: 2000, stdin: 'ignore' })),
+    readyDeadlineMs: 30_000,
+    stopDeadlineMs: 30_000,
+    logFile: join(folder, 'logs/docker.log'),
+    records: join(folder, 'run'),
+    report: machine.report,
+    supervise: false,
+  })
+  await engine.start()
+  await removeAll('', env)
+  return {
+    // Builds fetch packages, and this engine has no network that leads out.
+    docker: dockerEngine({ ...machine.env, ...env }, { buildNetwork: 'host' }),
+    env,
+    what: `${dockerd}, started for this run`,
+    removeAll: (named) => removeAll(named, env),
+    async close() {
+      await removeAll('', env).catch(() => {})
+      // Younger ones are layers that the next build starts from.
+      const prune = ['image', 'prune', '--force', '--filter', 'until=168h']
+      await execa('docker', prune, { env, reject: false, stdin: 'ignore' })
+      await engine.stop()
+      // It leaves this one mount behind, and a folder that can't be removed.
+      await execa('umount', [join(folder, 'docker/netns/default')], { reject: false })
+    },
+  }
+}
+
+async function removeAll(named: string, env: Record<string, string>): Promise<void> {
+  const docker = async (...args: string[]) => (await execa('docker', args, { env, stdin: 'ignore' })).stdout
+  const filter = named ? ['--filter', `name=${named}`] : []
+  const ids = (text: string) => text.split('\n').filter(Boolean)
+  const containers = ids(await docker('ps', '--all', '--quiet', ...filter))
+  if (containers.length > 0) await docker('rm', '--force', '--volumes', ...containers)
+  const networks = ids(await docker('network', 'ls', '--quiet', '--filter', 'type=custom', ...filter))
+  if (networks.length > 0) await docker('network', 'rm', ...networks)
+}

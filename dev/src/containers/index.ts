@@ -1,0 +1,1 @@
+export { type ComposeService, readCompose } from './compose.ts'
