@@ -73,8 +73,9 @@ export async function archiveBatch<E extends ArchiveEntry>(
       if (!isDuplicateKey(error)) throw error
       const before = known.size
       known = await deps.messages.known([...firsts.values()].map(({ store }) => store!))
-      // Another replica's write that is not to be seen yet: not the fault of what is stored, so it is tried again.
-      if (known.size === before) throw new Error('a message is known and cannot be found', { cause: error })
+      // Another replica's write that is not to be seen yet: no fault of what is stored, so it must not look like one. The error
+      // of the driver is no cause of it: it holds the message, which is not for a log.
+      if (known.size === before) throw new Error('a message is stored already and cannot be found yet')
     }
   }
 

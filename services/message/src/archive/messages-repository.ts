@@ -64,7 +64,7 @@ export class MessagesRepository {
   async known(keys: readonly MessageKey[], session?: ClientSession): Promise<Map<string, KnownMessage>> {
     if (!keys.length) return new Map()
     const wanted = new Set(keys.map(keyText))
-    const receivers = keys.map(({ conversation, from }) => usersOf(conversation)?.find((user) => user !== from) ?? null)
+    const receivers = keys.map((key) => receiverOf(key).to ?? null)
     const found = await this.collection
       .find(
         {
@@ -236,8 +236,8 @@ export class MessagesRepository {
   /** Stones for messages that were recalled before they came. */
   async addStones(stones: readonly (MessageKey & { tap: string })[], now: number, session: ClientSession) {
     if (!stones.length) return
-    const made = stones.map(({ conversation, messageId, from, tap }) => ({
-      ...{ conversation, messageId, from, tap, ts: now, body: '', content: '', searchable: false, deletedFor: [] },
+    const made = stones.map(({ tap, ...key }) => ({
+      ...{ ...key, ...receiverOf(key), tap, ts: now, body: '', content: '', searchable: false, deletedFor: [] },
       ...{ gone: true, removeAt: removalOf(now) },
     }))
     await this.collection.insertMany(made as unknown as MessageDocument[], { session })
@@ -261,5 +261,11 @@ const longestPreview = 500
 const mostAtOnce = 1000
 
 const unique = <T>(values: readonly T[]): T[] => [...new Set(values)]
+
+/** The receiver of a message, by its key: single chats only. */
+const receiverOf = ({ conversation, from }: MessageKey) => {
+  const to = usersOf(conversation)?.find((user) => user !== from)
+  return to === undefined ? {} : { to }
+}
 
 const removalOf = (now: number) => new Date(now + stoneLife)
