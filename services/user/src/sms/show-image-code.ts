@@ -7,7 +7,7 @@ import { drawCode } from './draw-code.ts'
 export async function showImageCode({ imageCodes }: Pick<Deps, 'imageCodes'>, text: string): Promise<Uint8Array> {
   const telephone = readWholeTelephone(text)
   if (!telephone) throw new ContractError('TelephoneInvalid')
-  const { code, png } = drawCode()
+  const { code, png } = await drawCode()
   await imageCodes.remember(telephoneKey(telephone), code)
   return png
 }
