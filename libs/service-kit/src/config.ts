@@ -1,4 +1,5 @@
 import { type ServiceName, servicePorts } from '@im/contracts'
+import ipaddr from 'ipaddr.js'
 import { type Static, type TObject, type TProperties, type TSchema, Type } from 'typebox'
 
 /**
@@ -14,8 +15,9 @@ export interface SettingOptions<T> {
   /** Never printed. */
   secret?: boolean
   /**
-   * `required`: with NODE_ENV=production the default does not count, the operator must set it. `own-secret`: and neither the
-   * default nor something short will do, because whoever guesses it is let in.
+   * `required`: with NODE_ENV=production the default does not count, the operator must set it. `own-secret`: in production,
+   * and on any HOST that others can reach, neither the default nor something short will do, because whoever guesses it is
+   * let in.
    */
   production?: 'required' | 'own-secret'
 }
@@ -125,13 +127,21 @@ function weakness({ production, default: known }: SettingOptions<unknown>, value
   if (secrets.some((secret) => [known].flat().includes(secret)))
     return 'is the secret of development, which everybody knows'
   return secrets.some(({ length }) => length < shortestSecret)
-    ? `must have at least ${shortestSecret} characters in production`
+    ? `must have at least ${shortestSecret} characters`
     : undefined
+}
+
+/** The service listens where other machines may call it. */
+function isReachable(env: NodeJS.ProcessEnv): boolean {
+  const host = env['HOST']?.trim() || '127.0.0.1'
+  if (host === 'localhost') return false
+  return !ipaddr.isValid(host) || ipaddr.process(host).range() !== 'loopback'
 }
 
 /** Reads the settings of `schema` from `env`. Throws one ConfigError that names every missing or wrong variable. */
 export function loadConfig<T extends TObject>(schema: T, env: NodeJS.ProcessEnv): Static<T> {
   const production = env['NODE_ENV'] === 'production'
+  const needsOwnSecrets = production || isReachable(env)
   const problems: string[] = []
   const config: Record<string, unknown> = {}
   for (const [name, property] of Object.entries<TSchema>(schema.properties)) {
@@ -141,11 +151,13 @@ export function loadConfig<T extends TObject>(schema: T, env: NodeJS.ProcessEnv)
     const raw = env[options.env]?.trim()
     if (raw) {
       const { value, problem: unreadable } = parse(shape, raw)
-      const problem = unreadable ?? (production ? weakness(options, value) : undefined)
+      const problem = unreadable ?? (needsOwnSecrets ? weakness(options, value) : undefined)
       if (problem) problems.push(`${options.env} ${problem} (${options.description})`)
       config[name] = value
     } else if (options.production && production) {
       problems.push(`${options.env} must be set in production (${options.description})`)
+    } else if (options.production === 'own-secret' && needsOwnSecrets) {
+      problems.push(`${options.env} must be set unless HOST is a loopback address (${options.description})`)
     } else if (options.default !== undefined) {
       config[name] = options.default
     } else if ((schema.required as string[] | undefined)?.includes(name)) {
@@ -161,7 +173,7 @@ const commonSettings = {
   nodeEnv: setting.choice(['development', 'production', 'test'], {
     env: 'NODE_ENV',
     default: 'development',
-    description: 'production refuses development defaults of secrets',
+    description: 'production refuses the secrets and switches of development',
   }),
   logLevel: setting.choice(['trace', 'debug', 'info', 'warn', 'error', 'silent'], {
     env: 'LOG_LEVEL',
@@ -173,7 +185,11 @@ const commonSettings = {
     default: 'json',
     description: 'one JSON object a line, or lines for people',
   }),
-  host: setting.text({ env: 'HOST', default: '127.0.0.1', description: 'address to listen on' }),
+  host: setting.text({
+    env: 'HOST',
+    default: '127.0.0.1',
+    description: 'address to listen on; any but a loopback address needs secrets of its own',
+  }),
   namespace: setting.text({
     env: 'NAMESPACE',
     default: 'im',

@@ -38,6 +38,19 @@ test('production demands secrets of its own and refuses switched-off limits', as
   t.strictSame(read({ SERVICE_KEY: 'a' }).serviceKeys, ['a'], 'in development anything will do')
 })
 
+test('an address that others can reach demands secrets of its own, also in development', async (t) => {
+  const { read } = serviceConfig('user', { own: {}, database: false })
+  for (const HOST of ['127.0.0.1', '127.8.8.8', '::1', 'localhost', ''])
+    t.equal(read({ HOST }).nodeEnv, 'development', HOST)
+  const own = { SERVICE_KEY: 'a'.repeat(16), CALLER_KEY: 'b'.repeat(16) }
+  for (const HOST of ['0.0.0.0', '::', '192.168.1.7', '2001:db8::1', '::ffff:10.0.0.1', 'im.example.com']) {
+    t.throws(() => read({ HOST }), /SERVICE_KEY must be set.*\n.*CALLER_KEY must be set/)
+    t.throws(() => read({ ...own, HOST, SERVICE_KEY: 'development-service-key' }), /SERVICE_KEY is the secret of/)
+    t.throws(() => read({ ...own, HOST, CALLER_KEY: 'short' }), /CALLER_KEY must have at least 16/)
+    t.equal(read({ ...own, HOST }).host, HOST)
+  }
+})
+
 test('the table never shows a secret', async (t) => {
   const key = describeSettings(schema).find(({ name }) => name === 'key')
   t.strictSame([key?.default, key?.production], ['(development only)', true])

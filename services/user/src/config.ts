@@ -25,7 +25,7 @@ export const settings = {
     env: 'SMS_PROVIDER',
     default: 'console',
     production: 'required',
-    description: 'console writes codes to the log; http posts them to SMS_HTTP_URL',
+    description: 'console writes codes to the log (refused in production); http posts them to SMS_HTTP_URL',
   }),
   smsHttpUrl: setting.optionalText({ env: 'SMS_HTTP_URL', description: 'address of the SMS webhook' }),
   smsHttpKey: setting.optionalText({
@@ -36,7 +36,7 @@ export const settings = {
   smsEchoCode: setting.choice(switchText, {
     env: 'SMS_ECHO_CODE',
     default: 'auto',
-    description: 'answer sendSms with the code; auto: only with SMS_PROVIDER=console',
+    description: 'answer sendSms with the code; auto: only with SMS_PROVIDER=console; refused in production',
   }),
   smsImageCode: setting.choice(switchText, {
     env: 'SMS_IMAGE_CODE',
@@ -114,8 +114,19 @@ export const settings = {
 
 export type UserConfig = ConfigOf<typeof settings>
 
-export function checkConfig({ smsProvider, smsHttpUrl }: UserConfig): string[] {
-  return smsProvider === 'http' && !smsHttpUrl
-    ? ['SMS_HTTP_URL is not set (address of the SMS webhook, needed with SMS_PROVIDER=http)']
-    : []
+const shortestAdminPassword = 8
+
+export function checkConfig(config: UserConfig): string[] {
+  const { nodeEnv, smsProvider, smsHttpUrl, smsEchoCode, consoleAdminPassword } = config
+  const problems: string[] = []
+  if (smsProvider === 'http' && !(smsHttpUrl && URL.canParse(smsHttpUrl)))
+    problems.push('SMS_HTTP_URL must be the address of the SMS webhook with SMS_PROVIDER=http')
+  if (nodeEnv !== 'production') return problems
+  if (smsProvider === 'console')
+    problems.push('SMS_PROVIDER=console sends codes to nobody but the log and is refused in production')
+  if (smsEchoCode === 'true')
+    problems.push('SMS_ECHO_CODE=true gives the code of any number to whoever asks and is refused in production')
+  if (consoleAdminPassword !== undefined && consoleAdminPassword.length < shortestAdminPassword)
+    problems.push(`CONSOLE_ADMIN_PASSWORD must have at least ${shortestAdminPassword} characters in production`)
+  return problems
 }

@@ -48,5 +48,9 @@ test('production starts with no development secret and no switched-off limit', a
   }
   t.throws(() => service.readConfig({ ...complete, SERVICE_KEY: 'short' }), /SERVICE_KEY must have at least 16/)
   t.throws(() => service.readConfig({ ...complete, LIMIT_FACTOR: '0' }), ConfigError)
-  t.throws(() => service.readConfig({ ...complete, SMS_HTTP_URL: '' }), /SMS_HTTP_URL/)
+  for (const url of ['', 'sms.example'])
+    t.throws(() => service.readConfig({ ...complete, SMS_HTTP_URL: url }), /SMS_HTTP_URL/)
+  t.throws(() => service.readConfig({ ...complete, SMS_PROVIDER: 'console' }), /SMS_PROVIDER=console/)
+  t.throws(() => service.readConfig({ ...complete, SMS_ECHO_CODE: 'true' }), /SMS_ECHO_CODE=true/)
+  t.throws(() => service.readConfig({ ...complete, CONSOLE_ADMIN_PASSWORD: '123456' }), /CONSOLE_ADMIN_PASSWORD/)
 })
