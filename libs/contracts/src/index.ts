@@ -4,9 +4,10 @@
  */
 export * from './auth.ts'
 export * from './contract.ts'
+export * from './endpoint-errors.ts'
 export * from './errors.ts'
 export * from './events.ts'
-export * from './openapi.ts'
+export * from './openapi/document.ts'
 export * from './param-types.ts'
 export * from './registry.ts'
 export * from './result-types.ts'

@@ -1,4 +1,4 @@
-import { ContractError, commonErrors, type Endpoint, endpoints, errors, routesOf } from '@im/contracts'
+import { ContractError, commonErrors, type Endpoint, endpoints, errors, isInternalOnly, routesOf } from '@im/contracts'
 import { messageType, messageTypes } from '@im/contracts/message'
 import { test } from 'tap'
 
@@ -7,7 +7,14 @@ const wireKinds = new Set(
     ' ',
   ),
 )
-type Property = { wire?: string; aliases?: string[]; properties?: Record<string, Property>; notFound?: string }
+interface Property {
+  wire?: string
+  aliases?: string[]
+  properties?: Record<string, Property>
+  notFound?: string
+  pattern?: string
+  maxLength?: number
+}
 const propertiesOf = (endpoint: Endpoint) => endpoint.params.properties as Record<string, Property>
 
 test('a method of a path has one owner', async (t) => {
@@ -30,13 +37,28 @@ for (const endpoint of endpoints)
       t.ok(name in errors, `${name} is in the table`)
       t.ok(!(commonErrors as readonly string[]).includes(name), `${name} is understood, it needs no line`)
     }
-    t.equal(endpoint.path.startsWith('/internal/'), endpoint.auth === 'internal', 'internal paths and auth agree')
+    t.equal(endpoint.path.startsWith('/internal/'), isInternalOnly(endpoint.auth), 'internal paths and auth agree')
+    const sites = /^\/(?:(console|mp)\/|config\/set$)/.exec(endpoint.path)
+    t.equal(endpoint.site, sites ? (sites[1] ?? 'console') : undefined, 'pages of our own have a site')
+    if (endpoint.page) t.ok(endpoint.site && endpoint.methods?.includes('GET') !== true, 'a page follows a form')
+    for (const path of [endpoint.path, ...(endpoint.aliases ?? [])])
+      for (const [, name = ''] of path.matchAll(/:(\w+)/g))
+        t.ok(name in propertiesOf(endpoint), `the path parameter ${name} is declared`)
+    for (const { by, error } of endpoint.limits ?? []) {
+      for (const key of [by].flat())
+        if (key.startsWith('param:')) t.ok(key.slice(6) in propertiesOf(endpoint), `${key} of a limit is declared`)
+      if (error && error !== 'RateLimited') t.ok(endpoint.errors?.includes(error), `${error} of a limit is declared`)
+    }
     t.ok(!('access_token' in propertiesOf(endpoint)), 'access_token is the edge’s')
     const names = Object.entries(propertiesOf(endpoint)).flatMap(([name, { aliases }]) => [name, ...(aliases ?? [])])
     t.equal(new Set(names).size, names.length, 'a parameter’s name and aliases are used once')
     for (const [name, property] of Object.entries(propertiesOf(endpoint))) {
       t.ok(wireKinds.has(property.wire ?? ''), `${name} is made by a function of param-types.ts`)
-      if (property.notFound) t.ok(property.notFound in errors, `${name}: ${property.notFound} is in the table`)
+      if (property.notFound)
+        t.ok((endpoint.errors as string[] | undefined)?.includes(property.notFound), `${name}: its error is declared`)
+      // Patterns may be slow on long texts.
+      if (property.wire === 'text' && property.pattern)
+        t.ok(property.maxLength && property.maxLength <= 4096, `${name}: a pattern is for short texts`)
       for (const [field, member] of Object.entries(property.wire === 'entity' ? (property.properties ?? {}) : {}))
         t.ok(wireKinds.has(member.wire ?? ''), `${name}.${field} is made by a function of param-types.ts`)
     }

@@ -13,6 +13,7 @@ export const oauth = contract('user', {
     summary: { zh: 'OAuth 2.0 令牌', en: 'OAuth 2.0 token' },
     auth: 'none',
     signature: 'none',
+    body: 'form',
     answer: 'oauth',
     methods: ['POST'],
     params: Type.Object({
@@ -33,6 +34,7 @@ export const oauth = contract('user', {
     summary: { zh: 'OAuth 2.0 吊销令牌', en: 'OAuth 2.0 revocation' },
     auth: 'none',
     signature: 'none',
+    body: 'form',
     answer: 'oauth',
     methods: ['POST'],
     params: Type.Object({ token: optional(), token_type_hint: optional() }),
@@ -41,9 +43,10 @@ export const oauth = contract('user', {
   introspect: {
     path: '/oauth2/introspect',
     summary: { zh: 'OAuth 2.0 令牌自省', en: 'OAuth 2.0 introspection' },
-    auth: 'none',
+    auth: { anyOf: ['internal', { console: 6 }] },
     safe: true,
     signature: 'none',
+    body: 'form',
     answer: 'oauth',
     methods: ['POST'],
     params: Type.Object({ token: optional(), token_type_hint: optional() }),

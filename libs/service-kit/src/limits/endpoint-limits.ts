@@ -57,7 +57,7 @@ export class LimitedCall {
     this.#limits = limits
   }
 
-  /** Counts the call in the limits that need no parameter; with `params`, in the others. Throws what the limit names. */
+  /** Counts the call in the limits that need no parameter; with `params`, in the others. Throws what a full limit names. */
   async count(counted: Counted): Promise<void> {
     const due = this.#limits.filter((limit) => asksForParameter(limit) === (counted.params !== undefined))
     const counts = due.flatMap((limit) => {
@@ -71,7 +71,8 @@ export class LimitedCall {
       this.#taken.push(...counts)
       return
     }
-    await this.end(new ContractError('RateLimited'))
+    // A refusal is neither a success nor a failure.
+    await this.#giveBackAllBut(undefined)
     const full = counts.find(({ count }) => count === refusal.full)
     throw limitError(full?.limit.error ?? 'RateLimited', refusal.waitSeconds)
   }
@@ -79,8 +80,13 @@ export class LimitedCall {
   /** Gives back what does not count: `error` is what the call failed with, undefined for a success. */
   async end(error: unknown): Promise<void> {
     const isFailure = error instanceof ContractError && (this.#endpoint.errors ?? []).includes(error.errorName)
-    const outcome = error === undefined ? 'successes' : isFailure ? 'failures' : undefined
-    const given = this.#taken.filter(({ limit: { counts = 'calls' } }) => counts !== 'calls' && counts !== outcome)
+    await this.#giveBackAllBut(error === undefined ? 'successes' : isFailure ? 'failures' : undefined)
+  }
+
+  async #giveBackAllBut(outcome: 'successes' | 'failures' | undefined): Promise<void> {
+    const given = this.#taken
+      .splice(0)
+      .filter(({ limit: { counts = 'calls' } }) => counts !== 'calls' && counts !== outcome)
     await this.#counters.giveBack(...given.map(({ count }) => count))
   }
 }

@@ -50,8 +50,7 @@ const handlers: Handlers<typeof oauth, Deps> = {
     return new RawAnswer('', { headers: { 'cache-control': 'no-store' } })
   },
 
-  async introspect(deps, { params, request }) {
-    if (!request.isInternal) throw new OAuthError(401, 'invalid_client', 'introspection needs the service key')
+  async introspect(deps, { params }) {
     return oauthDocument(await introspectToken(deps, required(params.token, 'token')))
   },
 }
