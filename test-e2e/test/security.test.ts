@@ -337,7 +337,7 @@ test('in production nothing starts with a secret that everybody knows, and it sa
   const { PATH = '' } = process.env
   for (const [service, names] of [
     ['user', ['SERVICE_KEY', 'CALLER_KEY', 'SESSION_PEPPER', 'MONGODB_URL', 'REDIS_URL', 'NATS_URL', 'SMS_PROVIDER']],
-    ['gateway', ['SERVICE_KEY', 'CALLER_KEY', 'REDIS_URL', 'NATS_URL']],
+    ['gateway', ['SERVICE_KEY', 'CALLER_KEY', 'REDIS_URL', 'NATS_URL', 'TRUSTED_PROXIES']],
   ] as const)
     for (const env of [{}, known]) {
       const child = spawn(process.execPath, [mainFile(service)], { env: { PATH, NODE_ENV: 'production', ...env } })

@@ -1,40 +1,16 @@
-import type { IncomingMessage } from 'node:http'
-import { BlockList, isIP } from 'node:net'
-import { ConfigError } from '@im/service-kit'
+import { isIP } from 'node:net'
 
-/** IPv4 written in IPv6 (`::ffff:1.2.3.4`, what a dual-stack socket tells) is IPv4. */
-function plain(address: string): string {
-  const bare = address.trim()
-  return bare.startsWith('::ffff:') && isIP(bare.slice(7)) === 4 ? bare.slice(7) : bare
+interface Received {
+  /** As Fastify reads it, behind trusted proxies too. */
+  ip: string
+  raw: { socket: { remoteAddress?: string | undefined } }
 }
 
-function trustedNetworks(list: string): BlockList {
-  const networks = new BlockList()
-  for (const entry of list.split(',').map((part) => part.trim())) {
-    if (!entry) continue
-    const [address = '', prefix] = entry.split('/')
-    const family = isIP(address)
-    if (!family) throw new ConfigError([`TRUSTED_PROXIES: ${entry} is no address or network`])
-    const bits = prefix === undefined ? (family === 6 ? 128 : 32) : Number(prefix)
-    networks.addSubnet(address, bits, family === 6 ? 'ipv6' : 'ipv4')
-  }
-  return networks
-}
+const mapped = '::ffff:'
 
-/** Reads the client's address: the peer's, or while that is a trusted proxy's what it wrote in X-Forwarded-For. */
-export function addressReader(trustedProxies: string | undefined): (request: IncomingMessage) => string {
-  const peerOf = (request: IncomingMessage) => plain(request.socket.remoteAddress ?? '0.0.0.0')
-  if (!trustedProxies) return peerOf
-  const networks = trustedNetworks(trustedProxies)
-  const isTrusted = (address: string) => networks.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
-  return (request) => {
-    let client = peerOf(request)
-    const hops = String(request.headers['x-forwarded-for'] ?? '').split(',')
-    while (hops.length && isTrusted(client)) {
-      const before = plain(hops.pop() ?? '')
-      if (!isIP(before)) break
-      client = before
-    }
-    return client
-  }
+/** Where a request comes from. IPv4 that a dual-stack socket writes as IPv6 is IPv4. */
+export function clientAddress({ ip, raw }: Received): string {
+  // A proxy may write anything.
+  const address = isIP(ip) ? ip : (raw.socket.remoteAddress ?? '0.0.0.0')
+  return address.startsWith(mapped) && isIP(address.slice(mapped.length)) === 4 ? address.slice(mapped.length) : address
 }

@@ -1,4 +1,16 @@
+import { type ServiceName, serviceNames } from '@im/contracts'
 import { type ConfigOf, peerUrl, setting } from '@im/service-kit'
+import { trustedProxies } from './trusted-proxies.ts'
+
+/** A service behind the gateway. */
+export type PeerName = Exclude<ServiceName, 'gateway'>
+
+const peerNames = serviceNames.filter((name): name is PeerName => name !== 'gateway')
+
+const peerUrls = Object.fromEntries(peerNames.map((name) => [`${name}Url`, peerUrl(name)])) as Record<
+  `${PeerName}Url`,
+  ReturnType<typeof peerUrl>
+>
 
 /** Settings of the gateway, also the source of docs/configuration.md. */
 export const settings = {
@@ -7,24 +19,20 @@ export const settings = {
     default: 9092,
     minimum: 0,
     maximum: 65535,
-    description: 'port of /metrics, for the operator',
+    description: 'port of the probes and of /metrics, for the operator',
   }),
   operationsHost: setting.text({
     env: 'OPERATIONS_HOST',
     default: '127.0.0.1',
-    description: 'address of /metrics; not for outside',
+    description: 'address of the probes and of /metrics; not for outside',
   }),
-  userUrl: peerUrl('user'),
-  socialUrl: peerUrl('social'),
-  roomUrl: peerUrl('room'),
-  orgUrl: peerUrl('org'),
-  messageUrl: peerUrl('message'),
-  pushUrl: peerUrl('push'),
-  ownerTimeoutMs: setting.int({
-    env: 'OWNER_TIMEOUT_MS',
+  ...peerUrls,
+  serviceTimeoutMs: setting.int({
+    env: 'SERVICE_TIMEOUT_MS',
     default: 5000,
     minimum: 1,
-    description: 'how long a service may take to answer before the app is told ServiceUnavailable',
+    description:
+      'how long a service may take to answer, unless the endpoint says otherwise, before the app is told ServiceUnavailable',
   }),
   xmppHttpUrl: setting.url({
     env: 'XMPP_HTTP_URL',
@@ -33,7 +41,32 @@ export const settings = {
   }),
   trustedProxies: setting.optionalText({
     env: 'TRUSTED_PROXIES',
-    description: 'addresses and networks, separated by commas, whose X-Forwarded-For is believed',
+    production: 'required',
+    description:
+      'addresses and networks, separated by commas, of the proxies in front of the gateway, whose X-Forwarded-For is believed; `none` without one',
+  }),
+  maxConnections: setting.int({
+    env: 'MAX_CONNECTIONS',
+    default: 10_000,
+    minimum: 1,
+    description: 'connections that are open at once; more are closed unheard',
+  }),
+  maxConnectionsPerAddress: setting.int({
+    env: 'MAX_CONNECTIONS_PER_ADDRESS',
+    default: 1000,
+    minimum: 1,
+    description: 'connections of one address, trusted proxies excepted',
+  }),
+  maxXmppPerAddress: setting.int({
+    env: 'MAX_XMPP_PER_ADDRESS',
+    default: 300,
+    minimum: 1,
+    description: 'WebSockets of one address, and as many BOSH calls that wait for their answer',
+  }),
+  apiPage: setting.choice(['auto', 'on', 'off'], {
+    env: 'API_PAGE',
+    default: 'auto',
+    description: 'the API page below /docs; auto: not in production',
   }),
   apiKey: setting.optionalText({
     env: 'API_KEY',
@@ -49,6 +82,15 @@ export const settings = {
 
 export type GatewayConfig = ConfigOf<typeof settings>
 
-export function checkConfig({ requireSignature, apiKey }: GatewayConfig): string[] {
-  return requireSignature && !apiKey ? ['REQUIRE_SIGNATURE needs API_KEY'] : []
+export const serviceUrl = (config: GatewayConfig, name: PeerName): string => config[`${name}Url` as const]
+
+export function checkConfig(config: GatewayConfig): string[] {
+  const problems: string[] = []
+  if (config.requireSignature && !config.apiKey) problems.push('REQUIRE_SIGNATURE needs API_KEY')
+  try {
+    trustedProxies(config.trustedProxies)
+  } catch (error) {
+    problems.push(`TRUSTED_PROXIES: ${(error as Error).message}`)
+  }
+  return problems
 }

@@ -1,68 +1,60 @@
-import type { IncomingMessage } from 'node:http'
-import { endpoints, type ServiceName } from '@im/contracts'
-import { type Connections, Counter, createServiceClient, Histogram, type ServiceClient } from '@im/service-kit'
-import { addressReader } from './client-address.ts'
-import type { GatewayConfig } from './config.ts'
-import { Upstream } from './forward.ts'
-import { RateLimits } from './rate-limits.ts'
-import { RedisHelp } from './redis-help.ts'
-import { ownersOf, type RouteTable, routeTable } from './route-table.ts'
-import { SessionCache } from './session-cache.ts'
-import { OwnBuckets, SharedBuckets } from './token-buckets.ts'
-import { WebSocketTunnels } from './xmpp-websocket.ts'
-
-type OwnerName = Exclude<ServiceName, 'gateway'>
+import {
+  type Closable,
+  type Connections,
+  Counter,
+  createServiceClient,
+  Histogram,
+  type ServiceClient,
+} from '@im/service-kit'
+import { Agent } from 'undici'
+import { CallLog } from './call-log.ts'
+import { connectionLifetime, Upstream } from './calls/upstream.ts'
+import { type GatewayConfig, type PeerName, serviceUrl } from './config.ts'
+import { AddressBudget } from './limits/address-budget.ts'
+import { CallLimits } from './limits/call-limits.ts'
+import { outerServices } from './outer-endpoints.ts'
+import { Readiness } from './readiness.ts'
+import { SessionCache } from './sessions/session-cache.ts'
+import { type IsTrustedProxy, trustedProxies } from './trusted-proxies.ts'
 
 export interface Deps extends Connections<GatewayConfig> {
-  table: RouteTable
+  isTrustedProxy: IsTrustedProxy
   user: ServiceClient
-  addressOf: (request: IncomingMessage) => string
   sessions: SessionCache
-  limits: RateLimits
-  owners: ReadonlyMap<OwnerName, Upstream>
-  /** BOSH of the XMPP server. */
-  bosh: Upstream
-  tunnels: WebSocketTunnels
+  limits: CallLimits
+  /** Bytes of request bodies that are in memory. */
+  bodyMemory: AddressBudget
+  upstreams: ReadonlyMap<PeerName, Upstream>
+  /** Connections for bodies that stream. */
+  streamAgent: Agent
+  readiness: Readiness
+  callLog: CallLog
   answered: Histogram<'service'>
   refused: Counter<'error'>
 }
 
-/** A long poll of BOSH waits up to 60 s; the XMPP server allows 180. */
-const boshTimeoutMs = 190_000
-
-const urlsOf = (config: GatewayConfig): Record<OwnerName, string> => ({
-  user: config.userUrl,
-  social: config.socialUrl,
-  room: config.roomUrl,
-  org: config.orgUrl,
-  message: config.messageUrl,
-  push: config.pushUrl,
-})
+const mebibyte = 1024 * 1024
 
 /** Puts the gateway together. */
 export function createDeps(runtime: Connections<GatewayConfig>): Omit<Deps, keyof Connections> {
-  const { config, log, metrics, redis, bus, now } = runtime
-  const table = routeTable(endpoints)
-  const addressOf = addressReader(config.trustedProxies)
-  const redisHelp = new RedisHelp(redis, log, metrics)
-  const user = createServiceClient({
-    baseUrl: config.userUrl,
-    serviceKeys: config.serviceKeys,
-    timeoutMs: config.ownerTimeoutMs,
-  })
-  const buckets = new SharedBuckets(redisHelp, new OwnBuckets(now))
-  const owners = [...ownersOf(table)].map(
-    (name) => [name, new Upstream({ name, url: urlsOf(config)[name], timeoutMs: config.ownerTimeoutMs, log })] as const,
-  )
+  const { config, log, metrics, optionalRedis, rateCounters, bus, now } = runtime
+  const { serviceKeys, serviceTimeoutMs, limitFactor } = config
+  const user = createServiceClient({ baseUrl: config.userUrl, serviceKeys, timeoutMs: serviceTimeoutMs })
   return {
-    table,
+    isTrustedProxy: trustedProxies(config.trustedProxies),
     user,
-    addressOf,
-    sessions: new SessionCache({ redis: redisHelp, user, bus, now }),
-    limits: new RateLimits({ buckets, factor: config.limitFactor, now, metrics }),
-    owners: new Map(owners),
-    bosh: new Upstream({ name: 'xmpp', url: config.xmppHttpUrl, timeoutMs: boshTimeoutMs, log }),
-    tunnels: new WebSocketTunnels({ url: config.xmppHttpUrl, addressOf, log }),
+    sessions: new SessionCache({ redis: optionalRedis, user, bus, now }),
+    limits: new CallLimits({ counters: rateCounters, factor: limitFactor, now }),
+    bodyMemory: new AddressBudget({ most: 64 * mebibyte, mostOfAddress: 8 * mebibyte }),
+    upstreams: new Map(
+      outerServices.map((name) => {
+        const options = { name, url: serviceUrl(config, name), connectTimeoutMs: serviceTimeoutMs, log }
+        return [name, new Upstream(options)]
+      }),
+    ),
+    streamAgent: new Agent({ connections: 256, clientTtl: connectionLifetime, connect: { timeout: serviceTimeoutMs } }),
+    readiness: new Readiness(runtime),
+    callLog: new CallLog(log),
     answered: new Histogram({
       name: 'im_gateway_answer_seconds',
       help: 'Time from a call to the end of the answer of its service',
@@ -78,3 +70,11 @@ export function createDeps(runtime: Connections<GatewayConfig>): Omit<Deps, keyo
     }),
   }
 }
+
+/** What is closed after the last call and before the stores. */
+export const connectionsOf = ({ upstreams, streamAgent, user, readiness }: Deps): Closable[] => [
+  ...upstreams.values(),
+  { close: () => streamAgent.destroy() },
+  user,
+  readiness,
+]

@@ -4,13 +4,13 @@ import fc from 'fast-check'
 import { test } from 'tap'
 import { codes, startGateway } from './stage.ts'
 
-/** Sends bytes and gives everything that came back until the gateway closed, or 200 ms of silence. */
+/** Sends bytes and gives everything that came back until the gateway closed, or 2 s of silence. */
 function exchange(url: string, bytes: Buffer | string): Promise<string> {
   const { hostname, port } = new URL(url)
   return new Promise((resolve) => {
     const socket = connect(Number(port), hostname, () => socket.write(bytes))
     let text = ''
-    socket.setTimeout(200, () => socket.destroy())
+    socket.setTimeout(2000, () => socket.destroy())
     socket.on('data', (chunk) => {
       text += chunk.toString('latin1')
     })

@@ -1,27 +1,8 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import { endpoints } from '@im/contracts'
-import { clock } from '@im/contracts/gateway'
-import { clientConfig, internalUsers } from '@im/contracts/user'
 import { eventually } from '@im/service-kit/testing'
 import { test } from 'tap'
-import { routeTable } from '../src/route-table.ts'
 import { alice, codes, form, startGateway } from './stage.ts'
-
-test('every path of the contracts has one owner', async (t) => {
-  const table = routeTable(endpoints)
-  t.ok(table.size > 20)
-  t.equal(
-    [...table.keys()].some((path) => path.startsWith('/internal')),
-    false,
-  )
-})
-
-test('a path with two owners stops the start', async (t) => {
-  const twice = [clientConfig.getConfig, { ...clock.getCurrentTime, aliases: ['/config'] }]
-  t.throws(() => routeTable(twice), /\/config belongs to user\.getConfig and gateway\.getCurrentTime/)
-  t.equal(routeTable(Object.values(internalUsers)).size, 0)
-})
 
 test('slashes are forgiven, letters are not', async (t) => {
   const { call } = await startGateway(t)
@@ -83,8 +64,13 @@ test('answers carry the request id and may be read by any web page', async (t) =
 test('a request has at most 1 MiB', async (t) => {
   const { call } = await startGateway(t)
   const post = (path: string, bytes: number) => call(path, { method: 'POST', body: Buffer.alloc(bytes, 'a') })
-  t.equal((await post('/tigase/getLastChatList', 1024 * 1024)).resultCode, codes.tokenMissing)
-  const large = await post('/user/get', 1024 * 1024 + 1)
+  t.equal((await post('/tigase/encrypt', 1024 * 1024)).resultCode, codes.tokenMissing)
+  t.equal(
+    (await post('/user/get', 64 * 1024 + 1)).resultCode,
+    codes.tooLarge,
+    'or less, where nothing long is expected',
+  )
+  const large = await post('/tigase/encrypt', 1024 * 1024 + 1)
   t.equal(large.resultCode, codes.tooLarge)
   t.equal(large.http.headers.get('access-control-allow-origin'), '*')
   t.equal((await post('/nothing', 1024 * 1024 + 1)).resultCode, codes.unknown)
@@ -143,7 +129,7 @@ test('a service that does not answer in time is ServiceUnavailable', async (t) =
   await once(silent, 'listening')
   t.after(() => silent.close().closeAllConnections())
   const { port } = silent.address() as { port: number }
-  const { call } = await startGateway(t, { USER_URL: `http://127.0.0.1:${port}`, OWNER_TIMEOUT_MS: '300' })
+  const { call } = await startGateway(t, { USER_URL: `http://127.0.0.1:${port}`, SERVICE_TIMEOUT_MS: '300' })
   const started = Date.now()
   t.equal((await call('/config')).resultCode, codes.unavailable)
   t.ok(Date.now() - started < 2000)
@@ -168,7 +154,7 @@ test('OAuth clients are refused in their own form', async (t) => {
   await owners.stop()
   t.strictSame(await token(), { status: 503, error: 'temporarily_unavailable', retryAfter: null })
   await token()
-  t.strictSame(await token(), { status: 429, error: 'slow_down', retryAfter: '1' })
+  t.strictSame(await token(), { status: 429, error: 'slow_down', retryAfter: '2' })
 })
 
 test('metrics are on a port of their own', async (t) => {
@@ -178,19 +164,39 @@ test('metrics are on a port of their own', async (t) => {
   t.match(await (await fetch(`${gateway.operationsUrl}/metrics`)).text(), /im_gateway_answer_seconds_count\{[^}]*\} 1/)
 })
 
-test('the API page needs nothing from outside', async (t) => {
+test('the API page needs nothing from outside, keeps no token and stands in no frame', async (t) => {
   const { gateway } = await startGateway(t)
   const page = await fetch(`${gateway.url}/docs`)
-  t.match(page.headers.get('content-security-policy') ?? '', /default-src 'none'/)
+  const policy = page.headers.get('content-security-policy') ?? ''
+  for (const rule of ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"])
+    t.ok(policy.includes(rule), rule)
+  t.equal(page.headers.get('x-content-type-options'), 'nosniff')
   const html = await page.text()
   const parts = [...html.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, path]) => path ?? '')
   t.ok(parts.length >= 3)
+  const sources: string[] = []
   for (const path of parts) {
     t.ok(path.startsWith('/docs/'), path)
-    t.equal((await fetch(gateway.url + path)).status, 200, path)
+    const part = await fetch(gateway.url + path)
+    t.equal(part.status, 200, path)
+    sources.push(await part.text())
   }
-  const document = (await (await fetch(`${gateway.url}/docs/openapi.json`)).json()) as {
-    paths: Record<string, unknown>
+  t.match(sources.join('\n'), /"persistAuthorization":false/)
+  t.notMatch(html, /<script>/)
+})
+
+test('the API document shows each path once, in both languages, and nothing internal', async (t) => {
+  const { gateway } = await startGateway(t)
+  const { paths } = (await (await fetch(`${gateway.url}/docs/json`)).json()) as {
+    paths: Record<string, Record<string, { summary: string }>>
   }
-  t.ok(document.paths['/user/login'])
+  t.same(Object.keys(paths['/user/login'] ?? {}), ['post'])
+  t.match(paths['/user/login']?.['post']?.summary, /^\p{Script=Han}+ \/ \w+/u)
+  t.notOk(Object.keys(paths).some((path) => path.startsWith('/internal')))
+})
+
+test('in production the API page is served only when it is wanted', async (t) => {
+  const off = await startGateway(t, { API_PAGE: 'off' })
+  t.equal((await off.call('/docs')).resultCode, codes.unknown)
+  t.equal((await off.call('/docs/json')).resultCode, codes.unknown)
 })

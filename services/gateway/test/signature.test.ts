@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { secretWithoutToken, secretWithToken } from '../src/signature.ts'
+import { secretWithoutToken, secretWithToken } from '../src/calls/signature.ts'
 import { alice, codes, form, startGateway } from './stage.ts'
 
 const apiKey = 'test-api-key'

@@ -16,6 +16,7 @@ import { type Envelope, startService } from '@im/service-kit/testing'
 import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { Type } from 'typebox'
+import type { Deps } from '../src/deps.ts'
 import { service } from '../src/service.ts'
 
 export const sessionIdOf = (token: string) => createHash('sha256').update(token).digest('hex')
@@ -111,6 +112,12 @@ export class Owners {
     this.sessions.set(sessionIdOf(token), { ...user, expiresAt: Date.now() + lifetimeMs })
     return token
   }
+
+  /** Copies a session to Redis, as the user service does with those it made or was asked for. */
+  async copy(redis: Redis, token: string): Promise<void> {
+    const session = { ...this.sessions.get(sessionIdOf(token)), kind: 'user' }
+    await redis.set(`session:${sessionIdOf(token)}`, JSON.stringify(session))
+  }
 }
 
 export interface Stage {
@@ -125,11 +132,16 @@ export interface Stage {
 }
 
 /** A gateway on real Redis and NATS with stub owners behind it. */
-export async function startGateway(t: Test, extra: Record<string, string> = {}): Promise<Stage> {
+export async function startGateway(
+  t: Test,
+  extra: Record<string, string> = {},
+  overrides: Partial<Deps> = {},
+): Promise<Stage> {
   const owners = new Owners()
   await owners.start()
   const { env, ...running } = await startService(t, service, {
     env: { USER_URL: owners.url, MESSAGE_URL: owners.url, ...extra },
+    overrides,
   })
   const gateway = { ...running, operationsUrl: running.urls[1] ?? '' }
   const namespace = env['NAMESPACE'] ?? ''

@@ -1,13 +1,19 @@
 import { once } from 'node:events'
-import { createServer, type IncomingMessage } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { eventually } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
 import { WebSocket as Client, type WebSocket, WebSocketServer } from 'ws'
 import { startGateway } from './stage.ts'
 
-/** A server that speaks as Prosody's HTTP port does: BOSH that answers late, and WebSockets of subprotocol xmpp that echo. */
+/**
+ * A server that speaks as the HTTP port of Prosody does: WebSockets of subprotocol xmpp that echo, and BOSH, whose calls are
+ * answered with the length of their body at once, or when the test says so.
+ */
 async function startXmpp(t: Test) {
   const seen: IncomingMessage[] = []
+  const polls: ServerResponse[] = []
   const server = createServer((request, response) => {
     seen.push(request)
     let body = ''
@@ -16,8 +22,8 @@ async function startXmpp(t: Test) {
     })
     request.on('end', () => {
       response.setHeader('content-type', 'text/xml; charset=utf-8')
-      response.write('<body>')
-      setTimeout(() => response.end(`${body.length}</body>`), 50)
+      if (body.includes('wait')) polls.push(response)
+      else response.end(`<body>${body.length}</body>`)
     })
   })
   const sockets = new WebSocketServer({ server, path: '/xmpp-websocket', handleProtocols: () => 'xmpp' })
@@ -32,21 +38,38 @@ async function startXmpp(t: Test) {
     server.close()
     server.closeAllConnections()
   })
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen, sockets }
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen, sockets, polls }
+}
+
+async function startBoth(t: Test, extra: Record<string, string> = {}) {
+  const xmpp = await startXmpp(t)
+  const { gateway } = await startGateway(t, { XMPP_HTTP_URL: xmpp.url, ...extra })
+  return { xmpp, gateway, bosh: (body: string) => fetch(`${gateway.url}/http-bind`, { method: 'POST', body }) }
 }
 
 const webSocketUrl = (url: string) => `${url.replace('http', 'ws')}/xmpp-websocket`
 
 async function open(url: string): Promise<WebSocket> {
-  const socket = new Client(url, 'xmpp')
+  const socket = new Client(webSocketUrl(url), 'xmpp')
   await once(socket, 'open')
   return socket
 }
 
+async function closeCode(socket: WebSocket): Promise<{ code: number; reason: string }> {
+  const [code, reason] = (await once(socket, 'close')) as [number, Buffer]
+  return { code, reason: String(reason) }
+}
+
+/** The HTTP status a WebSocket is refused with. */
+async function refusal(url: string): Promise<string> {
+  const socket = new Client(webSocketUrl(url), 'xmpp')
+  const [error] = await once(socket, 'error')
+  return (error as Error).message
+}
+
 test('a WebSocket reaches the XMPP server with its subprotocol, large stanzas both ways', async (t) => {
-  const xmpp = await startXmpp(t)
-  const { gateway } = await startGateway(t, { XMPP_HTTP_URL: xmpp.url })
-  const socket = await open(webSocketUrl(gateway.url))
+  const { xmpp, gateway } = await startBoth(t)
+  const socket = await open(gateway.url)
   t.equal(socket.protocol, 'xmpp')
   for (const stanza of ['<open xmlns="urn:ietf:params:xml:ns:xmpp-framing"/>', '你好', 'x'.repeat(500_000)]) {
     socket.send(stanza)
@@ -55,32 +78,65 @@ test('a WebSocket reaches the XMPP server with its subprotocol, large stanzas bo
   }
   t.equal(xmpp.seen[0]?.headers['x-forwarded-for'], '127.0.0.1')
   socket.close(1000)
-  const [code] = await once(socket, 'close')
-  t.equal(code, 1000)
+  t.equal((await closeCode(socket)).code, 1000)
+  await eventually(() => xmpp.sockets.clients.size === 0)
 })
 
 test('the XMPP server ending a WebSocket ends it for the app', async (t) => {
-  const xmpp = await startXmpp(t)
-  const { gateway } = await startGateway(t, { XMPP_HTTP_URL: xmpp.url })
-  const socket = await open(webSocketUrl(gateway.url))
+  const { xmpp, gateway } = await startBoth(t)
+  const socket = await open(gateway.url)
+  await eventually(() => xmpp.sockets.clients.size === 1)
   for (const served of xmpp.sockets.clients) served.close(1001)
-  const [code] = await once(socket, 'close')
-  t.equal(code, 1001)
+  t.equal((await closeCode(socket)).code, 1001)
 })
 
-test('open WebSockets do not keep the gateway from ending', async (t) => {
-  const xmpp = await startXmpp(t)
-  const { gateway } = await startGateway(t, { XMPP_HTTP_URL: xmpp.url })
-  const socket = await open(webSocketUrl(gateway.url))
-  await t.resolves(Promise.all([gateway.close(), once(socket, 'close')]))
+test('an app that sends faster than the XMPP server reads has to wait, and loses nothing', async (t) => {
+  const { xmpp, gateway } = await startBoth(t)
+  const socket = await open(gateway.url)
+  await eventually(() => xmpp.sockets.clients.size === 1)
+  const [served] = xmpp.sockets.clients
+  let received = 0
+  served?.on('message', () => received++)
+  served?.pause()
+  const stanza = 'x'.repeat(100_000)
+  for (let n = 0; n < 500; n++) socket.send(stanza)
+  await delay(1000)
+  t.ok(socket.bufferedAmount > 30_000_000, `${socket.bufferedAmount} of 50 million bytes wait at the app`)
+  served?.resume()
+  await eventually(() => received === 500)
+  socket.terminate()
 })
 
-test('without XMPP server a WebSocket is refused, and taken again later', async (t) => {
+test('a stanza that is far too long ends the WebSocket', async (t) => {
+  const { gateway } = await startBoth(t)
+  const socket = await open(gateway.url)
+  socket.send('x'.repeat(2_000_000))
+  t.equal((await closeCode(socket)).code, 1009)
+})
+
+test('open WebSockets do not keep the gateway from ending, nor do those that never answer', async (t) => {
+  const { xmpp, gateway } = await startBoth(t)
+  const socket = await open(gateway.url)
+  const { hostname, port } = new URL(gateway.url)
+  const silent = connect(Number(port), hostname)
+  silent.on('error', () => {})
+  silent.write(
+    'GET /xmpp-websocket HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
+      'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: xmpp\r\n\r\n',
+  )
+  await eventually(() => xmpp.sockets.clients.size === 2)
+  const startedAt = performance.now()
+  await Promise.all([gateway.close(), closeCode(socket)])
+  t.ok(performance.now() - startedAt < 5000)
+})
+
+test('without XMPP server apps are told to come again, and nothing of the network behind', async (t) => {
   const { gateway } = await startGateway(t, { XMPP_HTTP_URL: 'http://127.0.0.1:1' })
-  const socket = new Client(webSocketUrl(gateway.url), 'xmpp')
-  const [error] = await once(socket, 'error')
-  t.match((error as Error).message, /503/)
-  t.equal((await fetch(`${gateway.url}/http-bind`, { method: 'POST', body: '<body/>' })).status, 503)
+  const socket = await open(gateway.url)
+  t.same(await closeCode(socket), { code: 1013, reason: '' })
+  const answer = await fetch(`${gateway.url}/http-bind`, { method: 'POST', body: '<body/>' })
+  t.equal(answer.status, 503)
+  t.equal(await answer.text(), '')
 })
 
 test('no other path switches protocols', async (t) => {
@@ -90,13 +146,64 @@ test('no other path switches protocols', async (t) => {
   t.match((error as Error).message, /200/)
 })
 
+test('one address has so many WebSockets and no more', async (t) => {
+  const { gateway } = await startBoth(t, { MAX_XMPP_PER_ADDRESS: '3' })
+  const sockets = await Promise.all([1, 2, 3].map(() => open(gateway.url)))
+  t.match(await refusal(gateway.url), /429/)
+  sockets[0]?.close()
+  await eventually(async () => (await open(gateway.url)).readyState === Client.OPEN)
+  for (const socket of sockets) socket.terminate()
+})
+
 test('BOSH is carried to the XMPP server', async (t) => {
-  const xmpp = await startXmpp(t)
-  const { gateway } = await startGateway(t, { XMPP_HTTP_URL: xmpp.url })
-  const answer = await fetch(`${gateway.url}/http-bind/`, { method: 'POST', body: '<body rid="1"/>' })
+  const { gateway, bosh } = await startBoth(t)
+  const answer = await bosh('<body rid="1"/>')
   t.equal(answer.status, 200)
   t.equal(await answer.text(), '<body>15</body>')
   t.equal(answer.headers.get('content-type'), 'text/xml; charset=utf-8')
   t.equal(answer.headers.get('access-control-allow-origin'), '*')
+  t.equal((await fetch(`${gateway.url}/http-bind/`, { method: 'POST', body: '' })).status, 200)
   t.equal((await fetch(`${gateway.url}/http-bind`, { method: 'OPTIONS' })).status, 204)
+  t.equal((await bosh('x'.repeat(600_000))).status, 413)
+})
+
+test('hundreds of long polls leave room for the next call', async (t) => {
+  const { xmpp, bosh } = await startBoth(t, { MAX_XMPP_PER_ADDRESS: '1000' })
+  const waiting = Array.from({ length: 600 }, () => bosh('wait'))
+  await eventually(() => xmpp.polls.length === 600)
+  const startedAt = performance.now()
+  t.equal((await bosh('now')).status, 200)
+  t.ok(performance.now() - startedAt < 500)
+  for (const poll of xmpp.polls) poll.end('<body/>')
+  for (const answer of await Promise.all(waiting)) t.equal(answer.status, 200)
+})
+
+test('one address has so many long polls and no more, also when it does not wait for them', async (t) => {
+  const { xmpp, bosh, gateway } = await startBoth(t, { MAX_XMPP_PER_ADDRESS: '3' })
+  const gone = new AbortController()
+  const left = Array.from({ length: 3 }, () =>
+    fetch(`${gateway.url}/http-bind`, { method: 'POST', body: 'wait', signal: gone.signal }).catch(() => {}),
+  )
+  await eventually(() => xmpp.polls.length === 3)
+  gone.abort()
+  await Promise.all(left)
+  const refused = await bosh('now')
+  t.equal(refused.status, 429)
+  t.equal(refused.headers.get('retry-after'), '5')
+  for (const poll of xmpp.polls) poll.end('<body/>')
+  await eventually(async () => (await bosh('now')).status === 200)
+  const waiting = [bosh('wait'), bosh('wait'), bosh('wait')]
+  await eventually(() => xmpp.polls.length === 6)
+  for (const poll of xmpp.polls) poll.end('<body/>')
+  for (const answer of await Promise.all(waiting)) t.equal(answer.status, 200)
+})
+
+test('the end of the gateway answers long polls, which come back through another', async (t) => {
+  const { xmpp, gateway, bosh } = await startBoth(t)
+  const waiting = bosh('wait')
+  await eventually(() => xmpp.polls.length === 1)
+  const startedAt = performance.now()
+  const [answer] = await Promise.all([waiting, gateway.close()])
+  t.equal(answer.status, 503)
+  t.ok(performance.now() - startedAt < 2000)
 })

@@ -5,6 +5,7 @@ import { ContractError, type Endpoint, type ErrorName } from '@im/contracts'
 import Fastify, {
   type ConnectionError,
   type FastifyBaseLogger,
+  type FastifyContextConfig,
   type FastifyHttpOptions,
   type FastifyInstance,
   type FastifyReply,
@@ -18,7 +19,7 @@ import { asContractError } from './failures.ts'
 import { queryLanguage } from './request.ts'
 
 /** What a route of an endpoint keeps in its `config`: the form of its errors. */
-export type RouteConfig = Pick<Endpoint, 'answer'>
+export type RouteConfig = Pick<Endpoint, 'answer'> & FastifyContextConfig
 
 /** Longest request head: a text parameter may have 64 KiB, three times that when percent-encoded. */
 const maxHeadBytes = 256 * 1024

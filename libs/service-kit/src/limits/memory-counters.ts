@@ -25,6 +25,15 @@ export class MemoryCounters {
     return undefined
   }
 
+  /** Counts up to `wanted`; gives how many, or minus the milliseconds until there is room for one. */
+  takeBlock({ key, max, seconds }: Limit, wanted: number): number {
+    const window = this.#window(key) ?? { count: 0, endsAt: this.#now() + seconds * 1000 }
+    const granted = Math.min(wanted, max - window.count)
+    if (granted < 1) return this.#now() - window.endsAt
+    this.#windows.set(key, { ...window, count: window.count + granted })
+    return granted
+  }
+
   giveBack(key: string): void {
     const window = this.#window(key)
     if (window && window.count > 0) window.count--

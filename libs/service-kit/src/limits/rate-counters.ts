@@ -20,13 +20,14 @@ export interface Refusal {
   waitSeconds: number
 }
 
-/** Counts one unless the window is full; gives 0, or the milliseconds until the window ends. */
+/** Counts as many as are wanted and have room; gives how many, or minus the milliseconds until the full window ends. */
 const takeScript = `
-if tonumber(redis.call('get', KEYS[1]) or '0') >= tonumber(ARGV[1]) then
-  return math.max(redis.call('pttl', KEYS[1]), 1)
-end
-if redis.call('incr', KEYS[1]) == 1 then redis.call('pexpire', KEYS[1], ARGV[2]) end
-return 0`
+local counted = tonumber(redis.call('get', KEYS[1]) or '0')
+local granted = math.min(tonumber(ARGV[3]), tonumber(ARGV[1]) - counted)
+if granted < 1 then return -math.max(redis.call('pttl', KEYS[1]), 1) end
+redis.call('incrby', KEYS[1], granted)
+if counted == 0 then redis.call('pexpire', KEYS[1], ARGV[2]) end
+return granted`
 
 const giveBackScript = `
 if tonumber(redis.call('get', KEYS[1]) or '0') > 0 then redis.call('decr', KEYS[1]) end`
@@ -65,6 +66,17 @@ export class RateCounters {
     if (this.#factor === 0 || !limits.length) return undefined
     const refusal = this.#remembered(limits) ?? (await this.#take(limits))
     if (refusal) this.#refused.inc({ limit: refusal.full.key.split(':', 1)[0] ?? '' })
+    return refusal
+  }
+
+  /**
+   * Counts up to `wanted` at once, for who counts them out without asking again. Gives how many there were, or the refusal
+   * when there was none.
+   */
+  async takeBlock(limit: Limit, wanted: number): Promise<number | Refusal> {
+    if (this.#factor === 0) return wanted
+    const refusal = this.#remembered([limit]) ?? (await this.#takeBlock(limit, wanted))
+    if (typeof refusal === 'object') this.#refused.inc({ limit: refusal.full.key.split(':', 1)[0] ?? '' })
     return refusal
   }
 
@@ -116,6 +128,16 @@ export class RateCounters {
     return refusalOf(limits, waits)
   }
 
+  async #takeBlock(limit: Limit, wanted: number): Promise<number | Refusal> {
+    const scaled = { ...limit, max: this.scaled(limit.max) }
+    const granted =
+      (await this.#redis.ask((redis) => takeFrom(redis, scaled, wanted))) ?? this.#memory.takeBlock(scaled, wanted)
+    if (granted > 0) return granted
+    const now = this.#now()
+    this.#full.set(limit.key, { endsAt: now - granted, forgetAt: now + rememberFullMs })
+    return refusalOf([limit], [-granted])
+  }
+
   #remembered(limits: readonly Limit[]): Refusal | undefined {
     const now = this.#now()
     const waits = limits.map(({ key }) => {
@@ -134,8 +156,12 @@ export function limitError(error: LimitError, waitSeconds: number): ContractErro
   return new ContractError(error, { args: [wait], retryAfter: waitSeconds })
 }
 
-const takeOne = async (redis: Redis, { key, max, seconds }: Limit) =>
-  (await redis.eval(takeScript, 1, redisKey(key), max, seconds * 1000)) as number
+/** How many were counted, or minus the milliseconds to wait. */
+const takeFrom = async (redis: Redis, { key, max, seconds }: Limit, wanted: number) =>
+  (await redis.eval(takeScript, 1, redisKey(key), max, seconds * 1000, wanted)) as number
+
+/** Milliseconds to wait, 0 when one was counted. */
+const takeOne = async (redis: Redis, limit: Limit) => Math.max(0, -(await takeFrom(redis, limit, 1)))
 
 function refusalOf(limits: readonly Limit[], waits: readonly number[]): Refusal {
   const longest = waits.indexOf(Math.max(...waits))

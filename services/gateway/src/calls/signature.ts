@@ -1,12 +1,9 @@
 import { createHash } from 'node:crypto'
-import { ContractError, type Endpoint } from '@im/contracts'
+import { ContractError } from '@im/contracts'
 import { constantTimeEqual, firstText, type RawParams } from '@im/service-kit'
 
 /** Seconds a signed call may be away from our clock. */
 const tolerance = 300
-
-/** Calls that are never signed, or carry a secret of their own (crypto.md §5, §6). */
-const unsigned = /^\/(config|getCurrentTime|getImgCode|transfer\/wx\/pay|(oauth2|console|mp)(\/.*)?)$/
 
 const md5 = (text: string) => createHash('md5').update(text).digest('hex')
 
@@ -16,10 +13,6 @@ export const secretWithToken = (apiKey: string, time: string, userId: number, to
 
 /** md5(apiKey + time) */
 export const secretWithoutToken = (apiKey: string, time: string) => md5(apiKey + time)
-
-export function isSigned(endpoint: Endpoint): boolean {
-  return !unsigned.test(endpoint.path)
-}
 
 /**
  * Checks `time` and `secret` of a call (crypto.md §5). With a token both are required; without one they are checked only

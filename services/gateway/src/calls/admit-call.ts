@@ -1,0 +1,95 @@
+import { hash } from 'node:crypto'
+import { asksForRole, type Caller, ContractError } from '@im/contracts'
+import { authorise, csrfField, csrfHeader, firstText, longestBody } from '@im/service-kit'
+import type { Deps } from '../deps.ts'
+import type { SessionState } from '../sessions/session-cache.ts'
+import { findToken, tokenOfQuery } from './access-token.ts'
+import type { IncomingCall } from './incoming-call.ts'
+import { declaredLength } from './read-body.ts'
+import { checkSignature } from './signature.ts'
+
+/** Tokens are 32 hex digits; what is far longer is none, and not worth a lookup. */
+const longestToken = 256
+/** A refused call counts once more for each of these bytes that had to be read before. */
+const bytesPerCount = 16 * 1024
+/** A longer body is not read for its token while its address is at its limit. */
+const longestAtLimit = 64 * 1024
+
+/**
+ * The checks of transport.md §6 that come before the endpoint's own: size, token, signature, rate limit. What the head alone
+ * can decide is decided before the body is read; a body that streams is not read here at all.
+ */
+export async function admitCall(deps: Deps, call: IncomingCall): Promise<void> {
+  const { endpoint } = call
+  if ((declaredLength(call.request.raw) ?? 0) > longestBody(endpoint))
+    throw new ContractError('RequestTooLarge', { detail: 'body' })
+  if (endpoint.auth !== 'none') await identify(deps, call)
+  if (endpoint.signature === undefined && deps.config.requireSignature) await checkSignatureOf(deps, call)
+  const counting = deps.limits.count(call)
+  if (counting) await counting
+  if (call.hasUnreadBody) await readBody(deps, call)
+}
+
+async function readBody({ bodyMemory }: Deps, call: IncomingCall): Promise<void> {
+  if (call.endpoint.body !== 'stream') await call.readBody(longestBody(call.endpoint), bodyMemory)
+}
+
+/** Finds the token and who owns it, and lets in whom the endpoint is for. */
+async function identify(deps: Deps, call: IncomingCall): Promise<void> {
+  call.token = tokenOfQuery(call)
+  if (!call.token) {
+    const length = declaredLength(call.request.raw) ?? Number.POSITIVE_INFINITY
+    if (call.hasUnreadBody && length > longestAtLimit) deps.limits.refuseIfReached(call.address)
+    await readBody(deps, call)
+    call.token = await findToken(call)
+  }
+  const owner = call.token && (await findOwner(deps, call, call.token.text))
+  const { limits } = deps
+  const countRefusal = () => limits.countRefusal(call.address, 1 + (call.body?.length ?? 0) / bytesPerCount)
+  try {
+    call.caller = await authoriseCall(call, owner)
+  } catch (refusal) {
+    await (owner ? limits.count({ address: call.address, caller: owner }) : countRefusal())
+    throw refusal
+  }
+  // Where none is required a dead token counts too: nobody guesses tokens.
+  if (call.token && !owner) await countRefusal()
+}
+
+async function authoriseCall(call: IncomingCall, owner: Caller | undefined): Promise<Caller | undefined> {
+  const { endpoint, request, token, isInternal } = call
+  const ofHeader = request.headers[csrfHeader]?.toString()
+  const csrfToken = token?.byCookie ? (ofHeader ?? firstText(await call.params(), csrfField)) : undefined
+  const { text, byCookie } = token ?? {}
+  return authorise(endpoint, { caller: owner, token: text, byCookie, isInternal, method: request.method, csrfToken })
+}
+
+async function findOwner(deps: Deps, call: IncomingCall, token: string): Promise<Caller | undefined> {
+  if (token.length > longestToken) return undefined
+  const sessionId = hash('sha256', token)
+  const session = await findSession(deps, call, sessionId)
+  if (session === 'ended') return undefined
+  const { userId, device, kind, role } = session
+  return role === undefined ? { userId, sessionId, device, kind } : { userId, sessionId, device, kind, role }
+}
+
+async function findSession(deps: Deps, call: IncomingCall, sessionId: string): Promise<SessionState> {
+  const { sessions, limits } = deps
+  const known = sessions.known(sessionId)
+  const asks = asksForRole(call.endpoint.auth)
+  if (known === 'ended' || (known && !asks)) return known
+  // At the limit only sessions that have a copy are read: dead tokens in masses cost the user service nothing, and the users
+  // who share the address of an attacker go on.
+  if (!known && limits.isReached(call.address) && !(await sessions.hasCopy(sessionId)))
+    limits.refuseIfReached(call.address)
+  return asks ? sessions.readWithRole(sessionId) : sessions.read(sessionId)
+}
+
+async function checkSignatureOf(deps: Deps, call: IncomingCall): Promise<void> {
+  const { apiKey } = deps.config
+  if (!apiKey) return
+  await readBody(deps, call)
+  const { caller, token } = call
+  const signer = caller && token ? { userId: caller.userId, token: token.text } : undefined
+  checkSignature(apiKey, await call.params(), signer, deps.now() / 1000)
+}

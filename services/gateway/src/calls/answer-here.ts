@@ -1,0 +1,32 @@
+import { clock } from '@im/contracts/gateway'
+import { bindHandlers, createServiceApp } from '@im/service-kit'
+import type { Deps } from '../deps.ts'
+import type { Answer } from './answer.ts'
+import { serviceHeaders } from './service-headers.ts'
+
+const handlers = [bindHandlers(clock, { getCurrentTime: ({ now }: Deps) => now() })]
+
+/** Headers of an injected answer that the connection to the client has of its own. */
+const ofConnection = ['connection', 'content-length', 'date', 'keep-alive']
+
+/** The endpoints of the gateway itself: a service like the others, called without a hop. */
+export function answerHere(deps: Deps): { answer: Answer; close(): Promise<void> } {
+  const { config, log, metrics } = deps
+  const app = createServiceApp<Deps>({ handlers: handlers.flat(), deps, config, log, metrics })
+  return {
+    async answer(call, url, reply) {
+      const { request, body } = call
+      const { statusCode, headers, rawPayload } = await app.inject({
+        method: request.method as 'GET' | 'POST',
+        url,
+        headers: serviceHeaders(deps, call, url),
+        ...(body ? { payload: body } : {}),
+      })
+      for (const [name, value] of Object.entries(headers))
+        if (value !== undefined && !ofConnection.includes(name)) reply.header(name, value)
+      reply.code(statusCode).send(rawPayload)
+      return 'Success'
+    },
+    close: () => app.close(),
+  }
+}

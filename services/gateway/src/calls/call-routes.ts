@@ -1,0 +1,61 @@
+import replyFrom from '@fastify/reply-from'
+import { type Endpoint, routesOf } from '@im/contracts'
+import { pathOf, type RouteConfig } from '@im/service-kit'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Deps } from '../deps.ts'
+import { outerEndpoints } from '../outer-endpoints.ts'
+import { admitCall } from './admit-call.ts'
+import type { Answer, Outcome } from './answer.ts'
+import { answerHere } from './answer-here.ts'
+import { forwardStream } from './forward-stream.ts'
+import { forwardWhole } from './forward-whole.ts'
+import { IncomingCall } from './incoming-call.ts'
+import { refuseCall } from './refuse-call.ts'
+
+/** A route for each method and path of each endpoint. Fastify refuses to start when two endpoints claim the same. */
+export function addCallRoutes(app: FastifyInstance, deps: Deps): void {
+  const here = answerHere(deps)
+  app.addHook('onClose', () => here.close())
+  const isStream = (endpoint: Endpoint) => endpoint.body === 'stream'
+  for (const endpoint of outerEndpoints.filter((each) => !isStream(each)))
+    addRoutes(app, deps, endpoint, endpoint.service === 'gateway' ? here.answer : forwardWhole(deps, endpoint))
+  app.register(async (scope) => {
+    await scope.register(replyFrom, { undici: deps.streamAgent, disableRequestLogging: true })
+    for (const endpoint of outerEndpoints.filter(isStream))
+      addRoutes(scope, deps, endpoint, forwardStream(deps, endpoint))
+  })
+}
+
+function addRoutes(app: FastifyInstance, deps: Deps, endpoint: Endpoint, answer: Answer): void {
+  // Pages of our own call with a cookie: no other page may (transport.md §1).
+  const config: RouteConfig & { cors?: false } = { answer: endpoint.answer, ...(endpoint.site ? { cors: false } : {}) }
+  for (const { method, path } of routesOf(endpoint))
+    app.route({
+      method,
+      url: path,
+      config,
+      handler: (request, reply) => {
+        const call = new IncomingCall(endpoint, request, deps.config.serviceKeys)
+        void run(deps, call, urlOf(path, request), reply, answer)
+      },
+    })
+}
+
+async function run(deps: Deps, call: IncomingCall, url: string, reply: FastifyReply, answer: Answer): Promise<void> {
+  let outcome: Outcome
+  try {
+    await admitCall(deps, call)
+    outcome = await answer(call, url, reply)
+  } catch (error) {
+    outcome = call.isGone ? 'gone' : await refuseCall(deps, call, reply, error)
+  }
+  call.end()
+  deps.callLog.write(call, outcome)
+}
+
+/** The path as the contract writes it, however the client did, and the query as the client wrote it. */
+function urlOf(path: string, { params, raw: { url = '' } }: FastifyRequest): string {
+  const query = url.indexOf('?')
+  const served = path.includes(':') ? pathOf(path, params) : path
+  return query < 0 ? served : served + url.slice(query)
+}

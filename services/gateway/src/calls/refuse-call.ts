@@ -1,0 +1,24 @@
+import { asContractError, sendError } from '@im/service-kit'
+import type { FastifyReply } from 'fastify'
+import type { Deps } from '../deps.ts'
+import type { IncomingCall } from './incoming-call.ts'
+import { declaredLength } from './read-body.ts'
+
+/** What is left of an unread body of up to this size (bytes) is read and dropped, so that the connection can go on. */
+const longestDropped = 64 * 1024
+
+/** Answers a call that did not reach its service, in the form and language of its endpoint. Gives the name of the error. */
+export async function refuseCall(
+  { log, refused }: Deps,
+  call: IncomingCall,
+  reply: FastifyReply,
+  error: unknown,
+): Promise<string> {
+  const { request, endpoint } = call
+  const failure = asContractError(error, request.id, log, endpoint.path)
+  refused.inc({ error: failure.errorName })
+  const isLong = (declaredLength(request.raw) ?? Number.POSITIVE_INFINITY) > longestDropped
+  if (isLong && !request.raw.complete) reply.header('connection', 'close')
+  sendError(reply, failure, await call.language(), endpoint.answer)
+  return failure.errorName
+}

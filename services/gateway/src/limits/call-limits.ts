@@ -1,0 +1,100 @@
+import { type Limit, limitError, type RateCounters } from '@im/service-kit'
+import { LRUCache } from 'lru-cache'
+import type { IncomingCall } from '../calls/incoming-call.ts'
+
+/** transport.md §8: 50 calls a second for each token and 100 for each address, 200 at once. `block` is a fifth of a second. */
+const ofToken = { name: 'token', max: 200, seconds: 4, block: 10 }
+const ofAddress = { name: 'address', max: 200, seconds: 2, block: 20 }
+
+/** What this gateway may still spend of one limit without asking. */
+interface Allowance {
+  readonly limit: Limit
+  readonly block: number
+  /** Calls; below 0 after one that counted for several. */
+  left: number
+  /** Milliseconds; until then the limit is known to be reached. */
+  reachedUntil: number
+  refill: Promise<void> | undefined
+}
+
+/**
+ * The limits of transport.md §8 that hold for every endpoint; those of single endpoints are counted by their services. All
+ * gateways share the counts, but each takes a block of calls at once and counts it out in memory: most calls ask nobody, and
+ * a limit may be passed by one block for each gateway.
+ */
+export class CallLimits {
+  readonly #counters: RateCounters
+  readonly #isOff: boolean
+  readonly #now: () => number
+  readonly #allowances = new LRUCache<string, Allowance>({ max: 50_000 })
+
+  constructor(options: { counters: RateCounters; factor: number; now: () => number }) {
+    this.#counters = options.counters
+    this.#isOff = options.factor === 0
+    this.#now = options.now
+  }
+
+  /** Counts one call. Undefined when it may go on at once, else a promise that rejects with RateLimited if it may not. */
+  count({ caller, address }: Pick<IncomingCall, 'caller' | 'address'>): Promise<void> | undefined {
+    if (this.#isOff) return undefined
+    const allowance = caller ? this.#of(ofToken, caller.sessionId) : this.#of(ofAddress, address)
+    if (allowance.left < 1) return this.#spend(allowance, 1)
+    allowance.left--
+    return undefined
+  }
+
+  /**
+   * Counts a call that shows no live token as `calls` of its address: neither guesses nor what they cost are free. Rejects
+   * with RateLimited when the address has reached its limit.
+   */
+  async countRefusal(address: string, calls: number): Promise<void> {
+    if (!this.#isOff) await this.#spend(this.#of(ofAddress, address), calls)
+  }
+
+  /** True when this address is known to have reached its limit. Counts nothing. */
+  isReached(address: string): boolean {
+    const allowance = this.#allowances.get(`${ofAddress.name}:${address}`)
+    return allowance !== undefined && allowance.left < 1 && allowance.reachedUntil > this.#now()
+  }
+
+  /** Throws RateLimited when this address is known to have reached its limit. Counts nothing. */
+  refuseIfReached(address: string): void {
+    if (this.isReached(address)) this.#refuseIfReached(this.#of(ofAddress, address))
+  }
+
+  async #spend(allowance: Allowance, calls: number): Promise<void> {
+    while (allowance.left < 1) {
+      this.#refuseIfReached(allowance)
+      allowance.refill ??= this.#refill(allowance)
+      await allowance.refill
+    }
+    allowance.left -= calls
+  }
+
+  async #refill(allowance: Allowance): Promise<void> {
+    try {
+      const debt = Math.max(0, Math.ceil(-allowance.left))
+      const granted = await this.#counters.takeBlock(allowance.limit, allowance.block + debt)
+      if (typeof granted === 'number') allowance.left += granted
+      else allowance.reachedUntil = this.#now() + granted.waitSeconds * 1000
+    } finally {
+      allowance.refill = undefined
+    }
+  }
+
+  #refuseIfReached({ reachedUntil }: Allowance): void {
+    const wait = reachedUntil - this.#now()
+    if (wait > 0) throw limitError('RateLimited', Math.ceil(wait / 1000))
+  }
+
+  #of({ name, max, seconds, block }: typeof ofToken, who: string): Allowance {
+    const key = `${name}:${who}`
+    let allowance = this.#allowances.get(key)
+    if (!allowance) {
+      const limit = { key, max, seconds }
+      allowance = { limit, block: this.#counters.scaled(block), left: 0, reachedUntil: 0, refill: undefined }
+      this.#allowances.set(key, allowance)
+    }
+    return allowance
+  }
+}

@@ -1,0 +1,35 @@
+import type { Server } from 'node:http'
+import type { Socket } from 'node:net'
+import { Counter, limitAddress, type Registry } from '@im/service-kit'
+import type { IsTrustedProxy } from '../trusted-proxies.ts'
+import { AddressBudget } from './address-budget.ts'
+
+/**
+ * Bounds how many connections are open, of all clients together and of one address; what is above is closed unheard. A
+ * trusted proxy brings the calls of many clients: only the first bound is for it.
+ */
+export function limitConnections(
+  server: Server,
+  options: { most: number; mostOfAddress: number; isTrusted: IsTrustedProxy; metrics: Registry },
+): void {
+  const { most, mostOfAddress, isTrusted } = options
+  const open = new AddressBudget({ most, mostOfAddress })
+  const refused = new Counter({
+    name: 'im_gateway_refused_connections_total',
+    help: 'Connections closed at once because there were too many, of all clients or of one address',
+    labelNames: ['of'],
+    registers: [options.metrics],
+  })
+  server.maxConnections = most
+  server.on('drop', () => refused.inc({ of: 'all' }))
+  server.on('connection', (socket: Socket) => {
+    const peer = socket.remoteAddress
+    if (!peer || isTrusted(peer, 0)) return
+    const address = limitAddress(peer)
+    const full = open.take(address)
+    if (full) {
+      refused.inc({ of: full })
+      socket.destroy()
+    } else socket.once('close', () => open.release(address))
+  })
+}

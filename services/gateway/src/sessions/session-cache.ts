@@ -1,0 +1,117 @@
+import type { SessionKind } from '@im/contracts'
+import { internalSessions, sessionRevoked } from '@im/contracts/user'
+import type { Bus, OptionalRedis, ServiceClient } from '@im/service-kit'
+import { LRUCache } from 'lru-cache'
+
+export interface Session {
+  userId: number
+  device: string
+  kind: SessionKind
+  /** Only from `readWithRole`. */
+  role?: number
+  /** Milliseconds. */
+  expiresAt: number
+}
+
+/** `ended` also stands for what never was a session. */
+export type SessionState = Session | 'ended'
+
+/** How long (ms) a session is believed without asking again. Its end is heard at once; this bounds what a lost word can do. */
+const liveFor = 60_000
+/** How long (ms) an unknown session stays unknown without asking again. */
+const unknownFor = 5_000
+/** How exact (ms) those are: reading the clock at each call costs more than the lookup. The end of a session is exact. */
+const clockStep = 500
+
+/**
+ * Sessions by session id (SHA-256 hex of the access token): from memory, then Redis, then the user service. A session that is
+ * revoked while it is being looked up is not remembered. While revocations can't be heard nothing is believed from memory.
+ */
+export class SessionCache {
+  readonly #redis: OptionalRedis
+  readonly #user: ServiceClient
+  readonly #now: () => number
+  readonly #live = new LRUCache<string, Session>({ max: 100_000, ttlResolution: clockStep })
+  readonly #unknown = new LRUCache<string, true>({ max: 10_000, ttl: unknownFor, ttlResolution: clockStep })
+  /** A revoked session never comes back, whatever an old copy in Redis says. */
+  readonly #revoked = new LRUCache<string, true>({ max: 100_000 })
+  readonly #lookups = new Map<string, Promise<SessionState>>()
+  #hearsRevocations = true
+
+  constructor(options: { redis: OptionalRedis; user: ServiceClient; bus: Bus; now: () => number }) {
+    this.#redis = options.redis
+    this.#user = options.user
+    this.#now = options.now
+    options.bus.listen(sessionRevoked, ({ sessionIds }) => this.#revoke(sessionIds))
+    options.bus.onConnection((connected) => {
+      this.#hearsRevocations = connected
+      this.#live.clear()
+      this.#lookups.clear()
+    })
+  }
+
+  /** What memory knows; undefined when it has to be read. */
+  known(sessionId: string): SessionState | undefined {
+    const session = this.#live.get(sessionId)
+    if (session) {
+      if (session.expiresAt > this.#now()) return session
+      // It may have been renewed.
+      this.#live.delete(sessionId)
+      return undefined
+    }
+    return this.#revoked.has(sessionId) || this.#unknown.has(sessionId) ? 'ended' : undefined
+  }
+
+  /** Asks Redis, then the user service. Rejects with ServiceUnavailable when neither can tell. */
+  read(sessionId: string): Promise<SessionState> {
+    const running = this.#lookups.get(sessionId)
+    if (running) return running
+    const lookup = this.#ask(sessionId).then((found) => {
+      if (this.#lookups.get(sessionId) === lookup) this.#remember(sessionId, found)
+      return found
+    })
+    this.#lookups.set(sessionId, lookup)
+    const done = () => {
+      if (this.#lookups.get(sessionId) === lookup) this.#lookups.delete(sessionId)
+    }
+    lookup.then(done, done)
+    return lookup
+  }
+
+  /** Asks the user service, which also tells the role of the user at this moment. Nothing of it is remembered. */
+  async readWithRole(sessionId: string): Promise<SessionState> {
+    const { session } = await this.#user.call(internalSessions.resolveSession, { sessionId, fresh: 1 })
+    return this.#ifLive(session)
+  }
+
+  /** True when Redis has a copy of the session. Nobody else is asked. */
+  async hasCopy(sessionId: string): Promise<boolean> {
+    return (await this.#redis.ask((redis) => redis.exists(`session:${sessionId}`))) === 1
+  }
+
+  #revoke(sessionIds: readonly string[]): void {
+    for (const id of sessionIds) {
+      this.#revoked.set(id, true)
+      this.#live.delete(id)
+      this.#lookups.delete(id)
+    }
+  }
+
+  #remember(sessionId: string, found: SessionState): void {
+    if (found === 'ended') this.#unknown.set(sessionId, true)
+    else if (this.#hearsRevocations)
+      this.#live.set(sessionId, found, { ttl: Math.min(liveFor, found.expiresAt - this.#now()) })
+  }
+
+  async #ask(sessionId: string): Promise<SessionState> {
+    const copy = await this.#redis.ask((redis) => redis.get(`session:${sessionId}`))
+    const session = this.#ifLive(copy ? (JSON.parse(copy) as Session) : undefined)
+    if (session !== 'ended') return session
+    const answer = await this.#user.call(internalSessions.resolveSession, { sessionId, fresh: 0 })
+    return this.#ifLive(answer.session)
+  }
+
+  #ifLive(session: Session | undefined): SessionState {
+    return session && session.expiresAt > this.#now() ? session : 'ended'
+  }
+}

@@ -1,0 +1,82 @@
+import type { IncomingMessage } from 'node:http'
+import httpProxy from '@fastify/http-proxy'
+import { limitAddress } from '@im/service-kit'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { WebSocket } from 'ws'
+import { clientAddress } from '../client-address.ts'
+import type { Deps } from '../deps.ts'
+import { AddressBudget } from '../limits/address-budget.ts'
+
+const path = '/xmpp-websocket'
+const pathForm = /^\/+xmpp-websocket\/?(?:\?|$)/
+
+/** Only XMPP switches protocols; an Upgrade header anywhere else is ignored (RFC 9110 §7.8). */
+export const mayUpgrade = (request: IncomingMessage) =>
+  pathForm.test(request.url ?? '') && request.headers.upgrade?.toLowerCase() === 'websocket'
+
+/** The XMPP server takes stanzas of 256 KiB, and says so itself to who sends more. */
+const maxPayload = 1024 * 1024
+/** Bytes that may wait for one side before nothing more is read from the other. */
+const maxWaiting = 256 * 1024
+/** Milliseconds a client has to confirm the end of its WebSocket. */
+const closeTimeout = 2000
+
+/** XMPP over WebSockets (RFC 7395), carried to the XMPP server. They end with the gateway. */
+export function addWebSocket(app: FastifyInstance, { config }: Deps): void {
+  const { xmppHttpUrl: upstream, maxConnections, maxXmppPerAddress, serviceTimeoutMs } = config
+  const open = new AddressBudget({ most: maxConnections, mostOfAddress: maxXmppPerAddress })
+  const reached = new WeakSet<object>()
+
+  async function takeSocket(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    const address = limitAddress(clientAddress(request))
+    if (open.take(address)) return void reply.code(429).header('retry-after', '5').send('')
+    request.raw.socket.once('close', () => open.release(address))
+  }
+
+  const wsServerOptions = { maxPayload, closeTimeout }
+  const wsClientOptions = {
+    maxPayload,
+    closeTimeout,
+    perMessageDeflate: false,
+    handshakeTimeout: serviceTimeoutMs,
+    rewriteRequestHeaders: (_headers: object, request: FastifyRequest) => ({
+      'x-forwarded-for': clientAddress(request),
+    }),
+  }
+
+  app.register(async (scope) => {
+    await scope.register(httpProxy, {
+      upstream,
+      prefix: path,
+      rewritePrefix: path,
+      routes: ['/'],
+      httpMethods: ['GET'],
+      disableRequestLogging: true,
+      preHandler: takeSocket,
+      websocket: true,
+      wsServerOptions,
+      wsClientOptions,
+      wsHooks: {
+        onConnect: (context) => void reached.add(context),
+        onDisconnect(context, client) {
+          // Without this the client would be told why the XMPP server can't be reached, internal addresses included.
+          if (!reached.has(context)) client.close(1013)
+        },
+        onIncomingMessage: (_context, client, server) => awaitRoom(client, server),
+        onOutgoingMessage: (_context, client, server) => awaitRoom(server, client),
+      },
+    })
+  })
+}
+
+/** Reads nothing more from one side while the other is not open yet or does not take what it was sent. */
+function awaitRoom(from: WebSocket, to: WebSocket): void {
+  const isFull = () => to.readyState === to.CONNECTING || (to.readyState === to.OPEN && to.bufferedAmount > maxWaiting)
+  if (from.isPaused || !isFull()) return
+  from.pause()
+  const look = setInterval(() => {
+    if (isFull()) return
+    clearInterval(look)
+    from.resume()
+  }, 20)
+}

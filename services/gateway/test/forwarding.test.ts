@@ -1,0 +1,123 @@
+import { connect } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { createLogger } from '@im/service-kit'
+import { eventually } from '@im/service-kit/testing'
+import { test } from 'tap'
+import { Upstream } from '../src/calls/upstream.ts'
+import { outerServices } from '../src/outer-endpoints.ts'
+import { codes, startGateway } from './stage.ts'
+import { oneAddress, stubService, success } from './stub-replicas.ts'
+
+const post = { method: 'POST' }
+
+test('a call that changes something is done once, also when its service dies with it', async (t) => {
+  let dies = false
+  const user = await stubService(t, (request, response) => {
+    if (dies) request.socket.destroy()
+    else response.end(success)
+  })
+  const { call } = await startGateway(t, { USER_URL: user.url })
+  dies = true
+  t.equal((await call('/user/register', post)).resultCode, codes.unavailable, 'on a new connection')
+  dies = false
+  t.equal((await call('/user/register', post)).resultCode, codes.success)
+  dies = true
+  t.equal((await call('/user/register', post)).resultCode, codes.unavailable, 'on a connection that has served before')
+  t.equal(user.paths.length, 3)
+})
+
+test('nor is it given to another replica', async (t) => {
+  const dying = await stubService(t, (request) => request.socket.destroy())
+  const living = await stubService(t, (_request, response) => response.end(success))
+  const { call } = await startGateway(t, { USER_URL: await oneAddress(t, [dying.port, living.port]) })
+  const answers = [await call('/user/register', post), await call('/user/register', post)]
+  t.same(
+    answers.map(({ resultCode }) => resultCode),
+    [codes.unavailable, codes.success],
+  )
+  t.equal(dying.paths.length + living.paths.length, 2)
+})
+
+test('a call that only reads is sent once more', async (t) => {
+  const dying = await stubService(t, (request) => request.socket.destroy())
+  const living = await stubService(t, (_request, response) => response.end(success))
+  const { call } = await startGateway(t, { USER_URL: await oneAddress(t, [dying.port, living.port]) })
+  t.equal((await call('/config')).resultCode, codes.success)
+  t.same([dying.paths, living.paths], [['/config'], ['/config']])
+  const dead = await startGateway(t, { USER_URL: dying.url })
+  t.equal((await dead.call('/config')).resultCode, codes.unavailable)
+  t.equal(dying.paths.length, 3, 'and not for ever')
+})
+
+test('an answer that breaks off is not taken for a whole one', async (t) => {
+  const user = await stubService(t, (request, response) => {
+    response.writeHead(200, { 'content-length': '1000' })
+    response.write('{"currentTime":1')
+    setTimeout(() => request.socket.destroy(), 50)
+  })
+  const { call } = await startGateway(t, { USER_URL: user.url })
+  await t.rejects(call('/config'))
+  t.equal(user.paths.length, 1)
+})
+
+test('what fails inside is told by the request id only', async (t) => {
+  const { call } = await startGateway(t, { USER_URL: 'http://127.0.0.1:1' })
+  const answer = await call('/config', { headers: { 'x-request-id': 'mine' } })
+  t.equal(answer.resultCode, codes.unavailable)
+  t.equal(answer.detailMsg, 'mine')
+})
+
+test('new replicas get calls although the old ones keep their connections', async (t) => {
+  const [old, added] = await Promise.all(
+    [1, 2].map(() => stubService(t, (_request, response) => response.end(success))),
+  )
+  const ports = [old?.port ?? 0]
+  const url = await oneAddress(t, ports)
+  const log = createLogger({ service: 'gateway', level: 'error', format: 'json' })
+  const service = new Upstream({ name: 'both', url, connectTimeoutMs: 1000, lifetime: 200, log })
+  t.after(() => service.close())
+  const upstreams = new Map(outerServices.map((name) => [name, service]))
+  const { call } = await startGateway(t, {}, { upstreams })
+  await call('/config')
+  ports.push(added?.port ?? 0)
+  await eventually(async () => {
+    await call('/config')
+    await delay(50)
+    return added?.paths.length
+  })
+})
+
+test('a service that is slow, but ready, does not make the gateway unready', async (t) => {
+  const user = await stubService(t, (request, response) => {
+    if (request.url === '/readyz') response.end('ready')
+    else setTimeout(() => response.end(success), 3000)
+  })
+  const { call, gateway } = await startGateway(t, {
+    USER_URL: user.url,
+    MESSAGE_URL: user.url,
+    SERVICE_TIMEOUT_MS: '10000',
+    LIMIT_FACTOR: '0',
+  })
+  const slow = Array.from({ length: 520 }, () => call('/config'))
+  await eventually(() => user.paths.length >= 256)
+  const startedAt = performance.now()
+  t.equal((await fetch(`${gateway.operationsUrl}/readyz`)).status, 200)
+  t.ok(performance.now() - startedAt < 1000)
+  for (const { resultCode } of await Promise.all(slow)) t.equal(resultCode, codes.success)
+})
+
+test('the end of the gateway waits for calls under way, and not for those that hang', async (t) => {
+  const user = await stubService(t, (_request, response) => setTimeout(() => response.end(success), 500))
+  const { call, gateway } = await startGateway(t, { USER_URL: user.url, SHUTDOWN_SECONDS: '4' })
+  const underWay = call('/config')
+  await eventually(() => user.paths.length === 1)
+  const { hostname, port } = new URL(gateway.url)
+  const hanging = connect(Number(port), hostname)
+  hanging.on('error', () => {})
+  hanging.write('POST /config HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc')
+  await delay(100)
+  const startedAt = performance.now()
+  const [answer] = await Promise.all([underWay, gateway.close()])
+  t.equal(answer.resultCode, codes.success)
+  t.ok(performance.now() - startedAt < 3000)
+})
