@@ -1,4 +1,6 @@
-import { Busboy, type BusboyHeaders } from '@fastify/busboy'
+import { on } from 'node:events'
+import { pipeline } from 'node:stream/promises'
+import { Busboy, type BusboyConfig, type BusboyFileStream } from '@fastify/busboy'
 import { ContractError } from '@im/contracts'
 
 /** RFC 2046 §5.1.1. Longer ones make the search for them slow. */
@@ -17,17 +19,107 @@ export function readMultipartFields(
   if (countUpTo(body, `--${boundary}`, maxFields + 2) > maxFields + 1)
     throw new ContractError('RequestTooLarge', { detail: `more than ${maxFields} parameters` })
   return new Promise<void>((resolve, reject) => {
-    const parser = new Busboy({
-      headers: { 'content-type': contentType } as BusboyHeaders,
-      limits: { fieldSize: body.length, fieldNameSize: 1024, headerPairs: 20 },
+    const parser = parserOf(contentType, { fieldSize: body.length })
+    parser.on('field', (name, value) => {
+      if (typeof name === 'string') add(name, value)
     })
-    parser.on('field', add)
-    parser.on('file', (_name, file) => file.resume())
+    // A file that is cut off tells it by an error of its own.
+    parser.on('file', (_name, file) => file.on('error', () => {}).resume())
     parser.on('error', () => reject(unreadable()))
     parser.on('finish', resolve)
     parser.end(body)
   })
 }
+
+export interface FormField {
+  name: string
+  value: string
+}
+
+export interface FormFile {
+  name: string
+  filename: string
+  /** As the client says. */
+  type: string
+  /** Throws FileTooLarge where it is longer than allowed, UploadFailed where it is cut off. What is not read is dropped. */
+  content: AsyncIterable<Uint8Array>
+}
+
+/**
+ * Reads a multipart form while it arrives (`body: 'stream'`), part by part in the order they are sent: a file is read before
+ * the next part is asked for. Throws UploadFailed when this is no form.
+ */
+export async function* readMultipart(
+  body: AsyncIterable<Uint8Array>,
+  contentType: string | undefined,
+  limits: { fileBytes: number; files: number },
+): AsyncGenerator<FormField | FormFile> {
+  const parser = uploadParser(contentType, limits)
+  const parts = on(parser, 'part', { close: ['finish', 'close'] })
+  const files = emitParts(parser)
+  const sending = pipeline(body, parser).catch((cause: unknown) => {
+    const error = cause instanceof ContractError ? cause : new ContractError('UploadFailed', { cause })
+    for (const file of files) file.destroy(error)
+    throw error
+  })
+  sending.catch(() => {})
+  try {
+    for await (const [part] of parts) {
+      yield part as FormField | FormFile
+      if ('file' in part) part.file.resume()
+    }
+    await sending
+  } catch (error) {
+    // Parts end with the parser's own error; what it means is told by the sending.
+    await sending
+    throw error
+  } finally {
+    parser.destroy()
+  }
+}
+
+/** Tells of fields and files as one kind of event, in their order. Gives the files so far. */
+function emitParts(parser: BusboyInstance): BusboyFileStream[] {
+  const files: BusboyFileStream[] = []
+  parser.on('field', (name, value, _nameTruncated, valueTruncated) => {
+    if (valueTruncated) parser.destroy(new ContractError('RequestTooLarge', { detail: String(name) }))
+    else if (typeof name === 'string') parser.emit('part', { name, value })
+  })
+  parser.on('file', (name, file, filename, _encoding, type) => {
+    file.on('error', () => {})
+    files.push(file)
+    parser.emit('part', { name: String(name), filename: filename ?? '', type, content: contentOf(file), file })
+  })
+  const refuse = () => parser.destroy(new ContractError('InvalidParams', { detail: 'too many parts' }))
+  parser.on('filesLimit', refuse).on('partsLimit', refuse)
+  return files
+}
+
+async function* contentOf(file: BusboyFileStream): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const chunk of file) yield chunk as Uint8Array
+  } catch (cause) {
+    throw cause instanceof ContractError ? cause : new ContractError('UploadFailed', { cause })
+  }
+  if (file.truncated) throw new ContractError('FileTooLarge')
+}
+
+function uploadParser(
+  contentType: string | undefined,
+  { fileBytes, files }: { fileBytes: number; files: number },
+): BusboyInstance {
+  try {
+    boundaryOf(contentType ?? '')
+    return parserOf(contentType ?? '', { fieldSize: 64 * 1024, fileSize: fileBytes, files, parts: files + 100 })
+  } catch (cause) {
+    throw new ContractError('UploadFailed', { cause })
+  }
+}
+
+type BusboyInstance = InstanceType<typeof Busboy>
+
+const parserOf = (contentType: string, limits: BusboyConfig['limits']): BusboyInstance =>
+  new Busboy({ headers: { 'content-type': contentType }, limits: { fieldNameSize: 1024, headerPairs: 20, ...limits } })
 
 export function boundaryOf(contentType: string): string {
   const found = /;\s*boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))\s*(?:;|$)/i.exec(contentType)
