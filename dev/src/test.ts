@@ -162,7 +162,7 @@ function add(total: Outcome, more: Outcome): void {
 async function runChecks(): Promise<string[]> {
   const failed: string[] = []
   if (!(await check('type check', 'tsc', ['--noEmit']))) failed.push('type check')
-  if (!(await check('lint', 'biome', ['ci']))) failed.push('lint')
+  if (!(await check('lint', 'biome', ['ci', '--colors=off']))) failed.push('lint')
   return failed
 }
 

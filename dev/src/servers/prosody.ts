@@ -1,4 +1,3 @@
-import { access } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { execa } from 'execa'
@@ -8,7 +7,7 @@ import { findOrInstall, firstWay, type Place, type Server } from './server.ts'
 
 const title = 'Prosody'
 const home = join(repositoryRoot, 'deploy/xmpp')
-const dockerfile = join(home, 'Dockerfile')
+const dockerfile = join(repositoryRoot, 'deploy/docker/xmpp.Dockerfile')
 const image = 'yingchuang-im/xmpp:dev'
 const everyInterface = { XMPP_INTERFACES: '0.0.0.0', XMPP_COMPONENT_INTERFACES: '0.0.0.0' }
 
@@ -74,12 +73,7 @@ async function installed(machine: Machine) {
 
 async function container(machine: Machine) {
   if (!(await machine.docker.running())) return { not: 'no running Docker' }
-  const hasFile = await access(dockerfile).then(
-    () => true,
-    () => false,
-  )
-  if (!hasFile) return { not: 'no image of it for Docker' }
-  await machine.docker.build(image, home, dockerfile, machine.report)
+  await machine.docker.build(image, repositoryRoot, dockerfile, machine.report)
   return {
     what: `${image} in Docker`,
     why: 'no prosody on PATH',
