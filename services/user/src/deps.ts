@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import type { Logger, Runtime } from '@im/service-kit'
 import { ConfigRepository } from './config/config-repository.ts'
 import type { UserConfig } from './config.ts'
@@ -27,6 +28,8 @@ export interface Deps extends Runtime<UserConfig> {
   smsCodes: SmsCodes
   imageCodes: ImageCodes
   smsProvider: SmsProvider
+  /** 64 random bits as hex. Tests replace it. */
+  newInviteCode: () => string
 }
 
 /** Puts the service together. */
@@ -45,6 +48,7 @@ export async function createDeps(runtime: Runtime<UserConfig>): Promise<Omit<Dep
     smsCodes: new SmsCodes(redis, rateCounters, config.pepper),
     imageCodes: new ImageCodes(redis, rateCounters),
     smsProvider: smsProviderOf(config, log),
+    newInviteCode: () => randomBytes(8).toString('hex'),
   }
 }
 

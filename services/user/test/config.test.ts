@@ -1,11 +1,12 @@
 import { Config, clientConfig } from '@im/contracts/user'
 import { ConfigError } from '@im/service-kit'
 import { test } from 'tap'
+import { getConfig } from '../src/config/get-config.ts'
 import { service } from '../src/service.ts'
 import { startUser } from './start-user.ts'
 
 test('apps read the configuration without a token', async (t) => {
-  const { api, configure } = await startUser(t, { XMPP_DOMAIN: 'im.test', PUBLIC_API_URL: 'http://api.test' })
+  const { api, configure, deps } = await startUser(t, { XMPP_DOMAIN: 'im.test', PUBLIC_API_URL: 'http://api.test' })
   const config = await api.call(clientConfig.getConfig, { access_token: 'dead', area: 'CN' })
   const required = Object.keys(Config.properties).filter((name) => name !== 'popularAPP')
   t.strictSame(Object.keys(config).sort(), required.sort())
@@ -20,6 +21,8 @@ test('apps read the configuration without a token', async (t) => {
   t.equal(stored.xMPPTimeout, 90)
   t.equal(stored.popularAPP, '{"lifeCircle":1}')
   t.ok(!('isAuthApi' in stored) && !('defaultTelephones' in stored))
+  const known = [...required, 'popularAPP'].sort()
+  t.strictSame(Object.keys(await getConfig(deps)).sort(), known, 'nothing is left to the writer')
 })
 
 test('production starts with no development secret and no switched-off limit', async (t) => {

@@ -1,4 +1,4 @@
-import { accounts, LoginResult, smsCodes, userRegistered } from '@im/contracts/user'
+import { accounts, LoginResult, profiles, smsCodes, userRegistered } from '@im/contracts/user'
 import { eventually, failure } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { startUser } from './start-user.ts'
@@ -140,6 +140,17 @@ test('registration', async (t) => {
       failure('RegisterClosed'),
     )
   })
+})
+
+test('an invite code that somebody has is made up again', async (t) => {
+  const made = ['aaaaaaaaaaaaaaaa', 'aaaaaaaaaaaaaaaa', 'aaaaaaaaaaaaaaaa', 'bbbbbbbbbbbbbbbb']
+  const { configure, person, api } = await startUser(t, {}, { newInviteCode: () => made.shift() ?? 'c'.repeat(16) })
+  await configure({ registerInviteCode: 2 })
+  const codeOf = async (name: string) => {
+    const { caller } = await person(name)
+    return (await api.call(profiles.getUser, {}, { as: caller })).myInviteCode
+  }
+  t.strictSame([await codeOf('alice'), await codeOf('bob')], ['a'.repeat(16), 'b'.repeat(16)])
 })
 
 test('with REGISTER_REQUIRE_SMS nobody gets in without a code', async (t) => {

@@ -178,6 +178,25 @@ test('sessions', async (t) => {
     t.ok(oauth.token.path)
   })
 
+  t.test('a refreshed session stays one of its own device', async (t) => {
+    const ida = await user.person('ida', { serial: 'phone', deviceKey: 'android' })
+    const grant = {
+      grant_type: 'password',
+      username: ida.phone,
+      password: '123456',
+      deviceKey: 'web',
+      serial: 'browser',
+    }
+    const granted = (await postForm(user.url, '/oauth2/token', grant)).body as Record<string, string>
+    const login = { telephone: ida.phone, password: '123456', deviceKey: 'android', serial: 'new phone' }
+    await user.api.call(accounts.login, login)
+    const refresh = { grant_type: 'refresh_token', refresh_token: granted['refresh_token'] ?? '' }
+    const { access_token = '' } = (await postForm(user.url, '/oauth2/token', refresh)).body as Record<string, string>
+    const statusOf = async (serial: string) =>
+      (await user.api.call(accounts.autoLogin, { access_token, serial })).serialStatus
+    t.strictSame([await statusOf('browser'), await statusOf('new phone')], [2, 3])
+  })
+
   t.test('settings and profile change only where something is given', async (t) => {
     const ivan = await user.person('ivan')
     const judy = await user.person('judy')

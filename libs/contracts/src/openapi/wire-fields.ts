@@ -25,6 +25,7 @@ interface ParamSchema {
   maxLength?: number
   maxItems?: number
   pattern?: string
+  enum?: readonly unknown[]
   commas?: boolean
   checked?: boolean
 }
@@ -98,7 +99,7 @@ function wireSchema(schema: ParamSchema): Json {
   const { wire, minimum, maximum, minLength, maxLength, maxItems, pattern } = schema
   const note = [schema.description, noteOf(schema)].filter(Boolean).join('; ')
   const common = defined({ description: note || undefined, default: schema.default })
-  const range = defined({ minimum, maximum })
+  const range = defined({ minimum, maximum, enum: wire === 'int' ? schema.enum : undefined })
   switch (wire) {
     case 'int':
     case 'userId':

@@ -1,8 +1,10 @@
 import { Type } from 'typebox'
 import { contract } from '../contract.ts'
-import { Double, Flag, Ignored, Int, Int32, Pwd, Text, Time, UserId } from '../param-types.ts'
+import { makingParams } from '../fields.ts'
+import { Double, Flag, Ignored, Int, Pwd, Text, UserId } from '../param-types.ts'
 import { Nothing } from '../result-types.ts'
 import { AutoLoginResult, LoginResult } from './entities.ts'
+import { profileFields } from './profile-fields.ts'
 
 const deviceText = () => Type.Optional(Text({ maxLength: 200, trim: true }))
 
@@ -28,15 +30,8 @@ export const accounts = contract('user', {
       telephone: Text({ trim: true, description: 'number, or user name when regeditPhoneOrName=1' }),
       areaCode: Text({ default: '86', trim: true }),
       password: Pwd(),
-      nickname: Text({ trim: true, minLength: 1, maxLength: 32 }),
+      ...makingParams(profileFields),
       userType: Int({ default: 0, description: '0 or 1 ordinary, 2 public account' }),
-      sex: Int({ default: 0, minimum: 0, maximum: 1 }),
-      birthday: Time({ default: 0 }),
-      description: Text({ default: '', maxLength: 200 }),
-      countryId: Int32({ default: 0 }),
-      provinceId: Int32({ default: 0 }),
-      cityId: Int32({ default: 0 }),
-      areaId: Int32({ default: 0 }),
       isSmsRegister: Flag({ default: 0 }),
       smsCode: Type.Optional(Text({ trim: true })),
       randcode: Type.Optional(Text({ trim: true })),

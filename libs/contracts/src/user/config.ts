@@ -1,80 +1,17 @@
 import { Type } from 'typebox'
 import { contract } from '../contract.ts'
+import { typesOf } from '../fields.ts'
 import { Ignored } from '../param-types.ts'
-import { FlagResult } from '../result-types.ts'
+import { appConfigFields } from './config-fields.ts'
 
-const text = () => Type.String()
-const int = () => Type.Integer()
+const { XMPPDomain, XMPPHost, XMPPTimeout } = appConfigFields
 
-/** What apps read at start (spec 01-basic.md). Server-side settings are not in it. */
+/** What apps read at start. Three values come under a second spelling. */
 export const Config = Type.Object({
-  id: int(),
-  XMPPDomain: text(),
-  xMPPDomain: text(),
-  XMPPHost: text(),
-  xMPPHost: text(),
-  XMPPTimeout: int(),
-  xMPPTimeout: int(),
-  xmppPingTime: int(),
-  apiUrl: text(),
-  uploadUrl: text(),
-  downloadUrl: text(),
-  downloadAvatarUrl: text(),
-  androidVersion: int(),
-  iosVersion: int(),
-  pcVersion: int(),
-  macVersion: int(),
-  androidAppUrl: text(),
-  androidExplain: text(),
-  androidDisable: text(),
-  iosAppUrl: text(),
-  iosExplain: text(),
-  iosDisable: text(),
-  pcAppUrl: text(),
-  pcExplain: text(),
-  pcDisable: text(),
-  macAppUrl: text(),
-  macExplain: text(),
-  macDisable: text(),
-  appleId: text(),
-  audioLen: Type.String({ description: 'seconds, as text' }),
-  videoLen: Type.String({ description: 'seconds, as text' }),
-  displayRedPacket: FlagResult(),
-  freeswitch: text(),
-  meetingHost: text(),
-  liveUrl: text(),
-  jitsiServer: text(),
-  helpUrl: text(),
-  shareUrl: text(),
-  softUrl: text(),
-  backUrl: text(),
-  website: text(),
-  companyName: text(),
-  copyright: text(),
-  headBackgroundImg: text(),
-  privacyPolicyPrefix: text(),
-  popularAPP: Type.Optional(Type.String({ description: 'JSON' })),
-  distance: Type.Integer({ description: 'km' }),
-  fileValidTime: Type.Integer({ description: 'days, -1 for ever' }),
-  chatRecordTimeOut: Type.Number({ description: 'days, -1 for ever' }),
-  isOpenReceipt: FlagResult(),
-  isOpenReadReceipt: FlagResult(),
-  isOpenCluster: FlagResult(),
-  isOpenAPNSorJPUSH: FlagResult(),
-  isOpenRoomSearch: FlagResult(),
-  isOpenOnlineStatus: FlagResult(),
-  isOpenSMSCode: int(),
-  isOpenRegister: int(),
-  registerInviteCode: Type.Integer({ description: '0 none, 1 required, 2 optional' }),
-  regeditPhoneOrName: Type.Integer({ description: '0 telephone, 1 user name' }),
-  nicknameSearchUser: Type.Integer({ description: '0 off, 1 exact, 2 contains' }),
-  telephoneSearchUser: Type.Integer({ description: '0 off, 1 exact' }),
-  hideSearchByFriends: int(),
-  showContactsUser: int(),
-  isCommonFindFriends: int(),
-  isCommonCreateGroup: int(),
-  isOpenPositionService: int(),
-  maxUserSize: int(),
+  ...typesOf(appConfigFields),
+  xMPPDomain: XMPPDomain.type,
+  xMPPHost: XMPPHost.type,
+  xMPPTimeout: XMPPTimeout.type,
 })
 
 export const clientConfig = contract('user', {

@@ -1,5 +1,8 @@
 import { Type } from 'typebox'
+import { typesOf } from '../fields.ts'
 import { FlagResult, UnixSeconds } from '../result-types.ts'
+import { settingFields } from './setting-fields.ts'
+import { ownUserFields, publicUserFields } from './user-fields.ts'
 
 /** Entities of spec 02-user.md. `Type.Optional` = absent when unset or when the viewer may not see it. */
 
@@ -10,30 +13,7 @@ export const systemUserId = 10_000
 /** Sender of server notices; no user can look it up. */
 export const noticeUserId = 10_005
 
-export const Settings = Type.Object({
-  allowAtt: FlagResult({ description: 'may be followed' }),
-  allowGreet: FlagResult({ description: 'strangers may write' }),
-  friendsVerify: FlagResult({ description: '1: requests need consent' }),
-  openService: Type.Integer(),
-  closeTelephoneFind: FlagResult({ description: '1: not found by telephone' }),
-  chatRecordTimeOut: Type.Number({ description: 'days, -1 for ever' }),
-  chatSyncTimeLen: Type.Number({ description: 'days, -1 all, -2 none' }),
-  groupChatSyncTimeLen: Type.Number({ description: 'days, -1 all, -2 none' }),
-  isEncrypt: FlagResult(),
-  isVibration: FlagResult(),
-  isTyping: FlagResult(),
-  isUseGoogleMap: FlagResult(),
-  multipleDevices: FlagResult({ description: '0: one device' }),
-  isKeepalive: FlagResult(),
-  phoneSearch: FlagResult(),
-  nameSearch: FlagResult(),
-  showLastLoginTime: Type.Integer({ description: '1 all, 2 friends, 3 contacts, -1 nobody' }),
-  showTelephone: Type.Integer({ description: '1 all, 2 friends, 3 contacts, -1 nobody' }),
-  friendFromList: Type.String({ description: '1 QR, 2 card, 3 group, 4 phone search, 5 nickname search' }),
-})
-
-/** The part of another user's settings that anyone may read. */
-export const PublicSettings = Type.Pick(Settings, ['allowAtt', 'allowGreet', 'friendsVerify'])
+export const Settings = Type.Object(typesOf(settingFields))
 
 /** The previous login; zeros at the first one. */
 export const Login = Type.Object({
@@ -75,25 +55,12 @@ export const Company = Type.Object({
 /** Number fields that only the owner may see are 0 for others: numbers are never absent on the wire. */
 export const User = Type.Object({
   userId: Type.Integer(),
-  account: Type.String(),
-  setAccountCount: Type.Integer(),
-  nickname: Type.String(),
+  ...typesOf(publicUserFields),
+  ...typesOf(ownUserFields),
   telephone: Type.Optional(Type.String({ description: 'area code + number' })),
   phone: Type.Optional(Type.String({ description: 'number alone' })),
   areaCode: Type.Optional(Type.String()),
-  userType: Type.Integer({ description: '0 ordinary, 2 public account, 3 robot' }),
-  sex: Type.Integer({ description: '0 female, 1 male' }),
-  birthday: UnixSeconds(),
-  description: Type.String(),
-  countryId: Type.Integer(),
-  provinceId: Type.Integer(),
-  cityId: Type.Integer(),
-  areaId: Type.Integer(),
-  status: Type.Integer({ description: '1 normal, -1 locked' }),
-  level: Type.Integer(),
-  vip: Type.Integer(),
   isAuth: Type.Integer({ description: '1: telephone proven by SMS' }),
-  createTime: UnixSeconds(),
   attCount: Type.Integer(),
   fansCount: Type.Integer(),
   friendsCount: Type.Integer(),
@@ -115,9 +82,7 @@ export const User = Type.Object({
   loginLog: Type.Optional(Login),
   payPassword: Type.Integer({ description: '1: a pay password is set' }),
   myInviteCode: Type.Optional(Type.String()),
-  role: Type.Array(Type.Integer()),
   multipleDevices: Type.Integer(),
-  offlineNoPushMsg: FlagResult(),
   msgNum: Type.Integer(),
   integral: Type.Number(),
   integralTotal: Type.Number(),
@@ -125,43 +90,26 @@ export const User = Type.Object({
   headThumImg: Type.String(),
 })
 
-const loginResultFields = {
+/** Answer of register and login. No password in it: apps then keep the md5 they sent. */
+export const LoginResult = Type.Object({
   access_token: Type.String(),
   expires_in: Type.Integer({ description: 'seconds' }),
   userId: Type.Integer(),
-  nickname: Type.String(),
+  ...typesOf(publicUserFields),
+  ...typesOf(ownUserFields),
   companyId: Type.Integer(),
   login: Login,
   settings: Settings,
   telephone: Type.String(),
   areaCode: Type.String(),
-  account: Type.String(),
-  setAccountCount: Type.Integer(),
-  sex: Type.Integer(),
-  birthday: UnixSeconds(),
-  description: Type.String(),
-  createTime: UnixSeconds(),
-  countryId: Type.Integer(),
-  provinceId: Type.Integer(),
-  cityId: Type.Integer(),
-  areaId: Type.Integer(),
-  status: Type.Integer(),
-  vip: Type.Integer(),
-  level: Type.Integer(),
   attCount: Type.Integer(),
   fansCount: Type.Integer(),
-  userType: Type.Integer(),
   multipleDevices: Type.Integer(),
-  offlineNoPushMsg: FlagResult(),
-  role: Type.Array(Type.Integer()),
   payPassword: Type.Integer(),
   friendCount: Type.Integer(),
   isupdate: FlagResult(),
   myInviteCode: Type.Optional(Type.String()),
-}
-
-/** Answer of register and login. No password in it: apps then keep the md5 they sent. */
-export const LoginResult = Type.Object(loginResultFields)
+})
 
 /** Answer of login/auto: everything when the token lives, else only the last two fields and userId. */
 export const AutoLoginResult = Type.Object({

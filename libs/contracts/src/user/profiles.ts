@@ -1,8 +1,11 @@
 import { Type } from 'typebox'
 import { contract } from '../contract.ts'
-import { FlagOrUnchanged, Ignored, Int, Int32, Pwd, Text, Time, UserId, UserRef } from '../param-types.ts'
+import { changingParams } from '../fields.ts'
+import { Ignored, Int, Pwd, Text, UserId, UserRef } from '../param-types.ts'
 import { FlagResult } from '../result-types.ts'
 import { User } from './entities.ts'
+import { profileFields } from './profile-fields.ts'
+import { settingFields } from './setting-fields.ts'
 
 export const profiles = contract('user', {
   getUser: {
@@ -31,14 +34,7 @@ export const profiles = contract('user', {
     summary: { zh: '修改用户资料', en: 'Change the profile' },
     auth: 'user',
     params: Type.Object({
-      nickname: Type.Optional(Text({ trim: true, minLength: 1, maxLength: 32 })),
-      sex: Type.Optional(Int({ minimum: 0, maximum: 1 })),
-      birthday: Type.Optional(Time()),
-      description: Type.Optional(Text({ maxLength: 200, empty: 'blank-clears', description: 'one blank clears it' })),
-      countryId: Type.Optional(Int32()),
-      provinceId: Type.Optional(Int32()),
-      cityId: Type.Optional(Int32()),
-      areaId: Type.Optional(Int32()),
+      ...changingParams(profileFields),
       msgBackGroundUrl: Type.Optional(Text({ trim: true, maxLength: 2048 })),
       account: Type.Optional(Text({ trim: true })),
       telephone: Type.Optional(Text({ trim: true, description: 'a new number needs randcode' })),
@@ -46,7 +42,7 @@ export const profiles = contract('user', {
       randcode: Type.Optional(Text({ trim: true })),
       userType: Type.Optional(Int()),
       payPassword: Type.Optional(Pwd()),
-      multipleDevices: Type.Optional(FlagOrUnchanged()),
+      multipleDevices: Type.Optional(settingFields.multipleDevices.param),
       password: Ignored(),
     }),
     result: User,

@@ -1,8 +1,12 @@
-import { randomBytes } from 'node:crypto'
 import { ContractError } from '@im/contracts'
-import { userRegistered } from '@im/contracts/user'
+import {
+  newUserConfigFields,
+  type Profile,
+  type ServerConfig,
+  type SettingValues,
+  userRegistered,
+} from '@im/contracts/user'
 import { isDuplicateKey } from '@im/service-kit'
-import type { ServerConfig } from '../config/server-config.ts'
 import type { Deps } from '../deps.ts'
 import { cacheSession } from '../sessions/cache-session.ts'
 import { openSession } from '../sessions/open-session.ts'
@@ -10,7 +14,6 @@ import { configuredKeys, registeredKey } from '../users/login-names.ts'
 import { NameTakenError } from '../users/names-repository.ts'
 import { newUser } from '../users/new-user.ts'
 import { parseRegistered, type Registered, telephoneText } from '../users/telephones.ts'
-import type { UserDocument } from '../users/user-document.ts'
 import type { CompletedLogin } from './complete-login.ts'
 import { type LoginDevice, loginRecord, positionOf } from './login-device.ts'
 
@@ -19,10 +22,7 @@ export interface Registration {
   areaCode: string
   passwordMd5: string
   userType: number
-  profile: Pick<
-    UserDocument,
-    'nickname' | 'sex' | 'birthday' | 'description' | 'countryId' | 'provinceId' | 'cityId' | 'areaId'
-  >
+  profile: Profile
   smsCode?: string
   isSmsRegister: boolean
   inviteCode?: string
@@ -50,7 +50,7 @@ interface Admitted {
 }
 
 async function addUser(deps: Deps, registration: Registration, admitted: Admitted): Promise<CompletedLogin> {
-  const { users, outbox, now } = deps
+  const { users, outbox, newInviteCode, now } = deps
   const { config, registered, isAuth, password } = admitted
   const { from } = registration
   const createTime = Math.floor(now() / 1000)
@@ -97,8 +97,6 @@ async function withFreshTexts<T>(registered: Registered, add: () => Promise<T>, 
     return withFreshTexts(registered, add, triesLeft - 1)
   }
 }
-
-const newInviteCode = () => randomBytes(8).toString('hex')
 
 /** All conditions of a registration but the code, in the order a user can do something about them. */
 async function admit(deps: Deps, registration: Registration, config: ServerConfig): Promise<Registered> {
@@ -156,14 +154,10 @@ async function checkInviteCode({ users }: Deps, config: ServerConfig, inviteCode
   if (!(await users.byInviteCode(inviteCode.toLowerCase()))) throw new ContractError('InviteCodeInvalid')
 }
 
-function settingsOfNewUsers(config: ServerConfig) {
-  const { isMultiLogin, isFriendsVerify, isEncrypt, isVibration, isTyping, isUseGoogleMap } = config
-  return {
-    multipleDevices: isMultiLogin,
-    friendsVerify: isFriendsVerify,
-    isEncrypt,
-    isVibration,
-    isTyping,
-    isUseGoogleMap,
-  }
+/** Some settings of new users follow the configuration. */
+function settingsOfNewUsers(config: ServerConfig): Partial<SettingValues> {
+  const fields = Object.entries(newUserConfigFields)
+  return Object.fromEntries(
+    fields.map(([name, { setting }]) => [setting, config[name as keyof typeof newUserConfigFields]]),
+  )
 }

@@ -1,5 +1,5 @@
-import type { Handlers } from '@im/contracts'
-import { accounts } from '@im/contracts/user'
+import { type Handlers, pickFields } from '@im/contracts'
+import { accounts, profileFields } from '@im/contracts/user'
 import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { endSession } from '../sessions/end-session.ts'
@@ -12,13 +12,12 @@ import { registerUser } from './register-user.ts'
 const handlers: Handlers<typeof accounts, Deps> = {
   async register(deps, { params, request, signal }) {
     const { telephone, areaCode, password, userType, isSmsRegister, inviteCode } = params
-    const { nickname, sex, birthday, description, countryId, provinceId, cityId, areaId } = params
     const { user, opened } = await registerUser(deps, {
       telephone,
       areaCode,
       passwordMd5: password,
       userType,
-      profile: { nickname, sex, birthday, description, countryId, provinceId, cityId, areaId },
+      profile: pickFields(profileFields, params),
       smsCode: params.smsCode ?? params.randcode ?? params.verificationCode,
       isSmsRegister: isSmsRegister === 1,
       inviteCode,

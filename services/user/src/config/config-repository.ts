@@ -1,6 +1,7 @@
+import type { ServerConfig } from '@im/contracts/user'
 import type { Collection, Db } from 'mongodb'
 import type { UserConfig } from '../config.ts'
-import { type ServerConfig, unsetConfig } from './server-config.ts'
+import { initialConfig } from './initial-config.ts'
 
 interface ConfigDocument {
   _id: 'config'
@@ -12,13 +13,13 @@ const freshFor = 5000
 /** The one stored document of configuration; a change is seen everywhere within 5 s. */
 export class ConfigRepository {
   readonly #documents: Collection<ConfigDocument>
-  readonly #unset: ServerConfig
+  readonly #initial: ServerConfig
   readonly #now: () => number
   #read: { at: number; config: Promise<ServerConfig> } | undefined
 
   constructor(db: Db, env: UserConfig, now: () => number) {
     this.#documents = db.collection('config')
-    this.#unset = unsetConfig(env)
+    this.#initial = initialConfig(env)
     this.#now = now
   }
 
@@ -44,6 +45,6 @@ export class ConfigRepository {
 
   async #load(): Promise<ServerConfig> {
     const document = await this.#documents.findOne({ _id: 'config' })
-    return { ...this.#unset, ...document?.values }
+    return { ...this.#initial, ...document?.values }
   }
 }

@@ -16,7 +16,7 @@ export async function refreshToken(
   token: string,
   ip: string,
 ): Promise<{ user: UserDocument; opened: OpenedSession }> {
-  const { refreshTokens, users, outbox, now } = deps
+  const { refreshTokens, sessions, users, outbox, now } = deps
   const known = await refreshTokens.find(tokenId(token), now())
   if (!known) throw invalidGrant('the refresh token is unknown or expired')
   const { _id: id, userId, device, family } = known
@@ -24,7 +24,8 @@ export async function refreshToken(
   if (user?.status !== 1) throw invalidGrant('the account is locked or gone')
   const opened = await outbox.commit(async (change) => {
     if (!(await refreshTokens.use(id, change))) return undefined
-    const { serial = '', model = '' } = user.lastLogin ?? {}
+    // The session goes on, on the same device. It may be over, and its device forgotten with it.
+    const { serial = '', model = '' } = (await sessions.ofDevice(userId, device, change)) ?? {}
     // Renewing a session is no new login: it ends none on other devices.
     const owner = { userId, device, serial, model, ip, multipleDevices: true }
     const next = await openSession(deps, owner, { withRefresh: true, family }, change)

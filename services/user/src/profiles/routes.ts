@@ -1,5 +1,5 @@
-import { ContractError, type Handlers } from '@im/contracts'
-import { profiles } from '@im/contracts/user'
+import { ContractError, type Handlers, pickFields } from '@im/contracts'
+import { profileFields, profiles } from '@im/contracts/user'
 import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { findUserByAccount, getUser } from '../users/find-user.ts'
@@ -28,16 +28,15 @@ const handlers: Handlers<typeof profiles, Deps> = {
   },
 
   async updateUser(deps, { caller, params }) {
-    const { nickname, sex, birthday, description, countryId, provinceId, cityId, areaId, msgBackGroundUrl } = params
     const user = await updateUser(deps, caller.userId, {
-      fields: { nickname, sex, birthday, description, countryId, provinceId, cityId, areaId, msgBackGroundUrl },
+      fields: { ...pickFields(profileFields, params), msgBackGroundUrl: params.msgBackGroundUrl },
       account: params.account,
       telephone: params.telephone,
       areaCode: params.areaCode,
       smsCode: params.randcode,
       userType: params.userType,
       payPasswordMd5: params.payPassword,
-      multipleDevices: params.multipleDevices === -1 ? undefined : params.multipleDevices,
+      settings: { multipleDevices: params.multipleDevices },
     })
     return show(deps, caller.userId, user)
   },

@@ -1,5 +1,5 @@
 import { ContractError } from '@im/contracts'
-import { userUpdated } from '@im/contracts/user'
+import { publicUserFields, type SettingValues, userUpdated } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
 import { sealPayPassword } from '../passwords/pay-password.ts'
 import { isMd5 } from '../secrets/md5.ts'
@@ -18,23 +18,12 @@ export interface ProfileUpdate {
   smsCode?: string
   userType?: number
   payPasswordMd5?: string
-  multipleDevices?: number
+  settings: Partial<SettingValues>
 }
 
-/** Fields of a profile that others see; a change of these is announced. */
-const shownToOthers: ReadonlySet<string> = new Set<keyof ProfileChange>([
-  'nickname',
-  'account',
-  'telephone',
-  'sex',
-  'birthday',
-  'description',
-  'countryId',
-  'provinceId',
-  'cityId',
-  'areaId',
-  'msgBackGroundUrl',
-])
+/** A change of what others see is announced. */
+const isShownToOthers = (name: string) =>
+  name in publicUserFields || name === 'telephone' || name === 'msgBackGroundUrl'
 
 /** What was found good before the change. */
 interface Checked {
@@ -43,24 +32,24 @@ interface Checked {
   payPassword?: { hash: string; sealed?: string }
 }
 
-/** Changes what is given of the caller's own profile, all of it or nothing, and gives the user as he is then. */
+/** Changes what is given of the caller's own profile, all of it or nothing, and gives the user with it. */
 export async function updateUser(deps: Deps, userId: number, update: ProfileUpdate): Promise<UserDocument> {
   const { users, outbox, now } = deps
   const user = await users.byId(userId)
   if (!user) throw new ContractError('TokenInvalid')
   const checked = await check(deps, user, update)
-  const { fields, multipleDevices } = update
+  const { fields, settings } = update
   try {
     return await outbox.commit(async (change) => {
       let current = await users.byId(userId, change)
       if (!current) throw new ContractError('TokenInvalid')
       const set = changesOf(current, fields, checked)
       if (Object.keys(set).length) current = (await users.changeProfile(current, set, change)) ?? current
-      if (Object.keys(set).some((name) => shownToOthers.has(name))) {
+      if (Object.keys(set).some(isShownToOthers)) {
         const { nickname, account } = current
         change.announce(userUpdated, String(userId), { userId, nickname, account, updatedAt: now() })
       }
-      return multipleDevices === undefined ? current : changeSettings(deps, current, { multipleDevices }, change)
+      return changeSettings(deps, current, settings, change)
     })
   } catch (error) {
     if (!(error instanceof NameTakenError)) throw error

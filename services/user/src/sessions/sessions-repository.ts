@@ -43,6 +43,11 @@ export class SessionsRepository {
     return before ?? undefined
   }
 
+  /** The session of a user on a device class, also when its time is over and it was not removed yet. */
+  async ofDevice(userId: number, device: DeviceClass, { session }: Change): Promise<SessionDocument | undefined> {
+    return (await this.#sessions.findOne({ _id: `${userId}:${device}` }, { session })) ?? undefined
+  }
+
   /** The session when it lives at `now` (ms). */
   async live(sessionId: string, now: number): Promise<SessionDocument | undefined> {
     return (await this.#sessions.findOne({ sessionId, expiresAt: { $gt: new Date(now) } })) ?? undefined

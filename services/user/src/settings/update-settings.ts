@@ -1,28 +1,29 @@
 import { ContractError } from '@im/contracts'
-import { settingsChanged } from '@im/contracts/user'
+import { type SettingField, type SettingValues, settingFields, settingsChanged } from '@im/contracts/user'
 import type { Change } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
-import type { Settings, UserDocument } from '../users/user-document.ts'
+import type { UserDocument } from '../users/user-document.ts'
+import { parseFriendWays } from './friend-ways.ts'
 
 /** Changes the given settings and announces those that are different now. */
-export async function updateSettings(deps: Deps, userId: number, wanted: Partial<Settings>): Promise<void> {
+export async function updateSettings(deps: Deps, userId: number, given: Partial<SettingValues>): Promise<void> {
   await deps.outbox.commit(async (change) => {
     const user = await deps.users.byId(userId, change)
     if (!user) throw new ContractError('TokenInvalid')
-    await changeSettings(deps, user, wanted, change)
+    await changeSettings(deps, user, given, change)
   })
 }
 
-/** The same inside a change that has read the user; gives him as he is then. */
+/** The same inside a change that has read the user; gives the user with the new settings. */
 export async function changeSettings(
   { users, now }: Pick<Deps, 'users' | 'now'>,
   user: UserDocument,
-  wanted: Partial<Settings>,
+  given: Partial<SettingValues>,
   change: Change,
 ): Promise<UserDocument> {
   const userId = user._id
-  const changed = Object.entries(wanted).filter(
-    ([name, value]) => value !== undefined && value !== user.settings[name as keyof Settings],
+  const changed = Object.entries(wanted(given)).filter(
+    ([name, value]) => value !== user.settings[name as keyof SettingValues],
   )
   if (!changed.length) return user
   const after = (await users.changeSettings(userId, Object.fromEntries(changed), change)) ?? user
@@ -30,4 +31,13 @@ export async function changeSettings(
   const names = changed.map(([name]) => name)
   change.announce(settingsChanged, String(userId), { userId, changed: names, multipleDevices, allowGreet, at: now() })
   return after
+}
+
+function wanted(given: Partial<SettingValues>): Partial<SettingValues> {
+  const fields: Record<string, SettingField> = settingFields
+  const values = Object.fromEntries(
+    Object.entries(given).filter(([name, value]) => value !== undefined && value !== fields[name]?.unchanged),
+  )
+  const { friendFromList } = given
+  return friendFromList === undefined ? values : { ...values, friendFromList: parseFriendWays(friendFromList) }
 }

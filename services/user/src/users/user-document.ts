@@ -1,8 +1,6 @@
-import type { Settings as SettingsSchema } from '@im/contracts/user'
-import type { Static } from 'typebox'
+import type { EntityOf } from '@im/contracts'
+import type { ownUserFields, publicUserFields, SettingValues } from '@im/contracts/user'
 import type { Telephone } from './telephones.ts'
-
-export type Settings = Static<typeof SettingsSchema>
 
 /** A login as it was recorded; times in seconds. */
 export interface LoginRecord {
@@ -18,40 +16,25 @@ export interface LoginRecord {
   longitude: number
 }
 
-export interface UserDocument {
+type StoredFields = EntityOf<typeof publicUserFields> & EntityOf<typeof ownUserFields>
+
+export interface UserDocument extends StoredFields {
   _id: number
   /** System accounts have neither telephone nor user name. */
   telephone?: Telephone
   /** What was registered with in the place of a telephone (config regeditPhoneOrName=1). */
   userName?: string
-  account: string
-  setAccountCount: 0 | 1
   /** md5 of what names this user alone: account, user name, area code + number. */
   loginNames: string[]
   /** md5 of the number alone, which others have under other area codes. */
   numberNames: string[]
-  nickname: string
-  userType: number
-  sex: number
-  birthday: number
-  description: string
-  countryId: number
-  provinceId: number
-  cityId: number
-  areaId: number
   msgBackGroundUrl?: string
   status: 1 | -1
-  level: number
-  vip: number
   isAuth: 0 | 1
-  role: number[]
-  /** Seconds. */
-  createTime: number
   /** Absent: cannot log in by password. `version` rises with every new password, not when a hash is only renewed. */
   password?: { hash: string; version: number }
   payPassword?: { hash: string; sealed?: string }
-  settings: Settings
-  offlineNoPushMsg: 0 | 1
+  settings: SettingValues
   inviteCode?: string
   loc?: { type: 'Point'; coordinates: [longitude: number, latitude: number] }
   /** Whether any XMPP resource is there, as of `at` (ms). */

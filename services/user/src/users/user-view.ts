@@ -1,4 +1,5 @@
-import type { Login, User } from '@im/contracts/user'
+import { defaultsOf, pickFields } from '@im/contracts'
+import { type Login, ownUserFields, publicUserFields, type User } from '@im/contracts/user'
 import type { Static } from 'typebox'
 import { telephoneText } from './telephones.ts'
 import type { UserDocument } from './user-document.ts'
@@ -31,12 +32,9 @@ const avatarUrl = (base: string, size: 'o' | 't', userId: number) =>
 
 /** Fields that are the same in each view of a user. */
 export function publicFields(user: UserDocument) {
-  const { account, nickname, userType, sex, birthday, description, status, level, vip, createTime } = user
-  const { countryId, provinceId, cityId, areaId } = user
   return {
     userId: user._id,
-    ...{ account, nickname, userType, sex, birthday, description, status, level, vip, createTime },
-    ...{ countryId, provinceId, cityId, areaId },
+    ...pickFields(publicUserFields, user),
     // The org service tells companies, the social service counts; until then there are none.
     companyId: 0,
     attCount: 0,
@@ -53,21 +51,25 @@ export function telephoneFields({ telephone, userName }: UserDocument) {
   }
 }
 
-/** What only the user himself sees; numbers are 0 for others, since the wire never lacks a number. */
+/** What only the user sees. */
 function ownFields(user: UserDocument): Partial<Static<typeof User>> {
-  const { settings, role, setAccountCount, offlineNoPushMsg } = user
   const login = previousLogin(user)
   return {
-    ...{ settings, role, setAccountCount, offlineNoPushMsg, login },
+    ...pickFields(ownUserFields, user),
+    settings: user.settings,
+    multipleDevices: user.settings.multipleDevices,
+    login,
     loginLog: login,
     payPassword: user.payPassword ? 1 : 0,
-    multipleDevices: settings.multipleDevices,
     myInviteCode: user.inviteCode,
     loc: user.loc && { lat: user.loc.coordinates[1], lng: user.loc.coordinates[0] },
   }
 }
 
-/** A user as the viewer may see him. */
+/** What others see of it: numbers are 0, because the wire never lacks a number. */
+const hiddenFields = { ...defaultsOf(ownUserFields), multipleDevices: 0, payPassword: 0 }
+
+/** A user as the viewer may see them. */
 export function userView(user: UserDocument, relation: Relation, avatarBase: string): Static<typeof User> {
   const { settings } = user
   const seesLogin = mayShow(settings.showLastLoginTime, relation)
@@ -85,16 +87,12 @@ export function userView(user: UserDocument, relation: Relation, avatarBase: str
     money: 0,
     moneyTotal: 0,
     balance: 0,
-    setAccountCount: 0,
-    payPassword: 0,
-    role: [],
-    multipleDevices: 0,
-    offlineNoPushMsg: 0,
     msgNum: 0,
     integral: 0,
     integralTotal: 0,
     headImg: avatarUrl(avatarBase, 'o', user._id),
     headThumImg: avatarUrl(avatarBase, 't', user._id),
+    ...hiddenFields,
     ...(relation === 'self' ? ownFields(user) : {}),
   }
 }

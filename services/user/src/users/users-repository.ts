@@ -1,14 +1,12 @@
-import { firstUserId } from '@im/contracts/user'
+import { firstUserId, type Profile, type SettingValues } from '@im/contracts/user'
 import { type Change, ensureIndexes } from '@im/service-kit'
 import type { Collection, Db } from 'mongodb'
 import { claimedNames } from './login-names.ts'
 import { NamesRepository } from './names-repository.ts'
-import type { LoginRecord, Settings, UserDocument } from './user-document.ts'
+import type { LoginRecord, UserDocument } from './user-document.ts'
 
-type TextFields = 'nickname' | 'description' | 'msgBackGroundUrl'
-type NumberFields = 'sex' | 'birthday' | 'countryId' | 'provinceId' | 'cityId' | 'areaId'
-/** Fields a user changes about himself as he likes. */
-export type PlainFields = Partial<Pick<UserDocument, TextFields | NumberFields>>
+/** Fields that users change about themselves as they like. */
+export type PlainFields = Partial<Profile & Pick<UserDocument, 'msgBackGroundUrl'>>
 
 type NameFields = 'account' | 'setAccountCount' | 'telephone' | 'isAuth' | 'loginNames' | 'numberNames'
 /** All that changes of a profile. */
@@ -154,7 +152,11 @@ export class UsersRepository {
     return (await this.#users.findOneAndUpdate({ _id: current._id }, { $set: set }, options)) ?? undefined
   }
 
-  async changeSettings(userId: number, changed: Partial<Settings>, change: Change): Promise<UserDocument | undefined> {
+  async changeSettings(
+    userId: number,
+    changed: Partial<SettingValues>,
+    change: Change,
+  ): Promise<UserDocument | undefined> {
     const set = Object.fromEntries(Object.entries(changed).map(([name, value]) => [`settings.${name}`, value]))
     const options = { session: change.session, returnDocument: 'after' as const }
     return (await this.#users.findOneAndUpdate({ _id: userId }, { $set: set }, options)) ?? undefined

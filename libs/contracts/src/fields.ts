@@ -1,0 +1,53 @@
+import { type Static, type TObject, type TOptional, type TSchema, Type } from 'typebox'
+
+/**
+ * A field of an entity, declared once. Answers, parameters, defaults and documents are derived from a table of fields: a new
+ * field is one line.
+ */
+export interface Field {
+  /** As it is stored and answered. */
+  readonly type: TSchema
+  /** The parameter that sets it. */
+  readonly param?: TSchema
+  /** What it is until it is set. Without it, whoever makes the entity gives it. */
+  readonly default?: unknown
+}
+
+export type Fields = Readonly<Record<string, Field>>
+
+/** An entity of these fields. */
+export type EntityOf<F extends Fields> = Static<TObject<{ -readonly [K in keyof F]: F[K]['type'] }>>
+
+type ParamOf<F extends Field> = F extends { param: infer P extends TSchema } ? P : never
+
+/** Schemas of the fields as answered. */
+export const typesOf = <F extends Fields>(fields: F) =>
+  mapped(fields, ({ type }) => type) as { -readonly [K in keyof F]: F[K]['type'] }
+
+/** Parameters of an endpoint that makes the entity: what has no default is required. */
+export const makingParams = <F extends Fields>(fields: F) =>
+  mapped(fields, ({ param, default: value }) => ({ ...param, ...(value === undefined ? {} : { default: value }) })) as {
+    -readonly [K in keyof F]: ParamOf<F[K]>
+  }
+
+/** Parameters of an endpoint that changes the entity: only what is given changes. */
+export const changingParams = <F extends Fields>(fields: F) =>
+  mapped(fields, ({ param }) => Type.Optional(param ?? Type.Never())) as {
+    -readonly [K in keyof F]: TOptional<ParamOf<F[K]>>
+  }
+
+/** The fields that have a default, with it. */
+export const defaultsOf = <F extends Fields>(fields: F) =>
+  Object.fromEntries(
+    Object.entries(fields).flatMap(([name, { default: value }]) => (value === undefined ? [] : [[name, value]])),
+  ) as { -readonly [K in keyof F as F[K] extends { default: unknown } ? K : never]: Static<F[K]['type']> }
+
+/** Of `source`, the members that are fields. */
+export const pickFields = <F extends Fields, S extends object>(fields: F, source: S) =>
+  Object.fromEntries(Object.entries(source).filter(([name]) => Object.hasOwn(fields, name))) as Pick<
+    S,
+    keyof F & keyof S
+  >
+
+const mapped = <F extends Fields>(fields: F, map: (field: Field) => TSchema) =>
+  Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, map(field)]))

@@ -1,0 +1,27 @@
+import { profiles, userUpdated } from '@im/contracts/user'
+import { eventually } from '@im/service-kit/testing'
+import { test } from 'tap'
+import { startUser } from './start-user.ts'
+
+test('a profile is announced when something that others see is different now', async (t) => {
+  const { api, events, person } = await startUser(t)
+  const alice = await person('alice')
+  const update = (params: object) => api.call(profiles.updateUser, params, { as: alice.caller })
+  const announced = await events(userUpdated)
+  // Apps send all fields each time.
+  await update({ nickname: 'alice', sex: 0, birthday: 0, cityId: 0, telephone: alice.phone, areaCode: '86' })
+  await update({ payPassword: '1' })
+  await update({ multipleDevices: 0 })
+  await update({ nickname: 'Alice', sex: 0 })
+  await update({ account: 'alice_1' })
+  await update({ cityId: 5 })
+  await eventually(() => announced.length >= 3)
+  t.strictSame(
+    announced.map(({ nickname, account }) => [nickname, account]),
+    [
+      ['Alice', announced[0]?.account],
+      ['Alice', 'alice_1'],
+      ['Alice', 'alice_1'],
+    ],
+  )
+})
