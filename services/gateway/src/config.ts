@@ -63,6 +63,10 @@ export const settings = {
     minimum: 1,
     description: 'WebSockets of one address, and as many BOSH calls that wait for their answer',
   }),
+  consolePage: setting.optionalText({
+    env: 'CONSOLE_PAGE',
+    description: 'HTML file of the pages below /console and /mp; without it browsers get JSON there, too',
+  }),
   apiPage: setting.choice(['auto', 'on', 'off'], {
     env: 'API_PAGE',
     default: 'auto',

@@ -1,3 +1,4 @@
+import type { Endpoint } from '@im/contracts'
 import {
   type Closable,
   type Connections,
@@ -12,12 +13,17 @@ import { connectionLifetime, Upstream } from './calls/upstream.ts'
 import { type GatewayConfig, type PeerName, serviceUrl } from './config.ts'
 import { AddressBudget } from './limits/address-budget.ts'
 import { CallLimits } from './limits/call-limits.ts'
-import { outerServices } from './outer-endpoints.ts'
+import { outerEndpoints, outerServices } from './outer-endpoints.ts'
+import { type Page, readPage } from './pages/page.ts'
 import { Readiness } from './readiness.ts'
 import { SessionCache } from './sessions/session-cache.ts'
 import { type IsTrustedProxy, trustedProxies } from './trusted-proxies.ts'
 
 export interface Deps extends Connections<GatewayConfig> {
+  /** What is served. */
+  endpoints: readonly Endpoint[]
+  /** What browsers are shown below /console and /mp; without it they get JSON, as everybody does. */
+  page: Page | undefined
   isTrustedProxy: IsTrustedProxy
   user: ServiceClient
   sessions: SessionCache
@@ -41,6 +47,8 @@ export function createDeps(runtime: Connections<GatewayConfig>): Omit<Deps, keyo
   const { serviceKeys, serviceTimeoutMs, limitFactor } = config
   const user = createServiceClient({ baseUrl: config.userUrl, serviceKeys, timeoutMs: serviceTimeoutMs })
   return {
+    endpoints: outerEndpoints,
+    page: config.consolePage === undefined ? undefined : readPage(config.consolePage),
     isTrustedProxy: trustedProxies(config.trustedProxies),
     user,
     sessions: new SessionCache({ redis: optionalRedis, user, bus, now }),

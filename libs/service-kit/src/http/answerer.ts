@@ -18,7 +18,14 @@ import { sendError, sendHeaders, sendRaw } from './answers.ts'
 import { auditedCall } from './audited-call.ts'
 import { authorise } from './authorise.ts'
 import { longestBody } from './body-limit.ts'
-import { type CallerClaims, callerHeader, readCaller, serviceKeyHeader, timeoutHeader } from './caller.ts'
+import {
+  type CallerClaims,
+  callerHeader,
+  outcomeHeader,
+  readCaller,
+  serviceKeyHeader,
+  timeoutHeader,
+} from './caller.ts'
 import { csrfField, csrfHeader } from './csrf.ts'
 import { compileDecoder, selfParams } from './decode/compile-decoder.ts'
 import type { AnswerTimer, BoundHandler, ServiceAppOptions } from './edge.ts'
@@ -59,6 +66,7 @@ export function createAnswerer<Deps>(
       } catch (error) {
         const failure = failureOf(error, request)
         outcome = failure instanceof OAuthError ? failure.error : failure.errorName
+        reply.header(outcomeHeader, outcome)
         sendError(reply, failure, spoken.language, endpoint.answer)
       }
       timing(endpoint, outcome, startedAt)
@@ -126,6 +134,7 @@ export function createAnswerer<Deps>(
 
   function sendResult(reply: FastifyReply, result: unknown, language: Language): void {
     const { data, more } = result instanceof Reply ? result : { data: result, more: {} as ReplyOptions }
+    reply.header(outcomeHeader, 'Success')
     sendHeaders(reply, more.headers)
     if (data instanceof RawAnswer) sendRaw(reply, data)
     else {
@@ -138,6 +147,9 @@ export function createAnswerer<Deps>(
   function failureOf(error: unknown, { id }: FastifyRequest): ContractError | OAuthError {
     if (error instanceof OAuthError) return error
     const failure = asContractError(error, id, log, endpoint.path)
+    const { errorName, cause } = failure
+    // Another service does not answer: it knows nothing of it itself.
+    if (errorName === 'ServiceUnavailable' && cause) log.warn({ err: cause, path: endpoint.path }, 'a call was in vain')
     if (declared.has(failure.errorName)) return failure
     log.error({ err: failure, requestId: id, path: endpoint.path }, 'an error is not declared in the contract')
     if (config.nodeEnv !== 'test') return failure

@@ -6,6 +6,8 @@ export const callerHeader = 'x-im-caller'
 export const serviceKeyHeader = 'x-service-key'
 /** Milliseconds the answer is waited for, so that clocks need not agree. */
 export const timeoutHeader = 'x-im-timeout-ms'
+/** In answers, for the log of the gateway: `Success` or the name of the error. */
+export const outcomeHeader = 'x-im-outcome'
 
 /** What the gateway vouches for: who calls, how they were recognised, from where, as which request. */
 export interface CallerClaims {

@@ -3,7 +3,7 @@ import { type Endpoint, routesOf } from '@im/contracts'
 import { pathOf, type RouteConfig } from '@im/service-kit'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Deps } from '../deps.ts'
-import { outerEndpoints } from '../outer-endpoints.ts'
+import { answerBrowser, isBrowser } from '../pages/answer-browser.ts'
 import { admitCall } from './admit-call.ts'
 import type { Answer, Outcome } from './answer.ts'
 import { answerHere } from './answer-here.ts'
@@ -17,11 +17,11 @@ export function addCallRoutes(app: FastifyInstance, deps: Deps): void {
   const here = answerHere(deps)
   app.addHook('onClose', () => here.close())
   const isStream = (endpoint: Endpoint) => endpoint.body === 'stream'
-  for (const endpoint of outerEndpoints.filter((each) => !isStream(each)))
+  for (const endpoint of deps.endpoints.filter((each) => !isStream(each)))
     addRoutes(app, deps, endpoint, endpoint.service === 'gateway' ? here.answer : forwardWhole(deps, endpoint))
   app.register(async (scope) => {
     await scope.register(replyFrom, { undici: deps.streamAgent, disableRequestLogging: true })
-    for (const endpoint of outerEndpoints.filter(isStream))
+    for (const endpoint of deps.endpoints.filter(isStream))
       addRoutes(scope, deps, endpoint, forwardStream(deps, endpoint))
   })
 }
@@ -35,8 +35,10 @@ function addRoutes(app: FastifyInstance, deps: Deps, endpoint: Endpoint, answer:
       url: path,
       config,
       handler: (request, reply) => {
-        const call = new IncomingCall(endpoint, request, deps.config.serviceKeys)
-        void run(deps, call, urlOf(path, request), reply, answer)
+        const url = urlOf(path, request)
+        if (deps.page && isBrowser(endpoint, request))
+          void answerBrowser(deps, deps.page, endpoint, request, url, reply)
+        else void run(deps, new IncomingCall(endpoint, request, deps.config.serviceKeys), url, reply, answer)
       },
     })
 }

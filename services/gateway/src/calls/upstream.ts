@@ -1,6 +1,6 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { ContractError } from '@im/contracts'
-import type { Logger } from '@im/service-kit'
+import { type Logger, outcomeHeader } from '@im/service-kit'
 import { type Dispatcher, Pool } from 'undici'
 import type { Outcome } from './answer.ts'
 
@@ -24,9 +24,6 @@ const connections = 256
 export const connectionLifetime = 60_000
 /** Answers up to this size leave in one write with their head. */
 const shortBody = 8192
-
-/** In it the edge of a service says what became of the call: `Success` or the name of an error. */
-const outcomeHeader = 'x-im-outcome'
 
 const notPassedOn = new Set([
   outcomeHeader,

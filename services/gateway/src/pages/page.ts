@@ -1,0 +1,24 @@
+import { readFileSync } from 'node:fs'
+
+/** The one page of console and public accounts: a static application that then calls the same paths as JSON. */
+export interface Page {
+  /** Its HTML, with what the application can't know by itself in `<meta>` elements of the head. */
+  show(about: { csrfToken?: string | undefined; error?: string | undefined }): string
+}
+
+export function readPage(file: string): Page {
+  const html = readFileSync(file, 'utf8')
+  const at = html.search(/<\/head>/i)
+  if (at < 0) throw new Error(`${file} is no page: it has no </head>`)
+  return {
+    show({ csrfToken, error }) {
+      const metas = [meta('csrf-token', csrfToken), meta('error', error)].join('')
+      return html.slice(0, at) + metas + html.slice(at)
+    },
+  }
+}
+
+const meta = (name: string, content: string | undefined) =>
+  content === undefined ? '' : `<meta name="${name}" content="${escaped(content)}">`
+
+const escaped = (text: string) => text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`)
