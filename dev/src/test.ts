@@ -32,7 +32,7 @@ const { values: options, positionals } = parseArgs({
 })
 
 /** The stack of the images does what the stack of local processes does: these see most of it, in a few minutes. */
-const containerTests = ['chat-journey', 'resilience'].map((name) => `test-e2e/test/${name}.test.ts`)
+const containerTests = ['chat-journey', 'resilience', 'security'].map((name) => `test-e2e/test/${name}.test.ts`)
 
 /** A run that takes longer is ended, before a CI ends it without a count. What a file may take stands in .taprc. */
 const runDeadlineMs = 60 * 60_000
