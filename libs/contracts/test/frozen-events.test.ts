@@ -19,10 +19,10 @@ function shape(schema: unknown): unknown {
 const declared = Object.fromEntries(events.map(({ name, schema }) => [name, shape(plain(schema))]))
 
 test('published events are frozen', async (t) => {
-  const frozen = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>) : {}
+  let frozen = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>) : {}
   if (process.env['FREEZE_EVENTS']) {
-    writeFileSync(file, `${JSON.stringify({ ...declared, ...frozen }, null, 2)}\n`)
-    return
+    frozen = { ...declared, ...frozen }
+    writeFileSync(file, `${JSON.stringify(frozen, null, 2)}\n`)
   }
   for (const [name, schema] of Object.entries(frozen)) {
     const next = name.replace(/\d+$/, (version) => String(Number(version) + 1))
@@ -31,14 +31,14 @@ test('published events are frozen', async (t) => {
       declared[name],
       schema,
       `${name} was published and may not change. Declare '${next}' beside it, publish both until every consumer reads ` +
-        `the new one, then freeze it: FREEZE_EVENTS=1 node --test libs/contracts/test/frozen-events.test.ts`,
+        `the new one, then freeze it: FREEZE_EVENTS=1 npm test -- libs/contracts/test/frozen-events.test.ts`,
     )
   }
   const unfrozen = Object.keys(declared).filter((name) => !(name in frozen))
   t.strictSame(
     unfrozen,
     [],
-    `new events: FREEZE_EVENTS=1 node --test libs/contracts/test/frozen-events.test.ts, and commit frozen-events.json`,
+    `new events: FREEZE_EVENTS=1 npm test -- libs/contracts/test/frozen-events.test.ts, and commit frozen-events.json`,
   )
 })
 
