@@ -15,7 +15,7 @@ import { ProvenPasswords } from './xmpp-auth/proven-passwords.ts'
 
 /** What operations of this service may use. */
 export interface Deps extends Runtime<UserConfig> {
-  /** Settings that follow from others when they are `auto`. */
+  /** Settings that depend on others when they are `auto`. */
   switches: { smsEchoCode: boolean; smsImageCode: boolean }
   serverConfig: ConfigRepository
   users: UsersRepository

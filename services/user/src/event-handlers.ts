@@ -4,13 +4,13 @@ import { type EventHandler, on } from '@im/service-kit'
 import type { Deps } from './deps.ts'
 import { recordPresences } from './presence/record-presences.ts'
 
-/** What this service does when it hears of something. */
+/** What this service does with the events of others and its own. */
 export function eventHandlers(deps: Deps): EventHandler[] {
   const { bus, sessionCache } = deps
   return [
     on(presenceChanged, (change) => recordPresences(deps, [change])),
     on(presencesChanged, ({ changes }) => recordPresences(deps, changes)),
-    // Tells it again: the process that revoked may have died, or NATS have been away, before anybody heard of it.
+    // The process that revoked may have died, or lost NATS, before it could tell anybody.
     on(sessionRevoked, async (revoked) => {
       await Promise.all([bus.broadcast(sessionRevoked, revoked), sessionCache.remove(revoked.sessionIds)])
     }),

@@ -108,7 +108,7 @@ test('answers', async (t) => {
     t.strictSame([await status('A'), await status('A'), await status('B')], [2, 2, 3])
   })
 
-  t.test('a user sees all of himself and of others what they show', async (t) => {
+  t.test('users see all of themselves, and of others what those show', async (t) => {
     const own = await ask(profiles.getUser, {}, { as: alice.caller })
     hasFields(t, own.data, [...userFields, ...ownFields], 'loc myInviteCode')
     const me = own.data as Record<string, unknown>

@@ -37,7 +37,7 @@ async function everythingWorks(t: Test, user: User, alice: Person, heard: string
 
   const bob = { telephone: user.nextPhone(), password: '123456', nickname: 'bob', serial: 'serial-bob' }
   const { userId, access_token } = await takesNoLonger(t, 'registering', api.call(accounts.register, bob))
-  await t.rejects(api.call(accounts.register, bob), failure('TelephoneTaken'), 'he is told once that it worked')
+  await t.rejects(api.call(accounts.register, bob), failure('TelephoneTaken'), 'the first answer was true')
   const again = await takesNoLonger(t, 'logging in', api.call(accounts.login, { ...bob, deviceKey: 'pc' }))
   t.equal(again.userId, userId)
   await t.rejects(api.call(accounts.login, { ...bob, password: 'wrong' }), failure('WrongPassword'))

@@ -72,5 +72,9 @@ test('login names are the md5 forms of the specification', async (t) => {
 
 test('a telephone is claimed as a pair, names as texts in the same key space', async (t) => {
   const telephone = { areaCode: '86', number: '13800000001' }
-  t.strictSame(claimedNames({ telephone, userName: 'Frank_1', account: 'frank_1' }), ['86:13800000001', 'frank_1'])
+  t.strictSame(claimedNames({ telephone, userName: 'Frank_1', account: 'frank_1', inviteCode: 'ab' }), [
+    'frank_1',
+    '86:13800000001',
+    'invite:ab',
+  ])
 })

@@ -11,13 +11,13 @@ export type SerialStatus = 1 | 2 | 3
 export interface AutoLogin {
   user: UserDocument
   serialStatus: SerialStatus
-  /** The token lives and its lifetime began anew. */
+  /** Whether the token lives. Its lifetime starts again then. */
   tokenExists: boolean
 }
 
 const compareSerials = (given: string, known: string): SerialStatus => (given === known ? 2 : 3)
 
-/** Continues a session (spec 02-user.md, login/auto). A dead token with a known userId is no error: the app logs in then. */
+/** Continues a session (spec 02-user.md, login/auto). For a dead token and a known userId it tells the app to log in. */
 export async function autoLogIn(
   deps: Deps,
   request: { token: string | undefined; userId?: number; serial: string; ip: string },

@@ -5,7 +5,7 @@ import { telephoneKey } from '../users/telephones.ts'
 import type { UserDocument } from '../users/user-document.ts'
 
 /**
- * The user with this name and password: AccountNotFound, WrongPassword or LoginTooOften otherwise, and AccountLocked when the
+ * Finds the user with this name and password. Throws AccountNotFound, WrongPassword or LoginTooOften, and AccountLocked when the
  * password is right. Accounts without a password (the system's) count as unknown. A hash weaker than the settings is renewed.
  */
 export async function checkPassword(
@@ -16,7 +16,7 @@ export async function checkPassword(
   const { passwordMd5, signal } = guess
   const candidates = guess.candidates.filter((user) => user.password)
   return loginLimits.guess({ ...guess, candidates }, async (open) => {
-    // Costs what a wrong password costs, so that the time tells nothing about who exists.
+    // This takes as long as a wrong password, so the time does not tell who exists.
     if (!open.length) await hasher.verify(undefined, passwordMd5, signal)
     if (!open.length) throw new ContractError('AccountNotFound')
     for (const user of open) {
@@ -30,7 +30,7 @@ export async function checkPassword(
   })
 }
 
-/** The login counts also when its hash could not be renewed. */
+/** Only logs a failure, because the login is good without it. */
 async function renewHash(
   { hasher, users, log }: Deps,
   userId: number,
@@ -44,7 +44,7 @@ async function renewHash(
   }
 }
 
-/** The user with this name to whose number the code was sent, which is used up: AccountNotFound or SmsCodeInvalid otherwise. */
+/** Finds the user with this name to whose number the code was sent. Throws what `checkPassword` throws, or SmsCodeInvalid. */
 export async function checkLoginCode(deps: Deps, guess: Guess<UserDocument> & { code: string }): Promise<UserDocument> {
   const candidates = guess.candidates.filter((user) => user.telephone)
   return deps.loginLimits.guess({ ...guess, candidates }, async (open) => {

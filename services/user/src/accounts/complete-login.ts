@@ -13,8 +13,8 @@ export interface CompletedLogin {
 }
 
 /**
- * Records a login whose credentials were checked and opens its session. A password change or a lock that came in between
- * wins: WrongPassword or AccountLocked then.
+ * Records a login whose credentials were checked and opens its session. Throws WrongPassword or AccountLocked when the password
+ * was changed or the account locked since the check.
  */
 export async function completeLogin(
   deps: Deps,

@@ -4,11 +4,11 @@ import { areaCodeOf } from '../users/telephones.ts'
 import type { UserDocument } from '../users/user-document.ts'
 
 /**
- * Everyone whom a login name may mean: md5 or plain number, area code + number, account or user name. Almost always one user;
- * where a text is the number of one and the account of another, the password tells who it is, so nobody can stand in front
- * of somebody else by registering a name that looks like theirs.
+ * Finds everyone whom a login name may mean: a number, area code + number, account or user name, plain or as md5. Almost always
+ * that is one user. When a text is the number of one user and the account of another, the password decides, so nobody can get
+ * between somebody and their account by registering a similar name.
  *
- * The area code decides between users with the same number. Apps that send a wrong one find the number under another code.
+ * The area code decides between users with the same number. Without a match, the number is looked for under other area codes.
  */
 export async function findLoginUsers(
   { users }: Pick<Deps, 'users'>,

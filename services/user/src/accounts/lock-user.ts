@@ -3,7 +3,7 @@ import { firstUserId, userLocked } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
 import { announceRevocation, forgetSessions } from '../sessions/revoke-sessions.ts'
 
-/** Locks an account, which ends its sessions at once, or unlocks it. Doing it again changes nothing. */
+/** Locks an account and ends its sessions at once, or unlocks it. Calling it again changes nothing. */
 export async function lockUser(deps: Deps, userId: number, locked: boolean): Promise<void> {
   const { users, sessions, refreshTokens, outbox, now } = deps
   if (!(await users.byId(userId))) throw new ContractError('UserNotFound')

@@ -9,7 +9,7 @@ export interface LoginRequest {
   name: string
   areaCode: string
   passwordMd5?: string
-  /** For an SMS login, in the place of the password. */
+  /** The code of an SMS login, which needs no password. */
   smsCode?: string
   from: LoginDevice
   signal: AbortSignal

@@ -27,18 +27,18 @@ export function loginDevice(params: DeviceParams, request: RequestInfo): LoginDe
   return { device, ip: request.ip, serial, model, osVersion, apiVersion, location, address, latitude, longitude }
 }
 
-/** 1: another device than at the login before, or none is known, so the app reloads its lists. */
+/** Returns 1, and the app reloads its lists, when the device differs from that of the previous login or is unknown. */
 export function isUpdate(serial: string, previousSerial: string | undefined): 0 | 1 {
   return !serial || serial !== previousSerial ? 1 : 0
 }
 
-/** What is stored of it. `previousSerial`: of the login before. */
+/** What is stored of a login. `previousSerial` is the serial of the login before. */
 export function loginRecord(from: LoginDevice, previousSerial: string | undefined, seconds: number): LoginRecord {
   const { device: _device, ip: _ip, ...where } = from
   return { ...where, loginTime: seconds, isupdate: isUpdate(where.serial, previousSerial) }
 }
 
-/** Longitude and latitude when both are non-zero and on the globe. */
+/** Longitude and latitude, if both are non-zero and on the globe. */
 export function positionOf({ latitude, longitude }: LoginDevice): [number, number] | undefined {
   if (!latitude || !longitude || Math.abs(latitude) > 90 || Math.abs(longitude) > 180) return undefined
   return [longitude, latitude]

@@ -6,11 +6,10 @@ import {
   type SettingValues,
   userRegistered,
 } from '@im/contracts/user'
-import { isDuplicateKey } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { cacheSession } from '../sessions/cache-session.ts'
 import { openSession } from '../sessions/open-session.ts'
-import { configuredKeys, registeredKey } from '../users/login-names.ts'
+import { configuredKeys, inviteCodeKey, registeredKey } from '../users/login-names.ts'
 import { NameTakenError } from '../users/names-repository.ts'
 import { newUser } from '../users/new-user.ts'
 import { parseRegistered, type Registered, telephoneText } from '../users/telephones.ts'
@@ -31,7 +30,7 @@ export interface Registration {
   signal: AbortSignal
 }
 
-/** Makes an account and logs it in. Of two registrations of one number at the same time one gets TelephoneTaken. */
+/** Makes an account and logs it in. When two register one number at the same time, one gets TelephoneTaken. */
 export async function registerUser(deps: Deps, registration: Registration): Promise<CompletedLogin> {
   const config = await deps.serverConfig.get()
   const registered = await admit(deps, registration, config)
@@ -57,7 +56,7 @@ async function addUser(deps: Deps, registration: Registration, admitted: Admitte
   const position = positionOf(from)
   const userId = await users.nextUserId()
   const defaultFriends = await users.idsByNames(config.defaultTelephones.flatMap(configuredKeys))
-  const { user, opened } = await withFreshTexts(registered, () =>
+  const { user, opened } = await withFreeNames(registered, () =>
     outbox.commit(async (change) => {
       const user = newUser({
         ...registration.profile,
@@ -86,19 +85,19 @@ async function addUser(deps: Deps, registration: Registration, admitted: Admitte
   return { user, opened }
 }
 
-/** Tries again when the account name or invite code that was made up is somebody's already. */
-async function withFreshTexts<T>(registered: Registered, add: () => Promise<T>, triesLeft = 5): Promise<T> {
+/** Tries again while somebody has the account name or the invite code that was made up. */
+async function withFreeNames<T>(registered: Registered, add: () => Promise<T>, triesLeft = 5): Promise<T> {
   try {
     return await add()
   } catch (error) {
-    if (error instanceof NameTakenError && error.taken === registeredKey(registered))
-      throw new ContractError('TelephoneTaken')
-    if (triesLeft === 0 || !(error instanceof NameTakenError || isDuplicateKey(error, 'inviteCode'))) throw error
-    return withFreshTexts(registered, add, triesLeft - 1)
+    if (!(error instanceof NameTakenError)) throw error
+    if (error.taken === registeredKey(registered)) throw new ContractError('TelephoneTaken')
+    if (triesLeft === 0) throw error
+    return withFreeNames(registered, add, triesLeft - 1)
   }
 }
 
-/** All conditions of a registration but the code, in the order a user can do something about them. */
+/** Checks everything but the SMS code. */
 async function admit(deps: Deps, registration: Registration, config: ServerConfig): Promise<Registered> {
   const { users, config: settings } = deps
   const { userType, inviteCode } = registration
@@ -113,8 +112,8 @@ async function admit(deps: Deps, registration: Registration, config: ServerConfi
 }
 
 /**
- * Registering a number under all area codes of the world takes its time: three accounts a day. A registration that fails is
- * none of them.
+ * Allows three accounts a day per number, so that nobody takes a number under all area codes of the world at once. A registration
+ * that fails does not count.
  */
 async function withinNumberLimit<T>(
   { rateCounters }: Deps,
@@ -132,7 +131,7 @@ async function withinNumberLimit<T>(
   }
 }
 
-/** Uses the code up where one is given; gives isAuth. */
+/** Uses the code up, if one is given, and returns isAuth. */
 async function proveNumber(deps: Deps, registration: Registration, registered: Registered): Promise<0 | 1> {
   const { smsCode, isSmsRegister } = registration
   if (smsCode === undefined) {
@@ -144,14 +143,14 @@ async function proveNumber(deps: Deps, registration: Registration, registered: R
   return isSmsRegister ? 1 : 0
 }
 
-/** registerInviteCode 1: required, 2: checked when given, 0: ignored. A good code is the one of any user. */
+/** registerInviteCode 1: a code is required; 2: it is checked when given; 0: it is ignored. The code of any user is good. */
 async function checkInviteCode({ users }: Deps, config: ServerConfig, inviteCode: string | undefined) {
   if (!config.registerInviteCode) return
   if (inviteCode === undefined) {
     if (config.registerInviteCode === 1) throw new ContractError('InviteCodeRequired')
     return
   }
-  if (!(await users.byInviteCode(inviteCode.toLowerCase()))) throw new ContractError('InviteCodeInvalid')
+  if ((await users.ownerOf(inviteCodeKey(inviteCode))) === undefined) throw new ContractError('InviteCodeInvalid')
 }
 
 /** Some settings of new users follow the configuration. */

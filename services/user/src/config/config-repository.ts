@@ -10,7 +10,7 @@ interface ConfigDocument {
 
 const freshFor = 5000
 
-/** The one stored document of configuration; a change is seen everywhere within 5 s. */
+/** The configuration, in one stored document. Every process sees a change within 5 s. */
 export class ConfigRepository {
   readonly #documents: Collection<ConfigDocument>
   readonly #initial: ServerConfig
@@ -23,7 +23,7 @@ export class ConfigRepository {
     this.#now = now
   }
 
-  /** Stored values over those of the environment over the defaults. */
+  /** Stored values win over those of the environment, and those over the defaults. */
   get(): Promise<ServerConfig> {
     if (!this.#read || this.#now() - this.#read.at >= freshFor) {
       const config = this.#load()
@@ -36,7 +36,7 @@ export class ConfigRepository {
     return this.#read.config
   }
 
-  /** Stores some values; the others stay. */
+  /** Stores the given values and leaves the others as they are. */
   async store(values: Partial<ServerConfig>): Promise<void> {
     const set = Object.fromEntries(Object.entries(values).map(([name, value]) => [`values.${name}`, value]))
     await this.#documents.updateOne({ _id: 'config' }, { $set: set }, { upsert: true })

@@ -4,7 +4,7 @@ import type { UserConfig } from '../config.ts'
 
 const withSlash = (url: string) => (url.endsWith('/') ? url : `${url}/`)
 
-/** The configuration where nothing is stored (spec 01-basic.md): the environment's value, else the default. */
+/** The configuration while nothing is stored (spec 01-basic.md). */
 export const initialConfig = (env: UserConfig): ServerConfig => ({
   ...defaultsOf(configFields),
   XMPPDomain: env.xmppDomain,

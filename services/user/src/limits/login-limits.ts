@@ -4,7 +4,7 @@ import { type Limit, limitAddress, limitError, type RateCounters } from '@im/ser
 import { LRUCache } from 'lru-cache'
 import pLimit, { type LimitFunction } from 'p-limit'
 
-/** Answers that mean a wrong guess. */
+/** Errors that mean a wrong guess. */
 const failures: ReadonlySet<ErrorName> = new Set([
   'AccountNotFound',
   'WrongPassword',
@@ -18,14 +18,14 @@ export interface Guess<U> {
   /** The name that was given. */
   name: string
   ip: string
-  /** Aborted when nobody waits for the answer any more: what is not under way then is not checked. */
+  /** Aborted when nobody waits for the answer any more. A guess that has not begun by then is not checked. */
   signal?: AbortSignal
 }
 
 /**
  * The limits that login, OAuth, password changes and XMPP share (transport.md §8): 10 wrong guesses per account and 15 minutes,
- * 50 per address and hour. A guess is counted for both before it is checked, so that guesses sent at the same time do not slip
- * through, and given back when it was right.
+ * 50 per address and hour. A guess is counted before it is checked and given back when it was right, so guesses sent at the
+ * same time cannot slip through.
  */
 export class LoginLimits {
   readonly #counters: RateCounters
@@ -33,8 +33,8 @@ export class LoginLimits {
   readonly #lanes = new LRUCache<string, LimitFunction>({ max: 10_000 })
 
   /**
-   * `atOnce`: how many checks of one address run at a time. The others wait, because checks under way are counted as if they
-   * were wrong: a hundred people behind one address would close it by logging in at the same moment.
+   * `atOnce` is the number of guesses of one address that are checked at the same time; the others wait. A guess counts as
+   * wrong while it is checked, so a hundred people behind one address would otherwise close it by logging in together.
    */
   constructor(counters: RateCounters, atOnce: number) {
     this.#counters = counters
@@ -42,8 +42,8 @@ export class LoginLimits {
   }
 
   /**
-   * Runs `check` for the candidates whose account is not closed; it gives the one whose password or code was right. LoginTooOften
-   * when the address or all candidates are closed.
+   * Runs `check` with the candidates whose account is not closed. `check` returns the one whose password or code was right.
+   * Throws LoginTooOften when the address or every candidate is closed.
    */
   async guess<U extends { _id: number }>(guess: Guess<U>, check: (open: readonly U[]) => Promise<U>): Promise<U> {
     const address = limitAddress(guess.ip)

@@ -8,8 +8,8 @@ import type { UserDocument } from '../users/user-document.ts'
 import { invalidGrant } from './grant-token.ts'
 
 /**
- * Grant type refresh_token: a new pair in the place of the old. A token that was used before has been copied by somebody: its
- * whole family and the session that came from it end.
+ * Grant type refresh_token: replaces a pair of tokens by a new one. A refresh token that is used a second time was stolen, so
+ * its whole family and the session of its device end.
  */
 export async function refreshToken(
   deps: Deps,
@@ -24,9 +24,9 @@ export async function refreshToken(
   if (user?.status !== 1) throw invalidGrant('the account is locked or gone')
   const opened = await outbox.commit(async (change) => {
     if (!(await refreshTokens.use(id, change))) return undefined
-    // The session goes on, on the same device. It may be over, and its device forgotten with it.
+    // The device stays the same. A session that ended long ago is deleted, and then its device is unknown.
     const { serial = '', model = '' } = (await sessions.ofDevice(userId, device, change)) ?? {}
-    // Renewing a session is no new login: it ends none on other devices.
+    // A renewed session is no new login, so sessions on other devices go on.
     const owner = { userId, device, serial, model, ip, multipleDevices: true }
     const next = await openSession(deps, owner, { withRefresh: true, family }, change)
     announceRevocation(change, userId, next.ended, 'refresh', now())
@@ -41,7 +41,7 @@ export async function refreshToken(
   return { user, opened }
 }
 
-/** Ends all that came from one login: its refresh tokens and the session of its device. */
+/** Ends everything that came from one login: its refresh tokens and the session of its device. */
 export async function revokeFamily(deps: Deps, { userId, device, family }: RefreshTokenDocument): Promise<void> {
   const { refreshTokens, sessions, outbox, now } = deps
   const ended = await outbox.commit(async (change) => {

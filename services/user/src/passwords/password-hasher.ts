@@ -13,8 +13,8 @@ export interface HashSettings {
 const phc = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$/
 
 /**
- * Argon2id over the 32 characters of the md5 (crypto.md §1). Each hash takes 19 MiB and about 20 ms of one core, so only some
- * run at a time and a bounded number wait: ServiceUnavailable beyond that, and for callers who have left when their turn comes.
+ * Hashes the 32 characters of the md5 with Argon2id (crypto.md §1). Each hash takes 19 MiB and about 20 ms of a core, so only a
+ * few run at a time and a bounded number wait. Beyond that, and for callers who left, ServiceUnavailable is thrown.
  */
 export class PasswordHasher {
   readonly #options: Options
@@ -22,7 +22,7 @@ export class PasswordHasher {
   readonly #longestQueue: number
   readonly #hashOfNobody: string
 
-  /** Also makes the hash that stands in for accounts that do not exist: at the first of them the queue might be full. */
+  /** Also makes the hash that is checked for accounts that do not exist. */
   static async create(settings: HashSettings): Promise<PasswordHasher> {
     return new PasswordHasher(settings, await hash('no account has this password', optionsOf(settings)))
   }
@@ -34,18 +34,18 @@ export class PasswordHasher {
     this.#hashOfNobody = hashOfNobody
   }
 
-  /** PHC text of a new salt. */
+  /** Returns a hash with a new salt, as PHC text. */
   hash(passwordMd5: string, signal?: AbortSignal): Promise<string> {
     return this.#run(() => hash(passwordMd5, this.#options), signal)
   }
 
-  /** Without a hash it costs the same and is false: the time tells nothing about who exists. */
+  /** Without a stored hash it takes as long and returns false, so the time does not tell who exists. */
   async verify(stored: string | undefined, passwordMd5: string, signal?: AbortSignal): Promise<boolean> {
     const isRight = await this.#run(() => verify(stored ?? this.#hashOfNobody, passwordMd5), signal)
     return stored !== undefined && isRight
   }
 
-  /** True for a hash made with less memory or fewer passes than now, or another number of lanes. */
+  /** Whether a hash was made with less memory or fewer passes than now, or another number of lanes. */
   isWeaker(stored: string): boolean {
     const [, memory, passes, lanes] = phc.exec(stored) ?? []
     const { memoryCost = 0, timeCost = 0, parallelism } = this.#options

@@ -1,7 +1,7 @@
 import type { Deps } from '../deps.ts'
 import { seal } from '../secrets/sealed-text.ts'
 
-/** How a pay password is stored (crypto.md §1): Argon2id, and sealed beside it only when PAY_MAC_KEY is set. */
+/** Prepares a pay password for storing (crypto.md §1): hashed and, only when PAY_MAC_KEY is set, also sealed. */
 export async function sealPayPassword(
   { hasher, config }: Pick<Deps, 'hasher' | 'config'>,
   payPasswordMd5: string,

@@ -5,20 +5,20 @@ import { readRegistered } from '../users/telephones.ts'
 import type { UserDocument } from '../users/user-document.ts'
 import { setPassword } from './set-password.ts'
 
-/** Replaces a forgotten password by means of a code sent to the number. */
+/** Replaces a forgotten password. A code that was sent to the number proves who asks. */
 export async function resetPassword(
   deps: Deps,
   reset: { telephone: string; areaCode: string; code: string; newMd5: string },
 ): Promise<void> {
   const { users, serverConfig, smsCodes } = deps
   const { regeditPhoneOrName } = await serverConfig.get()
-  // Neither a number of no valid form nor one without an account belongs to anybody: the endpoint has one error for both.
+  // The endpoint has one error for numbers that are none and numbers that nobody has.
   const registered = readRegistered(reset.telephone, reset.areaCode, regeditPhoneOrName === 1)
   const user = registered && (await users.byName(registeredKey(registered)))
   if (!registered || !user?.password) throw new ContractError('AccountNotFound')
   if (!(await smsCodes.redeem(registeredKey(registered), 'other', reset.code)))
     throw new ContractError('SmsCodeInvalid')
-  // Another change of the password in this moment does not void the code's proof.
+  // The code stays proof enough when the password was changed in this moment.
   let current: UserDocument | undefined = user
   while (current && !(await setPassword(deps, current, reset.newMd5))) current = await users.byId(user._id)
   if (!current) throw new ContractError('AccountNotFound')

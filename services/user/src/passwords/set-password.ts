@@ -4,8 +4,8 @@ import { announceRevocation, forgetSessions } from '../sessions/revoke-sessions.
 import type { UserDocument } from '../users/user-document.ts'
 
 /**
- * Stores a new password and ends every session and refresh token of the user. False when another change came first.
- * The new password holds for XMPP at once; the message service tells the devices and closes their streams.
+ * Stores a new password and ends all sessions and refresh tokens of the user. Returns false when another change came first. XMPP
+ * takes the new password at once; the message service tells the devices and closes their streams.
  */
 export async function setPassword(deps: Deps, user: UserDocument, passwordMd5: string): Promise<boolean> {
   const { hasher, outbox, users, sessions, refreshTokens, now } = deps

@@ -21,18 +21,18 @@ export interface ProfileUpdate {
   settings: Partial<SettingValues>
 }
 
-/** A change of what others see is announced. */
+/** Whether others see a field. Only such changes are announced. */
 const isShownToOthers = (name: string) =>
   name in publicUserFields || name === 'telephone' || name === 'msgBackGroundUrl'
 
-/** What was found good before the change. */
+/** What was checked before the change. */
 interface Checked {
   account?: string
   telephone?: Telephone
   payPassword?: { hash: string; sealed?: string }
 }
 
-/** Changes what is given of the caller's own profile, all of it or nothing, and gives the user with it. */
+/** Changes the given parts of the caller's profile, all of them or none, and returns the user. */
 export async function updateUser(deps: Deps, userId: number, update: ProfileUpdate): Promise<UserDocument> {
   const { users, outbox, now } = deps
   const user = await users.byId(userId)
@@ -58,7 +58,7 @@ export async function updateUser(deps: Deps, userId: number, update: ProfileUpda
   }
 }
 
-/** The code for a new number is used up last. */
+/** Checks everything. The code for a new number comes last, because checking it uses it up. */
 async function check(deps: Deps, user: UserDocument, update: ProfileUpdate): Promise<Checked> {
   checkUserType(user, update.userType)
   const { payPasswordMd5 } = update
@@ -68,7 +68,7 @@ async function check(deps: Deps, user: UserDocument, update: ProfileUpdate): Pro
   return { account, payPassword, telephone: await newTelephone(deps, user, update) }
 }
 
-/** Decided on the user as read within the change: another update may have come first. */
+/** Looks at the user as read within the change, because another update may have come first. */
 function changesOf(
   current: UserDocument,
   fields: PlainFields,
@@ -91,7 +91,7 @@ function changesOf(
   return account || telephone ? { ...set, ...loginNamesOf({ ...current, ...set }) } : set
 }
 
-/** The fields whose value is given and another than the user's. */
+/** The given fields that differ from the user's. */
 function differences(user: UserDocument, fields: PlainFields): PlainFields {
   return Object.fromEntries(
     Object.entries(fields).filter(([name, value]) => value !== undefined && value !== user[name as keyof PlainFields]),
@@ -103,7 +103,7 @@ function checkUserType(user: UserDocument, userType: number | undefined): void {
   throw new ContractError('PermissionDenied', { detail: 'userType' })
 }
 
-/** 1 to 18 characters, changeable once, no other's login name; the own account again is no change. */
+/** An account has 1 to 18 characters, can be changed once and belongs to one user. The own account again is no change. */
 async function newAccount(
   { users }: Pick<Deps, 'users'>,
   user: UserDocument,
@@ -119,8 +119,8 @@ async function newAccount(
 }
 
 /**
- * Apps send the own number, plain or as md5, with every update. A new one needs a code that was sent to it, and the own number
- * with another area code is a new one.
+ * Apps send the user's number, plain or as md5, with every update. A new number needs a code that was sent to it. The same number
+ * under another area code is a new number.
  */
 async function newTelephone(deps: Deps, user: UserDocument, update: ProfileUpdate): Promise<Telephone | undefined> {
   const { areaCode = user.telephone?.areaCode ?? '86', smsCode = '' } = update

@@ -3,10 +3,11 @@ import type { CachedSession } from './session-cache.ts'
 import type { SessionDocument } from './sessions-repository.ts'
 
 /**
- * Copies a session for the gateways; undefined when it was revoked meanwhile. A revocation may fall between reading the session
- * and writing the copy, and the copy would outlive it: so the session is read once more, and the copy removed when it is gone.
+ * Copies a session for the gateways and returns the copy. A session may be revoked after it was read and before the copy is
+ * written, and the copy would outlive it. So the session is read once more; when it is gone the copy is removed and undefined is
+ * returned.
  *
- * Never fails: the session is stored, whether or not it can be copied.
+ * It never rejects: the session is stored, whether or not it can be copied.
  */
 export async function cacheSession(
   { sessions, sessionCache, now, log }: Pick<Deps, 'sessions' | 'sessionCache' | 'now' | 'log'>,

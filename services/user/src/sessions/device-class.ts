@@ -1,13 +1,13 @@
-/** At most one session per user and device class (transport.md §5). */
+/** A user has at most one session per device class (transport.md §5). */
 export type DeviceClass = 'android' | 'ios' | 'pc' | 'mac' | 'web' | 'other'
 
 const named: readonly DeviceClass[] = ['android', 'ios', 'pc', 'mac', 'web']
 
-/** In this order; matched against how a word of model or osVersion begins. */
+/** The first rule that matches the beginning of a word of model or osVersion decides. */
 const wordRules: readonly [RegExp, DeviceClass][] = [
   [/^(iphone|ipad|ipod|ios)/, 'ios'],
   [/^mac/, 'mac'],
-  // "pc" only as a whole word: Android models such as PCT-AL10 begin with it.
+  // Android models such as PCT-AL10 begin with "pc", so only the whole word counts.
   [/^(windows|pc$)/, 'pc'],
   [/^(web|browser|chrome|firefox|safari)/, 'web'],
 ]

@@ -2,7 +2,7 @@ import type { Caller } from '@im/contracts'
 import type { Deps } from '../deps.ts'
 import { announceRevocation, forgetSessions } from './revoke-sessions.ts'
 
-/** Logs out: the session, and the refresh tokens of its device, are void when this resolves. */
+/** Logs out. The session and the refresh tokens of its device are void when this resolves. */
 export async function endSession(
   deps: Deps,
   { userId, sessionId, device }: Pick<Caller, 'userId' | 'sessionId' | 'device'>,

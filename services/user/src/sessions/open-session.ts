@@ -19,13 +19,13 @@ export interface OpenedSession {
   accessToken: string
   refreshToken?: string
   session: SessionDocument
-  /** Sessions this one put an end to. */
+  /** Sessions that this one ended. */
   ended: SessionDocument[]
 }
 
 /**
- * Opens a session inside a change: it takes the place of the one on the same device class, and that one's refresh tokens die
- * with it, except those of `family`, the login this session continues. `withRefresh` issues a refresh token.
+ * Opens a session inside a change. It replaces the session of the same device class and its refresh tokens, except those of
+ * `family`, the login that this session continues. `withRefresh` also makes a refresh token.
  */
 export async function openSession(
   { sessions, refreshTokens, now }: Pick<Deps, 'sessions' | 'refreshTokens' | 'now'>,

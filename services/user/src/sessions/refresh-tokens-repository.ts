@@ -13,7 +13,7 @@ export interface RefreshTokenDocument {
   expiresAt: Date
 }
 
-/** Refresh tokens: single use, each replaced by the next of its family. Used ones are kept to notice a theft. */
+/** A refresh token is used once and replaced by the next of its family. Used ones are kept, so that a theft is noticed. */
 export class RefreshTokensRepository {
   readonly #tokens: Collection<RefreshTokenDocument>
 
@@ -37,7 +37,7 @@ export class RefreshTokensRepository {
     return (await this.#tokens.findOne({ _id: id, expiresAt: { $gt: new Date(now) } })) ?? undefined
   }
 
-  /** True for the one caller that uses the token. */
+  /** Returns true to the one caller that uses the token. */
   async use(id: string, change: Change): Promise<boolean> {
     const { modifiedCount } = await this.#tokens.updateOne(
       { _id: id, used: false },

@@ -25,8 +25,8 @@ export function announceRevocation(
 }
 
 /**
- * After the commit: gateways and the other services hear of it at once, and the copies in Redis are removed. Neither waits for
- * the other or fails the caller: the sessions are gone, and the subscriber of session.revoked tells everybody again.
+ * Tells gateways and services of a revocation and removes the copies in Redis, after the commit. Neither waits for the other, and
+ * neither fails the caller: the sessions are gone, and the handler of session.revoked tells everybody again.
  */
 export async function forgetSessions(
   { sessionCache, bus, now, log }: Pick<Deps, 'sessionCache' | 'bus' | 'now' | 'log'>,

@@ -9,14 +9,14 @@ export interface CachedSession {
   expiresAt: number
 }
 
-/** How long (ms) a copy lives at most: it bounds what a removal that was lost with this process can do. */
+/** How long (ms) a copy lives at most, in case this process dies before it could remove it. */
 const copyLifetime = 600_000
-/** How often (ms) it is looked whether Redis is back, while there is something to remove. */
+/** How often (ms) copies that could not be removed are tried again. */
 const retryEvery = 200
 
 /**
- * Copies of live sessions in Redis under `session:<sessionId>`, read by every gateway. They are a help only: nothing here
- * fails while Redis is away. What could not be removed then is removed as soon as Redis is back.
+ * Copies of live sessions in Redis under `session:<sessionId>`, which every gateway reads. Sessions work without them, so nothing
+ * here fails while Redis is away. Copies that could not be removed are removed when Redis is back.
  */
 export class SessionCache {
   readonly #redis: Redis
@@ -29,7 +29,7 @@ export class SessionCache {
     this.#log = log
   }
 
-  /** False when there may be no copy. */
+  /** Returns false when Redis was away. */
   async put(sessionId: string, session: CachedSession, now: number): Promise<boolean> {
     const lifetime = Math.min(session.expiresAt - now, copyLifetime)
     if (lifetime <= 0 || this.#redis.isAway) return false
@@ -38,7 +38,7 @@ export class SessionCache {
       return true
     } catch (error) {
       this.#tellAway(error, 'a session was not copied')
-      // Redis may write it after all, when the session has ended.
+      // Redis may still write the copy, perhaps after the session has ended.
       this.#removeLater([sessionId])
       return false
     }
@@ -54,7 +54,7 @@ export class SessionCache {
     }
   }
 
-  /** An error of our own making is thrown. */
+  /** Logs that Redis is away, and throws every other error. */
   #tellAway(error: unknown, what: string): void {
     if (!isStoreAway(error)) throw error
     this.#log.warn({ err: error }, what)
@@ -71,7 +71,7 @@ export class SessionCache {
     try {
       if (ids.length) await this.#redis.del(...ids.map(keyOf))
     } catch {
-      // Away again.
+      // The next turn tries again.
       return
     }
     for (const id of ids) this.#unremoved.delete(id)

@@ -17,7 +17,7 @@ export interface SessionDocument {
   expiresAt: Date
 }
 
-/** Sessions of the apps. The truth; Redis only holds copies (session-cache.ts). */
+/** Sessions of the apps. Redis holds copies of them (session-cache.ts). */
 export class SessionsRepository {
   readonly #sessions: Collection<SessionDocument>
 
@@ -27,13 +27,13 @@ export class SessionsRepository {
 
   async createIndexes(): Promise<void> {
     await ensureIndexes(this.#sessions, [
-      { key: { sessionId: 1 }, unique: true },
+      { key: { sessionId: 1 } },
       { key: { userId: 1 } },
       { key: { expiresAt: 1 }, expireAfterSeconds: 0 },
     ])
   }
 
-  /** Puts a session in the place of the one of the same device class, and gives that back. */
+  /** Replaces the session of the same device class and returns the old one. */
   async replace(session: Omit<SessionDocument, '_id'>, change: Change): Promise<SessionDocument | undefined> {
     const before = await this.#sessions.findOneAndReplace({ _id: `${session.userId}:${session.device}` }, session, {
       upsert: true,
@@ -43,17 +43,17 @@ export class SessionsRepository {
     return before ?? undefined
   }
 
-  /** The session of a user on a device class, also when its time is over and it was not removed yet. */
+  /** The session of a user on a device class. It may have expired. */
   async ofDevice(userId: number, device: DeviceClass, { session }: Change): Promise<SessionDocument | undefined> {
     return (await this.#sessions.findOne({ _id: `${userId}:${device}` }, { session })) ?? undefined
   }
 
-  /** The session when it lives at `now` (ms). */
+  /** The session, if it lives at `now` (ms). */
   async live(sessionId: string, now: number): Promise<SessionDocument | undefined> {
     return (await this.#sessions.findOne({ sessionId, expiresAt: { $gt: new Date(now) } })) ?? undefined
   }
 
-  /** Gives a live session a new end; undefined when it is gone. `serial` is stored when the session has none. */
+  /** Gives a live session a new end and, if given, a serial. Returns undefined when the session is gone. */
   async renew(
     sessionId: string,
     now: number,

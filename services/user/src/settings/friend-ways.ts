@@ -1,6 +1,6 @@
 import { ContractError } from '@im/contracts'
 
-/** Ways a user may be added by: a comma list of 1..5 in ascending order; `0` or `-1` mean none. */
+/** Reads the ways by which a user may be added: a comma list of 1..5. `0` and `-1` mean none. */
 export function parseFriendWays(text: string): string {
   const ways = text.split(',').map((way) => way.trim())
   if (ways.every((way) => way === '0' || way === '-1' || way === '')) return ''

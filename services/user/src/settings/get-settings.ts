@@ -5,7 +5,7 @@ import { getUser } from '../users/find-user.ts'
 
 const publicFields = Object.fromEntries(Object.entries(settingFields).filter(([, field]) => 'isPublic' in field))
 
-/** All settings of the viewer, of others those that anybody may read. UserNotFound. */
+/** Returns all settings to the user, and to others those that anybody may read. Throws UserNotFound. */
 export async function getSettings(
   deps: Pick<Deps, 'users'>,
   viewerId: number,

@@ -5,7 +5,7 @@ import type { Deps } from '../deps.ts'
 import type { UserDocument } from '../users/user-document.ts'
 import { parseFriendWays } from './friend-ways.ts'
 
-/** Changes the given settings and announces those that are different now. */
+/** Changes the given settings and announces those that differ from before. */
 export async function updateSettings(deps: Deps, userId: number, given: Partial<SettingValues>): Promise<void> {
   await deps.outbox.commit(async (change) => {
     const user = await deps.users.byId(userId, change)
@@ -14,7 +14,7 @@ export async function updateSettings(deps: Deps, userId: number, given: Partial<
   })
 }
 
-/** The same inside a change that has read the user; gives the user with the new settings. */
+/** Does the same inside a change that has read the user, and returns the user with the new settings. */
 export async function changeSettings(
   { users, now }: Pick<Deps, 'users' | 'now'>,
   user: UserDocument,

@@ -5,12 +5,12 @@ import { glyphs } from './glyphs.ts'
 const width = 140
 const height = 50
 const length = 4
-/** No fonts are looked for: the glyphs are strokes. */
+/** The glyphs are strokes, so the fonts of the system need not be searched, which takes 15 ms. */
 const renderOptions = { font: { loadSystemFonts: false } }
 
 /**
- * Four characters as a PNG of 140x50: strokes of changing place, size, angle and width on a wave, so close that they touch, and
- * crossed by lines of the same colour. It is rendered on a thread of the pool.
+ * Draws four characters as a PNG of 140x50. Place, size, angle and width of the strokes change, they lie on a wave, touch each
+ * other, and are crossed by lines of the same colour. A thread of the pool renders the image.
  */
 export async function drawCode(): Promise<{ code: string; png: Uint8Array }> {
   const characters = Object.keys(glyphs)
@@ -38,7 +38,7 @@ function drawing(code: string): string {
   )
 }
 
-/** Glyphs stand on a grid of 10 by 14: their place in the image, turned, slanted and of another size each time. */
+/** Moves a point of a glyph to its place in the image: turned, slanted, and of another size each time. */
 function placed(index: number, wave: Move): Move {
   const [turn, slant] = [between(-0.35, 0.35), between(-0.25, 0.25)]
   const [sizeX, sizeY] = [between(1.9, 2.3), between(1.9, 2.4)]
@@ -58,7 +58,7 @@ function waveOf(): Move {
   return (x, y) => [x + 2 * Math.sin(y / lengthX + phaseX), y + 3 * Math.sin(x / lengthY + phaseY)]
 }
 
-/** From the left side to the right, through the characters. */
+/** A line from the left side to the right, through the characters. */
 const line = () =>
   `M-5 ${between(5, 45)} Q${between(20, 60)} ${between(-5, 55)} ${between(60, 85)} ${between(10, 40)} ` +
   `Q${between(85, 120)} ${between(-5, 55)} 145 ${between(5, 45)}`

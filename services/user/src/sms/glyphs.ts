@@ -1,6 +1,6 @@
 /**
- * Letters and digits that nobody takes for one another, as strokes on a grid of 10 by 14 (SVG path data with the commands M, L
- * and Q).
+ * Letters and digits that are not mistaken for one another, drawn as strokes on a grid of 10 by 14. The strokes are SVG path
+ * data with the commands M, L and Q.
  */
 export const glyphs: Readonly<Record<string, string>> = {
   A: 'M0 14 L5 0 L10 14 M2 9 L8 9',

@@ -14,13 +14,13 @@ export class ImageCodes {
     this.#tries = counters.scaled(codeTries, mostCodeTries)
   }
 
-  /** Remembers the code that is shown to the owner of a telephone's key; the one before is void. */
+  /** Remembers the code that is shown for the key of a telephone. The code before is void. */
   async remember(key: string, code: string): Promise<void> {
     const name = this.#redisKey(key)
     await this.#redis.multi().del(name).hset(name, { code, tries: 0 }).expire(name, lifetimeSeconds).exec()
   }
 
-  /** Uses the code up; upper and lower case are the same. ImageCodeMissing, ImageCodeWrong. */
+  /** Uses the code up; case does not matter. Throws ImageCodeMissing or ImageCodeWrong. */
   async redeem(key: string, code: string | undefined): Promise<void> {
     if (!code) throw new ContractError('ImageCodeMissing')
     const kept = { key: this.#redisKey(key), field: 'code' }

@@ -10,10 +10,10 @@ return 0`
 
 /** Wrong answers after which a code is void (transport.md §8). */
 export const codeTries = 5
-/** Whatever LIMIT_FACTOR says: six digits stand a hundred thousand guesses to one against so many. */
+/** LIMIT_FACTOR does not allow more tries than this. */
 export const mostCodeTries = 10
 
-/** True for the one caller who gives what is kept in `field`; `maxTries` wrong answers void it, 0 sets no limit. */
+/** Returns true to one caller who gives what is kept in `field`. `maxTries` wrong answers void it; 0 means no limit. */
 export async function redeemOnce(
   redis: Redis,
   kept: { key: string; field: string },

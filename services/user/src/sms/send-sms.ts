@@ -13,13 +13,13 @@ export interface SmsRequest {
 }
 
 const addressLimit = (ip: string): Limit => ({ key: `sms-ip:${limitAddress(ip)}`, max: 20, seconds: 3600 })
-/** Both count a number without its area code, so that a wrong code gives nobody more messages. */
+/** Both count the number without its area code, so that other area codes do not allow more messages. */
 const dayLimit = (number: string): Limit => ({ key: `sms-day:${number}`, max: 10, seconds: 86_400 })
 const minuteLimit = (number: string): Limit => ({ key: `sms-minute:${number}`, max: 1, seconds: 60 })
 
 /**
- * Sends a code for registration or for any other purpose; gives it only where SMS_ECHO_CODE allows that, else ''. Asking for
- * numbers that can get none counts for the address too: the answer tells whether somebody has the number.
+ * Sends a code for registration or for any other purpose. Returns the code only where SMS_ECHO_CODE allows that, else ''. A
+ * refusal tells whether somebody has the number, so it counts for the address too.
  */
 export async function sendSms(deps: Deps, request: SmsRequest): Promise<string> {
   const { users, rateCounters, smsCodes, smsProvider, imageCodes, switches, log } = deps

@@ -16,9 +16,9 @@ redis.call('expire', KEYS[1], ARGV[3])
 return sealed`
 
 /**
- * Codes that were sent by SMS: 6 digits, good for 600 s, 5 tries, used up by the right answer, bound to the key of a telephone
- * (telephones.ts) and a purpose.
- * Redis holds an HMAC for the check (six digits alone could be searched) and the sealed code for sending it again.
+ * Codes that were sent by SMS. A code has 6 digits, lives 600 s, allows 5 tries, is used up by the right answer, and belongs to the
+ * key of a telephone (telephones.ts) and a purpose. Redis holds an HMAC for the check, because all hashes of six digits can be
+ * tried, and the sealed code for sending it again.
  */
 export class SmsCodes {
   readonly #redis: Redis
@@ -34,7 +34,7 @@ export class SmsCodes {
     this.#sealKey = derive('sms-code-seal')
   }
 
-  /** A new code, or the one that is still good: then its 600 s begin again and its tries stay spent. */
+  /** Returns a new code, or the one that still lives: its 600 s begin again, and its tries stay spent. */
   async issue(key: string, purpose: SmsPurpose): Promise<string> {
     const code = String(randomInt(100_000, 1_000_000))
     const sealed = await this.#redis.eval(
@@ -48,7 +48,7 @@ export class SmsCodes {
     return typeof sealed === 'string' ? unseal(this.#sealKey, sealed) : code
   }
 
-  /** True when the code is right, and used up then. It may be unknown, wrong, of another purpose, expired or tried too often. */
+  /** Returns true when the code is right, and uses it up. */
   async redeem(key: string, purpose: SmsPurpose, code: string): Promise<boolean> {
     const kept = { key: this.#redisKey(key, purpose), field: 'hash' }
     return redeemOnce(this.#redis, kept, this.#hash(key, purpose, code), this.#tries)

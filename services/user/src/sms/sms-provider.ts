@@ -9,12 +9,12 @@ export interface SmsMessage {
   language: 'zh' | 'en'
 }
 
-/** Whoever delivers codes. Rejects when the message was not taken. */
+/** Delivers codes. `send` rejects when the message was not taken. */
 export interface SmsProvider {
   send(message: SmsMessage): Promise<void>
 }
 
-/** For development: the code stands in the log. */
+/** Writes codes to the log, for development. */
 export function consoleSmsProvider(log: Logger): SmsProvider {
   return {
     async send({ telephone, code }) {

@@ -14,7 +14,7 @@ export function configuredAdmin({
   return { telephone, passwordMd5: isMd5(password) ? password.toLowerCase() : md5(password) }
 }
 
-/** Makes the configured administrator at the start. ConfigError when somebody else has the name, so that nobody is let in by it. */
+/** Makes the configured administrator at the start. Throws ConfigError when somebody else has the name. */
 export async function makeConfiguredAdmin(deps: Deps): Promise<void> {
   const admin = configuredAdmin(deps.config)
   if (!admin) return

@@ -16,9 +16,9 @@ export interface ConsoleAdmin {
 }
 
 /**
- * Makes the console administrator; true when they were made by this call. Having the telephone makes nobody an administrator,
- * because anybody may have registered it before: TelephoneTaken, unless the account is an administrator already or its password
- * is the given one. Doing it again changes nothing.
+ * Makes the console administrator, and returns true when this call made the account. Anybody may have registered the telephone
+ * before, so an account that has it is accepted only when it is an administrator already or has this password; otherwise
+ * TelephoneTaken is thrown. Calling it again changes nothing.
  */
 export async function makeAdmin(deps: Deps, { telephone, passwordMd5 }: ConsoleAdmin): Promise<boolean> {
   const registered: Registered = /^[\d+][\d\s-]*$/.test(telephone)

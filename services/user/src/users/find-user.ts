@@ -5,21 +5,21 @@ import type { UserDocument } from './user-document.ts'
 
 const maxUserId = 2_147_483_647
 
-/** The number a text means when it can be a userId. */
+/** The userId that a text stands for, or undefined. */
 export function userIdIn(text: string): number | undefined {
   if (!/^\d{1,10}(\.0+)?$/.test(text)) return undefined
   const userId = Number(text)
   return userId >= 1 && userId <= maxUserId ? userId : undefined
 }
 
-/** Any user but the sender of notices. UserNotFound otherwise. */
+/** Finds any user but the sender of notices. Throws UserNotFound. */
 export async function getUser({ users }: Pick<Deps, 'users'>, userId: number): Promise<UserDocument> {
   const user = userId === noticeUserId ? undefined : await users.byId(userId)
   if (!user) throw new ContractError('UserNotFound')
   return user
 }
 
-/** The user with this account, or with this number as userId; undefined when there is none. */
+/** Finds a user by account or by userId. */
 export async function findUserByAccount(
   { users }: Pick<Deps, 'users'>,
   account: string,

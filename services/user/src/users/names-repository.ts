@@ -1,7 +1,7 @@
 import { type Change, isDuplicateKey } from '@im/service-kit'
 import type { Collection, Db } from 'mongodb'
 
-/** The name is another user's. */
+/** Another user has the name. */
 export class NameTakenError extends Error {
   override readonly name = 'NameTakenError'
   readonly taken: string
@@ -13,8 +13,8 @@ export class NameTakenError extends Error {
 }
 
 /**
- * Who has which telephone, account and user name: one key space, because each logs in. A name is the id of its document, which
- * is unique on any deployment, sharded ones included, and of two changes that claim it at the same time one loses.
+ * Tells who has which name: telephones, accounts, user names and invite codes share one key space (login-names.ts). The name is
+ * the id of its document, so it is unique also on a sharded cluster, and of two changes that claim it at once one fails.
  */
 export class NamesRepository {
   readonly #names: Collection<{ _id: string; userId: number }>
@@ -32,7 +32,7 @@ export class NamesRepository {
     return found.map(({ userId }) => userId)
   }
 
-  /** Gives the user the names that are new and takes back those that are gone. Throws NameTakenError. */
+  /** Claims the names that are new for the user and frees those that are gone. Throws NameTakenError. */
   async change(
     userId: number,
     before: readonly string[],

@@ -10,7 +10,7 @@ interface NewUser extends Partial<Omit<UserDocument, '_id' | 'settings' | 'login
   settings?: Partial<SettingValues>
 }
 
-/** An account with everything at its default. `createTime` in seconds. */
+/** An account in which everything that is not given has its default. `createTime` is in seconds. */
 export function newUser(given: NewUser): UserDocument {
   const { userId, createTime, settings, ...more } = given
   const account = more.account ?? `${userId}${randomInt(100_000, 1_000_000)}`

@@ -22,9 +22,9 @@ export interface UserDocument extends StoredFields {
   _id: number
   /** System accounts have neither telephone nor user name. */
   telephone?: Telephone
-  /** What was registered with in the place of a telephone (config regeditPhoneOrName=1). */
+  /** What the user registered with instead of a telephone (config regeditPhoneOrName=1). */
   userName?: string
-  /** md5 of what names this user alone: account, user name, area code + number. */
+  /** md5 of account, user name, and area code + number, which mean this user alone. */
   loginNames: string[]
   /** md5 of the number alone, which others have under other area codes. */
   numberNames: string[]
@@ -43,6 +43,6 @@ export interface UserDocument extends StoredFields {
   offlineTime: number
   lastLogin?: LoginRecord
   previousLogin?: LoginRecord
-  /** Counts logins, so that each one writes: a login that wrote nothing would not conflict with a password change or a lock. */
+  /** Rises with each login. A login that wrote nothing would not conflict with a password change or a lock in another transaction. */
   logins?: number
 }

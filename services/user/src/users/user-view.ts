@@ -5,7 +5,7 @@ import { telephoneText } from './telephones.ts'
 import type { UserDocument } from './user-document.ts'
 import { mayShow, type Relation } from './visibility.ts'
 
-/** The login before the latest, as apps want it; zeros at the first one. */
+/** The login before the latest one. At the first login everything is 0 or empty. */
 export function previousLogin(user: UserDocument): Static<typeof Login> {
   const { previousLogin: login, offlineTime } = user
   return {
@@ -30,19 +30,19 @@ export const isOnline = (user: UserDocument): 0 | 1 => (user.presence.online ? 1
 const avatarUrl = (base: string, size: 'o' | 't', userId: number) =>
   `${base}avatar/${size}/${userId % 10_000}/${userId}.jpg`
 
-/** Fields that are the same in each view of a user. */
+/** Fields that everybody sees. */
 export function publicFields(user: UserDocument) {
   return {
     userId: user._id,
     ...pickFields(publicUserFields, user),
-    // The org service tells companies, the social service counts; until then there are none.
+    // Companies belong to the org service, counts of friends to the social service.
     companyId: 0,
     attCount: 0,
     fansCount: 0,
   }
 }
 
-/** A user name stands in the place of the number, without an area code. */
+/** A user name takes the place of the number and has no area code. */
 export function telephoneFields({ telephone, userName }: UserDocument) {
   return {
     telephone: telephoneText({ telephone, userName }),
@@ -66,7 +66,7 @@ function ownFields(user: UserDocument): Partial<Static<typeof User>> {
   }
 }
 
-/** What others see of it: numbers are 0, because the wire never lacks a number. */
+/** What others see of those fields: numbers are never absent, so they are 0. */
 const hiddenFields = { ...defaultsOf(ownUserFields), multipleDevices: 0, payPassword: 0 }
 
 /** A user as the viewer may see them. */

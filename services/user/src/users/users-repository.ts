@@ -9,10 +9,10 @@ import type { LoginRecord, UserDocument } from './user-document.ts'
 export type PlainFields = Partial<Profile & Pick<UserDocument, 'msgBackGroundUrl'>>
 
 type NameFields = 'account' | 'setAccountCount' | 'telephone' | 'isAuth' | 'loginNames' | 'numberNames'
-/** All that changes of a profile. */
+/** Everything that a profile update may change. */
 export type ProfileChange = PlainFields & Partial<Pick<UserDocument, NameFields | 'payPassword'>>
 
-/** Of those who have a number under another area code than the one given, so many are asked for their password. */
+/** When nobody has a number under the given area code, the password is tried with so many who have it under others. */
 const mostUnderOtherCodes = 3
 
 /** What others need to know of a user before they write to them. */
@@ -31,15 +31,11 @@ export class UsersRepository {
   }
 
   async createIndexes(): Promise<void> {
-    await ensureIndexes(this.#users, [
-      { key: { loginNames: 1 } },
-      { key: { numberNames: 1, isAuth: -1, _id: 1 } },
-      { key: { inviteCode: 1 }, unique: true, partialFilterExpression: { inviteCode: { $exists: true } } },
-    ])
+    await ensureIndexes(this.#users, [{ key: { loginNames: 1 } }, { key: { numberNames: 1, isAuth: -1, _id: 1 } }])
     await this.#counters.updateOne({ _id: 'userId' }, { $setOnInsert: { value: firstUserId - 1 } }, { upsert: true })
   }
 
-  /** Ids rise and are never used twice; one that was taken for nothing leaves a gap. */
+  /** Ids rise and are never used twice. A registration that fails leaves a gap. */
   async nextUserId(): Promise<number> {
     const counter = await this.#counters.findOneAndUpdate(
       { _id: 'userId' },
@@ -85,13 +81,9 @@ export class UsersRepository {
     return user?.account.toLowerCase() === account.toLowerCase() ? user : undefined
   }
 
-  async byInviteCode(inviteCode: string): Promise<UserDocument | undefined> {
-    return (await this.#users.findOne({ inviteCode })) ?? undefined
-  }
-
   /**
-   * Everyone whom one of these md5 login names means: those it means alone and the one who has it as number under the area
-   * code. Few, because each of these is claimed by one user.
+   * Everyone whom one of these md5 login names means, also as the number under this area code. They are few, because every such
+   * name is claimed by one user.
    */
   byLoginNames(names: readonly string[], areaCode: string): Promise<UserDocument[]> {
     const anyOf = { $in: [...names] }
@@ -100,7 +92,7 @@ export class UsersRepository {
       .toArray()
   }
 
-  /** Some who have one of these numbers under any area code: proven numbers first, then the oldest accounts. */
+  /** A few who have one of these numbers under any area code. Proven numbers come first, then the oldest accounts. */
   byNumberNames(names: readonly string[]): Promise<UserDocument[]> {
     return this.#users
       .find({ numberNames: { $in: [...names] } })
@@ -114,8 +106,8 @@ export class UsersRepository {
   }
 
   /**
-   * Records a login of a user who is not locked and whose password is still the one that was checked; undefined otherwise.
-   * Gives the user as he was before.
+   * Records a login and returns the user as stored before it. Returns undefined when the user is locked or the password is no
+   * longer the one that was checked.
    */
   async recordLogin(
     login: { userId: number; passwordVersion: number; record: LoginRecord; position?: [number, number] },
@@ -145,7 +137,7 @@ export class UsersRepository {
     return matchedCount > 0
   }
 
-  /** `current` is the user as read within the change. Throws NameTakenError. */
+  /** `current` must have been read within the change. Throws NameTakenError. */
   async changeProfile(current: UserDocument, set: ProfileChange, change: Change): Promise<UserDocument | undefined> {
     await this.#names.change(current._id, claimedNames(current), claimedNames({ ...current, ...set }), change)
     const options = { session: change.session, returnDocument: 'after' as const }
@@ -176,8 +168,7 @@ export class UsersRepository {
     await this.#users.updateOne({ _id: userId }, { $max: { offlineTime: seconds } }, { session: change?.session })
   }
 
-  /** Presence as of `at` (ms); older news than what is stored changes nothing. */
-  /** A change that is older than what is known changes nothing. */
+  /** Stores presence as of `at` (ms). A change that is older than what is stored changes nothing. */
   async setPresences(changes: readonly { userId: number; online: boolean; at: number }[]): Promise<void> {
     if (!changes.length) return
     await this.#users.bulkWrite(

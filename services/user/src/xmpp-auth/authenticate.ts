@@ -4,13 +4,13 @@ import type { Deps } from '../deps.ts'
 import { isMd5 } from '../secrets/md5.ts'
 import { tokenId } from '../sessions/tokens.ts'
 
-/** What an XMPP stream stands for: it is closed when this session is revoked, or when the password gets another version. */
+/** What an XMPP stream was opened with. The stream is closed when the session is revoked or the password gets a new version. */
 export type XmppLogin = { session: string } | { passwordVersion: number }
 
 /**
- * Whether an XMPP login is allowed (spec xmpp.md §1): 32 hex digits, first as access token of this user, then as md5 of their
- * password, under the limits of login. Throws what login throws. Cheap on repeat: a password that was right is remembered for
- * a while, so that a restart of the XMPP server, when everyone comes back at once, costs no hashes.
+ * Checks an XMPP login (spec xmpp.md §1): 32 hex digits are tried as an access token of this user, then as the md5 of their
+ * password. Limits and errors are those of login. A right password is remembered for a while, so a restart of the XMPP
+ * server, after which everybody logs in again, costs no hashes.
  */
 export async function authenticate(
   deps: Deps,

@@ -2,8 +2,8 @@ import { createHmac, randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 
 /**
- * Passwords that Argon2id found right a short while ago, as HMACs under a key that never leaves this process. An entry is
- * bound to the password's version: a change makes it worthless at once.
+ * Passwords that were right a short while ago, kept as HMACs under a key that never leaves this process. Each belongs to one
+ * version of the password, so a changed password is checked anew.
  */
 export class ProvenPasswords {
   readonly #key = randomBytes(32)
