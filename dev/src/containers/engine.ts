@@ -56,6 +56,7 @@ async function startEngine(machine: Machine, dockerd: string, folder: string): P
     ],
     ready: async () => void (await execa('docker', ['version'], { env, timeout: 2000, stdin: 'ignore' })),
     readyDeadlineMs: 30_000,
+    reason: (log) => /^failed to start daemon: .*/m.exec(log)?.[0],
     stopDeadlineMs: 30_000,
     logFile: join(folder, 'logs/docker.log'),
     records: join(folder, 'run'),
