@@ -11,6 +11,7 @@ import { ChatsRepository } from '../../services/message/src/inbox/chats-reposito
 import { indexWaiting } from '../../services/message/src/search/index-waiting.ts'
 import { openSearchIndex } from '../../services/message/src/search/search-index.ts'
 import { searchMessages } from '../../services/message/src/search/search-messages.ts'
+import { createSearchQueue } from '../../services/message/src/search/search-queue.ts'
 import { machine } from './machine.ts'
 import { latencyOf, median } from './percentiles.ts'
 import { cpuSeconds } from './process-usage.ts'
@@ -66,7 +67,7 @@ async function measure(mongo: MongoConnection, meter: Meter) {
         await searchIndex.transaction((session) => searchIndex.backlog.add(load.slice(at, at + batchSize), session))
     })
     await account('index', async () => {
-      while ((await indexWaiting({ messages, searchIndex })).taken);
+      while ((await indexWaiting(searchIndex)).taken);
     })
     if (n % 100_000 === 0) console.log(`${n} messages loaded and indexed`)
   }
@@ -78,7 +79,14 @@ async function measure(mongo: MongoConnection, meter: Meter) {
       `(the archive's rows themselves ${perThousand('archive').toFixed(3)} s)`,
   )
 
-  const deps = { messages, chats: new ChatsRepository(mongo.db), searchIndex, roomsOf: async () => [], now: Date.now }
+  const deps = {
+    messages,
+    chats: new ChatsRepository(mongo.db),
+    searchIndex,
+    searchQueue: createSearchQueue(),
+    roomsOf: async () => [],
+    now: Date.now,
+  }
   let [expectedRows, foundRows, wrong] = [0, 0, 0]
   const isOf = (caller: number) => (one: Known) => one.from === caller || one.to === caller
   const own = { ordinary: undefined, heavy: all.filter(isOf(heavyUser)) }
@@ -143,7 +151,7 @@ async function measure(mongo: MongoConnection, meter: Meter) {
   for (const { kind } of missed)
     console.log(`MISSED: ${kind}: p95 at most ${targets.p95} ms, ${targets.timesScan} times faster than the scan`)
   const sizes = await Promise.all(
-    [searchIndex.blocks, searchIndex.pages, searchIndex.filters].map(async ({ collection }) => ({
+    [searchIndex.nodes, searchIndex.pages, searchIndex.filters].map(async ({ collection }) => ({
       name: collection.collectionName,
       documents: await collection.estimatedDocumentCount(),
     })),

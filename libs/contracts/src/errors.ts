@@ -102,6 +102,11 @@ export const errors = {
   RecallNotAllowed: { code: 1400102, zh: '只能撤回自己的消息', en: 'You may recall your own messages only' },
   RecallExpired: { code: 1400103, zh: '已超过撤回时限', en: 'Too late to recall' },
   CipherFailed: { code: 1400104, zh: '加密或解密失败', en: 'Encryption or decryption failed' },
+  SearchTooBroad: {
+    code: 1400106,
+    zh: '搜索范围过大，请缩小时间或聊天范围',
+    en: 'Too much to search, narrow the time or the chat',
+  },
   PushFailed: { code: 1400105, zh: '推送失败', en: 'Push failed' },
   AlreadyCollected: { code: 1410101, zh: '不能重复收藏', en: 'Already collected' },
   CourseNotFound: { code: 1410102, zh: '数据不存在或已删除!', en: 'No such course' },

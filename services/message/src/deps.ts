@@ -9,6 +9,7 @@ import { OrdersRepository } from './notices/orders-repository.ts'
 import { createWaiting } from './notices/waiting.ts'
 import { PresencesRepository } from './presence/presence-repository.ts'
 import { openSearchIndex, type SearchIndex } from './search/search-index.ts'
+import { createSearchQueue, type SearchQueue } from './search/search-queue.ts'
 import type { JoinedRoom } from './search/search-scope.ts'
 import { PoisonRepository } from './tap/poison-repository.ts'
 import { createTapMetrics, type TapMetrics } from './tap/tap-metrics.ts'
@@ -24,6 +25,7 @@ export interface Deps extends Runtime<MessageConfig> {
   poison: PoisonRepository
   cursors: PageCursors
   searchIndex: SearchIndex
+  searchQueue: SearchQueue
   /** Rooms the user is in now. Rooms have no owner in the fleet yet, so nobody is in one. */
   roomsOf: (userId: number) => Promise<JoinedRoom[]>
   contacts: Contacts
@@ -45,6 +47,7 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
     poison: new PoisonRepository(db),
     cursors: createPageCursors(redis),
     searchIndex: openSearchIndex(db),
+    searchQueue: createSearchQueue(),
     roomsOf: async () => [],
     contacts: createContacts(user, now),
     relations: noRelations,

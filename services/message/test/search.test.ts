@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { connectMongo, createOutbox } from '@im/service-kit'
+import { connectMongo, createMetrics, createOutbox, type Logger } from '@im/service-kit'
 import { dropNamespace, testEnv } from '@im/service-kit/testing'
 import fc from 'fast-check'
-import { ObjectId } from 'mongodb'
+import { BSON, ObjectId } from 'mongodb'
 import { test } from 'tap'
 import { roomConversation, singleConversation } from '../src/archive/conversations.ts'
 import { deleteMessages } from '../src/archive/delete-messages.ts'
@@ -11,15 +11,18 @@ import type { MessageDocument } from '../src/archive/message-document.ts'
 import { MessagesRepository } from '../src/archive/messages-repository.ts'
 import type { MessageConfig } from '../src/config.ts'
 import { ChatsRepository } from '../src/inbox/chats-repository.ts'
-import { rowsByConversation } from '../src/search/backlog-repository.ts'
 import { findHighlights, foldText, foldWords } from '../src/search/fold-text.ts'
 import { indexWaiting } from '../src/search/index-waiting.ts'
+import { ownerOfUser, pathOf } from '../src/search/owners.ts'
 import { unpackRows } from '../src/search/packed-rows.ts'
-import { removeExpired } from '../src/search/remove-rows.ts'
+import { removeExpired, removeLost } from '../src/search/remove-rows.ts'
+import { groupsOf } from '../src/search/row-groups.ts'
 import { openSearchIndex, type SearchIndex } from '../src/search/search-index.ts'
 import type { SearchLimits } from '../src/search/search-limits.ts'
 import { searchMessages } from '../src/search/search-messages.ts'
+import { createSearchQueue } from '../src/search/search-queue.ts'
 import { searchedTexts } from '../src/search/searched-texts.ts'
+import { createIndexer } from '../src/search/start-indexer.ts'
 
 const alice = 10000001
 const peers = [10000002, 10000003, 10000004]
@@ -53,7 +56,9 @@ function message(from: number, to: number, content: string, more: Partial<Messag
 /** So small that a few messages reach pages and the filters of all levels. */
 const small: Partial<SearchLimits> = {
   stepMessages: 6,
-  blockMessages: 2,
+  stepRemovals: 3,
+  nodeDocuments: 3,
+  nodeMessages: 8,
   sealMessages: 4,
   columnMessages: 2,
   columnTokens: 30,
@@ -74,6 +79,7 @@ test('search', async (t) => {
   await searchIndex.createIndexes()
   const deps: Parameters<typeof searchMessages>[0] & { searchIndex: SearchIndex } = {
     chats: new ChatsRepository(mongo.db),
+    searchQueue: createSearchQueue(),
     messages,
     searchIndex,
     roomsOf: async () => [],
@@ -96,16 +102,34 @@ test('search', async (t) => {
         Date.now(),
         session,
       )
-      await deps.searchIndex.backlog.addRemoved(rows, session)
+      await deps.searchIndex.removals.addForAll(rows, session)
     })
   }
 
+  /** As one side does that deletes them. */
+  async function hide(rows: MessageDocument[], user: number) {
+    await deps.searchIndex.transaction(async (session) => {
+      await deps.messages.hide(
+        rows.map(({ _id }) => _id),
+        user,
+        session,
+      )
+      await deps.searchIndex.removals.addForUser(rows, user, session)
+    })
+  }
+
+  async function indexStep(index = deps.searchIndex) {
+    const { taken } = await indexWaiting(index)
+    const looked = await removeLost(index, Date.now() + 3_600_000)
+    return taken + looked > 0
+  }
+
   async function indexAll(index = deps.searchIndex) {
-    while ((await indexWaiting({ ...deps, searchIndex: index })).taken);
+    while (await indexStep(index));
   }
 
   async function clear() {
-    for (const name of ['messages', 'searchBacklog', 'searchBlocks', 'searchPages', 'searchFilters'])
+    for (const name of ['messages', 'searchBacklog', 'searchRemovals', 'searchNodes', 'searchPages', 'searchFilters'])
       await mongo.db.collection(name).deleteMany({})
   }
   t.beforeEach(clear)
@@ -120,19 +144,21 @@ test('search', async (t) => {
   const found = async (...args: Parameters<typeof search>) =>
     (await search(...args)).pageData.map(({ messageId }) => messageId)
 
-  /** Texts of all rows in the index, wherever they are. */
-  async function indexedTexts(): Promise<string[]> {
-    const { backlog, blocks, pages } = deps.searchIndex
+  /** Texts of all rows in the index of a user, wherever they are. */
+  async function indexedTexts(user = alice): Promise<string[]> {
+    const { backlog, nodes, pages } = deps.searchIndex
+    const waiting = (await backlog.find().toArray()).flatMap(({ rows, failed }) => (failed ? [] : [...groupsOf(rows)]))
+    const sinking = (await nodes.collection.find().toArray()).flatMap(({ rows }) => [...groupsOf(rows)])
     const packed = [
-      ...(await backlog.find().toArray()).flatMap((waiting) => [...rowsByConversation(waiting)]),
-      ...(await blocks.find({}).toArray()),
-      ...(await pages.find({}).toArray()),
+      ...waiting.filter(({ name }) => name.split(':').includes(String(user))),
+      ...sinking.filter(({ name }) => name === `u:${user}`),
+      ...(await pages.collection.find({ owner: `u:${user}` }).toArray()),
     ]
     return packed.flatMap(({ rows }) => [...unpackRows(rows)].flatMap(({ texts }) => texts)).sort()
   }
 
   const stages = async () => ({
-    blocks: await deps.searchIndex.blocks.collection.countDocuments(),
+    nodes: await deps.searchIndex.nodes.collection.distinct('node'),
     pages: await deps.searchIndex.pages.collection.countDocuments(),
     levels: [
       ...new Set((await deps.searchIndex.filters.find({}).toArray()).map(({ slice }) => Math.floor(slice / 1000))),
@@ -189,17 +215,19 @@ test('search', async (t) => {
                   timeSend: 1_790_000_000 + second,
                   searchable: fate !== 'encrypted',
                   isEncrypt: fate === 'encrypted',
-                  ...(fate === 'hidden' ? { deletedFor: [alice] } : {}),
                   ...(fate === 'expired' ? { deleteTime: 1, expireAt: new Date(1000) } : {}),
                 })
               })
               await store(rows)
               all.push(...rows)
-              for (let n = 0; n < batch.before; n++) await indexWaiting(deps)
+              for (let n = 0; n < batch.before; n++) await indexStep()
               const recalled = rows.filter((one, at) => batch.rows[at]!.fate === 'recalled' && one.searchable)
               await recall(recalled)
               for (const one of recalled) one.searchable = false
-              for (let n = 0; n < batch.after; n++) await indexWaiting(deps)
+              const hidden = rows.filter((_, at) => batch.rows[at]!.fate === 'hidden')
+              await hide(hidden, alice)
+              for (const one of hidden) one.deletedFor = [alice]
+              for (let n = 0; n < batch.after; n++) await indexStep()
             }
             for (const level of (await stages()).levels) reached.add(level)
             for (const { pageSize, ...filters } of queries) {
@@ -235,7 +263,8 @@ test('search', async (t) => {
             }
             // Sooner or later everything that may be found is in the index once, and nothing else.
             await indexAll()
-            const searchable = all.filter((one) => one.searchable)
+            const isOfAlice = ({ from, to }: MessageDocument) => from === alice || to === alice
+            const searchable = all.filter((one) => one.searchable && isOfAlice(one) && !one.deletedFor.length)
             assert.deepEqual(await indexedTexts(), searchable.flatMap(searchedTexts).sort())
           },
         ),
@@ -259,7 +288,7 @@ test('search', async (t) => {
     t.equal((await search('龘龘龘')).total, 0)
     const longest = Math.max(
       ...(await deps.searchIndex.filters.find({}).toArray()).map(({ bytes }) => bytes.length),
-      ...(await deps.searchIndex.pages.find({}).toArray()).map(({ rows }) => rows.length),
+      ...(await deps.searchIndex.pages.collection.find({}).toArray()).map(({ rows }) => rows.length),
     )
     t.ok(longest < 100_000)
   })
@@ -426,7 +455,8 @@ test('search', async (t) => {
     const seen = rows.filter((_, n) => kept(n) && n !== 8)
     t.strictSame((await found('世界')).slice(0, -1), newestFirst(seen), 'hidden at once')
     await indexAll()
-    t.strictSame(await indexedTexts(), [...left, rows[0]!].flatMap(searchedTexts).sort())
+    t.strictSame(await indexedTexts(), [...seen, rows[0]!].flatMap(searchedTexts).sort())
+    t.strictSame(await indexedTexts(peers[0]), [...left, rows[0]!].flatMap(searchedTexts).sort())
     t.strictSame((await found('世界')).slice(0, -1), newestFirst(seen))
     t.strictSame((await found('世界', {}, deps, peers[0]!)).slice(0, -1), newestFirst(left))
   })
@@ -437,6 +467,186 @@ test('search', async (t) => {
     await recall([rows[1]!])
     await indexAll()
     t.strictSame(await indexedTexts(), [rows[0]!, rows[2]!].flatMap(searchedTexts).sort())
+  })
+
+  t.test('thousands of recalls between other messages stop nothing, and searches see them at once', async (t) => {
+    const index = openSearchIndex(mongo.db)
+    const [peer] = peers as [number]
+    for (let batch = 0; batch < 12; batch++) {
+      const rows = Array.from({ length: 250 }, (_, n) =>
+        message(alice, peer, `第${n}号世界`, { timeSend: 1_790_000_000 + n }),
+      )
+      await store(rows)
+      await recall(rows.slice(0, 200))
+    }
+    const last = message(alice, peer, '最后一号世界')
+    await store([last])
+    t.equal((await search('世界')).total, 601)
+    for (let steps = 0; ; steps++) {
+      const { taken, drained } = await indexWaiting(index)
+      const looked = await removeLost(index, Date.now())
+      if (drained && !looked) break
+      t.ok(taken + looked > 0, 'each step gets on')
+      if (steps > 100) throw new Error('it does not come to an end')
+    }
+    t.equal(await index.backlog.collection.countDocuments(), 0)
+    t.equal(await index.removals.collection.countDocuments(), 0)
+    t.equal((await search('世界')).total, 601)
+    t.equal((await indexedTexts()).length, 601)
+    t.equal((await indexedTexts(peer)).length, 601)
+  })
+
+  t.test('removals of what still waits hold up no others', async (t) => {
+    const index = openSearchIndex(mongo.db, { stepRemovals: 3 })
+    const indexed = numbered(4)
+    await store(indexed)
+    await indexWaiting(index)
+    const waiting = numbered(8, peers[1]).map((row) => ({ ...row, _id: new ObjectId() }))
+    await store(waiting)
+    await recall(waiting)
+    await recall(indexed)
+    for (let step = 0; step < 12; step++) await removeLost(index, Date.now())
+    t.strictSame((await indexedTexts(peers[0])).length, 0, 'those behind them are taken out')
+    t.equal((await search('世界')).total, 0)
+    while ((await indexWaiting(index)).taken);
+    t.equal((await indexedTexts()).length, 0)
+  })
+
+  t.test('a filter half of whose messages are gone is made anew, while searches go on', async (t) => {
+    const rows = numbered(96)
+    for (let n = 0; n < rows.length; n += 6) await store(rows.slice(n, n + 6))
+    await indexAll()
+    const bytes = async () =>
+      (await deps.searchIndex.filters.find({ owner: `u:${alice}` }).toArray()).reduce(
+        (sum, one) => sum + one.bytes.length,
+        0,
+      )
+    const before = await bytes()
+    const kept = rows.filter((_, n) => n % 8 === 0)
+    const gone = rows.filter((_, n) => n % 8 !== 0)
+    let removing = true
+    const remove = async () => {
+      for (let n = 0; n < gone.length; n += 15) {
+        await recall(gone.slice(n, n + 15))
+        await indexAll()
+      }
+      removing = false
+    }
+    const missed = new Set<string>()
+    let searches = 0
+    const look = async () => {
+      for (; removing; searches++) {
+        const ids = new Set(await found('世界'))
+        for (const { messageId } of kept) if (!ids.has(messageId)) missed.add(messageId)
+      }
+    }
+    await Promise.all([remove(), look()])
+    t.strictSame([...missed], [])
+    t.ok(searches > 3)
+    t.strictSame(await found('世界'), newestFirst(kept))
+    t.ok((await bytes()) < before / 2, `${await bytes()} of ${before}`)
+  })
+
+  t.test('what a search reads does not grow with the number of chats', async (t) => {
+    const index = openSearchIndex(mongo.db)
+    const me = 10_000_500
+    const read = async (chats: number) => {
+      await clear()
+      for (let n = 0; n < 1500; n += 250)
+        await store(
+          Array.from({ length: 250 }, (_, at) => message(11_000_000 + ((n + at) % chats), me, `第${n + at}号`)),
+        )
+      while ((await indexWaiting(index)).taken);
+      const nodes = await index.nodes.find(pathOf(ownerOfUser(me))).toArray()
+      t.equal((await search('号', {}, deps, me)).total, 1000)
+      return nodes.length + (await index.pages.collection.countDocuments({ owner: ownerOfUser(me) }))
+    }
+    const [few, many] = [await read(3), await read(1500)]
+    t.ok(many <= few + 10, `${few} documents with 3 chats, ${many} with 1500`)
+  })
+
+  t.test('the transactions of the indexer are bounded, however long the texts are', async (t) => {
+    const limits = {
+      stepBytes: 300_000,
+      nodeBytes: 100_000,
+      sealBytes: 100_000,
+      mergedBytes: 200_000,
+      mergedFilters: 2,
+    }
+    const index = openSearchIndex(mongo.db, { ...limits, columnMessages: 1 })
+    let largest = 0
+    const weighed = openSearchIndex(mongo.db, { ...limits, columnMessages: 1 })
+    const sizes = new WeakMap<object, number>()
+    for (const repository of [weighed.nodes, weighed.pages, weighed.filters])
+      for (const name of ['insertMany', 'replaceOne'] as const) {
+        const original = repository.collection[name].bind(repository.collection) as (
+          ...args: unknown[]
+        ) => Promise<unknown>
+        Object.assign(repository.collection, {
+          [name]: (...args: { session?: object }[]) => {
+            const session = args.at(-1)!.session!
+            const size = (sizes.get(session) ?? 0) + BSON.calculateObjectSize(args.slice(0, -1))
+            sizes.set(session, size)
+            largest = Math.max(largest, size)
+            return original(...args)
+          },
+        })
+      }
+    const text = (n: number) =>
+      Array.from({ length: 3000 }, (_, at) => String.fromCodePoint(0x4e00 + ((n * 37 + at * 11) % 20_000))).join('')
+    for (let n = 0; n < 200; n += 20)
+      await store(
+        Array.from({ length: 20 }, (_, at) =>
+          message(alice, peers[0]!, text(n + at), { timeSend: 1_790_000_000 + n + at }),
+        ),
+      )
+    while ((await indexWaiting(weighed)).taken);
+    const part = text(150).slice(500, 520)
+    const holding = Array.from({ length: 200 }, (_, n) => text(n)).filter((one) => one.includes(part))
+    t.equal((await search(part)).total, holding.length)
+    t.ok(largest < 2_000_000, `${largest} bytes in one transaction`)
+    t.ok((await index.filters.collection.countDocuments()) > 0)
+  })
+
+  t.test('a batch the index cannot take is set aside: it is searched, and the others go on', async (t) => {
+    const errors: unknown[] = []
+    const log = { warn() {}, error: (...args: unknown[]) => errors.push(args) } as unknown as Logger
+    const metrics = createMetrics('test')
+    const searchIndex = deps.searchIndex
+    const indexer = createIndexer({ searchIndex, metrics, log, now: Date.now })
+    await store(numbered(3))
+    const [bad] = await searchIndex.backlog.find().toArray()
+    // Its rows end in the middle of one: reading them fails, whoever does it.
+    const rows = bad!.rows
+    await searchIndex.backlog.collection.updateOne(
+      { _id: bad!._id },
+      { $set: { rows: Buffer.concat([rows, Buffer.of(1)]) } },
+    )
+    await store(numbered(3, peers[1]!))
+    for (let step = 0; step < 40; step++) await indexer.step()
+    t.strictSame(await indexedTexts(peers[1]), numbered(3, peers[1]!).flatMap(searchedTexts).sort())
+    const waiting = await searchIndex.backlog.find().toArray()
+    t.strictSame(
+      waiting.map(({ failed }) => failed),
+      [true],
+    )
+    t.ok(errors.length)
+    t.match(await metrics.metrics(), /im_search_stuck_steps_total\{[^}]*\} [1-9]/)
+  })
+
+  t.test('many searches at once take turns; beyond a bound they are refused', async (t) => {
+    const queue = createSearchQueue()
+    let [running, most] = [0, 0]
+    const search = async () => {
+      most = Math.max(most, ++running)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      running--
+    }
+    const outcomes = await Promise.allSettled(Array.from({ length: 100 }, () => queue.run(search)))
+    t.equal(most, 4)
+    const refused = outcomes.filter((outcome) => outcome.status === 'rejected')
+    t.equal(refused.length, 32)
+    t.equal(refused[0]?.reason.errorName, 'ServiceUnavailable')
   })
 
   t.test('expired texts leave the index', async (t) => {
@@ -455,25 +665,24 @@ test('search', async (t) => {
   })
 
   t.test('every query has an index', async (t) => {
-    const { backlog, blocks, pages, filters } = deps.searchIndex
+    const { backlog, removals, nodes, pages, filters } = deps.searchIndex
     await store(numbered(20))
     await indexAll()
     await store(numbered(1))
     const slices = { slice: { $in: [999, 3] } }
-    const time = { maxTime: { $gte: 1 }, minTime: { $lt: 5 } }
+    const owner = `u:${alice}`
     const queries = {
       backlog: backlog.find(),
-      'blocks of a user': blocks.find({ users: alice, ...time }),
-      'blocks of rooms': blocks.find({ conversation: { $in: ['r:a', 'r:b'] }, ...time }),
-      'open blocks': blocks.find({ openFor: { $in: ['r:a', 'r:b'] } }),
-      'full blocks': blocks.full('r:a'),
-      'expired blocks': blocks.find({ minExpiry: { $lte: new Date() } }),
-      pages: pages.find({ _id: { $in: [new ObjectId(), new ObjectId()] } }),
-      'pages around': pages.find({ conversation: 'r:a', ...time }),
-      'expired pages': pages.find({ minExpiry: { $lte: new Date() } }),
-      'filters of a user': filters.find({ users: alice, ...slices }),
-      'filters of a chat': filters.find({ conversation: 'r:a', ...slices }),
-      'filters of rooms': filters.find({ conversation: { $in: ['r:a', 'r:b'] }, ...slices }),
+      'nodes of a path': nodes.find(['a', 'ab', 'abc']),
+      'expired nodes': nodes.collection.find({ minExpiry: { $lte: new Date() } }),
+      pages: pages.collection.find({ _id: { $in: [new ObjectId(), new ObjectId()] } }),
+      'pages around': pages.around(owner, 5),
+      'expired pages': pages.collection.find({ minExpiry: { $lte: new Date() } }),
+      'slices of an owner': filters.find({ owner, ...slices }),
+      'slices of a filter': filters.find({ filter: new ObjectId() }),
+      'removals of owners': removals.collection.find({ owner: { $in: [owner] } }),
+      'removals from an id': removals.collection.find({ _id: { $gte: 'a' } }).sort({ _id: 1 }),
+      'removals that are due': removals.collection.find({ dueAt: { $lte: new Date() } }).sort({ dueAt: 1 }),
     }
     for (const [name, query] of Object.entries(queries)) {
       const plan = JSON.stringify(await query.explain())
@@ -504,7 +713,11 @@ function dyingAt(index: SearchIndex, n: number): SearchIndex {
         const value = Reflect.get(target, name, target)
         if (typeof value !== 'function') return value
         return (...args: unknown[]) => {
-          if (['add', 'write', 'replace', 'remove'].includes(String(name)) && ++writes === n) throw new Error('died')
+          if (
+            ['add', 'replace', 'remove', 'replaceDirectory', 'removeFilter', 'postpone'].includes(String(name)) &&
+            ++writes === n
+          )
+            throw new Error('died')
           return value.apply(target, args)
         }
       },
@@ -512,7 +725,8 @@ function dyingAt(index: SearchIndex, n: number): SearchIndex {
   return {
     ...index,
     backlog: mortal(index.backlog),
-    blocks: mortal(index.blocks),
+    removals: mortal(index.removals),
+    nodes: mortal(index.nodes),
     pages: mortal(index.pages),
     filters: mortal(index.filters),
   }

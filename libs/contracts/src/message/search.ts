@@ -40,6 +40,7 @@ export const search = contract('message', {
         Type.Object({ ...RoomRow.properties, ...highlights }),
       ]),
     ),
+    errors: ['SearchTooBroad'],
     limits: [{ by: 'user', max: 60, seconds: 60 }],
   },
 })

@@ -112,7 +112,7 @@ async function store<E extends ArchiveEntry>(
     await alongside?.(fresh, change)
     const recalled: KnownMessage[] = []
     for (const entry of recalls) recalled.push(...(await applyRecall(deps, entry, change)))
-    if (stored.length) change.announce(messageArchived, 'archive', { messages: stored.map(announced) })
+    if (stored.length) change.announce(messageArchived, logOf(stored[0]!), { messages: stored.map(announced) })
     return recalled
   })
 }
@@ -198,6 +198,9 @@ async function markRead({ messages }: ArchiveDeps, entries: readonly ArchiveEntr
   })
   await messages.markReadBetween(merged)
 }
+
+/** The log a batch comes from: batches of one log stay in order, those of different logs don't wait for each other. */
+const logOf = ({ tap }: MessageDocument) => `log:${tap.slice(0, tap.indexOf(':'))}`
 
 const announced = (message: MessageDocument) => ({
   messageId: message.messageId,

@@ -56,7 +56,7 @@ async function hideMessages(deps: DeleteDeps, userId: number, found: readonly Me
       userId,
       change.session,
     )
-    await searchIndex.backlog.addRemoved(hidden, change.session)
+    await searchIndex.removals.addForUser(hidden, userId, change.session)
     await forgetMessages(deps, lost, change)
     announceByConversation(alive, (conversation, messageIds) =>
       change.announce(messageDeleted, conversation, { conversation, messageIds, userId, at: now() }),

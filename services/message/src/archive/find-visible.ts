@@ -1,23 +1,6 @@
-import { ObjectId } from 'mongodb'
 import type { Deps } from '../deps.ts'
 import { sideOf } from '../inbox/chats-repository.ts'
 import { isVisible, type MessageDocument } from './message-document.ts'
-
-/** Those of these messages, as hex, that the search may show to a user. */
-export async function searchableFor(
-  { messages, chats, now }: Pick<Deps, 'messages' | 'chats' | 'now'>,
-  user: number,
-  ids: readonly string[],
-): Promise<Set<string>> {
-  const found = await messages.visibilityOf(ids.map((id) => ObjectId.createFromHexString(id)))
-  const known = await chats.byIds(found.map(({ conversation }) => conversation))
-  const visible = found.filter((message) => {
-    const chat = known.get(message.conversation)
-    const clearedBefore = chat && sideOf(chat, user).clearedBefore
-    return message.searchable && isVisible(message, { user, clearedBefore, now: now() })
-  })
-  return new Set(visible.map(({ _id }) => _id.toHexString()))
-}
 
 /** Messages of a user's single chats by their ids, as far as this user can see them. */
 export async function findVisible(

@@ -13,5 +13,5 @@ export async function forgetMessages(
     now(),
     session,
   )
-  await searchIndex.backlog.addRemoved(gone, session)
+  await searchIndex.removals.addForAll(gone, session)
 }

@@ -208,12 +208,6 @@ export class MessagesRepository {
       .toArray()
   }
 
-  /** Those of the messages the search may show to anybody, as hex. */
-  async searchableAmong(ids: readonly ObjectId[], session?: ClientSession): Promise<Set<string>> {
-    const found = ids.length ? await this.visibilityOf(ids, session) : []
-    return new Set(found.filter(({ searchable }) => searchable).map(({ _id }) => _id.toHexString()))
-  }
-
   /** Hides messages from one user. */
   async hide(ids: readonly ObjectId[], userId: number, session: ClientSession): Promise<void> {
     if (!ids.length) return

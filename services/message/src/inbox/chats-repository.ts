@@ -41,8 +41,10 @@ export interface ChatSide {
 export type SideName = 'low' | 'high'
 export const sideNames = ['low', 'high'] as const
 
-export const sideOf = (chat: Chat, user: number): ChatSide => (chat.low.user === user ? chat.low : chat.high)
-export const peerOf = (chat: Chat, user: number): ChatSide => (chat.low.user === user ? chat.high : chat.low)
+export const sideOf = (chat: Pick<Chat, SideName>, user: number): ChatSide =>
+  chat.low.user === user ? chat.low : chat.high
+export const peerOf = (chat: Pick<Chat, SideName>, user: number): ChatSide =>
+  chat.low.user === user ? chat.high : chat.low
 
 export function newChat(conversation: string): Chat {
   const [low = 0, high = 0] = usersOf(conversation) ?? []
@@ -76,6 +78,10 @@ export class ChatsRepository {
       { key: { 'low.user': 1, 'low.timeSend': -1, _id: -1 } },
       { key: { 'high.user': 1, 'high.timeSend': -1, _id: -1 } },
       { key: { clearedBefore: 1 }, sparse: true },
+      ...sideNames.map((side) => ({
+        key: { [`${side}.user`]: 1, [`${side}.clearedBefore`]: 1 },
+        partialFilterExpression: { [`${side}.clearedBefore`]: { $exists: true } },
+      })),
       { key: { sweepAt: 1 }, sparse: true },
     ])
   }
@@ -148,6 +154,19 @@ export class ChatsRepository {
     const end = below && isWanted ? below.timeSend : before
     const range = { equal: { [owner]: user }, field: time, from, before: end, sort, limit }
     return [...same, ...(await findNewest(this.collection, range, now / 1000))]
+  }
+
+  /** Up to when (seconds) a user has cleared chats, by their peers. */
+  async clearedBy(user: number): Promise<Map<number, number>> {
+    const parts = await Promise.all(
+      sideNames.map((side) =>
+        this.collection
+          .find({ [`${side}.user`]: user, [`${side}.clearedBefore`]: { $exists: true } }, { batchSize: 5000 })
+          .project<Pick<Chat, '_id' | 'low' | 'high'>>({ low: 1, high: 1 })
+          .toArray(),
+      ),
+    )
+    return new Map(parts.flat().map((chat) => [peerOf(chat, user).user, sideOf(chat, user).clearedBefore ?? 0]))
   }
 
   /** The conversations of all chats of a user. */

@@ -1,5 +1,12 @@
-import { ObjectId } from 'mongodb'
-import { columnAt, directoryNumber, type FilterSlice, numberOfSlice, widthOfDirectory } from './filters-repository.ts'
+import { type ClientSession, ObjectId } from 'mongodb'
+import {
+  columnAt,
+  directoryNumber,
+  type FilterSlice,
+  levels,
+  numberOfSlice,
+  widthOfDirectory,
+} from './filters-repository.ts'
 import { type Level, narrow, sliceOf, type Token, tokensToAsk } from './page-filter.ts'
 import type { SearchIndex } from './search-index.ts'
 import type { SearchScope } from './search-scope.ts'
@@ -13,40 +20,40 @@ export interface CandidatePage {
 /** One slice of each filter is read per token; more tokens would save few pages. */
 const tokensAsked = 2
 
-/** The pages of the scope that may hold the words, by what their filters say. Read after the blocks, see `SearchIndex`. */
+/** The pages of the scope that may hold the words, by what their filters say, newest first. */
 export async function candidatePages(
   { filters }: Pick<SearchIndex, 'filters'>,
   scope: SearchScope,
   words: readonly string[],
+  session: ClientSession,
 ): Promise<CandidatePage[]> {
   const tokens = tokensToAsk(words, tokensAsked)
   const newest = new Map<string, number>()
-  for (const level of [0, 1, 2] as const) {
-    const slices = new Set(tokens.map((token) => numberOfSlice(level, sliceOf(token, level))))
-    const wanted = { slice: { $in: [directoryNumber(level), ...slices] } }
+  for (const level of levels)
     for (const owner of scope.owners) {
-      const found = await filters.find({ ...owner, ...wanted }).toArray()
+      const slices = new Set(tokens.map((token) => numberOfSlice(level, sliceOf(token, level))))
+      const wanted = { owner, slice: { $in: [directoryNumber(level), ...slices] } }
+      const found = await filters.find(wanted, session).toArray()
       for (const group of Map.groupBy(found, ({ filter }) => filter.toHexString()).values())
         for (const { page, maxTime } of candidatesOf(group, level, tokens, scope))
           newest.set(page, Math.max(maxTime, newest.get(page) ?? maxTime))
     }
-  }
-  return [...newest].map(([page, maxTime]) => ({ id: ObjectId.createFromHexString(page), maxTime }))
+  return [...newest]
+    .map(([page, maxTime]) => ({ id: ObjectId.createFromHexString(page), maxTime }))
+    .sort((a, b) => b.maxTime - a.maxTime)
 }
 
-/** A filter that is merged at this moment may show without its directory (the next level has it) or without a slice. */
 function* candidatesOf(group: readonly FilterSlice[], level: Level, tokens: readonly Token[], scope: SearchScope) {
   const bySlice = new Map(group.map((document) => [document.slice, document]))
-  const directory = bySlice.get(directoryNumber(level))
-  if (!directory) return
+  const directory = bySlice.get(directoryNumber(level))!
   const candidates = Buffer.alloc(widthOfDirectory(directory.bytes), 0xff)
   for (const token of tokens) {
-    const slice = bySlice.get(numberOfSlice(level, sliceOf(token, level)))
-    if (slice) narrow(candidates, token, slice.bytes, level)
+    const slice = bySlice.get(numberOfSlice(level, sliceOf(token, level)))!
+    narrow(candidates, token, slice.bytes, level)
   }
   for (const [byte, bits] of candidates.entries())
     for (let bit = 0; bits >> bit; bit++) {
       const column = bits & (1 << bit) ? columnAt(directory.bytes, byte * 8 + bit) : undefined
-      if (column && scope.overlaps(directory.conversation, column)) yield column
+      if (column && scope.overlaps(directory.owner, column)) yield column
     }
 }

@@ -1,77 +1,76 @@
 import { ContractError } from '@im/contracts'
-import { searchableFor } from '../archive/find-visible.ts'
-import { rowsByConversation } from './backlog-repository.ts'
+import type { ClientSession } from 'mongodb'
 import { candidatePages } from './candidate-pages.ts'
 import { matchingRows, wordBytes } from './matching-rows.ts'
 import { type Match, NewestMatches } from './newest-matches.ts'
-import type { Page } from './pages-repository.ts'
-import type { SearchDeps } from './search-messages.ts'
+import { type Owner, ownersOf, pathOf } from './owners.ts'
+import { groupsOf } from './row-groups.ts'
+import type { SearchIndex } from './search-index.ts'
 import type { SearchScope } from './search-scope.ts'
 
-/** A search that takes longer (ms) fails: an answer is complete or none. */
-const patience = 10_000
-/** Pages read in one round: few at first, the newest may be enough; then as many as it takes, as it seems. */
+/** What one search may read: an answer is complete or none. */
+const mostBytes = 128 * 2 ** 20
+/** Milliseconds one search may take. */
+const longest = 10_000
+/** Pages read in one round: few at first, the newest may be enough. */
 const firstPages = 32
-const mostPages = 128
-/** Pages of one query; a few queries run side by side. */
-const askedTogether = 32
+const mostPages = 256
 
 /**
- * The newest messages of the scope that hold every word and that the caller can still see, at most `most`. The index
- * proposes, the archive decides. Backlog, blocks and filters are read in this order, see `SearchIndex`.
+ * The newest messages of the scope that hold every word, at most `most`. All is read as of one moment, so it does not matter
+ * what an indexer moves meanwhile. Throws SearchTooBroad when that is too much work.
  */
 export async function findMatches(
-  deps: SearchDeps,
-  caller: number,
+  index: SearchIndex,
   scope: SearchScope,
   words: readonly string[],
   most: number,
 ): Promise<readonly Match[]> {
-  const deadline = Date.now() + patience
+  const until = Date.now() + longest
+  return await index.transaction(async (session) => await readIndex(index, scope, words, { most, until, session }))
+}
+
+async function readIndex(
+  index: SearchIndex,
+  scope: SearchScope,
+  words: readonly string[],
+  { most, until, session }: { most: number; until: number; session: ClientSession },
+): Promise<readonly Match[]> {
   const bytes = wordBytes(words)
-  const found = new NewestMatches(most, (ids) => searchableFor(deps, caller, ids))
-  const { searchIndex } = deps
-  const { backlog, blocks, pages } = searchIndex
+  const owners = new Set(scope.owners)
+  const found = new NewestMatches(most)
+  let left = mostBytes
 
-  for await (const waiting of backlog.find())
-    for (const { conversation, rows } of rowsByConversation(waiting))
-      if (scope.hasConversation(conversation)) await look(conversation, rows)
-  for (const owner of scope.owners)
-    for await (const { conversation, rows } of blocks.find({ ...owner, ...scope.overlapping }))
-      await look(conversation, rows)
-
-  const candidates = (await candidatePages(searchIndex, scope, words)).sort((a, b) => b.maxTime - a.maxTime)
-  for (let at = 0, read = readPages(0, firstPages); at < candidates.length; ) {
-    const before = found.count
-    const some = await read
-    for (const { conversation, rows } of some.pages) await look(conversation, rows)
-    at = some.end
-    const unread = candidates[at]?.maxTime ?? Number.NEGATIVE_INFINITY
-    const perPage = (found.count - before) / some.pages.length
-    const round = Math.min(mostPages, Math.max(firstPages, Math.ceil((1.1 * found.missing) / perPage) || mostPages))
-    // Surely not enough: read on while the archive is asked.
-    const goesOn = found.countNewer(unread) < most
-    if (goesOn) read = readPages(at, round)
-    await Promise.all([found.settle(unread), goesOn ? read : undefined])
-    if (found.isDone(unread)) break
-    if (!goesOn) read = readPages(at, round)
+  for await (const { rows } of index.backlog.find(session)) lookIntoBatch(spend(rows))
+  const path = [...new Set(scope.owners.flatMap(pathOf))]
+  for await (const { rows } of index.nodes.find(path, session))
+    for (const group of groupsOf(spend(rows))) if (owners.has(group.name)) look(group.name, group.rows)
+  const candidates = await candidatePages(index, scope, words, session)
+  for (let at = 0, count = firstPages; at < candidates.length; count = Math.min(2 * count, mostPages)) {
+    if (found.isDone(candidates[at]!.maxTime)) break
+    const some = candidates.slice(at, at + count).map(({ id }) => id)
+    for (const { owner, rows } of await index.pages.byIds(some, session)) look(owner, spend(rows))
+    at += count
   }
-  await found.settle()
   return found.newest
 
-  async function readPages(start: number, count: number): Promise<{ pages: Page[]; end: number }> {
-    const end = Math.min(candidates.length, start + count)
-    const parts: Promise<Page[]>[] = []
-    for (let at = start; at < end; at += askedTogether) {
-      const ids = candidates.slice(at, Math.min(end, at + askedTogether)).map(({ id }) => id)
-      parts.push(pages.find({ _id: { $in: ids } }).toArray())
+  /** What no reader understands is found by nobody, and keeps nobody from finding the rest. */
+  function lookIntoBatch(rows: Buffer): void {
+    try {
+      for (const group of groupsOf(rows))
+        for (const owner of ownersOf(group.name)) if (owners.has(owner)) look(owner, group.rows)
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error
     }
-    return { pages: (await Promise.all(parts)).flat(), end }
   }
 
-  async function look(conversation: string, rows: Buffer): Promise<void> {
-    for (const row of matchingRows(rows, bytes)) if (scope.hasRow(conversation, row)) found.add(row)
-    if (found.isCrowded) await found.settle()
-    if (Date.now() > deadline) throw new ContractError('ServiceUnavailable', { detail: 'keyword: too common' })
+  function look(owner: Owner, rows: Buffer): void {
+    for (const row of matchingRows(rows, bytes)) if (scope.hasRow(owner, row)) found.add(row)
+  }
+
+  function spend(rows: Buffer): Buffer {
+    left -= rows.length
+    if (left < 0 || Date.now() > until) throw new ContractError('SearchTooBroad')
+    return rows
   }
 }

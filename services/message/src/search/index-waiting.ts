@@ -1,100 +1,68 @@
-import { type ClientSession, ObjectId } from 'mongodb'
-import { usersOf } from '../archive/conversations.ts'
-import type { MessagesRepository } from '../archive/messages-repository.ts'
-import { type RemovedRow, rowsByConversation, type Waiting } from './backlog-repository.ts'
-import type { Block } from './blocks-repository.ts'
-import { summaryOf, without } from './packed-rows.ts'
-import { removeRows } from './remove-rows.ts'
-import { sealBlocks } from './seal-blocks.ts'
+import type { ClientSession } from 'mongodb'
+import type { WaitingBatch } from './backlog-repository.ts'
+import { ownersOf, pathOf } from './owners.ts'
+import { without } from './packed-rows.ts'
+import { removalId } from './removals-repository.ts'
+import { groupsOf, RowGroups } from './row-groups.ts'
 import type { SearchIndex } from './search-index.ts'
+import { nodesOf, settleNodes } from './settle-nodes.ts'
 
-export type IndexerDeps = { messages: MessagesRepository; searchIndex: SearchIndex }
+export interface Indexed {
+  /** Documents of the backlog that were taken in. */
+  taken: number
+  /** Nothing more waits. */
+  drained: boolean
+}
 
-/** A note waits until nothing from before it can come after it, clocks of other replicas included. */
-const noteWait = 60_000
+/** Removals of messages that still wait; more than these are taken out of the tree later. */
+const mostRemovals = 20_000
 
 /**
- * Moves what waits longest from the backlog to the blocks of its conversations, in one transaction, and seals conversations
- * that have enough. Returns how many documents were taken; another indexer at the same time does no harm.
+ * Moves what waits longest from the backlog into the tree of its owners, in one transaction. Another indexer at the same time does
+ * no harm. `most`: documents of the backlog at most.
  */
-export async function indexWaiting(deps: IndexerDeps): Promise<{ taken: number; drained: boolean }> {
-  const { searchIndex } = deps
-  const { taken, drained, filled } = await searchIndex.transaction((session) => moveToBlocks(deps, session))
-  for (const conversation of filled) await sealBlocks(searchIndex, conversation)
+export async function indexWaiting(index: SearchIndex, most = Number.POSITIVE_INFINITY): Promise<Indexed> {
+  const { taken, drained, touched } = await index.transaction((session) => moveToTree(index, most, session))
+  await settleNodes(index, touched)
   return { taken, drained }
 }
 
-async function moveToBlocks(deps: IndexerDeps, session: ClientSession) {
-  const { backlog, blocks, limits } = deps.searchIndex
-  const { batches, notes, drained } = await take(deps.searchIndex, session)
-  const removed = await goneOf(deps, notes, session)
-  if (removed.length) await removeRows(deps.searchIndex, removed, session)
-  const gone = new Set(removed.map(({ id }) => id.toHexString()))
-
-  const rows = new Map<string, Buffer[]>()
+async function moveToTree(index: SearchIndex, most: number, session: ClientSession) {
+  const { backlog, nodes } = index
+  const { batches, drained } = await take(index, most, session)
+  const [oldest] = batches
+  const removed = oldest ? await index.removals.from(oldest._id, mostRemovals, session) : new Set<string>()
+  const tops = new Map<string, RowGroups>()
   for (const batch of batches)
-    for (const group of rowsByConversation(batch)) {
-      const kept = gone.size ? (without(group.rows, ({ hexId }) => gone.has(hexId)) ?? group.rows) : group.rows
-      if (kept.length) rows.set(group.conversation, [...(rows.get(group.conversation) ?? []), kept])
-    }
-  const open = rows.size ? await blocks.openOf([...rows.keys()], session) : new Map<string, Block>()
-  const written = [...rows].map(([conversation, added]): Block => {
-    const old = open.get(conversation)
-    const bytes = Buffer.concat(old ? [old.rows, ...added] : added)
-    const summary = summaryOf(bytes, old)
-    const isFull = summary.count >= limits.blockMessages || bytes.length >= limits.blockBytes
-    const users = usersOf(conversation)
-    return {
-      _id: old?._id ?? new ObjectId(),
-      conversation,
-      ...(users ? { users } : {}),
-      ...(isFull ? {} : { openFor: conversation }),
-      rows: bytes,
-      ...summary,
-    }
-  })
-  const [changed, fresh] = [
-    written.filter(({ conversation }) => open.has(conversation)),
-    written.filter(({ conversation }) => !open.has(conversation)),
-  ]
-  await blocks.write({ fresh, changed }, session)
-  const done = [...batches, ...notes].map(({ _id }) => _id)
-  await backlog.remove(done, session)
-  const filled = written.filter(({ openFor }) => openFor === undefined).map(({ conversation }) => conversation)
-  return { taken: done.length, drained, filled }
-}
-
-/** The oldest batches, and the notes whose messages are surely not behind them. */
-async function take({ backlog, limits }: SearchIndex, session: ClientSession) {
-  const batches: Waiting[] = []
-  let notes: Waiting[] = []
-  let [messages, bytes, drained] = [0, 0, true]
-  for await (const waiting of backlog.find(session)) {
-    if (messages >= limits.stepMessages || bytes >= limits.stepBytes) {
-      drained = false
-      const safe = waiting._id.getTimestamp().getTime() - noteWait
-      notes = notes.filter(({ _id }) => _id.getTimestamp().getTime() < safe)
-      break
-    }
-    if (waiting.removed) notes.push(waiting)
-    else batches.push(waiting)
-    messages += waiting.count + (waiting.removed?.length ?? 0)
-    bytes += waiting.rows.length
-  }
-  return { batches, notes, drained }
-}
-
-/** Those of the noted messages that nobody can see any more. */
-async function goneOf(
-  { messages }: IndexerDeps,
-  notes: readonly Waiting[],
-  session: ClientSession,
-): Promise<RemovedRow[]> {
-  const removed = notes.flatMap((note) => note.removed ?? [])
-  if (!removed.length) return []
-  const alive = await messages.searchableAmong(
-    removed.map(({ id }) => id),
+    for (const { name: conversation, rows } of groupsOf(batch.rows))
+      for (const owner of ownersOf(conversation)) {
+        const left = removed.size ? without(rows, ({ hexId }) => removed.has(removalId(hexId, owner))) : undefined
+        const [top] = pathOf(owner) as [string]
+        if (!tops.has(top)) tops.set(top, new RowGroups())
+        tops.get(top)!.add(owner, left ?? rows)
+      }
+  await nodes.add(
+    nodesOf(tops).filter(({ count }) => count > 0),
     session,
   )
-  return removed.filter(({ id }) => !alive.has(id.toHexString()))
+  await backlog.remove(
+    batches.map(({ _id }) => _id),
+    session,
+  )
+  return { taken: batches.length, drained, touched: [...tops.keys()] }
+}
+
+/** The oldest batches, as many as one transaction takes. */
+async function take({ backlog, limits }: SearchIndex, most: number, session: ClientSession) {
+  const batches: WaitingBatch[] = []
+  let [messages, bytes] = [0, 0]
+  for await (const waiting of backlog.find(session)) {
+    if (waiting.failed) continue
+    const isFull = messages + waiting.count > limits.stepMessages || bytes + waiting.rows.length > limits.stepBytes
+    if (batches.length >= most || (batches.length && isFull)) return { batches, drained: false }
+    batches.push(waiting)
+    messages += waiting.count
+    bytes += waiting.rows.length
+  }
+  return { batches, drained: true }
 }

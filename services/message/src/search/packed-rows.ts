@@ -6,15 +6,17 @@ import { ObjectId } from 'mongodb'
  * than decoding.
  *
  * One row: flags (1: it expires), id (12 bytes), timeSend, ts, expireAt if it expires (64-bit floats), then as variable-length
- * integers from, contentType, the number of texts, and each text with its length before it.
+ * integers from, to, contentType, the number of texts, and each text with its length before it.
  */
 export interface SearchRow {
   id: ObjectId
   from: number
+  /** 0 in rooms. */
+  to: number
   contentType: number
   timeSend: number
   ts: number
-  expireAt?: Date
+  expireAt?: Date | undefined
   /** Folded and well-formed. */
   texts: string[]
 }
@@ -48,6 +50,7 @@ export function packRow(row: SearchRow): Buffer {
       16 +
       (row.expireAt ? 8 : 0) +
       varintLength(row.from) +
+      varintLength(row.to) +
       varintLength(row.contentType) +
       varintLength(texts.length) +
       texts.reduce((sum, text) => sum + varintLength(text.length) + text.length, 0),
@@ -58,6 +61,7 @@ export function packRow(row: SearchRow): Buffer {
   at = bytes.writeDoubleLE(row.ts, at)
   if (row.expireAt) at = bytes.writeDoubleLE(row.expireAt.getTime(), at)
   at = writeVarint(bytes, row.from, at)
+  at = writeVarint(bytes, row.to, at)
   at = writeVarint(bytes, row.contentType, at)
   at = writeVarint(bytes, texts.length, at)
   for (const text of texts) {
@@ -80,6 +84,7 @@ export class RowReader {
   /** In ms; infinite when it never expires. */
   expireAt = Number.POSITIVE_INFINITY
   from = 0
+  to = 0
   contentType = 0
   texts: { start: number; end: number }[] = []
 
@@ -103,6 +108,7 @@ export class RowReader {
     }
     this.end = at
     this.from = this.readVarint()
+    this.to = this.readVarint()
     this.contentType = this.readVarint()
     const count = this.readVarint()
     this.texts = []
@@ -135,10 +141,11 @@ export class RowReader {
   }
 
   get row(): SearchRow {
-    const { from, contentType, timeSend, ts, expireAt } = this
+    const { from, to, contentType, timeSend, ts, expireAt } = this
     return {
       id: new ObjectId(this.hexId),
       from,
+      to,
       contentType,
       timeSend,
       ts,
@@ -157,12 +164,11 @@ export interface RowsSummary {
   count: number
   minTime: number
   maxTime: number
-  /** Absent when none of them ever expired, null when none is left that does. */
-  minExpiry?: Date | null
+  /** Absent when none of them expires. */
+  minExpiry?: Date
 }
 
-/** `before` is of the rows these were made from. */
-export function summaryOf(bytes: Buffer, before?: RowsSummary): RowsSummary {
+export function summaryOf(bytes: Buffer): RowsSummary {
   let count = 0
   let [minTime, maxTime, minExpiry] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]
   for (const reader = new RowReader(bytes); reader.next(); ) {
@@ -171,8 +177,7 @@ export function summaryOf(bytes: Buffer, before?: RowsSummary): RowsSummary {
     maxTime = Math.max(maxTime, reader.timeSend)
     minExpiry = Math.min(minExpiry, reader.expireAt)
   }
-  const expiry = Number.isFinite(minExpiry) ? new Date(minExpiry) : before?.minExpiry && null
-  return { count, minTime, maxTime, ...(expiry === undefined ? {} : { minExpiry: expiry }) }
+  return { count, minTime, maxTime, ...(Number.isFinite(minExpiry) ? { minExpiry: new Date(minExpiry) } : {}) }
 }
 
 /** The rows without those `isGone` names; undefined when that changes nothing. */

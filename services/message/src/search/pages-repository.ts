@@ -1,16 +1,16 @@
 import { ensureIndexes } from '@im/service-kit'
-import type { ClientSession, Collection, Db, Filter, ObjectId } from 'mongodb'
+import type { ClientSession, Collection, Db, ObjectId } from 'mongodb'
+import type { Owner } from './owners.ts'
 import type { RowsSummary } from './packed-rows.ts'
 
-/** Messages of a conversation that follow each other in time. Read only when a filter names it. */
+/** Messages of one owner that follow each other in time. Read only when a filter names it. */
 export interface Page extends RowsSummary {
   _id: ObjectId
-  conversation: string
+  owner: Owner
   /** Packed, in order of time. */
   rows: Buffer
 }
 
-/** Pages are never moved; a page that has lost all its rows is removed, its filter may still name it. */
 export class SearchPages {
   readonly collection: Collection<Page>
 
@@ -20,17 +20,29 @@ export class SearchPages {
 
   async createIndexes(): Promise<void> {
     await ensureIndexes(this.collection, [
-      { key: { conversation: 1, maxTime: 1 } },
+      { key: { owner: 1, maxTime: 1, minTime: 1 } },
       { key: { minExpiry: 1 }, sparse: true },
     ])
   }
 
-  find(filter: Filter<Page>, session?: ClientSession) {
-    return this.collection.find(filter, { session, batchSize: 1000 })
+  async byIds(ids: readonly ObjectId[], session?: ClientSession): Promise<Page[]> {
+    return await this.collection.find({ _id: { $in: [...ids] } }, { session, batchSize: 1000 }).toArray()
   }
 
-  async add(pages: Page[], session: ClientSession): Promise<void> {
-    await this.collection.insertMany(pages, { session, ordered: false })
+  /** Pages whose time covers a moment. Both bounds stand in the index, so no page beside is read. */
+  around(owner: Owner, moment: number, session?: ClientSession) {
+    return this.collection.find({ owner, maxTime: { $gte: moment }, minTime: { $lte: moment } }, { session })
+  }
+
+  async expired(now: number, limit: number, session: ClientSession): Promise<Page[]> {
+    return await this.collection
+      .find({ minExpiry: { $lte: new Date(now) } }, { session })
+      .limit(limit)
+      .toArray()
+  }
+
+  async add(pages: readonly Page[], session: ClientSession): Promise<void> {
+    if (pages.length) await this.collection.insertMany([...pages], { session, ordered: false })
   }
 
   async replace(page: Page, session: ClientSession): Promise<void> {

@@ -1,17 +1,20 @@
 import type { ClientSession, Db } from 'mongodb'
 import { SearchBacklog } from './backlog-repository.ts'
-import { SearchBlocks } from './blocks-repository.ts'
 import { SearchFilters } from './filters-repository.ts'
+import { SearchNodes } from './nodes-repository.ts'
 import { SearchPages } from './pages-repository.ts'
+import { SearchRemovals } from './removals-repository.ts'
 import { defaultLimits, type SearchLimits } from './search-limits.ts'
 
 /**
- * The collections of the search, apart from the archive itself. A message moves one way: backlog, blocks, pages with filters
- * of level 0, 1, 2; each move is one transaction. Who reads them in that order sees every message at least once.
+ * The collections of the search, apart from the archive itself. A message moves one way: backlog, nodes of the tree from the top
+ * down, pages with filters of level 0, 1, 2; each move is one transaction. A search reads them in one transaction, too: so it sees
+ * every message once, whatever an indexer does meanwhile or has died of.
  */
 export interface SearchIndex {
   backlog: SearchBacklog
-  blocks: SearchBlocks
+  removals: SearchRemovals
+  nodes: SearchNodes
   pages: SearchPages
   filters: SearchFilters
   limits: SearchLimits
@@ -20,23 +23,15 @@ export interface SearchIndex {
 }
 
 export function openSearchIndex(db: Db, limits: Partial<SearchLimits> = {}): SearchIndex {
-  const [backlog, blocks, pages, filters] = [
-    new SearchBacklog(db),
-    new SearchBlocks(db),
-    new SearchPages(db),
-    new SearchFilters(db),
-  ]
+  const [removals, nodes] = [new SearchRemovals(db), new SearchNodes(db)]
+  const [pages, filters] = [new SearchPages(db), new SearchFilters(db)]
   return {
-    backlog,
-    blocks,
-    pages,
-    filters,
+    backlog: new SearchBacklog(db),
+    ...{ removals, nodes, pages, filters },
     limits: { ...defaultLimits, ...limits },
     transaction: (work) => db.client.withSession((session) => session.withTransaction(() => work(session))),
     async createIndexes() {
-      await blocks.createIndexes()
-      await pages.createIndexes()
-      await filters.createIndexes()
+      for (const part of [removals, nodes, pages, filters]) await part.createIndexes()
     },
   }
 }

@@ -2,19 +2,23 @@ import { setImmediate } from 'node:timers/promises'
 import { ContractError, pageOf, type ResultOf } from '@im/contracts'
 import type { MessageRow, RoomRow, search } from '@im/contracts/message'
 import { ObjectId } from 'mongodb'
+import { isVisible, type MessageDocument } from '../archive/message-document.ts'
 import { messageRow, roomRow } from '../archive/message-row.ts'
 import type { MessagesRepository } from '../archive/messages-repository.ts'
 import type { ChatsRepository } from '../inbox/chats-repository.ts'
 import { findMatches } from './find-matches.ts'
 import { findHighlights, foldWords, type Highlight } from './fold-text.ts'
 import type { Match } from './newest-matches.ts'
+import { ownerOfUser } from './owners.ts'
 import type { SearchIndex } from './search-index.ts'
-import { type JoinedRoom, type SearchParams, SearchScope } from './search-scope.ts'
+import type { SearchQueue } from './search-queue.ts'
+import { type JoinedRoom, type SearchParams, SearchScope, type Unseen } from './search-scope.ts'
 
 export interface SearchDeps {
   messages: MessagesRepository
   chats: ChatsRepository
   searchIndex: SearchIndex
+  searchQueue: SearchQueue
   /** Rooms the user is in now. */
   roomsOf: (userId: number) => Promise<JoinedRoom[]>
   now: () => number
@@ -30,14 +34,29 @@ const mostResults = 1000
  * 07-message.md, Search).
  */
 export async function searchMessages(deps: SearchDeps, caller: number, params: SearchParams): Promise<SearchPage> {
-  const { receiver, pageIndex, pageSize } = params
   const words = foldWords(params.keyword)
   if (!words.length) throw new ContractError('InvalidParams', { detail: 'keyword: empty' })
+  return await deps.searchQueue.run(() => lookFor(deps, caller, params, words))
+}
+
+async function lookFor(deps: SearchDeps, caller: number, params: SearchParams, words: readonly string[]) {
+  const { receiver, pageIndex, pageSize } = params
   const joined = receiver === undefined ? await deps.roomsOf(caller) : []
-  const scope = new SearchScope(caller, params, joined, deps.now())
-  const found = scope.owners.length ? await findMatches(deps, caller, scope, words, mostResults) : []
-  const rows = await readRows(deps, caller, found.slice(pageIndex * pageSize, (pageIndex + 1) * pageSize))
+  const unseen = await unseenBy(deps, caller)
+  const scope = new SearchScope(caller, params, joined, unseen, deps.now())
+  const found = scope.owners.length ? await findMatches(deps.searchIndex, scope, words, mostResults) : []
+  const wanted = found.slice(pageIndex * pageSize, (pageIndex + 1) * pageSize)
+  const rows = await readRows(deps, caller, unseen, wanted)
   return pageOf(await withHighlights(rows, words), found.length, pageIndex, pageSize)
+}
+
+/** Read before the index: what is removed later may be in the answer or not, what was removed before is not. */
+async function unseenBy({ searchIndex, chats }: SearchDeps, caller: number): Promise<Unseen> {
+  const [removed, clearedBefore] = await Promise.all([
+    searchIndex.removals.of([ownerOfUser(caller)]),
+    chats.clearedBy(caller),
+  ])
+  return { removed, clearedBefore }
 }
 
 /** Texts are up to 64 KiB, and finding places in a folded one takes up to a tenth of a second: others get a turn in between. */
@@ -51,20 +70,26 @@ async function withHighlights<R extends MessageRow | RoomRow>(rows: readonly R[]
 }
 const longText = 2000
 
-/** The rows of a page, in its order. One that is removed at this very moment is left out. */
+/** The rows of a page, in its order. One that is removed at this very moment is left out: the archive has the last word. */
 async function readRows(
-  { messages }: SearchDeps,
+  { messages, now }: SearchDeps,
   caller: number,
+  { clearedBefore }: Unseen,
   wanted: readonly Match[],
 ): Promise<(MessageRow | RoomRow)[]> {
   if (!wanted.length) return []
   const found = await messages.collection
-    .find({ _id: { $in: wanted.map(({ id }) => ObjectId.createFromHexString(id)) }, searchable: true })
+    .find({ _id: { $in: wanted.map(({ id }) => ObjectId.createFromHexString(id)) } })
     .toArray()
   const byId = new Map(found.map((message) => [message._id.toHexString(), message]))
+  const isSeen = (message: MessageDocument) => {
+    const peer = message.from === caller ? message.to : message.from
+    const bound = message.to === undefined ? undefined : clearedBefore.get(peer!)
+    return isVisible(message, { user: caller, clearedBefore: bound, now: now() })
+  }
   return wanted.flatMap(({ id }) => {
     const message = byId.get(id)
-    if (!message) return []
+    if (!message || !isSeen(message)) return []
     return [message.to === undefined ? roomRow(message) : messageRow(message, caller)]
   })
 }

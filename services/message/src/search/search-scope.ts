@@ -1,88 +1,83 @@
 import type { Params } from '@im/contracts'
 import type { search } from '@im/contracts/message'
-import { roomConversation, singleConversation, usersOf } from '../archive/conversations.ts'
+import { roomConversation } from '../archive/conversations.ts'
 import { timeRange } from '../archive/time-range.ts'
+import { type Owner, ownerOfUser, ownersOf } from './owners.ts'
 import type { RowReader } from './packed-rows.ts'
 
 /** A room the caller is in. */
 export interface JoinedRoom {
   roomId: string
   jid: string
-  /** Messages before this moment (seconds) are not his. */
+  /** Messages before this moment (seconds) are not theirs. */
   joinedAt: number
 }
 
 export type SearchParams = Params<(typeof search)['searchMessages']>
 
-/** Which part of the index a search looks into: documents by their conversation or by a user of it. */
-export type Owner = { users: number } | { conversation: string | { $in: string[] } }
+/** What the caller does not see of what the index holds. */
+export interface Unseen {
+  /** Messages (ids as hex) that were removed and may still be in the index. */
+  removed: ReadonlySet<string>
+  /** Up to when (seconds) the caller has cleared the chat with a peer. */
+  clearedBefore: ReadonlyMap<number, number>
+}
 
 /** Which messages a search is about. */
 export class SearchScope {
-  readonly owners: Owner[]
-  /** Seconds; `from` is in, `before` is not. */
-  readonly from: number
-  readonly before: number
+  /** Whose parts of the index it looks into. */
+  readonly owners: readonly Owner[]
   readonly #caller: number
   readonly #params: SearchParams
+  readonly #unseen: Unseen
   readonly #now: number
-  /** The single chat it is limited to. A message to oneself is never archived. */
-  readonly #chat: string | undefined
-  /** When the caller joined, by conversation. */
-  readonly #rooms: ReadonlyMap<string, number>
+  /** Seconds; the first is in, the second is not. */
+  readonly #from: number
+  readonly #before: number
+  /** When the caller joined, by the room's owner. */
+  readonly #rooms: ReadonlyMap<Owner, number>
 
-  constructor(caller: number, params: SearchParams, joined: readonly JoinedRoom[], now: number) {
+  constructor(caller: number, params: SearchParams, joined: readonly JoinedRoom[], unseen: Unseen, now: number) {
     const { receiver, roomId } = params
     this.#caller = caller
     this.#params = params
+    this.#unseen = unseen
     this.#now = now
-    this.#chat = receiver === undefined ? undefined : singleConversation(caller, receiver)
-    this.#rooms = new Map(
-      receiver === undefined
-        ? joined
-            .filter((room) => roomId === undefined || room.roomId === roomId || room.jid === roomId)
-            .map(({ jid, joinedAt }) => [roomConversation(jid), joinedAt])
-        : [],
-    )
     const range = timeRange(params)
-    this.from = range.from ?? Number.NEGATIVE_INFINITY
-    this.before = range.before ?? Number.POSITIVE_INFINITY
-    this.owners = []
-    if (this.#chat !== undefined) this.owners.push({ conversation: this.#chat })
-    else if (roomId === undefined) this.owners.push({ users: caller })
-    if (this.#rooms.size) this.owners.push({ conversation: { $in: [...this.#rooms.keys()] } })
+    this.#from = range.from ?? Number.NEGATIVE_INFINITY
+    this.#before = range.before ?? Number.POSITIVE_INFINITY
+    const rooms = receiver === undefined ? joined : []
+    this.#rooms = new Map(
+      rooms
+        .filter((room) => roomId === undefined || room.roomId === roomId || room.jid === roomId)
+        .flatMap(({ jid, joinedAt }) => ownersOf(roomConversation(jid)).map((owner) => [owner, joinedAt] as const)),
+    )
+    this.owners = [...(roomId === undefined ? [ownerOfUser(caller)] : []), ...this.#rooms.keys()]
   }
 
-  /** Parts of the index that overlap the range of time. */
-  get overlapping() {
-    return {
-      ...(Number.isFinite(this.from) ? { maxTime: { $gte: this.from } } : {}),
-      ...(Number.isFinite(this.before) ? { minTime: { $lt: this.before } } : {}),
-    }
+  overlaps(owner: Owner, { minTime, maxTime }: { minTime: number; maxTime: number }): boolean {
+    return maxTime >= Math.max(this.#from, this.#joinedAt(owner)) && minTime < this.#before
   }
 
-  overlaps(conversation: string, { minTime, maxTime }: { minTime: number; maxTime: number }): boolean {
-    return maxTime >= this.#from(conversation) && minTime < this.before
-  }
-
-  hasConversation(conversation: string): boolean {
-    if (this.#chat !== undefined) return conversation === this.#chat
-    if (this.#rooms.has(conversation)) return true
-    return this.#params.roomId === undefined && (usersOf(conversation)?.includes(this.#caller) ?? false)
-  }
-
-  hasRow(conversation: string, { timeSend, from, contentType, expireAt }: RowReader): boolean {
-    const { fromUserId, contentType: type } = this.#params
+  /** Whether the caller sees this row of the index and it is one they look for, but for its text. */
+  hasRow(owner: Owner, row: RowReader): boolean {
+    const { fromUserId, contentType, receiver } = this.#params
+    const { timeSend, expireAt, from, to } = row
+    const peer = to === 0 ? undefined : from === this.#caller ? to : from
     return (
-      timeSend >= this.#from(conversation) &&
-      timeSend < this.before &&
+      timeSend >= this.#from &&
+      timeSend < this.#before &&
+      timeSend >= this.#joinedAt(owner) &&
+      (receiver === undefined || peer === receiver) &&
       (fromUserId === undefined || from === fromUserId) &&
-      (type === undefined || contentType === type) &&
-      expireAt > this.#now
+      (contentType === undefined || row.contentType === contentType) &&
+      expireAt > this.#now &&
+      (peer === undefined || timeSend >= (this.#unseen.clearedBefore.get(peer) ?? 0)) &&
+      !(this.#unseen.removed.size && this.#unseen.removed.has(row.hexId))
     )
   }
 
-  #from(conversation: string): number {
-    return Math.max(this.from, this.#rooms.get(conversation) ?? Number.NEGATIVE_INFINITY)
+  #joinedAt(owner: Owner): number {
+    return this.#rooms.get(owner) ?? Number.NEGATIVE_INFINITY
   }
 }

@@ -1,51 +1,104 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { Gauge, holdLease } from '@im/service-kit'
+import { Counter, Gauge, holdLease, isStoreAway } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { indexWaiting } from './index-waiting.ts'
-import { removeExpired } from './remove-rows.ts'
+import { removeExpired, removeLost } from './remove-rows.ts'
 
-/** Time (ms) in which messages gather: those of one conversation cost little more than one. */
+/** Time (ms) in which messages gather: many at once cost little more than one. */
 const gather = 1000
 const expiryEvery = 3_600_000
 
+type IndexerDeps = Pick<Deps, 'searchIndex' | 'metrics' | 'redis' | 'log' | 'now'>
+
 /** Follows the archive in one replica at a time. Receipts never wait for it, and neither do complete results. */
-export function startSearchIndexer(deps: Deps): { close(): Promise<void> } {
-  const { backlog } = deps.searchIndex
+export function startSearchIndexer(deps: IndexerDeps): { close(): Promise<void> } {
+  const { searchIndex, now, log } = deps
+  const indexer = createIndexer(deps)
+  return holdLease({
+    redis: deps.redis,
+    name: 'search-index',
+    log,
+    async work(signal) {
+      let expiryAt = now() + expiryEvery
+      while (!signal.aborted) {
+        const startedAt = performance.now()
+        const isDrained = await indexer.step()
+        if (now() >= expiryAt) {
+          expiryAt = now() + expiryEvery
+          const rewritten = await removeExpired(searchIndex, now(), signal)
+          if (rewritten) log.info({ rewritten }, 'expired messages taken out of the search index')
+        }
+        // Half the time at most: under load the archive comes first, and the backlog waits.
+        const took = performance.now() - startedAt
+        await delay(isDrained ? Math.max(gather, took) : took, undefined, { signal }).catch(() => {})
+      }
+    },
+  })
+}
+
+/** The steps of the indexer. None of them can hold up the next one for ever. */
+export function createIndexer({ searchIndex, metrics, log, now }: Omit<IndexerDeps, 'redis'>) {
+  const { backlog } = searchIndex
   new Gauge({
     name: 'im_search_lag_seconds',
     help: 'Age of the oldest message that is not in the search index yet',
-    registers: [deps.metrics],
+    registers: [metrics],
     async collect() {
-      const since = await backlog.waitingSince().catch(() => undefined)
-      this.set(since === undefined ? 0 : Math.max(0, (deps.now() - since) / 1000))
+      const oldest = await backlog.oldest().catch(() => undefined)
+      this.set(oldest ? Math.max(0, (now() - oldest.getTimestamp().getTime()) / 1000) : 0)
     },
   })
   new Gauge({
     name: 'im_search_backlog_batches',
     help: 'Archived batches that are not in the search index yet; each search reads all of them',
-    registers: [deps.metrics],
+    registers: [metrics],
     async collect() {
       this.set(await backlog.collection.estimatedDocumentCount().catch(() => 0))
     },
   })
-  return holdLease({
-    redis: deps.redis,
-    name: 'search-index',
-    log: deps.log,
-    async work(signal) {
-      let expiryAt = deps.now() + expiryEvery
-      while (!signal.aborted) {
-        const startedAt = performance.now()
-        const { drained } = await indexWaiting(deps)
-        if (deps.now() >= expiryAt) {
-          expiryAt = deps.now() + expiryEvery
-          const rewritten = await removeExpired(deps.searchIndex, deps.now(), signal)
-          if (rewritten) deps.log.info({ rewritten }, 'expired messages taken out of the search index')
-        }
-        // Half the time at most: under load the archive comes first, and the backlog waits.
-        const took = performance.now() - startedAt
-        await delay(drained ? Math.max(gather, took) : took, undefined, { signal }).catch(() => {})
+  const stuck = new Counter({
+    name: 'im_search_stuck_steps_total',
+    help: 'Steps of the indexer that failed, or took nothing although messages wait: alarm when it grows',
+    registers: [metrics],
+  })
+  let failures = 0
+
+  /** A batch that fails again and again alone is set aside: searches read it, and the others go on. */
+  async function index(): Promise<boolean> {
+    try {
+      const { taken, drained } = await indexWaiting(searchIndex, failures ? 1 : undefined)
+      failures = 0
+      if (!taken && !drained) stuck.inc()
+      return drained
+    } catch (error) {
+      stuck.inc()
+      if (!isStoreAway(error)) failures++
+      log.warn({ reason: String(error), failures }, 'messages could not be taken into the search index; trying again')
+      if (failures >= mostFailures) {
+        const oldest = await backlog.oldestGood()
+        if (oldest) await backlog.setAside(oldest)
+        log.error({ batch: oldest?.toHexString() }, 'a batch that the search index does not take was set aside')
+        failures = 0
+      }
+      return true
+    }
+  }
+
+  return {
+    /** True when nothing more waits. */
+    async step(): Promise<boolean> {
+      const isDrained = await index()
+      try {
+        const looked = await removeLost(searchIndex, now())
+        return isDrained && looked === 0
+      } catch (error) {
+        stuck.inc()
+        log.warn({ reason: String(error) }, 'removed messages could not be taken out of the search index; trying again')
+        return isDrained
       }
     },
-  })
+  }
 }
+
+/** Failures in a row, while MongoDB answers, until the batch is to blame. */
+const mostFailures = 10
