@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** Waits until `probe` neither throws nor gives false or undefined; fails with its last error at the deadline (ms). */
+/** Waits until `probe` neither throws nor gives something false: 0, '' and NaN too; fails with its last error at the deadline (ms). */
 export async function eventually<T>(
   probe: () => T | Promise<T>,
   deadline = 10_000,
@@ -10,7 +10,7 @@ export async function eventually<T>(
   for (;;) {
     try {
       const value = await probe()
-      if (value !== false && value !== undefined && value !== null) return value as Exclude<T, false | null | undefined>
+      if (value) return value as Exclude<T, false | null | undefined>
     } catch (error) {
       last = error
     }
