@@ -2,6 +2,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { archive } from '@im/contracts/message'
 import { startStack } from '@im/dev'
@@ -39,7 +40,11 @@ const firstUser = 10_000_001
 /** Seconds between two messages: the large chat then gets 216 a day, an ordinary one three a week. */
 const step = 40
 const firstSecond = 1_780_000_000
-const timeOf = (n: number) => firstSecond + step * n
+/** Messages that stand in one second: of the large chat five. */
+const inOneSecond = 50
+const timeOf = (n: number) => firstSecond + step * inOneSecond * Math.floor(n / inOneSecond)
+/** Messages a second that are stored in other chats while pages are measured. */
+const writesPerSecond = 250
 /** Chats at the end; each starts early, so that both measurements see the same ones. */
 const chats = 5000
 
@@ -88,6 +93,45 @@ interface Measured {
   wrong: number
 }
 
+/** Rows of the second of `endTime` come on top, and the page goes to the end of the second of its last row. */
+function pageFrom(chat: number, newest: number, stored: number, endTime: number): number[] {
+  const times: number[] = []
+  let counted = 0
+  const last = Math.min(stored, (Math.floor(newest / inOneSecond) + 1) * inOneSecond) - 1
+  for (let n = last; n >= 0; n--) {
+    if (chatOf(n) !== chat) continue
+    if (timeOf(n) !== endTime && counted++ >= pageSize && timeOf(n) !== times.at(-1)) break
+    times.push(timeOf(n))
+  }
+  return times
+}
+
+/** As other people write. Ends with the number of messages. */
+function writeMeanwhile(db: Db): () => Promise<number> {
+  const ended = new AbortController()
+  const collection = db.collection<MessageDocument>('messages')
+  let written = 0
+  const writing = (async () => {
+    for (; !ended.signal.aborted; await delay(200)) {
+      const some = Array.from({ length: writesPerSecond / 5 }, () => {
+        const from = 30_000_000 + (written++ % 5000)
+        return storedMessage(2 ** 40 + written + Date.now(), {
+          from,
+          to: from + 5000,
+          content: 'x',
+          timeSend: Date.now() / 1000,
+        })
+      })
+      await collection.insertMany(some, { ordered: false })
+    }
+  })()
+  return async () => {
+    ended.abort()
+    await writing
+    return written
+  }
+}
+
 async function measure(api: TestClient, stored: number): Promise<Measured> {
   const times: { ordinary: number[]; large: number[] } = { ordinary: [], large: [] }
   let wrong = 0
@@ -99,8 +143,7 @@ async function measure(api: TestClient, stored: number): Promise<Measured> {
     const begin = performance.now()
     const rows = await api.call(archive.listSingleHistory, { receiver: b, endTime, pageSize }, { as: a })
     times[chat ? 'ordinary' : 'large'].push(performance.now() - begin)
-    const expected: number[] = []
-    for (let n = newest; n >= 0 && expected.length < pageSize; n--) if (chatOf(n) === chat) expected.push(timeOf(n))
+    const expected = pageFrom(chat, newest, stored, endTime)
     if (rows.map(({ timeSend }) => timeSend).join() !== expected.join()) wrong++
   }
   return { stored, ordinary: latencyOf(times.ordinary), large: latencyOf(times.large), wrong }
@@ -128,7 +171,9 @@ async function main(): Promise<number> {
       await load(db, stored, count)
       stored = count
       await measure(api, stored) // warm
+      const stopWriting = writeMeanwhile(db)
       const result = await measure(api, stored)
+      console.log(`${await stopWriting()} messages were stored meanwhile`)
       results.push(result)
       for (const kind of ['ordinary', 'large'] as const) {
         const { p50, p95, p99 } = result[kind]

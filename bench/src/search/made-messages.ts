@@ -3,6 +3,12 @@ import { storedMessage } from '../stored-message.ts'
 
 /** The user a quarter of all messages belongs to. */
 export const heavyUser = 10_000_000
+/** The user every tenth message belongs to, each to another of so many chats. */
+export const sociableUser = 9_999_999
+export const sociableChats = 10_000
+const firstOfSociable = 20_000_000
+/** Messages that stand in one second. */
+const inOneSecond = 10
 const firstUser = 10_000_001
 const heavyPeers = 40
 const start = 1_750_000_000
@@ -29,8 +35,13 @@ export function messageMaker(users: number) {
   }
 
   function message(n: number): MessageDocument {
-    const [from, to] = sides()
-    return storedMessage(n, { from, to, content: text(), timeSend: start + n })
+    const [from, to] = n % 10 ? sides() : [firstOfSociable + ((n / 10) % sociableChats), sociableUser]
+    return storedMessage(n, { from, to, content: text(), timeSend: start + Math.floor(n / inOneSecond) })
   }
-  return { random, character, message }
+  /** Of users nobody searches for. */
+  function foreignMessage(n: number): MessageDocument {
+    const from = 30_000_000 + random(5000)
+    return storedMessage(2 ** 40 + n, { from, to: from + 5000, content: text(), timeSend: Date.now() / 1000 })
+  }
+  return { random, character, message, foreignMessage }
 }

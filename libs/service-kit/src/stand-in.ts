@@ -32,8 +32,8 @@ export interface NewestQuery<T extends Document> {
   session?: ClientSession | undefined
 }
 
-/** Windows below the newest place that are tried before the whole range, in seconds: four hours, and 16 times as much each. */
-const windows = [4, 64, 1024, 16_384].map((hours) => hours * 3600)
+/** Windows below the newest place that are tried before the whole range, in seconds: some days, two months, two years. */
+const windows = [3, 60, 720].map((days) => days * 86_400)
 
 /**
  * The newest documents of a range. MongoDB stops at the limit; the stand-in first reads all that the range holds, so it is
