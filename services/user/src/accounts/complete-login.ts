@@ -1,6 +1,5 @@
 import { ContractError } from '@im/contracts'
 import type { Deps } from '../deps.ts'
-import { cacheSession } from '../sessions/cache-session.ts'
 import { type OpenedSession, openSession } from '../sessions/open-session.ts'
 import { announceRevocation, forgetSessions } from '../sessions/revoke-sessions.ts'
 import type { UserDocument } from '../users/user-document.ts'
@@ -26,17 +25,15 @@ export async function completeLogin(
   const userId = checked._id
   const done = await outbox.commit(async (change) => {
     const record = loginRecord(from, checked.lastLogin?.serial, Math.floor(now() / 1000))
-    const login = { userId, passwordVersion: checked.password?.version ?? 0, record, position: positionOf(from) }
-    const before = await users.recordLogin(login, change)
+    const before = await users.recordLogin(checked, { record, position: positionOf(from) }, change)
     if (!before) throw new ContractError((await users.byId(userId))?.status === -1 ? 'AccountLocked' : 'WrongPassword')
     const { device, serial, model, ip } = from
     const multipleDevices = before.settings.multipleDevices === 1
     const opened = await openSession(deps, { userId, device, serial, model, ip, multipleDevices }, tokens, change)
     announceRevocation(change, userId, opened.ended, 'login', now())
-    const user: UserDocument = { ...before, lastLogin: record, previousLogin: before.lastLogin }
+    const user: UserDocument = { ...before, lastLogin: record, previousLogin: checked.lastLogin }
     return { user, opened }
   })
-  await cacheSession(deps, done.opened.session)
   await forgetSessions(deps, userId, done.opened.ended, 'login')
   return done
 }

@@ -7,7 +7,6 @@ import {
   userRegistered,
 } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
-import { cacheSession } from '../sessions/cache-session.ts'
 import { openSession } from '../sessions/open-session.ts'
 import { configuredKeys, inviteCodeKey, registeredKey } from '../users/login-names.ts'
 import { NameTakenError } from '../users/names-repository.ts'
@@ -56,7 +55,7 @@ async function addUser(deps: Deps, registration: Registration, admitted: Admitte
   const position = positionOf(from)
   const userId = await users.nextUserId()
   const defaultFriends = await users.idsByNames(config.defaultTelephones.flatMap(configuredKeys))
-  const { user, opened } = await withFreeNames(registered, () =>
+  return withFreeNames(registered, () =>
     outbox.commit(async (change) => {
       const user = newUser({
         ...registration.profile,
@@ -81,8 +80,6 @@ async function addUser(deps: Deps, registration: Registration, admitted: Admitte
       return { user, opened }
     }),
   )
-  await cacheSession(deps, opened.session)
-  return { user, opened }
 }
 
 /** Tries again while somebody has the account name or the invite code that was made up. */

@@ -1,5 +1,4 @@
 import type { Deps } from '../deps.ts'
-import { cacheSession } from '../sessions/cache-session.ts'
 import { type OpenedSession, openSession } from '../sessions/open-session.ts'
 import type { RefreshTokenDocument } from '../sessions/refresh-tokens-repository.ts'
 import { announceRevocation, forgetSessions } from '../sessions/revoke-sessions.ts'
@@ -36,7 +35,6 @@ export async function refreshToken(
     await revokeFamily(deps, known)
     throw invalidGrant('the refresh token was used before')
   }
-  await cacheSession(deps, opened.session)
   await forgetSessions(deps, userId, opened.ended, 'refresh')
   return { user, opened }
 }

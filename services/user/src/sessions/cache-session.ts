@@ -1,5 +1,5 @@
 import type { Deps } from '../deps.ts'
-import type { CachedSession } from './session-cache.ts'
+import { type CachedSession, copyOf } from './session-cache.ts'
 import type { SessionDocument } from './sessions-repository.ts'
 
 /**
@@ -13,9 +13,9 @@ export async function cacheSession(
   { sessions, sessionCache, now, log }: Pick<Deps, 'sessions' | 'sessionCache' | 'now' | 'log'>,
   session: SessionDocument,
 ): Promise<CachedSession | undefined> {
-  const { sessionId, userId, device } = session
-  const copy: CachedSession = { userId, device, kind: 'user', expiresAt: session.expiresAt.getTime() }
-  if (!(await sessionCache.put(sessionId, copy, now()))) return copy
+  const { sessionId, userId } = session
+  const copy = copyOf(session)
+  if (!(await sessionCache.put(copy, now()))) return copy
   try {
     if (await sessions.live(sessionId, now())) return copy
     await sessionCache.remove([sessionId])

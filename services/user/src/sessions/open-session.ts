@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Change } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import type { DeviceClass } from './device-class.ts'
+import { copyOf } from './session-cache.ts'
 import type { SessionDocument } from './sessions-repository.ts'
 import { accessSeconds, newAccessToken, newRefreshToken, refreshSeconds, tokenId } from './tokens.ts'
 
@@ -26,17 +27,22 @@ export interface OpenedSession {
 /**
  * Opens a session inside a change. It replaces the session of the same device class and its refresh tokens, except those of
  * `family`, the login that this session continues. `withRefresh` also makes a refresh token.
+ *
+ * The copy for the gateways is written before the commit: whatever revokes the session comes after the commit, so it cannot
+ * miss the copy. Nobody knows the token of a session that was not committed.
  */
 export async function openSession(
-  { sessions, refreshTokens, now }: Pick<Deps, 'sessions' | 'refreshTokens' | 'now'>,
+  deps: Pick<Deps, 'sessions' | 'sessionCache' | 'refreshTokens' | 'now'>,
   owner: SessionOwner,
   tokens: { withRefresh: boolean; family?: string },
   change: Change,
 ): Promise<OpenedSession> {
+  const { sessions, sessionCache, refreshTokens, now } = deps
   const { userId, device, serial, model, ip } = owner
   const at = now()
   const accessToken = newAccessToken()
-  const row = {
+  const session: SessionDocument = {
+    _id: `${userId}:${device}`,
     sessionId: tokenId(accessToken),
     userId,
     device,
@@ -45,23 +51,29 @@ export async function openSession(
     ip,
     createdAt: new Date(at),
     expiresAt: new Date(at + accessSeconds * 1000),
+    isRefreshable: tokens.withRefresh,
   }
-  const replaced = await sessions.replace(row, change)
+  const replaced = await sessions.replace(session, change)
   const ended = replaced ? [replaced] : []
   if (!owner.multipleDevices) {
     ended.push(...(await sessions.removeOthers(userId, device, change)))
     await refreshTokens.removeOthers(userId, device, change)
   }
-  if (!tokens.family) await refreshTokens.removeDevice(userId, device, change)
-  const opened: OpenedSession = { accessToken, session: { _id: `${userId}:${device}`, ...row }, ended }
-  if (tokens.withRefresh) {
-    opened.refreshToken = newRefreshToken()
-    const family = tokens.family ?? randomBytes(12).toString('hex')
-    const expiresAt = new Date(at + refreshSeconds * 1000)
-    await refreshTokens.add(
-      { _id: tokenId(opened.refreshToken), userId, device, family, used: false, expiresAt },
-      change,
-    )
-  }
-  return opened
+  // A session that has expired may be deleted already, while its refresh tokens live.
+  if (!tokens.family && (replaced?.isRefreshable ?? true)) await refreshTokens.removeDevice(userId, device, change)
+  const refreshToken = tokens.withRefresh ? await addRefreshToken(deps, owner, tokens.family, change) : undefined
+  await sessionCache.put(copyOf(session), at)
+  return { accessToken, refreshToken, session, ended }
+}
+
+async function addRefreshToken(
+  { refreshTokens, now }: Pick<Deps, 'refreshTokens' | 'now'>,
+  { userId, device }: SessionOwner,
+  family = randomBytes(12).toString('hex'),
+  change: Change,
+): Promise<string> {
+  const token = newRefreshToken()
+  const expiresAt = new Date(now() + refreshSeconds * 1000)
+  await refreshTokens.add({ _id: tokenId(token), userId, device, family, used: false, expiresAt }, change)
+  return token
 }

@@ -1,13 +1,23 @@
 import { isStoreAway, type Logger, type Redis } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
+import type { SessionDocument } from './sessions-repository.ts'
 
 /** What gateways need of a session; `expiresAt` in milliseconds. */
 export interface CachedSession {
+  sessionId: string
   userId: number
   device: string
   kind: 'user'
   expiresAt: number
 }
+
+export const copyOf = ({ sessionId, userId, device, expiresAt }: SessionDocument): CachedSession => ({
+  sessionId,
+  userId,
+  device,
+  kind: 'user',
+  expiresAt: expiresAt.getTime(),
+})
 
 /** How long (ms) a copy lives at most, in case this process dies before it could remove it. */
 const copyLifetime = 600_000
@@ -30,7 +40,7 @@ export class SessionCache {
   }
 
   /** Returns false when Redis was away. */
-  async put(sessionId: string, session: CachedSession, now: number): Promise<boolean> {
+  async put({ sessionId, ...session }: CachedSession, now: number): Promise<boolean> {
     const lifetime = Math.min(session.expiresAt - now, copyLifetime)
     if (lifetime <= 0 || this.#redis.isAway) return false
     try {

@@ -15,6 +15,8 @@ export interface SessionDocument {
   ip: string
   createdAt: Date
   expiresAt: Date
+  /** Whether a refresh token may continue it. */
+  isRefreshable: boolean
 }
 
 /** Sessions of the apps. Redis holds copies of them (session-cache.ts). */
@@ -34,8 +36,8 @@ export class SessionsRepository {
   }
 
   /** Replaces the session of the same device class and returns the old one. */
-  async replace(session: Omit<SessionDocument, '_id'>, change: Change): Promise<SessionDocument | undefined> {
-    const before = await this.#sessions.findOneAndReplace({ _id: `${session.userId}:${session.device}` }, session, {
+  async replace({ _id, ...session }: SessionDocument, change: Change): Promise<SessionDocument | undefined> {
+    const before = await this.#sessions.findOneAndReplace({ _id }, session, {
       upsert: true,
       returnDocument: 'before',
       session: change.session,

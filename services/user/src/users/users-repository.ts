@@ -1,6 +1,6 @@
 import { firstUserId, type Profile, type SettingValues } from '@im/contracts/user'
 import { type Change, ensureIndexes } from '@im/service-kit'
-import type { Collection, Db } from 'mongodb'
+import type { Collection, Db, Filter } from 'mongodb'
 import { claimedNames } from './login-names.ts'
 import { NamesRepository } from './names-repository.ts'
 import type { LoginRecord, UserDocument } from './user-document.ts'
@@ -106,20 +106,22 @@ export class UsersRepository {
   }
 
   /**
-   * Records a login and returns the user as stored before it. Returns undefined when the user is locked or the password is no
-   * longer the one that was checked.
+   * Records a login of a user whose credentials were checked, and returns the user as stored before it. Returns undefined when
+   * the user is locked by now or the password is no longer the one that was checked.
    */
   async recordLogin(
-    login: { userId: number; passwordVersion: number; record: LoginRecord; position?: [number, number] },
+    checked: UserDocument,
+    login: { record: LoginRecord; position?: [number, number] },
     change: Change,
   ): Promise<UserDocument | undefined> {
-    const before = await this.#users.findOne({ _id: login.userId }, { session: change.session })
-    if (before?.status !== 1 || (before.password?.version ?? 0) !== login.passwordVersion) return undefined
+    const filter: Filter<UserDocument> = { _id: checked._id, status: 1 }
+    if (checked.password) filter['password.version'] = checked.password.version
+    else filter.password = { $exists: false }
     const set: Partial<UserDocument> = { lastLogin: login.record }
-    if (before.lastLogin) set.previousLogin = before.lastLogin
+    if (checked.lastLogin) set.previousLogin = checked.lastLogin
     if (login.position) set.loc = { type: 'Point', coordinates: login.position }
-    await this.#users.updateOne({ _id: login.userId }, { $set: set, $inc: { logins: 1 } }, { session: change.session })
-    return before
+    const options = { session: change.session, returnDocument: 'before' as const }
+    return (await this.#users.findOneAndUpdate(filter, { $set: set, $inc: { logins: 1 } }, options)) ?? undefined
   }
 
   /** A stronger hash of the same password. */
