@@ -13,7 +13,7 @@ export interface OpenApiOptions {
 const description =
   'Each endpoint stands here once. It takes GET and POST with the same parameters unless `x-methods` says otherwise: query and ' +
   'body (form, multipart or JSON) are merged. Answers have HTTP status 200, errors too: `resultCode` is 1 for success, else 0 or ' +
-  'at least 1000000.'
+  'at least 1000000. What is no HTTP, or does not arrive in time, is answered with 400, 408 or 431 and the same envelope.'
 
 /**
  * The OpenAPI 3.1 document of endpoints: parameters as the wire takes them, the envelope of the answers, the errors with

@@ -29,11 +29,12 @@ import {
 import { csrfField, csrfHeader } from './csrf.ts'
 import { compileDecoder, selfParams } from './decode/compile-decoder.ts'
 import type { AnswerTimer, BoundHandler, ServiceAppOptions } from './edge.ts'
-import { compileWriter, jsonType, languageOf } from './envelope.ts'
+import { compileWriter, jsonType } from './envelope.ts'
 import { asContractError } from './failures.ts'
+import { languageOf, queryLanguage } from './language.ts'
 import { defaultTimeoutMs, Lifetime } from './lifetime.ts'
 import { firstText, type RawParams } from './raw-params.ts'
-import { accessTokenOf, queryLanguage, readRequest } from './request.ts'
+import { accessTokenOf, readRequest } from './request.ts'
 import { isOneOf } from './secrets.ts'
 
 /** Who calls, as far as headers tell. */

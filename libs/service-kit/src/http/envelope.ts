@@ -49,15 +49,3 @@ export function failureBody(error: ContractError, language: Language): string {
     resultMsg: error.textIn(language),
   })
 }
-
-/** `en` and `eg` are English, everything else Chinese (transport.md §6). */
-export function languageOf(value: string | undefined): Language {
-  return value === 'en' || value === 'eg' ? 'en' : 'zh'
-}
-
-const requestIdForm = /^[A-Za-z0-9._-]{1,64}$/
-
-/** An incoming id when it is of the allowed form, else undefined. */
-export function acceptedRequestId(header: string | string[] | undefined): string | undefined {
-  return typeof header === 'string' && requestIdForm.test(header) ? header : undefined
-}

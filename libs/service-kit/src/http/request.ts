@@ -1,13 +1,6 @@
-import type { EndpointSpec, Language } from '@im/contracts'
+import type { EndpointSpec } from '@im/contracts'
 import type { FastifyRequest } from 'fastify'
-import { languageOf } from './envelope.ts'
 import { firstText, type RawParams, readParams, readStrictForm } from './raw-params.ts'
-
-/** Language of a request whose parameters were not read. */
-export function queryLanguage(url: string): Language {
-  const at = url.indexOf('?')
-  return languageOf(at < 0 ? undefined : (new URLSearchParams(url.slice(at + 1)).get('language') ?? undefined))
-}
 
 const rawBytes = /[\x80-\xff]/
 

@@ -14,9 +14,9 @@ import Fastify, {
 import type { Logger } from '../logs.ts'
 import { sendError, sendFailure } from './answers.ts'
 import { maxBodyBytes } from './body-limit.ts'
-import { acceptedRequestId, failureBody, jsonType } from './envelope.ts'
+import { failureBody, jsonType } from './envelope.ts'
 import { asContractError } from './failures.ts'
-import { queryLanguage } from './request.ts'
+import { queryLanguage } from './language.ts'
 
 /** What a route of an endpoint keeps in its `config`: the form of its errors. */
 export type RouteConfig = Pick<Endpoint, 'answer'> & FastifyContextConfig
@@ -53,7 +53,7 @@ export function createHttpServer(log: Logger, more: FastifyHttpOptions<Server> =
     http: { maxHeaderSize: maxHeadBytes, headersTimeout: 15_000, connectionsCheckingInterval: 5000, ...more.http },
   }) as unknown as FastifyInstance
   app.addHook('onRequest', (request, _reply, done) => {
-    // A body of no type is read as form; what is no type at all counts as none.
+    // Requests without Content-Type are parsed as a form; so are those whose Content-Type is no media type.
     const type = request.headers['content-type']
     if (type !== undefined && !mediaType.test(type)) delete request.headers['content-type']
     done()
@@ -73,6 +73,13 @@ export function createHttpServer(log: Logger, more: FastifyHttpOptions<Server> =
 }
 
 const mediaType = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+/
+
+const requestIdForm = /^[A-Za-z0-9._-]{1,64}$/
+
+/** An incoming id when it is of the allowed form (transport.md §1), else undefined. */
+function acceptedRequestId(header: string | string[] | undefined): string | undefined {
+  return typeof header === 'string' && requestIdForm.test(header) ? header : undefined
+}
 
 const processPart = randomBytes(6).toString('hex')
 let requestCount = 0
