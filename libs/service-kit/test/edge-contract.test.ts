@@ -79,9 +79,12 @@ const limited = contract('room', {
   failures: {
     ...none,
     path: '/failures',
-    params: Type.Object({ how: Text() }),
+    params: Type.Object({ how: Text(), account: Type.Optional(Text()) }),
     errors: ['WrongPassword', 'LoginTooOften'],
-    limits: [{ by: 'user-or-ip', max: 3, seconds: 900, counts: 'failures', error: 'LoginTooOften' }],
+    limits: [
+      { by: 'user-or-ip', max: 3, seconds: 900, counts: 'failures', error: 'LoginTooOften' },
+      { by: 'param:account', max: 1, seconds: 900, counts: 'failures', error: 'LoginTooOften' },
+    ],
   },
   targets: {
     ...none,
@@ -255,7 +258,7 @@ test('a handler learns that nobody waits any more', async (t) => {
   t.notOk(seen.aborted)
   leaving.abort()
   await call
-  await eventually(() => seen.aborted)
+  await eventually(() => seen.aborted, 2000)
 
   seen.aborted = false
   const startedAt = performance.now()
@@ -365,6 +368,16 @@ test('a limit counts failures, also those under way at the same time', async (t)
   t.equal(await call('well', '2001:db8:1::1'), 1)
 })
 
+test('a refusal counts for none of the limits', async (t) => {
+  const { api } = await startEdge(t, { limits: true })
+  const call = async (params: { how: string; account?: string }) =>
+    (await api.envelope(limited.failures, params, { ip: '192.0.2.1' })).resultCode
+  t.equal(await call({ how: 'WrongPassword', account: 'a' }), errors.WrongPassword.code)
+  for (let n = 0; n < 5; n++) t.equal(await call({ how: 'WrongPassword', account: 'a' }), errors.LoginTooOften.code)
+  for (let n = 0; n < 2; n++) t.equal(await call({ how: 'WrongPassword' }), errors.WrongPassword.code)
+  t.equal(await call({ how: 'WrongPassword' }), errors.LoginTooOften.code)
+})
+
 test('a limit counts user and target together, over the endpoints of a group; services have none', async (t) => {
   const { api, internal } = await startEdge(t, { limits: true })
   const [alice, bob] = [10_000_001, 10_000_002]
@@ -375,7 +388,7 @@ test('a limit counts user and target together, over the endpoints of a group; se
   t.equal(await greet(alice, 1), errors.RateLimited.code)
   t.equal(await greet(alice, 2), 1)
   t.equal(await greet(bob, 1), 1)
-  for (let n = 0; n < 5; n++) t.equal((await internal.envelope(limited.others, { toUserId: 1 })).resultCode, 1)
+  for (let n = 0; n < 7; n++) t.equal((await internal.envelope(limited.successes, { how: 'well' })).resultCode, 1)
 })
 
 const audited = contract('room', {

@@ -355,7 +355,7 @@ test('deadline and end of a call reach the handler', async (t) => {
   await eventually(() => state.seen.began === 1)
   leaving.abort()
   await waiting
-  await eventually(() => state.seen.aborted === 1)
+  await eventually(() => state.seen.aborted === 1, 5000)
 })
 
 test('limits are counted by the service, failures alone where the contract says so', async (t) => {

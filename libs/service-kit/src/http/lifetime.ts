@@ -18,7 +18,8 @@ export class Lifetime {
 
   /** True when nobody waits any more. */
   get isOver(): boolean {
-    return this.#answer.destroyed || Date.now() >= this.deadline
+    const isAborted = this.#controller?.signal.aborted === true
+    return isAborted || this.#answer.destroyed || Date.now() >= this.deadline
   }
 
   /** Made when it is asked for: most handlers are done before anybody could leave. */
