@@ -10,7 +10,7 @@ import { type ParseArgsConfig, parseArgs } from 'node:util'
 import stringify from 'json-stringify-pretty-compact'
 import { serviceNames } from '../libs/contracts/src/contract.ts'
 import { commonErrors, errors } from '../libs/contracts/src/errors.ts'
-import { type StreamSpec, streamOf, streams } from '../libs/contracts/src/events.ts'
+import { deadLetters, type StreamSpec, streamOf, streams } from '../libs/contracts/src/events.ts'
 import { endpoints, events, openApiDocument } from '../libs/contracts/src/index.ts'
 import { messageTypes } from '../libs/contracts/src/message/index.ts'
 import { describeSettings, type SettingRow } from '../libs/service-kit/src/config.ts'
@@ -76,17 +76,20 @@ function fieldRows(schema: Schema, prefix = ''): string[] {
 }
 
 function eventsPage(): string {
-  const ofStream = (stream: StreamSpec) => events.filter((event) => streamOf(event).name === stream.name)
+  const ofStream = (stream: StreamSpec) => events.filter((event) => streamOf(event.name).name === stream.name)
   const days = (seconds: number) => `${seconds / 86_400} days`
   return page(
     '# Events',
-    'Subject on the wire: `<namespace>.<event>`; stream: `<namespace>_<stream>`. Each travels as ' +
-      '`{id, name, at, aggregate, data}` with `at` in milliseconds and the payload below as `data`; events of one aggregate keep ' +
-      'their order. Delivered at least once: consumers are idempotent by `id`. A published version never changes.',
+    'Stream: `<namespace>_<stream>`; subject on the wire: `<namespace>.<stream>.<partition>.<event>`. Each travels as ' +
+      '`{id, name, at, aggregate, sequence, data}` with `at` in milliseconds and the payload below as `data`. The events of one ' +
+      'aggregate in a stream lie in one partition (CRC-32 of the aggregate, modulo the number of partitions) and keep the order ' +
+      'of their changes, whatever their names; `sequence` numbers them 1, 2, 3 …. JetStream may hold an event twice: who must ' +
+      'not do a thing twice goes by `sequence`. Events that a service could not handle are kept under ' +
+      `\`<namespace>.${deadLetters.name}.<service>.<event>\` for ${days(deadLetters.maxAgeSeconds)}. A published version never changes.`,
     table(
-      ['stream', 'subjects', 'kept for'],
-      Object.values(streams).map((stream: StreamSpec) =>
-        row(stream.name, stream.nouns.map((noun) => `${noun}.>`).join(', '), days(stream.maxAgeSeconds)),
+      ['stream', 'published by', 'events', 'partitions', 'kept for'],
+      Object.values(streams).map(({ name, service, nouns, partitions, maxAgeSeconds }: StreamSpec) =>
+        row(name, service, nouns.map((noun) => `${noun}.*`).join(', '), String(partitions), days(maxAgeSeconds)),
       ),
     ),
     ...Object.values(streams).flatMap((stream) =>

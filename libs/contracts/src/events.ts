@@ -1,8 +1,9 @@
 import type { Static, TObject } from 'typebox'
+import type { ServiceName } from './contract.ts'
 
 /**
- * Domain events: ids and facts, never database documents or secrets. The name is the NATS subject below the namespace and
- * ends in its version; a published version never changes (libs/contracts/test/frozen-events.test.ts guards it),
+ * Domain events: ids and facts, never database documents or secrets. The name ends in its version and is the end of the NATS
+ * subject; a published version never changes (libs/contracts/test/frozen-events.test.ts guards it),
  * a change is a new version beside it. Delivered at least once; consumers are idempotent by event id.
  */
 export interface EventType<T extends TObject = TObject> {
@@ -32,34 +33,63 @@ export interface EventEnvelope<T = unknown> {
   id: string
   name: string
   at: number
-  /** Key whose events keep their order. */
+  /** The thing that the event is about. Events of one aggregate in one stream keep their order, whatever their names. */
   aggregate: string
+  /** 1, 2, 3 … in the order in which the changes of the aggregate were committed. */
+  sequence: number
   data: T
 }
 
-/**
- * A JetStream stream: the subjects it keeps and for how long (seconds). The publishing service creates it.
- * Consumers are durable and named `<service>-<subject with dashes>`.
- */
+/** A JetStream stream: the events that it keeps, and for how long (seconds). Its service creates it and publishes to it. */
 export interface StreamSpec {
   readonly name: string
+  readonly service: ServiceName
   readonly nouns: readonly string[]
   readonly maxAgeSeconds: number
+  /**
+   * Events of one aggregate are in one partition, and each partition is read by one replica at a time. Another number would
+   * move aggregates to other partitions, and their events past each other.
+   */
+  readonly partitions: number
 }
 
 const week = 7 * 86_400
 
 export const streams = {
-  user: { name: 'user', nouns: ['user', 'session', 'password', 'settings', 'config'], maxAgeSeconds: week },
-  message: { name: 'message', nouns: ['message', 'presence'], maxAgeSeconds: week },
-  /** Events a consumer could not handle, under `dead.<service>.<subject>`, for operators. */
-  dead: { name: 'dead', nouns: ['dead'], maxAgeSeconds: 30 * 86_400 },
+  user: {
+    name: 'user',
+    service: 'user',
+    nouns: ['user', 'session', 'password', 'settings'],
+    maxAgeSeconds: week,
+    partitions: 8,
+  },
+  social: {
+    name: 'social',
+    service: 'social',
+    nouns: ['friend', 'blacklist', 'label'],
+    maxAgeSeconds: week,
+    partitions: 8,
+  },
+  room: {
+    name: 'room',
+    service: 'room',
+    nouns: ['room', 'member', 'share', 'notice'],
+    maxAgeSeconds: week,
+    partitions: 8,
+  },
+  org: { name: 'org', service: 'org', nouns: ['company'], maxAgeSeconds: week, partitions: 8 },
+  config: { name: 'config', service: 'user', nouns: ['config'], maxAgeSeconds: week, partitions: 1 },
+  message: { name: 'message', service: 'message', nouns: ['message'], maxAgeSeconds: week, partitions: 8 },
+  presence: { name: 'presence', service: 'message', nouns: ['presence'], maxAgeSeconds: week, partitions: 8 },
 } as const satisfies Record<string, StreamSpec>
 
-/** The stream an event is kept in. */
-export function streamOf(event: EventType): StreamSpec {
-  const noun = event.name.slice(0, event.name.indexOf('.'))
+/** Events that a service could not handle, under `dead.<service>.<event>`, for operators. */
+export const deadLetters = { name: 'dead', maxAgeSeconds: 30 * 86_400 } as const
+
+/** The stream that keeps events of this name. */
+export function streamOf(eventName: string): StreamSpec {
+  const noun = eventName.slice(0, eventName.indexOf('.'))
   const found = Object.values(streams).find((stream) => (stream.nouns as readonly string[]).includes(noun))
-  if (!found) throw new Error(`no stream keeps ${event.name}: add its noun to a stream in events.ts`)
+  if (!found) throw new Error(`no stream keeps ${eventName}: add its noun to a stream in events.ts`)
   return found
 }

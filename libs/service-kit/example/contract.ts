@@ -1,7 +1,7 @@
 import { contract, event, Text } from '@im/contracts'
 import { Type } from 'typebox'
 
-export const notes = contract('push', {
+export const notes = contract('org', {
   addNote: {
     path: '/notes/add',
     summary: { zh: '添加便签', en: 'Add a note' },
@@ -21,4 +21,4 @@ export const notes = contract('push', {
   },
 })
 
-export const noteAdded = event('user.note-added.v1', 'A note was added', Type.Object({ userId: Type.Integer() }))
+export const noteAdded = event('company.note-added.v1', 'A note was added', Type.Object({ userId: Type.Integer() }))

@@ -4,9 +4,8 @@ import {
   bindHandlers,
   type ConfigOf,
   defineService,
-  handleOnce,
+  exactlyOnce,
   isDuplicateKey,
-  on,
   type Runtime,
   setting,
 } from '@im/service-kit'
@@ -33,7 +32,7 @@ async function addNote({ notes, outbox }: Deps, userId: number, text: string): P
 }
 
 export const service = defineService<typeof settings, Deps>({
-  name: 'push',
+  name: 'org',
   settings,
   createDeps: ({ db }) => ({ notes: new NotesRepository(db) }),
   handlers: [
@@ -43,10 +42,7 @@ export const service = defineService<typeof settings, Deps>({
         (await deps.notes.of(caller.userId)).map(({ _id, text }) => ({ id: _id.toHexString(), text })),
     }),
   ],
-  eventHandlers: ({ outbox, notes, config }) => [
-    on(
-      userRegistered,
-      handleOnce(outbox, ({ userId }, change) => notes.add(userId, config.welcome, change)),
-    ),
+  eventHandlers: ({ notes, config }) => [
+    exactlyOnce(userRegistered, ({ userId }, change) => notes.add(userId, config.welcome, change)),
   ],
 })

@@ -1,91 +1,103 @@
-import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Collection, Db } from 'mongodb'
 import type { Logger } from './logs.ts'
-import type { Redis } from './redis.ts'
+import { isDuplicateKey } from './mongo.ts'
+import type { Replicas } from './replicas.ts'
 
-const renewScript =
-  "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('pexpire', KEYS[1], ARGV[2]) else return 0 end"
-const releaseScript =
-  "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) else return 0 end"
+interface LeaseDocument {
+  _id: string
+  owner: string
+}
+
+/** From the end of the work, also by a fault, to its next start (ms). */
+const restAfterWork = 200
 
 /**
- * Runs `work` in at most one replica at a time. Whoever holds the key runs; the others wait and take over when the holder
- * ends, dies or loses Redis. `work` gets a signal that aborts when the lease is lost, a little before another replica can
- * take it: it must stop then. A holder that hangs does not notice; the lease keeps double work rare, it does not fence: the
- * work itself must be idempotent.
+ * Runs `work` in one replica of a service at a time. The others take it over when the one that runs it ends, dies or loses
+ * touch with the database; its signal aborts a little before they can. The signal may come late to a process that stood
+ * still: work that must not be done twice needs a check of its own where it writes.
  */
-export function holdLease(options: {
-  redis: Redis
-  name: string
-  /** Milliseconds after which the lease of a dead holder is free. */
-  ttl?: number
-  log: Logger
-  work: (signal: AbortSignal) => Promise<void>
-}): { close(): Promise<void>; readonly held: boolean } {
-  const { redis, log, work } = options
-  const ttl = options.ttl ?? 5000
-  const key = `lease:${options.name}`
-  const owner = randomBytes(12).toString('hex')
+export function holdLease(
+  runtime: { db: Db; replicas: Replicas; log: Logger },
+  { name, work }: { name: string; work: (signal: AbortSignal) => Promise<void> },
+): { close(): Promise<void>; readonly held: boolean } {
+  const { replicas, log } = runtime
+  const leases: Collection<LeaseDocument> = runtime.db.collection('leases')
   const closing = new AbortController()
-  let held = false
+  let holding: AbortController | undefined
 
-  /** True when the key is ours for another `ttl`. */
-  async function renew(): Promise<boolean> {
-    if ((await redis.eval(renewScript, 1, key, owner, ttl)) === 1) return true
-    // An expired key (cache restart) may be taken again by its last holder; another owner may not be displaced.
-    return (await redis.set(key, owner, 'PX', ttl, 'NX')) === 'OK'
+  async function acquire(): Promise<boolean> {
+    const lease = await leases.findOne({ _id: name })
+    if (!replicas.isAlive) return false
+    if (!lease) return await insert()
+    if (lease.owner === replicas.id) return true
+    if (!(await replicas.isGone(lease.owner))) return false
+    const taken = await leases.updateOne({ _id: name, owner: lease.owner }, { $set: { owner: replicas.id } })
+    return taken.matchedCount > 0
   }
 
-  async function keep(lost: AbortController, wonAt: number): Promise<void> {
-    const stop = () => lost.abort()
-    let deadline = setTimeout(stop, wonAt + ttl * 0.9 - Date.now())
-    while (!lost.signal.aborted) {
-      await delay(ttl / 4, undefined, { signal: lost.signal }).catch(() => {})
-      if (lost.signal.aborted) break
-      // The key lives from when Redis got the command, so the deadline counts from before it was sent.
-      const sentAt = Date.now()
-      const renewed = await renew().catch(() => undefined)
-      if (renewed === false) stop()
-      if (!renewed || lost.signal.aborted) continue
-      clearTimeout(deadline)
-      deadline = setTimeout(stop, sentAt + ttl * 0.9 - Date.now())
+  async function insert(): Promise<boolean> {
+    try {
+      await leases.insertOne({ _id: name, owner: replicas.id })
+      return true
+    } catch (error) {
+      if (isDuplicateKey(error)) return false
+      throw error
     }
-    clearTimeout(deadline)
   }
 
-  async function hold(wonAt: number): Promise<void> {
+  async function hold(): Promise<void> {
     const lost = new AbortController()
     const stop = () => lost.abort()
     closing.signal.addEventListener('abort', stop, { once: true })
-    if (closing.signal.aborted) stop()
-    const keeping = keep(lost, wonAt)
-    held = true
+    const watching = replicas.watch(() => replicas.isAlive || stop())
+    holding = lost
     try {
-      if (!lost.signal.aborted) await work(lost.signal)
+      if (closing.signal.aborted || !replicas.isAlive) stop()
+      else await work(lost.signal)
     } catch (error) {
       if (!lost.signal.aborted)
-        log.error({ err: error, lease: options.name }, 'work under a lease failed; trying again')
+        log.error({ err: error, lease: name }, 'work of one replica at a time failed; trying again')
     }
-    held = false
-    lost.abort()
+    holding = undefined
+    stop()
+    watching.close()
     closing.signal.removeEventListener('abort', stop)
-    await keeping
-    await redis.eval(releaseScript, 1, key, owner).catch(() => {})
+    await leases.deleteOne({ _id: name, owner: replicas.id }).catch(() => {})
   }
 
   async function run(): Promise<void> {
     while (!closing.signal.aborted) {
-      const askedAt = Date.now()
-      const won = await redis.set(key, owner, 'PX', ttl, 'NX').catch(() => null)
-      if (won === 'OK') await hold(askedAt)
-      await delay(won === 'OK' ? 200 : ttl / 5, undefined, { signal: closing.signal }).catch(() => {})
+      const beat = nextBeat()
+      const won = await acquire().catch((error) => {
+        log.debug({ err: error, lease: name }, 'a lease could not be asked for')
+        return false
+      })
+      if (!won) {
+        await beat
+        continue
+      }
+      await hold()
+      await delay(restAfterWork, undefined, { signal: closing.signal }).catch(() => {})
     }
+  }
+
+  function nextBeat(): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        watching.close()
+        closing.signal.removeEventListener('abort', end)
+        resolve()
+      }
+      const watching = replicas.watch(end)
+      closing.signal.addEventListener('abort', end, { once: true })
+    })
   }
 
   const running = run()
   return {
     get held() {
-      return held
+      return holding !== undefined && !holding.signal.aborted && replicas.isAlive
     },
     async close() {
       closing.abort()

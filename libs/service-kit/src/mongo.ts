@@ -1,4 +1,4 @@
-import { type Collection, type Db, type Document, type IndexDescription, MongoClient } from 'mongodb'
+import { type Collection, type Db, type Document, type IndexDescription, MongoClient, MongoServerError } from 'mongodb'
 import { within } from './within.ts'
 
 export interface MongoConnection {
@@ -40,6 +40,17 @@ export async function connectMongo(options: {
     },
     close: () => client.close(),
   }
+}
+
+/** Creates collections that are missing. Two transactions that would each create one conflict with each other. */
+export async function ensureCollections(db: Db, names: readonly string[]): Promise<void> {
+  const known = new Set((await db.listCollections({}, { nameOnly: true }).toArray()).map(({ name }) => name))
+  for (const name of names) if (!known.has(name)) await db.createCollection(name).catch(ignoreExisting)
+}
+
+/** Another replica was faster. */
+function ignoreExisting(error: unknown): void {
+  if (!(error instanceof MongoServerError && error.codeName === 'NamespaceExists')) throw error
 }
 
 /** Creates the indexes a repository needs. Creating one that exists changes nothing; a changed definition is an error that names it. */

@@ -49,8 +49,16 @@ export class Redis extends Client {
   #watch(command: Command): void {
     if (this.#watched.has(command)) return
     this.#watched.add(command)
-    const reject = command.reject
+    const { reject, resolve } = command
+    // An answer may lie in the socket of a process that was busy for so long: it is read before Redis is blamed.
+    const timer = setTimeout(() => setImmediate(() => command.reject(new Error('no answer in time'))), answerWithinMs)
+    command.resolve = (answer) => {
+      clearTimeout(timer)
+      resolve(answer)
+    }
     command.reject = (error) => {
+      clearTimeout(timer)
+      if (command.isResolved) return
       this.#failed.add(command)
       if (!isAwayError(error)) return reject(error)
       this.#startRest()
@@ -88,7 +96,6 @@ export async function connectRedis(options: { url: string; namespace: string }):
     lazyConnect: true,
     connectTimeout: silentForMs,
     socketTimeout: silentForMs,
-    commandTimeout: answerWithinMs,
     maxRetriesPerRequest: 1,
     // What was not answered may have been done: it is not sent a second time.
     autoResendUnfulfilledCommands: false,

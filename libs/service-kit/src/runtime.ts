@@ -1,14 +1,16 @@
 import type { Db, MongoClient } from 'mongodb'
-import type { Bus } from './bus.ts'
 import type { DatabaseConfig, ServiceConfig } from './config.ts'
-import { connectBus } from './connect-bus.ts'
+import type { Bus } from './events/bus.ts'
+import { connectBus } from './events/connect-bus.ts'
+import { createOutbox, type Outbox } from './events/outbox.ts'
+import { startOutboxRelay } from './events/relay-outbox.ts'
 import { RateCounters } from './limits/rate-counters.ts'
 import { createLogger, type Logger } from './logs.ts'
 import { createMetrics, type Registry } from './metrics.ts'
 import { connectMongo } from './mongo.ts'
 import { OptionalRedis } from './optional-redis.ts'
-import { createOutbox, type Outbox, startOutboxRelay } from './outbox.ts'
 import { connectRedis, type Redis } from './redis.ts'
+import { Replicas } from './replicas.ts'
 
 export interface Closable {
   close(): Promise<unknown>
@@ -38,6 +40,8 @@ export interface Runtime<C extends ServiceConfig = ServiceConfig> extends Connec
   db: Db
   mongoClient: MongoClient
   outbox: Outbox
+  /** Which replicas of the service are alive: for work that one of them does at a time. */
+  replicas: Replicas
 }
 
 /** Connects the stores and starts the outbox relay. Closes what it opened when one of them fails. */
@@ -68,17 +72,22 @@ async function connect<C extends ServiceConfig>(
   const log = createLogger({ service, level: config.logLevel, format: config.logFormat })
   const metrics = createMetrics(service)
   const opened: Closable[] = []
-  const close = async () => {
+  let ending: Promise<void> | undefined
+  const closeAll = async () => {
     // Last opened first: each may still need what was opened before it.
     for (const part of opened.toReversed()) await part.close().catch(() => {})
+  }
+  const close = () => {
+    ending ??= closeAll()
+    return ending
   }
   try {
     const mongo = mongodbUrl ? await connectMongo({ url: mongodbUrl, namespace, service }) : undefined
     if (mongo) opened.push(mongo)
     const redis = await connectRedis({ url: config.redisUrl, namespace })
     opened.push({ close: async () => redis.disconnect() })
-    const { natsUrl: url, natsReplicas: replicas } = config
-    const bus = await connectBus({ url, namespace, replicas, service, log, metrics })
+    const { natsUrl: url, natsReplicas } = config
+    const bus = await connectBus({ url, namespace, replicas: natsReplicas, service, log })
     opened.push(bus)
     const optionalRedis = new OptionalRedis({ redis, log, metrics })
     const rateCounters = new RateCounters({ redis: optionalRedis, factor: config.limitFactor, now, metrics })
@@ -90,13 +99,14 @@ async function connect<C extends ServiceConfig>(
           await Promise.all([redis.ping(), bus.ping()])
         },
       }
-    const relay = startOutboxRelay({ db: mongo.db, redis, bus, service, log, metrics })
+    const { db, client } = mongo
+    const replicas = await Replicas.join(db, log)
+    opened.push(replicas)
+    const relay = startOutboxRelay({ db, client, replicas, bus, log, metrics })
     opened.push(relay)
-    const database: Omit<Runtime<C>, keyof Connections> = {
-      db: mongo.db,
-      mongoClient: mongo.client,
-      outbox: await createOutbox({ db: mongo.db, client: mongo.client, wake: relay.wake }),
-    }
+    const { wake } = relay
+    const outbox = await createOutbox({ db, client, bus, wake })
+    const database: Omit<Runtime<C>, keyof Connections> = { db, mongoClient: client, outbox, replicas }
     const ready = async () => void (await Promise.all([mongo.ping(), redis.ping(), bus.ping()]))
     return { ...base, ...database, ready }
   } catch (error) {

@@ -2,7 +2,6 @@ import type { ServiceName } from '@im/contracts'
 import type { FastifyInstance } from 'fastify'
 import type { TProperties } from 'typebox'
 import { AuditLog } from './audit.ts'
-import type { EventHandler } from './bus.ts'
 import {
   type ConfigOf,
   type DatabaseConfig,
@@ -10,6 +9,8 @@ import {
   type ServiceSettings,
   serviceConfig,
 } from './config.ts'
+import type { EventHandler } from './events/event-handler.ts'
+import { handleEvents } from './events/handle-events.ts'
 import { type BoundHandler, createServiceApp } from './http/edge.ts'
 import { type Closable, type Connections, connectRuntime, connectWithoutDatabase, type Runtime } from './runtime.ts'
 
@@ -38,7 +39,8 @@ export interface ServiceDefinition<S extends TProperties, D extends Connections<
   handlers?: readonly (readonly BoundHandler<D>[])[]
   /** Before events and requests are taken. */
   prepare?: (deps: D) => Promise<unknown>
-  eventHandlers?: (deps: D) => EventHandler[]
+  /** Needs a database: it keeps how far they were handled. */
+  eventHandlers?: D extends Runtime ? (deps: D) => EventHandler[] : never
   /** Work beside requests and events. It ends after the last of them and before the stores. */
   background?: (deps: D) => Closable[]
 }
@@ -85,8 +87,8 @@ export function defineService<S extends TProperties, D extends Connections<Confi
       await createIndexes(deps)
       await definition.prepare?.(deps)
       opened.push(...(definition.background?.(deps) ?? []))
-      const handlers = definition.eventHandlers?.(deps) ?? []
-      if (handlers.length) opened.push(await runtime.bus.subscribe(handlers))
+      const eventHandlers = definition.eventHandlers?.(deps as never) ?? []
+      if (eventHandlers.length) opened.push(handleEvents(deps as unknown as Runtime, eventHandlers))
       const listeners = definition.listeners?.(deps) ?? [edge(definition, deps, await openAudit(definition, deps))]
       const urls: string[] = []
       for (const { app, host, port } of listeners) {

@@ -1,14 +1,14 @@
-/** Run by tests, and killed by them: commits changes with events until it is told to stop by a signal it can't handle. */
+/** Run by tests, and killed or stopped by them: commits changes with events until it is told to stop by a signal it can't handle. */
 import { userUpdated } from '@im/contracts/user'
 import { connectRuntime } from '@im/service-kit'
-import { readConfig } from './runtime.ts'
+import { readConfig, update } from './runtime.ts'
 
-const { outbox, db } = await connectRuntime('kit', readConfig(process.env))
+const { outbox, db } = await connectRuntime('user', readConfig(process.env))
 const people = db.collection('people')
-for (let userId = 1; userId <= Number(process.argv[2]); userId++) {
+for (let n = 1; n <= Number(process.argv[2]); n++) {
   await outbox.commit(async (change) => {
-    await people.insertOne({ userId }, { session: change.session })
-    change.announce(userUpdated, String(userId % 5), { userId, nickname: '', account: '', updatedAt: 1 })
+    await people.insertOne({ n }, { session: change.session })
+    change.announce(userUpdated, String(n % 5), update((n % 5) + 1, String(n)))
   })
-  if (userId === 60) console.log('announcing')
+  if (n === 60) console.log('announcing')
 }

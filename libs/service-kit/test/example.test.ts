@@ -1,5 +1,5 @@
 import { userRegistered } from '@im/contracts/user'
-import { connectBus, createLogger, createMetrics } from '@im/service-kit'
+import { connectBus, createLogger } from '@im/service-kit'
 import { eventually, failure, recordEvents, startService } from '@im/service-kit/testing'
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
@@ -22,7 +22,7 @@ test('the example is a whole service: calls, errors, events in and out', async (
 
   const { NATS_URL: url = '', NAMESPACE: namespace = '' } = env
   const log = createLogger({ service: 'user', level: 'error', format: 'json' })
-  const user = await connectBus({ url, namespace, replicas: 1, service: 'user', log, metrics: createMetrics('user') })
+  const user = await connectBus({ url, namespace, replicas: 1, service: 'user', log })
   t.after(() => user.close())
   const data = {
     userId: 10000002,
@@ -33,7 +33,7 @@ test('the example is a whole service: calls, errors, events in and out', async (
     defaultFriends: [],
     registeredAt: 1,
   }
-  await user.publish({ id: 'e1', name: userRegistered.name, at: Date.now(), aggregate: '10000002', data })
+  await user.publish({ id: 'e1', name: userRegistered.name, at: Date.now(), aggregate: '10000002', sequence: 1, data })
   const texts = async () => (await api.call(notes.listNotes, {}, { as: 10000002 })).map(({ text }) => text)
   t.strictSame(await eventually(async () => (await texts()).length > 0 && texts()), ['hello'])
 })

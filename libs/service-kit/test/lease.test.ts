@@ -1,108 +1,109 @@
-import { connectRedis, createLogger, holdLease } from '@im/service-kit'
+import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
+import { holdLease, type Runtime } from '@im/service-kit'
 import { eventually, ownServer } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
-import { ownNamespace } from './runtime.ts'
+import { ownNamespace, startProcess, startRuntime } from './runtime.ts'
 
-const log = createLogger({ service: 'kit', level: 'silent', format: 'json' })
-const untilAborted = (signal: AbortSignal) =>
-  new Promise<void>((resolve) => {
-    if (signal.aborted) return resolve()
-    signal.addEventListener('abort', () => resolve(), { once: true })
-  })
-
-async function openRedis(t: Test, url: string, namespace: string) {
-  const redis = await connectRedis({ url, namespace })
-  t.after(() => redis.disconnect())
-  return redis
+/** Work that lasts until it is told to end, and how many of it were at once. */
+function countedWork() {
+  const count = {
+    working: 0,
+    most: 0,
+    starts: 0,
+    async work(signal: AbortSignal) {
+      count.starts++
+      count.most = Math.max(count.most, ++count.working)
+      if (!signal.aborted) await once(signal, 'abort')
+      count.working--
+    },
+  }
+  return count
 }
 
-test('one of several replicas works, and another takes over when it ends', async (t) => {
+function hold(t: Test, runtime: Runtime, work: (signal: AbortSignal) => Promise<void>) {
+  const lease = holdLease(runtime, { name: 'a', work })
+  t.after(() => lease.close())
+  return lease
+}
+
+test('one of several replicas works, and another takes over at once when it ends', async (t) => {
   const env = ownNamespace(t)
-  const redis = await openRedis(t, env['REDIS_URL'] ?? '', env['NAMESPACE'] ?? '')
-  let working = 0
-  let most = 0
-  const starts: number[] = []
-  const replicas = [0, 1, 2].map((index) =>
-    holdLease({
-      redis,
-      name: 'a',
-      ttl: 600,
-      log,
-      async work(signal) {
-        starts.push(index)
-        most = Math.max(most, ++working)
-        await untilAborted(signal)
-        working--
-      },
-    }),
-  )
-  t.after(() => Promise.all(replicas.map((replica) => replica.close())))
-  await eventually(() => starts.length === 1)
-  const holder = replicas.find((replica) => replica.held)
-  t.equal(replicas.filter((replica) => replica.held).length, 1)
+  const count = countedWork()
+  const leases = []
+  for (let n = 0; n < 3; n++) leases.push(hold(t, await startRuntime(t, env), count.work))
+  await eventually(() => count.starts === 1)
+  const holder = leases.find(({ held }) => held)
+  t.equal(leases.filter(({ held }) => held).length, 1)
+  const endedAt = Date.now()
   await holder?.close()
   t.equal(holder?.held, false)
-  await eventually(() => starts.length === 2, 3000)
-  t.equal(most, 1)
+  await eventually(() => count.starts === 2)
+  t.ok(Date.now() - endedAt < 1500)
+  t.equal(count.most, 1)
 })
 
-test('the lease of a replica that dies is free after its time', async (t) => {
-  const env = ownNamespace(t)
-  const dying = await openRedis(t, env['REDIS_URL'] ?? '', env['NAMESPACE'] ?? '')
-  const living = await openRedis(t, env['REDIS_URL'] ?? '', env['NAMESPACE'] ?? '')
-  let stopped = 0
-  const first = holdLease({
-    redis: dying,
-    name: 'a',
-    ttl: 800,
-    log,
-    work: async (signal) => {
-      await untilAborted(signal)
-      stopped = Date.now()
-    },
+test('two leases of one service are held beside each other', async (t) => {
+  const runtime = await startRuntime(t)
+  const count = countedWork()
+  for (const name of ['a', 'b']) {
+    const lease = holdLease(runtime, { name, work: count.work })
+    t.after(() => lease.close())
+  }
+  t.ok(await eventually(() => count.working === 2))
+})
+
+test('work that fails is tried again', async (t) => {
+  const runtime = await startRuntime(t)
+  let tries = 0
+  hold(t, runtime, async () => {
+    if (++tries < 3) throw new Error('not yet')
   })
-  await eventually(() => first.held)
-  let taken = 0
-  const second = holdLease({
-    redis: living,
-    name: 'a',
-    ttl: 800,
-    log,
-    work: async (signal) => {
-      taken = Date.now()
-      await untilAborted(signal)
-    },
-  })
-  t.after(() => Promise.all([first.close(), second.close()]))
-  dying.disconnect()
-  await eventually(() => taken > 0, 5000)
-  t.ok(stopped && stopped <= taken, 'the first stopped before the second began')
+  t.ok(await eventually(() => tries >= 3))
 })
 
 test('closing while the lease is being won ends', async (t) => {
-  const env = ownNamespace(t)
-  const redis = await openRedis(t, env['REDIS_URL'] ?? '', env['NAMESPACE'] ?? '')
-  for (let n = 0; n < 20; n++)
-    await t.resolves(holdLease({ redis, name: `b${n}`, ttl: 500, log, work: untilAborted }).close())
+  const runtime = await startRuntime(t)
+  for (let n = 0; n < 20; n++) await holdLease(runtime, { name: `b${n}`, work: countedWork().work }).close()
+  t.equal(await runtime.db.collection('leases').countDocuments({ _id: /^b/ as never }), 0)
 })
 
-test('a cache that is killed and comes back empty gives the lease to one again', async (t) => {
-  const server = await ownServer(t, 'redis')
-  if (!server) return
-  const redis = await openRedis(t, server.url, 'x')
-  let working = 0
-  let most = 0
-  const work = async (signal: AbortSignal) => {
-    most = Math.max(most, ++working)
-    await untilAborted(signal)
-    working--
-  }
-  const replicas = [0, 1].map(() => holdLease({ redis, name: 'a', ttl: 700, log, work }))
-  t.after(() => Promise.all(replicas.map((replica) => replica.close())))
-  await eventually(() => working === 1)
-  await server.kill()
-  await eventually(() => working === 0, 5000)
-  await server.start()
-  await eventually(() => working === 1, 5000)
-  t.equal(most, 1)
-})
+for (const signal of ['SIGKILL', 'SIGSTOP'] as const)
+  test(`the lease of a replica that gets ${signal} goes to another, and is never held twice`, async (t) => {
+    const env = ownNamespace(t)
+    const child = await startProcess(t, 'leasing-process.ts', env)
+    child.kill(signal)
+    const runtime = await startRuntime(t, env)
+    const count = countedWork()
+    hold(t, runtime, count.work)
+    const stoppedAt = Date.now()
+    await eventually(() => count.working === 1, 10_000)
+    t.ok(Date.now() - stoppedAt < 5000)
+    if (signal === 'SIGKILL') return
+    const said: string[] = []
+    child.stdout?.on('data', (text) => said.push(String(text).trim()))
+    child.kill('SIGCONT')
+    await eventually(() => said.includes('lost'))
+    await delay(1500)
+    t.strictSame(said, ['lost'])
+    t.equal(count.working, 1)
+  })
+
+for (const away of ['killed', 'frozen'] as const)
+  test(`while the database is ${away} nobody works; when it is back one does`, async (t) => {
+    const server = await ownServer(t, 'mongodb')
+    if (!server) return
+    const env = ownNamespace(t, { MONGODB_URL: server.url })
+    const count = countedWork()
+    for (let n = 0; n < 2; n++) hold(t, await startRuntime(t, env), count.work)
+    await eventually(() => count.working === 1)
+    if (away === 'killed') await server.kill()
+    else server.freeze()
+    await eventually(() => count.working === 0, 5000)
+    await delay(3000)
+    t.equal(count.starts, 1)
+    if (away === 'killed') await server.start()
+    else server.thaw()
+    await eventually(() => count.working === 1, 30_000)
+    t.equal(count.most, 1)
+  })

@@ -30,7 +30,7 @@ async function failsFast(t: Test, redis: Redis): Promise<void> {
   t.ok(redis.isAway)
 }
 
-const isBack = (redis: Redis) => eventually(() => redis.get('a').then((value) => value === '1'), 10_000)
+const isBack = (redis: Redis) => eventually(() => redis.get('a').then((value) => value === '1'), 30_000)
 
 test('while connections are refused commands fail at once, and work again after the restart', async (t) => {
   const server = await ownServer(t, 'redis')

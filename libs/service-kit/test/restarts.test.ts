@@ -1,27 +1,23 @@
-import type { Payload } from '@im/contracts'
 import { userUpdated } from '@im/contracts/user'
-import { handleOnce, on, type Runtime } from '@im/service-kit'
+import { exactlyOnce, type Runtime } from '@im/service-kit'
 import { eventually, ownServer, type ServerKind } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
-import { ownNamespace, startRuntime } from './runtime.ts'
+import { handle, ownNamespace, startRuntime } from './runtime.ts'
 
 const settingOf: Record<ServerKind, string> = { redis: 'REDIS_URL', nats: 'NATS_URL', mongodb: 'MONGODB_URL' }
 
 /** A service that announces numbers and writes down, once each, the numbers it hears. */
 async function startNumbers(t: Test, env: Record<string, string>) {
   const runtime: Runtime = await startRuntime(t, env)
-  const { db, outbox, bus } = runtime
+  const { db, outbox } = runtime
   const heard = db.collection<{ n: number }>('heard')
   await db.createCollection('announced')
   await db.createCollection('heard')
   const announced = db.collection<{ n: number }>('announced')
-  await bus.subscribe([
-    on(
-      userUpdated,
-      handleOnce<Payload<typeof userUpdated>>(outbox, async ({ userId }, { session }) => {
-        await heard.insertOne({ n: userId }, { session })
-      }),
-    ),
+  handle(t, runtime, [
+    exactlyOnce(userUpdated, async ({ userId }, { session }) => {
+      await heard.insertOne({ n: userId }, { session })
+    }),
   ])
   return {
     runtime,

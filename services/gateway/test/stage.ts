@@ -152,7 +152,6 @@ export async function startGateway(
     replicas: 1,
     service: 'test',
     log: createLogger({ service: 'test', level: 'error', format: 'json' }),
-    metrics: createMetrics('test'),
   })
   t.after(async () => {
     await owners.stop()

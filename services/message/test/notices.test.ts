@@ -1,7 +1,7 @@
 import { archive, presence, presenceChanged, xmppChecks } from '@im/contracts/message'
 import { passwordChanged, settingsChanged, userLocked, userUpdated } from '@im/contracts/user'
 import { on } from '@im/service-kit'
-import { eventually, observeEvents } from '@im/service-kit/testing'
+import { eventPublisher, eventually, observeEvents } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { alice, bob, carol, startMessage } from './start-message.ts'
 import { domain } from './xmpp-server.ts'
@@ -10,12 +10,13 @@ const bodyOf = (order: { getChild(name: string): { getChildText(name: string): s
   JSON.parse(order.getChild('message')?.getChildText('body') ?? 'null')
 
 test('a password change tells the own devices, then closes their streams; a refusal is tried again', async (t) => {
-  const { deps, xmpp } = await startMessage(t, { env: { STREAM_GRACE_MS: '400' } })
+  const { deps, xmpp, env } = await startMessage(t, { env: { STREAM_GRACE_MS: '400' } })
+  const announce = eventPublisher(t, env)
   let refusals = 2
   xmpp.onOrder = () => (refusals-- > 0 ? 'error' : 'result')
   await eventually(() => xmpp.connected)
   const at = Date.now()
-  await deps.outbox.commit(async (change) => change.announce(passwordChanged, String(alice), { userId: alice, at }))
+  await announce(passwordChanged, alice, { userId: alice, at })
   const [notice, close] = await eventually(() => xmpp.orders.length >= 2 && xmpp.orders)
   t.ok(Date.now() >= at + 400)
   const message = notice!.getChild('message')!
@@ -37,9 +38,7 @@ test('orders wait for the XMPP server and survive a restart of the service', asy
   const { deps, xmpp, close, env } = await startMessage(t, { env: { STREAM_GRACE_MS: '300' } })
   await eventually(() => xmpp.connected)
   xmpp.onOrder = () => 'error'
-  await deps.outbox.commit(async (change) =>
-    change.announce(passwordChanged, String(bob), { userId: bob, at: Date.now() }),
-  )
+  await eventPublisher(t, env)(passwordChanged, bob, { userId: bob, at: Date.now() })
   await eventually(async () => (await deps.orders.collection.countDocuments()) === 2)
   await close()
   xmpp.onOrder = () => 'result'
@@ -49,21 +48,14 @@ test('orders wait for the XMPP server and survive a restart of the service', asy
 })
 
 test('settings and profile changes reach other devices only where several are allowed', async (t) => {
-  const { deps, xmpp, user } = await startMessage(t)
+  const { xmpp, user, env } = await startMessage(t)
+  const announce = eventPublisher(t, env)
   await eventually(() => xmpp.connected)
   user.contacts.set(carol, { multipleDevices: 0 })
   const at = Date.now()
-  await deps.outbox.commit(async (change) => {
-    for (const userId of [carol, alice])
-      change.announce(settingsChanged, String(userId), {
-        userId,
-        changed: ['allowGreet'],
-        multipleDevices: 1,
-        allowGreet: 1,
-        at,
-      })
-    change.announce(userUpdated, String(bob), { userId: bob, nickname: 'Bob', account: 'bob', updatedAt: at })
-  })
+  for (const userId of [carol, alice])
+    await announce(settingsChanged, userId, { userId, changed: ['allowGreet'], multipleDevices: 1, allowGreet: 1, at })
+  await announce(userUpdated, bob, { userId: bob, nickname: 'Bob', account: 'bob', updatedAt: at })
   await eventually(() => xmpp.orders.length >= 5)
   const told = xmpp.orders.filter(({ name }) => name === 'deliver').map(bodyOf)
   t.strictSame(
@@ -83,14 +75,12 @@ test('settings and profile changes reach other devices only where several are al
 })
 
 test('a locked user loses his streams at once and can no longer be written to', async (t) => {
-  const { deps, xmpp, api, user } = await startMessage(t)
+  const { xmpp, api, user, env } = await startMessage(t)
   await eventually(() => xmpp.connected)
   const check = (from: number, to: number, type = 1) => api.call(xmppChecks.checkMessage, { from, to, type })
   t.strictSame(await check(alice, bob), { allow: 1 })
   user.contacts.set(bob, { status: -1 })
-  await deps.outbox.commit(async (change) =>
-    change.announce(userLocked, String(bob), { userId: bob, locked: true, at: Date.now() }),
-  )
+  await eventPublisher(t, env)(userLocked, bob, { userId: bob, locked: true, at: Date.now() })
   await eventually(() =>
     xmpp.orders.some(({ name, attrs }) => name === 'close-streams' && attrs['user'] === String(bob)),
   )

@@ -434,7 +434,12 @@ test('search', async (t) => {
     const rows = numbered(20)
     const operation = {
       ...deps,
-      outbox: await createOutbox({ db: mongo.db, client: mongo.client, wake() {} }),
+      outbox: await createOutbox({
+        db: mongo.db,
+        client: mongo.client,
+        bus: { service: 'message', maxEventBytes: 1_000_000 },
+        wake() {},
+      }),
       config: { recallLimitSeconds: 0 } as MessageConfig,
     }
     const remove = (caller: number, n: number, how: number) =>

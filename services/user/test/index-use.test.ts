@@ -47,7 +47,7 @@ test('every query the service sends uses an index', async (t) => {
   const client = new MongoClient(env['MONGODB_URL'] ?? '', { monitorCommands: true, ignoreUndefined: true })
   t.after(() => client.close())
   const db = client.db(`${env['NAMESPACE']}_user`)
-  const outbox = await createOutbox({ db, client, wake: () => {} })
+  const outbox = await createOutbox({ db, client, bus: { service: 'user', maxEventBytes: 1_000_000 }, wake: () => {} })
   const overrides = { db, mongoClient: client, outbox }
   const { url, deps, internal: api } = await startService(t, service, { env, overrides })
 

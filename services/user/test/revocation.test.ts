@@ -21,7 +21,7 @@ test('a revocation whose announcer died before it told anybody is told by whoeve
   const at = Date.now()
   const data = { userId: alice.userId, sessionIds: [sessionId], devices: ['android'], reason: 'logout', at }
   const id = randomBytes(16).toString('hex')
-  await bus.publish({ id, name: sessionRevoked.name, at, aggregate: String(alice.userId), data })
+  await bus.publish({ id, name: sessionRevoked.name, at, aggregate: String(alice.userId), sequence: 99, data })
   await eventually(() => heard.includes(sessionId))
   t.equal(await redis.get(`session:${sessionId}`), null)
 })

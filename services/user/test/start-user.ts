@@ -1,6 +1,6 @@
 import type { Caller, EventType, Payload } from '@im/contracts'
 import { accounts } from '@im/contracts/user'
-import { type Bus, connectBus, createLogger, createMetrics, readCaller } from '@im/service-kit'
+import { type Bus, connectBus, createLogger, readCaller } from '@im/service-kit'
 import { recordEvents, startService } from '@im/service-kit/testing'
 import type { Test } from 'tap'
 import { ConfigRepository } from '../src/config/config-repository.ts'
@@ -79,9 +79,8 @@ export async function startUser(t: Test, env: Record<string, string> = {}, overr
     /** A connection of another service to the same bus. */
     async otherBus(): Promise<Bus> {
       const log = createLogger({ service: 'observer', level: 'error', format: 'json' })
-      const metrics = createMetrics('observer')
       const { NATS_URL: url = 'nats://127.0.0.1:4222', NAMESPACE: namespace = '' } = settings
-      const bus = await connectBus({ url, namespace, replicas: 1, service: 'observer', log, metrics })
+      const bus = await connectBus({ url, namespace, replicas: 1, service: 'observer', log })
       closing.push(() => bus.close())
       return bus
     },

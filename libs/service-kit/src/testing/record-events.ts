@@ -1,21 +1,36 @@
-import type { EventType, Payload } from '@im/contracts'
-import { type EventHandler, on } from '../bus.ts'
-import { connectBus } from '../connect-bus.ts'
+import { type EventType, type Payload, streamOf } from '@im/contracts'
+import { connectBus } from '../events/connect-bus.ts'
+import { type EventHandler, on } from '../events/event-handler.ts'
 import { createLogger } from '../logs.ts'
-import { createMetrics } from '../metrics.ts'
-
-let observers = 0
 
 type Test = { after(end: () => Promise<unknown>): unknown }
 
-/** Subscribes as one more service, until the end of the test. */
-export async function observeEvents(t: Test, env: Record<string, string>, handlers: EventHandler[]): Promise<void> {
-  const service = `observer${++observers}`
-  const log = createLogger({ service, level: 'error', format: 'json' })
+/** Hears events as one more service that keeps nothing, those of before included, until the end of the test. */
+export async function observeEvents(
+  t: Test,
+  env: Record<string, string>,
+  handlers: readonly EventHandler[],
+): Promise<void> {
+  const log = createLogger({ service: 'observer', level: 'error', format: 'json' })
   const { NATS_URL: url = '', NAMESPACE: namespace = '' } = env
-  const bus = await connectBus({ url, namespace, replicas: 1, service, log, metrics: createMetrics(service) })
+  const bus = await connectBus({ url, namespace, replicas: 1, service: 'observer', log })
   t.after(() => bus.close())
-  await bus.subscribe(handlers)
+  const named = new Map(handlers.map((handler) => [handler.event.name, handler]))
+  const streams = new Set([...named.keys()].map(streamOf))
+  for (const stream of streams) {
+    const events = [...named.keys()].filter((name) => streamOf(name) === stream)
+    for (let partition = 0; partition < stream.partitions; partition++) {
+      const reader = await bus.read({ stream, partition, after: undefined, events })
+      t.after(async () => reader.close())
+      void (async () => {
+        for await (const batch of reader.batches(100))
+          for (const { envelope } of batch) {
+            const handler = envelope && named.get(envelope.name)
+            if (handler && !handler.transactional) await handler.handle(envelope.data as never, envelope as never)
+          }
+      })()
+    }
+  }
 }
 
 /** Everything of one event that is published from now on and was before. */
@@ -25,6 +40,6 @@ export async function recordEvents<E extends EventType>(
   event: E,
 ): Promise<Payload<E>[]> {
   const seen: Payload<E>[] = []
-  await observeEvents(t, env, [on(event, async (payload) => seen.push(payload as Payload<E>))])
+  await observeEvents(t, env, [on(event, async (payload) => seen.push(payload))])
   return seen
 }

@@ -86,10 +86,8 @@ const every = 60_000
 
 /** One replica does both every minute. Nobody sees such messages from the first moment; this frees the disk of their text. */
 export function sweepMessages(deps: Deps): { close(): Promise<void> } {
-  return holdLease({
-    redis: deps.redis,
+  return holdLease(deps, {
     name: 'sweep-messages',
-    log: deps.log,
     async work(signal) {
       while (!signal.aborted) {
         const expired = await sweepExpired(deps, signal)

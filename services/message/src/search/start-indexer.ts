@@ -8,16 +8,14 @@ import { removeExpired, removeLost } from './remove-rows.ts'
 const gather = 1000
 const expiryEvery = 3_600_000
 
-type IndexerDeps = Pick<Deps, 'searchIndex' | 'metrics' | 'redis' | 'log' | 'now'>
+type IndexerDeps = Pick<Deps, 'searchIndex' | 'metrics' | 'db' | 'replicas' | 'log' | 'now'>
 
 /** Follows the archive in one replica at a time. Receipts never wait for it, and neither do complete results. */
 export function startSearchIndexer(deps: IndexerDeps): { close(): Promise<void> } {
   const { searchIndex, now, log } = deps
   const indexer = createIndexer(deps)
-  return holdLease({
-    redis: deps.redis,
+  return holdLease(deps, {
     name: 'search-index',
-    log,
     async work(signal) {
       let expiryAt = now() + expiryEvery
       while (!signal.aborted) {
@@ -37,7 +35,7 @@ export function startSearchIndexer(deps: IndexerDeps): { close(): Promise<void> 
 }
 
 /** The steps of the indexer. None of them can hold up the next one for ever. */
-export function createIndexer({ searchIndex, metrics, log, now }: Omit<IndexerDeps, 'redis'>) {
+export function createIndexer({ searchIndex, metrics, log, now }: Omit<IndexerDeps, 'db' | 'replicas'>) {
   const { backlog } = searchIndex
   new Gauge({
     name: 'im_search_lag_seconds',

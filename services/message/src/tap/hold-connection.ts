@@ -15,10 +15,8 @@ import { openComponent, type XmppConnection } from './open-component.ts'
  * A broken connection is opened again; a lost lease ends it after the batch that is being written.
  */
 export function holdConnection(deps: Deps): { close(): Promise<void> } {
-  return holdLease({
-    redis: deps.redis,
+  return holdLease(deps, {
     name: 'archive-0',
-    log: deps.log,
     async work(signal) {
       let failures = 0
       while (!signal.aborted) {

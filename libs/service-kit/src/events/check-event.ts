@@ -8,7 +8,7 @@ const validators = new WeakMap<EventType, ValidateFunction>()
 export function checkEvent<E extends EventType>(event: E, payload: Payload<E>): void {
   let validate = validators.get(event)
   if (!validate) {
-    streamOf(event)
+    streamOf(event.name)
     validate = ajv.compile(JSON.parse(JSON.stringify(event.schema)))
     validators.set(event, validate)
   }

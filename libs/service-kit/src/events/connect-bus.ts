@@ -1,0 +1,177 @@
+import { deadLetters } from '@im/contracts'
+import { jetstream, jetstreamManager } from '@nats-io/jetstream'
+import { connect, type NatsConnection, RequestError } from '@nats-io/transport-node'
+import type { Logger } from '../logs.ts'
+import { StoreAwayError } from '../store-away.ts'
+import { within } from '../within.ts'
+import type { Bus, Subscription } from './bus.ts'
+import { subjectOf } from './partition.ts'
+import { readPartition } from './read-partition.ts'
+import { ensureStreams } from './streams.ts'
+
+/** How long (ms) one request to NATS may take. */
+const requestTimeout = 3000
+const flushTimeout = 2000
+/** A server that does not answer two of these in a row (ms) stands still: the connection counts as lost. */
+const pingInterval = 2000
+
+/** Connects to NATS; keeps reconnecting for ever. Creates the streams of the service. */
+export async function connectBus(options: {
+  url: string
+  namespace: string
+  replicas: number
+  service: string
+  log: Logger
+}): Promise<Bus> {
+  const { namespace, service, log } = options
+  const connection = await connect({
+    servers: options.url.split(','),
+    name: `im-${service}`,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 250,
+    timeout: 2000,
+    pingInterval,
+    maxPingOut: 2,
+    // The stack of each request costs more than the rest of it, and StoreAwayError tells where it came from.
+    noAsyncTraces: true,
+  })
+  const manager = await jetstreamManager(connection, { timeout: requestTimeout })
+  try {
+    await ensureStreams(manager, options)
+  } catch (error) {
+    await connection.close()
+    throw error
+  }
+  const js = jetstream(connection, { timeout: requestTimeout })
+  const watchers = new Set<(connected: boolean) => void>()
+  let connected = true
+  let isClosing = false
+  void watchConnection(connection, (now) => {
+    connected = now
+    for (const handle of watchers) handle(now)
+  })
+  let restoring: Promise<void> | undefined
+
+  /** A server that lost its disk comes back without streams. */
+  function restoreStreams(): Promise<void> {
+    restoring ??= ensureStreams(manager, options)
+      .catch((error) => log.warn({ err: error }, 'the streams could not be restored'))
+      .finally(() => {
+        restoring = undefined
+      })
+    return restoring
+  }
+
+  /** Without a connection the client would keep what is published in memory and send it later, again for each try. */
+  function demandConnection(): void {
+    if (!connected) throw new StoreAwayError('NATS', 'no connection')
+  }
+
+  /** Whatever NATS answers or does not, it is not the fault of what was published: sizes are checked before. */
+  async function ask<T>(work: () => Promise<T>): Promise<T> {
+    demandConnection()
+    try {
+      return await work()
+    } catch (error) {
+      // No stream takes the subject. The caller tries again.
+      if (hasNoResponders(error as Error)) await restoreStreams()
+      throw new StoreAwayError('NATS', (error as Error).message, { cause: error })
+    }
+  }
+
+  async function store(subject: string, data: string | Uint8Array, msgID: string): Promise<void> {
+    await ask(() => js.publish(subject, data, { msgID }))
+  }
+
+  const onConnection: Bus['onConnection'] = (handle) => {
+    watchers.add(handle)
+    return { close: async () => void watchers.delete(handle) }
+  }
+
+  return {
+    service,
+    // Leaves room for the subject and the headers.
+    maxEventBytes: (connection.info?.max_payload ?? 1_048_576) - 1024,
+    publish: (envelope) => store(subjectOf(namespace, envelope), JSON.stringify(envelope), envelope.id),
+    read: ({ stream, partition, after, events }) =>
+      readPartition({
+        js,
+        manager,
+        stream: `${namespace}_${stream.name}`,
+        subjects: filters(connection, `${namespace}.${stream.name}.${partition}`, events),
+        after,
+        onConnection,
+      }),
+    async park({ subject, data, position, envelope }) {
+      const name = subject.split('.').slice(-3).join('.')
+      const id = envelope?.id ?? `${position.stream}-${position.sequence}`
+      await store(`${namespace}.${deadLetters.name}.${service}.${name}`, data, `${service}-${id}`)
+    },
+    async broadcast(event, payload) {
+      demandConnection()
+      connection.publish(`${namespace}.broadcast.${event.name}`, JSON.stringify(payload))
+      await within(flushTimeout, 'NATS', connection.flush())
+    },
+    listen: (event, handle) =>
+      plainSubscription(connection, `${namespace}.broadcast.${event.name}`, (text) => handle(JSON.parse(text)), log),
+    wake(topic) {
+      if (connected && !connection.isClosed()) connection.publish(`${namespace}.wake.${topic}`)
+    },
+    onWake: (topic, handle) => plainSubscription(connection, `${namespace}.wake.${topic}`, handle, log),
+    onConnection,
+    failed: connection.closed().then((reason) => {
+      // A promise that never settles: closing it ourselves is no failure.
+      if (isClosing) return new Promise<never>(() => {})
+      return new StoreAwayError('NATS', 'the connection was closed for good', { cause: reason })
+    }),
+    async ping() {
+      demandConnection()
+      await within(flushTimeout, 'NATS', connection.flush())
+    },
+    async close() {
+      isClosing = true
+      // Draining waits for the server; one that is away must not hold up the end.
+      await within(connected ? 3000 : 0, 'NATS', connection.drain()).catch(() => connection.close())
+    },
+  }
+}
+
+/** What a consumer is given of a partition: servers before 2.10 know a single filter, so there other events come, too. */
+function filters(connection: NatsConnection, prefix: string, events: readonly string[]): string[] {
+  const [major = 0, minor = 0] = (connection.info?.version ?? '').split('.').map(Number)
+  const knowsMany = major > 2 || (major === 2 && minor >= 10)
+  return events.length === 1 || knowsMany ? events.map((name) => `${prefix}.${name}`) : [`${prefix}.>`]
+}
+
+/** The client says "JetStream is not enabled" where nobody took the message. */
+const hasNoResponders = ({ cause }: Error) => cause instanceof RequestError && cause.isNoResponders()
+
+async function watchConnection(connection: NatsConnection, tell: (connected: boolean) => void): Promise<void> {
+  for await (const { type } of connection.status()) {
+    if (type === 'disconnect') tell(false)
+    if (type === 'reconnect') tell(true)
+  }
+}
+
+function plainSubscription(
+  connection: NatsConnection,
+  subject: string,
+  handle: (text: string) => void,
+  log: Logger,
+): Subscription {
+  const subscription = connection.subscribe(subject, {
+    callback: (error, message) => {
+      if (error) return log.warn({ err: error, subject }, 'a plain subscription failed')
+      try {
+        handle(message.string())
+      } catch (cause) {
+        log.error({ err: cause, subject }, 'could not handle a broadcast')
+      }
+    },
+  })
+  return {
+    close: async () => {
+      if (!connection.isClosed()) subscription.unsubscribe()
+    },
+  }
+}

@@ -1,0 +1,266 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { type EventEnvelope, streamOf } from '@im/contracts'
+import { isTransient } from '../http/failures.ts'
+import type { PartitionReader, StoredEvent } from './bus.ts'
+import type { EventHandler } from './event-handler.ts'
+import type { EventWiring } from './handle-events.ts'
+import type { Change } from './outbox.ts'
+import { aggregateKey } from './partition.ts'
+import { type Shard, ShardLostError } from './shards.ts'
+import { isMissingStream } from './streams.ts'
+
+const eventsAtOnce = 100
+/** A transaction that has lasted so long (ms) takes no more events. */
+const transactionBudget = 200
+/** How often the position is stored when only events passed that nobody handles (ms). */
+const passedEvery = 60_000
+
+const backOff = (tries: number) => Math.min(50 * 2 ** tries, 5000)
+
+type Outcome = 'done' | 'repeated' | 'failed' | 'dead'
+
+/** Handles the events of one partition in their order. */
+export class ShardHandling {
+  readonly #wiring: EventWiring
+  readonly #shard: Shard
+  readonly #signal: AbortSignal
+  /** Tries of the event at the head, and how many of them failed by its own fault. */
+  #tries = 0
+  #faults = 0
+  /** The last event that was settled, while the stored position is behind it. */
+  #unsaved: StoredEvent | undefined
+  #savedAt = 0
+  /** No event is in hand: everything that the stream holds was handled. */
+  isIdle = false
+
+  constructor(wiring: EventWiring, shard: Shard, signal: AbortSignal) {
+    this.#wiring = wiring
+    this.#shard = shard
+    this.#signal = signal
+  }
+
+  /** Ends when `signal` aborts or the shard is another replica's. */
+  async run(): Promise<void> {
+    const { log } = this.#wiring
+    for (let failures = 0; !this.#signal.aborted; failures++) {
+      try {
+        if (await this.#readOn()) failures = 0
+      } catch (error) {
+        if (this.#signal.aborted || error instanceof ShardLostError) return
+        // The service that publishes may not have been started yet.
+        const level = isMissingStream(error) ? 'debug' : 'warn'
+        log[level]({ err: error, shard: this.#shard.id }, 'events could not be read on; trying again')
+      }
+      this.isIdle = false
+      await this.#pause(failures)
+    }
+  }
+
+  /** Reads until it has to begin anew; true when something was handled. */
+  async #readOn(): Promise<boolean> {
+    let hasHandled = false
+    const reader = await this.#open()
+    const close = () => reader.close()
+    this.#signal.addEventListener('abort', close, { once: true })
+    try {
+      if (this.#signal.aborted) return false
+      this.isIdle = true
+      for await (const batch of reader.batches(eventsAtOnce)) {
+        this.isIdle = false
+        await this.#handleBatch(batch)
+        if (this.#signal.aborted) break
+        hasHandled = true
+        this.isIdle = true
+      }
+      return hasHandled
+    } finally {
+      this.#signal.removeEventListener('abort', close)
+      close()
+    }
+  }
+
+  async #open(): Promise<PartitionReader> {
+    const { bus, shards, handlers, metrics, log } = this.#wiring
+    const { id, stream, partition } = this.#shard
+    const { position, readAt } = await shards.positionOf(id)
+    const events = [...handlers.keys()].filter((name) => streamOf(name).name === stream.name)
+    const reader = await bus.read({ stream, partition, after: position, events })
+    const isTooOld = readAt !== undefined && Date.now() - readAt.getTime() > stream.maxAgeSeconds * 1000
+    if (reader.hasLost || isTooOld) {
+      metrics.lost.inc({ shard: id })
+      log.error(
+        { shard: id, position, readAt },
+        'the stream no longer has all events since the last one that was handled',
+      )
+    }
+    await shards.touch(id)
+    this.#unsaved = undefined
+    this.#savedAt = Date.now()
+    return reader
+  }
+
+  async #handleBatch(batch: readonly StoredEvent[]): Promise<void> {
+    let rest = batch
+    try {
+      while (rest.length && !this.#signal.aborted) {
+        this.#wiring.metrics.waiting.set({ shard: this.#shard.id }, rest.length + (batch.at(-1)?.waiting ?? 0))
+        const settled = await this.#handleHead(rest)
+        if (settled) this.#tries = this.#faults = 0
+        rest = rest.slice(settled)
+      }
+    } finally {
+      if (this.#unsaved) await this.#save(this.#unsaved)
+    }
+    this.#wiring.metrics.waiting.set({ shard: this.#shard.id }, batch.at(-1)?.waiting ?? 0)
+  }
+
+  async #save({ position }: StoredEvent): Promise<void> {
+    await this.#wiring.shards.move(this.#shard.id, position)
+    this.#unsaved = undefined
+    this.#savedAt = Date.now()
+  }
+
+  /** How many events from the head on are settled: handled, passed or parked. None: the head is to be tried again. */
+  async #handleHead(events: readonly [StoredEvent, ...StoredEvent[]] | readonly StoredEvent[]): Promise<number> {
+    const [head] = events
+    if (!head) return 0
+    if (!head.envelope) return await this.#settle(head, () => this.#park(head, new Error('this is no event')))
+    const handler = this.#handlerOf(head)
+    if (!handler) {
+      if (Date.now() - this.#savedAt > passedEvery) this.#unsaved = head
+      return 1
+    }
+    if (!handler.transactional) return await this.#settle(head, () => this.#handle(head.envelope as never, handler))
+    const end = events.findIndex((event) => !event.envelope || this.#handlerOf(event)?.transactional === false)
+    const run = events.slice(0, end < 0 ? events.length : end)
+    return await this.#commit(this.#faults ? run.slice(0, 1) : run)
+  }
+
+  #handlerOf({ envelope }: StoredEvent): EventHandler | undefined {
+    return envelope && this.#wiring.handlers.get(envelope.name)
+  }
+
+  async #settle(event: StoredEvent, work: () => Promise<void>): Promise<number> {
+    try {
+      await work()
+    } catch (error) {
+      if (!(await this.#isParkedAfter(event, error))) return 0
+    }
+    this.#unsaved = event
+    return 1
+  }
+
+  async #handle(envelope: EventEnvelope, handler: EventHandler & { transactional: false }): Promise<void> {
+    await handler.handle(envelope.data as never, envelope as never)
+    this.#count(envelope, 'done')
+  }
+
+  /** Handles events from the head on in one transaction, together with the position behind them. */
+  async #commit(run: readonly StoredEvent[]): Promise<number> {
+    const { outbox, shards } = this.#wiring
+    let outcomes: Outcome[] = []
+    let isHandling = false
+    try {
+      await outbox.commit(async (change) => {
+        outcomes = []
+        isHandling = false
+        const startedAt = performance.now()
+        const known = await this.#knownSequences(run, change)
+        const fresh = new Map<string, number>()
+        for (const event of run) {
+          if (outcomes.length && performance.now() - startedAt > transactionBudget) break
+          const handler = this.#handlerOf(event)
+          const { envelope } = event
+          if (envelope && handler?.transactional) {
+            const key = aggregateKey(envelope)
+            if (envelope.sequence <= (fresh.get(key) ?? known.get(key) ?? 0)) {
+              outcomes.push('repeated')
+              continue
+            }
+            isHandling = true
+            await handler.handle(envelope.data as never, change, envelope as never)
+            isHandling = false
+            fresh.set(key, envelope.sequence)
+          }
+          outcomes.push('done')
+        }
+        await this.#wiring.handled.store(fresh, change.session)
+        await shards.move(this.#shard.id, positionAfter(run, outcomes.length), change.session)
+      })
+    } catch (error) {
+      return await this.#shorten(run, outcomes.length, isHandling, error)
+    }
+    this.#unsaved = undefined
+    this.#savedAt = Date.now()
+    for (const [n, outcome] of outcomes.entries()) {
+      const event = run[n]
+      if (event?.envelope && this.#handlerOf(event)) this.#count(event.envelope, outcome)
+    }
+    return outcomes.length
+  }
+
+  async #knownSequences(run: readonly StoredEvent[], { session }: Change): Promise<Map<string, number>> {
+    const keys = run.flatMap((event) =>
+      event.envelope && this.#handlerOf(event) ? [aggregateKey(event.envelope)] : [],
+    )
+    return await this.#wiring.handled.lastOf(keys, session)
+  }
+
+  /** After a transaction that failed: those before the event at fault go first, and then it is tried alone. */
+  async #shorten(run: readonly StoredEvent[], done: number, isHandling: boolean, error: unknown): Promise<number> {
+    if (error instanceof ShardLostError) throw error
+    const [head] = run
+    if (!head) throw error
+    if (!isTransient(error)) {
+      if (isHandling && done > 0) return await this.#commit(run.slice(0, done))
+      if (!isHandling && run.length > 1) return await this.#commit([head])
+    }
+    if (!(await this.#isParkedAfter(head, error))) return 0
+    await this.#save(head)
+    return 1
+  }
+
+  /** Whether the event at the head has used up its tries and lies with the dead letters. Otherwise it waits a while. */
+  async #isParkedAfter(event: StoredEvent, error: unknown): Promise<boolean> {
+    const { log } = this.#wiring
+    const name = event.envelope?.name
+    const attempts = this.#handlerOf(event)?.attempts ?? 1
+    if (!isTransient(error)) this.#faults++
+    if (event.envelope) this.#count(event.envelope, 'failed')
+    log.warn({ err: error, event: name, eventId: event.envelope?.id, tries: this.#tries }, 'could not handle an event')
+    if (this.#faults >= attempts) {
+      try {
+        await this.#park(event, error)
+        return true
+      } catch (cause) {
+        log.warn({ err: cause, event: name }, 'a dead letter could not be stored; trying again')
+      }
+    }
+    await this.#pause(this.#tries++)
+    return false
+  }
+
+  /** An event that can't be handled must not stop those behind it: it is kept aside for an operator. */
+  async #park(event: StoredEvent, error: unknown): Promise<void> {
+    const { bus, log, metrics } = this.#wiring
+    await bus.park(event)
+    metrics.handled.inc({ event: event.envelope?.name ?? 'unreadable', outcome: 'dead' })
+    log.error({ err: error, subject: event.subject, eventId: event.envelope?.id }, 'an event went to the dead letters')
+  }
+
+  #count(envelope: EventEnvelope, outcome: Outcome): void {
+    const { handled, delay: delays } = this.#wiring.metrics
+    handled.inc({ event: envelope.name, outcome })
+    if (outcome === 'done') delays.observe({ event: envelope.name }, Math.max(0, Date.now() - envelope.at) / 1000)
+  }
+
+  async #pause(tries: number): Promise<void> {
+    await delay(backOff(tries), undefined, { signal: this.#signal }).catch(() => {})
+  }
+}
+
+function positionAfter(run: readonly StoredEvent[], count: number) {
+  const last = run[count - 1]
+  if (!last) throw new Error('a transaction without an event')
+  return last.position
+}

@@ -1,0 +1,98 @@
+import { randomBytes } from 'node:crypto'
+import { type EventEnvelope, type EventType, type Payload, streamOf } from '@im/contracts'
+import type { ClientSession, Db, MongoClient } from 'mongodb'
+import { ensureCollections, ensureIndexes } from '../mongo.ts'
+import { inTransaction } from '../transaction.ts'
+import type { Bus } from './bus.ts'
+import { checkEvent } from './check-event.ts'
+import { aggregateKey } from './partition.ts'
+import { Sequences } from './sequences.ts'
+
+/** What happens in one transaction: pass `session` to each write, and announce what became true by them. */
+export interface Change {
+  readonly session: ClientSession
+  /**
+   * `aggregate` names the thing the event is about; its events reach everybody in the order in which their changes were
+   * committed. Throws when the payload does not fit its schema or is larger than NATS takes, and nothing is committed.
+   */
+  announce<E extends EventType>(event: E, aggregate: string, payload: Payload<E>): void
+}
+
+/** Changes and their events commit together, so an event is never lost and never tells of what did not happen. */
+export interface Outbox {
+  /** Runs `work` in a transaction, again from its start on a conflict: it must have no other effects. */
+  commit<T>(work: (change: Change) => Promise<T>): Promise<T>
+  /** The number of the last event of each of these aggregates, as of the transaction; those without one are absent. */
+  lastSequences(stream: string, aggregates: readonly string[], session: ClientSession): Promise<Map<string, number>>
+}
+
+/** An event that was committed and not yet published. */
+export interface OutboxRow extends Omit<EventEnvelope, 'id'> {
+  _id: string
+  stream: string
+}
+
+export async function createOutbox(options: {
+  db: Db
+  client: MongoClient
+  bus: Pick<Bus, 'service' | 'maxEventBytes'>
+  wake: () => void
+}): Promise<Outbox> {
+  const { db, client, bus, wake } = options
+  const rows = db.collection<OutboxRow>('outbox')
+  const sequences = new Sequences(db, 'sequences')
+  await ensureCollections(db, ['outbox', 'sequences', 'handled_sequences'])
+  await ensureIndexes(rows, [{ key: { stream: 1, at: 1 } }, { key: { stream: 1, aggregate: 1, sequence: 1 } }])
+
+  /** The numbers are taken in the transaction: it meets any other that announces something of the same aggregate. */
+  async function store(events: readonly Omit<OutboxRow, 'sequence'>[], session: ClientSession): Promise<void> {
+    const numbered: OutboxRow[] = []
+    for (const [key, ofAggregate] of Map.groupBy(events, aggregateKey)) {
+      const last = await sequences.take(key, ofAggregate.length, session)
+      numbered.push(...ofAggregate.map((row, n) => ({ ...row, sequence: last - ofAggregate.length + 1 + n })))
+    }
+    await rows.insertMany(numbered, { session })
+  }
+
+  return {
+    async commit(work) {
+      let hasEvents = false
+      const result = await inTransaction(client, async (session) => {
+        const events: Omit<OutboxRow, 'sequence'>[] = []
+        const result = await work({
+          session,
+          announce: (event, aggregate, payload) => void events.push(newRow(bus, event, aggregate, payload)),
+        })
+        hasEvents = events.length > 0
+        if (hasEvents) await store(events, session)
+        return result
+      })
+      if (hasEvents) wake()
+      return result
+    },
+    async lastSequences(stream, aggregates, session) {
+      const found = await sequences.lastOf(
+        aggregates.map((aggregate) => `${stream}/${aggregate}`),
+        session,
+      )
+      return new Map([...found].map(([key, last]) => [key.slice(stream.length + 1), last]))
+    },
+  }
+}
+
+function newRow<E extends EventType>(
+  { service, maxEventBytes }: Pick<Bus, 'service' | 'maxEventBytes'>,
+  event: E,
+  aggregate: string,
+  payload: Payload<E>,
+): Omit<OutboxRow, 'sequence'> {
+  checkEvent(event, payload)
+  const { name } = event
+  const stream = streamOf(name)
+  if (stream.service !== service) throw new Error(`${name} is announced by ${stream.service}, not by ${service}`)
+  const row = { _id: randomBytes(16).toString('hex'), stream: stream.name, name, at: Date.now(), aggregate }
+  // Room for what the envelope adds: the number.
+  const bytes = Buffer.byteLength(JSON.stringify({ ...row, data: payload })) + 32
+  if (bytes > maxEventBytes) throw new Error(`${name} has ${bytes} bytes; NATS takes ${maxEventBytes}`)
+  return { ...row, data: payload }
+}

@@ -1,0 +1,43 @@
+import type { ClientSession, Collection, Db } from 'mongodb'
+
+interface LastSequence {
+  /** Stream and aggregate. */
+  _id: string
+  last: number
+}
+
+/** The numbers of events: the last one that was given, or handled, of each aggregate. */
+export class Sequences {
+  readonly #sequences: Collection<LastSequence>
+
+  constructor(db: Db, collection: 'sequences' | 'handled_sequences') {
+    this.#sequences = db.collection(collection)
+  }
+
+  /** Takes `count` numbers and gives the last of them. Transactions that take numbers of one aggregate come one after the other. */
+  async take(aggregate: string, count: number, session: ClientSession): Promise<number> {
+    const taken = await this.#sequences.findOneAndUpdate(
+      { _id: aggregate },
+      { $inc: { last: count } },
+      { session, upsert: true, returnDocument: 'after' },
+    )
+    if (!taken) throw new Error(`no sequence for ${aggregate}`)
+    return taken.last
+  }
+
+  /** Aggregates without any are absent. */
+  async lastOf(aggregates: readonly string[], session: ClientSession): Promise<Map<string, number>> {
+    const found = await this.#sequences.find({ _id: { $in: [...new Set(aggregates)] } }, { session }).toArray()
+    return new Map(found.map(({ _id, last }) => [_id, last]))
+  }
+
+  async store(lasts: ReadonlyMap<string, number>, session: ClientSession): Promise<void> {
+    if (!lasts.size) return
+    await this.#sequences.bulkWrite(
+      [...lasts].map(([_id, last]) => ({
+        updateOne: { filter: { _id }, update: { $set: { last } }, upsert: true },
+      })),
+      { session, ordered: false },
+    )
+  }
+}

@@ -1,0 +1,147 @@
+import { randomBytes } from 'node:crypto'
+import type { Collection, Db } from 'mongodb'
+import type { Logger } from './logs.ts'
+
+const beatEvery = 500
+/** A replica of which no beat was seen for this long (ms) is gone, and its work may be taken over. */
+const goneAfter = 2000
+/** A replica that has written no beat for this long (ms) stops its work: a little before others may take it. */
+const lostAfter = 1700
+
+/** What a killed replica left is removed after this (ms). */
+const forgottenAfter = 60_000
+
+interface ReplicaDocument {
+  _id: string
+  beat: number
+  /** Work that it is ready to share with others. */
+  tasks: string[]
+}
+
+/** A beat of another replica, and the times (ms, monotonic) within which it was certainly the last one. */
+interface SeenBeat {
+  beat: number
+  tasks: readonly string[]
+  from: number
+  until: number
+}
+
+/**
+ * The replicas of one service that are alive, as told by the beats that each writes to the service's database. Each measures
+ * with its own monotonic clock how long it saw no new beat of another, so no two clocks are ever compared. One that stands
+ * still finds itself lost as soon as it runs again.
+ */
+export class Replicas {
+  readonly id = randomBytes(8).toString('hex')
+  readonly #replicas: Collection<ReplicaDocument>
+  readonly #log: Logger
+  #others = new Map<string, SeenBeat>()
+  readonly #tasks = new Set<string>()
+  readonly #watchers = new Set<() => void>()
+  #trustedUntil = 0
+  #lostTimer: NodeJS.Timeout | undefined
+  #beatTimer: NodeJS.Timeout | undefined
+  #beating: Promise<void> | undefined
+  #isClosed = false
+
+  private constructor(db: Db, log: Logger) {
+    this.#replicas = db.collection('replicas')
+    this.#log = log
+  }
+
+  static async join(db: Db, log: Logger): Promise<Replicas> {
+    const replicas = new Replicas(db, log)
+    await replicas.#beat()
+    return replicas
+  }
+
+  /** False: others may have taken this replica's work over, so it must do none. */
+  get isAlive(): boolean {
+    return performance.now() < this.#trustedUntil
+  }
+
+  /** Whether the work of a replica may be taken over. */
+  async isGone(id: string): Promise<boolean> {
+    if (id === this.id) return false
+    const seen = this.#others.get(id)
+    // One that is not known yet may have joined after the last look.
+    return seen ? isStale(seen) : (await this.#replicas.findOne({ _id: id })) === null
+  }
+
+  /** Says that this replica is ready for its part of some work. */
+  offer(task: string): { withdraw(): void } {
+    this.#tasks.add(task)
+    return { withdraw: () => void this.#tasks.delete(task) }
+  }
+
+  /** Ids of the living replicas that offer a task, in an order that is the same for each of them. */
+  sharing(task: string): string[] {
+    const others = [...this.#others].filter(([, seen]) => seen.tasks.includes(task) && !isStale(seen)).map(([id]) => id)
+    return [...others, ...(this.#tasks.has(task) ? [this.id] : [])].sort()
+  }
+
+  /** Calls `handle` after each beat, and when this replica is lost. */
+  watch(handle: () => void): { close(): void } {
+    this.#watchers.add(handle)
+    return { close: () => void this.#watchers.delete(handle) }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    clearTimeout(this.#beatTimer)
+    clearTimeout(this.#lostTimer)
+    await this.#beating
+    await this.#replicas.deleteOne({ _id: this.id }).catch(() => {})
+  }
+
+  async #beat(): Promise<void> {
+    const startedAt = performance.now()
+    this.#beating = this.#writeAndRead(startedAt)
+    await this.#beating
+    if (this.#isClosed) return
+    for (const handle of this.#watchers) handle()
+    this.#beatTimer = setTimeout(() => void this.#beat(), Math.max(0, startedAt + beatEvery - performance.now()))
+  }
+
+  async #writeAndRead(startedAt: number): Promise<void> {
+    try {
+      const tasks = [...this.#tasks]
+      await this.#replicas.updateOne({ _id: this.id }, { $inc: { beat: 1 }, $set: { tasks } }, { upsert: true })
+      // Counted from before it was sent: others may have seen it since then.
+      this.#trust(startedAt + lostAfter)
+      const askedAt = performance.now()
+      this.#remember(askedAt, await this.#replicas.find().toArray())
+    } catch (error) {
+      this.#log.debug({ err: error }, 'a beat could not be written')
+    }
+  }
+
+  #trust(until: number): void {
+    this.#trustedUntil = until
+    clearTimeout(this.#lostTimer)
+    if (this.#isClosed) return
+    this.#lostTimer = setTimeout(
+      () => {
+        this.#trustedUntil = 0
+        this.#log.warn('lost touch with the database: work that one replica does at a time stops here')
+        for (const handle of this.#watchers) handle()
+      },
+      Math.max(0, until - performance.now()),
+    )
+  }
+
+  #remember(askedAt: number, documents: readonly ReplicaDocument[]): void {
+    const now = performance.now()
+    const others = new Map<string, SeenBeat>()
+    for (const { _id, beat, tasks } of documents) {
+      if (_id === this.id) continue
+      const known = this.#others.get(_id)
+      const seen = { beat, tasks, from: known?.beat === beat ? known.from : now, until: askedAt }
+      if (seen.until - seen.from < forgottenAfter) others.set(_id, seen)
+      else this.#replicas.deleteOne({ _id, beat }).catch(() => {})
+    }
+    this.#others = others
+  }
+}
+
+const isStale = ({ from, until }: SeenBeat): boolean => until - from >= goneAfter

@@ -1,0 +1,328 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { ContractError, type EventEnvelope } from '@im/contracts'
+import { userLocked, userUpdated } from '@im/contracts/user'
+import { exactlyOnce, on, type Runtime } from '@im/service-kit'
+import { eventually } from '@im/service-kit/testing'
+import { jetstream, jetstreamManager } from '@nats-io/jetstream'
+import { connect } from '@nats-io/transport-node'
+import { type Test, test } from 'tap'
+import { envelope, handle, ownNamespace, startProcess, startRuntime, update } from './runtime.ts'
+
+async function nats(t: Test, env: Record<string, string>) {
+  const connection = await connect({ servers: env['NATS_URL'] ?? '' })
+  t.after(() => connection.close())
+  return connection
+}
+
+const numbers = (count: number) => Array.from({ length: count }, (_, n) => n)
+
+/** Publishes events about users 1 to `users`, `each` about each of them, their numbers as nicknames. */
+async function publishUpdates({ bus }: Runtime, users: number, each: number): Promise<void> {
+  for (let sequence = 1; sequence <= each; sequence++)
+    await Promise.all(
+      numbers(users).map((n) => bus.publish(envelope(n + 1, { sequence, data: update(n + 1, String(sequence)) }))),
+    )
+}
+
+test('events come in order, and one published twice comes once', async (t) => {
+  const runtime = await startRuntime(t)
+  const { bus } = runtime
+  const heard: number[] = []
+  const about = (sequence: number) => envelope(7, { sequence })
+  await bus.publish(about(1))
+  handle(t, runtime, [on(userUpdated, async (_payload, { sequence }) => heard.push(sequence))])
+  for (let n = 2; n < 50; n++) await bus.publish(about(n))
+  await bus.publish(about(7))
+  await bus.publish(about(50))
+  await eventually(() => heard.length >= 50)
+  t.strictSame(
+    heard,
+    numbers(50).map((n) => n + 1),
+  )
+})
+
+for (const make of [on, exactlyOnce] as const)
+  test(`${make.name}: events of one user keep their order across names, also when the first can't be handled at once`, async (t) => {
+    const runtime = await startRuntime(t)
+    const heard: string[] = []
+    let left = 2
+    handle(t, runtime, [
+      make(userLocked, async () => {
+        if (left-- > 0) throw new Error('not yet')
+        heard.push('locked')
+      }),
+      make(userUpdated, async () => heard.push('updated')),
+    ])
+    const data = { userId: 7, locked: true, at: 1 }
+    await runtime.bus.publish({ ...envelope(7), id: 'lock', name: userLocked.name, data } as EventEnvelope)
+    await runtime.bus.publish(envelope(7, { sequence: 2 }))
+    await eventually(() => heard.length === 2)
+    t.strictSame(heard, ['locked', 'updated'])
+  })
+
+for (const make of [on, exactlyOnce] as const)
+  test(`${make.name}: a poison event is put aside after its tries; those before and behind it are handled once`, async (t) => {
+    const env = ownNamespace(t)
+    const runtime = await startRuntime(t, env)
+    const { db, bus, metrics } = runtime
+    const heard: number[] = []
+    const handled = db.collection('handled')
+    const about = (sequence: number) => bus.publish(envelope(7, { sequence }))
+    for (const n of [1, 2, 3, 4]) await about(n)
+    handle(t, runtime, [
+      make(
+        userUpdated,
+        async (_payload: unknown, second: unknown, third?: unknown) => {
+          const { sequence } = (make === on ? second : third) as EventEnvelope
+          heard.push(sequence)
+          const session = make === on ? undefined : (second as { session: never }).session
+          await handled.insertOne({ sequence }, { session })
+          if (sequence === 3) throw new Error('poison')
+        },
+        { attempts: 3 },
+      ),
+    ])
+    await eventually(() => heard.includes(4))
+    t.equal(heard.filter((sequence) => sequence === 3).length, make === on ? 3 : 4, 'once in the batch, and alone')
+    const dead = await (await jetstreamManager(await nats(t, env))).streams.getMessage(`${env['NAMESPACE']}_dead`, {
+      last_by_subj: `${env['NAMESPACE']}.dead.user.${userUpdated.name}`,
+    })
+    t.equal(dead?.json<EventEnvelope>().id, 'e7-3')
+    t.match(await metrics.metrics(), /im_events_handled_total\{event="user\.updated\.v1",outcome="dead",.*\} 1/)
+    if (make === on) return
+    const rows = await eventually(async () => {
+      const found = await handled.find().sort({ sequence: 1 }).toArray()
+      return found.length >= 3 && found
+    })
+    t.strictSame(
+      rows.map(({ sequence }) => sequence),
+      [1, 2, 4],
+    )
+  })
+
+test('while a store or another service is away an event waits and is never put aside; other users do not wait', async (t) => {
+  const runtime = await startRuntime(t)
+  let tries = 0
+  const heard: number[] = []
+  handle(t, runtime, [
+    on(
+      userUpdated,
+      async ({ userId }) => {
+        if (userId === 1 && ++tries < 6) throw new ContractError('ServiceUnavailable')
+        heard.push(userId)
+      },
+      { attempts: 1 },
+    ),
+  ])
+  for (const userId of numbers(20)) await runtime.bus.publish(envelope(userId + 1))
+  await eventually(() => heard.length === 20)
+  t.equal(tries, 6)
+  t.ok(heard.indexOf(1) > 10, 'those in other partitions came first')
+})
+
+test('what is no event is put aside and stops nothing', async (t) => {
+  const env = ownNamespace(t)
+  const runtime = await startRuntime(t, env)
+  const heard = runtime.db.collection('heard')
+  const publish = jetstream(await nats(t, env))
+  for (let partition = 0; partition < 8; partition++)
+    for (const text of ['no JSON', '1', 'null', '{}'])
+      await publish.publish(`${env['NAMESPACE']}.user.${partition}.${userUpdated.name}`, text)
+  handle(t, runtime, [exactlyOnce(userUpdated, ({ userId }, { session }) => heard.insertOne({ userId }, { session }))])
+  for (const userId of numbers(20)) await runtime.bus.publish(envelope(userId + 1))
+  t.ok(await eventually(async () => (await heard.countDocuments()) === 20))
+})
+
+test('replicas share the partitions: each event goes to one of them, in the order of its user, while they come and go', async (t) => {
+  const env = ownNamespace(t)
+  const [first, second] = [await startRuntime(t, env), await startRuntime(t, env)]
+  const heard = first.db.collection<{ userId: number; nickname: string; by: string }>('heard')
+  await first.db.createCollection('heard')
+  const record = (by: string, { db }: Runtime) =>
+    exactlyOnce(userUpdated, ({ userId, nickname }, { session }) =>
+      db.collection('heard').insertOne({ userId, nickname, by }, { session }),
+    )
+  handle(t, first, [record('first', first)])
+  const leaving = handle(t, second, [record('second', second)])
+  await eventually(async () => (await first.db.collection('event_shards').distinct('owner')).length === 2)
+  const publishing = publishUpdates(first, 20, 60)
+  await eventually(async () => (await heard.countDocuments({ by: 'second' })) > 100, 20_000)
+  await leaving.close()
+  await second.close()
+  await publishing
+  await eventually(async () => (await heard.countDocuments()) >= 1200, 20_000)
+  for (const n of numbers(20)) {
+    const rows = await heard
+      .find({ userId: n + 1 })
+      .sort({ _id: 1 })
+      .toArray()
+    t.strictSame(
+      rows.map(({ nickname }) => nickname),
+      numbers(60).map((sequence) => String(sequence + 1)),
+    )
+  }
+  t.ok((await heard.countDocuments({ by: 'first' })) > 100)
+})
+
+test('two services each hear every event; one may be there before the stream is', async (t) => {
+  const env = ownNamespace(t)
+  const heard: string[] = []
+  for (const service of ['social', 'room'])
+    handle(t, await startRuntime(t, env, service), [
+      on(userUpdated, async ({ userId }) => heard.push(`${service} ${userId}`)),
+    ])
+  const { bus } = await startRuntime(t, env)
+  await bus.publish(envelope(1))
+  await bus.publish(envelope(2))
+  await eventually(() => heard.length === 4)
+  t.strictSame(heard.sort(), ['room 1', 'room 2', 'social 1', 'social 2'])
+})
+
+test('a service reads on where it stopped', async (t) => {
+  const env = ownNamespace(t)
+  const { bus } = await startRuntime(t, env)
+  const heard: number[] = []
+  for (const userId of [1, 2, 3]) {
+    await bus.publish(envelope(userId))
+    const social = await startRuntime(t, env, 'social')
+    const handling = handle(t, social, [on(userUpdated, async (payload) => heard.push(payload.userId))])
+    await eventually(() => heard.includes(userId))
+    await handling.close()
+    await social.close()
+  }
+  t.strictSame(heard, [1, 2, 3])
+})
+
+test('an event in the hands of a replica that is killed is handled by another within seconds, once', async (t) => {
+  const env = ownNamespace(t)
+  const runtime = await startRuntime(t, env)
+  await publishUpdates(runtime, 3, 2)
+  const child = await startProcess(t, 'handling-process.ts', env, 'child', '60000')
+  await child.killHard()
+  const heard = runtime.db.collection('heard')
+  handle(t, runtime, [
+    exactlyOnce(userUpdated, async ({ userId, nickname }, { session }) => {
+      await heard.insertOne({ userId, nickname, by: 'parent' }, { session })
+    }),
+  ])
+  const startedAt = Date.now()
+  await eventually(async () => (await heard.countDocuments()) >= 6, 8000)
+  t.ok(Date.now() - startedAt < 6000)
+  t.equal(await heard.countDocuments({ by: 'parent' }), 6)
+})
+
+test('a replica that stands still loses its partitions, and what it was writing counts for nothing', async (t) => {
+  const env = ownNamespace(t)
+  const runtime = await startRuntime(t, env)
+  await publishUpdates(runtime, 8, 3)
+  const child = await startProcess(t, 'handling-process.ts', env, 'child', '300')
+  child.kill('SIGSTOP')
+  const heard = runtime.db.collection('heard')
+  handle(t, runtime, [
+    exactlyOnce(userUpdated, async ({ userId, nickname }, { session }) => {
+      await heard.insertOne({ userId, nickname, by: 'parent' }, { session })
+    }),
+  ])
+  await eventually(async () => (await heard.countDocuments()) >= 24, 20_000)
+  child.kill('SIGCONT')
+  // Both are alive now, and share.
+  for (const userId of numbers(8))
+    await runtime.bus.publish(envelope(userId + 1, { sequence: 4, data: update(userId + 1, '4') }))
+  await eventually(async () => (await heard.countDocuments()) >= 32, 20_000)
+  await delay(1000)
+  for (const userId of numbers(8)) {
+    const rows = await heard.find({ userId: userId + 1 }).toArray()
+    t.strictSame(rows.map(({ nickname }) => nickname).sort(), ['1', '2', '3', '4'])
+  }
+})
+
+test('exactly once: neither the same event nor an older one of the user is handled after it, however often it is published', async (t) => {
+  const runtime = await startRuntime(t)
+  const { db, bus, metrics } = runtime
+  const names = db.collection<{ _id: number; nickname: string; changes: number }>('names')
+  handle(t, runtime, [
+    exactlyOnce(userUpdated, async ({ userId, nickname }, { session }) => {
+      await names.updateOne({ _id: userId }, { $set: { nickname }, $inc: { changes: 1 } }, { session, upsert: true })
+    }),
+  ])
+  const publish = (id: string, sequence: number) =>
+    bus.publish(envelope(1, { id, sequence, data: update(1, `name ${sequence}`) }))
+  await publish('a', 1)
+  await publish('b', 2)
+  // A relay that stood still for long publishes again what JetStream has forgotten to be there.
+  await publish('a again', 1)
+  await publish('b again', 2)
+  await publish('c', 3)
+  await eventually(async () => (await names.findOne({ _id: 1 }))?.nickname === 'name 3')
+  t.equal((await names.findOne({ _id: 1 }))?.changes, 3)
+  t.match(await metrics.metrics(), /outcome="repeated",.*\} 2/)
+})
+
+test('exactly once: a handler whose transaction meets another is run again', async (t) => {
+  const runtime = await startRuntime(t)
+  const tallies = runtime.db.collection<{ _id: string; value: number }>('tallies')
+  await tallies.insertOne({ _id: 'a', value: 0 })
+  handle(t, runtime, [
+    exactlyOnce(userUpdated, async (_payload, { session }) => {
+      const { value = 0 } = (await tallies.findOne({ _id: 'a' }, { session })) ?? {}
+      await tallies.updateOne({ _id: 'a' }, { $set: { value: value + 1 } }, { session })
+    }),
+  ])
+  await publishUpdates(runtime, 40, 2)
+  t.ok(await eventually(async () => (await tallies.findOne({ _id: 'a' }))?.value === 80, 20_000))
+})
+
+test('a handler announces events of its own in the same transaction', async (t) => {
+  const runtime = await startRuntime(t)
+  const heard: boolean[] = []
+  handle(t, runtime, [
+    exactlyOnce(userUpdated, async ({ userId }, change) =>
+      change.announce(userLocked, String(userId), { userId, locked: true, at: 1 }),
+    ),
+    on(userLocked, async ({ locked }) => heard.push(locked)),
+  ])
+  await runtime.bus.publish(envelope(1))
+  await eventually(() => heard.length === 1)
+  t.strictSame(heard, [true])
+})
+
+test('closing waits for the event in work and leaves the others to the next', async (t) => {
+  const env = ownNamespace(t)
+  const runtime = await startRuntime(t, env)
+  const leaving = await startRuntime(t, env, 'social')
+  const handled: number[] = []
+  const handling = handle(t, leaving, [
+    on(userUpdated, async (_payload, { sequence }) => {
+      await delay(200)
+      handled.push(sequence)
+    }),
+  ])
+  for (const sequence of [1, 2, 3]) await runtime.bus.publish(envelope(1, { sequence }))
+  await eventually(() => handled.length === 1)
+  await handling.close()
+  const before = handled.length
+  t.ok(before < 3)
+  const next = await startRuntime(t, env, 'social')
+  handle(t, next, [on(userUpdated, async (_payload, { sequence }) => handled.push(sequence))])
+  await eventually(() => handled.length === 3)
+  t.strictSame(handled, [1, 2, 3])
+})
+
+test('a broadcast reaches everybody who listens, a listener that throws harms nobody', async (t) => {
+  const env = ownNamespace(t)
+  const [one, two] = [await startRuntime(t, env), await startRuntime(t, env)]
+  const heard: string[] = []
+  one.bus.listen(userUpdated, () => {
+    throw new Error('no')
+  })
+  one.bus.listen(userUpdated, ({ userId }) => heard.push(`one ${userId}`))
+  const second = two.bus.listen(userUpdated, ({ userId }) => heard.push(`two ${userId}`))
+  await two.bus.ping()
+  await one.bus.ping()
+  await one.bus.broadcast(userUpdated, update(1))
+  await eventually(() => heard.length === 2)
+  await second.close()
+  await one.bus.broadcast(userUpdated, update(2))
+  await eventually(() => heard.includes('one 2'))
+  t.notOk(heard.includes('two 2'))
+})
