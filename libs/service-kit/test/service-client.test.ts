@@ -86,6 +86,17 @@ test('a service calls another by contract, and its calls carry the request and t
   t.ok(timeLeft > 300 && timeLeft <= 700, `${timeLeft}`)
 })
 
+test('calls between services are typed', async (t) => {
+  const client = clientOf(t, (await startOwner(t)).baseUrl)
+  const wrong = [
+    // @ts-expect-error what is required must be given
+    () => client.call(inner.card, {}),
+    // @ts-expect-error and be of its type
+    () => client.call(inner.card, { userId: 'abc', names: ['a'] }),
+  ]
+  for (const call of wrong) await t.rejects(call(), { message: /MissingParam|InvalidParams/ })
+})
+
 test('errors the endpoint declares are thrown by name, all others are faults between the two', async (t) => {
   const { baseUrl } = await startOwner(t)
   const client = clientOf(t, baseUrl)

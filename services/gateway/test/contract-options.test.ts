@@ -9,10 +9,13 @@ import {
   ContractError,
   contract,
   type Endpoint,
+  Entity,
   errors,
   type Handlers,
   Json,
   List,
+  LongId,
+  LongIdResult,
   Nothing,
   Pwd,
   RawAnswer,
@@ -20,6 +23,7 @@ import {
   redirect,
   type SessionKind,
   Text,
+  UserId,
 } from '@im/contracts'
 import { internalSessions } from '@im/contracts/user'
 import { bindHandlers, csrfTokenOf, defineService, type Runtime, sessionCookie } from '@im/service-kit'
@@ -56,8 +60,18 @@ const things = contract('user', {
   fans: { ...whoCalls, path: '/mp/fans', site: 'mp', auth: 'mp' },
   menu: {
     ...{ ...none, path: '/mp/menu/:op', site: 'mp', auth: 'mp', safe: true },
-    params: Type.Object({ op: Text(), titles: Type.Optional(List({ unique: false, commas: false })) }),
-    result: Json(),
+    params: Type.Object({
+      op: Text(),
+      titles: List({ unique: false, commas: false }),
+      id: LongId(),
+      room: Entity({ name: Text(), userId: UserId() }),
+    }),
+    result: Type.Object({
+      op: Type.String(),
+      titles: Type.Array(Type.String()),
+      id: LongIdResult(),
+      owner: Type.Integer(),
+    }),
   },
   figures: { ...whoCalls, path: '/user/figures', auth: { role: 4 } },
   notify: { ...whoCalls, path: '/tigase/test', auth: { anyOf: ['internal', { role: 5 }] }, result: Json() },
@@ -105,7 +119,7 @@ const handlers: Handlers<typeof things, Deps> = {
     return undefined as never
   },
   fans: (_deps, { caller }) => told(caller),
-  menu: (_deps, { params }) => params,
+  menu: (_deps, { params: { op, titles, id, room } }) => ({ op, titles, id: BigInt(id), owner: room.userId }),
   figures: (_deps, { caller }) => told(caller),
   notify: (_deps, { caller, request }) => ({ userId: caller?.userId, isInternal: request.isInternal }),
   mine: (_deps, { caller }) => told(caller),
@@ -301,11 +315,19 @@ test('a browser is shown the page, without a session the login, and what it send
   t.equal((await call(`/console/start?access_token=${token}`, { headers: browser })).resultCode, 1, 'JSON for a token')
 })
 
-test('paths hold parameters, lists keep doubles and commas', async (t) => {
+test('paths hold parameters, lists keep doubles and commas, ids keep their digits, entities have required fields', async (t) => {
   const { call, signIn } = await start(t)
   const headers = bearer(signIn('mp'))
-  t.match(await call('//mp/menu/s%61ve%20x/?titles=a,b&titles=a,b', { headers }), {
-    data: { op: 'save x', titles: ['a,b', 'a,b'] },
+  const query = 'titles=a,b&titles=a,b&id=9223372036854775807&name=n'
+  const flat = await call(`//mp/menu/s%61ve%20x/?${query}&userId=7`, { headers })
+  t.match(flat.text, /"data":\{"id":9223372036854775807,"op":"save x","owner":7,"titles":\["a,b","a,b"\]\}/)
+  const body = '{"titles":["x"],"id":-9223372036854775808,"room":{"name":"n","userId":8}}'
+  const type = { 'content-type': 'application/json' }
+  const nested = await call('/mp/menu/delete', { method: 'POST', body, headers: { ...headers, ...type } })
+  t.match(nested.text, /"data":\{"id":-9223372036854775808,"op":"delete","owner":8,"titles":\["x"\]\}/)
+  t.match(await call(`/mp/menu/save?${query}`, { headers }), {
+    resultCode: code.MissingParam.code,
+    detailMsg: 'userId',
   })
   t.equal((await call('/mp/menu/', { headers })).resultCode, code.UnknownEndpoint.code)
 })
