@@ -57,7 +57,7 @@ export function createApp(deps: Deps): FastifyInstance {
   addCallRoutes(app, deps)
   for (const url of ownPages) addUnknown(app, url)
   const isProduction = config.nodeEnv === 'production'
-  if (config.apiPage === 'on' || (config.apiPage === 'auto' && !isProduction)) addApiPage(app)
+  if (config.apiPage === 'on' || (config.apiPage === 'auto' && !isProduction)) addApiPage(app, deps)
   addBosh(app, deps)
   addWebSocket(app, deps)
   endInTime(app, deps)

@@ -1,5 +1,5 @@
 import { clock } from '@im/contracts/gateway'
-import { bindHandlers, createServiceApp } from '@im/service-kit'
+import { bindHandlers, createServiceApp, outcomeHeader } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import type { Answer } from './answer.ts'
 import { serviceHeaders } from './service-headers.ts'
@@ -7,7 +7,7 @@ import { serviceHeaders } from './service-headers.ts'
 const handlers = [bindHandlers(clock, { getCurrentTime: ({ now }: Deps) => now() })]
 
 /** Headers of an injected answer that the connection to the client has of its own. */
-const ofConnection = ['connection', 'content-length', 'date', 'keep-alive']
+const ofConnection = ['connection', 'content-length', 'date', 'keep-alive', outcomeHeader]
 
 /** The endpoints of the gateway itself: a service like the others, called without a hop. */
 export function answerHere(deps: Deps): { answer: Answer; close(): Promise<void> } {
@@ -25,7 +25,7 @@ export function answerHere(deps: Deps): { answer: Answer; close(): Promise<void>
       for (const [name, value] of Object.entries(headers))
         if (value !== undefined && !ofConnection.includes(name)) reply.header(name, value)
       reply.code(statusCode).send(rawPayload)
-      return 'Success'
+      return String(headers[outcomeHeader])
     },
     close: () => app.close(),
   }

@@ -36,9 +36,14 @@ function addRoutes(app: FastifyInstance, deps: Deps, endpoint: Endpoint, answer:
       config,
       handler: (request, reply) => {
         const url = urlOf(path, request)
-        if (deps.page && isBrowser(endpoint, request))
-          void answerBrowser(deps, deps.page, endpoint, request, url, reply)
-        else void run(deps, new IncomingCall(endpoint, request, deps.config.serviceKeys), url, reply, answer)
+        const answering =
+          deps.page && isBrowser(endpoint, request)
+            ? answerBrowser(deps, deps.page, endpoint, request, url, reply)
+            : run(deps, new IncomingCall(endpoint, request, deps.config.serviceKeys), url, reply, answer)
+        answering.catch((error: unknown) => {
+          deps.log.error({ err: error, requestId: request.id, path }, 'a call could not be answered')
+          reply.raw.destroy()
+        })
       },
     })
 }
@@ -49,7 +54,7 @@ async function run(deps: Deps, call: IncomingCall, url: string, reply: FastifyRe
     await admitCall(deps, call)
     outcome = await answer(call, url, reply)
   } catch (error) {
-    outcome = call.isGone ? 'gone' : await refuseCall(deps, call, reply, error)
+    outcome = reply.raw.destroyed ? 'gone' : await refuseCall(deps, call, reply, error)
   }
   call.end()
   deps.callLog.write(call, outcome)

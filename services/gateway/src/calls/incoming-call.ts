@@ -49,11 +49,6 @@ export class IncomingCall {
     this.isInternal = isOneOf(serviceKeys, request.headers[serviceKeyHeader])
   }
 
-  /** The client has closed its connection: nobody waits for the answer. */
-  get isGone(): boolean {
-    return this.request.raw.socket.destroyed
-  }
-
   get hasUnreadBody(): boolean {
     return this.request.body !== undefined && this.#reading === undefined
   }

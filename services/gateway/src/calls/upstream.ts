@@ -1,8 +1,9 @@
-import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { ContractError } from '@im/contracts'
 import { type Logger, outcomeHeader } from '@im/service-kit'
 import { type Dispatcher, Pool } from 'undici'
 import type { Outcome } from './answer.ts'
+import { passAnswerHeaders } from './answer-headers.ts'
 
 /** A call as a service gets it. */
 export interface ServiceCall {
@@ -24,18 +25,6 @@ const connections = 256
 export const connectionLifetime = 60_000
 /** Answers up to this size leave in one write with their head. */
 const shortBody = 8192
-
-const notPassedOn = new Set([
-  outcomeHeader,
-  'connection',
-  'keep-alive',
-  'proxy-authenticate',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  'x-request-id',
-])
 
 /** Sends calls to one service and writes its answers, as they come, to whoever called. */
 export class Upstream {
@@ -141,13 +130,12 @@ class AnswerWriter implements Dispatcher.DispatchHandler {
     if (this.#ended) controller.abort(new Error('nobody waits any more'))
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: OutgoingHttpHeaders): void {
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     if (status < 200) return
     clearTimeout(this.#timer)
     this.#status = status
     this.#outcome = String(headers[outcomeHeader] ?? `HTTP ${status}`)
-    for (const name in headers)
-      if (!notPassedOn.has(name) && !name.startsWith('access-control-')) this.#headers[name] = headers[name]
+    passAnswerHeaders(headers, this.#headers)
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {

@@ -1,0 +1,128 @@
+import { createHash } from 'node:crypto'
+import { request } from 'node:http'
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Call, contract, Nothing } from '@im/contracts'
+import { bindHandlers, createLogger, createMetrics, createServiceApp } from '@im/service-kit'
+import { eventually } from '@im/service-kit/testing'
+import { type Test, test } from 'tap'
+import { Type } from 'typebox'
+import { codes, startGateway } from './stage.ts'
+import { stubService } from './stub-replicas.ts'
+
+const mebibyte = 1024 * 1024
+
+const uploads = contract('user', {
+  upload: {
+    path: '/upload/:kind',
+    methods: ['POST'],
+    summary: { zh: '上传', en: 'Upload' },
+    auth: 'none',
+    body: 'stream',
+    maxBytes: 100 * mebibyte,
+    timeoutMs: 20_000,
+    params: Type.Object({ kind: Type.String({ wire: 'text' }) }),
+    result: Type.Object({ bytes: Type.Integer(), sha256: Type.String(), kind: Type.String() }),
+  },
+  refuse: {
+    path: '/refuse',
+    methods: ['POST'],
+    summary: { zh: '拒绝', en: 'Refuse' },
+    auth: 'user',
+    body: 'stream',
+    params: Type.Object({}),
+    result: Nothing,
+  },
+})
+
+/** A service that takes uploads, behind a gateway that knows it. */
+async function startUploads(t: Test) {
+  const state = { bytes: 0, cut: false }
+  const upload = async (_deps: unknown, { body, params }: Call<typeof uploads.upload>) => {
+    const sum = createHash('sha256')
+    try {
+      for await (const chunk of body) {
+        state.bytes += chunk.length
+        sum.update(chunk)
+      }
+    } catch (error) {
+      state.cut = true
+      throw error
+    }
+    return { bytes: state.bytes, sha256: sum.digest('hex'), kind: params.kind }
+  }
+  const service = createServiceApp({
+    handlers: bindHandlers(uploads, { upload, refuse: async () => undefined as never }) as never,
+    deps: {},
+    config: { serviceKeys: ['test-service-key'], callerKeys: ['test-caller-key'] },
+    log: createLogger({ service: 'stub', level: 'error', format: 'json' }),
+    metrics: createMetrics('stub'),
+  })
+  const url = await service.listen({ host: '127.0.0.1', port: 0 })
+  t.after(() => service.close())
+  const { gateway, call } = await startGateway(t, { USER_URL: url }, { endpoints: Object.values(uploads) })
+  return { state, gateway, call }
+}
+
+interface Answer {
+  resultCode: number
+  data?: { bytes: number; sha256: string; kind: string }
+}
+
+/** Begins an upload; `end` gives the answer. */
+function begin(url: string, headers: Record<string, string> = {}) {
+  const upload = request(url, { method: 'POST', headers: { 'content-type': 'application/octet-stream', ...headers } })
+  const answered = new Promise<Answer>((resolve, reject) => {
+    upload.on('error', reject)
+    upload.on('response', async (response) => {
+      let text = ''
+      for await (const chunk of response) text += chunk
+      resolve(JSON.parse(text) as Answer)
+    })
+  })
+  return { upload, answered }
+}
+
+test('an upload reaches its service while it arrives, whole and unchanged', async (t) => {
+  const { state, gateway } = await startUploads(t)
+  const { upload, answered } = begin(`${gateway.url}/upload/pic%2Fture?x=%E4%BD%A0`)
+  const part = Buffer.alloc(mebibyte, 'ab')
+  const sum = createHash('sha256')
+  for (let n = 0; n < 20; n++) {
+    sum.update(part)
+    upload.write(part)
+  }
+  await eventually(() => state.bytes > 0)
+  await delay(100)
+  upload.end()
+  const { resultCode, data } = await answered
+  t.equal(resultCode, codes.success)
+  t.same(data, { bytes: 20 * mebibyte, sha256: sum.digest('hex'), kind: 'pic/ture' })
+})
+
+test('an upload that is too long, or not allowed, is refused before it is sent', async (t) => {
+  const { gateway, call, state } = await startUploads(t)
+  const long = begin(`${gateway.url}/upload/x`, { 'content-length': String(101 * mebibyte) })
+  long.upload.flushHeaders()
+  t.equal((await long.answered).resultCode, codes.tooLarge)
+  t.equal((await call('/refuse', { method: 'POST', body: 'x' })).resultCode, codes.tokenMissing)
+  t.equal(state.bytes, 0)
+})
+
+test('an upload whose app goes away ends at its service', async (t) => {
+  const { gateway, state, call } = await startUploads(t)
+  const { upload, answered } = begin(`${gateway.url}/upload/x`)
+  upload.write(Buffer.alloc(mebibyte))
+  await eventually(() => state.bytes > 0)
+  upload.destroy()
+  await t.rejects(answered)
+  await eventually(() => state.cut)
+  t.equal((await call('/upload/x', { method: 'POST', body: 'x' })).resultCode, codes.success)
+})
+
+test('an upload whose service dies is not sent again', async (t) => {
+  const user = await stubService(t, (incoming) => incoming.once('data', () => incoming.socket.destroy()))
+  const { call } = await startGateway(t, { USER_URL: user.url }, { endpoints: Object.values(uploads) })
+  const answer = await call('/upload/x', { method: 'POST', body: 'x'.repeat(100_000) })
+  t.equal(answer.resultCode, codes.unavailable)
+  t.same(user.paths, ['/upload/x'])
+})
