@@ -88,6 +88,7 @@ test('every query the service sends uses an index', async (t) => {
     await api.call(accounts.login, { telephone, loginType: 1, verificationCode: code })
     for (const name of [telephone, `86${telephone}`, '4d009f30087e9aa9f5b5806d5f350017'])
       await api.envelope(accounts.login, { telephone: name, password: '123456' })
+    await api.envelope(accounts.login, { telephone: '13712345678', areaCode: '49', password: 'nobody' })
     await api.call(smsCodes.verifyTelephone, { telephone, verifyType: 1 })
     await api.call(userSettings.updateSettings, { multipleDevices: 0, allowGreet: 0 }, as)
     await api.call(userSettings.getSettings, {}, as)

@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { type Endpoint, type ErrorName, errors } from '@im/contracts'
 import { accounts, smsCodes } from '@im/contracts/user'
 import type { Envelope } from '@im/service-kit/testing'
@@ -110,6 +113,22 @@ test('a number gets one code a minute under all area codes together', async (t) 
   t.equal((await from('192.0.2.1', smsCodes.sendSms, { telephone, areaCode: '86' })).resultCode, 1)
   const other = await from('192.0.2.2', smsCodes.sendSms, { telephone, areaCode: '49' })
   t.equal(other.resultCode, errors.SmsTooFrequent.code)
+})
+
+test('a code that the provider did not take counts for nobody', async (t) => {
+  let status = 503
+  const webhook = createServer((_request, answer) => answer.writeHead(status).end()).listen(0, '127.0.0.1')
+  await once(webhook, 'listening')
+  t.after(() => webhook.close())
+  const url = `http://127.0.0.1:${(webhook.address() as AddressInfo).port}`
+  const provider = { SMS_PROVIDER: 'http', SMS_HTTP_URL: url, SMS_IMAGE_CODE: 'false' }
+  const { api, nextPhone } = await startLimited(t, provider)
+  const telephone = nextPhone()
+  const send = async () => (await api.envelope(smsCodes.sendSms, { telephone })).resultCode
+  for (let n = 0; n < 11; n++) t.equal(await send(), errors.SmsSendFailed.code)
+  status = 200
+  t.equal(await send(), 1)
+  t.equal(await send(), errors.SmsTooFrequent.code)
 })
 
 test('LIMIT_FACTOR gives nobody more than ten tries of a code', async (t) => {

@@ -1,5 +1,5 @@
 import { ContractError } from '@im/contracts'
-import { type Limit, limitAddress } from '@im/service-kit'
+import { isStoreAway, type Limit, limitAddress } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { parseTelephone, telephoneKey, telephoneText } from '../users/telephones.ts'
 
@@ -32,14 +32,15 @@ export async function sendSms(deps: Deps, request: SmsRequest): Promise<string> 
   const isRegistered = (await users.ownerOf(key)) !== undefined
   if (request.isRegister && isRegistered) throw new ContractError('TelephoneTaken')
   if (!request.isRegister && !isRegistered) throw new ContractError('AccountNotFound')
+  const limits = [dayLimit(number), minuteLimit(number)]
   try {
-    await rateCounters.demand('SmsTooFrequent', dayLimit(number), minuteLimit(number))
+    await rateCounters.demand('SmsTooFrequent', ...limits)
   } catch (error) {
     await rateCounters.giveBack(address)
     throw error
   }
-  const code = await smsCodes.issue(key, request.isRegister ? 'register' : 'other')
   try {
+    const code = await smsCodes.issue(key, request.isRegister ? 'register' : 'other')
     await smsProvider.send({
       telephone: telephoneText({ telephone }) ?? '',
       areaCode,
@@ -47,10 +48,12 @@ export async function sendSms(deps: Deps, request: SmsRequest): Promise<string> 
       code,
       language: request.language,
     })
+    return switches.smsEchoCode ? code : ''
   } catch (error) {
+    // Nobody got a message, so the next try need not wait.
+    await rateCounters.giveBack(...limits)
+    if (isStoreAway(error)) throw error
     log.warn({ err: error }, 'the SMS provider did not take a code')
-    await rateCounters.giveBack(minuteLimit(number))
     throw new ContractError('SmsSendFailed')
   }
-  return switches.smsEchoCode ? code : ''
 }
