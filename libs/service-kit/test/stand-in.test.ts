@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import { test } from 'tap'
+import { connectMongo } from '../src/mongo.ts'
+import { findNewest, isStandIn } from '../src/stand-in.ts'
+import { dropNamespace, testEnv } from '../src/testing/index.ts'
+
+test('the newest of a range are found, however far apart they stand and wherever they are looked for first', async (t) => {
+  const env = testEnv()
+  const mongo = await connectMongo({ url: env['MONGODB_URL']!, namespace: env['NAMESPACE']!, service: 'kit' })
+  t.after(async () => {
+    await mongo.close()
+    await dropNamespace(env)
+  })
+  const buildInfo = await mongo.db.admin().command({ buildInfo: 1 })
+  t.equal(await isStandIn(mongo.db), 'secantusVersion' in buildInfo)
+
+  const rows = mongo.db.collection<{ _id: number; chat: string; at: number }>('rows')
+  await rows.createIndex({ chat: 1, at: -1, _id: -1 })
+  const day = 86_400
+  const place = fc.integer({ min: 0, max: 3000 * day })
+  const property = fc.asyncProperty(
+    fc.array(fc.oneof(place, fc.integer({ min: 0, max: 5 * day })), { maxLength: 30 }),
+    fc.record({
+      from: fc.option(place),
+      before: fc.option(place),
+      near: place,
+      limit: fc.integer({ min: 1, max: 12 }),
+    }),
+    async (times, { from, before, near, limit }) => {
+      await rows.deleteMany({})
+      const all = times.map((at, _id) => ({ _id, chat: 'a', at }))
+      if (all.length) await rows.insertMany([...all, { _id: -1, chat: 'b', at: 1 }])
+      const found = await findNewest(
+        rows,
+        {
+          ...{ equal: { chat: 'a' }, field: 'at', sort: { at: -1, _id: -1 }, limit },
+          ...{ from: from ?? undefined, before: before ?? undefined },
+        },
+        // About where the newest one is, or beyond it.
+        Math.max(near, ...times),
+      )
+      const expected = all
+        .filter(({ at }) => (from === null || at >= from) && (before === null || at < before))
+        .sort((a, b) => b.at - a.at || b._id - a._id)
+        .slice(0, limit)
+      assert.deepEqual(
+        found.map(({ _id }) => _id),
+        expected.map(({ _id }) => _id),
+      )
+    },
+  )
+  await t.resolves(fc.assert(property, { numRuns: 60 }))
+})
