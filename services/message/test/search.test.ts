@@ -15,7 +15,7 @@ import { findHighlights, foldText, foldWords } from '../src/search/fold-text.ts'
 import { indexWaiting } from '../src/search/index-waiting.ts'
 import { ownerOfUser, pathOf } from '../src/search/owners.ts'
 import { unpackRows } from '../src/search/packed-rows.ts'
-import { removeExpired, removeLost } from '../src/search/remove-rows.ts'
+import { removeLost } from '../src/search/remove-rows.ts'
 import { groupsOf } from '../src/search/row-groups.ts'
 import { openSearchIndex, type SearchIndex } from '../src/search/search-index.ts'
 import type { SearchLimits } from '../src/search/search-limits.ts'
@@ -654,21 +654,6 @@ test('search', async (t) => {
     t.equal(refused[0]?.reason.errorName, 'ServiceUnavailable')
   })
 
-  t.test('expired texts leave the index', async (t) => {
-    const soon = Date.now() + 3_600_000
-    const rows = numbered(21)
-    for (const n of [0, 1, 7, 20]) Object.assign(rows[n]!, { expireAt: new Date(soon) })
-    await store(rows)
-    await indexAll()
-    t.strictSame(await found('世界'), newestFirst(rows))
-    t.equal(await removeExpired(deps.searchIndex, soon - 1), 0)
-    t.ok((await removeExpired(deps.searchIndex, soon)) >= 3)
-    const left = rows.filter(({ expireAt }) => !expireAt)
-    t.strictSame(await indexedTexts(), left.flatMap(searchedTexts).sort())
-    t.equal(await removeExpired(deps.searchIndex, soon), 0)
-    t.strictSame(await found('世界', {}, { ...deps, now: () => soon }), newestFirst(left))
-  })
-
   t.test('every query has an index', async (t) => {
     const { backlog, removals, nodes, pages, filters } = deps.searchIndex
     await store(numbered(20))
@@ -679,10 +664,8 @@ test('search', async (t) => {
     const queries = {
       backlog: backlog.find(),
       'nodes of a path': nodes.find(['a', 'ab', 'abc']),
-      'expired nodes': nodes.collection.find({ minExpiry: { $lte: new Date() } }),
       pages: pages.collection.find({ _id: { $in: [new ObjectId(), new ObjectId()] } }),
       'pages around': pages.around(owner, 5),
-      'expired pages': pages.collection.find({ minExpiry: { $lte: new Date() } }),
       'slices of an owner': filters.find({ owner, ...slices }),
       'slices of a filter': filters.find({ filter: new ObjectId() }),
       'removals of owners': removals.collection.find({ owner: { $in: [owner] } }),

@@ -1,6 +1,6 @@
 import { ensureIndexes } from '@im/service-kit'
 import type { ClientSession, Collection, Db, ObjectId } from 'mongodb'
-import { RowReader } from './packed-rows.ts'
+import { countRows } from './packed-rows.ts'
 import { groupsOf } from './row-groups.ts'
 
 /**
@@ -12,8 +12,6 @@ export interface SearchNode {
   node: string
   count: number
   bytes: number
-  /** The smallest expiry of its rows. */
-  minExpiry?: Date
   /** Packed rows by owner, see row-groups.ts. */
   rows: Buffer
 }
@@ -32,19 +30,12 @@ export class SearchNodes {
   }
 
   async createIndexes(): Promise<void> {
-    await ensureIndexes(this.collection, [{ key: { node: 1, _id: 1 } }, { key: { minExpiry: 1 }, sparse: true }])
+    await ensureIndexes(this.collection, [{ key: { node: 1, _id: 1 } }])
   }
 
   /** Upper nodes first, and in each of them the oldest document first. */
   find(nodes: readonly string[], session?: ClientSession) {
     return this.collection.find({ node: { $in: [...nodes] } }, { session, batchSize: 200 }).sort({ node: 1, _id: 1 })
-  }
-
-  async expired(now: number, limit: number, session: ClientSession): Promise<SearchNode[]> {
-    return await this.collection
-      .find({ minExpiry: { $lte: new Date(now) } }, { session })
-      .limit(limit)
-      .toArray()
   }
 
   async sizeOf(node: string): Promise<NodeSize> {
@@ -75,11 +66,6 @@ export class SearchNodes {
 /** A document of a node with these rows. */
 export function nodeWith(_id: ObjectId, node: string, rows: Buffer): SearchNode {
   let count = 0
-  let expiry = Number.POSITIVE_INFINITY
-  for (const group of groupsOf(rows))
-    for (const reader = new RowReader(group.rows); reader.next(); count++) expiry = Math.min(expiry, reader.expireAt)
-  return {
-    ...{ _id, node, count, bytes: rows.length, rows },
-    ...(Number.isFinite(expiry) ? { minExpiry: new Date(expiry) } : {}),
-  }
+  for (const group of groupsOf(rows)) count += countRows(group.rows)
+  return { _id, node, count, bytes: rows.length, rows }
 }

@@ -164,21 +164,19 @@ export interface RowsSummary {
   count: number
   minTime: number
   maxTime: number
-  /** Absent when none of them expires. */
-  minExpiry?: Date
 }
 
 export function summaryOf(bytes: Buffer): RowsSummary {
   let count = 0
-  let [minTime, maxTime, minExpiry] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]
-  for (const reader = new RowReader(bytes); reader.next(); ) {
-    count++
+  let [minTime, maxTime] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
+  for (const reader = new RowReader(bytes); reader.next(); count++) {
     minTime = Math.min(minTime, reader.timeSend)
     maxTime = Math.max(maxTime, reader.timeSend)
-    minExpiry = Math.min(minExpiry, reader.expireAt)
   }
-  return { count, minTime, maxTime, ...(Number.isFinite(minExpiry) ? { minExpiry: new Date(minExpiry) } : {}) }
+  return { count, minTime, maxTime }
 }
+
+export const countRows = (bytes: Buffer): number => summaryOf(bytes).count
 
 /** The rows without those `isGone` names; undefined when that changes nothing. */
 export function without(bytes: Buffer, isGone: (row: RowReader) => boolean): Buffer | undefined {

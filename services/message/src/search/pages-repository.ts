@@ -19,10 +19,7 @@ export class SearchPages {
   }
 
   async createIndexes(): Promise<void> {
-    await ensureIndexes(this.collection, [
-      { key: { owner: 1, maxTime: 1, minTime: 1 } },
-      { key: { minExpiry: 1 }, sparse: true },
-    ])
+    await ensureIndexes(this.collection, [{ key: { owner: 1, maxTime: 1, minTime: 1 } }])
   }
 
   async byIds(ids: readonly ObjectId[], session?: ClientSession): Promise<Page[]> {
@@ -32,13 +29,6 @@ export class SearchPages {
   /** Pages whose time covers a moment. Both bounds stand in the index, so no page beside is read. */
   around(owner: Owner, moment: number, session?: ClientSession) {
     return this.collection.find({ owner, maxTime: { $gte: moment }, minTime: { $lte: moment } }, { session })
-  }
-
-  async expired(now: number, limit: number, session: ClientSession): Promise<Page[]> {
-    return await this.collection
-      .find({ minExpiry: { $lte: new Date(now) } }, { session })
-      .limit(limit)
-      .toArray()
   }
 
   async add(pages: readonly Page[], session: ClientSession): Promise<void> {

@@ -53,28 +53,9 @@ async function takeOut(taking: Taking, owner: Owner, removals: readonly Removal[
   return found
 }
 
-const expiredAtOnce = 50
-
-/** Takes expired messages out of the index. Searches never show them; this frees their room. Returns the parts rewritten. */
-export async function removeExpired(index: SearchIndex, now: number, signal?: AbortSignal): Promise<number> {
-  const isLost = ({ expireAt }: RowReader) => expireAt <= now
-  for (let rewritten = 0; ; ) {
-    const { some, worn } = await index.transaction(async (session) => {
-      const taking = new Taking(index, session)
-      for (const node of await index.nodes.expired(now, expiredAtOnce, session)) await taking.fromNode(node, isLost)
-      for (const page of await index.pages.expired(now, expiredAtOnce, session)) await taking.fromPage(page, isLost)
-      return { some: taking.rewritten, worn: await taking.tellFilters() }
-    })
-    await renew(index, worn)
-    rewritten += some
-    if (!some || signal?.aborted) return rewritten
-  }
-}
-
 /** What one transaction takes out of the index. */
 class Taking {
   bytes = 0
-  rewritten = 0
   readonly #index: SearchIndex
   readonly #session: ClientSession
   /** Pages that lost rows, as they are now; undefined for those that are gone. */
@@ -87,19 +68,18 @@ class Taking {
 
   async fromNodes(owner: Owner, isLost: (row: RowReader) => boolean): Promise<void> {
     for (const node of await this.#index.nodes.find(pathOf(owner), this.#session).toArray())
-      await this.fromNode(node, isLost, owner)
+      await this.#fromNode(node, isLost, owner)
   }
 
-  async fromNode(node: SearchNode, isLost: (row: RowReader) => boolean, owner?: Owner): Promise<void> {
+  async #fromNode(node: SearchNode, isLost: (row: RowReader) => boolean, owner: Owner): Promise<void> {
     const left = new RowGroups()
     let hasLost = false
     for (const { name, rows } of groupsOf(node.rows)) {
-      const kept = owner === undefined || name === owner ? without(rows, isLost) : undefined
+      const kept = name === owner ? without(rows, isLost) : undefined
       hasLost ||= kept !== undefined
       left.add(name, kept ?? rows)
     }
     if (!hasLost) return
-    this.rewritten++
     this.bytes += node.bytes
     const rows = packGroups(left.groups)
     if (rows.length) await this.#index.nodes.replace(nodeWith(node._id, node.node, rows), this.#session)
@@ -114,7 +94,6 @@ class Taking {
     const { pages } = this.#index
     const rows = without(page.rows, isLost)
     if (!rows) return
-    this.rewritten++
     this.bytes += page.rows.length
     const left = rows.length ? { _id: page._id, owner: page.owner, rows, ...summaryOf(rows) } : undefined
     if (left) await pages.replace(left, this.#session)

@@ -1,7 +1,7 @@
 import { type ClientSession, ObjectId } from 'mongodb'
 import { nodeWith, type SearchNode } from './nodes-repository.ts'
 import { deepestLevel, pathOf } from './owners.ts'
-import { RowReader } from './packed-rows.ts'
+import { countRows } from './packed-rows.ts'
 import { groupsOf, packGroups, RowGroups } from './row-groups.ts'
 import { mergeOwnFilters, sealRows } from './seal-rows.ts'
 import type { SearchIndex } from './search-index.ts'
@@ -37,7 +37,7 @@ async function settleOnce(index: SearchIndex, node: string, isFull: boolean, ses
   const sealed: string[] = []
   for (const [owner, parts] of byOwner.groups) {
     const rows = Buffer.concat(parts)
-    if (isFull && (countOf(rows) >= limits.sealMessages || rows.length >= limits.sealBytes)) {
+    if (isFull && (countRows(rows) >= limits.sealMessages || rows.length >= limits.sealBytes)) {
       await sealRows(index, owner, rows, session)
       sealed.push(owner)
       continue
@@ -58,9 +58,3 @@ async function settleOnce(index: SearchIndex, node: string, isFull: boolean, ses
 /** One document for each node. */
 export const nodesOf = (rows: ReadonlyMap<string, RowGroups>): SearchNode[] =>
   [...rows].map(([node, { groups }]) => nodeWith(new ObjectId(), node, packGroups(groups)))
-
-function countOf(rows: Buffer): number {
-  let count = 0
-  for (const reader = new RowReader(rows); reader.next(); ) count++
-  return count
-}

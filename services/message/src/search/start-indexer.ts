@@ -2,30 +2,22 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Counter, Gauge, holdLease, isStoreAway } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { indexWaiting } from './index-waiting.ts'
-import { removeExpired, removeLost } from './remove-rows.ts'
+import { removeLost } from './remove-rows.ts'
 
 /** Time (ms) in which messages gather: many at once cost little more than one. */
 const gather = 1000
-const expiryEvery = 3_600_000
 
 type IndexerDeps = Pick<Deps, 'searchIndex' | 'metrics' | 'db' | 'replicas' | 'log' | 'now'>
 
 /** Follows the archive in one replica at a time. Receipts never wait for it, and neither do complete results. */
 export function startSearchIndexer(deps: IndexerDeps): { close(): Promise<void> } {
-  const { searchIndex, now, log } = deps
   const indexer = createIndexer(deps)
   return holdLease(deps, {
     name: 'search-index',
     async work(signal) {
-      let expiryAt = now() + expiryEvery
       while (!signal.aborted) {
         const startedAt = performance.now()
         const isDrained = await indexer.step()
-        if (now() >= expiryAt) {
-          expiryAt = now() + expiryEvery
-          const rewritten = await removeExpired(searchIndex, now(), signal)
-          if (rewritten) log.info({ rewritten }, 'expired messages taken out of the search index')
-        }
         // Half the time at most: under load the archive comes first, and the backlog waits.
         const took = performance.now() - startedAt
         await delay(isDrained ? Math.max(gather, took) : took, undefined, { signal }).catch(() => {})
