@@ -73,6 +73,26 @@ test('the list of chats of somebody with 6,000 of them', async (t) => {
       1010101,
     )
   })
+
+  t.test('of 700 chats is cleared in several transactions', async (t) => {
+    const other = im.person()
+    for (let n = 0; n < 700; n += 350)
+      await log.archive([...Array(350).keys()].map((at) => log.entry(first + n + at, other)))
+    await im.clear(other)
+    t.strictSame(await im.chats(other), [])
+    t.ok((await im.chats(peers[0]!)).length > 0)
+  })
+})
+
+test('each archived message writes its chat, also one that is not shown', async (t) => {
+  const im = await startArchive(t)
+  const [a, b] = im.pair()
+  const base = Date.now() / 1000
+  await im.log.say(a, b, { timeSend: base })
+  const writes = async () => (await im.deps.chats.get(`u:${a}:${b}`))!.writes
+  const before = await writes()
+  await im.log.say(a, b, { timeSend: base - 60 })
+  t.equal(await writes(), before + 1, 'so that a recall which shows an older message meets it')
 })
 
 test('a row of the list shows a line, not a book', async (t) => {

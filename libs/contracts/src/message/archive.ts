@@ -75,6 +75,7 @@ export const archive = contract('message', {
   },
   clearChats: {
     path: '/tigase/emptyMyMsg',
+    timeoutMs: 30_000,
     summary: { zh: '清空我的单聊消息', en: 'Empty my single chats' },
     auth: 'user',
     params: Type.Object({

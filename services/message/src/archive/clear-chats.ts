@@ -3,6 +3,7 @@ import { type archive, messageDeleted } from '@im/contracts/message'
 import type { Deps } from '../deps.ts'
 import { type Chat, type ChatSide, sideNames, withShown } from '../inbox/chats-repository.ts'
 import { singleConversation } from './conversations.ts'
+import { deletionsOf } from './delete-messages.ts'
 
 type ClearDeps = Pick<Deps, 'chats' | 'outbox' | 'now'>
 
@@ -34,7 +35,7 @@ async function clearSome({ chats, outbox, now }: ClearDeps, userId: number, conv
     const cleared = [...found.values()].flatMap((chat) => clearedFor(userId, chat, now()) ?? [])
     await chats.write(cleared, change.session)
     for (const { _id: conversation } of cleared)
-      change.announce(messageDeleted, conversation, { conversation, messageIds: [], userId, at: now() })
+      change.announce(messageDeleted, deletionsOf(userId), { conversation, messageIds: [], userId, at: now() })
   })
 }
 

@@ -30,6 +30,9 @@ export async function deleteMessages(
   await refreshChats(deps, wanted)
 }
 
+/** What one user removes is in order for itself, however many chats it is in: one number of events to take, not one a chat. */
+export const deletionsOf = (userId: number) => `user:${userId}`
+
 /** What the peer has lost too, by deleting or clearing, is seen by nobody any more. */
 async function hideMessages(deps: DeleteDeps, userId: number, found: readonly MessageDocument[]): Promise<void> {
   const { messages, chats, searchIndex, outbox, now } = deps
@@ -59,7 +62,7 @@ async function hideMessages(deps: DeleteDeps, userId: number, found: readonly Me
     await searchIndex.removals.addForUser(hidden, userId, change.session)
     await forgetMessages(deps, lost, change)
     announceByConversation(alive, (conversation, messageIds) =>
-      change.announce(messageDeleted, conversation, { conversation, messageIds, userId, at: now() }),
+      change.announce(messageDeleted, deletionsOf(userId), { conversation, messageIds, userId, at: now() }),
     )
   })
 }
