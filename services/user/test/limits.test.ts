@@ -73,6 +73,20 @@ test('guesses sent at the same time are counted for their address one by one', a
   t.equal((await from('192.0.2.2', accounts.login, login)).resultCode, 1)
 })
 
+test('a guess that is right for one of two people with a number counts as wrong for the other', async (t) => {
+  const { from, person } = await startLimited(t)
+  const alice = await person('alice')
+  const ip = '192.0.2.1'
+  const mallory = { telephone: alice.phone, password: 'guess', nickname: 'mallory' }
+  t.equal((await from(ip, accounts.register, { ...mallory, areaCode: '49' })).resultCode, 1)
+  // Nobody has the number under this area code, so the password is tried with both.
+  const guess = () => from(ip, accounts.login, { telephone: alice.phone, areaCode: '7', password: 'guess' })
+  for (let n = 0; n < 10; n++) t.equal((await guess()).resultCode, 1)
+  const alicesPassword = { telephone: alice.phone, areaCode: '7', password: '123456' }
+  t.equal((await from(ip, accounts.login, alicesPassword)).resultCode, errors.WrongPassword.code)
+  t.equal((await guess()).resultCode, 1, 'it does not count for mallory, nor for the address')
+})
+
 test('sixty people behind one address may log in at the same moment', async (t) => {
   const { from, nextPhone } = await startLimited(t)
   const people = Array.from({ length: 60 }, () => ({ telephone: nextPhone(), password: '123456' }))

@@ -42,8 +42,8 @@ export class LoginLimits {
   }
 
   /**
-   * Runs `check` with the candidates whose account is not closed. `check` returns the one whose password or code was right.
-   * Throws LoginTooOften when the address or every candidate is closed.
+   * Runs `check` with the candidates whose account is not closed. `check` tries them in their order and returns the one whose
+   * password or code was right. Throws LoginTooOften when the address or every candidate is closed.
    */
   async guess<U extends { _id: number }>(guess: Guess<U>, check: (open: readonly U[]) => Promise<U>): Promise<U> {
     const address = limitAddress(guess.ip)
@@ -64,7 +64,10 @@ export class LoginLimits {
     const { open, limits } = await this.#take(candidates, name, addressLimit)
     try {
       const user = await check(open)
-      await this.#counters.giveBack(...limits)
+      // It was wrong for those before. If it did not count for them, whoever has somebody's number under another area code could
+      // guess without end, with a new password of their own for each guess.
+      const wrong = open.slice(0, open.indexOf(user)).map(({ _id }) => accountLimit(String(_id)).key)
+      await this.#counters.giveBack(...limits.filter(({ key }) => !wrong.includes(key)))
       await this.#counters.clear(accountLimit(String(user._id)))
       return user
     } catch (error) {
