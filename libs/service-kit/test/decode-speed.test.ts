@@ -23,7 +23,7 @@ import {
   UserId,
   UserRef,
 } from '@im/contracts'
-import { compileDecoder, maxBodyBytes, readParams } from '@im/service-kit'
+import { compileDecoder, maxBodyBytes, queryLanguage, readParams } from '@im/service-kit'
 import fc from 'fast-check'
 import { type Test, test } from 'tap'
 import { Type } from 'typebox'
@@ -148,6 +148,20 @@ const bodies: Record<string, [type: string, body: string]> = {
 
 for (const [name, [type, body]] of Object.entries(bodies))
   test(`1 MiB of ${name} keeps nobody waiting`, (t) => isQuick(t, name, type, body))
+
+test('the language of an address is found in no time, however long the address is', async (t) => {
+  t.equal(queryLanguage('/user/get?a=1&language=&language=en&b'), 'en')
+  t.equal(queryLanguage('/user/get?mylanguage=en&language=zh'), 'zh')
+  for (const piece of ['a&', '+', '%e4', 'language', '&language=', '?language=&']) {
+    const url = `/user/get?${fill(piece, 250_000)}`
+    const times = Array.from({ length: 5 }, () => {
+      const start = cpuMs()
+      queryLanguage(url)
+      return cpuMs() - start
+    })
+    t.ok(Math.min(...times) <= mostMs / 5, `${piece}: ${times.map((ms) => ms.toFixed(1)).join(', ')} ms`)
+  }
+})
 
 test('1 MiB of whatever keeps nobody waiting', { timeout: 120_000 }, async (t) => {
   const unit = fc.constantFrom(

@@ -5,8 +5,8 @@ export function languageOf(value: string | undefined): Language {
   return value === 'en' || value === 'eg' ? 'en' : 'zh'
 }
 
-/** Language of a request whose parameters were not read. */
-export function queryLanguage(url: string): Language {
-  const at = url.indexOf('?')
-  return languageOf(at < 0 ? undefined : (new URLSearchParams(url.slice(at + 1)).get('language') ?? undefined))
-}
+/**
+ * Language of a request whose parameters were not read. It is looked for, not parsed: a query of 250 KB has 125,000 parameters,
+ * and to parse them keeps the process busy for half a second.
+ */
+export const queryLanguage = (url: string): Language => languageOf(/[?&]language=([^&]+)/.exec(url)?.[1])

@@ -10,13 +10,15 @@ import { type PeerName, serviceUrl } from '../config.ts'
 import type { Deps } from '../deps.ts'
 import type { Page } from './page.ts'
 
+/** Looked for, not parsed: a long query has a hundred thousand parameters. */
+const tokenParameter = /(?:^|&)access_token(?:=|&|$)/
 const urlencoded = /^application\/x-www-form-urlencoded\s*(;|$)/i
 
 /** A browser opens a page of ours, or sends a form of it (transport.md §7). */
 export function isBrowser({ site }: Endpoint, { method, headers, raw }: FastifyRequest): boolean {
   if (!site || !headers.accept?.includes('text/html')) return false
   if (method === 'POST') return urlencoded.test(headers['content-type'] ?? '')
-  return !new URLSearchParams(queryOf(raw.url ?? '')).has('access_token')
+  return !tokenParameter.test(queryOf(raw.url ?? ''))
 }
 
 /**
