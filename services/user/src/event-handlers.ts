@@ -1,15 +1,17 @@
 import { presenceChanged, presencesChanged } from '@im/contracts/message'
-import { sessionRevoked } from '@im/contracts/user'
+import { configChanged, sessionRevoked } from '@im/contracts/user'
 import { type EventHandler, on } from '@im/service-kit'
 import type { Deps } from './deps.ts'
 import { recordPresences } from './presence/record-presences.ts'
 
 /** What this service does with the events of others and its own. */
 export function eventHandlers(deps: Deps): EventHandler[] {
-  const { bus, sessionCache } = deps
+  const { bus, serverConfig, sessionCache } = deps
   return [
     on(presenceChanged, (change) => recordPresences(deps, [change])),
     on(presencesChanged, ({ changes }) => recordPresences(deps, changes)),
+    // Another process may have changed it.
+    on(configChanged, async () => serverConfig.forget()),
     // The process that revoked may have died, or lost NATS, before it could tell anybody.
     on(sessionRevoked, async (revoked) => {
       await Promise.all([bus.broadcast(sessionRevoked, revoked), sessionCache.remove(revoked.sessionIds)])

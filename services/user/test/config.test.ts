@@ -1,5 +1,6 @@
-import { Config, clientConfig } from '@im/contracts/user'
+import { Config, clientConfig, configChanged, internalConfig } from '@im/contracts/user'
 import { ConfigError } from '@im/service-kit'
+import { eventually } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { getConfig } from '../src/config/get-config.ts'
 import { service } from '../src/service.ts'
@@ -23,6 +24,21 @@ test('apps read the configuration without a token', async (t) => {
   t.ok(!('isAuthApi' in stored) && !('defaultTelephones' in stored))
   const known = [...required, 'popularAPP'].sort()
   t.strictSame(Object.keys(await getConfig(deps)).sort(), known, 'nothing is left to the writer')
+})
+
+test('a change of the configuration is announced with the names of what changed, and read at once', async (t) => {
+  const { configure, events, internal } = await startUser(t)
+  const announced = await events(configChanged)
+  await configure({ isAuthApi: 1, maxUserSize: 1000, keywords: ['x'] })
+  await configure({ isAuthApi: 1, keywords: ['x'] })
+  await configure({ recallLimitSeconds: 120 })
+  await eventually(() => announced.length >= 2)
+  t.strictSame(
+    announced.map(({ changed }) => changed),
+    [['isAuthApi', 'keywords'], ['recallLimitSeconds']],
+  )
+  const { isAuthApi, keywords, recallLimitSeconds, maxUserSize } = await internal.call(internalConfig.getServerConfig)
+  t.strictSame([isAuthApi, keywords, recallLimitSeconds, maxUserSize], [1, ['x'], 120, 1000])
 })
 
 test('production starts with no development secret and no switched-off limit', async (t) => {

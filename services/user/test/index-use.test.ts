@@ -3,6 +3,7 @@ import { createOutbox } from '@im/service-kit'
 import { startService, testEnv } from '@im/service-kit/testing'
 import { type CommandStartedEvent, type Document, MongoClient } from 'mongodb'
 import { type Test, test } from 'tap'
+import { changeConfig } from '../src/config/change-config.ts'
 import { recordPresences } from '../src/presence/record-presences.ts'
 import { service } from '../src/service.ts'
 import { makeAdmin } from '../src/system-users/make-admin.ts'
@@ -78,7 +79,7 @@ test('every query the service sends uses an index', async (t) => {
 
   async function everythingOnce(): Promise<void> {
     await makeAdmin(deps, { telephone: 'admin_1', passwordMd5: md5Of123456 })
-    await deps.serverConfig.store({ registerInviteCode: 2, defaultTelephones: ['8613900000009'] })
+    await changeConfig(deps, { registerInviteCode: 2, defaultTelephones: ['8613900000009'] })
     const telephone = '13900000001'
     const person = { telephone, password: '123456', nickname: 'alice', serial: 's' }
     const { myInviteCode: inviteCode } = await api.call(accounts.register, person)

@@ -1,9 +1,9 @@
 import type { Caller, EventType, Payload } from '@im/contracts'
-import { accounts } from '@im/contracts/user'
+import { accounts, type ServerConfig } from '@im/contracts/user'
 import { type Bus, connectBus, createLogger, readCaller } from '@im/service-kit'
 import { recordEvents, startService } from '@im/service-kit/testing'
 import type { Test } from 'tap'
-import { ConfigRepository } from '../src/config/config-repository.ts'
+import { changeConfig } from '../src/config/change-config.ts'
 import type { Deps } from '../src/deps.ts'
 import { service } from '../src/service.ts'
 import { tokenId } from '../src/sessions/tokens.ts'
@@ -71,10 +71,9 @@ export async function startUser(t: Test, env: Record<string, string> = {}, overr
       const { userId, access_token: token } = await api.call(accounts.register, params)
       return { userId, phone, token, caller: callerOf(token, userId) }
     },
-    /** Stores configuration as the console will, and waits out the cache by the clock. */
-    async configure(values: Parameters<ConfigRepository['store']>[0]) {
-      await new ConfigRepository(deps.db, deps.config, now).store(values)
-      ahead += 5000
+    /** Changes the configuration as the console will. */
+    async configure(values: Partial<ServerConfig>) {
+      await changeConfig(deps, values)
     },
     /** A connection of another service to the same bus. */
     async otherBus(): Promise<Bus> {

@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import { contract } from '../contract.ts'
 import { typesOf } from '../fields.ts'
 import { Ignored } from '../param-types.ts'
-import { appConfigFields } from './config-fields.ts'
+import { appConfigFields, configFields } from './config-fields.ts'
 
 const { XMPPDomain, XMPPHost, XMPPTimeout } = appConfigFields
 
@@ -23,5 +23,17 @@ export const clientConfig = contract('user', {
     signature: 'none',
     params: Type.Object({ area: Ignored() }),
     result: Config,
+  },
+})
+
+/** Asked by other services. */
+export const internalConfig = contract('user', {
+  getServerConfig: {
+    path: '/internal/config',
+    summary: { zh: '获取完整配置', en: 'The whole configuration' },
+    auth: 'internal',
+    safe: true,
+    params: Type.Object({}),
+    result: Type.Object(typesOf(configFields)),
   },
 })

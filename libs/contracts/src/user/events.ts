@@ -73,3 +73,10 @@ export const settingsChanged = event(
     at: Milliseconds(),
   }),
 )
+
+/** Who needs the values asks for them (`/internal/config`). */
+export const configChanged = event(
+  'config.changed.v1',
+  'Values of the configuration changed',
+  Type.Object({ changed: Type.Array(Type.String(), { description: 'names of the values' }), at: Milliseconds() }),
+)

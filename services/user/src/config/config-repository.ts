@@ -1,5 +1,7 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { ServerConfig } from '@im/contracts/user'
-import type { Collection, Db } from 'mongodb'
+import type { Change } from '@im/service-kit'
+import type { ClientSession, Collection, Db } from 'mongodb'
 import type { UserConfig } from '../config.ts'
 import { initialConfig } from './initial-config.ts'
 
@@ -36,15 +38,23 @@ export class ConfigRepository {
     return this.#read.config
   }
 
-  /** Stores the given values and leaves the others as they are. */
-  async store(values: Partial<ServerConfig>): Promise<void> {
-    const set = Object.fromEntries(Object.entries(values).map(([name, value]) => [`values.${name}`, value]))
-    await this.#documents.updateOne({ _id: 'config' }, { $set: set }, { upsert: true })
+  /** Reads anew at the next `get`. */
+  forget(): void {
     this.#read = undefined
   }
 
-  async #load(): Promise<ServerConfig> {
-    const document = await this.#documents.findOne({ _id: 'config' })
+  /** Stores the given values that differ from the present ones, and returns their names. */
+  async store(values: Partial<ServerConfig>, { session }: Change): Promise<string[]> {
+    const present: Record<string, unknown> = await this.#load(session)
+    const changed = Object.entries(values).filter(([name, value]) => !isDeepStrictEqual(value, present[name]))
+    if (!changed.length) return []
+    const set = Object.fromEntries(changed.map(([name, value]) => [`values.${name}`, value]))
+    await this.#documents.updateOne({ _id: 'config' }, { $set: set }, { upsert: true, session })
+    return changed.map(([name]) => name)
+  }
+
+  async #load(session?: ClientSession): Promise<ServerConfig> {
+    const document = await this.#documents.findOne({ _id: 'config' }, { session })
     return { ...this.#initial, ...document?.values }
   }
 }
