@@ -80,11 +80,11 @@ function eventsPage(): string {
   const days = (seconds: number) => `${seconds / 86_400} days`
   return page(
     '# Events',
-    'Stream: `<namespace>_<stream>`; subject on the wire: `<namespace>.<stream>.<partition>.<event>`. Each travels as ' +
-      '`{id, name, at, aggregate, sequence, data}` with `at` in milliseconds and the payload below as `data`. The events of one ' +
-      'aggregate in a stream lie in one partition (CRC-32 of the aggregate, modulo the number of partitions) and keep the order ' +
-      'of their changes, whatever their names; `sequence` numbers them 1, 2, 3 …. JetStream may hold an event twice: who must ' +
-      'not do a thing twice goes by `sequence`. Events that a service could not handle are kept under ' +
+    'The stream is `<namespace>_<stream>`, the subject `<namespace>.<stream>.<partition>.<event>`. The message is ' +
+      '`{id, name, at, aggregate, sequence, data}` with `at` in milliseconds and the payload below as `data`. All events of one ' +
+      'aggregate in a stream are in one partition (CRC-32 of the aggregate, modulo the number of partitions) and keep the order ' +
+      'of their changes, whatever their names; `sequence` numbers them 1, 2, 3 …. JetStream may hold an event twice; a consumer ' +
+      'recognises the second by its `sequence`. Events that a service could not handle are kept under ' +
       `\`<namespace>.${deadLetters.name}.<service>.<event>\` for ${days(deadLetters.maxAgeSeconds)}. A published version never changes.`,
     table(
       ['stream', 'published by', 'events', 'partitions', 'kept for'],
@@ -107,11 +107,12 @@ function messageTypesPage(): string {
   return page(
     '# Message types',
     'Type codes of message bodies. *archived*: kept in the history; *listed*: may be the last message of a chat; *searched*: its ' +
-      'text is found by the search; *waits*: how long for a receiver who is away; *offline push*: text for a receiver who is away (`content`: the message itself). Other codes are routed only.',
+      'text is found by the search; *waits*: how long it is kept for a receiver who is offline; *offline push*: the text that an ' +
+      'offline receiver is shown (`content`: the message itself). Messages with other codes are routed and nothing else.',
     table(
       ['type', 'name', 'sent by', 'archived', 'listed', 'searched', 'waits', 'offline push'],
-      Object.entries(messageTypes).map(([code, { name, by, archived, listed, searched, push }]) =>
-        row(code, name, by, yes(archived), yes(listed), yes(searched), push === '-' ? '' : push),
+      Object.entries(messageTypes).map(([code, { name, by, archived, listed, searched, waits, push }]) =>
+        row(code, name, by, yes(archived), yes(listed), yes(searched), waits, push === '-' ? '' : push),
       ),
     ),
   )

@@ -16,20 +16,20 @@ export type AuthRule = 'user' | 'mp' | 'internal' | { readonly console: ConsoleR
 
 /**
  * Who may call.
- * - `none`: a token is ignored, also an invalid one.
- * - `optional`: like `none`, but the handler learns the caller when the token of an app is live.
- * - a rule: it must hold. The gateway does not route what is `internal` only.
+ * - `none`: tokens are ignored, invalid ones too.
+ * - `optional`: like `none`, but the handler gets the caller when the request has a live token of an app.
+ * - a rule: it must hold. The gateway does not route endpoints that are `internal` only.
  * - `anyOf`: one of the rules must hold.
  */
 export type Auth = 'none' | 'optional' | AuthRule | { readonly anyOf: readonly AuthRule[] }
 
-/** The rules of which one must hold; empty for `none` and `optional`. */
+/** The rules of an endpoint; one of them must hold. Empty for `none` and `optional`. */
 export function rulesOf(auth: Auth): readonly AuthRule[] {
   if (auth === 'none' || auth === 'optional') return []
   return typeof auth === 'object' && 'anyOf' in auth ? auth.anyOf : [auth]
 }
 
-/** True when the role of the caller decides: it is then read anew at each call. */
+/** True when access depends on the caller's role, which is then read again for each call. */
 export const asksForRole = (auth: Auth): boolean => rulesOf(auth).some((rule) => typeof rule === 'object')
 
 /** True when only other services and the XMPP server may call. */

@@ -50,46 +50,46 @@ export interface EndpointSpec {
   summary: LocalizedText
   auth: Auth
   /**
-   * It only reads (RFC 9110 §9.2.1): the gateway may send it again when a service dies in the middle of it, and a session
-   * of a cookie needs neither POST nor a CSRF token for it.
+   * The endpoint only reads (RFC 9110 §9.2.1). The gateway may send such a call again when a service dies while answering it,
+   * and a caller known by a cookie needs neither POST nor a CSRF token.
    */
   safe?: boolean
   /**
    * The endpoint belongs to pages of our own (transport.md §7): the cookie `<site>_token` is accepted as a token, no other
-   * origin may call it (no CORS), and a browser that opens it is shown the page.
+   * origin may call it (no CORS), and a browser that opens it gets the page.
    */
   site?: Site
   /** The page a browser is sent to (303) after its form was accepted. Only with `site`. */
   page?: string
-  /** Each call is written down: who, when, from where, with which parameters (10-console.md). */
+  /** Each call is recorded: who, when, from where, with which parameters (10-console.md). */
   audit?: boolean
   /**
-   * Request signature of crypto.md §5. Without it the signature is required with a token and checked where one is sent;
-   * `none`: nothing is checked; `own`: `time` and `secret` are parameters of the endpoint.
+   * Request signature of crypto.md §5. By default a call with a token must be signed, and any other signature that is sent is
+   * checked. `none`: nothing is checked. `own`: `time` and `secret` are parameters of the endpoint.
    */
   signature?: 'none' | 'own'
   /**
    * Where the parameters come from, and what the handler gets as `body`.
-   * - absent: query and body are merged: form, multipart fields or JSON.
-   * - `form`: an urlencoded body only, without a query, JSON or repeated names (RFC 6749 §3.2).
-   * - `raw`: query only; `body` holds the bytes of the body, for callbacks that are signed over them.
-   * - `stream`: query only; `body` is read while it arrives, for uploads.
+   * - absent: the query and the body (form, multipart fields or JSON) are merged.
+   * - `form`: only a urlencoded body. A query, JSON or a repeated name is refused (RFC 6749 §3.2).
+   * - `raw`: only the query. `body` holds the bytes of the body, for callbacks that are signed over them.
+   * - `stream`: only the query. The handler reads `body` while it arrives, for uploads.
    */
   body?: 'form' | 'raw' | 'stream'
-  /** Longest body. Without it 1 MiB where a parameter may be long, else 64 KiB. */
+  /** Longest body in bytes. By default 1 MiB where a parameter may be long, else 64 KiB. */
   maxBytes?: number
-  /** How long an answer may take; 5 s unless named. */
+  /** How long (ms) an answer may take; 5 s by default. */
   timeoutMs?: number
-  /** Request headers the handler reads beside the usual ones, in lower case: signatures of providers. */
+  /** Further request headers the handler reads, in lower case, such as the signature of a provider. */
   headers?: readonly string[]
   params: TObject
   result: TSchema
   /** Members of a success's envelope beside `data`. The handler gives them in a `Reply`. */
   members?: TObject
-  /** Particular to this endpoint; `commonErrors` and those of its `auth` are understood. */
+  /** Errors of this endpoint, besides `commonErrors` and those that follow from its `auth`. */
   errors?: readonly ErrorName[]
   limits?: readonly RateLimit[]
-  /** resultMsg of a success, where the spec gives one ('' included). */
+  /** resultMsg of a success, where the specification gives one (it may be empty). */
   successText?: LocalizedText
   /** `oauth`: errors are written as RFC 6749 documents with HTTP status codes. */
   answer?: 'envelope' | 'oauth'
@@ -111,14 +111,14 @@ export function contract<const E extends Record<string, EndpointSpec>>(
 ): Contract<E> {
   const named: Record<string, Endpoint> = {}
   for (const [name, spec] of Object.entries(endpoints)) named[name] = Object.freeze({ ...spec, service, name })
-  made.add(named)
+  knownContracts.add(named)
   return Object.freeze(named) as Contract<E>
 }
 
-const made = new WeakSet<object>()
+const knownContracts = new WeakSet<object>()
 
 export const isContract = (value: unknown): value is Contract =>
-  typeof value === 'object' && value !== null && made.has(value)
+  typeof value === 'object' && value !== null && knownContracts.has(value)
 
 /** The methods and paths an endpoint is served under. */
 export function routesOf({ path, aliases = [], methods = ['GET', 'POST'] }: EndpointSpec): Route[] {
@@ -159,7 +159,7 @@ export interface RequestInfo {
   host: string
   /** Headers in lower case that reach a service: the usual ones and those the contract names. */
   headers: Readonly<Record<string, string | undefined>>
-  /** The token the caller was found by; where `auth` is `none`, the token as sent. */
+  /** The token that identified the caller. Where `auth` is `none`, the token as sent. */
   accessToken: string | undefined
   /** True when the call carries the service key: another service or the XMPP server. */
   isInternal: boolean
@@ -186,11 +186,11 @@ export interface Call<E extends EndpointSpec = EndpointSpec> {
   caller: CallerOf<E['auth']>
   body: BodyOf<E>
   request: RequestInfo
-  /** Milliseconds since 1970, by the clock of this process: nobody waits for the answer after it. */
+  /** The time (milliseconds since 1970, by the clock of this process) after which nobody waits for the answer. */
   deadline: number
   /** Aborted when the deadline has passed or the caller is gone. */
   signal: AbortSignal
-  /** Adds to what the audit keeps about this call. Only with `audit`. */
+  /** Adds details to the audit entry of this call. Only with `audit`. */
   note(detail: Record<string, unknown>): void
 }
 

@@ -2,7 +2,7 @@ import { type Auth, rulesOf } from './auth.ts'
 import type { Endpoint } from './contract.ts'
 import { commonErrors, type ErrorName } from './errors.ts'
 
-/** Errors an endpoint may answer with: its own, those of who may call, and the common ones. */
+/** Errors an endpoint may answer with: its own, those that follow from its `auth`, and the common ones. */
 export function errorNames({ auth, errors = [] }: Pick<Endpoint, 'auth' | 'errors'>): ErrorName[] {
   return [...new Set([...errors, ...authErrors(auth), ...commonErrors])]
 }

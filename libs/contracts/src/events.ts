@@ -2,9 +2,9 @@ import type { Static, TObject } from 'typebox'
 import type { ServiceName } from './contract.ts'
 
 /**
- * Domain events: ids and facts, never database documents or secrets. The name ends in its version and is the end of the NATS
- * subject; a published version never changes (libs/contracts/test/frozen-events.test.ts guards it),
- * a change is a new version beside it. Delivered at least once; consumers are idempotent by event id.
+ * A domain event holds ids and facts, never database documents or secrets. Its name ends in a version and is the end of the
+ * NATS subject. A published version never changes (libs/contracts/test/frozen-events.test.ts); a change is a new version beside
+ * it. Events are delivered at least once; the sequence number of the aggregate tells repetitions.
  */
 export interface EventType<T extends TObject = TObject> {
   readonly name: string
@@ -12,10 +12,10 @@ export interface EventType<T extends TObject = TObject> {
   readonly summary: string
 }
 
-const subject = /^[a-z]+\.[a-z-]+\.v\d+$/
+const eventName = /^[a-z]+\.[a-z-]+\.v\d+$/
 
 export function event<T extends TObject>(name: string, summary: string, schema: T): EventType<T> {
-  if (!subject.test(name)) throw new Error(`event name ${name} is not <noun>.<fact>.v<number>`)
+  if (!eventName.test(name)) throw new Error(`event name ${name} is not <noun>.<fact>.v<number>`)
   const made = Object.freeze({ name, summary, schema })
   declared.add(made)
   return made
@@ -28,7 +28,7 @@ export const isEvent = (value: unknown): value is EventType =>
 
 export type Payload<E extends EventType> = Static<E['schema']>
 
-/** What travels: the payload with its envelope. `id` is unique per event, `at` in milliseconds. */
+/** An event as it is sent: the payload in its envelope. `id` is unique, `at` is in milliseconds. */
 export interface EventEnvelope<T = unknown> {
   id: string
   name: string
@@ -47,8 +47,8 @@ export interface StreamSpec {
   readonly nouns: readonly string[]
   readonly maxAgeSeconds: number
   /**
-   * Events of one aggregate are in one partition, and each partition is read by one replica at a time. Another number would
-   * move aggregates to other partitions, and their events past each other.
+   * All events of one aggregate are in one partition, and each partition is read by one replica at a time. The number must not
+   * change: aggregates would move to other partitions, and new events could overtake old ones.
    */
   readonly partitions: number
 }

@@ -15,7 +15,7 @@ export interface Field {
 
 export type Fields = Readonly<Record<string, Field>>
 
-/** An entity of these fields. */
+/** The type of an entity with these fields. */
 export type EntityOf<F extends Fields> = Static<TObject<{ -readonly [K in keyof F]: F[K]['type'] }>>
 
 type ParamOf<F extends Field> = F extends { param: infer P extends TSchema } ? P : never
@@ -24,25 +24,25 @@ type ParamOf<F extends Field> = F extends { param: infer P extends TSchema } ? P
 export const typesOf = <F extends Fields>(fields: F) =>
   mapped(fields, ({ type }) => type) as { -readonly [K in keyof F]: F[K]['type'] }
 
-/** Parameters of an endpoint that makes the entity: what has no default is required. */
+/** Parameters of an endpoint that makes the entity. Those without a default are required. */
 export const makingParams = <F extends Fields>(fields: F) =>
   mapped(fields, ({ param, default: value }) => ({ ...param, ...(value === undefined ? {} : { default: value }) })) as {
     -readonly [K in keyof F]: ParamOf<F[K]>
   }
 
-/** Parameters of an endpoint that changes the entity: only what is given changes. */
+/** Parameters of an endpoint that changes the entity. All are optional: fields that are not given stay as they are. */
 export const changingParams = <F extends Fields>(fields: F) =>
   mapped(fields, ({ param }) => Type.Optional(param ?? Type.Never())) as {
     -readonly [K in keyof F]: TOptional<ParamOf<F[K]>>
   }
 
-/** The fields that have a default, with it. */
+/** The defaults of the fields that have one. */
 export const defaultsOf = <F extends Fields>(fields: F) =>
   Object.fromEntries(
     Object.entries(fields).flatMap(([name, { default: value }]) => (value === undefined ? [] : [[name, value]])),
   ) as { -readonly [K in keyof F as F[K] extends { default: unknown } ? K : never]: Static<F[K]['type']> }
 
-/** Of `source`, the members that are fields. */
+/** The members of `source` that are in the table of fields. */
 export const pickFields = <F extends Fields, S extends object>(fields: F, source: S) =>
   Object.fromEntries(Object.entries(source).filter(([name]) => Object.hasOwn(fields, name))) as Pick<
     S,

@@ -1,6 +1,6 @@
 /**
- * What every service shares. The endpoints, entities and events of a service stand in its folder and are imported by its
- * name: `import { accounts } from '@im/contracts/user'`.
+ * Exports what all services share. The endpoints, entities and events of one service are in the folder of its name and are
+ * imported from there: `import { accounts } from '@im/contracts/user'`.
  */
 export * from './auth.ts'
 export * from './contract.ts'

@@ -1,8 +1,8 @@
 import { type Static, type TArray, type TObject, type TProperties, type TSchema, type TString, Type } from 'typebox'
 
 /**
- * The kinds of parameter of the wire (spec transport.md §2), as schemas. A schema describes the *decoded* value;
- * its `wire` keyword tells the edge how the text of a query, form or JSON body becomes that value.
+ * The kinds of parameters (spec transport.md §2), as schemas. A schema describes the *decoded* value; its `wire` keyword says
+ * how the text of a query, form or JSON body is decoded.
  *
  * Common options: `default` (used when absent), `aliases` (other names the same parameter is accepted under),
  * `description`. A parameter without default that is not wrapped in `Type.Optional` is required.
@@ -14,16 +14,16 @@ export interface ParamOptions<T> {
 }
 
 export interface TextOptions extends ParamOptions<string> {
-  /** Characters; without it 64 KiB of UTF-8 (RequestTooLarge). Says more than 4096: `LongText`. */
+  /** In characters. By default 64 KiB of UTF-8 (RequestTooLarge). Use `LongText` for more than 4096. */
   maxLength?: number
   minLength?: number
   pattern?: string
   long?: boolean
-  /** Blanks at both ends are removed before any check. */
+  /** Removes blanks at both ends before any check. */
   trim?: boolean
   /**
-   * What a text of nothing, or of blanks only, means: absent (default), itself, itself when it has at least one blank, or the
-   * empty text when it has at least one blank.
+   * How an empty or blank text is decoded. `absent` (default): as if it was not sent. `kept`: as it is. `blank-kept`: blanks as
+   * they are, an empty text as absent. `blank-clears`: blanks as the empty text, an empty text as absent.
    */
   empty?: 'absent' | 'kept' | 'blank-kept' | 'blank-clears'
 }
@@ -54,7 +54,7 @@ export type WireKind =
   | 'page'
   | 'ignored'
 
-/** What apps send and nobody reads: it is documented, never checked, and reaches no handler. */
+/** A parameter that apps send and nobody reads. It is documented, but neither checked nor given to the handler. */
 export const Ignored = (options: { aliases?: readonly string[]; description?: string } = {}) =>
   Type.Optional(Type.Unsafe<undefined>({ wire: 'ignored', description: 'ignored', ...options }))
 
@@ -64,16 +64,16 @@ export const Text = (options: TextOptions = {}) => Type.String({ wire: 'text', .
 /** A text that may be long: bodies of messages, keys, documents. Requests of its endpoint may have 1 MiB. */
 export const LongText = (options: TextOptions = {}) => Text({ long: true, ...options })
 
-/** Decimal text or number with optional sign; `12.0` is 12. Within ±2^53. */
+/** A decimal integer within ±2^53, as text or number, with an optional sign; `12.0` is 12. */
 export const Int = (options: NumberOptions = {}) => Type.Integer({ wire: 'int', ...options })
 
-/** Finite decimal number with `.` as point. */
+/** A finite decimal number with `.` as its point. */
 export const Double = (options: NumberOptions = {}) => Type.Number({ wire: 'double', ...options })
 
 /** 0 or 1; `true` and `false` are accepted. */
 export const Flag = (options: ParamOptions<0 | 1> = {}) => Type.Enum([0, 1], { wire: 'flag', ...options })
 
-/** A flag where -1 means "as it is". */
+/** A flag where -1 leaves the stored value as it is. */
 export const FlagOrUnchanged = () =>
   Type.Integer({ wire: 'flag', minimum: -1, maximum: 1, description: '-1 leaves it unchanged' })
 
@@ -83,12 +83,12 @@ export const Int32 = (options: ParamOptions<number> = {}) =>
 
 /**
  * A point in time in seconds. Texts of at least 10^11 in absolute value are milliseconds and are divided by 1000.
- * `fraction: true` keeps fractions (ranges); else they are cut (stored fields).
+ * `fraction: true` keeps fractions, as ranges need it; otherwise they are cut off.
  */
 export const Time = (options: NumberOptions & { fraction?: boolean } = {}) =>
   Type.Number({ wire: 'time', description: 'seconds, or milliseconds from 10^11 on', ...options })
 
-/** A span in days; -1 or 0 for ever. A trailing `天` is dropped. */
+/** A number of days; -1 or 0 means for ever. A trailing `天` is dropped. */
 export const Days = (options: NumberOptions = {}) =>
   Type.Number({ wire: 'days', minimum: -2, maximum: 1_000_000, description: 'days, -1 for ever', ...options })
 
@@ -96,15 +96,15 @@ export const Days = (options: NumberOptions = {}) =>
 export const UserId = (options: ParamOptions<number> = {}) =>
   Type.Integer({ wire: 'userId', minimum: 1, maximum: 2147483647, ...options })
 
-/** A user: their id or their account. 0 and the words for nothing are absent, as with ids. */
+/** A user's id or account. 0 and words such as `null` count as absent, as they do for ids. */
 export const UserRef = (options: ParamOptions<string> = {}) =>
   Type.String({ wire: 'userRef', description: 'userId or account', ...options })
 
-/** A user id that may only be the caller's own; absent, 0 and empty mean the caller too (else PermissionDenied). */
+/** The caller's own id; any other id is PermissionDenied. An absent, empty or 0 value means the caller too. */
 export const Self = (options: ParamOptions<number> = {}) =>
   Type.Optional(Type.Integer({ wire: 'self', minimum: 0, maximum: 2147483647, ...options }))
 
-/** 24 hex digits. A wrong form is the object's own error (`notFound`), not InvalidParams: pass it to `Oid`. */
+/** 24 hex digits. Anything else is answered with the error named by `notFound`, or InvalidParams without one. */
 export const Oid = (options: ParamOptions<string> & { notFound?: string } = {}) =>
   Type.String({ wire: 'oid', pattern: '^[0-9a-f]{24}$', ...options })
 
@@ -112,7 +112,7 @@ export const Oid = (options: ParamOptions<string> & { notFound?: string } = {}) 
 export const RoomRef = (options: ParamOptions<string> = {}) =>
   Type.String({ wire: 'roomRef', maxLength: 64, ...options })
 
-/** User ids: JSON array, comma list, single number or repeated parameter. No blanks, no doubles, at most 1000. */
+/** User ids as JSON array, comma list, single number or repeated parameter. Blanks and doubles are dropped; at most 1000. */
 export const Ids = (options: { aliases?: readonly string[]; description?: string } = {}) =>
   Type.Array(UserId(), { wire: 'ids', maxItems: 1000, ...options })
 
@@ -121,7 +121,7 @@ export interface ListOptions {
   description?: string
   maxItems?: number
   minItems?: number
-  /** False keeps doubles: where two lists belong together by their positions. */
+  /** False keeps doubles, for lists whose items belong to those of another list by position. */
   unique?: boolean
   /** False: a comma is part of a text. */
   commas?: boolean
@@ -134,17 +134,17 @@ export function List({ item = Text(), ...options }: ListOptions & { item?: TSche
   return Type.Array(item, { wire: 'list', maxItems: 1000, ...options })
 }
 
-/** JSON text, handed on parsed. Keys that begin with `$` are refused. */
+/** JSON text; the handler gets it parsed. Keys that begin with `$` are refused. */
 export const Json = (options: { aliases?: readonly string[]; description?: string } = {}) =>
   Type.Unsafe<unknown>({ wire: 'json', ...options })
 
-/** JSON text of the form of `schema`. What the schema does not name is dropped. */
+/** JSON text that fits `schema`. Members that the schema does not name are dropped. */
 export const JsonOf = <T extends TSchema>(
   schema: T,
   options: { aliases?: readonly string[]; description?: string } = {},
 ) => Type.Unsafe<Static<T>>({ ...schema, wire: 'json', checked: true, ...options })
 
-/** A password; decoded to its md5 as 32 lower-case hex digits (crypto.md §1), whether sent so or plain. */
+/** A password, sent plain or as md5. It is decoded to its md5 as 32 lower-case hex digits (crypto.md §1). */
 export const Pwd = (options: ParamOptions<string> = {}) =>
   Type.String({
     wire: 'pwd',
@@ -153,25 +153,25 @@ export const Pwd = (options: ParamOptions<string> = {}) =>
     ...options,
   })
 
-/** A 64-bit id, decoded as its digits so that nothing is lost beyond 2^53. */
+/** A 64-bit id. It is decoded as a text of digits, because numbers lose digits beyond 2^53. */
 export const LongId = (options: ParamOptions<string> = {}) =>
   Type.String({ wire: 'longId', pattern: '^-?[0-9]{1,19}$', ...options })
 
-/** Number of a page, from 0. A negative or unreadable value takes the default. */
+/** Number of a page, from 0. The default replaces a negative or unreadable value. */
 export const PageIndex = (options: ParamOptions<number> = {}) =>
   Type.Integer({ wire: 'page', minimum: 0, maximum: 1_000_000, default: 0, ...options })
 
-/** Rows of a page: capped at `maximum` (1000); a negative or unreadable value takes the default. */
+/** Rows of a page, at most `maximum` (1000). The default replaces a negative or unreadable value. */
 export const PageSize = (defaultSize: number, maximum = 1000) =>
   Type.Integer({ wire: 'page', minimum: 1, maximum, default: defaultSize })
 
-/** Rows of a page where no size means everything. */
+/** Rows of a page. Without a size everything is returned. */
 export const PageSizeOrAll = (maximum = 1000) =>
   Type.Optional(Type.Integer({ wire: 'page', minimum: 1, maximum, description: 'everything when absent' }))
 
 /**
- * Fields that apps send flat (each its own parameter), as one JSON text under the entity's name, or nested in a JSON body.
- * Flat fields win. A field that is not optional and has no default is required as soon as the entity is given.
+ * An object whose fields apps send as parameters of their own, as one JSON text under the entity's name, or nested in a JSON
+ * body. Parameters win over the JSON. When any field is given, all fields that have no default and are not optional are required.
  */
 export const Entity = <P extends TProperties>(fields: P, options: { description?: string } = {}) =>
   Type.Object(fields, { wire: 'entity', ...options }) as TObject<P>

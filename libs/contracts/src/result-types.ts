@@ -25,12 +25,12 @@ export const PageVO = <T extends TSchema>(row: T) =>
     total: Type.Integer(),
   })
 
-/** Puts rows into the page object of the wire. */
+/** Makes the page object that clients get. */
 export function pageOf<T>(pageData: T[], total: number, pageIndex: number, pageSize: number) {
   return { pageCount: Math.ceil(total / pageSize), pageData, pageIndex, pageSize, total }
 }
 
-/** An HTTP answer that is written as it stands, without envelope. Any handler may return one. */
+/** An HTTP answer without an envelope. Any handler may return one. */
 export class RawAnswer {
   readonly status: number
   readonly headers: Readonly<Record<string, string | readonly string[]>>
@@ -46,7 +46,7 @@ export class RawAnswer {
 export const redirect = (location: string, status: 302 | 303 | 307 | 308 = 303): RawAnswer =>
   new RawAnswer('', { status, headers: { location } })
 
-/** An endpoint whose answers are never the JSON envelope (an image, an OAuth document); `mediaType` is for the documentation. */
+/** Result of an endpoint that answers an image or an OAuth document instead of the envelope; `mediaType` is for documents. */
 export const Raw = (mediaType: string) => Type.Unsafe<RawAnswer>({ 'x-raw': mediaType })
 
 export type Result<T extends TSchema> = Static<T>

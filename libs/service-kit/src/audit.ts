@@ -6,21 +6,21 @@ import { ensureIndexes } from './mongo.ts'
 export interface AuditDocument {
   _id: ObjectId
   at: Date
-  /** Absent for a call with the service key. */
+  /** Absent when the call was made with the service key. */
   userId?: number | undefined
   ip: string
   requestId: string
   /** `POST /console/deleteRoom` */
   call: string
-  /** As decoded, without passwords. */
+  /** The decoded parameters, without passwords. */
   params: Record<string, unknown>
-  /** Name of the error it failed with, or `Success`; absent while it runs, or when the process died. */
+  /** `Success` or the name of the error. Absent while the call runs, and for good when the process died. */
   outcome?: string
-  /** What the handler adds: old and new values. */
+  /** Details that the handler adds, such as old and new values. */
   notes?: Record<string, unknown>
 }
 
-/** The audit of 10-console.md. A call is written down before it is done: what can't be written down is not done. */
+/** The audit of 10-console.md. A call is recorded before its handler runs; when it can't be recorded, it fails. */
 export class AuditLog {
   readonly #entries: Collection<AuditDocument>
   readonly #now: () => number
@@ -42,7 +42,7 @@ export class AuditLog {
     return _id
   }
 
-  /** The call is done by now: that its outcome could not be written down is told to the operator alone. */
+  /** Never fails, because the call is done by now. An outcome that can't be recorded is logged. */
   async end(_id: ObjectId, outcome: string, notes: Record<string, unknown>): Promise<void> {
     const set = { outcome, ...(Object.keys(notes).length ? { notes } : {}) }
     await this.#entries

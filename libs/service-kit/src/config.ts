@@ -3,21 +3,20 @@ import ipaddr from 'ipaddr.js'
 import { type Static, type TObject, type TProperties, type TSchema, Type } from 'typebox'
 
 /**
- * Settings of a service, declared once: from here come the checked config object and the table in docs/configuration.md.
- * Step one reads the raw environment, step two gives a typed, complete object; a service with a bad setting does not start.
+ * A setting of a service. The checked config object and the table in docs/configuration.md are derived from it. A service with
+ * a bad setting does not start.
  */
 export interface SettingOptions<T> {
   /** Name of the environment variable. */
   env: string
   description: string
-  /** Value when the variable is unset or empty. Without default and not optional: required. */
+  /** The value when the variable is unset or empty. A setting without one is required, unless it is optional. */
   default?: T
   /** Never printed. */
   secret?: boolean
   /**
-   * `required`: with NODE_ENV=production the default does not count, the operator must set it. `own-secret`: in production,
-   * and on any HOST that others can reach, neither the default nor something short will do, because whoever guesses it is
-   * let in.
+   * `required`: with NODE_ENV=production the default does not count, so the operator must set it. `own-secret`: the default and
+   * short values are refused in production, and on any HOST that other machines can reach, because they can be guessed.
    */
   production?: 'required' | 'own-secret'
 }
@@ -38,7 +37,7 @@ export const setting = {
   choice: <const V extends string>(values: readonly V[], options: SettingOptions<V>) =>
     Type.Unsafe<V>({ type: 'string', choices: values, ...described(options) }),
   url: (options: SettingOptions<string>) => Type.String({ ...described(options), url: true }),
-  /** Secrets of which the first is used and all are accepted, so that they can be changed while the fleet runs. */
+  /** Several secrets: the first is used, all are accepted. So they can be changed while the fleet runs. */
   keys: (options: SettingOptions<readonly string[]>) =>
     Type.Unsafe<readonly string[]>({ ...described(options), keys: true }),
 }
@@ -131,7 +130,7 @@ function weakness({ production, default: known }: SettingOptions<unknown>, value
     : undefined
 }
 
-/** The service listens where other machines may call it. */
+/** Whether the service listens on an address that other machines can reach. */
 function isReachable(env: NodeJS.ProcessEnv): boolean {
   const host = env['HOST']?.trim() || '127.0.0.1'
   if (host === 'localhost') return false
@@ -261,7 +260,7 @@ const natsSettings = {
   }),
 }
 
-/** Where another service answers: `<NAME>_URL`. */
+/** The address of another service: `<NAME>_URL`. */
 export const peerUrl = (service: ServiceName) =>
   setting.url({
     env: `${service.toUpperCase()}_URL`,
@@ -292,7 +291,7 @@ export type DatabaseConfig = Static<TObject<typeof mongoSettings>>
 export type ConfigOf<S extends TProperties> = ServiceConfig & Static<TObject<S>>
 export type ServiceSettings = TObject
 
-/** The settings of a service, its own beside those of all, and how they are read. */
+/** The settings of a service, its own and those of every service, and the function that reads them. */
 export function serviceConfig(
   service: ServiceName,
   options: { own: TProperties; database: boolean },
@@ -310,15 +309,15 @@ export function serviceConfig(
     settings,
     read(env, check) {
       const config = loadConfig(settings, env) as ServiceConfig
-      const problems = [...unsafe(config), ...(check?.(config) ?? [])]
+      const problems = [...unsafeCombinations(config), ...(check?.(config) ?? [])]
       if (problems.length) throw new ConfigError(problems)
       return config
     },
   }
 }
 
-/** Combinations that no single setting shows. */
-function unsafe({ nodeEnv, limitFactor }: ServiceConfig): string[] {
+/** Problems of settings that are fine alone and not together. */
+function unsafeCombinations({ nodeEnv, limitFactor }: ServiceConfig): string[] {
   if (nodeEnv === 'production' && limitFactor === 0)
     return ['LIMIT_FACTOR=0 switches all limits off and is refused in production']
   return []

@@ -9,13 +9,13 @@ interface LeaseDocument {
   owner: string
 }
 
-/** From the end of the work, also by a fault, to its next start (ms). */
+/** Pause (ms) between the end of the work, even by an error, and its next start. */
 const restAfterWork = 200
 
 /**
- * Runs `work` in one replica of a service at a time. The others take it over when the one that runs it ends, dies or loses
- * touch with the database; its signal aborts a little before they can. The signal may come late to a process that stood
- * still: work that must not be done twice needs a check of its own where it writes.
+ * Runs `work` in one replica of a service at a time. Another takes over when that one ends, dies or loses touch with the
+ * database; its signal aborts a little before. A process that was suspended sees the signal late, so work that must not be
+ * done twice also needs a check where it writes.
  */
 export function holdLease(
   runtime: { db: Db; replicas: Replicas; log: Logger },

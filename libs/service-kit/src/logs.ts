@@ -20,7 +20,7 @@ const secretNames = [
   'secret',
 ]
 
-/** Lines that are written while a request is answered tell which. */
+/** Adds the request id to lines that are written while a request is answered. */
 const requestIdOfLine = () => {
   const requestId = currentRequestId()
   return requestId ? { requestId } : {}
@@ -49,7 +49,7 @@ export function createLogger(options: { service: string; level: string; format: 
   })
 }
 
-/** MongoDB tells the value that is there already: the telephone or the account of somebody. */
+/** MongoDB's message has the value that exists already, such as somebody's telephone or account. */
 const duplicateKey = /dup key: .*/s
 
 /** An error as it is logged: without the values that MongoDB adds to errors of unique indexes. */

@@ -11,7 +11,7 @@ export function createMetrics(service: string): Registry {
 
 let ofProcess: Registry | undefined
 
-/** Metrics of the process: memory, event loop, garbage. Observed once, also where several services share the process. */
+/** Metrics of the process (memory, event loop, garbage collection), collected once even when several services share it. */
 export function processMetrics(): Registry {
   if (!ofProcess) {
     ofProcess = new Registry()

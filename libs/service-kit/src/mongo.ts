@@ -9,8 +9,8 @@ export interface MongoConnection {
 }
 
 /**
- * Connects and selects the service's own database (`<namespace>_<service>`). Writes are acknowledged by a majority with
- * the journal: what a caller is told is stored survives any single failure.
+ * Connects and selects the service's own database (`<namespace>_<service>`). A write is acknowledged when a majority has it in
+ * its journal, so it survives any single failure.
  */
 export async function connectMongo(options: {
   url: string
@@ -21,7 +21,7 @@ export async function connectMongo(options: {
     appName: `im-${options.service}`,
     ignoreUndefined: true,
     serverSelectionTimeoutMS: 5000,
-    // A server that took a command and never answers it counts as gone: whoever waits tries again or says so.
+    // A server that does not answer a command for this long counts as gone.
     socketTimeoutMS: 60_000,
     writeConcern: { w: 'majority', journal: true },
     readConcern: { level: 'majority' },
@@ -42,18 +42,18 @@ export async function connectMongo(options: {
   }
 }
 
-/** Creates collections that are missing. Two transactions that would each create one conflict with each other. */
+/** Creates missing collections, because transactions that create the same one conflict with each other. */
 export async function ensureCollections(db: Db, names: readonly string[]): Promise<void> {
   const known = new Set((await db.listCollections({}, { nameOnly: true }).toArray()).map(({ name }) => name))
   for (const name of names) if (!known.has(name)) await db.createCollection(name).catch(ignoreExisting)
 }
 
-/** Another replica was faster. */
+/** Another replica may have created the collection first. */
 function ignoreExisting(error: unknown): void {
   if (!(error instanceof MongoServerError && error.codeName === 'NamespaceExists')) throw error
 }
 
-/** Creates the indexes a repository needs. Creating one that exists changes nothing; a changed definition is an error that names it. */
+/** Creates the indexes of a repository. One that exists already stays; one with another definition is an error that names it. */
 export async function ensureIndexes<T extends Document>(
   collection: Collection<T>,
   indexes: readonly IndexDescription[],

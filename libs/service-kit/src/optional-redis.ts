@@ -3,7 +3,7 @@ import { Counter, type Registry } from './metrics.ts'
 import type { Redis } from './redis.ts'
 import { StoreAwayError } from './store-away.ts'
 
-/** Redis for what is faster or more exact with it, and goes on without. Nobody waits for a reconnection. */
+/** Redis for work that is faster or more exact with it and also works without. Nobody waits for a reconnection. */
 export class OptionalRedis {
   readonly #redis: Redis
   readonly #log: Logger
@@ -20,7 +20,7 @@ export class OptionalRedis {
     })
   }
 
-  /** What `commands` give, or undefined while Redis is away. Other errors are thrown. */
+  /** Returns the result of `commands`, or undefined while Redis is away. Throws other errors. */
   async ask<T>(commands: (redis: Redis) => Promise<T>): Promise<T | undefined> {
     if (this.#redis.isAway) return this.#goWithout()
     try {

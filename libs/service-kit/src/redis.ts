@@ -5,18 +5,18 @@ import { StoreAwayError } from './store-away.ts'
 const answerWithinMs = 300
 /** How often Redis is asked whether it is back (ms). */
 const probeEveryMs = 200
-/** A connection that owes an answer for so long (ms) is opened anew: the network may have forgotten it. */
+/** A connection without an answer for this long (ms) is opened again, because the network may have dropped it. */
 const silentForMs = 3000
 
-/** Answers of a server that can't serve for the moment: it still loads, or is a replica after a failover. */
+/** Errors of a server that can't serve at the moment: it is still loading, or became a replica in a failover. */
 const awayReply = /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN) /
 
-/** The client's own commands when it connects, and the probe. */
+/** Commands that are sent even while Redis is away: those of the client when it connects, and the probe. */
 const unrefused = new Set(['ping', 'auth', 'hello', 'info', 'select', 'client', 'quit'])
 
 /**
- * A connection to Redis whose callers never wait long: a command fails after 300 ms with StoreAwayError, and from then on
- * every command fails at once until Redis answers a ping. What was told to have failed is not sent later.
+ * A connection to Redis whose callers never wait long. A command that is not answered in 300 ms fails with StoreAwayError, and
+ * then every command fails at once until Redis answers a ping. A command that failed is never sent later.
  */
 export class Redis extends Client {
   #isAway = false
@@ -30,7 +30,7 @@ export class Redis extends Client {
     })
   }
 
-  /** Whether a command would fail at once or wait for a connection. */
+  /** True when a command would fail at once or wait for a connection. */
   get isAway(): boolean {
     return this.#isAway || this.status !== 'ready'
   }
@@ -45,12 +45,12 @@ export class Redis extends Client {
     return super.sendCommand(command, stream)
   }
 
-  /** The client sends a command again after a reconnection, through the same method. */
+  /** Limits the time of a command. The client sends it again after a reconnection, so each is watched once. */
   #watch(command: Command): void {
     if (this.#watched.has(command)) return
     this.#watched.add(command)
     const { reject, resolve } = command
-    // An answer may lie in the socket of a process that was busy for so long: it is read before Redis is blamed.
+    // If this process was busy for so long, the answer may already be in the socket: it is read first.
     const timer = setTimeout(() => setImmediate(() => command.reject(new Error('no answer in time'))), answerWithinMs)
     command.resolve = (answer) => {
       clearTimeout(timer)
@@ -61,12 +61,12 @@ export class Redis extends Client {
       if (command.isResolved) return
       this.#failed.add(command)
       if (!isAwayError(error)) return reject(error)
-      this.#startRest()
+      this.#markAway()
       reject(error instanceof StoreAwayError ? error : new StoreAwayError('Redis', error.message, { cause: error }))
     }
   }
 
-  #startRest(): void {
+  #markAway(): void {
     if (this.#isAway) return
     this.#isAway = true
     void this.#probe()
@@ -75,20 +75,20 @@ export class Redis extends Client {
   async #probe(): Promise<void> {
     while (this.#isAway && this.status !== 'end') {
       await new Promise((resolve) => setTimeout(resolve, probeEveryMs).unref())
-      // While it is not connected the event `ready` ends the rest.
+      // Without a connection, the event `ready` tells that Redis is back.
       if (this.status === 'ready' && (await this.ping().catch(() => undefined))) this.#isAway = false
     }
   }
 }
 
-/** All but the server's own answers tell that there is no connection, or none that answers. */
+/** Every error that is not an answer of the server means that the connection is gone or silent. */
 function isAwayError(error: Error): boolean {
   return error instanceof ReplyError ? awayReply.test(error.message) : true
 }
 
 /**
- * One connection with the namespace as key prefix. A server that is away does not stop the start; one that refuses the
- * credentials does.
+ * Opens one connection with the namespace as key prefix. Resolves even while the server is away; rejects when it refuses the
+ * credentials.
  */
 export async function connectRedis(options: { url: string; namespace: string }): Promise<Redis> {
   const redis = new Redis(options.url, {
@@ -97,11 +97,11 @@ export async function connectRedis(options: { url: string; namespace: string }):
     connectTimeout: silentForMs,
     socketTimeout: silentForMs,
     maxRetriesPerRequest: 1,
-    // What was not answered may have been done: it is not sent a second time.
+    // A command without an answer may have been executed, so it is not sent again.
     autoResendUnfulfilledCommands: false,
     enableAutoPipelining: true,
     retryStrategy: (attempt) => Math.min(attempt * 50, 1000),
-    // After a failover the old primary is a replica that refuses writes: connect anew, to the one the name points to now.
+    // After a failover the old primary refuses writes: connect again, to the one the name points to now.
     reconnectOnError: (error) => error.message.startsWith('READONLY'),
   })
   let refusal: Error | undefined

@@ -3,22 +3,22 @@ import type { Collection, Db } from 'mongodb'
 import type { Logger } from './logs.ts'
 
 const beatEvery = 500
-/** A replica of which no beat was seen for this long (ms) is gone, and its work may be taken over. */
+/** A replica without a new beat for this long (ms) counts as gone, and others may take over its work. */
 const goneAfter = 2000
-/** A replica that has written no beat for this long (ms) stops its work: a little before others may take it. */
+/** A replica that could not write a beat for this long (ms) stops its work, a little before others may take it over. */
 const lostAfter = 1700
 
-/** What a killed replica left is removed after this (ms). */
+/** The document of a killed replica is removed after this time (ms). */
 const forgottenAfter = 60_000
 
 interface ReplicaDocument {
   _id: string
   beat: number
-  /** Work that it is ready to share with others. */
+  /** Names of the work that it shares with others. */
   tasks: string[]
 }
 
-/** A beat of another replica, and the times (ms, monotonic) within which it was certainly the last one. */
+/** The last beat of another replica, and the time (ms, monotonic) from and until which no newer one was seen. */
 interface SeenBeat {
   beat: number
   tasks: readonly string[]
@@ -27,9 +27,9 @@ interface SeenBeat {
 }
 
 /**
- * The replicas of one service that are alive, as told by the beats that each writes to the service's database. Each measures
- * with its own monotonic clock how long it saw no new beat of another, so no two clocks are ever compared. One that stands
- * still finds itself lost as soon as it runs again.
+ * Knows which replicas of a service are alive, from the beats that each writes to the service's database. Each measures with
+ * its own monotonic clock how long ago it saw a new beat of another, so clocks are never compared. A replica that was suspended
+ * finds out that it is lost as soon as it runs again.
  */
 export class Replicas {
   readonly id = randomBytes(8).toString('hex')
@@ -55,7 +55,7 @@ export class Replicas {
     return replicas
   }
 
-  /** False: others may have taken this replica's work over, so it must do none. */
+  /** False when others may have taken over the work of this replica, so it must do none. */
   get isAlive(): boolean {
     return performance.now() < this.#trustedUntil
   }
@@ -64,17 +64,17 @@ export class Replicas {
   async isGone(id: string): Promise<boolean> {
     if (id === this.id) return false
     const seen = this.#others.get(id)
-    // One that is not known yet may have joined after the last look.
+    // A replica that is not known yet may have joined after the last read.
     return seen ? isStale(seen) : (await this.#replicas.findOne({ _id: id })) === null
   }
 
-  /** Says that this replica is ready for its part of some work. */
+  /** Tells the others that this replica is ready for its share of some work. */
   offer(task: string): { withdraw(): void } {
     this.#tasks.add(task)
     return { withdraw: () => void this.#tasks.delete(task) }
   }
 
-  /** Ids of the living replicas that offer a task, in an order that is the same for each of them. */
+  /** Ids of the living replicas that offer a task, in the same order for all of them. */
   sharing(task: string): string[] {
     const others = [...this.#others].filter(([, seen]) => seen.tasks.includes(task) && !isStale(seen)).map(([id]) => id)
     return [...others, ...(this.#tasks.has(task) ? [this.id] : [])].sort()
@@ -107,7 +107,7 @@ export class Replicas {
     try {
       const tasks = [...this.#tasks]
       await this.#replicas.updateOne({ _id: this.id }, { $inc: { beat: 1 }, $set: { tasks } }, { upsert: true })
-      // Counted from before it was sent: others may have seen it since then.
+      // Counted from before the write was sent, because others may have seen it since then.
       this.#trust(startedAt + lostAfter)
       const askedAt = performance.now()
       this.#remember(askedAt, await this.#replicas.find().toArray())

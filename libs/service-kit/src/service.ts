@@ -14,7 +14,7 @@ import { handleEvents } from './events/handle-events.ts'
 import { type BoundHandler, createServiceApp } from './http/edge.ts'
 import { type Closable, type Connections, connectRuntime, connectWithoutDatabase, type Runtime } from './runtime.ts'
 
-/** The connections a service stands on: the gateway has no database. */
+/** The connections of a service. The gateway has no database. */
 type RuntimeOf<D extends Connections> = D extends Runtime ? Runtime<D['config']> : Connections<D['config']>
 
 /** An HTTP server of a service and where it listens. */
@@ -34,14 +34,14 @@ export interface ServiceDefinition<S extends TProperties, D extends Connections<
   database?: D extends Runtime ? true : false
   /** The service's own parts. Those with a method `createIndexes` are asked to create theirs before the service listens. */
   createDeps: (runtime: RuntimeOf<D>) => Omit<D, keyof RuntimeOf<D>> | Promise<Omit<D, keyof RuntimeOf<D>>>
-  /** What stands in the place of the edge over `handlers`; the first is the one others call. */
+  /** Replaces the edge over `handlers`. Other services call the first one. */
   listeners?: (deps: D) => Listener[]
   handlers?: readonly (readonly BoundHandler<D>[])[]
-  /** Before events and requests are taken. */
+  /** Runs before events and requests are taken. */
   prepare?: (deps: D) => Promise<unknown>
-  /** Needs a database: it keeps how far they were handled. */
+  /** They need a database, which stores how far events were handled. */
   eventHandlers?: D extends Runtime ? (deps: D) => EventHandler[] : never
-  /** Work beside requests and events. It ends after the last of them and before the stores. */
+  /** Work beside requests and events. It is closed after them and before the stores. */
   background?: (deps: D) => Closable[]
 }
 
@@ -64,7 +64,7 @@ export interface Service<D extends Connections = Connections> {
   start(env: NodeJS.ProcessEnv, overrides?: Partial<D>): Promise<RunningService<D>>
 }
 
-/** A service, told by its parts: everything else (config, connections, edge, events, start and end) is the same for all. */
+/** Makes a service of its parts. Config, connections, edge, events, start and end are the same for all services. */
 export function defineService<S extends TProperties, D extends Connections<ConfigOf<S>>>(
   definition: ServiceDefinition<S, D>,
 ): Service<D> {
@@ -126,7 +126,7 @@ function edge<S extends TProperties, D extends Connections<ConfigOf<S>>>(
   return { app, host, port }
 }
 
-/** Only services with endpoints that are audited keep an audit. */
+/** Opens the audit of a service that has endpoints with `audit`. */
 async function openAudit<S extends TProperties, D extends Connections<ConfigOf<S>>>(
   { handlers = [] }: ServiceDefinition<S, D>,
   deps: D,
@@ -146,7 +146,7 @@ async function createIndexes(deps: object): Promise<void> {
   await Promise.all(owners.map((owner) => owner.createIndexes()))
 }
 
-/** Last opened first: each may still need what was opened before it. */
+/** Closes in reverse order, because each part may need those opened before it. */
 async function closeAll(opened: readonly Closable[], log: Runtime['log']): Promise<void> {
   for (const part of opened.toReversed())
     await part.close().catch((error: unknown) => log.warn({ err: error }, 'a part did not close cleanly'))

@@ -1,6 +1,6 @@
 /**
- * What is written only because of the server that stands in for MongoDB where no mongod can be had (decision 004). Each
- * function does the plain thing on MongoDB. This file goes when the stand-in stops at the limit of a query.
+ * Code that is only needed for the server that stands in for MongoDB where no mongod can be had (decision 004). On MongoDB each
+ * function runs the plain query. This file can go when the stand-in stops at the limit of a query.
  */
 import type { ClientSession, Collection, Db, Document, Filter, Sort, WithId } from 'mongodb'
 
@@ -18,7 +18,7 @@ export function isStandIn(db: Db): Promise<boolean> {
 }
 
 export interface NewestQuery<T extends Document> {
-  /** Fields that have one value. An index begins with them, and goes on with those of `sort`. */
+  /** Fields with one value. An index must begin with them and go on with those of `sort`. */
   equal: Filter<T>
   /** The field of the range, in seconds: the first of `sort`, which is descending. */
   field: string
@@ -32,12 +32,12 @@ export interface NewestQuery<T extends Document> {
   session?: ClientSession | undefined
 }
 
-/** Windows below the newest place that are tried before the whole range, in seconds: some days, two months, two years. */
+/** Lengths (seconds) of the ranges that are tried before the whole one: three days, two months, two years. */
 const windows = [3, 60, 720].map((days) => days * 86_400)
 
 /**
- * The newest documents of a range. MongoDB stops at the limit; the stand-in first reads all that the range holds, so it is
- * asked for a short range that ends at the newest document (`near`, in seconds: about there), then for longer ones.
+ * Finds the newest documents of a range. MongoDB stops at the limit. The stand-in reads the whole range first, so it is asked
+ * for a short range that ends about at the newest document (`near`, in seconds), then for longer ones.
  */
 export async function findNewest<T extends Document>(
   collection: Collection<T>,

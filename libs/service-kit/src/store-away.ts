@@ -12,7 +12,7 @@ import {
   MongoTopologyClosedError,
 } from 'mongodb'
 
-/** A store refuses connections, stands still or is too slow. Nobody's fault: the client is told to try again, an event waits. */
+/** A store refuses connections, does not answer or is too slow. Clients are told to try again later, and events wait. */
 export class StoreAwayError extends Error {
   override name = 'StoreAwayError'
 
@@ -25,7 +25,7 @@ export class StoreAwayError extends Error {
 export function isStoreAway(error: unknown): boolean {
   if (error instanceof StoreAwayError) return true
   if (error instanceof MongoError) return isMongoAway(error)
-  // The driver throws it as it is when the server has just ended the connection.
+  // The driver does not wrap this error, which it gets when the server has just closed the connection.
   return error instanceof Error && (error as NodeJS.ErrnoException).code === 'EPIPE'
 }
 
@@ -50,7 +50,7 @@ const awayLabels = [
   MongoErrorLabel.SystemOverloadedError,
 ]
 
-/** What a server answers while it has no primary or shuts down. */
+/** Error codes of a server that has no primary or shuts down. */
 const awayCodes = {
   HostUnreachable: 6,
   HostNotFound: 7,

@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type ClientSession, type MongoClient, MongoError, MongoErrorLabel } from 'mongodb'
 
-/** How long a transaction is tried again (ms): about as long as anybody waits for an answer. */
+/** How long (ms) a transaction is retried: about as long as anybody waits for an answer. */
 const retryFor = 4000
 
 /**
- * Runs `work` in a transaction, again from its start on a conflict or after an election. The driver's own loop would go on
- * for two minutes, long after the caller was told that it failed.
+ * Runs `work` in a transaction, and again after a conflict or an election. The driver's own loop would retry for two minutes,
+ * long after the caller got an error.
  */
 export async function inTransaction<T>(client: MongoClient, work: (session: ClientSession) => Promise<T>): Promise<T> {
   const session = client.startSession()
@@ -23,7 +23,7 @@ export async function inTransaction<T>(client: MongoClient, work: (session: Clie
       } catch (error) {
         if (session.inTransaction()) await session.abortTransaction().catch(() => {})
         if (!mayRetry(error, MongoErrorLabel.TransientTransactionError)) throw error
-        // Of two that keep meeting in a document one must come first.
+        // A random pause, so that two transactions do not conflict for ever.
         await delay(Math.random() * Math.min(5 * 1.5 ** attempt, 250))
       }
     }

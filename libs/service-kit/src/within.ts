@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { StoreAwayError } from './store-away.ts'
 
-/** What `work` gives, or a StoreAwayError after `ms`; for waits on a store that have no deadline of their own. */
+/** Returns the result of `work`, or throws StoreAwayError after `ms`. For calls to a store that have no deadline. */
 export async function within<T>(ms: number, store: string, work: Promise<T>): Promise<T> {
   const done = new AbortController()
   const late = delay(ms, undefined, { signal: done.signal }).then(() => {

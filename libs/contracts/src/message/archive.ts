@@ -16,7 +16,7 @@ import {
 import { FlagResult, Nothing } from '../result-types.ts'
 import { LastChat, MessageRow, RoomRow } from './entities.ts'
 
-/** History of messages and what its owner may do with it (spec 07-message.md). */
+/** The history of messages, and what users may do with theirs (spec 07-message.md). */
 export const archive = contract('message', {
   listLastChats: {
     path: '/tigase/getLastChatList',
@@ -93,7 +93,7 @@ export const archive = contract('message', {
   },
 })
 
-/** Texts in and out of the cipher old apps use (spec crypto.md §4). */
+/** Encrypts and decrypts texts with the cipher that old apps use (spec crypto.md §4). */
 export const ciphers = contract('message', {
   encryptText: {
     path: '/tigase/encrypt',
@@ -129,7 +129,7 @@ export const presence = contract('message', {
   },
 })
 
-/** What the XMPP server asks before it routes (its own module caches the answers for a few seconds). */
+/** The XMPP server asks this before it routes a message. Its module caches the answers for a few seconds. */
 export const xmppChecks = contract('message', {
   checkMessage: {
     path: '/internal/xmpp/check',

@@ -16,14 +16,17 @@ const ArchivedMessage = Type.Object({
   isEncrypt: Type.Boolean(),
 })
 
-/** One event a batch: the archive commits messages in batches. A redelivered batch may repeat messages: consumers go by messageId. */
+/**
+ * One event for each batch, because the archive commits messages in batches. A batch that is delivered again may repeat
+ * messages, so consumers tell them apart by messageId.
+ */
 export const messageArchived = event(
   'message.archived.v1',
   'Messages were stored durably',
   Type.Object({ messages: Type.Array(ArchivedMessage) }),
 )
 
-/** One event a batch, beside `message.archived`: what is told to a user who is away though the archive does not keep it. */
+/** One event for each batch, beside `message.archived`: messages that are pushed to absent users but not archived. */
 export const messagesPassed = event(
   'message.passed.v1',
   'Messages were sent that are pushed but not archived: calls, friend events, messages burnt after reading',
@@ -56,7 +59,7 @@ export const messageRecalled = event(
 
 export const messageDeleted = event(
   'message.deleted.v1',
-  'A user removed messages for himself',
+  'A user removed messages from their own history',
   Type.Object({
     conversation: Type.String(),
     messageIds: Type.Array(Type.String(), { description: 'empty: the whole conversation' }),
@@ -67,14 +70,14 @@ export const messageDeleted = event(
 
 export const presenceChanged = event(
   'presence.changed.v1',
-  'The first XMPP resource of a user came, or the last one went',
+  'The first XMPP resource of a user came online, or the last one went offline',
   Type.Object({ userId, online: Type.Boolean(), at: Milliseconds() }),
 )
 
-/** One event a batch: after a restart of an XMPP server all its users come back at once. */
+/** One event for many users, because all users of an XMPP server come back at once after its restart. */
 export const presencesChanged = event(
   'presence.changed.v2',
-  'The first XMPP resource of users came, or the last one went',
+  'The first XMPP resource of some users came online, or the last one went offline',
   Type.Object({
     changes: Type.Array(Type.Object({ userId, online: Type.Boolean(), at: Milliseconds() })),
   }),

@@ -1,8 +1,8 @@
 /**
  * Type codes of messages (spec xmpp.md §6), as data. `by`: who sends them; a client that sends a server type is refused.
  * `archived`: kept in the history. `listed`: may be the last message of a chat. `searched`: its text is found by the search.
- * `push`: text shown when the receiver is offline; `content` means the message's own content, `-` none. `waits`: how long it
- * waits for a receiver who is not there.
+ * `push`: the text shown when the receiver is offline; `content` means the message's own content, `-` none. `waits`: how long
+ * the message is kept for a receiver who is offline.
  */
 export interface MessageTypeEntry {
   name: string

@@ -1,7 +1,7 @@
 import type { Endpoint } from '../contract.ts'
 import { errorNames } from '../endpoint-errors.ts'
 import { errors } from '../errors.ts'
-import { type Json, plain } from './json.ts'
+import { type Json, jsonSchemaOf } from './json.ts'
 
 export const failureSchema: Json = {
   type: 'object',
@@ -22,10 +22,10 @@ export const oauthFailureSchema: Json = {
 
 const failure = { $ref: '#/components/schemas/Failure' }
 
-/** The 200 answer, with the errors: they come as 200 too. The aliases of an endpoint share it. */
+/** The answer with status 200, which errors have too. The aliases of an endpoint share it. */
 export function successAnswer(endpoint: Endpoint): Json {
   const about = { description: describe(endpoint), 'x-errors': errorNames(endpoint) }
-  const result = plain(endpoint.result)
+  const result = jsonSchemaOf(endpoint.result)
   const raw = result['x-raw'] as string | undefined
   if (endpoint.answer === 'oauth') return { ...about, content: { 'application/json': { schema: { type: 'object' } } } }
   if (raw)
@@ -44,7 +44,7 @@ export function successAnswer(endpoint: Endpoint): Json {
 
 function successSchema({ members }: Endpoint, result: Json): Json {
   const hasData = result['type'] !== 'void'
-  const more = (members ? plain(members) : {}) as { properties?: Json; required?: string[] }
+  const more = (members ? jsonSchemaOf(members) : {}) as { properties?: Json; required?: string[] }
   return {
     type: 'object',
     properties: {

@@ -6,18 +6,18 @@ import { type WireField, wireFields } from './wire-fields.ts'
 
 export interface OpenApiOptions {
   version?: string
-  /** Calls between services too (left out where apps read the document). */
+  /** False leaves out the calls between services, for documents that apps read. */
   internal?: boolean
 }
 
 const description =
-  'Each endpoint stands here once. It takes GET and POST with the same parameters unless `x-methods` says otherwise: query and ' +
-  'body (form, multipart or JSON) are merged. Answers have HTTP status 200, errors too: `resultCode` is 1 for success, else 0 or ' +
-  'at least 1000000. What is no HTTP, or does not arrive in time, is answered with 400, 408 or 431 and the same envelope.'
+  'Each endpoint is listed once. It takes GET and POST with the same parameters unless `x-methods` says otherwise; query and ' +
+  'body (form, multipart or JSON) are merged. All answers have HTTP status 200, errors too: `resultCode` is 1 for success, else ' +
+  '0 or at least 1000000. A request that is not valid HTTP, or does not arrive in time, gets 400, 408 or 431 and the same envelope.'
 
 /**
- * The OpenAPI 3.1 document of endpoints: parameters as the wire takes them, the envelope of the answers, the errors with
- * both texts. Depends on nothing but its arguments.
+ * Makes the OpenAPI 3.1 document of endpoints: parameters as clients send them, the envelope of the answers, the errors with
+ * both texts. The result depends on the arguments alone.
  */
 export function openApiDocument(endpoints: readonly Endpoint[], options: OpenApiOptions = {}): Json {
   const shown = endpoints.filter((endpoint) => options.internal !== false || !isInternalOnly(endpoint.auth))

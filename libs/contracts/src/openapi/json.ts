@@ -3,9 +3,9 @@ import type { TSchema } from 'typebox'
 /** A JSON value under construction. */
 export type Json = Record<string, unknown>
 
-export const plain = (schema: TSchema) => JSON.parse(JSON.stringify(schema)) as Json
+export const jsonSchemaOf = (schema: TSchema) => JSON.parse(JSON.stringify(schema)) as Json
 
-/** Without the members that are undefined. */
+/** A copy without the members that are undefined. */
 export const defined = (fields: Json): Json =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 

@@ -1,8 +1,8 @@
 import type { Endpoint } from '../contract.ts'
 import type { WireKind } from '../param-types.ts'
-import { defined, type Json, plain } from './json.ts'
+import { defined, type Json, jsonSchemaOf } from './json.ts'
 
-/** A field of the path, the query or the form, as it travels. */
+/** A field of the path, the query or the form, as clients send it. */
 export interface WireField {
   name: string
   schema: Json
@@ -30,14 +30,14 @@ interface ParamSchema {
   checked?: boolean
 }
 
-/** Parameters under every name they are accepted by. An entity stands as its flat fields and as JSON under its own name. */
+/** The parameters under every name they are accepted by. An entity is listed as its flat fields and as JSON under its name. */
 export function wireFields({ params }: Pick<Endpoint, 'params'>): WireField[] {
   const fields = new Map<string, WireField>()
   const add = (field: WireField) => fields.has(field.name) || fields.set(field.name, field)
   const required = new Set((params as { required?: string[] }).required ?? [])
   const entities: [string, ParamSchema][] = []
   for (const [name, property] of Object.entries(params.properties)) {
-    const schema = plain(property) as unknown as ParamSchema
+    const schema = jsonSchemaOf(property) as unknown as ParamSchema
     if (schema.wire === 'entity') entities.push([name, schema])
     else for (const field of namesOf(name, schema, required.has(name) && schema.default === undefined)) add(field)
   }
@@ -67,7 +67,7 @@ function namesOf(name: string, schema: ParamSchema, required: boolean): WireFiel
   const aliases = schema.aliases ?? []
   const wire = wireSchema(schema)
   return [
-    // With another name to give it under, the name itself can't be demanded.
+    // The parameter may be given under an alias, so this name alone can't be required.
     { name, schema: wire, required: required && aliases.length === 0 },
     ...aliases.map((alias) => ({
       name: alias,
@@ -94,7 +94,7 @@ function noteOf({ wire, commas }: ParamSchema): string | undefined {
   return commas === false ? 'JSON array or repeated parameter' : listNote
 }
 
-/** What a client sends, where the contract's schema says what a handler receives. */
+/** The schema of what a client sends. The contract's own schema describes what the handler receives. */
 function wireSchema(schema: ParamSchema): Json {
   const { wire, minimum, maximum, minLength, maxLength, maxItems, pattern } = schema
   const note = [schema.description, noteOf(schema)].filter(Boolean).join('; ')

@@ -32,7 +32,7 @@ export const userLocked = event(
   Type.Object({ userId, locked: Type.Boolean(), at: Milliseconds() }),
 )
 
-/** Also read as a plain NATS message by every gateway, which drops the sessions from its cache at once. */
+/** It is also broadcast as a plain NATS message, and every gateway drops the sessions from its cache at once. */
 export const sessionRevoked = event(
   'session.revoked.v1',
   'Sessions ended: logout, another login of the device class, password change, lock',
@@ -51,7 +51,7 @@ export const passwordChanged = event(
   Type.Object({ userId, at: Milliseconds() }),
 )
 
-/** Tells streams that were opened with an older password from those of the new one. */
+/** The version tells XMPP streams that were opened with an older password from those opened with the new one. */
 export const passwordReplaced = event(
   'password.changed.v2',
   'A login password was updated or reset',

@@ -4,7 +4,7 @@ export interface Subscription {
   close(): Promise<void>
 }
 
-/** A place in a stream. Positions of a stream that was lost and made anew have another `stream`. */
+/** A place in a stream. `stream` differs after a stream was lost and created again. */
 export interface StreamPosition {
   stream: string
   sequence: number
@@ -17,28 +17,28 @@ export interface StoredEvent {
   envelope: EventEnvelope | undefined
   subject: string
   data: Uint8Array
-  /** Events of the partition behind it. */
+  /** How many events of the partition follow. */
   waiting: number
 }
 
 /** Reads a partition of a stream in its order. */
 export interface PartitionReader {
-  /** The stream has lost events that were to be read: it was made anew or lost its end. */
+  /** The stream has lost events that were still to be read: it was created again, or lost its end. */
   readonly hasLost: boolean
-  /** Ends without an error when reading has to begin anew: the server was restarted, or `close` was called. */
+  /** Ends without an error when reading has to start again: after a restart of the server, or after `close`. */
   batches(most: number): AsyncIterable<StoredEvent[]>
   close(): void
 }
 
-/** Where domain events go and come from. */
+/** Publishes and reads domain events. */
 export interface Bus {
   /** The service it was opened for. */
   readonly service: string
   /** Most bytes of an event with its envelope. */
   readonly maxEventBytes: number
-  /** Stored by JetStream when the promise resolves; publishing the same id again within two minutes stores nothing. */
+  /** Resolves when JetStream has stored the event. Publishing the same id again within two minutes stores nothing. */
   publish(envelope: EventEnvelope): Promise<void>
-  /** Reads on after a position, or from the start. Of the other events than those named some may come, too. */
+  /** Reads on after a position, or from the start. Some events that were not asked for may come too. */
   read(options: {
     stream: StreamSpec
     partition: number
@@ -48,17 +48,17 @@ export interface Bus {
   /** Keeps an event that this service can't handle, for operators. */
   park(event: StoredEvent): Promise<void>
   /**
-   * To whoever listens right now: for caches that must forget. Resolves when the server has handed it on; rejects at once
-   * while there is no connection.
+   * Sends to whoever listens at this moment, for caches that must forget something. Resolves when the server has passed it on;
+   * rejects at once while there is no connection.
    */
   broadcast<E extends EventType>(event: E, payload: Payload<E>): Promise<void>
   listen<E extends EventType>(event: E, handle: (payload: Payload<E>) => void): Subscription
   /** A hint without content between replicas of one service. */
   wake(topic: string): void
   onWake(topic: string, handle: () => void): Subscription
-  /** Tells when the connection is lost (false) and back (true): what was broadcast in between was not heard. */
+  /** Calls `handle` when the connection is lost (false) and when it is back (true). Broadcasts in between are missed. */
   onConnection(handle: (connected: boolean) => void): Subscription
-  /** Resolves with the reason when the client gave the connection up for good, as it does when credentials are refused. */
+  /** Resolves with the reason when the client gives up the connection for good, as it does when credentials are refused. */
   readonly failed: Promise<Error>
   ping(): Promise<void>
   close(): Promise<void>

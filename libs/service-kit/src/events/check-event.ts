@@ -4,7 +4,7 @@ import { Ajv, type ValidateFunction } from 'ajv'
 const ajv = new Ajv({ strict: false })
 const validators = new WeakMap<EventType, ValidateFunction>()
 
-/** Throws when a payload is not what its event type promises: consumers rely on the published schema. */
+/** Throws when a payload does not fit the schema of its event, because consumers rely on the published schema. */
 export function checkEvent<E extends EventType>(event: E, payload: Payload<E>): void {
   let validate = validators.get(event)
   if (!validate) {

@@ -12,7 +12,7 @@ import { ensureStreams } from './streams.ts'
 /** How long (ms) one request to NATS may take. */
 const requestTimeout = 3000
 const flushTimeout = 2000
-/** A server that does not answer two of these in a row (ms) stands still: the connection counts as lost. */
+/** How often the server is pinged (ms). The connection counts as lost when two pings in a row are not answered. */
 const pingInterval = 2000
 
 /** Connects to NATS; keeps reconnecting for ever. Creates the streams of the service. */
@@ -32,7 +32,7 @@ export async function connectBus(options: {
     timeout: 2000,
     pingInterval,
     maxPingOut: 2,
-    // The stack of each request costs more than the rest of it, and StoreAwayError tells where it came from.
+    // Recording a stack costs more than the request itself, and StoreAwayError has one.
     noAsyncTraces: true,
   })
   const manager = await jetstreamManager(connection, { timeout: requestTimeout })
@@ -52,7 +52,7 @@ export async function connectBus(options: {
   })
   let restoring: Promise<void> | undefined
 
-  /** A server that lost its disk comes back without streams. */
+  /** Creates the streams again, because a server that lost its disk comes back without them. */
   function restoreStreams(): Promise<void> {
     restoring ??= ensureStreams(manager, options)
       .catch((error) => log.warn({ err: error }, 'the streams could not be restored'))
@@ -62,25 +62,25 @@ export async function connectBus(options: {
     return restoring
   }
 
-  /** Without a connection the client would keep what is published in memory and send it later, again for each try. */
+  /** Throws without a connection: the client would keep each try in memory and send them all later. */
   function demandConnection(): void {
     if (!connected) throw new StoreAwayError('NATS', 'no connection')
   }
 
-  /** Whatever NATS answers or does not, it is not the fault of what was published: sizes are checked before. */
-  async function ask<T>(work: () => Promise<T>): Promise<T> {
+  /** Every failure becomes a StoreAwayError: sizes are checked before, so the message itself is never the reason. */
+  async function request<T>(work: () => Promise<T>): Promise<T> {
     demandConnection()
     try {
       return await work()
     } catch (error) {
-      // No stream takes the subject. The caller tries again.
+      // No stream has the subject. The caller tries again.
       if (hasNoResponders(error as Error)) await restoreStreams()
       throw new StoreAwayError('NATS', (error as Error).message, { cause: error })
     }
   }
 
   async function store(subject: string, data: string | Uint8Array, msgID: string): Promise<void> {
-    await ask(() => js.publish(subject, data, { msgID }))
+    await request(() => js.publish(subject, data, { msgID }))
   }
 
   const onConnection: Bus['onConnection'] = (handle) => {
@@ -120,7 +120,7 @@ export async function connectBus(options: {
     onWake: (topic, handle) => plainSubscription(connection, `${namespace}.wake.${topic}`, handle, log),
     onConnection,
     failed: connection.closed().then((reason) => {
-      // A promise that never settles: closing it ourselves is no failure.
+      // Never settles, because closing the connection ourselves is no failure.
       if (isClosing) return new Promise<never>(() => {})
       return new StoreAwayError('NATS', 'the connection was closed for good', { cause: reason })
     }),
@@ -130,26 +130,26 @@ export async function connectBus(options: {
     },
     async close() {
       isClosing = true
-      // Draining waits for the server; one that is away must not hold up the end.
+      // Draining waits for the server, so it is skipped while the server is away.
       await within(connected ? 3000 : 0, 'NATS', connection.drain()).catch(() => connection.close())
     },
   }
 }
 
-/** What a consumer is given of a partition: servers before 2.10 know a single filter, so there other events come, too. */
+/** The subjects a consumer filters by. Servers before 2.10 accept a single filter, so other events come too. */
 function filters(connection: NatsConnection, prefix: string, events: readonly string[]): string[] {
   const [major = 0, minor = 0] = (connection.info?.version ?? '').split('.').map(Number)
   const knowsMany = major > 2 || (major === 2 && minor >= 10)
   return events.length === 1 || knowsMany ? events.map((name) => `${prefix}.${name}`) : [`${prefix}.>`]
 }
 
-/** The client says "JetStream is not enabled" where nobody took the message. */
+/** The client reports "JetStream is not enabled" when no stream took the message. */
 const hasNoResponders = ({ cause }: Error) => cause instanceof RequestError && cause.isNoResponders()
 
-async function watchConnection(connection: NatsConnection, tell: (connected: boolean) => void): Promise<void> {
+async function watchConnection(connection: NatsConnection, notify: (connected: boolean) => void): Promise<void> {
   for await (const { type } of connection.status()) {
-    if (type === 'disconnect') tell(false)
-    if (type === 'reconnect') tell(true)
+    if (type === 'disconnect') notify(false)
+    if (type === 'reconnect') notify(true)
   }
 }
 

@@ -12,15 +12,15 @@ export type EventHandler = { event: EventType; attempts: number } & (
 
 interface HandlerOptions {
   /**
-   * Tries before the event is parked as a dead letter (5). While a store or another service is away it is tried for ever: the
-   * event is not at fault.
+   * Tries before the event is parked as a dead letter (5). Tries that fail because a store or another service is away don't
+   * count.
    */
   attempts?: number
 }
 
 const defaultAttempts = 5
 
-/** At least once: after a crash the last events come again, so `handle` must be idempotent. For what is not in the database. */
+/** Handles an event at least once: after a crash the last ones come again, so `handle` must be idempotent. */
 export const on = <E extends EventType>(
   event: E,
   handle: (payload: Payload<E>, envelope: EventEnvelope<Payload<E>>) => Promise<unknown>,
@@ -28,8 +28,9 @@ export const on = <E extends EventType>(
 ): EventHandler => ({ event, attempts, transactional: false, handle })
 
 /**
- * Exactly once, and never an older event of an aggregate after a newer one: what `handle` writes with `change.session` commits
- * together with the note that the event was handled. Runs again from its start on a conflict: it must have no other effects.
+ * Handles an event exactly once, and never an older event of an aggregate after a newer one: what `handle` writes with
+ * `change.session` commits together with the position of the reader. `handle` runs again after a conflict, so it must have no
+ * other effects.
  */
 export const exactlyOnce = <E extends EventType>(
   event: E,

@@ -11,7 +11,7 @@ import type { Outbox } from './outbox.ts'
 import { Sequences } from './sequences.ts'
 import { type Shard, Shards } from './shards.ts'
 
-/** All that the handling of events stands on. */
+/** What the handling of events needs. */
 export interface EventWiring {
   bus: Bus
   outbox: Outbox
@@ -26,8 +26,8 @@ const task = 'events'
 const touchEvery = 3_600_000
 
 /**
- * Handles the events of a service: its partitions are shared out evenly over its living replicas, each read by one of them in
- * order. A service calls it once, with all its handlers.
+ * Handles the events of a service. The partitions are shared out evenly over its living replicas, and each is read in order by
+ * one of them. A service calls this once, with all its handlers.
  */
 export function handleEvents(
   runtime: { db: Db; bus: Bus; outbox: Outbox; replicas: Replicas; log: Logger; metrics: Registry },
@@ -50,7 +50,7 @@ export function handleEvents(
   let isClosing = false
   let sharing: Promise<void> | undefined
 
-  /** The same for each replica that sees the same ones alive; while they differ, the owner in the database decides. */
+  /** All replicas that see the same ones alive agree on this. While they don't, the owner in the database decides. */
   const isMine = (index: number): boolean => {
     const readers = replicas.sharing(task)
     return readers[index % readers.length] === replicas.id
@@ -87,7 +87,7 @@ export function handleEvents(
     running.set(shard.id, { handling, stop: () => stopped.abort(), ended })
   }
 
-  /** One round at a time; a beat that comes while one runs is not missed by much. */
+  /** Runs one round at a time. A beat during a round starts none, because the next beat comes soon. */
   function shareAgain(): void {
     if (isClosing || sharing) return
     sharing = share()
@@ -97,7 +97,7 @@ export function handleEvents(
       })
   }
 
-  /** A position that is not told to be fresh counts as too old to read on from, when the stream has forgotten what followed. */
+  /** Renews the time of positions at the end of their stream; else they would count as older than the stream remembers. */
   async function touchIdle(): Promise<void> {
     const idle = [...running].filter(([, { handling }]) => handling.isIdle)
     await Promise.allSettled(idle.map(([id]) => shards.touch(id)))

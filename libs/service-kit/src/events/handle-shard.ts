@@ -10,9 +10,9 @@ import { type Shard, ShardLostError } from './shards.ts'
 import { isMissingStream } from './streams.ts'
 
 const eventsAtOnce = 100
-/** A transaction that has lasted so long (ms) takes no more events. */
+/** A transaction takes no more events after this time (ms). */
 const transactionBudget = 200
-/** How often the position is stored when only events passed that nobody handles (ms). */
+/** How often (ms) the position is stored while only events arrive that have no handler. */
 const passedEvery = 60_000
 
 const backOff = (tries: number) => Math.min(50 * 2 ** tries, 5000)
@@ -24,13 +24,13 @@ export class ShardHandling {
   readonly #wiring: EventWiring
   readonly #shard: Shard
   readonly #signal: AbortSignal
-  /** Tries of the event at the head, and how many of them failed by its own fault. */
+  /** Tries of the event at the head, and how many of them failed although every store was there. */
   #tries = 0
   #faults = 0
-  /** The last event that was settled, while the stored position is behind it. */
+  /** The last settled event, when its position is not stored yet. */
   #unsaved: StoredEvent | undefined
   #savedAt = 0
-  /** No event is in hand: everything that the stream holds was handled. */
+  /** Every event of the partition was handled. */
   isIdle = false
 
   constructor(wiring: EventWiring, shard: Shard, signal: AbortSignal) {
@@ -39,7 +39,7 @@ export class ShardHandling {
     this.#signal = signal
   }
 
-  /** Ends when `signal` aborts or the shard is another replica's. */
+  /** Ends when `signal` aborts or another replica has taken the shard. */
   async run(): Promise<void> {
     const { log } = this.#wiring
     for (let failures = 0; !this.#signal.aborted; failures++) {
@@ -56,7 +56,7 @@ export class ShardHandling {
     }
   }
 
-  /** Reads until it has to begin anew; true when something was handled. */
+  /** Reads until the reader has to be opened again. Returns whether anything was handled. */
   async #readOn(): Promise<boolean> {
     let hasHandled = false
     const reader = await this.#open()
@@ -120,11 +120,12 @@ export class ShardHandling {
     this.#savedAt = Date.now()
   }
 
-  /** How many events from the head on are settled: handled, passed or parked. None: the head is to be tried again. */
+  /** Returns how many events from the head on were handled, skipped or parked. 0: the head has to be tried again. */
   async #handleHead(events: readonly [StoredEvent, ...StoredEvent[]] | readonly StoredEvent[]): Promise<number> {
     const [head] = events
     if (!head) return 0
-    if (!head.envelope) return await this.#settle(head, () => this.#park(head, new Error('this is no event')))
+    if (!head.envelope)
+      return await this.#settle(head, () => this.#park(head, new Error('the message is not an event')))
     const handler = this.#handlerOf(head)
     if (!handler) {
       if (Date.now() - this.#savedAt > passedEvery) this.#unsaved = head
@@ -155,7 +156,7 @@ export class ShardHandling {
     this.#count(envelope, 'done')
   }
 
-  /** Handles events from the head on in one transaction, together with the position behind them. */
+  /** Handles events from the head on in one transaction that also stores the new position. */
   async #commit(run: readonly StoredEvent[]): Promise<number> {
     const { outbox, shards } = this.#wiring
     let outcomes: Outcome[] = []
@@ -206,7 +207,7 @@ export class ShardHandling {
     return await this.#wiring.handled.lastOf(keys, session)
   }
 
-  /** After a transaction that failed: those before the event at fault go first, and then it is tried alone. */
+  /** After a failed transaction: commits the events before the one at fault, which is then tried alone. */
   async #shorten(run: readonly StoredEvent[], done: number, isHandling: boolean, error: unknown): Promise<number> {
     if (error instanceof ShardLostError) throw error
     const [head] = run
@@ -220,7 +221,7 @@ export class ShardHandling {
     return 1
   }
 
-  /** Whether the event at the head has used up its tries and lies with the dead letters. Otherwise it waits a while. */
+  /** Returns whether the event has used up its tries and was parked as a dead letter. Otherwise waits before the next try. */
   async #isParkedAfter(event: StoredEvent, error: unknown): Promise<boolean> {
     const { log } = this.#wiring
     const name = event.envelope?.name
@@ -240,7 +241,7 @@ export class ShardHandling {
     return false
   }
 
-  /** An event that can't be handled must not stop those behind it: it is kept aside for an operator. */
+  /** Puts an event that can't be handled aside for an operator, so that it does not stop those behind it. */
   async #park(event: StoredEvent, error: unknown): Promise<void> {
     const { bus, log, metrics } = this.#wiring
     await bus.park(event)

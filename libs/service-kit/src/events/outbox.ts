@@ -8,21 +8,21 @@ import { checkEvent } from './check-event.ts'
 import { aggregateKey } from './partition.ts'
 import { Sequences } from './sequences.ts'
 
-/** What happens in one transaction: pass `session` to each write, and announce what became true by them. */
+/** One transaction: pass `session` to each write, and announce what the writes made true. */
 export interface Change {
   readonly session: ClientSession
   /**
-   * `aggregate` names the thing the event is about; its events reach everybody in the order in which their changes were
-   * committed. Throws when the payload does not fit its schema or is larger than NATS takes, and nothing is committed.
+   * `aggregate` names the thing the event is about; its events arrive in the order in which their changes were committed.
+   * Throws when the payload does not fit its schema or is larger than NATS takes; then nothing is committed.
    */
   announce<E extends EventType>(event: E, aggregate: string, payload: Payload<E>): void
 }
 
 /** Changes and their events commit together, so an event is never lost and never tells of what did not happen. */
 export interface Outbox {
-  /** Runs `work` in a transaction, again from its start on a conflict: it must have no other effects. */
+  /** Runs `work` in a transaction. It runs again after a conflict, so it must have no other effects. */
   commit<T>(work: (change: Change) => Promise<T>): Promise<T>
-  /** The number of the last event of each of these aggregates, as of the transaction; those without one are absent. */
+  /** The number of the last event of each aggregate, as the transaction sees it. Aggregates without events are absent. */
   lastSequences(stream: string, aggregates: readonly string[], session: ClientSession): Promise<Map<string, number>>
 }
 
@@ -44,7 +44,7 @@ export async function createOutbox(options: {
   await ensureCollections(db, ['outbox', 'sequences', 'handled_sequences'])
   await ensureIndexes(rows, [{ key: { stream: 1, at: 1 } }, { key: { stream: 1, aggregate: 1, sequence: 1 } }])
 
-  /** The numbers are taken in the transaction: it meets any other that announces something of the same aggregate. */
+  /** Takes the numbers within the transaction, so that two that announce events of one aggregate conflict. */
   async function store(events: readonly Omit<OutboxRow, 'sequence'>[], session: ClientSession): Promise<void> {
     const numbered: OutboxRow[] = []
     for (const [key, ofAggregate] of Map.groupBy(events, aggregateKey)) {
@@ -91,7 +91,7 @@ function newRow<E extends EventType>(
   const stream = streamOf(name)
   if (stream.service !== service) throw new Error(`${name} is announced by ${stream.service}, not by ${service}`)
   const row = { _id: randomBytes(16).toString('hex'), stream: stream.name, name, at: Date.now(), aggregate }
-  // Room for what the envelope adds: the number.
+  // The envelope also holds the sequence number.
   const bytes = Buffer.byteLength(JSON.stringify({ ...row, data: payload })) + 32
   if (bytes > maxEventBytes) throw new Error(`${name} has ${bytes} bytes; NATS takes ${maxEventBytes}`)
   return { ...row, data: payload }

@@ -4,12 +4,12 @@ import { type StreamSpec, streamOf } from '@im/contracts'
 /** The partition that keeps the events of an aggregate. */
 export const partitionOf = (stream: StreamSpec, aggregate: string): number => crc32(aggregate) % stream.partitions
 
-/** `<namespace>.<stream>.<partition>.<event>`: what a consumer of one partition filters by. */
+/** `<namespace>.<stream>.<partition>.<event>`: the consumer of a partition filters by it. */
 export function subjectOf(namespace: string, event: { name: string; aggregate: string }): string {
   const stream = streamOf(event.name)
   return `${namespace}.${stream.name}.${partitionOf(stream, event.aggregate)}.${event.name}`
 }
 
-/** A name for an aggregate among those of all streams. */
+/** A key for an aggregate that is unique over all streams. */
 export const aggregateKey = (event: { name: string; aggregate: string }): string =>
   `${streamOf(event.name).name}/${event.aggregate}`

@@ -3,10 +3,10 @@ import type { EventEnvelope } from '@im/contracts'
 import type { ConsumerMessages, JetStreamClient, JetStreamManager, JsMsg } from '@nats-io/jetstream'
 import type { Bus, PartitionReader, StoredEvent, StreamPosition } from './bus.ts'
 
-/** Signs that the server forgot the consumer. The client's own recovery would wait up to half a minute. */
+/** States of the client that mean the server has lost the consumer. Its own recovery would wait up to half a minute. */
 const signsOfLoss = new Set(['heartbeats_missed', 'consumer_deleted', 'consumer_not_found', 'stream_not_found'])
 
-/** Reads the events below `subjects` of a stream, after a position, over an ephemeral consumer of its own. */
+/** Reads the events of some subjects of a stream after a position, with an ephemeral consumer. */
 export async function readPartition(options: {
   js: JetStreamClient
   manager: JetStreamManager
@@ -22,7 +22,7 @@ export async function readPartition(options: {
   const read = after === undefined || isOther ? 0 : Math.min(after.sequence, state.last_seq)
   const [subject = '', ...others] = options.subjects
   const consumer = await js.consumers.get(stream, {
-    // Servers before 2.10 know the single filter only.
+    // Servers before 2.10 accept only a single filter.
     filter_subjects: others.length ? [subject, ...others] : subject,
     opt_start_seq: read + 1,
     inactive_threshold: 60_000,
@@ -40,7 +40,7 @@ export async function readPartition(options: {
     close() {
       messages.stop()
       void reconnecting.close()
-      // Otherwise the server keeps it until it counts as inactive.
+      // Otherwise the server keeps the consumer until it counts as inactive.
       consumer.delete().catch(() => {})
     },
   }
@@ -50,7 +50,7 @@ async function endWhenLost(messages: ConsumerMessages): Promise<void> {
   for await (const { type } of messages.status()) if (signsOfLoss.has(type)) messages.stop()
 }
 
-/** All messages that are there, up to `most`; waits for one only when there is none. */
+/** Gives all messages that have arrived, up to `most` at a time. Waits only when there is none. */
 async function* inBatches(messages: ConsumerMessages, most: number): AsyncGenerator<JsMsg[]> {
   const iterator = messages[Symbol.asyncIterator]()
   let next = iterator.next()

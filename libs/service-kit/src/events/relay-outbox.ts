@@ -10,21 +10,21 @@ import type { Bus } from './bus.ts'
 import type { OutboxRow } from './outbox.ts'
 
 const rowsAtOnce = 500
-/** Commits wake the relay; this is for those whose process died before it did (ms). */
+/** How often the outbox is looked at (ms), in case a process died after its commit and before it woke the relay. */
 const pollEvery = 500
-/** Tries to publish a row that is itself at fault, before it is set aside. */
+/** Tries to publish a row that NATS refuses, before it is set aside. */
 const attempts = 3
 
 export interface Relay {
-  /** After a commit: publish now, here or in the replica that relays. */
+  /** To be called after a commit: the replica that relays publishes at once. */
   wake(): void
   close(): Promise<void>
 }
 
 /**
- * Publishes what the outbox holds and removes what JetStream has stored, stream by stream, so that one that is full does not
- * hold up the others. One replica at a time relays; a row that was published but not yet removed when the relay dies is
- * published again with the same id and number: JetStream stores it once, or its readers know its number.
+ * Publishes the rows of the outbox and removes those that JetStream has stored. Streams are independent, so that a full one
+ * does not hold up the others. One replica relays at a time. A row that was published but not removed when the relay died is
+ * published again with the same id and number: JetStream drops it, or the readers recognise its number.
  */
 export function startOutboxRelay(options: {
   db: Db
@@ -53,50 +53,50 @@ export function startOutboxRelay(options: {
   })
 
   const topic = `outbox.${bus.service}`
-  const bells = Object.values<StreamSpec>(streams)
+  const wakeUps = Object.values<StreamSpec>(streams)
     .filter(({ service }) => service === bus.service)
-    .map(({ name }) => ({ stream: name, bell: new Bell() }))
-  const ringAll = (options?: { urgent: boolean }) => {
-    for (const { bell } of bells) bell.ring(options)
+    .map(({ name }) => ({ stream: name, wakeUp: new WakeUp() }))
+  const wakeAll = (options?: { urgent: boolean }) => {
+    for (const { wakeUp } of wakeUps) wakeUp.notify(options)
   }
-  const fromOthers = bus.onWake(topic, () => ringAll())
+  const fromOthers = bus.onWake(topic, () => wakeAll())
   const reconnection = bus.onConnection((connected) => {
-    if (connected) ringAll({ urgent: true })
+    if (connected) wakeAll({ urgent: true })
   })
 
   const lease = holdLease(options, {
     name: 'outbox',
     async work(signal) {
-      await Promise.all(bells.map(({ stream, bell }) => relayStream(stream, bell, signal)))
+      await Promise.all(wakeUps.map(({ stream, wakeUp }) => relayStream(stream, wakeUp, signal)))
     },
   })
 
-  async function relayStream(stream: string, bell: Bell, signal: AbortSignal): Promise<void> {
+  async function relayStream(stream: string, wakeUp: WakeUp, signal: AbortSignal): Promise<void> {
     let failures = 0
     while (!signal.aborted) {
-      bell.mute()
+      wakeUp.reset()
       try {
         const published = await relayBatch(stream)
         failures = 0
-        if (published > 0 || bell.hasRung) continue
+        if (published > 0 || wakeUp.isNotified) continue
       } catch (error) {
         if (!signal.aborted && failures === 0)
           log.warn({ err: error, stream }, 'the outbox could not be relayed; trying on')
         failures++
       }
-      // While publishing fails a commit does not hurry it: the next try is near.
+      // While publishing fails, a commit does not end the pause: the next try comes soon.
       const pause = failures ? Math.min(50 * 2 ** failures, 1000) : pollEvery
-      await bell.wait(pause, { urgentOnly: failures > 0, signal })
+      await wakeUp.wait(pause, { urgentOnly: failures > 0, signal })
     }
   }
 
   async function relayBatch(stream: string): Promise<number> {
-    // In a transaction, so that it is one moment's view: an earlier event of an aggregate is never missed beside a later one.
+    // Reads a snapshot, so that an earlier event of an aggregate is never missed while a later one is read.
     const batch = await inTransaction(client, (session) => oldestRows(rows, stream, session))
     const settled: string[] = []
     const outcomes = await Promise.allSettled(
       [...Map.groupBy(batch, (row) => row.aggregate).values()].map(async (events) => {
-        // One after the other: a later event of an aggregate must not overtake an earlier one that failed.
+        // One at a time: a later event of an aggregate must not overtake an earlier one that failed.
         for (const row of events) {
           if (!lease.held) return
           await publishOrPark(row)
@@ -128,7 +128,7 @@ export function startOutboxRelay(options: {
 
   return {
     wake() {
-      if (lease.held) ringAll()
+      if (lease.held) wakeAll()
       else bus.wake(topic)
     },
     async close() {
@@ -139,11 +139,11 @@ export function startOutboxRelay(options: {
   }
 }
 
-/** About the oldest, and of each aggregate among them all that come first, in their order. */
+/** About the oldest rows, in the order of their aggregates and without gaps: an earlier event is never left out. */
 async function oldestRows(rows: Collection<OutboxRow>, stream: string, session: ClientSession): Promise<OutboxRow[]> {
   const oldest = await rows.find({ stream }, { session }).sort({ at: 1 }).limit(rowsAtOnce).toArray()
   if (oldest.length < rowsAtOnce) return oldest.sort((a, b) => a.sequence - b.sequence)
-  // Clocks of replicas differ: of an aggregate in the batch an earlier event may be outside of it.
+  // The clocks of replicas differ, so an earlier event of an aggregate may have a later time and not be in the batch.
   const aggregates = [...new Set(oldest.map(({ aggregate }) => aggregate))]
   return await rows
     .find({ stream, aggregate: { $in: aggregates } }, { session })
@@ -152,33 +152,33 @@ async function oldestRows(rows: Collection<OutboxRow>, stream: string, session: 
     .toArray()
 }
 
-/** Wakes who waits, and remembers that it rang while nobody did. */
-class Bell {
-  hasRung = false
-  #onRing: (urgent: boolean) => void = () => {}
+/** Ends a wait, and remembers a notification that came while nobody waited. */
+class WakeUp {
+  isNotified = false
+  #onNotify: (urgent: boolean) => void = () => {}
 
-  ring({ urgent = false } = {}): void {
-    this.hasRung = true
-    this.#onRing(urgent)
+  notify({ urgent = false } = {}): void {
+    this.isNotified = true
+    this.#onNotify(urgent)
   }
 
-  mute(): void {
-    this.hasRung = false
+  reset(): void {
+    this.isNotified = false
   }
 
-  /** Resolves at a ring, after `ms`, or when `signal` aborts. */
+  /** Resolves at a notification, after `ms`, or when `signal` aborts. */
   wait(ms: number, { urgentOnly, signal }: { urgentOnly: boolean; signal: AbortSignal }): Promise<void> {
     return new Promise((resolve) => {
       const end = () => {
         clearTimeout(timer)
         signal.removeEventListener('abort', end)
-        this.#onRing = () => {}
+        this.#onNotify = () => {}
         resolve()
       }
-      // Not a wait with an abort signal: each commit ends one, and an AbortError costs more than the rest of it.
+      // No `delay` with an abort signal: each commit ends a wait, and making an AbortError is slow.
       const timer = setTimeout(end, ms)
       signal.addEventListener('abort', end, { once: true })
-      this.#onRing = (urgent) => {
+      this.#onNotify = (urgent) => {
         if (urgent || !urgentOnly) end()
       }
       if (signal.aborted) end()

@@ -6,7 +6,7 @@ interface LastSequence {
   last: number
 }
 
-/** The numbers of events: the last one that was given, or handled, of each aggregate. */
+/** The last sequence number of each aggregate: the last one given in `sequences`, the last one handled in `handled_sequences`. */
 export class Sequences {
   readonly #sequences: Collection<LastSequence>
 
@@ -14,7 +14,7 @@ export class Sequences {
     this.#sequences = db.collection(collection)
   }
 
-  /** Takes `count` numbers and gives the last of them. Transactions that take numbers of one aggregate come one after the other. */
+  /** Takes `count` numbers and returns the last. Transactions that take numbers of the same aggregate conflict. */
   async take(aggregate: string, count: number, session: ClientSession): Promise<number> {
     const taken = await this.#sequences.findOneAndUpdate(
       { _id: aggregate },
@@ -25,7 +25,7 @@ export class Sequences {
     return taken.last
   }
 
-  /** Aggregates without any are absent. */
+  /** The last number of each aggregate. Aggregates without one are absent. */
   async lastOf(aggregates: readonly string[], session: ClientSession): Promise<Map<string, number>> {
     const found = await this.#sequences.find({ _id: { $in: [...new Set(aggregates)] } }, { session }).toArray()
     return new Map(found.map(({ _id, last }) => [_id, last]))

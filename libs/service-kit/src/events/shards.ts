@@ -16,16 +16,16 @@ interface ShardDocument {
   owner?: string
   /** Everything up to here was handled. */
   position?: StreamPosition
-  /** When the position was last known to be fresh. */
+  /** When the position was last moved, or found to be at the end of the stream. */
   readAt?: Date
 }
 
-/** Another replica reads the shard now; what this one was about to write is not written. */
+/** Another replica has taken the shard, so this one must not write. */
 export class ShardLostError extends Error {
   override name = 'ShardLostError'
 }
 
-/** Who reads which partition, and how far. A replica moves on only in shards that are still its own. */
+/** Stores which replica reads which partition, and how far. A replica can move only shards that it still owns. */
 export class Shards {
   readonly #shards: Collection<ShardDocument>
   readonly #replica: string
@@ -48,7 +48,7 @@ export class Shards {
       await this.#shards.updateOne({ _id: id, owner: { $exists: false } }, set, { upsert: true })
       return true
     } catch (error) {
-      // With an owner it did not match, and could not be inserted a second time.
+      // The document has an owner by now, so it did not match and could not be inserted again.
       if (isDuplicateKey(error)) return false
       throw error
     }
@@ -68,7 +68,7 @@ export class Shards {
     await this.#update(id, { position, readAt: new Date() }, session)
   }
 
-  /** Notes that the shard is read, although nothing came. */
+  /** Records that the shard is being read although no event arrives. */
   async touch(id: string): Promise<void> {
     await this.#update(id, { readAt: new Date() })
   }

@@ -37,13 +37,13 @@ import { firstText, type RawParams } from './raw-params.ts'
 import { accessTokenOf, readRequest } from './request.ts'
 import { isOneOf } from './secrets.ts'
 
-/** Who calls, as far as headers tell. */
+/** What the headers say about the caller. */
 interface Identity {
   claims: CallerClaims | undefined
   isInternal: boolean
 }
 
-/** Answers the calls of one endpoint. The checks stand in the order of transport.md §6. */
+/** Answers the calls of one endpoint. The checks have the order of transport.md §6. */
 export function createAnswerer<Deps>(
   { endpoint, handler }: BoundHandler<Deps>,
   options: ServiceAppOptions<Deps>,
@@ -60,28 +60,29 @@ export function createAnswerer<Deps>(
   return function answer(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const startedAt = performance.now()
     return withRequestId(request.id, async () => {
-      const spoken: { language: Language } = { language: queryLanguage(request.raw.url ?? '') }
+      const reading: { language: Language } = { language: queryLanguage(request.raw.url ?? '') }
       let outcome = 'Success'
       try {
-        await send(request, reply, spoken)
+        await send(request, reply, reading)
       } catch (error) {
         const failure = failureOf(error, request)
         outcome = failure instanceof OAuthError ? failure.error : failure.errorName
         reply.header(outcomeHeader, outcome)
-        sendError(reply, failure, spoken.language, endpoint.answer)
+        sendError(reply, failure, reading.language, endpoint.answer)
       }
       timing(endpoint, outcome, startedAt)
       return reply
     })
   }
 
-  async function send(request: FastifyRequest, reply: FastifyReply, spoken: { language: Language }): Promise<void> {
+  /** Sets `reading.language` as soon as the parameters are read, so that errors have the caller's language. */
+  async function send(request: FastifyRequest, reply: FastifyReply, reading: { language: Language }): Promise<void> {
     const identity = identify(request)
     reply.header('x-request-id', request.id)
     const read = await readRequest(request, endpoint.body).catch((error: unknown) => ({ error }))
-    if (read instanceof Map) spoken.language = languageOf(firstText(read, 'language'))
+    if (read instanceof Map) reading.language = languageOf(firstText(read, 'language'))
     const caller = authorise(endpoint, credentialsOf(request, identity, read instanceof Map ? read : new Map()))
-    // After the token on purpose: who may not call learns nothing about their parameters.
+    // Only now, so that callers without access get the error about access whatever they sent.
     if (!(read instanceof Map)) throw read.error
 
     const limited = identity.isInternal ? undefined : limits?.begin()
@@ -92,15 +93,15 @@ export function createAnswerer<Deps>(
       const params = decode(read)
       refuseForeignIds(params, caller)
       await limited?.count({ ...counted, params })
-      const info = requestInfo(request, read, spoken.language, identity)
+      const info = requestInfo(request, read, reading.language, identity)
       const call = createCall({ params, caller, request: info, lifetime, body: bodyOf(request) })
       if (lifetime.isOver) throw new ContractError('ServiceUnavailable')
       const result = await audited(call, () => handler(deps, call))
       await limited?.end(undefined)
-      sendResult(reply, result, spoken.language)
+      sendResult(reply, result, reading.language)
     } catch (error) {
       await limited?.end(error)
-      // What a handler gives up because nobody waits any more is no fault.
+      // A handler that stops because nobody waits for the answer is no fault.
       if (lifetime.isOver && isAbort(error)) throw new ContractError('ServiceUnavailable', { cause: error })
       throw error
     } finally {
@@ -144,13 +145,14 @@ export function createAnswerer<Deps>(
     }
   }
 
-  /** An error that the contract does not declare is a fault of the program: documentation and clients do not know it. */
+  /** Logs an error that the contract does not declare: it is a bug, because documents and clients do not know it. */
   function failureOf(error: unknown, { id }: FastifyRequest): ContractError | OAuthError {
     if (error instanceof OAuthError) return error
     const failure = asContractError(error, id, log, endpoint.path)
     const { errorName, cause } = failure
-    // Another service does not answer: it knows nothing of it itself.
-    if (errorName === 'ServiceUnavailable' && cause) log.warn({ err: cause, path: endpoint.path }, 'a call was in vain')
+    // The other service can't log that it did not answer.
+    if (errorName === 'ServiceUnavailable' && cause)
+      log.warn({ err: cause, path: endpoint.path }, 'another service was needed and did not answer')
     if (declared.has(failure.errorName)) return failure
     log.error({ err: failure, requestId: id, path: endpoint.path }, 'an error is not declared in the contract')
     if (config.nodeEnv !== 'test') return failure

@@ -18,13 +18,13 @@ export function sendError(
 /** The envelope of an error; HTTP status 200 (transport.md §3). */
 export function sendFailure(reply: FastifyReply, error: ContractError, language: Language): void {
   sendRetryAfter(reply, error.retryAfter)
-  // The rest of a body that nobody reads would be taken for the next request.
+  // The unread rest of the body would be taken for the next request.
   if (error.errorName === 'RequestTooLarge') reply.header('connection', 'close')
   reply.code(200).header('content-type', jsonType).header('x-request-id', reply.request.id)
   reply.send(failureBody(withoutInternals(error, reply.request.id), language))
 }
 
-/** What went wrong inside is for the log; a client gets the id to ask about. */
+/** Replaces internal details by the request id: details are in the log. */
 function withoutInternals(error: ContractError, requestId: string): ContractError {
   if (error.errorName !== 'InternalError' && error.errorName !== 'ServiceUnavailable') return error
   return new ContractError(error.errorName, { detail: requestId })
@@ -33,7 +33,7 @@ function withoutInternals(error: ContractError, requestId: string): ContractErro
 export function sendRaw(reply: FastifyReply, raw: RawAnswer): void {
   reply.code(raw.status)
   sendHeaders(reply, raw.headers)
-  // Fastify counts the bytes of a Buffer; an empty body has no content type.
+  // Fastify sets the length of a Buffer, and gives an empty text no content type.
   if (typeof raw.body === 'string') reply.send(raw.body)
   else reply.send(raw.body instanceof Uint8Array ? Buffer.from(raw.body) : Readable.from(raw.body))
 }
@@ -51,7 +51,7 @@ function sendOAuthError(reply: FastifyReply, error: OAuthError, retryAfter?: num
   reply.send(JSON.stringify({ error: error.error, error_description: error.message }))
 }
 
-/** RFC 6749 §5.2: the scheme the client tried, else the one that would do. */
+/** The scheme that the client tried (RFC 6749 §5.2), else Bearer. */
 const challengeFor = (authorization: string | undefined) =>
   /^basic\s/i.test(authorization ?? '') ? 'Basic realm="im"' : 'Bearer realm="im"'
 

@@ -2,7 +2,7 @@ import { type Call, ContractError, type Endpoint } from '@im/contracts'
 import type { AuditLog } from '../audit.ts'
 import type { ParamSchema } from './decode/param-schema.ts'
 
-/** Does `work` for a call, and writes both down where the contract asks for it. */
+/** Runs `work` for a call. Where the contract asks for an audit, records the call before and its outcome after. */
 export type AuditedCall = <T>(call: Call<Endpoint>, work: () => T | Promise<T>) => Promise<T>
 
 export function auditedCall(endpoint: Endpoint, audit: AuditLog | undefined): AuditedCall {

@@ -1,7 +1,7 @@
 import { type AuthRule, type Caller, ContractError, type Endpoint, rulesOf } from '@im/contracts'
 import { isCsrfToken } from './csrf.ts'
 
-/** What is known about who calls. */
+/** What is known about the caller. */
 export interface Credentials {
   /** The owner of a live token. */
   caller?: Caller | undefined
@@ -17,8 +17,8 @@ export interface Credentials {
 }
 
 /**
- * Decides whether a call may go on (transport.md §5, §7): gateway and service decide alike. Gives the caller the handler
- * learns of; throws TokenMissing, TokenInvalid or PermissionDenied.
+ * Checks whether a call is allowed (transport.md §5, §7). The gateway and the service both use it. Returns the caller that the
+ * handler gets; throws TokenMissing, TokenInvalid or PermissionDenied.
  */
 export function authorise(endpoint: Pick<Endpoint, 'auth' | 'safe'>, credentials: Credentials): Caller | undefined {
   const { auth } = endpoint
@@ -41,7 +41,7 @@ function holds(rule: AuthRule, { kind, role = 0 }: Caller): boolean {
   return kind !== 'mp' && role >= rule.role
 }
 
-/** A browser sends a cookie along with what a foreign page asks of it: then only a CSRF token shows that the page is ours. */
+/** Demands a CSRF token with a cookie: browsers send cookies with requests of foreign pages too, which don't know the token. */
 function refuseForgery({ byCookie, token, method, csrfToken }: Credentials): void {
   if (!byCookie) return
   if (method !== 'POST') throw new ContractError('PermissionDenied', { detail: 'a session of a cookie needs POST' })

@@ -3,11 +3,11 @@ import type { ParamSchema } from './decode/param-schema.ts'
 
 /** 1 MiB per request (transport.md §1). */
 export const maxBodyBytes = 1024 * 1024
-/** Enough for every parameter that is not long: bodies wait in memory before anybody is known to send them. */
+/** Enough where no parameter is long. The bound is low because a body is in memory before the caller is known. */
 const shortBodyBytes = 64 * 1024
 const longText = 4096
 
-/** How long the body of a call may be. */
+/** How long (bytes) the body of a call may be. */
 export function longestBody({ maxBytes, params }: Pick<Endpoint, 'maxBytes' | 'params'>): number {
   if (maxBytes !== undefined) return maxBytes
   return Object.values(params.properties).some((param) => isLong(param as ParamSchema)) ? maxBodyBytes : shortBodyBytes

@@ -4,18 +4,18 @@ import { constantTimeEqual } from './secrets.ts'
 
 export const callerHeader = 'x-im-caller'
 export const serviceKeyHeader = 'x-service-key'
-/** Milliseconds the answer is waited for, so that clocks need not agree. */
+/** How many milliseconds the caller waits for the answer. A span, so that clocks need not agree. */
 export const timeoutHeader = 'x-im-timeout-ms'
-/** In answers, for the log of the gateway: `Success` or the name of the error. */
+/** In answers: `Success` or the name of the error, for the log of the gateway. */
 export const outcomeHeader = 'x-im-outcome'
 
-/** What the gateway vouches for: who calls, how they were recognised, from where, as which request. */
+/** What the gateway says about a call: who calls, how they were recognised, from where, with which request id. */
 export interface CallerClaims {
-  /** The owner of a live token; absent when none was shown, or none was needed. */
+  /** The owner of a live token. Absent without one, and where none is needed. */
   caller?: Caller
-  /** The token they were recognised by. */
+  /** The token that identified the caller. */
   token?: string
-  /** The token came in a cookie, which a browser sends on its own: what changes something needs a CSRF token too. */
+  /** The token came in a cookie, which browsers send by themselves, so changes also need a CSRF token. */
   byCookie?: boolean
   ip: string
   requestId: string
@@ -24,7 +24,7 @@ export interface CallerClaims {
   host: string
 }
 
-/** What the header is bound to: it is good for no other call. */
+/** The request that the header is signed for. It is not valid for any other. */
 export interface SignedRequest {
   method: string
   /** Path and query, as the service receives them. */
@@ -32,15 +32,15 @@ export interface SignedRequest {
 }
 
 /**
- * Difference (ms) between the clocks of gateway and service that is tolerated, in both directions. A header that was read on
- * its way could be sent again so long, but only as the same request with another body.
+ * How far (ms) the clocks of gateway and service may differ, in both directions. Somebody who reads a header on its way could
+ * use it for as long, but only for the same request with another body.
  */
 const leeway = 300_000
 
-const seal = (key: string, text: string, { method, url }: SignedRequest) =>
+const signatureOf = (key: string, text: string, { method, url }: SignedRequest) =>
   createHmac('sha256', key).update(`${method} ${url}\n${text}`).digest('base64url')
 
-/** Writes the caller header, sealed with the first key: base64url(JSON) '.' base64url(HMAC-SHA256). */
+/** Writes the caller header, signed with the first key: base64url(JSON) '.' base64url(HMAC-SHA256). */
 export function signCaller(
   keys: readonly string[],
   claims: CallerClaims,
@@ -48,10 +48,10 @@ export function signCaller(
   now = Date.now(),
 ): string {
   const text = Buffer.from(JSON.stringify({ ...claims, issuedAt: now })).toString('base64url')
-  return `${text}.${seal(keys[0] ?? '', text, request)}`
+  return `${text}.${signatureOf(keys[0] ?? '', text, request)}`
 }
 
-/** The caller header is there but not good: another key, another request, or clocks that are minutes apart. */
+/** The caller header is not valid: it has another key, belongs to another request, or the clocks are minutes apart. */
 export class CallerUnreadableError extends Error {
   constructor(reason: string) {
     super(`the caller header ${reason}`)
@@ -59,7 +59,7 @@ export class CallerUnreadableError extends Error {
   }
 }
 
-/** Reads the header back; undefined without one. Throws CallerUnreadableError when it says nothing that can be believed. */
+/** Reads and checks the header; undefined without one. Throws CallerUnreadableError when it is not valid. */
 export function readCaller(
   keys: readonly string[],
   header: string | undefined,
@@ -69,8 +69,8 @@ export function readCaller(
   if (header === undefined) return undefined
   const dot = header.indexOf('.')
   const text = header.slice(0, Math.max(0, dot))
-  if (!keys.some((key) => constantTimeEqual(seal(key, text, request), header.slice(dot + 1))))
-    throw new CallerUnreadableError('is not sealed for this request with a key of ours')
+  if (!keys.some((key) => constantTimeEqual(signatureOf(key, text, request), header.slice(dot + 1))))
+    throw new CallerUnreadableError('is not signed for this request with a known key')
   const { issuedAt, ...claims } = JSON.parse(Buffer.from(text, 'base64url').toString()) as CallerClaims & {
     issuedAt: number
   }

@@ -11,7 +11,7 @@ export function cookieOf(header: string | undefined, name: string): string | und
   return undefined
 }
 
-/** `Set-Cookie` of a session of our own pages (transport.md §7); without a token the cookie ends. */
+/** `Set-Cookie` for a session of our own pages (transport.md §7). Without a token it removes the cookie. */
 export function sessionCookie(site: Site, token: string | undefined, { proto }: Pick<RequestInfo, 'proto'>): string {
   const end = token === undefined ? '; Max-Age=0' : ''
   const secure = proto === 'https' ? '; Secure' : ''

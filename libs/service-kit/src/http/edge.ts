@@ -40,15 +40,15 @@ export interface ServiceAppOptions<Deps> {
   ready?: () => Promise<void>
 }
 
-/** Called with the name of the outcome and `performance.now()` of the beginning. */
+/** Called with the name of the outcome and the `performance.now()` at which the call began. */
 export type AnswerTimer = (endpoint: Endpoint, outcome: string, startedAt: number) => void
 
-/** How long (ms) a request without a stream has to arrive. */
+/** How long (ms) a request may take to arrive; streams may take longer. */
 const shortRequestMs = 30_000
 
 /**
- * The HTTP edge of a service: parameters in any of the wire's forms → contract → handler → envelope. HTTP status is 200 for
- * every answer of the API, errors included; what is unexpected is logged whole and shown as InternalError with the request id.
+ * The HTTP edge of a service. It decodes parameters by the contract, calls the handler and writes the envelope. Every answer of
+ * the API has HTTP status 200, errors too. Unexpected errors are logged whole and answered as InternalError with the request id.
  */
 export function createServiceApp<Deps>(options: ServiceAppOptions<Deps>): FastifyInstance {
   const timing = requestTimer(options.metrics)
@@ -59,7 +59,7 @@ export function createServiceApp<Deps>(options: ServiceAppOptions<Deps>): Fastif
   addRoutes(app, others, options, timing)
   app.register(async (scope) => {
     scope.removeAllContentTypeParsers()
-    // Their bodies are left to the handlers.
+    // The handlers read the bodies.
     scope.addContentTypeParser('*', (_request, _payload, done) => done(null))
     addRoutes(scope, streamed, options, timing)
   })

@@ -4,7 +4,7 @@ import type { TSchema } from 'typebox'
 
 export const jsonType = 'application/json;charset=UTF-8'
 
-/** Writes the envelope of a success. Schemas of the contract say what leaves: a field they do not name never does. */
+/** Writes the envelope of a success. Only fields that the contract's schemas name are written. */
 export type EnvelopeWriter = (data: unknown, text?: string, members?: object) => string
 
 function sorted(schema: unknown): unknown {

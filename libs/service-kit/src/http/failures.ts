@@ -3,14 +3,14 @@ import type { Logger } from '../logs.ts'
 import { isStoreAway } from '../store-away.ts'
 import { CallerUnreadableError } from './caller.ts'
 
-/** Trying again later may help: a store or another service is away. */
+/** Whether trying again later may help, because a store or another service is away. */
 export function isTransient(error: unknown): boolean {
   if (error instanceof ContractError)
     return error.errorName === 'ServiceUnavailable' || error.errorName === 'RateLimited'
   return isStoreAway(error)
 }
 
-/** The one funnel from any thrown thing to an error of the table. What is unexpected is logged whole and shown as nothing. */
+/** Maps anything thrown to an error of the table. Unexpected errors are logged whole, and clients see no detail of them. */
 export function asContractError(error: unknown, requestId: string, log: Logger, path?: string): ContractError {
   if (error instanceof ContractError) return error
   const thrown = error instanceof Error ? error : new Error(String(error))

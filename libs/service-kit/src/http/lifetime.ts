@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http'
 /** How long an answer may take (ms) unless the contract says otherwise. */
 export const defaultTimeoutMs = 5000
 
-/** How long somebody waits for the answer to a call: until its deadline, and while its connection is open. */
+/** Knows how long somebody waits for the answer to a call: until the deadline, and while the connection is open. */
 export class Lifetime {
   /** Milliseconds since 1970, by the clock of this process. */
   readonly deadline: number
@@ -22,13 +22,13 @@ export class Lifetime {
     return isAborted || this.#answer.destroyed || Date.now() >= this.deadline
   }
 
-  /** Made when it is asked for: most handlers are done before anybody could leave. */
+  /** Created on first use, because most handlers never ask for it. */
   get signal(): AbortSignal {
     this.#controller ??= this.#watch()
     return this.#controller.signal
   }
 
-  /** The answer is written: nothing is aborted any more. */
+  /** To be called when the answer is written: nothing is aborted any more. */
   end(): void {
     clearTimeout(this.#timer)
     this.#answer.off('close', this.#abort)

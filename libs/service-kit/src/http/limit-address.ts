@@ -1,6 +1,6 @@
 import ipaddr from 'ipaddr.js'
 
-/** What limits count an address as: an IPv6 client has a whole /64 to choose from. IPv4 written in IPv6 is IPv4. */
+/** The address that limits count: for IPv6 the /64, because one client has all of it. IPv4 mapped to IPv6 counts as IPv4. */
 export function limitAddress(address: string): string {
   if (!address.includes(':') || !ipaddr.IPv6.isValid(address)) return address
   const parsed = ipaddr.IPv6.parse(address)

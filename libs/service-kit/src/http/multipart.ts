@@ -3,12 +3,12 @@ import { pipeline } from 'node:stream/promises'
 import { Busboy, type BusboyConfig, type BusboyFileStream } from '@fastify/busboy'
 import { ContractError } from '@im/contracts'
 
-/** RFC 2046 §5.1.1. Longer ones make the search for them slow. */
+/** RFC 2046 §5.1.1. Searching for longer ones is slow. */
 const longestBoundary = 70
 
 const unreadable = () => new ContractError('InvalidParams', { detail: 'the multipart body could not be read' })
 
-/** Gives the fields of a multipart form to `add`. Files are left out. */
+/** Calls `add` with each field of a multipart form. Files are skipped. */
 export function readMultipartFields(
   body: Uint8Array,
   contentType: string,
@@ -23,7 +23,7 @@ export function readMultipartFields(
     parser.on('field', (name, value) => {
       if (typeof name === 'string') add(name, value)
     })
-    // A file that is cut off tells it by an error of its own.
+    // A file that is cut off emits an error of its own.
     parser.on('file', (_name, file) => file.on('error', () => {}).resume())
     parser.on('error', () => reject(unreadable()))
     parser.on('finish', resolve)
@@ -41,13 +41,13 @@ export interface FormFile {
   filename: string
   /** As the client says. */
   type: string
-  /** Throws FileTooLarge where it is longer than allowed, UploadFailed where it is cut off. What is not read is dropped. */
+  /** Throws FileTooLarge when it is longer than allowed, UploadFailed when it is cut off. What is not read is dropped. */
   content: AsyncIterable<Uint8Array>
 }
 
 /**
- * Reads a multipart form while it arrives (`body: 'stream'`), part by part in the order they are sent: a file is read before
- * the next part is asked for. Throws UploadFailed when this is no form.
+ * Reads a multipart form while it arrives (`body: 'stream'`), part by part in the order of sending. A file must be read before
+ * the next part is asked for. Throws UploadFailed when the body is not a form.
  */
 export async function* readMultipart(
   body: AsyncIterable<Uint8Array>,
@@ -70,7 +70,7 @@ export async function* readMultipart(
     }
     await sending
   } catch (error) {
-    // Parts end with the parser's own error; what it means is told by the sending.
+    // The parser's own error says little; `sending` rejects with the ContractError.
     await sending
     throw error
   } finally {
@@ -78,7 +78,7 @@ export async function* readMultipart(
   }
 }
 
-/** Tells of fields and files as one kind of event, in their order. Gives the files so far. */
+/** Emits fields and files as one kind of event, in their order. Returns the list of files, which grows. */
 function emitParts(parser: BusboyInstance): BusboyFileStream[] {
   const files: BusboyFileStream[] = []
   parser.on('field', (name, value, _nameTruncated, valueTruncated) => {

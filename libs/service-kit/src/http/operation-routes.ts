@@ -2,12 +2,12 @@ import type { FastifyInstance } from 'fastify'
 import { processMetrics, Registry } from '../metrics.ts'
 
 /**
- * For the operator's network; the gateway routes none of them from outside.
- * - /healthz: the process lives.
- * - /startedz: it takes calls. 503 once its end has begun. Says nothing about stores and other services: a pod that is taken
- *   out of rotation because of them helps nobody.
- * - /readyz: its stores answer, or 503 with the reason.
- * - /metrics: Prometheus text, of the service and of its process.
+ * Routes for the operator's network. The gateway serves them on a port of its own, never to apps.
+ * - /healthz: the process runs.
+ * - /startedz: the process takes calls; 503 once it is ending. Stores and other services don't count, because taking a pod out
+ *   of rotation for them helps nobody.
+ * - /readyz: the stores answer; otherwise 503 with the reason.
+ * - /metrics: metrics of the service and its process, as Prometheus text.
  */
 export function addOperationRoutes(
   app: FastifyInstance,

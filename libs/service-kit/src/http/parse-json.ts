@@ -1,10 +1,10 @@
-/** Deeper and larger values are refused: everything behind the edge walks them. */
+/** Deeper and larger values are refused, because all code behind the edge walks through them. */
 const deepest = 64
 const mostMembers = 20_000
 
 /**
- * JSON.parse that loses nothing and stays small: integers beyond 2^53 come as their digits (text), and what is nested deeper
- * than 64 levels or has more than 20,000 members of objects is refused before it is built.
+ * Like JSON.parse, but integers beyond 2^53 become texts of their digits. A text that is nested deeper than 64 levels or has
+ * more than 20,000 members of objects is refused before any value is built.
  */
 export function parseJson(text: string): unknown {
   const whole = text.charCodeAt(0) === 0xfeff ? text.slice(1) : text
@@ -18,7 +18,7 @@ const isClosing = (code: number) => code === 93 || code === 125
 const isOfNumber = (code: number) =>
   (code >= zero && code <= nine) || code === minus || code === plus || code === point || code === 101 || code === 69
 
-/** Puts quotes around the integers that a number cannot hold. One pass over what stands outside of strings. */
+/** Puts quotes around the integers that a number can't hold. Strings are skipped. */
 function withQuotedLongIntegers(text: string): string {
   let depth = 0
   let members = 0

@@ -5,18 +5,18 @@ import { parseJson } from './parse-json.ts'
 /** Values of each parameter in the order of precedence: query first, then body. JSON values keep their type. */
 export type RawParams = Map<string, unknown[]>
 
-/** Half a million of "a&" fit in a body and would keep the process busy for seconds. */
+/** A body could hold half a million fields, which would keep the process busy for seconds. */
 export const maxFields = 5000
 
-export function add(params: RawParams, name: string, value: unknown): void {
+export function addValue(params: RawParams, name: string, value: unknown): void {
   const values = params.get(name)
   if (values) values.push(value)
   else params.set(name, [value])
 }
 
 /**
- * Merges query and body into one set of parameters (transport.md §1). A body without a known content type is read as form.
- * Nothing in a form is an error; a broken JSON or multipart body is InvalidParams.
+ * Merges query and body into one set of parameters (transport.md §1). A body without a known content type is read as a form.
+ * Every text is a valid form; a broken JSON or multipart body is InvalidParams.
  */
 export async function readParams(
   query: string,
@@ -28,13 +28,13 @@ export async function readParams(
   if (!body?.length) return params
   if (contentType && /^\s*application\/([\w.+-]*\+)?json/i.test(contentType)) addJson(params, utf8(body))
   else if (contentType && /^\s*multipart\/form-data/i.test(contentType))
-    await readMultipartFields(body, contentType, maxFields, (name, value) => add(params, name, value))
+    await readMultipartFields(body, contentType, maxFields, (name, value) => addValue(params, name, value))
   else addForm(params, utf8(body))
   return params
 }
 
 /**
- * Parameters of an urlencoded body as RFC 6749 §3.2 wants them: nothing in the query, no other form, no name twice.
+ * Reads a urlencoded body as RFC 6749 §3.2 wants it: no query, no other content type, no name twice.
  */
 export function readStrictForm(
   query: string,
@@ -42,7 +42,7 @@ export function readStrictForm(
   body: Uint8Array | undefined,
 ): RawParams {
   const refuse = (detail: string) => new ContractError('InvalidParams', { detail })
-  if (query) throw refuse('parameters stand in the body, not in the address')
+  if (query) throw refuse('parameters must be in the body, not in the query')
   if (contentType && !/^\s*application\/x-www-form-urlencoded\s*(;|$)/i.test(contentType))
     throw refuse('the body must be application/x-www-form-urlencoded')
   const params: RawParams = new Map()
@@ -54,11 +54,11 @@ export function readStrictForm(
 function addForm(params: RawParams, text: string): void {
   let fields = 1
   for (let at = text.indexOf('&'); at >= 0; at = text.indexOf('&', at + 1)) if (++fields > maxFields) throw tooMany()
-  // The URL standard's form parser takes a stray % and raw UTF-8 literally, which is what the wire asks for.
-  for (const [name, value] of new URLSearchParams(withBlanks(text))) add(params, name, value)
+  // The form parser of the URL standard takes a stray % and raw UTF-8 literally, as old apps need it.
+  for (const [name, value] of new URLSearchParams(withBlanks(text))) addValue(params, name, value)
 }
 
-/** Each `+` as the blank it stands for: a million of them cost URLSearchParams 100 ms. */
+/** Replaces each `+` by a blank, because URLSearchParams needs 100 ms for a million of them. */
 function withBlanks(text: string): string {
   if (!text.includes('+')) return text
   const bytes = Buffer.from(text)
@@ -74,7 +74,7 @@ function addJson(params: RawParams, text: string): void {
     throw new ContractError('InvalidParams', { detail: 'the body must be one JSON object' })
   const members = Object.entries(value)
   if (members.length > maxFields) throw tooMany()
-  for (const [name, member] of members) if (member !== null) add(params, name, member)
+  for (const [name, member] of members) if (member !== null) addValue(params, name, member)
 }
 
 function jsonOf(text: string): unknown {

@@ -4,7 +4,7 @@ import { firstText, type RawParams, readParams, readStrictForm } from './raw-par
 
 const rawBytes = /[\x80-\xff]/
 
-/** The query of a URL. Node hands bytes beyond ASCII on as Latin-1; apps that do not encode them send UTF-8. */
+/** The query of a URL. Node decodes bytes beyond ASCII as Latin-1, but apps that do not encode them send UTF-8. */
 export function queryOf(url: string): string {
   const at = url.indexOf('?')
   if (at < 0) return ''
@@ -12,14 +12,14 @@ export function queryOf(url: string): string {
   return rawBytes.test(query) ? Buffer.from(query, 'latin1').toString('utf8') : query
 }
 
-const read = new WeakMap<FastifyRequest, Promise<RawParams>>()
+const parsed = new WeakMap<FastifyRequest, Promise<RawParams>>()
 
-/** The parameters of a request, wherever its contract has them. They are read once, however often they are asked for. */
+/** The parameters of a request, from where its contract allows them. They are parsed once. */
 export function readRequest(request: FastifyRequest, body?: EndpointSpec['body']): Promise<RawParams> {
-  const known = read.get(request)
+  const known = parsed.get(request)
   if (known) return known
   const params = readAll(request, body)
-  read.set(request, params)
+  parsed.set(request, params)
   return params
 }
 
@@ -31,13 +31,13 @@ async function readAll(request: FastifyRequest, kind: EndpointSpec['body']): Pro
     kind === 'form'
       ? readStrictForm(query, type, body)
       : await readParams(query, type, kind === undefined ? body : undefined)
-  // Nothing that is sent takes the place of what the path says.
+  // Values of the path win over query and body.
   for (const [name, value] of Object.entries((request.params ?? {}) as Record<string, string>))
     params.set(name, [value])
   return params
 }
 
-/** The path of a request as its service serves it: the contract's, with the request's path parameters. */
+/** The path of the contract, with the path parameters of the request filled in. */
 export const pathOf = (path: string, params: unknown): string =>
   path.replace(/:(\w+)/g, (_, name: string) => encodeURIComponent((params as Record<string, string>)[name] ?? ''))
 

@@ -1,6 +1,6 @@
 import { timingSafeEqual } from 'node:crypto'
 
-/** Compares two secrets in a time that does not tell how far they agree. */
+/** Compares two secrets in constant time, so that the time does not tell how many characters are right. */
 export function constantTimeEqual(a: string, b: string): boolean {
   const left = Buffer.from(a)
   const right = Buffer.from(b)

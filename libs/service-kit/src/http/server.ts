@@ -18,15 +18,15 @@ import { failureBody, jsonType } from './envelope.ts'
 import { asContractError } from './failures.ts'
 import { queryLanguage } from './language.ts'
 
-/** What a route of an endpoint keeps in its `config`: the form of its errors. */
+/** The `config` of an endpoint's route: the form of its errors. */
 export type RouteConfig = Pick<Endpoint, 'answer'> & FastifyContextConfig
 
-/** Longest request head: a text parameter may have 64 KiB, three times that when percent-encoded. */
+/** Longest request head. A text parameter may have 64 KiB, which is three times as much when percent-encoded. */
 const maxHeadBytes = 256 * 1024
 
 /**
- * A Fastify instance with the wire's rules: forgiving paths, bodies as bytes up to 1 MiB, no 5xx for bad input, an envelope
- * also for what is no HTTP. A request has 30 s to arrive, its head 15 s.
+ * Makes a Fastify instance with the rules of transport.md: forgiving paths, bodies as bytes up to 1 MiB, no 5xx for bad input,
+ * and an envelope even for requests that are not valid HTTP. A request may take 30 s to arrive, its head 15 s.
  */
 export function createHttpServer(log: Logger, more: FastifyHttpOptions<Server> = {}): FastifyInstance {
   const app = Fastify({
@@ -35,7 +35,7 @@ export function createHttpServer(log: Logger, more: FastifyHttpOptions<Server> =
     bodyLimit: maxBodyBytes,
     genReqId: (request) => acceptedRequestId(request.headers['x-request-id']) ?? newRequestId(),
     forceCloseConnections: 'idle',
-    // What still arrives on an open connection while the service ends is served, and the connection closed.
+    // A request that arrives on an open connection while the service ends is answered, and the connection is closed.
     return503OnClosing: false,
     exposeHeadRoutes: false,
     requestTimeout: 30_000,
@@ -64,7 +64,7 @@ export function createHttpServer(log: Logger, more: FastifyHttpOptions<Server> =
     sendFailure(reply, new ContractError('UnknownEndpoint'), queryLanguage(request.raw.url ?? ''))
   })
   app.setErrorHandler((error, request, reply) => {
-    // The path is checked before the size: a body that is too long for no endpoint is no endpoint.
+    // Without an endpoint the answer is UnknownEndpoint, even when the body is too long.
     const failure = request.is404 ? new ContractError('UnknownEndpoint') : asContractError(error, request.id, log)
     const { answer } = request.routeOptions.config as RouteConfig
     sendError(reply, failure, queryLanguage(request.raw.url ?? ''), answer)
@@ -76,7 +76,7 @@ const mediaType = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+/
 
 const requestIdForm = /^[A-Za-z0-9._-]{1,64}$/
 
-/** An incoming id when it is of the allowed form (transport.md §1), else undefined. */
+/** The id of an incoming request if it has the allowed form (transport.md §1), else undefined. */
 function acceptedRequestId(header: string | string[] | undefined): string | undefined {
   return typeof header === 'string' && requestIdForm.test(header) ? header : undefined
 }
@@ -100,7 +100,7 @@ const brokenHttp: Record<string, { status: string; error: ErrorName; detail: str
   },
 }
 
-/** What the HTTP parser refuses has no request object: the answer is written on the socket, which is then closed. */
+/** Answers what the HTTP parser refuses. There is no request object, so the answer is written to the socket. */
 function answerBrokenHttp(error: ConnectionError, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return
   const broken = brokenHttp[error.code] ?? {
@@ -118,7 +118,7 @@ function answerBrokenHttp(error: ConnectionError, socket: Socket): void {
     'Connection: close',
   ]
   if (socket.writable) socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
-  // The peer may go on sending without end: nobody reads it.
   else socket.destroy()
+  // The peer may go on sending without end.
   setTimeout(() => socket.destroy(), 1000).unref()
 }

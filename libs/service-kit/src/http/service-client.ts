@@ -14,9 +14,9 @@ import { serviceKeyHeader, timeoutHeader } from './caller.ts'
 /** Calls of one service to another. */
 export interface ServiceClient {
   /**
-   * The `data` of the answer. An error that the endpoint declares is thrown as ContractError. What else comes back is a fault
-   * between the two and no answer to whoever called us: ServiceUnavailable when the other is away, else an ordinary error.
-   * `waiting` is the call this one is made for: its deadline and its end hold here too.
+   * Returns the `data` of the answer. An error that the endpoint declares is thrown as ContractError. Any other failure is not
+   * passed on to clients: it is ServiceUnavailable when the other service is away, else an ordinary error. `waiting` is the
+   * call that this one is made for; its deadline and signal apply here too.
    */
   call<E extends Endpoint>(
     endpoint: E,
@@ -36,14 +36,14 @@ interface Answer {
 const nameOfCode = new Map(Object.entries(errors).map(([name, { code }]) => [code as number, name as ErrorName]))
 const transient: ReadonlySet<ErrorName | undefined> = new Set<ErrorName>(['ServiceUnavailable', 'RateLimited'])
 
-/** Connections end after so long (ms): replicas that joined later get their part of the calls. */
+/** Connections are closed after this time (ms), so that new replicas get their share of the calls. */
 const connectionLifetimeMs = 60_000
 
 /** A client of the endpoints of one service. */
 export function createServiceClient(options: {
   baseUrl: string
   serviceKeys: readonly string[]
-  /** Milliseconds a call may take, unless who waits for it has less. */
+  /** Milliseconds a call may take, unless the caller waits for less. */
   timeoutMs: number
 }): ServiceClient {
   const { timeoutMs, serviceKeys } = options
@@ -108,7 +108,7 @@ function failureOf(endpoint: Endpoint, { resultCode, resultMsg = '', detailMsg }
 const unavailable = ({ service, path }: Endpoint, cause: unknown) =>
   new ContractError('ServiceUnavailable', { cause: new Error(`${service} does not answer ${path}`, { cause }) })
 
-/** A kept connection that the other side closed in the moment it was used again, or one to a process that just ended. */
+/** The other side closed a kept connection just as it was used again, or its process has just ended. */
 function isLostConnection(error: unknown): boolean {
   const { code } = error as { code?: string }
   return (

@@ -2,7 +2,7 @@ import { type Caller, ContractError, type Endpoint, type LimitKey, type RateLimi
 import { limitAddress } from '../http/limit-address.ts'
 import { type Limit, limitError, type RateCounters } from './rate-counters.ts'
 
-/** Whose call is counted. */
+/** The call that is counted. */
 export interface Counted {
   ip: string
   caller: Caller | undefined
@@ -18,8 +18,8 @@ interface CompiledLimit extends RateLimit {
 const asksForParameter = ({ keys }: CompiledLimit) => keys.some((key) => key.startsWith('param:'))
 
 /**
- * The limits of one endpoint. A call is counted before it is answered, so that calls sent at the same time do not slip
- * through, and given back when its outcome is not what counts.
+ * The limits of one endpoint. A call is counted before its handler runs, so that calls sent at the same time do not slip
+ * through. The count is given back when the outcome is not one that counts.
  */
 export class EndpointLimits {
   readonly #counters: RateCounters
@@ -57,14 +57,14 @@ export class LimitedCall {
     this.#limits = limits
   }
 
-  /** Counts the call in the limits that need no parameter; with `params`, in the others. Throws what a full limit names. */
+  /** Counts the call: without `params` in the limits that need none, with `params` in the others. Throws the limit's error. */
   async count(counted: Counted): Promise<void> {
     const due = this.#limits.filter((limit) => asksForParameter(limit) === (counted.params !== undefined))
     const counts = due.flatMap((limit) => {
-      const of = subject(limit.keys, counted)
-      return of === undefined
+      const key = countedKey(limit.keys, counted)
+      return key === undefined
         ? []
-        : [{ limit, count: { key: `${limit.name}:${of}`, max: limit.max, seconds: limit.seconds } }]
+        : [{ limit, count: { key: `${limit.name}:${key}`, max: limit.max, seconds: limit.seconds } }]
     })
     const refusal = await this.#counters.take(...counts.map(({ count }) => count))
     if (!refusal) {
@@ -77,7 +77,7 @@ export class LimitedCall {
     throw limitError(full?.limit.error ?? 'RateLimited', refusal.waitSeconds)
   }
 
-  /** Gives back what does not count: `error` is what the call failed with, undefined for a success. */
+  /** Gives back the counts that do not apply to the outcome. `error` is undefined for a success. */
   async end(error: unknown): Promise<void> {
     const isFailure = error instanceof ContractError && (this.#endpoint.errors ?? []).includes(error.errorName)
     await this.#giveBackAllBut(error === undefined ? 'successes' : isFailure ? 'failures' : undefined)
@@ -92,7 +92,7 @@ export class LimitedCall {
 }
 
 /** Undefined when one of the keys is absent: then nothing is counted. */
-function subject(keys: readonly LimitKey[], { ip, caller, params }: Counted): string | undefined {
+function countedKey(keys: readonly LimitKey[], { ip, caller, params }: Counted): string | undefined {
   const parts = keys.map((key) => {
     if (key === 'ip') return `ip=${limitAddress(ip)}`
     if (key === 'user') return caller && `user=${caller.userId}`

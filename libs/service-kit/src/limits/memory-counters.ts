@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Limit } from './rate-counters.ts'
 
-/** Counts of this process alone. What falls out of the cache is forgotten. */
+/** Counts in the memory of this process. Keys that fall out of the cache are forgotten. */
 export class MemoryCounters {
   readonly #windows = new LRUCache<string, { count: number; endsAt: number }>({ max: 50_000 })
   readonly #now: () => number
@@ -10,7 +10,7 @@ export class MemoryCounters {
     this.#now = now
   }
 
-  /** Counts one in all limits, or in none and gives for each the milliseconds until it has room, 0 where it has. */
+  /** Counts one in all limits, or in none and returns for each the milliseconds until it has room, 0 where it has. */
   take(limits: readonly Limit[]): number[] | undefined {
     const waits = limits.map(({ key, max }) => {
       const window = this.#window(key)
@@ -25,7 +25,7 @@ export class MemoryCounters {
     return undefined
   }
 
-  /** Counts up to `wanted`; gives how many, or minus the milliseconds until there is room for one. */
+  /** Counts up to `wanted` and returns how many, or the negative number of milliseconds until there is room for one. */
   takeBlock({ key, max, seconds }: Limit, wanted: number): number {
     const window = this.#window(key) ?? { count: 0, endsAt: this.#now() + seconds * 1000 }
     const granted = Math.min(wanted, max - window.count)

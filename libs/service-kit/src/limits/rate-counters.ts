@@ -7,7 +7,7 @@ import type { Redis } from '../redis.ts'
 import { MemoryCounters } from './memory-counters.ts'
 
 export interface Limit {
-  /** What is counted, a colon, and whom or what it is counted for: `sms-number:8613800000001`. */
+  /** The name of the limit, a colon, and what it is counted for: `sms-number:8613800000001`. */
   key: string
   max: number
   /** Length of the window, which begins with the first count. */
@@ -15,12 +15,12 @@ export interface Limit {
 }
 
 export interface Refusal {
-  /** The full limit that has to be waited for longest. */
+  /** The full limit with the longest wait. */
   full: Limit
   waitSeconds: number
 }
 
-/** Counts as many as are wanted and have room; gives how many, or minus the milliseconds until the full window ends. */
+/** Counts as many as are wanted and have room; returns how many, or the negative milliseconds until the window ends. */
 const takeScript = `
 local counted = tonumber(redis.call('get', KEYS[1]) or '0')
 local granted = math.min(tonumber(ARGV[3]), tonumber(ARGV[1]) - counted)
@@ -32,12 +32,12 @@ return granted`
 const giveBackScript = `
 if tonumber(redis.call('get', KEYS[1]) or '0') > 0 then redis.call('decr', KEYS[1]) end`
 
-/** How long (ms) a full window is remembered here, so that an attack does not reach Redis. A place given back elsewhere waits. */
+/** How long (ms) this process remembers a full window without asking Redis, so that an attack costs Redis nothing. */
 const rememberFullMs = 1000
 
 /**
- * The limits of transport.md §8: counts in fixed windows that begin with the first count, exact over all replicas. Redis
- * holds them; while it is away they are counted in this process. Each script touches one key, so Redis may be a cluster.
+ * Counts for the limits of transport.md §8, in fixed windows that begin with the first count. They are kept in Redis and exact
+ * over all replicas; while Redis is away each process counts alone. Each script uses one key, so Redis may be a cluster.
  */
 export class RateCounters {
   readonly #redis: OptionalRedis
@@ -61,7 +61,7 @@ export class RateCounters {
     })
   }
 
-  /** Counts one in all limits, or in none and tells the one that is full. */
+  /** Counts one in all limits, or in none and returns the one that is full. */
   async take(...limits: readonly Limit[]): Promise<Refusal | undefined> {
     if (this.#factor === 0 || !limits.length) return undefined
     const refusal = this.#remembered(limits) ?? (await this.#take(limits))
@@ -70,8 +70,8 @@ export class RateCounters {
   }
 
   /**
-   * Counts up to `wanted` at once, for who counts them out without asking again. Gives how many there were, or the refusal
-   * when there was none.
+   * Counts up to `wanted` at once, for callers that then spend them without asking again. Returns how many were counted, or the
+   * refusal when there is no room.
    */
   async takeBlock(limit: Limit, wanted: number): Promise<number | Refusal> {
     if (this.#factor === 0) return wanted
@@ -106,7 +106,7 @@ export class RateCounters {
     }
   }
 
-  /** A number of the specification times the factor, at most `cap`; 0 where limits are off. */
+  /** `max` times the factor, at most `cap`; 0 when limits are off. */
   scaled(max: number, cap = Number.POSITIVE_INFINITY): number {
     return this.#factor === 0 ? 0 : Math.max(1, Math.min(cap, Math.round(max * this.#factor)))
   }
@@ -150,13 +150,13 @@ export class RateCounters {
 
 export type LimitError = 'RateLimited' | 'SmsTooFrequent' | 'LoginTooOften'
 
-/** What a caller is told who reached a limit. The text of LoginTooOften holds minutes, that of the others seconds. */
+/** The error of a limit. The text of LoginTooOften has minutes, that of the others seconds. */
 export function limitError(error: LimitError, waitSeconds: number): ContractError {
   const wait = error === 'LoginTooOften' ? Math.ceil(waitSeconds / 60) : waitSeconds
   return new ContractError(error, { args: [wait], retryAfter: waitSeconds })
 }
 
-/** How many were counted, or minus the milliseconds to wait. */
+/** Returns how many were counted, or the negative number of milliseconds to wait. */
 const takeFrom = async (redis: Redis, { key, max, seconds }: Limit, wanted: number) =>
   (await redis.eval(takeScript, 1, redisKey(key), max, seconds * 1000, wanted)) as number
 
@@ -168,6 +168,6 @@ function refusalOf(limits: readonly Limit[], waits: readonly number[]): Refusal 
   return { full: limits[longest] as Limit, waitSeconds: Math.ceil((waits[longest] ?? 0) / 1000) }
 }
 
-/** What clients name may be long. */
+/** Long keys are hashed, because clients choose parts of them. */
 const redisKey = (key: string) =>
   `limit:${key.length <= 128 ? key : `${key.split(':', 1)[0]}:${createHash('sha256').update(key).digest('hex')}`}`

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** Waits until `probe` neither throws nor gives something false: 0, '' and NaN too; fails with its last error at the deadline (ms). */
+/** Waits until `probe` returns something truthy and does not throw. At the deadline (ms) it throws the last error. */
 export async function eventually<T>(
   probe: () => T | Promise<T>,
   deadline = 10_000,

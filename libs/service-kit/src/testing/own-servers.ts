@@ -10,7 +10,7 @@ import { freePort } from './free-port.ts'
 
 export type ServerKind = 'redis' | 'nats' | 'mongodb'
 
-/** A server of a test's own, which it may kill and start again on the same port with the same data. */
+/** A server for one test, which may kill it and start it again on the same port with the same data. */
 export interface OwnServer {
   url: string
   /** SIGKILL; resolves when the process is gone. */
@@ -43,7 +43,7 @@ const urls: Record<ServerKind, (port: number) => string> = {
   mongodb: (port) => `mongodb://127.0.0.1:${port}/?directConnection=true`,
 }
 
-/** Undefined, and the test skipped, where the server's program is not installed. */
+/** Starts a server for a test. Returns undefined and skips the test where the server's program is not installed. */
 export async function ownServer(t: Test, kind: ServerKind): Promise<OwnServer | undefined> {
   const port = await freePort()
   const folder = await mkdtemp(join(tmpdir(), `kit-${kind}-`))

@@ -5,7 +5,7 @@ import { connectBus } from '../events/connect-bus.ts'
 import { aggregateKey } from '../events/partition.ts'
 import { createLogger } from '../logs.ts'
 
-/** Announces events of other services as they would, until the end of the test. */
+/** Publishes events in the name of other services, until the end of the test. */
 export function eventPublisher(
   t: { after(end: () => Promise<unknown>): unknown },
   env: Record<string, string>,

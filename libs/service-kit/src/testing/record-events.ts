@@ -5,7 +5,7 @@ import { createLogger } from '../logs.ts'
 
 type Test = { after(end: () => Promise<unknown>): unknown }
 
-/** Hears events as one more service that keeps nothing, those of before included, until the end of the test. */
+/** Handles events, past ones too, like a further service that stores nothing, until the end of the test. */
 export async function observeEvents(
   t: Test,
   env: Record<string, string>,
@@ -33,7 +33,7 @@ export async function observeEvents(
   }
 }
 
-/** Everything of one event that is published from now on and was before. */
+/** The payloads of one event, published before and from now on. The list grows until the end of the test. */
 export async function recordEvents<E extends EventType>(
   t: Test,
   env: Record<string, string>,

@@ -1,12 +1,12 @@
 import type { WireKind } from '@im/contracts'
 import type { ParamSchema } from './param-schema.ts'
 
-/** What apps send for nothing where a number or an id is wanted (transport.md §1). */
+/** Words that apps send for an absent number or id (transport.md §1). */
 export const absentWords: ReadonlySet<string> = new Set(['null', 'undefined', '(null)'])
 
 const textKinds: ReadonlySet<WireKind> = new Set(['text', 'list', 'json', 'pwd'])
 
-/** True for a value that counts as if the parameter was not sent. */
+/** Whether a value counts as if the parameter was not sent. */
 export function isAbsent(value: unknown, { wire = 'text', empty = 'absent' }: ParamSchema): boolean {
   if (value === null || value === undefined) return true
   if (wire === 'userRef' && (value === 0 || (typeof value === 'string' && value.trim() === '0'))) return true

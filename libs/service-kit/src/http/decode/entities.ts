@@ -1,5 +1,5 @@
 import { ContractError } from '@im/contracts'
-import { add, maxFields, type RawParams } from '../raw-params.ts'
+import { addValue, maxFields, type RawParams } from '../raw-params.ts'
 import { anyGiven, decodeFields } from './fields.ts'
 import { readJson } from './kinds.ts'
 import { invalid, type ParamSchema } from './param-schema.ts'
@@ -32,7 +32,7 @@ function withNestedFields(params: RawParams, name: string): RawParams {
   for (const fields of nested)
     for (const [field, member] of Object.entries(fields)) {
       if (++count > maxFields) throw new ContractError('RequestTooLarge', { detail: name })
-      if (member !== null) add(merged, field, member)
+      if (member !== null) addValue(merged, field, member)
     }
   return merged
 }
