@@ -1,3 +1,4 @@
+import { ensureCollections, inTransaction } from '@im/service-kit'
 import type { ClientSession, Db } from 'mongodb'
 import { SearchBacklog } from './backlog-repository.ts'
 import { SearchFilters } from './filters-repository.ts'
@@ -29,8 +30,9 @@ export function openSearchIndex(db: Db, limits: Partial<SearchLimits> = {}): Sea
     backlog: new SearchBacklog(db),
     ...{ removals, nodes, pages, filters },
     limits: { ...defaultLimits, ...limits },
-    transaction: (work) => db.client.withSession((session) => session.withTransaction(() => work(session))),
+    transaction: (work) => inTransaction(db.client, work),
     async createIndexes() {
+      await ensureCollections(db, ['searchBacklog'])
       for (const part of [removals, nodes, pages, filters]) await part.createIndexes()
     },
   }
