@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type Endpoint, type ErrorName, errors } from '@im/contracts'
-import { accounts, smsCodes } from '@im/contracts/user'
+import { accounts, profiles, smsCodes } from '@im/contracts/user'
 import type { Envelope } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
 import { startUser } from './start-user.ts'
@@ -176,4 +176,12 @@ test('dead tokens of login/auto are limited by address', async (t) => {
   for (let n = 0; n < 30; n++) t.equal((await auto('192.0.2.1')).resultCode, 1)
   t.equal((await auto('192.0.2.1')).resultCode, errors.RateLimited.code)
   t.equal((await auto('192.0.2.2')).resultCode, 1)
+})
+
+test('updates with a wrong code do not take the place of logins in the queue of hashes', async (t) => {
+  const { api, person } = await startUser(t, { ARGON2_MEMORY_KIB: '19456', HASH_CONCURRENCY: '1', HASH_QUEUE: '3' })
+  const alice = await person('alice')
+  const update = { payPassword: '1', telephone: '13700000001', randcode: '000000' }
+  const updates = Array.from({ length: 20 }, () => api.envelope(profiles.updateUser, update, { as: alice.caller }))
+  for (const { resultCode } of await Promise.all(updates)) t.equal(resultCode, errors.SmsCodeInvalid.code)
 })

@@ -25,14 +25,18 @@ export interface CheckedUpdate {
   payPassword?: { hash: string; sealed?: string }
 }
 
-/** Checks everything. The code for a new number comes last, because checking it uses it up. */
+/**
+ * Checks everything. The code for a new number comes late, because checking it uses it up; only the hash of a pay password
+ * comes later, because whoever sends wrong codes could otherwise keep the hasher from those who log in.
+ */
 export async function checkUpdate(deps: Deps, user: UserDocument, update: ProfileUpdate): Promise<CheckedUpdate> {
   checkUserType(user, update.userType)
   const { payPasswordMd5 } = update
   if (payPasswordMd5 !== undefined && user.payPassword) throw new ContractError('PayPasswordWrong')
   const account = await newAccount(deps, user, update.account)
+  const telephone = await newTelephone(deps, user, update)
   const payPassword = payPasswordMd5 === undefined ? undefined : await sealPayPassword(deps, payPasswordMd5)
-  return { account, payPassword, telephone: await newTelephone(deps, user, update) }
+  return { account, payPassword, telephone }
 }
 
 function checkUserType(user: UserDocument, userType: number | undefined): void {
