@@ -185,3 +185,14 @@ test('updates with a wrong code do not take the place of logins in the queue of 
   const updates = Array.from({ length: 20 }, () => api.envelope(profiles.updateUser, update, { as: alice.caller }))
   for (const { resultCode } of await Promise.all(updates)) t.equal(resultCode, errors.SmsCodeInvalid.code)
 })
+
+test('after a change of the pepper a number gets a new code at once', async (t) => {
+  const before = await startUser(t)
+  const telephone = before.nextPhone()
+  await before.api.call(smsCodes.sendSms, { telephone })
+  const env = { NAMESPACE: before.env['NAMESPACE'] ?? '', SESSION_PEPPER: 'ab'.repeat(32) }
+  const { api } = await startUser(t, env)
+  const { code } = await api.call(smsCodes.sendSms, { telephone })
+  const registered = await api.envelope(accounts.register, { telephone, password: '1', nickname: 'x', smsCode: code })
+  t.equal(registered.resultCode, 1)
+})

@@ -25,6 +25,8 @@ export class SmsCodes {
   readonly #tries: number
   readonly #hashKey: Buffer
   readonly #sealKey: Buffer
+  /** Tells the codes of this pepper from those of another: after a change of the pepper none of them can be read. */
+  readonly #pepperId: string
 
   constructor(redis: Redis, counters: RateCounters, pepper: string) {
     this.#redis = redis
@@ -32,6 +34,7 @@ export class SmsCodes {
     const derive = (use: string) => Buffer.from(hkdfSync('sha256', Buffer.from(pepper, 'hex'), '', use, 32))
     this.#hashKey = derive('sms-code-hash')
     this.#sealKey = derive('sms-code-seal')
+    this.#pepperId = derive('sms-code-name').toString('hex', 0, 4)
   }
 
   /** Returns a new code, or the one that still lives: its 600 s begin again, and its tries stay spent. */
@@ -55,7 +58,7 @@ export class SmsCodes {
   }
 
   #redisKey(key: string, purpose: SmsPurpose): string {
-    return `sms-code:${purpose}:${key}`
+    return `sms-code:${this.#pepperId}:${purpose}:${key}`
   }
 
   #hash(key: string, purpose: SmsPurpose, code: string): string {
