@@ -1,0 +1,44 @@
+import { accounts, internalUsers, passwords, userSettings } from '@im/contracts/user'
+import { test } from 'tap'
+import { type Person, postForm, startUser } from './start-user.ts'
+
+test('whatever ends a session ends the refresh token of its device, too', async (t) => {
+  const user = await startUser(t)
+  const { api, internal } = user
+
+  const grant = async ({ phone: username }: Person) => {
+    const fields = { grant_type: 'password', username, password: '123456', deviceKey: 'web' }
+    return (await postForm(user.url, '/oauth2/token', fields)).body as Record<string, string>
+  }
+  const refresh = async (token = '') =>
+    (await postForm(user.url, '/oauth2/token', { grant_type: 'refresh_token', refresh_token: token })).body
+  const logIn = ({ phone: telephone }: Person, deviceKey: string) =>
+    api.call(accounts.login, { telephone, password: '123456', deviceKey })
+  const lock = (userId: number, locked: 0 | 1) => internal.call(internalUsers.setLocked, { userId, locked })
+
+  const endings: Record<string, (person: Person, webToken: string) => Promise<unknown>> = {
+    'a new password': ({ caller }) =>
+      api.call(passwords.updatePassword, { oldPassword: '123456', newPassword: '1' }, { as: caller }),
+    'a lock, also when it is taken back': async ({ userId }) => {
+      await lock(userId, 1)
+      await lock(userId, 0)
+    },
+    'a logout': ({ userId }, webToken) => api.call(accounts.logout, {}, { as: user.callerOf(webToken, userId, 'web') }),
+    'a login on a device of its class': (person) => logIn(person, 'web'),
+    'a login on another device, where one is allowed': async (person) => {
+      await api.call(userSettings.updateSettings, { multipleDevices: 0 }, { as: person.caller })
+      await logIn(person, 'ios')
+    },
+  }
+  for (const [name, end] of Object.entries(endings)) {
+    const person = await user.person('rita')
+    const granted = await grant(person)
+    await end(person, granted['access_token'] ?? '')
+    t.equal((await refresh(granted['refresh_token']))['error'], 'invalid_grant', name)
+  }
+
+  const sam = await user.person('sam')
+  const granted = await grant(sam)
+  await logIn(sam, 'ios')
+  t.ok((await refresh(granted['refresh_token']))['access_token'], 'a login on another device does not end it')
+})
