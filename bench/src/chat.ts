@@ -14,7 +14,7 @@ import { cpuSeconds } from './process-usage.ts'
 
 const usage = `npm run bench:chat -- [options]
 
-  --setups LIST      of tap-alone, full, tap-alone-nosync, full-nosync     (tap-alone,full)
+  --setups LIST      of tap-alone, full                                    (tap-alone,full)
   --rounds N         rounds of each load on each setup, interleaved        (3)
   --seconds N        length of a round                                     (8)
   --in-flight N      messages on their way in a closed-loop round          (500)
@@ -77,12 +77,11 @@ async function main(): Promise<number> {
 
   try {
     for (const name of values.setups.split(',')) {
-      const start = starters[name.replace('-nosync', '')]
+      const start = starters[name]
       if (!start) throw new Error(`There is no setup '${name}'`)
-      const fsync = name.endsWith('-nosync') ? 'off' : 'group'
       const report = (line: string) => console.error(`${name}: ${line}`)
       const nodeOptions = values['node-options']
-      setups.push(await start({ dataDir: join(dataDir, name), users: 2 * pairs, fsync, report, nodeOptions }))
+      setups.push(await start({ dataDir: join(dataDir, name), users: 2 * pairs, report, nodeOptions }))
     }
     const loads: { setup: Setup; traffic: Traffic }[] = []
     for (const setup of setups) {
@@ -190,13 +189,12 @@ function summarise(results: readonly Result[], plans: readonly Plan[]) {
       `  ${row.faults.length ? `${row.faults.length} FAULTS` : 'nothing lost, twice, altered or out of order'}`,
   )
   const ratios: Record<string, number> = {}
-  for (const suffix of ['', '-nosync']) {
-    const [whole, alone] = [`full${suffix}`, `tap-alone${suffix}`].map((setup) =>
-      rows.find((row) => row.setup === setup && row.load.endsWith('in flight')),
-    )
-    if (!whole || !alone) continue
-    ratios[whole.setup] = Math.round((whole.messagesPerSecond / alone.messagesPerSecond) * 100) / 100
-    lines.push(`ratio    ${whole.setup} / ${alone.setup}: ${ratios[whole.setup]} (target 0.8)`)
+  const [whole, alone] = ['full', 'tap-alone'].map((setup) =>
+    rows.find((row) => row.setup === setup && row.load.endsWith('in flight')),
+  )
+  if (whole && alone) {
+    ratios['full'] = Math.round((whole.messagesPerSecond / alone.messagesPerSecond) * 100) / 100
+    lines.push(`ratio    full / tap-alone: ${ratios['full']} (target 0.8)`)
   }
   const target = (met: boolean, what: string) => lines.push(`${met ? 'met   ' : 'MISSED'}   ${what}`)
   const closed = rows.find((row) => row.setup === 'full' && row.load.endsWith('in flight'))

@@ -27,8 +27,6 @@ export interface Setup {
 export interface SetupOptions {
   dataDir: string
   users: number
-  /** XMPP_TAP_FSYNC */
-  fsync: 'group' | 'off'
   report: (line: string) => void
   /** Options of Node for the services of the whole stack, e.g. --cpu-prof. */
   nodeOptions?: string
@@ -36,15 +34,15 @@ export interface SetupOptions {
 
 const firstUserId = 20_000_001
 
-/** Prosody with our modules, and a component that only acknowledges. */
-export async function startTapAlone({ dataDir, users, fsync, report }: SetupOptions): Promise<Setup> {
+/** Prosody with our modules, and a component that delivers and keeps nothing. */
+export async function startTapAlone({ dataDir, users, report }: SetupOptions): Promise<Setup> {
   const consumer = fork(join(import.meta.dirname, 'tap-consumer.ts'))
   const [{ httpPort }] = (await once(consumer, 'message')) as [{ httpPort: number }]
   const services = `http://127.0.0.1:${httpPort}`
   const servers = await startServers({
     dataDir,
     ports: 'free',
-    env: { ...process.env, USER_URL: services, MESSAGE_URL: services, XMPP_TAP_FSYNC: fsync, LIMIT_FACTOR: '0' },
+    env: { ...process.env, USER_URL: services, LIMIT_FACTOR: '0' },
     servers: ['prosody'],
     supervise: false,
     report: { info: report, progress() {} },
@@ -62,7 +60,7 @@ export async function startTapAlone({ dataDir, users, fsync, report }: SetupOpti
   consumer.send(order)
   await once(consumer, 'message')
   return {
-    name: fsync === 'off' ? 'tap-alone-nosync' : 'tap-alone',
+    name: 'tap-alone',
     address: addressOf(env),
     accounts: Array.from({ length: users }, (_, index) => ({ userId: firstUserId + index, password: '0'.repeat(32) })),
     processes: () => ({ prosody: servers.process('prosody').pid!, consumer: consumer.pid! }),
@@ -75,7 +73,7 @@ export async function startTapAlone({ dataDir, users, fsync, report }: SetupOpti
 }
 
 /** Everything: the servers, and each service in a process of its own. */
-export async function startFull({ dataDir, users, fsync, report, nodeOptions }: SetupOptions): Promise<Setup> {
+export async function startFull({ dataDir, users, report, nodeOptions }: SetupOptions): Promise<Setup> {
   const stack = await startStack({
     dataDir,
     ports: 'free',
@@ -84,7 +82,6 @@ export async function startFull({ dataDir, users, fsync, report, nodeOptions }: 
       NODE_ENV: 'development',
       LOG_LEVEL: 'warn',
       LIMIT_FACTOR: '0',
-      XMPP_TAP_FSYNC: fsync,
       ...(nodeOptions ? { NODE_OPTIONS: nodeOptions } : {}),
     },
     mode: 'processes',
@@ -93,7 +90,7 @@ export async function startFull({ dataDir, users, fsync, report, nodeOptions }: 
   })
   const names = ['prosody', 'mongodb', 'redis', 'nats', 'message', 'user', 'gateway'] as const
   return {
-    name: fsync === 'off' ? 'full-nosync' : 'full',
+    name: 'full',
     address: addressOf(stack.env),
     accounts: await register(stack.urls.user, users),
     processes: () => Object.fromEntries(names.map((name) => [name, stack.process(name).pid!])),

@@ -14,8 +14,8 @@ end
 
 local function flag(name) return env(name) == "true" or env(name) == "1"; end
 
-local function port(name, default)
-	return tonumber(env(name, default)) or error(name.." is not a port number", 0);
+local function number(name, default)
+	return tonumber(env(name, default)) or error(name.." is not a number", 0);
 end
 
 local function list(name, default)
@@ -60,22 +60,22 @@ gc = { mode = "incremental", threshold = 300, speed = 24 }
 -- Listeners
 
 -- Half of the time after which a silent stream is closed: then it is pinged (mod_im_streams).
-local silence = tonumber(env("XMPP_TIMEOUT", "180"));
+local silence = number("XMPP_TIMEOUT", 180);
 
-network_settings = { nagle = false, tcp_backlog = 512, read_timeout = silence / 2 }
+network_settings = { nagle = false, tcp_backlog = 512, read_timeout = silence / 2, send_timeout = 60, opportunistic_writes = true }
 local client_interfaces = list("XMPP_INTERFACES", "127.0.0.1");
 interfaces = client_interfaces
-c2s_ports = { port("XMPP_PORT", 5222) }
+c2s_ports = { number("XMPP_PORT", 5222) }
 legacy_ssl_ports = {}
 s2s_ports = {}
 http_interfaces = client_interfaces
-http_ports = { port("XMPP_HTTP_PORT", 5280) }
+http_ports = { number("XMPP_HTTP_PORT", 5280) }
 https_ports = {}
 http_default_host = domain
 http_paths = { bosh = "/http-bind", websocket = "/xmpp-websocket", im_bosh_root = "/" }
 trusted_proxies = list("XMPP_TRUSTED_PROXIES", "127.0.0.1,::1")
 component_interfaces = list("XMPP_COMPONENT_INTERFACES", "127.0.0.1")
-component_ports = { port("XMPP_COMPONENT_PORT", 5347) }
+component_ports = { number("XMPP_COMPONENT_PORT", 5347) }
 
 -- TLS: offered with the given certificate or with one made here, required on demand
 
@@ -104,7 +104,7 @@ if require_tls and not crt then
 end
 
 if crt then ssl = { certificate = crt, key = key }; end
-c2s_direct_tls_ports = crt and env("XMPP_DIRECT_TLS_PORT") and { port("XMPP_DIRECT_TLS_PORT") } or {}
+c2s_direct_tls_ports = crt and env("XMPP_DIRECT_TLS_PORT") and { number("XMPP_DIRECT_TLS_PORT") } or {}
 c2s_direct_tls_ssl = crt and { certificate = crt, key = key } or nil
 certificates = make_folder(data.."/certs")
 c2s_require_encryption = require_tls
@@ -117,51 +117,54 @@ consider_bosh_secure = true
 c2s_timeout = 60 -- to log in
 c2s_stanza_size_limit = 256 * 1024
 component_stanza_size_limit = 1024 * 1024
-smacks_hibernation_time = 60
--- Room for it is reserved per stream, 16 bytes each. Messages use half of it, then they wait (mod_im_offline).
-smacks_max_queue_size = 1000
+http_max_content_size = 1024 * 1024
 conflict_resolve = "kick_old"
 
--- Stores: nothing is kept but vcards, private data and resumption counters; messages are in files of our modules
+-- Nothing is kept but the log (im_log) and, over a restart, the counts of streams that could have been resumed.
 
-storage = { roster = "none" }
-default_storage = "internal"
+default_storage = "none"
+storage = { im_sm = "internal" }
 authorization = "internal"
 
 modules_enabled = {
-	"saslauth", "disco", "roster", "ping", "version", "time", "carbons", "smacks", "private", "vcard",
-	"bosh", "websocket", "posix", crt and "tls" or nil,
+	"saslauth", "disco", "ping", "version", "time", "bosh", "websocket", "posix", "http_openmetrics",
+	crt and "tls" or nil,
 }
-modules_disabled = { "s2s" }
+modules_disabled = { "s2s", "message", "presence", "offline" } -- Prosody routes nothing
+
+statistics = "internal"
+statistics_interval = "manual" -- when they are asked for
+openmetrics_allow_cidr = env("XMPP_METRICS_CIDR")
 
 -- Our modules. They are loaded in this order, each says what it does in its first lines.
 
+local limit_factor = number("LIMIT_FACTOR", 1);
+
 im_user_url = env("USER_URL", "http://127.0.0.1:8101")
-im_message_url = env("MESSAGE_URL", "http://127.0.0.1:8105")
 -- Services accept several keys while one is changed; the first is the one to send.
-im_service_key = required("SERVICE_KEY", "the key the user and message services expect from their peers"):match("^[^,]+")
+im_service_key = required("SERVICE_KEY", "the keys the user service accepts of its peers"):match("^[^,]+")
 im_component = component
-im_tap_fsync = env("XMPP_TAP_FSYNC", "group")
-im_tap_segment_bytes = tonumber(env("XMPP_TAP_SEGMENT_BYTES", 8 * 1024 * 1024))
-im_tap_window = 512
-im_sync_program = here.."/sync-files.pl"
-im_limit_factor = tonumber(env("LIMIT_FACTOR", "1"))
-im_shiku_ack_seconds = tonumber(env("XMPP_SHIKU_ACK_SECONDS", "15"))
+im_server_name = env("XMPP_SERVER_NAME", "xmpp-1")
+im_log_max_bytes = number("XMPP_LOG_MAX_BYTES", 4 * 1024 * 1024 * 1024)
+im_log_segment_bytes = number("XMPP_LOG_SEGMENT_BYTES", 8 * 1024 * 1024)
+im_sync_program = absolute(env("XMPP_SYNC_PROGRAM", here.."/sync-files.pl"))
+im_sync_seconds = number("XMPP_SYNC_SECONDS", 15)
+im_stream_max_bytes = number("XMPP_STREAM_MAX_BYTES", 4 * 1024 * 1024)
+im_resume_seconds = number("XMPP_RESUME_SECONDS", 60)
+im_limit_factor = limit_factor
+im_logins_per_second = limit_factor == 0 and math.huge or number("XMPP_LOGINS_PER_SECOND", 300)
+im_shiku_ack_seconds = number("XMPP_SHIKU_ACK_SECONDS", 15)
 im_max_resources = 10
-im_offline_max_messages = 5000
-im_offline_max_days = 30
 
 VirtualHost(domain)
 	authentication = "im"
 	modules_enabled = {
-		"im_services", "im_streams", "im_check", "im_tap", "im_routing", "im_offline", "im_presence", "im_orders",
-		"im_shiku_ack", "im_bosh_root",
+		"im_connections", "im_log", "im_streams", "im_sm", "im_shiku_ack", "im_feed", "im_deliver", "im_limits", "im_entries",
+		"im_metrics", "im_bosh_root",
 	}
 
--- Rooms need somebody who decides on membership. Until the message service does, there is no MUC host: groupchat
--- messages to it are answered with an error instead of reaching a room nobody guards.
+-- Rooms are the message service's: what is sent to muc.<domain> reaches it by the log.
 
 Component(component)
 	component_secret = required("XMPP_COMPONENT_SECRET", "the secret of the message service's component connection")
-	validate_from_addresses = false -- receipts and notices come from users' addresses
-	component_conflict_resolve = "kick_old" -- the newer connection holds the lease
+	component_conflict_resolve = "kick_old" -- the newest connection is the right one

@@ -1,171 +1,165 @@
+/** Who gets a stream, and for how long. */
 import { connect } from 'node:net'
-import { connect as connectTls } from 'node:tls'
 import { test } from 'tap'
-import { alice, bob, eventually, join, newId, Person, passwordOf, register } from './people.ts'
-import { startProsody } from './prosody.ts'
-import { RawStream } from './raw-stream.ts'
+import { alice, bob, Client, join, plainSecret } from './client.ts'
+import { eventually } from './eventually.ts'
+import { startMessageService } from './message-service.ts'
+import { passwordOf, startProsody } from './prosody.ts'
 
-const conditionOf = (error: unknown) => (error as { condition?: string }).condition
-const textOf = (error: unknown) => (error as { text?: string }).text
+const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i)
 
-test('a user logs in with what the user service accepts, several at once', async (t) => {
+test('the user service decides on a login, and says what the stream stands for', async (t) => {
   const prosody = await startProsody(t)
-  const users = Array.from({ length: 100 }, (_, i) => String(10000100 + i))
-  register(prosody, ...users)
-  prosody.services.mode = 50
-  const people = await Promise.all(
-    users.map((user) => new Person(prosody, user, 'android').online({ presence: false })),
-  )
-  t.equal(people[7]?.jid, `${users[7]}@im.test/android`)
-  await Promise.all(people.map((person) => person.offline()))
+  const service = await startMessageService(t, prosody)
+  const token = 'b'.repeat(32)
+  prosody.users.tokens.set(alice, { token, session: 'c'.repeat(64) })
+  const [byToken, byPassword] = [
+    await join(prosody, alice, { resource: 'pc', password: token }),
+    await join(prosody, alice, { resource: 'ios' }),
+  ]
+  t.equal(byToken.jid, `${alice}@im.test/pc`)
+  t.equal(service.state(await service.stream(byToken.jid))['login'], `t:${'c'.repeat(64)}`)
+  t.equal(service.state(await service.stream(byPassword.jid))['login'], 'p:1')
+  t.strictSame(prosody.users.calls[0], { userId: Number(alice), password: token, ip: '127.0.0.1' })
 })
 
-test('a wrong password and an unreachable service are told apart', async (t) => {
+test('a wrong password and a service out of reach are told apart', async (t) => {
   const prosody = await startProsody(t)
-  register(prosody, bob)
-  const refused = await new Person(prosody, alice, 'ios').online().catch((error) => error)
-  t.equal(conditionOf(refused), 'not-authorized')
-  t.equal(textOf(refused), 'Password not verified')
-  prosody.services.mode = 'down'
-  const unavailable = await new Person(prosody, bob, 'ios').online().catch((error) => error)
-  t.equal(conditionOf(unavailable), 'temporary-auth-failure')
+  const client = await new Client(prosody, alice).connect()
+  const refused = await client.authenticate(passwordOf(bob))
+  t.ok(refused.getChild('not-authorized'))
+  t.equal(refused.getChildText('text'), 'Password not verified')
+  prosody.users.mode = 'down'
+  t.ok((await client.authenticate()).getChild('temporary-auth-failure'))
+  prosody.users.mode = 'up'
+  t.equal((await client.authenticate()).name, 'success')
 })
 
-test('only text of 32 hex digits is shown to the user service', async (t) => {
+test('a user id has one spelling, a password is 32 hex digits; nothing else is shown to the user service', async (t) => {
   const prosody = await startProsody(t)
-  prosody.services.passwords.set(alice, 'secret')
-  const person = new Person(prosody, alice, 'ios')
-  const socket = connect(prosody.port, '127.0.0.1')
-  t.after(async () => void socket.destroy())
-  let seen = ''
-  socket.on('data', (chunk) => (seen += chunk))
-  socket.write(
-    "<stream:stream to='im.test' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>",
-  )
-  await eventually(() => seen.includes('</stream:features>'))
-  t.match(seen, /<mechanism>PLAIN<\/mechanism><\/mechanisms>/)
-  const plain = Buffer.from(`\0${person.user}\0secret`).toString('base64')
-  socket.write(`<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>${plain}</auth>`)
-  await eventually(() => seen.includes('<not-authorized/><text>Password not verified</text>'))
-  t.strictSame(prosody.services.calls, [])
+  const spellings = [
+    `0${alice}`,
+    `00${alice}`,
+    '0',
+    '-1',
+    '+1',
+    '1.0',
+    '1e7',
+    '0x1',
+    ' 1',
+    '１０００００００１',
+    'alice',
+    '12345678901',
+    `${alice}@elsewhere`,
+  ]
+  for (const user of spellings) {
+    const client = await new Client(prosody, alice).connect()
+    const answer = await client.authenticate(passwordOf(alice), user)
+    t.ok(answer.getChild('not-authorized'), user)
+    client.socket.destroy()
+  }
+  for (const password of ['secret', 'g'.repeat(32), 'a'.repeat(31), 'a'.repeat(33)]) {
+    const client = await new Client(prosody, alice).connect()
+    t.ok((await client.authenticate(password)).getChild('not-authorized'), password)
+    client.socket.destroy()
+  }
+  t.strictSame(prosody.users.calls, [])
+  const client = await new Client(prosody, alice).connect()
+  t.equal((await client.authenticate(passwordOf(alice), `${alice}@im.test`)).name, 'success')
+})
+
+test('nobody logs in as somebody else, and guessing ends the connection', async (t) => {
+  const prosody = await startProsody(t)
+  const client = await new Client(prosody, alice).connect()
+  const secret = Buffer.from(`${bob}@im.test\0${alice}\0${passwordOf(alice)}`).toString('base64')
+  client.write(`<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>${secret}</auth>`)
+  t.ok((await client.element('failure')).getChild('invalid-authzid'))
+  for (const _ of numbers(1, 4))
+    client.write(
+      `<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>${plainSecret(alice, 'f'.repeat(32))}</auth>`,
+    )
+  t.equal(await client.streamError(), 'policy-violation')
+})
+
+test('a user service that hangs harms only logins', async (t) => {
+  const prosody = await startProsody(t)
+  const service = await startMessageService(t, prosody)
+  const from = await join(prosody, alice)
+  prosody.users.mode = 'hanging'
+  const waiting = numbers(1, 60).map(async (i) => {
+    const client = await new Client(prosody, String(10000100 + i)).connect()
+    return client.authenticate()
+  })
+  await eventually(() => prosody.users.calls.length >= 32)
+  t.ok(prosody.users.calls.length <= 33, 'so many at once')
+  const start = Date.now()
+  from.send(bob, 'meanwhile')
+  await eventually(() => service.contents().includes('meanwhile'))
+  t.ok(Date.now() - start < 1000)
+  const answers = await Promise.all(waiting)
+  t.ok(answers.every((answer) => answer.getChild('temporary-auth-failure')))
+  prosody.users.mode = 'up'
+  await join(prosody, bob)
+})
+
+test('logins are bounded a second, and others notice nothing', async (t) => {
+  const prosody = await startProsody(t, { XMPP_LOGINS_PER_SECOND: '50', LIMIT_FACTOR: '100' })
+  const service = await startMessageService(t, prosody)
+  const from = await join(prosody, alice)
+  const start = Date.now()
+  const storm = Promise.all(numbers(1, 200).map((i) => join(prosody, String(10000100 + i), { available: false })))
+  let slowest = 0
+  const talk = setInterval(async () => {
+    const [sent, before] = [Date.now(), service.entries.length]
+    from.send(bob, 'x')
+    await eventually(() => service.entries.length > before)
+    slowest = Math.max(slowest, Date.now() - sent)
+  }, 100)
+  t.teardown(() => clearInterval(talk))
+  await storm
+  clearInterval(talk)
+  const took = Date.now() - start
+  t.ok(took > 2500, `200 logins took ${took} ms`)
+  t.ok(slowest < 1000, `the slowest message took ${slowest} ms`)
 })
 
 test('the same resource again closes the old stream with conflict', async (t) => {
   const prosody = await startProsody(t)
-  const first = await join(prosody, alice, 'pc')
-  const second = await join(prosody, alice, 'pc')
-  t.ok(await eventually(() => first.errors.some((error) => conditionOf(error) === 'conflict')))
+  const service = await startMessageService(t, prosody)
+  const first = await join(prosody, alice, { resource: 'pc' })
+  const id = await service.stream(first.jid)
+  const second = await join(prosody, alice, { resource: 'pc' })
+  t.equal(await first.streamError(), 'conflict')
+  await eventually(() => service.ended.has(id))
+  t.not(await service.stream(second.jid), id)
   await second.sync()
-  await second.offline()
 })
 
 test('a user has at most ten resources', async (t) => {
   const prosody = await startProsody(t)
-  const devices = []
-  for (let i = 0; i < 10; i++) devices.push(await join(prosody, alice, `device${i}`))
-  const eleventh = await new Person(prosody, alice, 'device10').online().catch((error) => error)
-  t.equal(conditionOf(eleventh), 'resource-constraint')
-  await join(prosody, alice, 'device3')
-  await Promise.all(devices.map((device) => device.offline().catch(() => {})))
+  for (const i of numbers(1, 10)) await join(prosody, alice, { resource: `device${i}`, available: false })
+  const eleventh = await new Client(prosody, alice).login()
+  t.rejects(eleventh.bind('device11'), /resource-constraint/)
+  await join(prosody, alice, { resource: 'device3' })
+  await join(prosody, bob, { resource: 'device11' })
 })
 
-test('WebSocket and BOSH lead to the same server', async (t) => {
-  const prosody = await startProsody(t)
-  register(prosody, alice)
-  const web = await new Person(prosody, alice, 'web', `ws://127.0.0.1:${prosody.httpPort}/xmpp-websocket`).online()
-  await web.sync()
-  await web.offline()
-  for (const path of ['/http-bind', '/']) {
-    const answer = await fetch(`http://127.0.0.1:${prosody.httpPort}${path}`, {
-      method: 'POST',
-      headers: { 'Content-Type': 'text/xml' },
-      body: `<body rid='1' to='im.test' wait='60' hold='1' xml:lang='en' ver='1.6' xmpp:version='1.0' xmlns='http://jabber.org/protocol/httpbind' xmlns:xmpp='urn:xmpp:xbosh'/>`,
-    })
-    t.match(await answer.text(), /<mechanism>PLAIN<\/mechanism>/)
-  }
-})
-
-test('STARTTLS is offered, and required on demand', async (t) => {
-  for (const required of ['false', 'true']) {
-    const prosody = await startProsody(t, { XMPP_TLS: 'on', XMPP_REQUIRE_TLS: required })
-    const socket = connect(prosody.port, '127.0.0.1')
-    let seen = ''
-    socket.on('data', (chunk) => (seen += chunk))
-    socket.write(
-      "<stream:stream to='im.test' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>",
-    )
-    await eventually(() => seen.includes('</stream:features>'))
-    t.match(seen, /urn:ietf:params:xml:ns:xmpp-tls/)
-    t.equal(seen.includes('PLAIN'), required === 'false')
-    socket.destroy()
-  }
-})
-
-test('a stream with TLS carries long messages', async (t) => {
-  const prosody = await startProsody(t, { XMPP_TLS: 'on' })
-  register(prosody, alice)
-  const plain = connect(prosody.port, '127.0.0.1')
-  let seen = ''
-  const header =
-    "<stream:stream to='im.test' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>"
-  const until = async (text: string) => {
-    await eventually(() => seen.includes(text))
-    seen = ''
-  }
-  const note = (chunk: unknown) => (seen += chunk)
-  plain.on('data', note)
-  plain.write(header)
-  await until('</stream:features>')
-  plain.write("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
-  await until('<proceed')
-  plain.off('data', note)
-  const socket = connectTls({ socket: plain, rejectUnauthorized: false }).on('data', note)
-  t.after(async () => void socket.destroy())
-  socket.write(header)
-  await until('</stream:features>')
-  const secret = Buffer.from(`\0${alice}\0${passwordOf(alice)}`).toString('base64')
-  socket.write(`<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>${secret}</auth>`)
-  await until('<success')
-  socket.write(header)
-  await until('</stream:features>')
-  socket.write(
-    "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>tls</resource></bind></iq>",
-  )
-  await until('</iq>')
-  socket.write('<presence/>')
-  await until('<presence')
-  register(prosody, bob)
-  const from = await new RawStream(prosody, bob).bind('raw', { management: false })
-  const send = (text: string) => from.write(`<message to='${alice}@im.test' type='chat'><body>${text}</body></message>`)
-  for (let i = 0; i < 20; i++) send('x'.repeat(60_000))
-  send('the end')
-  await eventually(() => seen.includes('the end'))
-  t.equal(seen.match(/x{60000}/g)?.length, 20)
-})
-
-test('a silent stream is pinged and then closed', async (t) => {
+test('a silent stream is pinged and then closed; one that answers stays', async (t) => {
   const prosody = await startProsody(t, { XMPP_TIMEOUT: '1' })
-  register(prosody, alice)
-  const person = await new Person(prosody, alice, 'ios').online()
-  await eventually(() => person.stanzas.some((s) => s.name === 'iq' && s.getChild('ping', 'urn:xmpp:ping')))
-  await person.sync() // it answers pings, so it stays
-  const socket = connect(prosody.port, '127.0.0.1')
-  socket.write(
+  const service = await startMessageService(t, prosody)
+  const client = await join(prosody, alice, { managed: false })
+  const id = await service.stream(client.jid)
+  const ping = () => client.elements.filter((element) => element.getChild('ping', 'urn:xmpp:ping')).length
+  await eventually(() => ping() === 1)
+  client.write("<iq type='result' id='x'/>")
+  await eventually(() => ping() === 2)
+  await eventually(() => service.ended.has(id) && client.closed)
+  const nobody = connect(prosody.port, '127.0.0.1')
+  nobody.write(
     "<stream:stream to='im.test' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>",
   )
+  nobody.resume()
   let closed = false
-  socket.on('close', () => (closed = true))
-  socket.resume()
-  t.ok(await eventually(() => closed))
-  await person.sync()
-  await person.offline()
-})
-
-test('clients cannot reach the component', async (t) => {
-  const prosody = await startProsody(t)
-  const person = await join(prosody, alice)
-  const id = newId()
-  await person.write(`<iq type='set' id='${id}' to='${prosody.component}'><x xmlns='x'/></iq>`)
-  t.equal(await person.refusal(id), 'service-unavailable')
-  await person.offline()
+  nobody.on('close', () => (closed = true))
+  await eventually(() => closed)
 })

@@ -1,29 +1,31 @@
-/** Starts a real Prosody with our configuration on free ports, and a small HTTP server that answers for the services. */
+/** Starts a real Prosody with our configuration on free ports, and a small HTTP server that answers for the user service. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer, type IncomingMessage } from 'node:http'
 import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Test } from 'tap'
 
 const configFile = fileURLToPath(new URL('../prosody/prosody.cfg.lua', import.meta.url))
 const serviceKey = 'key-of-the-services'
 
-export type Verdict = { allow: 0 | 1; condition?: string; text?: string }
+/** What a test gives to end things with. */
+export type TestContext = { teardown: (end: () => unknown) => void }
 
-/** What the user and message services say; tests change it while it runs. */
-export type FakeServices = {
+/** The md5 the accounts of tests have as password. */
+export const passwordOf = (user: string) => user.padStart(32, '0')
+
+/** The user service: every id is a user whose password is passwordOf(id); tests change it while it runs. */
+export interface UserService {
   url: string
-  passwords: Map<string, string>
-  /** Users beyond those with a password. */
-  states: Map<string, { exists: 0 | 1; status: 1 | -1 }>
-  check: (from: number, to: number, type: number, messageIds?: string[]) => Verdict
-  /** How the services answer: properly, with HTTP 503, or after so many milliseconds. */
-  mode: 'up' | 'down' | number
-  calls: { path: string; body: Record<string, unknown> }[]
+  /** How it answers: properly, with HTTP 503, after so many milliseconds, or never. */
+  mode: 'up' | 'down' | 'hanging' | number
+  /** Access tokens by user; what a login with one answers is `{ session }`. */
+  tokens: Map<string, { token: string; session: string }>
+  calls: Record<string, unknown>[]
   close: () => Promise<void>
 }
 
@@ -33,13 +35,11 @@ async function readJson(request: IncomingMessage): Promise<Record<string, unknow
   return JSON.parse(Buffer.concat(chunks).toString())
 }
 
-export async function startFakeServices(): Promise<FakeServices> {
-  const services: FakeServices = {
+export async function startUserService(): Promise<UserService> {
+  const service: UserService = {
     url: '',
-    passwords: new Map(),
-    states: new Map(),
-    check: () => ({ allow: 1 }),
     mode: 'up',
+    tokens: new Map(),
     calls: [],
     close: async () => {
       server.closeAllConnections()
@@ -47,40 +47,29 @@ export async function startFakeServices(): Promise<FakeServices> {
       await once(server, 'close')
     },
   }
-  const answer = (path: string | undefined, body: Record<string, unknown>) => {
-    const userId = String(body.userId)
-    if (path === '/internal/xmpp/auth') {
-      return services.passwords.get(userId) === body.password ? { resultCode: 1 } : { resultCode: 0 }
-    }
-    if (path === '/internal/xmpp/user') {
-      const state = services.states.get(userId) ?? { exists: services.passwords.has(userId) ? 1 : 0, status: 1 }
-      return { resultCode: 1, data: state }
-    }
-    if (path === '/internal/xmpp/check') {
-      const messageIds = body.messageIds as string[] | undefined
-      return { resultCode: 1, data: services.check(Number(body.from), Number(body.to), Number(body.type), messageIds) }
-    }
-    return { resultCode: 0 }
+  const answer = (user: string, password: unknown) => {
+    const token = service.tokens.get(user)
+    if (token && token.token === password) return { resultCode: 1, data: { session: token.session } }
+    if (password === passwordOf(user)) return { resultCode: 1, data: { passwordVersion: 1 } }
+    return { resultCode: 1040102 }
   }
   const server = createServer(async (request, response) => {
     const body = await readJson(request)
-    services.calls.push({ path: request.url ?? '', body })
-    if (typeof services.mode === 'number') await new Promise((resolve) => setTimeout(resolve, services.mode as number))
-    if (services.mode === 'down' || request.headers['x-service-key'] !== serviceKey) {
-      response.statusCode = 503
-      response.end()
-      return
-    }
+    service.calls.push(body)
+    if (service.mode === 'hanging') return
+    if (typeof service.mode === 'number') await new Promise((resolve) => setTimeout(resolve, service.mode as number))
+    const isKnown = request.url === '/internal/xmpp/auth' && request.headers['x-service-key'] === serviceKey
+    if (service.mode === 'down' || !isKnown) response.statusCode = 503
     response.setHeader('Content-Type', 'application/json')
-    response.end(JSON.stringify(answer(request.url, body)))
+    response.end(JSON.stringify(answer(String(body['userId']), body['password'])))
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  services.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  return services
+  service.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return service
 }
 
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createTcpServer().listen(0, '127.0.0.1'))
   await Promise.all(servers.map((server) => once(server, 'listening')))
   const ports = servers.map((server) => (server.address() as AddressInfo).port)
@@ -102,34 +91,46 @@ function accepts(port: number): Promise<boolean> {
 export class Prosody {
   readonly domain = 'im.test'
   readonly component = 'api.im.test'
+  readonly rooms = 'muc.im.test'
   readonly secret = 'secret-of-the-component'
   readonly dataDir: string
   readonly port: number
   readonly httpPort: number
   readonly componentPort: number
-  readonly services: FakeServices
+  readonly users: UserService
   log = ''
   #process: ChildProcess | undefined
   #env: Record<string, string>
 
-  constructor(dataDir: string, ports: number[], services: FakeServices, env: Record<string, string>) {
+  constructor(dataDir: string, ports: number[], users: UserService, env: Record<string, string>) {
     this.dataDir = dataDir
-    this.services = services
+    this.users = users
     this.#env = env
     ;[this.port, this.httpPort, this.componentPort] = ports as [number, number, number]
   }
 
-  get pid(): number | undefined {
-    return this.#process?.pid
+  get pid(): number {
+    return this.#process?.pid ?? 0
   }
 
   /** Starts the process with the given changes of its environment; the data of an earlier run is still there. */
   async start(env: Record<string, string> = {}): Promise<void> {
     this.#env = { ...this.#env, ...env }
-    const child = spawn('prosody', ['-F', '--config', configFile], {
+    const child = this.launch()
+    for (let tries = 0; tries < 1000; tries++) {
+      if (child.exitCode !== null) break
+      if ((await accepts(this.port)) && (await accepts(this.componentPort)) && (await accepts(this.httpPort))) return
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+    throw new Error(`Prosody did not start:\n${this.log}`)
+  }
+
+  launch(): ChildProcess {
+    // A write over a limit of the size of files fails, as on a full disk; by default it would end the process.
+    const child = spawn('sh', ['-c', 'trap "" XFSZ; exec prosody -F --config "$0"', configFile], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
-        PATH: process.env.PATH,
+        PATH: process.env['PATH'],
         XMPP_DOMAIN: this.domain,
         XMPP_PORT: String(this.port),
         XMPP_HTTP_PORT: String(this.httpPort),
@@ -137,10 +138,9 @@ export class Prosody {
         XMPP_COMPONENT_SECRET: this.secret,
         XMPP_DATA_DIR: this.dataDir,
         XMPP_TLS: 'off',
-        USER_URL: this.services.url,
-        MESSAGE_URL: this.services.url,
+        USER_URL: this.users.url,
         SERVICE_KEY: serviceKey,
-        LIMIT_FACTOR: '1000',
+        LIMIT_FACTOR: '0',
         ...this.#env,
       },
     })
@@ -150,32 +150,55 @@ export class Prosody {
     }
     child.stdout.on('data', note)
     child.stderr.on('data', note)
-    for (let tries = 0; tries < 500; tries++) {
-      if (child.exitCode !== null) break
-      if ((await accepts(this.port)) && (await accepts(this.componentPort)) && (await accepts(this.httpPort))) return
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
-    throw new Error(`Prosody did not start:\n${this.log}`)
+    return child
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#process?.kill(name)
   }
 
   async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
     const child = this.#process
     if (!child || child.exitCode !== null || child.signalCode !== null) return
+    child.kill('SIGCONT')
     child.kill(signal)
     await once(child, 'exit')
   }
+
+  /** Milliseconds of CPU the process has used. */
+  cpu(): number {
+    const fields = readFileSync(`/proc/${this.pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
+    return (Number(fields[11]) + Number(fields[12])) * 10
+  }
+
+  /** Resident bytes of the process. */
+  memory(): number {
+    return Number(/VmRSS:\s*(\d+)/.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8'))![1]) * 1024
+  }
+
+  async metric(name: string): Promise<number> {
+    const text = await (await fetch(`http://127.0.0.1:${this.httpPort}/metrics`)).text()
+    return Number(new RegExp(`^\\S*_${name}\\S* (\\S+)$`, 'm').exec(text)?.[1])
+  }
 }
 
-/** Prosody and the services it asks, on free ports in a temporary folder; both end with the test. */
-export async function startProsody(t: Test, env: Record<string, string> = {}): Promise<Prosody> {
-  const services = await startFakeServices()
-  const dataDir = await mkdtemp(join(tmpdir(), 'xmpp-'))
-  const prosody = new Prosody(dataDir, await freePorts(3), services, env)
-  t.after(async () => {
+/** Prosody and the user service it asks, on free ports in a temporary folder; all of it ends with the test. */
+export async function startProsody(
+  t: TestContext,
+  env: Record<string, string> = {},
+  folder?: string,
+): Promise<Prosody> {
+  const users = await startUserService()
+  const dataDir = folder ?? (await mkdtemp(join(tmpdir(), 'xmpp-')))
+  const prosody = new Prosody(dataDir, await freePorts(3), users, env)
+  t.teardown(async () => {
     await prosody.end('SIGKILL')
-    await services.close()
+    await users.close()
     await rm(dataDir, { recursive: true, force: true })
-    const mistake = /.*(?:[Tt]raceback|Error in event handler)[\s\S]{0,2000}/.exec(prosody.log)
+    const mistake =
+      /.*(?:[Tt]raceback|Error in event handler|After a commit|Error in timer|Error calling)[\s\S]{0,2000}/.exec(
+        prosody.log,
+      )
     if (mistake) throw new Error(`A module failed:\n${mistake[0]}`)
   })
   await prosody.start()

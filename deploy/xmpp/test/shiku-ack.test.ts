@@ -1,177 +1,117 @@
-import { type Test, test } from 'tap'
-import { alice, archive, bob, eventually, join, newId, type Person, register, textMessage } from './people.ts'
-import { type Prosody, startProsody } from './prosody.ts'
-import { RawStream } from './raw-stream.ts'
+/** xmpp:shiku:ack: deliveries that expect it are confirmed by their ids, and sent again until then. */
+import { test } from 'tap'
+import { alice, bob, Client, join, newId } from './client.ts'
+import { eventually } from './eventually.ts'
+import { delivery, startMessageService } from './message-service.ts'
+import { startProsody } from './prosody.ts'
 
-const texts = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => String(from + i))
+const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i)
 
-/** Asks for xmpp:shiku:ack; returns the answer. */
-async function enable(stream: RawStream): Promise<string> {
-  const id = newId()
-  stream.write(`<iq type='set' id='${id}' to='im.test'><enable xmlns='xmpp:shiku:ack'>enable</enable></iq>`)
-  return eventually(() => stream.stanzas.find((stanza) => stanza.includes(id)))
+const enable = (client: Client) =>
+  client.ask(`<iq type='set' to='${client.prosody.domain}'><enable xmlns='xmpp:shiku:ack'>enable</enable></iq>`)
+
+/** Confirms messages as the apps do. */
+async function confirm(client: Client, ids: (string | undefined)[]): Promise<void> {
+  const text = ids.map((id) => `${id},`).join('')
+  const answer = await client.ask(`<iq type='set'><body xmlns='xmpp:shiku:ack'>${text}</body><id>x</id></iq>`)
+  if (answer.attrs['type'] !== 'result' || answer.children.length) throw new Error(String(answer))
 }
 
-/** Confirms messages as the apps do. Their ids, in the order of their arrival. */
-async function confirm(t: Test, stream: RawStream, ids: string[]): Promise<void> {
-  const id = newId()
-  stream.write(
-    `<iq type='set' id='${id}'><body xmlns='xmpp:shiku:ack'>${ids.map((id) => `${id},`).join('')}</body><id>x</id></iq>`,
-  )
-  const answer = await eventually(() => stream.stanzas.find((stanza) => stanza.includes(id)))
-  t.match(answer, /^<iq[^>]* type='result'[^>]*\/>$/)
-}
-
-const idsOf = (stream: RawStream) => [...new Set(stream.messages().map(({ id }) => id))]
-
-async function sendAll(from: Person, contents: string[], type = 1): Promise<void> {
-  await Promise.all(contents.map((content) => from.send(bob, textMessage(from.user, bob, content, newId(), type))))
-  await from.sync()
-}
-
-async function stream(prosody: Prosody, { management = false, resource = 'android' } = {}): Promise<RawStream> {
-  register(prosody, bob)
-  const raw = await new RawStream(prosody, bob).bind(resource, { management })
-  raw.answers = true
-  return raw
-}
-
-/** What the next, simple stream of bob gets. */
-async function left(prosody: Prosody, count: number): Promise<string[]> {
-  const next = await (await stream(prosody, { resource: 'next' })).available()
-  await eventually(() => next.contents().length >= count)
-  await confirmNothing(next)
-  await next.end()
-  return next.contents()
-}
-
-/** Waits for an answer of the server. */
-async function confirmNothing(raw: RawStream): Promise<void> {
-  const id = newId()
-  raw.write(`<iq type='get' id='${id}' to='im.test'><ping xmlns='urn:xmpp:ping'/></iq>`)
-  await eventually(() => raw.stanzas.some((stanza) => stanza.includes(id)))
+async function start(t: Parameters<typeof startMessageService>[0], managed: boolean, env = {}) {
+  const prosody = await startProsody(t, env)
+  const service = await startMessageService(t, prosody)
+  const client = await join(prosody, bob, { managed })
+  await enable(client)
+  const id = await service.stream(client.jid)
+  await eventually(() => service.state(id)['confirms'] === 'ack')
+  return { prosody, service, client, id }
 }
 
 test('it is answered with the same child, confirmations with an empty result; without it they are refused', async (t) => {
   const prosody = await startProsody(t)
-  const raw = await stream(prosody)
-  t.match(await enable(raw), /^<iq[^>]*type='result'[^>]*><enable xmlns='xmpp:shiku:ack'>enable<\/enable><\/iq>$/)
-  t.match(await enable(raw), /type='result'/)
-  await confirm(t, raw, ['unknown'])
-  raw.write("<iq type='set'><body xmlns='xmpp:shiku:ack'>other,</body></iq>") // no id
-  await eventually(() => raw.stanzas.some((stanza) => /^<iq[^>]*id='confirmed'/.test(stanza)))
-  const simple = await stream(prosody, { resource: 'simple' })
-  simple.write("<iq type='set' id='s'><body xmlns='xmpp:shiku:ack'>x,</body></iq>")
-  await eventually(() => simple.stanzas.some((stanza) => stanza.includes('service-unavailable')))
+  await startMessageService(t, prosody)
+  const client = await join(prosody, bob, { managed: false })
+  for (const _ of numbers(1, 2)) {
+    const answer = await enable(client)
+    t.equal(answer.attrs['type'], 'result')
+    t.equal(answer.getChildElements()[0]?.toString(), '<enable xmlns="xmpp:shiku:ack">enable</enable>')
+  }
+  await confirm(client, ['unknown'])
+  client.write("<iq type='set'><body xmlns='xmpp:shiku:ack'>other,</body></iq>") // some apps send no id
+  await eventually(() => client.elements.some(({ attrs }) => attrs['id'] === 'confirmed' && attrs['type'] === 'result'))
+  const other = await join(prosody, alice)
+  const refused = await other.ask("<iq type='set'><body xmlns='xmpp:shiku:ack'>x,</body></iq>")
+  t.ok(refused.getChild('error')?.getChild('service-unavailable'))
 })
 
-for (const management of [false, true]) {
-  test(`unconfirmed messages go to the next stream, once and in order (stream management ${management})`, async (t) => {
-    const prosody = await startProsody(t)
-    await archive(prosody)
-    const from = await join(prosody, alice)
-    const raw = await stream(prosody, { management })
-    await enable(raw)
-    await raw.available()
-    await confirmNothing(raw)
-    await sendAll(from, texts(1, 10))
-    await eventually(() => raw.contents().length === 10)
-    await confirm(t, raw, idsOf(raw).slice(0, 4))
-    await confirm(t, raw, idsOf(raw).slice(6, 7))
-    for (const type of [200, 201, 101]) await sendAll(from, ['no'], type)
-    await eventually(() => raw.contents().length === 13)
-    if (management) await confirmNothing(raw) // acknowledged by stream management, not confirmed
-    await raw.end()
-    t.strictSame(await left(prosody, 5), ['5', '6', '8', '9', '10'])
-    t.strictSame(await left(prosody, 0), [])
-  })
-
-  test(`offline messages come as fast as they are confirmed (stream management ${management})`, async (t) => {
-    const prosody = await startProsody(t)
-    await archive(prosody)
-    register(prosody, bob)
-    const from = await join(prosody, alice)
-    await sendAll(from, texts(1, 1000))
-    const raw = await stream(prosody, { management })
-    await enable(raw)
-    await raw.available()
-    await eventually(() => raw.contents().length >= 200)
-    await confirmNothing(raw)
-    t.ok(raw.contents().length < 500)
-    await sendAll(from, texts(1001, 1010))
-    await confirm(t, raw, idsOf(raw).slice(0, 150))
-    await eventually(() => raw.contents().length >= 350)
-    await confirm(t, raw, idsOf(raw).slice(200, 210))
-    await raw.end()
-    const rest = await left(prosody, 850)
-    t.strictSame(rest, [...texts(151, 200), ...texts(211, 1010)])
+for (const managed of [false, true]) {
+  test(`deliveries are confirmed up to the first id that is missing (stream management ${managed})`, async (t) => {
+    const { service, client, id } = await start(t, managed)
+    const sent = numbers(1, 6).map((i) => delivery(String(i), { expect: i !== 3 }))
+    service.deliver(id, ...sent)
+    await eventually(() => client.contents().length === 6)
+    if (managed) client.ack()
+    await confirm(client, [sent[1]?.id])
+    t.equal(service.confirmed.get(id), 0)
+    await confirm(client, [sent[0]?.id, sent[4]?.id])
+    await eventually(() => service.confirmed.get(id) === 3) // the third needs no id
+    await confirm(client, [sent[3]?.id])
+    await eventually(() => service.confirmed.get(id) === 5)
+    await client.end()
+    await eventually(() => service.ended.has(id))
+    t.equal(service.ended.get(id)?.attrs['confirmed'], '5')
   })
 }
 
+test('an id that several senders use confirms all of them', async (t) => {
+  const { service, client, id } = await start(t, false)
+  const same = newId()
+  service.deliver(id, delivery('1', { id: same, expect: true }), delivery('2', { id: same, expect: true }))
+  await eventually(() => client.contents().length === 2)
+  await confirm(client, [same])
+  await eventually(() => service.confirmed.get(id) === 2)
+})
+
 test('what is not confirmed is sent again, ten times at most, to this stream only', async (t) => {
-  const prosody = await startProsody(t, { XMPP_SHIKU_ACK_SECONDS: '0.15' })
-  await archive(prosody)
-  const from = await join(prosody, alice)
-  const [raw, other] = [await stream(prosody), await stream(prosody, { resource: 'other' })]
-  await enable(raw)
-  for (const each of [raw, other]) {
-    await each.available()
-    await confirmNothing(each)
-  }
-  await sendAll(from, ['1', '2', '3'])
-  await eventually(() => raw.contents().length === 3)
-  await confirm(t, raw, idsOf(raw).slice(1, 2))
-  await sendAll(from, ['ringing'], 100)
-  const times = (content: string) => raw.contents().filter((each) => each === content).length
-  await eventually(() => times('1') === 2 && times('3') === 2)
-  await confirm(t, raw, idsOf(raw).slice(2, 3))
-  const before = times('3')
-  await eventually(() => times('1') === 11, 10_000)
-  await new Promise((resolve) => setTimeout(resolve, 500))
-  t.strictSame([times('1'), times('2'), times('3'), times('ringing')], [11, 1, before, 1])
+  const { prosody, service, client, id } = await start(t, false, { XMPP_SHIKU_ACK_SECONDS: '0.15' })
+  const other = await join(prosody, bob, { resource: 'other', managed: false })
+  const streams = [id, await service.stream(other.jid)]
+  const sent = ['1', '2', '3'].map((content) => delivery(content, { expect: true }))
+  service.deliver(streams, ...sent, delivery('ringing'))
+  await eventually(() => client.contents().length >= 4)
+  await confirm(client, [sent[1]?.id])
+  const times = (content: string) => client.contents().filter((each) => each === content).length
+  const second = times('2')
+  await eventually(() => times('1') >= 3 && times('3') >= 3)
+  await confirm(client, [sent[2]?.id])
+  const third = times('3')
+  await eventually(() => times('1') === 11)
+  await new Promise((resolve) => setTimeout(resolve, 400))
+  t.strictSame([times('1'), times('2'), times('3'), times('ringing')], [11, second, third, 1])
   t.strictSame(other.contents(), ['1', '2', '3', 'ringing'])
-  await raw.end()
-  await other.end()
-  t.strictSame(await left(prosody, 1), ['1'])
+  t.equal(service.confirmed.get(id), 0)
 })
 
-test('a stream that confirms nothing gets no more than it can lose, and loses nothing', async (t) => {
-  const prosody = await startProsody(t)
-  await archive(prosody)
-  const from = await join(prosody, alice)
-  const raw = await stream(prosody)
-  await enable(raw)
-  await raw.available()
-  await confirmNothing(raw)
-  await sendAll(from, texts(1, 800))
-  await eventually(() => raw.contents().length >= 500)
-  await confirmNothing(raw)
-  t.ok(raw.contents().length < 800)
-  await confirm(t, raw, idsOf(raw))
-  await eventually(() => raw.contents().length >= 700)
-  await confirm(t, raw, idsOf(raw).slice(0, 600))
-  await eventually(() => raw.contents().length === 800)
-  t.strictSame(raw.contents(), texts(1, 800))
-  await raw.vanish()
-  t.strictSame(await left(prosody, 200), texts(601, 800))
-})
-
-test('a resumed stream goes on confirming', async (t) => {
-  const prosody = await startProsody(t)
-  await archive(prosody)
-  const from = await join(prosody, alice)
-  const lost = await stream(prosody, { management: true })
-  await enable(lost)
-  await lost.available()
-  await sendAll(from, ['1', '2'])
-  await eventually(() => lost.contents().length === 2)
-  await lost.vanish()
-  await sendAll(from, ['3'])
-  const back = await new RawStream(prosody, bob).resume(lost)
+test('a resumed stream goes on confirming; nothing is sent again while it sleeps', async (t) => {
+  const { prosody, service, client, id } = await start(t, true, { XMPP_SHIKU_ACK_SECONDS: '0.3' })
+  const sent = numbers(1, 4).map((i) => delivery(String(i), { expect: true }))
+  service.deliver(id, sent[0]!, sent[1]!)
+  await eventually(() => client.contents().length >= 2)
+  await client.vanish()
+  await eventually(() => service.state(id)['waiting'] === '1')
+  service.deliver(id, sent[2]!)
+  await new Promise((resolve) => setTimeout(resolve, 1000))
+  const back = new Client(prosody, bob)
+  await back.resume(client)
+  await eventually(() => back.contents().length > 0)
+  t.ok(back.contents().filter((content) => content === '3').length < 3, String(back.contents()))
+  service.deliver(id, sent[3]!)
+  await eventually(() => back.contents().includes('4'))
   back.answers = true
-  await sendAll(from, ['4', '5'])
-  await eventually(() => back.contents().length === 3)
-  await confirm(t, back, [...idsOf(lost), ...idsOf(back).slice(0, 2)])
-  await back.end()
-  t.strictSame(await left(prosody, 1), ['5'])
+  await confirm(
+    back,
+    sent.map((each) => each.id),
+  )
+  back.ack()
+  await eventually(() => service.confirmed.get(id) === 4)
 })

@@ -1,32 +1,33 @@
--- Brings files to the disk without blocking the event loop: a small process (sync-files.pl) calls fdatasync for us.
--- It is started again when it ends.
+-- Brings files to the disk without blocking the event loop: a small process (sync-files.pl) calls fdatasync for us. It is
+-- started again when it ends, and replaced when it misses several deadlines.
 
 local server = require "net.server";
 local unix = require "socket.unix";
 local add_task = require "util.timer".add_task;
-local now = require "util.time".now;
+local monotonic = require "util.time".monotonic;
 
-local deadline = 15; -- seconds a sync may take
+local patience = 4; -- so many deadlines in a row, and the process is given up
 
-local function new(module, program)
-	local name = "sync.sock"; -- Prosody's working folder is its data folder; longer paths don't fit in an address
+-- deadline: the seconds a sync may take.
+local function new(module, program, deadline)
+	local address = "sync.sock"; -- Prosody's working folder is its data folder; longer paths don't fit in an address
 	local listener, listener_watch, helper, helper_watch;
-	local input = "";
+	local input, missed = "", 0;
 	local job; -- { left, callback, paths }
-	local expected, next_answer = {}, 1; -- the job of each answer to come
+	local expected, first_expected = {}, 1; -- the job of each answer to come
 	local start;
 
 	local function finish(problem)
 		local done = job;
 		job = nil;
-		if done then done.callback(problem); end
+		done.callback(problem);
 	end
 
 	local function lost(reason)
 		module:log("error", "The sync process is gone (%s), starting another", reason);
 		if helper_watch then helper_watch:close(); end
 		if helper then helper:close(); end
-		helper, helper_watch, input, expected, next_answer = nil, nil, "", {}, 1;
+		helper, helper_watch, input, expected, first_expected, missed = nil, nil, "", {}, 1, 0;
 		add_task(0.2, start);
 	end
 
@@ -40,11 +41,12 @@ local function new(module, program)
 	end
 
 	local function take_answer(line)
-		local asked = expected[next_answer];
-		expected[next_answer] = nil;
-		next_answer = next_answer + 1;
-		if next_answer > #expected then expected, next_answer = {}, 1; end
-		if not asked or asked ~= job then return; end
+		local asked = expected[first_expected];
+		expected[first_expected] = nil;
+		first_expected = first_expected + 1;
+		if not expected[first_expected] then expected, first_expected = {}, 1; end
+		missed = 0;
+		if not asked or asked ~= job then return; end -- its deadline has passed
 		if line ~= "ok" then return finish(line); end
 		job.left = job.left - 1;
 		if job.left == 0 then finish(nil); end
@@ -53,12 +55,10 @@ local function new(module, program)
 	local function read_answers()
 		if not helper then return; end
 		local data, problem, partial = helper:receive(4096);
-		data = data or partial;
-		if data and data ~= "" then
-			local text = input..data;
-			input = text:match("[^\n]*$");
-			for line in text:gmatch("([^\n]*)\n") do take_answer(line); end
-		end
+		input = input..(data or partial or "");
+		local text = input;
+		input = text:match("[^\n]*$");
+		for line in text:gmatch("([^\n]*)\n") do take_answer(line); end
 		if problem == "closed" then lost(problem); end
 	end
 
@@ -69,23 +69,23 @@ local function new(module, program)
 		listener_watch:close();
 		listener:close();
 		listener, listener_watch = nil, nil;
-		os.remove(name);
+		os.remove(address);
 		helper = client;
 		helper_watch = server.watchfd(client, read_answers);
 		if job then ask(); end
 	end
 
 	function start()
-		os.remove(name);
+		os.remove(address);
 		if listener_watch then listener_watch:close(); end
 		if listener then listener:close(); end
 		listener = unix.stream and unix.stream() or unix();
-		assert(listener:bind(name));
+		assert(listener:bind(address));
 		assert(listener:listen());
 		listener:settimeout(0);
 		listener_watch = server.watchfd(listener, accept);
 		local function quoted(text) return "'"..text:gsub("'", "'\\''").."'"; end
-		os.execute("exec perl "..quoted(program).." "..name.." </dev/null >/dev/null &");
+		os.execute("exec "..quoted(program).." "..address.." </dev/null >/dev/null &");
 		local mine = listener;
 		add_task(3, function () if listener == mine then start(); end end);
 	end
@@ -96,17 +96,17 @@ local function new(module, program)
 		if helper then ask(); end
 		add_task(deadline, function ()
 			if job ~= this then return; end
-			if helper then lost("no answer"); end
+			missed = missed + 1;
+			if helper and missed >= patience then lost("no answer"); end
 			finish("no answer from the disk in time");
 		end);
 	end
 
 	-- Blocks until is_done; only for the moment of shutting down.
 	local function wait(is_done, push)
-		local until_time = now() + 5;
+		local give_up = monotonic() + 5;
 		push();
-		while not is_done() and now() < until_time do
-			if not helper then return; end
+		while not is_done() and monotonic() < give_up and helper do
 			helper:settimeout(0.1);
 			read_answers();
 			if helper then helper:settimeout(0); end

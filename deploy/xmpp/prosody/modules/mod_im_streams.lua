@@ -1,203 +1,194 @@
--- Rules of every client stream: at most ten resources a user, silent streams pinged and then closed, rate limits that
--- delay reading, no way from clients to the component, connections that go on after a pause, and carriage returns that
--- survive XML.
+-- The streams of clients as the message service knows them: each has an id for good, numbered deliveries, and how far its
+-- client has confirmed them. A stream stays the same over a resume (mod_im_sm); its session and connection change.
 
-local st = require "util.stanza";
-local async = require "util.async";
 local filters = require "util.filters";
-local new_throttle = require "util.throttle".create;
-local new_cache = require "util.cache".new;
-local new_id = require "util.id".short;
 local now = require "util.time".now;
-local jid_host = require "util.jid".host;
+local escape = module:require "im_xml".escape_attribute;
 
-local component = module:get_option_string("im_component");
-local max_resources = module:get_option_number("im_max_resources", 10);
-local factor = module:get_option_number("im_limit_factor", 1);
+local most_bytes = module:get_option_number("im_stream_max_bytes");
 
--- How stanzas become XML, in place of Prosody's way: XML parsers turn a literal carriage return into a newline, as a
--- reference it stays what the sender wrote; and half of the time. An element with im_xml is that text: the tap sets it
--- for children that many streams get.
-do
-	local find, gsub, match, concat = string.find, string.gsub, string.match, table.concat;
-	local special = "['&<>\"\r]";
-	local entities = {
-		["'"] = "&apos;", ["\""] = "&quot;", ["<"] = "&lt;", [">"] = "&gt;", ["&"] = "&amp;", ["\r"] = "&#13;",
-	};
-	local function escape(text)
-		if not find(text, special) then return text; end
-		return (gsub(text, special, entities));
-	end
+local streams = {}; -- id → stream
+-- Ids never come again: the time of the start is in them.
+local started, count = ("%x"):format(now() * 1000 // 1 | 0), 0;
+local methods = {};
+local metatable = { __index = methods };
 
-	local function write(element, parts, n, parent_xmlns)
-		if element.im_xml then
-			parts[n + 1] = element.im_xml;
-			return n + 1;
-		end
-		local name, attr, prefixes = element.name, element.attr, 0;
-		n = n + 1;
-		parts[n] = "<"..name;
-		for key, value in next, attr do
-			if find(key, "\1", 1, true) then -- of a namespace
-				local xmlns, local_name = match(key, "^([^\1]*)\1?(.*)$");
-				prefixes = prefixes + 1;
-				n = n + 1;
-				parts[n] = " xmlns:ns"..prefixes.."='"..escape(xmlns).."' ns"..prefixes..":"..local_name.."='"..escape(value).."'";
-			elseif key ~= "xmlns" or value ~= parent_xmlns then
-				n = n + 1;
-				parts[n] = " "..key.."='"..escape(value).."'";
-			end
-		end
-		if #element == 0 then
-			parts[n + 1] = "/>";
-			return n + 1;
-		end
-		n = n + 1;
-		parts[n] = ">";
-		local xmlns = attr.xmlns;
-		for i = 1, #element do
-			local child = element[i];
-			if child.name then
-				n = write(child, parts, n, xmlns);
-			else
-				n = n + 1;
-				parts[n] = escape(child);
-			end
-		end
-		parts[n + 1] = "</"..name..">";
-		return n + 1;
-	end
+local function transport_of(session)
+	return session.requests and "bosh" or session.websocket_request and "websocket" or "tcp";
+end
 
-	local stanzas = getmetatable(st.stanza("x"));
-	function stanzas.__tostring(stanza)
-		local parts = {};
-		write(stanza, parts, 0, nil);
-		return concat(parts);
-	end
+local function bytes_of(texts)
+	local bytes = 0;
+	for _, text in ipairs(texts) do bytes = bytes + #text; end
+	return bytes;
+end
 
-	-- Prosody writes the first tag of every stanza for its debug log, also when nobody reads it.
-	if not module:get_option_boolean("im_debug_log") then
-		local top_tag = stanzas.top_tag;
-		local names = { message = "<message>", presence = "<presence>", iq = "<iq>" };
-		function stanzas.top_tag(stanza) return names[stanza.name] or top_tag(stanza); end
+-- What a connection could not write yet.
+local function buffered_bytes(conn)
+	local buffer = conn.writebuffer;
+	return type(buffer) == "string" and #buffer or bytes_of(buffer or {});
+end
+
+-- What waits for the client to read it. `buffered` is a bound from above that costs nothing to keep.
+local function is_over_bound(stream)
+	if stream.ending then return false; end
+	if stream.sm and stream.sm.bytes > most_bytes then return true; end
+	if stream.buffered <= most_bytes then return false; end
+	local session = stream.session;
+	stream.buffered = session.requests and bytes_of(session.send_buffer) or session.conn and buffered_bytes(session.conn) or 0;
+	return stream.buffered > most_bytes;
+end
+
+-- Who does not read is not told either.
+local function cut_off(stream)
+	module:log("info", "Stream %s of %s does not read what it is sent, closing it", stream.id, stream.jid);
+	local conn = not stream.session.requests and stream.session.conn;
+	stream:close { condition = "resource-constraint", text = "Too much is waiting to be read" };
+	if conn then
+		conn:on("disconnect", "reads too slowly");
+		conn:destroy();
 	end
 end
 
-module:hook("pre-resource-bind", function (event)
-	local session = event.session;
-	local user = prosody.hosts[module.host].sessions[session.username];
-	if not user or (event.resource and user.sessions[event.resource]) then return; end
-	local count = 0;
-	for _ in pairs(user.sessions) do count = count + 1; end
-	if count >= max_resources then
-		event.error = { type = "wait", condition = "resource-constraint", text = "Too many resources of this user" };
-		return false;
-	end
-end);
-
--- Silent streams
-
-local function heard(data, session)
-	session.im_pinged = nil;
+local function count_out(data, session)
+	local stream = session.im_stream;
+	if stream then stream.buffered = stream.buffered + #data; end
 	return data;
 end
 
--- Prosody 0.12.3 forgets input: what a paused connection had read ahead is not looked at when it is resumed, and the
--- stream stands still until its client sends more. Every check that waits pauses its stream.
-local repaired;
+local function check_in(stanza, session)
+	local stream = session.im_stream;
+	if stream and is_over_bound(stream) then
+		cut_off(stream);
+		return nil;
+	end
+	return stanza;
+end
 
-local function repair_resume(connection)
-	repaired = true;
-	local interface = getmetatable(connection).__index;
-	local resume = interface.resume;
-	function interface:resume()
-		local result = resume(self);
-		if self.conn and self.conn.dirty and self.conn:dirty() then self:pausefor(1e-6); end -- then reads what is there
+-- A request of BOSH takes along all that waits.
+local function watch_requests(stream, session)
+	local send = session.send;
+	function session.send(data)
+		local result = send(data);
+		if session.send_buffer and not session.send_buffer[1] then stream:drained(); end
 		return result;
 	end
 end
 
-filters.add_filter_hook(function (session)
-	if not repaired and session.conn then repair_resume(session.conn); end
-	if session.type == "c2s_unauthed" or session.type == "c2s" then filters.add_filter(session, "bytes/in", heard, 1000); end
+-- The session with the connection of the stream, now.
+function methods:connect(session)
+	self.session, self.transport, self.buffered, self.ip = session, transport_of(session), 0, session.ip;
+	session.im_stream = self;
+	self.to = (self.transport == "tcp" and "" or " xmlns='jabber:client'").." to='"..escape(self.jid).."' ";
+	filters.add_filter(session, "bytes/out", count_out, 1000);
+	filters.add_filter(session, "stanzas/in", check_in, 1000);
+	if session.requests then watch_requests(self, session); end
+	module:fire_event("im-stream-connected", { stream = self, session = session });
+end
+
+-- Something of what the message service knows has changed.
+function methods:changed()
+	module:fire_event("im-stream-changed", self);
+end
+
+-- A stanza to the client: its name and, in text, all that comes after the `to`. Numbered ones are confirmed. Returns the XML
+-- to write; nil when there is nothing to write now.
+function methods:take(frame, k)
+	if k then
+		if k <= self.delivered then return nil; end
+		self.delivered = k;
+		if self.ack and frame.expect then self.ack:expect(k, frame); end
+	end
+	if self.sm then self.sm:push(frame, k, #frame.rest); end
+	if self.ending then return nil; end
+	if self.waiting then
+		if is_over_bound(self) then cut_off(self); end
+		return nil;
+	end
+	return "<"..frame.name..self.to..frame.rest;
+end
+
+-- Writes XML as it is: over TCP any number of elements at once.
+function methods:write(xml)
+	if self.transport == "tcp" then
+		self.buffered = self.buffered + #xml;
+		self.session.conn:write(xml);
+	else
+		self.session.send(xml);
+	end
+	if is_over_bound(self) then cut_off(self); end
+end
+
+-- The client has the numbered deliveries up to k, as far as the transport can say.
+function methods:pass(k)
+	if k > self.passed then
+		self.passed = k;
+		self:confirm();
+	end
+end
+
+function methods:confirm()
+	local k = self.passed;
+	local missing = self.ack and self.ack:first_missing();
+	if missing and missing <= k then k = missing - 1; end
+	if k <= self.confirmed then return; end
+	self.confirmed = k;
+	module:fire_event("im-stream-confirmed", self);
+end
+
+-- Everything written has left for the client.
+function methods:drained()
+	self.buffered = 0;
+	self:pass(self.sm and self.sm.written_before or self.written);
+end
+
+function methods:close(reason)
+	self.ending = true;
+	self.session:close(reason);
+end
+
+module:hook("c2s-ondrain", function (event)
+	local stream = event.session.im_stream;
+	if stream then stream:drained(); end
 end);
 
--- Fires after half of the silence (network_settings.read_timeout). An answer of false closes the stream.
-module:hook("c2s-read-timeout", function (event)
+module:hook("resource-bind", function (event)
 	local session = event.session;
-	if session.im_pinged then return false; end
-	session.im_pinged = true;
-	if session.full_jid then
-		session.send(st.iq({ type = "get", id = "ping-"..new_id(), from = module.host, to = session.full_jid })
-			:tag("ping", { xmlns = "urn:xmpp:ping" }));
-	end
-	return true;
+	count = count + 1;
+	local stream = setmetatable({
+		id = started.."."..("%x"):format(count), user = session.username, resource = session.resource, jid = session.full_jid,
+		login = session.im_login or "", delivered = 0, written = 0, passed = 0, confirmed = 0, notes = {},
+		pending = 0, last_seq = 0, -- entries on their way to the disk, the last one on it
+	}, metatable);
+	streams[stream.id] = stream;
+	stream:connect(session);
+	stream:changed();
 end, 100);
 
--- Rate limits: 50 stanzas/s of a stream (2,000 at once), 20 messages/s of a user (100 at once). Over the limit reading
--- waits; who stays over it for ten seconds gets errors, too.
+module:hook("pre-session-close", function (event)
+	local stream = event.session.im_stream;
+	if stream then stream.ending = true; end
+end, 100);
 
-local messages_of = new_cache(20000); -- user → throttle
-
-local function wait_for_turn(throttle)
-	while not throttle:poll(1) do
-		throttle.slow_since = throttle.slow_since or now();
-		if not async.ready() then return true; end
-		async.sleep(1 / throttle.rate);
-		if now() - throttle.slow_since > 10 then return false; end
-	end
-	if throttle.slow_since and throttle:peek(throttle.max / 2) then throttle.slow_since = nil; end
-	return true;
+-- Nothing more comes of the stream, but entries of it may still be on their way.
+function methods:finish_end()
+	if self.ended and self.pending == 0 then module:fire_event("im-stream-ended", self); end
 end
 
-local function refuse(event)
-	local stanza = event.stanza;
-	if event.origin.send and stanza.attr.type ~= "error" and stanza.attr.type ~= "result" then
-		event.origin.send(st.error_reply(stanza, "wait", "resource-constraint", "Too many stanzas"));
-	end
-	return true;
-end
+module:hook("resource-unbind", function (event)
+	local stream = event.session.im_stream;
+	if not stream then return; end
+	streams[stream.id], stream.ended, stream.ending = nil, true, true;
+	stream:finish_end();
+end, -100);
 
-local function limit_stream(event)
-	local session, stanza = event.origin, event.stanza;
-	if session.type ~= "c2s" or stanza.im_routed then return; end
-	local throttle = session.im_throttle;
-	if not throttle then
-		throttle = new_throttle(2000 * factor, 40);
-		session.im_throttle = throttle;
-	end
-	if not wait_for_turn(throttle) then return refuse(event); end
-end
+-- What other modules use.
 
-local function limit_user(event)
-	local session, stanza = event.origin, event.stanza;
-	local username = session.username;
-	if session.type ~= "c2s" or not username or stanza.im_routed or not stanza:get_child("body") then return; end
-	local throttle = messages_of:get(username);
-	if not throttle then
-		throttle = new_throttle(100 * factor, 5);
-		messages_of:set(username, throttle);
-	end
-	if not wait_for_turn(throttle) then return refuse(event); end
-end
+module.environment.streams, module.environment.buffered_bytes = streams, buffered_bytes;
 
-if factor > 0 then
-	module:hook("pre-stanza", limit_stream, 100);
-	for _, target in ipairs { "bare", "full", "host" } do module:hook("pre-message/"..target, limit_user, 60); end
-end
-
--- The component is for services.
-
-local function refuse_component(event)
-	local stanza = event.stanza;
-	local to = stanza.attr.to;
-	if not to or not to:find(component, 1, true) or jid_host(to) ~= component then return; end
-	if stanza.attr.type ~= "error" and stanza.attr.type ~= "result" then
-		event.origin.send(st.error_reply(stanza, "cancel", "service-unavailable"));
-	end
-	return true;
-end
-
-for _, name in ipairs { "message", "iq", "presence" } do
-	for _, target in ipairs { "host", "bare", "full" } do module:hook("pre-"..name.."/"..target, refuse_component, 90); end
+-- Those of a user, in a list: closing one changes the table of sessions.
+function module.environment.streams_of(user)
+	local list, online = {}, prosody.hosts[module.host].sessions[user];
+	for _, session in pairs(online and online.sessions or {}) do list[#list + 1] = session.im_stream; end
+	return list;
 end

@@ -1,0 +1,97 @@
+/** What much of something costs: streams, bytes, logins. Bounds are twice of what a quiet machine needs. */
+import { test } from 'tap'
+import { bob, type Client, join, messageXml } from './client.ts'
+import { eventually } from './eventually.ts'
+import { delivery, type MessageService, startMessageService } from './message-service.ts'
+import { type Prosody, startProsody } from './prosody.ts'
+import { waitsDuring } from './watch-stalls.ts'
+
+const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i)
+
+async function crowd(prosody: Prosody, size: number, managed: boolean): Promise<Client[]> {
+  const clients: Client[] = []
+  for (let first = 0; first < size; first += 50) {
+    const users = numbers(first, Math.min(first + 49, size - 1)).map((i) => String(10_001_000 + i))
+    clients.push(...(await Promise.all(users.map((user) => join(prosody, user, { managed, available: false })))))
+  }
+  return clients
+}
+
+for (const managed of [false, true]) {
+  test(`one frame to 2,000 streams (stream management ${managed})`, async (t) => {
+    const prosody = await startProsody(t)
+    const service = await startMessageService(t, prosody)
+    const clients = await crowd(prosody, 2000, managed)
+    let received = 0
+    for (const client of clients) client.onElement = ({ name }) => (received += name === 'message' ? 1 : 0)
+    const ids = [...service.streams.keys()]
+    const rounds = 20
+    const [cpu, memory] = [prosody.cpu(), prosody.memory()]
+    for (const round of numbers(1, rounds)) {
+      service.tell(service.frame(ids, delivery('x'.repeat(400))))
+      await eventually(() => received === round * clients.length, 60_000)
+    }
+    const each = (prosody.cpu() - cpu) / rounds / clients.length
+    t.ok(each < 0.05, `${each.toFixed(4)} ms of CPU a stream`)
+    // Nothing is acknowledged: with stream management all of it is kept, by reference; garbage is in this figure, too.
+    const kept = (prosody.memory() - memory) / rounds / clients.length
+    t.ok(kept < 2500, `${kept.toFixed(0)} bytes a delivery`)
+    for (const client of clients) client.socket.destroy()
+  })
+}
+
+/** Numbered deliveries in the windows the protocol asks for. */
+async function drain(service: MessageService, id: string, texts: number, bytes: number): Promise<void> {
+  let next = 1
+  const text = delivery('x'.repeat(bytes))
+  while (next <= texts) {
+    const open = Math.min(texts, (service.confirmed.get(id) ?? 0) + Math.min(500, Math.floor((512 * 1024) / bytes)))
+    for (; next <= open; next++) service.deliver(id, text)
+    await eventually(() => (service.confirmed.get(id) ?? 0) >= Math.min(texts, next - 4), 60_000)
+  }
+  await eventually(() => service.confirmed.get(id) === texts, 60_000)
+}
+
+test('5,000 messages of 60 KB to one stream stall nobody and fill no memory', async (t) => {
+  const prosody = await startProsody(t)
+  const service = await startMessageService(t, prosody)
+  const to = await join(prosody, bob)
+  to.answers = true
+  let received = 0
+  to.onElement = ({ name }) => (received += name === 'message' ? 1 : 0)
+  const id = await service.stream(to.jid)
+  const memory = prosody.memory()
+  const waits = await waitsDuring(prosody, () => drain(service, id, 5000, 60_000))
+  t.equal(received, 5000)
+  const grown = (prosody.memory() - memory) / 1e6
+  t.ok(grown < 64, `${grown.toFixed(0)} MB more`)
+  t.ok(
+    waits.p99 < 50 && waits.most < 250,
+    `others waited ${waits.p99.toFixed(0)} ms (p99), ${waits.most.toFixed(0)} ms at most`,
+  )
+})
+
+test('a storm of logins leaves room for messages', async (t) => {
+  const prosody = await startProsody(t, { LIMIT_FACTOR: '1000' })
+  const service = await startMessageService(t, prosody)
+  service.onFrame = () => service.frames.splice(0)
+  const waits = await waitsDuring(prosody, () =>
+    Promise.all(numbers(1, 600).map((i) => join(prosody, String(10_001_000 + i), { available: false }))),
+  )
+  t.ok(waits.most < 1500, `others waited ${waits.p99.toFixed(0)} ms (p99), ${waits.most.toFixed(0)} ms at most`)
+})
+
+test('CPU of a message, from the socket to the disk and to the message service', async (t) => {
+  const prosody = await startProsody(t)
+  const service = await startMessageService(t, prosody)
+  const senders = await crowd(prosody, 20, false)
+  const [cpu, total] = [prosody.cpu(), 10_000]
+  const text = 'x'.repeat(400)
+  for (const _ of numbers(1, total / senders.length)) {
+    for (const sender of senders) sender.write(messageXml(`${bob}@im.test`, text))
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  await eventually(() => service.entries.length === total, 60_000)
+  const each = (prosody.cpu() - cpu) / total
+  t.ok(each < 0.15, `${each.toFixed(4)} ms`)
+})
