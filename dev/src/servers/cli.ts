@@ -16,7 +16,7 @@ if (values.help) {
   console.log(`npm run servers -- [--data <folder>] [--xmpp]
 
 Starts MongoDB, Redis and NATS (and Prosody with --xmpp) on free ports, prints an export line for each setting that
-services read, and runs until Ctrl-C. Prosody is told the USER_URL, MESSAGE_URL and SERVICE_KEY of the environment.`)
+services read, and runs until Ctrl-C. Prosody is told the USER_URL and SERVICE_KEY of the environment.`)
 } else {
   const names: ServerName[] = values.xmpp ? ['mongodb', 'redis', 'nats', 'prosody'] : ['mongodb', 'redis', 'nats']
   const servers = await startServers({

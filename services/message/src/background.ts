@@ -1,17 +1,28 @@
 import type { Closable } from '@im/service-kit'
 import { sweepMessages } from './archive/sweep-messages.ts'
+import { followContacts } from './decide/follow-contacts.ts'
 import type { Deps } from './deps.ts'
-import { ordersTopic } from './notices/ask-for-orders.ts'
+import { shareServers } from './feed/share-servers.ts'
+import { followPresence } from './presence/follow-presence.ts'
 import { startSearchIndexer } from './search/start-indexer.ts'
-import { holdConnection } from './tap/hold-connection.ts'
 
-/** Work beside requests and events. Its end: no new entries of the tap, then the batch in hand. */
+/** Work beside requests and events. Its end, last first: no new entries, then what is under way. */
 export function background(deps: Deps): Closable[] {
   return [
     deps.user,
     startSearchIndexer(deps),
     sweepMessages(deps),
-    holdConnection(deps),
-    deps.bus.onWake(ordersTopic, () => deps.ordersWaiting.ring()),
+    deps.mailboxWriter,
+    { close: async () => deps.deliverer.close() },
+    deps.mailboxDrain,
+    deps.farDeliveries.start({
+      deliverHere: (message, answer) => deps.deliverer.deliverHere(message, answer),
+      mailboxGrew: (user, place) => deps.mailboxDrain.wakeUser(user, place),
+    }),
+    deps.toldStreams.start(),
+    deps.streamCloser.start(),
+    followContacts(deps),
+    followPresence(deps),
+    shareServers(deps),
   ]
 }

@@ -17,7 +17,7 @@ export const settings = {
     env: 'XMPP_COMPONENT_URL',
     default: 'xmpp://127.0.0.1:5347',
     pattern: '^xmpp://',
-    description: 'component port of the XMPP server',
+    description: 'component ports of the XMPP servers, separated by commas; a name may stand for several of them',
   }),
   xmppComponentSecret: setting.text({
     env: 'XMPP_COMPONENT_SECRET',
@@ -25,6 +25,11 @@ export const settings = {
     secret: true,
     production: 'own-secret',
     description: 'secret of the component connection',
+  }),
+  messageRole: setting.choice(['all', 'feed', 'http'], {
+    env: 'MESSAGE_ROLE',
+    default: 'all',
+    description: 'feed: takes what XMPP servers hand on and serves no requests; http: the other way round',
   }),
   archiveBatch: setting.int({
     env: 'ARCHIVE_BATCH',
@@ -41,9 +46,9 @@ export const settings = {
   }),
   streamGraceMs: setting.int({
     env: 'STREAM_GRACE_MS',
-    default: 5000,
+    default: 1000,
     minimum: 0,
-    description: 'how long after a password change the streams of the user are closed',
+    description: 'how long after a password change the streams of the user are closed; the devices are told before',
   }),
 }
 

@@ -1,28 +1,50 @@
 import { createServiceClient, type Runtime, type ServiceClient } from '@im/service-kit'
 import { MessagesRepository } from './archive/messages-repository.ts'
 import { createPageCursors, type PageCursors } from './archive/page-cursors.ts'
-import { type Contacts, createContacts } from './checks/contacts.ts'
-import { noRelations, type Relations } from './checks/relations.ts'
 import type { MessageConfig } from './config.ts'
+import { Contacts } from './decide/contacts.ts'
+import { noRelations, type Relations } from './decide/relations.ts'
+import { Deliverer } from './deliver/deliverer.ts'
+import { FarDeliveriesOverNats } from './deliver/far-deliveries.ts'
+import { createRecentMessages, type RecentMessages } from './deliver/recent-messages.ts'
+import { createFeedMetrics, type FeedMetrics } from './feed/feed-metrics.ts'
+import { FeedWatchers } from './feed/feed-watchers.ts'
+import { ParkedRepository } from './feed/parked-repository.ts'
+import { Peers } from './feed/peers.ts'
+import { Feeds } from './feed/share-servers.ts'
 import { ChatsRepository } from './inbox/chats-repository.ts'
-import { OrdersRepository } from './notices/orders-repository.ts'
-import { createWaiting } from './notices/waiting.ts'
+import { MailboxDrain } from './mailbox/drain.ts'
+import { MailboxLimits } from './mailbox/mailbox-limits.ts'
+import { MailboxRepository } from './mailbox/mailbox-repository.ts'
+import { MailboxWriter } from './mailbox/mailbox-writer.ts'
 import { PresencesRepository } from './presence/presence-repository.ts'
 import { openSearchIndex, type SearchIndex } from './search/search-index.ts'
 import { createSearchQueue, type SearchQueue } from './search/search-queue.ts'
 import type { JoinedRoom } from './search/search-scope.ts'
-import { PoisonRepository } from './tap/poison-repository.ts'
-import { createTapMetrics, type TapMetrics } from './tap/tap-metrics.ts'
+import { StreamCloser } from './streams/close-revoked.ts'
+import { RevocationsRepository } from './streams/revocations-repository.ts'
+import { StreamTable } from './streams/stream-table.ts'
+import { ToldStreams } from './streams/tell-streams.ts'
 
 /** All that operations of this service work with. */
 export interface Deps extends Runtime<MessageConfig> {
   messages: MessagesRepository
   chats: ChatsRepository
   presences: PresencesRepository
-  orders: OrdersRepository
-  /** Rung when an order was asked for. */
-  ordersWaiting: ReturnType<typeof createWaiting>
-  poison: PoisonRepository
+  parked: ParkedRepository
+  mailbox: MailboxRepository
+  mailboxLimits: MailboxLimits
+  mailboxWriter: MailboxWriter
+  mailboxDrain: MailboxDrain
+  streams: StreamTable
+  revocations: RevocationsRepository
+  streamCloser: StreamCloser
+  toldStreams: ToldStreams
+  farDeliveries: FarDeliveriesOverNats
+  deliverer: Deliverer
+  peers: Peers
+  feeds: Feeds
+  recentMessages: RecentMessages
   cursors: PageCursors
   searchIndex: SearchIndex
   searchQueue: SearchQueue
@@ -31,27 +53,53 @@ export interface Deps extends Runtime<MessageConfig> {
   contacts: Contacts
   relations: Relations
   user: ServiceClient
-  tapMetrics: TapMetrics
+  feedMetrics: FeedMetrics
+  feedWatchers: FeedWatchers
 }
+
+/** How long (ms) an answer about users is waited for: meanwhile their messages wait. */
+const userTimeout = 2000
 
 /** The composition root. */
 export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Runtime> {
-  const { config, db, redis, metrics, now } = runtime
-  const user = createServiceClient({ baseUrl: config.userUrl, serviceKeys: config.serviceKeys, timeoutMs: 3000 })
+  const { config, db, redis, metrics, now, log, bus } = runtime
+  const user = createServiceClient({ baseUrl: config.userUrl, serviceKeys: config.serviceKeys, timeoutMs: userTimeout })
+  const messages = new MessagesRepository(db)
+  const mailbox = new MailboxRepository(db, now)
+  const mailboxLimits = new MailboxLimits(mailbox, now)
+  const mailboxWriter = new MailboxWriter(mailbox, log)
+  const streams = new StreamTable()
+  const peers = new Peers(bus, { feeds: config.messageRole !== 'http' })
+  const far = new FarDeliveriesOverNats({ bus, peers })
+  const deliverer = new Deliverer({ streams, writer: mailboxWriter, limits: mailboxLimits, far, now })
+  const feeds = new Feeds(peers)
+  const revocations = new RevocationsRepository(db)
   return {
-    messages: new MessagesRepository(db),
+    messages,
     chats: new ChatsRepository(db),
     presences: new PresencesRepository(db),
-    orders: new OrdersRepository(db),
-    ordersWaiting: createWaiting(),
-    poison: new PoisonRepository(db),
+    parked: new ParkedRepository(db),
+    mailbox,
+    mailboxLimits,
+    mailboxWriter,
+    mailboxDrain: new MailboxDrain({ mailbox, messages, deliverer, streams, log }),
+    streams,
+    revocations,
+    streamCloser: new StreamCloser({ revocations, streams, feeds, bus, log, now }),
+    toldStreams: new ToldStreams({ bus, peers, streams }),
+    farDeliveries: far,
+    deliverer,
+    peers,
+    feeds,
+    recentMessages: createRecentMessages(),
     cursors: createPageCursors(redis),
     searchIndex: openSearchIndex(db),
     searchQueue: createSearchQueue(),
     roomsOf: async () => [],
-    contacts: createContacts(user, now),
+    contacts: new Contacts(user, now),
     relations: noRelations,
     user,
-    tapMetrics: createTapMetrics(metrics),
+    feedMetrics: createFeedMetrics(metrics),
+    feedWatchers: new FeedWatchers(),
   }
 }

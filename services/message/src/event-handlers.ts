@@ -1,45 +1,32 @@
-import { passwordChanged, settingsChanged, userLocked, userUpdated } from '@im/contracts/user'
+import { passwordReplaced, sessionRevoked, settingsChanged, userLocked, userUpdated } from '@im/contracts/user'
 import { type EventHandler, on } from '@im/service-kit'
 import type { Deps } from './deps.ts'
-import { askForOrders } from './notices/ask-for-orders.ts'
+import { sendNotice } from './notices/send-notice.ts'
 
-/** What other services' events make this one do. Everything asked of the XMPP server goes through the orders and is retried there. */
+/** What other services' events make this one do. */
 export function eventHandlers(deps: Deps): EventHandler[] {
-  const { config, contacts } = deps
+  const { config, streamCloser } = deps
   return [
-    on(settingsChanged, async ({ userId }, { id }) => {
-      contacts.forget(userId)
-      await askForOrders(deps, id, userId, [
-        { kind: 'forget-user' },
-        { kind: 'own-notice', type: 800, objectId: 'sync_private_settings', onlyMultipleDevices: true },
-      ])
+    on(settingsChanged, ({ userId }, { id }) =>
+      sendNotice(deps, id, { userId, type: 800, objectId: 'sync_private_settings', onlyMultipleDevices: true }),
+    ),
+    on(userUpdated, ({ userId }, { id }) => sendNotice(deps, id, { userId, type: 801, onlyMultipleDevices: true })),
+    on(passwordReplaced, async ({ userId, version, at }, { id }) => {
+      // The devices are told first why their streams close.
+      await sendNotice(deps, id, { userId, type: 800, objectId: 'sync_login_password', onlyMultipleDevices: false })
+      const closeAt = at + config.streamGraceMs
+      await streamCloser.revoke([{ _id: `p:${userId}`, user: userId, version, text: 'password changed', closeAt }])
     }),
-    on(userUpdated, async ({ userId }, { id }) => {
-      contacts.forget(userId)
-      await askForOrders(deps, id, userId, [
-        { kind: 'forget-user' },
-        { kind: 'own-notice', type: 801, onlyMultipleDevices: true },
-      ])
+    on(sessionRevoked, async ({ userId, sessionIds, reason, at }) => {
+      // Who refreshes a token stays logged in.
+      if (reason === 'refresh') return
+      const closeAt = reason === 'password' ? at + config.streamGraceMs : at
+      const text = `session ended: ${reason}`
+      await streamCloser.revoke(sessionIds.map((id) => ({ _id: `t:${id}`, user: userId, text, closeAt })))
     }),
-    on(passwordChanged, async ({ userId, at }, { id }) => {
-      await askForOrders(deps, id, userId, [
-        { kind: 'own-notice', type: 800, objectId: 'sync_login_password', onlyMultipleDevices: false },
-      ])
-      // Kept with its time, so that a restart in between does not let the streams live.
-      await askForOrders(
-        deps,
-        id,
-        userId,
-        [{ kind: 'close-streams', text: 'password changed' }],
-        at + config.streamGraceMs,
-      )
-    }),
-    on(userLocked, async ({ userId, locked }, { id }) => {
-      contacts.forget(userId)
-      await askForOrders(deps, id, userId, [
-        { kind: 'forget-user' },
-        ...(locked ? ([{ kind: 'close-streams', text: 'account locked' }] as const) : []),
-      ])
+    on(userLocked, async ({ userId, locked, at }) => {
+      if (!locked) return await streamCloser.restore(userId)
+      await streamCloser.revoke([{ _id: `u:${userId}`, user: userId, text: 'account locked', closeAt: at }])
     }),
   ]
 }

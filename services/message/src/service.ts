@@ -1,7 +1,6 @@
 import { defineService } from '@im/service-kit'
 import { archiveRoutes } from './archive/routes.ts'
 import { background } from './background.ts'
-import { checkRoutes } from './checks/routes.ts'
 import { cipherRoutes } from './ciphers/routes.ts'
 import { settings } from './config.ts'
 import { createDeps, type Deps } from './deps.ts'
@@ -13,7 +12,7 @@ export const service = defineService<typeof settings, Deps>({
   name: 'message',
   settings,
   createDeps,
-  handlers: [archiveRoutes, searchRoutes, cipherRoutes, presenceRoutes, checkRoutes],
+  handlers: [archiveRoutes, searchRoutes, cipherRoutes, presenceRoutes],
   eventHandlers,
   background,
 })

@@ -11,6 +11,7 @@ import type { MessageDocument } from '../src/archive/message-document.ts'
 import { MessagesRepository } from '../src/archive/messages-repository.ts'
 import type { MessageConfig } from '../src/config.ts'
 import { ChatsRepository } from '../src/inbox/chats-repository.ts'
+import { MailboxRepository } from '../src/mailbox/mailbox-repository.ts'
 import { findHighlights, foldText, foldWords } from '../src/search/fold-text.ts'
 import { indexWaiting } from '../src/search/index-waiting.ts'
 import { ownerOfUser, pathOf } from '../src/search/owners.ts'
@@ -441,6 +442,7 @@ test('search', async (t) => {
         wake() {},
       }),
       config: { recallLimitSeconds: 0 } as MessageConfig,
+      mailbox: new MailboxRepository(mongo.db, Date.now),
     }
     const remove = (caller: number, n: number, how: number) =>
       deleteMessages(operation, caller, { messageId: [rows[n]!.messageId], type: 1, delete: how })

@@ -1,10 +1,10 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { startService } from '@im/service-kit/testing'
+import { eventually, startService } from '@im/service-kit/testing'
 import type { Test } from 'tap'
 import type { Deps } from '../src/deps.ts'
 import { service } from '../src/service.ts'
-import { domain, secret, XmppServer } from './xmpp-server.ts'
+import { type ClientStream, domain, secret, XmppServer } from './xmpp-server.ts'
 
 export const alice = 10000001
 export const bob = 10000002
@@ -19,17 +19,21 @@ export interface FakeContact {
   nickname?: string
 }
 
-/** Answers `/internal/users/contact` as the user service does, over real HTTP. */
+/** Answers `/internal/users/contacts` as the user service does, over real HTTP. */
 async function startUserService() {
   const contacts = new Map<number, FakeContact>()
-  const state = { contacts, calls: 0, away: false }
+  /** `questions`: how often it was asked; `mode`: what it does with a question. */
+  const state = { contacts, questions: 0, asked: [] as number[], mode: 'answers' as 'answers' | 'is away' | 'hangs' }
   const server = createServer(async (request, response) => {
     let body = ''
     for await (const chunk of request) body += chunk
-    state.calls++
-    if (state.away) return void response.destroy()
-    const { userId } = JSON.parse(body) as { userId: number }
-    const contact = {
+    state.questions++
+    if (state.mode === 'is away') return void response.destroy()
+    if (state.mode === 'hangs') return
+    const userIds = (JSON.parse(body) as { userIds: number[] }).userIds
+    state.asked.push(...userIds)
+    const cards = userIds.map((userId) => ({
+      userId,
       exists: 1,
       status: 1,
       userType: 0,
@@ -37,35 +41,60 @@ async function startUserService() {
       multipleDevices: 1,
       nickname: `n${userId}`,
       ...contacts.get(userId),
-    }
+    }))
     response.setHeader('content-type', 'application/json')
-    response.end(JSON.stringify({ currentTime: Date.now(), resultCode: 1, data: contact }))
+    response.end(JSON.stringify({ currentTime: Date.now(), resultCode: 1, data: { contacts: cards } }))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return Object.assign(state, {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    close: () => server.close(),
+    close() {
+      server.close()
+      server.closeAllConnections()
+    },
   })
 }
 
-/** The message service on real stores, with an XMPP server of the tests and everything cleaned up afterwards. */
+export type UserService = Awaited<ReturnType<typeof startUserService>>
+
+/** The message service on real stores, with XMPP servers of the tests and everything cleaned up afterwards. */
 export async function startMessage(
   t: Test,
-  options: { env?: Record<string, string>; overrides?: Partial<Deps>; xmpp?: XmppServer } = {},
+  options: {
+    env?: Record<string, string>
+    overrides?: Partial<Deps>
+    xmpp?: XmppServer
+    /** More servers than one: `xmpp` is the first. */
+    servers?: XmppServer[]
+    user?: UserService
+  } = {},
 ) {
-  const xmpp = options.xmpp ?? (await XmppServer.start())
-  const user = await startUserService()
+  const xmpp = options.xmpp ?? options.servers?.[0] ?? (await XmppServer.start())
+  const servers = options.servers ?? [xmpp]
+  const user = options.user ?? (await startUserService())
   const env = {
     USER_URL: user.url,
     XMPP_DOMAIN: domain,
-    XMPP_COMPONENT_URL: xmpp.url,
+    XMPP_COMPONENT_URL: servers.map(({ url }) => url).join(','),
     XMPP_COMPONENT_SECRET: secret,
     ...options.env,
   }
   const running = await startService(t, service, { env, overrides: options.overrides })
   t.after(async () => {
-    await xmpp.close()
+    await Promise.all(servers.map((server) => server.close()))
     user.close()
   })
-  return { ...running, api: running.internal, xmpp, user, db: running.deps.db }
+  /** A client logs in; resolves when what comes for it goes to it at once. */
+  async function online(
+    userId: number,
+    options: Parameters<XmppServer['connect']>[1] & { server?: XmppServer } = {},
+  ): Promise<ClientStream> {
+    const { server = xmpp, ...stream } = options
+    await eventually(() => server.connected)
+    const client = server.connect(userId, stream)
+    const isWanted = client.state.priority !== undefined && client.state.priority >= 0
+    await eventually(() => running.deps.streams.find(server.name, client.id)?.mail === (isWanted ? 'live' : 'away'))
+    return client
+  }
+  return { ...running, api: running.internal, xmpp, servers, user, online, db: running.deps.db }
 }

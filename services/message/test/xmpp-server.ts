@@ -5,7 +5,8 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { eventually } from '@im/service-kit/testing'
 import type { Element } from '@xmpp/component'
 import xmppXml from '@xmpp/xml'
-import { escapeXml } from '../src/tap/escape-xml.ts'
+import { frameNamespace } from '../src/feed/frame-namespace.ts'
+import { escapeAttribute, escapeText } from '../src/read/xml-text.ts'
 
 const { Parser } = xmppXml as unknown as { Parser: new () => EventEmitter & { write(text: string): void } }
 
@@ -25,40 +26,201 @@ export const domain = 'im.localhost'
 export const secret = 'test-component-secret'
 
 export interface SentMessage {
-  from: number
-  to: string
+  to: string | number
   body?: object | string
   id?: string
   type?: string
   receipt?: boolean
-  resource?: string
   stamp?: number
-  /** Whole stanza instead of the parts above. */
-  xml?: string
 }
 
-interface Entry {
+/** A stanza as the client of a stream got it. */
+export interface Received {
+  /** Number of the delivery; undefined for what is never confirmed. */
+  number: number | undefined
+  xml: string
+  stanza: Element
+}
+
+interface StreamOptions {
+  resource?: string
+  login?: string
+  /** Undefined: unavailable. */
+  priority?: number | undefined
+  carbons?: boolean
+  confirms?: 'sm' | 'ack' | 'write'
+  since?: number
+  /** Confirms each delivery when it comes, as a client with a good connection does. Default true. */
+  confirming?: boolean
+}
+
+/** A stream of a client on the pretended server, and what its client sees. */
+export class ClientStream {
+  readonly id: string
+  readonly user: number
+  readonly resource: string
+  readonly received: Received[] = []
+  state: Required<Omit<StreamOptions, 'resource' | 'priority'>> & { priority: number | undefined }
+  waiting = false
+  delivered = 0
+  confirmed = 0
+  closedWith: string | undefined
+  notes = new Map<string, string>()
+  readonly #server: XmppServer
+
+  constructor(server: XmppServer, id: string, user: number, options: StreamOptions) {
+    this.#server = server
+    this.id = id
+    this.user = user
+    this.resource = options.resource ?? 'android'
+    this.state = {
+      login: `t:${id}`,
+      carbons: false,
+      confirms: 'sm',
+      since: Date.now(),
+      confirming: true,
+      ...options,
+      priority: 'priority' in options ? options.priority : 0,
+    }
+  }
+
+  get jid(): string {
+    return `${this.user}@${domain}/${this.resource}`
+  }
+
+  /** Sends a message; gives its id. */
+  say(message: SentMessage): string {
+    const id = message.id ?? randomBytes(16).toString('hex')
+    const to = String(message.to).includes('@') ? String(message.to) : `${message.to}@${domain}`
+    const text =
+      typeof message.body === 'string'
+        ? message.body
+        : JSON.stringify({ type: 1, messageId: id, fromUserId: String(this.user), content: 'hi', ...message.body })
+    const request = message.receipt === false ? '' : `<request xmlns='urn:xmpp:receipts'/>`
+    this.send(
+      `<message xmlns='jabber:client' id='${escapeAttribute(id)}' type='${message.type ?? 'chat'}' to='${escapeAttribute(to)}'><body>${escapeText(text)}</body>${request}</message>`,
+      message.stamp,
+    )
+    return id
+  }
+
+  /** Sends a whole stanza, as the server has parsed it. */
+  send(xml: string, stamp?: number): void {
+    this.#server.append(this, xml, stamp)
+  }
+
+  set(changes: Partial<StreamOptions>): void {
+    this.state = { ...this.state, ...changes }
+    this.#server.tellStream(this)
+  }
+
+  /** Its connection is gone, and may be resumed. */
+  sleep(): void {
+    this.waiting = true
+    this.state.confirming = false
+    this.#server.tellStream(this)
+  }
+
+  wake(): void {
+    this.waiting = false
+    this.state.confirming = true
+    this.#server.tellStream(this)
+    this.confirm()
+  }
+
+  /** Confirms what was delivered, or less. */
+  confirm(upTo = this.delivered): void {
+    if (upTo <= this.confirmed) return
+    this.confirmed = upTo
+    this.#server.tell(`<confirmed xmlns='${frameNamespace}' to='${this.id}:${upTo}'/>`)
+  }
+
+  end(): void {
+    this.#server.endStream(this)
+  }
+
+  /** Messages with a body, without copies of one id when `once`. */
+  get messages(): { id: string; from: string; body: string; content: unknown; isDelayed: boolean; stanza: Element }[] {
+    return this.received.flatMap(({ stanza }) => {
+      const body = stanza.getChildText('body')
+      if (stanza.name !== 'message' || body === null) return []
+      return [
+        {
+          id: stanza.attrs['id'] ?? '',
+          from: stanza.attrs['from'] ?? '',
+          body,
+          content: contentIn(body),
+          isDelayed: stanza.getChild('delay', 'urn:xmpp:delay') !== undefined,
+          stanza,
+        },
+      ]
+    })
+  }
+
+  /** Ids that the service confirmed as stored, in their order. */
+  get receipts(): string[] {
+    return this.received.flatMap(({ stanza }) => {
+      const receipt = stanza.getChild('received', 'urn:xmpp:receipts')
+      return receipt?.attrs['status'] === '1' ? [receipt.attrs['id'] ?? ''] : []
+    })
+  }
+
+  /** Condition of each refusal, by the id of its message. */
+  get refusals(): Map<string, string> {
+    return new Map(
+      this.received.flatMap(({ stanza }) => {
+        if (stanza.attrs['type'] !== 'error') return []
+        return [[stanza.attrs['id'] ?? '', stanza.getChild('error')?.getChildElements()[0]?.name ?? ''] as const]
+      }),
+    )
+  }
+
+  contents(): unknown[] {
+    return this.messages.map(({ content }) => content)
+  }
+}
+
+function contentIn(body: string): unknown {
+  try {
+    return JSON.parse(body).content
+  } catch {
+    return undefined
+  }
+}
+
+interface LogEntry {
   seq: number
   xml: string
 }
 
+let servers = 0
+
 /**
- * Stands for the XMPP server towards the message service: XEP-0114 handshake, the log of messages with its window and
- * cumulative acknowledgements, presence, and answers to orders. It keeps the log over connections, as the real one does.
+ * Stands for an XMPP server towards the message service and keeps to the page of protocol in deploy/xmpp/README.md: the log
+ * with its window and two marks, streams, numbered deliveries and their confirmations; the newest connection wins. The log and
+ * the streams outlive connections, as those of the real one do.
  */
 export class XmppServer {
-  readonly log = randomBytes(8).toString('hex')
-  readonly receipts: { id: string; from: string; to: string; status: string }[] = []
-  readonly orders: Element[] = []
-  /** Decides how an order is answered; default: taken. */
+  readonly name = `xmpp-${++servers}`
+  log = randomBytes(16).toString('hex')
+  readonly streams = new Map<string, ClientStream>()
+  readonly closeOrders: Record<string, string | undefined>[] = []
+  /** Decides how an order to close streams is answered; default: done. */
   onOrder: (order: Element) => 'result' | 'error' | 'silence' = () => 'result'
-  online: { user: number; resource: string }[] = []
+  /** Called with each frame the service wrote, before it counts. */
+  onFrame: (frame: Element) => void = () => {}
   window = 512
-  acked = 0
+  stored = 0
+  released = 0
   connections = 0
-  #entries: Entry[] = []
+  #epoch = Date.now()
+  #last = 0
+  #stamp = 0
+  #entries: LogEntry[] = []
   #sent = 0
+  #nextStream = 1
   #socket: Socket | undefined
+  readonly #sockets = new Set<Socket>()
   readonly #server: Server
 
   private constructor() {
@@ -81,63 +243,98 @@ export class XmppServer {
   }
 
   get last(): number {
-    return this.#entries.at(-1)?.seq ?? this.acked
+    return this.#last
   }
 
-  /** Appends a client's message to the log and sends what the window allows. Returns its messageId. */
-  say(message: SentMessage): string {
-    const id = message.id ?? randomBytes(16).toString('hex')
-    const resource = message.resource ?? 'android'
-    const sender = `${message.from}@${domain}/${resource}`
-    const to = message.to.includes('@') ? message.to : `${message.to}@${domain}`
-    const text =
-      typeof message.body === 'string'
-        ? message.body
-        : JSON.stringify({ type: 1, messageId: id, fromUserId: String(message.from), content: 'hi', ...message.body })
-    const stanza =
-      message.xml ??
-      `<message xmlns='jabber:client' id='${id}' type='${message.type ?? 'chat'}' from='${sender}' to='${to}'><body>${escapeXml(text)}</body>` +
-        `${message.receipt === false ? '' : "<request xmlns='urn:xmpp:receipts'/>"}</message>`
-    this.append(sender, message.stamp ?? Date.now(), stanza)
-    return id
+  /** A client logs in. */
+  connect(user: number, options: StreamOptions = {}): ClientStream {
+    const stream = new ClientStream(this, `s${this.#nextStream++}`, user, options)
+    this.streams.set(stream.id, stream)
+    this.tellStream(stream)
+    return stream
   }
 
-  append(sender: string, stamp: number, stanza: string): void {
-    const seq = this.last + 1
-    const xml =
-      `<message from='${domain}' to='api.${domain}'><tap xmlns='urn:yingchuang:im:1' seq='${seq}' stamp='${stamp}' sender='${sender}'>` +
-      `<forwarded xmlns='urn:xmpp:forward:0'>${stanza}</forwarded></tap></message>`
+  /** A message of a user who is not available otherwise; gives its id. */
+  say({ from, resource = 'android', ...message }: SentMessage & { from: number; resource?: string }): string {
+    const stream =
+      [...this.streams.values()].find((known) => known.user === from && known.resource === resource) ??
+      this.connect(from, { resource, priority: undefined })
+    return stream.say(message)
+  }
+
+  tellStream(stream: ClientStream): void {
+    if (this.streams.has(stream.id)) this.tell(this.#streamFrame(stream))
+  }
+
+  endStream(stream: ClientStream): void {
+    this.streams.delete(stream.id)
+    const { id, user, resource, confirmed } = stream
+    this.tell(
+      `<stream-end xmlns='${frameNamespace}' id='${id}' user='${user}' resource='${resource}' confirmed='${confirmed}'/>`,
+    )
+  }
+
+  append(stream: ClientStream, stanza: string, stamp = Date.now()): void {
+    this.#stamp = Math.max(this.#stamp, stamp)
+    const seq = ++this.#last
+    const xml = `<entry xmlns='${frameNamespace}' seq='${seq}' stamp='${this.#stamp}' stream='${stream.id}' from='${escapeAttribute(stream.jid)}'>${stanza}</entry>`
     this.#entries.push({ seq, xml })
     this.#pump()
   }
 
-  presence(user: number, resource: string, online: boolean): void {
-    this.raw(
-      `<message from='${domain}' to='api.${domain}'><presence xmlns='urn:yingchuang:im:1' user='${user}' resource='${resource}' online='${online ? 1 : 0}' stamp='${Date.now()}'/></message>`,
-    )
+  /** Damage on the disk: the last `count` entries can't be read any more. */
+  damage(count: number): void {
+    const from = this.#last - count + 1
+    const hole = `<hole xmlns='${frameNamespace}' from='${from}' to='${this.#last}'/>`
+    this.#entries = this.#entries.filter(({ seq }) => seq < from)
+    this.#entries.push({ seq: this.#last, xml: hole })
+  }
+
+  /** Sends frames as they are. */
+  tell(frames: string): void {
+    this.raw(`<message from='${domain}' to='api.${domain}'>${frames}</message>`)
   }
 
   raw(xml: string | Uint8Array): void {
     this.#socket?.write(xml)
   }
 
-  /** Cuts the connection as a crash would. */
+  /** Cuts the connection as a crash of the network would. */
   cut(): void {
-    this.#socket?.destroy()
+    for (const socket of this.#sockets) socket.destroy()
     this.#socket = undefined
   }
 
-  /** Resolves when everything in the log was acknowledged. */
+  /** The server is killed: its streams are gone, its log is there. */
+  crash(): void {
+    this.cut()
+    this.streams.clear()
+  }
+
+  /** Resolves when everything in the log was released. */
   async drained(deadline = 20_000): Promise<void> {
-    await eventually(() => this.acked === this.last && this.connected, deadline)
+    await eventually(() => this.connected && this.released === this.#last, deadline)
   }
 
   async close(): Promise<void> {
-    this.cut()
     this.#server.close()
+    this.cut()
+  }
+
+  #streamFrame({ id, user, resource, state, waiting, delivered, confirmed, notes }: ClientStream): string {
+    const { login, priority, carbons, confirms, since } = state
+    const noteFrames = [...notes]
+      .map(([name, value]) => `<note name='${escapeAttribute(name)}' value='${escapeAttribute(value)}'/>`)
+      .join('')
+    return (
+      `<stream xmlns='${frameNamespace}' id='${id}' user='${user}' resource='${escapeAttribute(resource)}' login='${login}' since='${since}'` +
+      `${priority === undefined ? '' : ` priority='${priority}'`}${carbons ? ` carbons='1'` : ''} confirms='${confirms}'` +
+      `${waiting ? ` waiting='1'` : ''} delivered='${delivered}' confirmed='${confirmed}' ip='127.0.0.1'>${noteFrames}</stream>`
+    )
   }
 
   #accept(socket: Socket): void {
+    this.#sockets.add(socket)
     socket.setEncoding('utf8')
     socket.setNoDelay(true)
     socket.on('error', () => {})
@@ -156,6 +353,7 @@ export class XmppServer {
     parser.on('error', () => socket.destroy())
     socket.on('data', (data) => parser.write(String(data)))
     socket.on('close', () => {
+      this.#sockets.delete(socket)
       if (this.#socket === socket) this.#socket = undefined
     })
   }
@@ -164,76 +362,112 @@ export class XmppServer {
     const expected = createHash('sha1')
       .update(streamId + secret)
       .digest('hex')
-    if (element.text() !== expected || this.#socket) {
+    if (element.text() !== expected) {
       socket.end(
-        `<stream:error><${this.#socket ? 'conflict' : 'not-authorized'} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>`,
+        `<stream:error><not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>`,
       )
       return
     }
+    this.#socket?.end(
+      `<stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>`,
+    )
     this.#socket = socket
     this.connections++
-    this.#sent = this.acked
-    const resources = this.online
-      .map(({ user, resource }) => `<resource user='${user}' resource='${resource}'/>`)
-      .join('')
+    this.#epoch = Math.max(this.#epoch + 1, Date.now())
+    this.#sent = this.released
+    this.stored = this.released
+    const hello = `<hello xmlns='${frameNamespace}' version='2' server='${this.name}' log='${this.log}' epoch='${this.#epoch}' released='${this.released}' stored='${this.stored}' last='${this.#last}' window='${this.window}'/>`
+    const streams = [...this.streams.values()].map((stream) => this.#streamFrame(stream)).join('')
     // In one write with the answer of the handshake, as a busy server does.
     socket.write(
-      `<handshake/><message from='${domain}' to='api.${domain}'><tap-start xmlns='urn:yingchuang:im:1' log='${this.log}' acked='${this.acked}' last='${this.last}'/></message>` +
-        `<message from='${domain}' to='api.${domain}'><presence-snapshot xmlns='urn:yingchuang:im:1' complete='1'>${resources}</presence-snapshot></message>` +
-        this.#pending(),
+      `<handshake/><message from='${domain}' to='api.${domain}'>${hello}${streams}<ready xmlns='${frameNamespace}'/></message>${this.#pending()}`,
     )
   }
 
   #pending(): string {
     let xml = ''
-    const first = this.#entries.findIndex(({ seq }) => seq > this.#sent)
-    if (first < 0) return ''
-    for (let i = first; i < this.#entries.length; i++) {
-      const entry = this.#entries[i]!
-      if (entry.seq > this.acked + this.window) break
-      xml += entry.xml
+    for (const entry of this.#entries) {
+      if (entry.seq <= this.#sent) continue
+      if (entry.seq > this.stored + this.window) break
+      xml += `<message from='${domain}' to='api.${domain}'>${entry.xml}</message>`
       this.#sent = entry.seq
     }
     return xml
   }
 
   #pump(): void {
-    if (!this.#socket) return
-    const xml = this.#pending()
-    if (xml) this.#socket.write(xml)
+    const xml = this.#socket && this.#pending()
+    if (xml) this.#socket?.write(xml)
   }
 
   #receive(socket: Socket, element: Element): void {
     if (element.name === 'iq') {
-      const order = element.getChildElements()[0]!
-      let outcome: 'result' | 'error' | 'silence' = 'result'
-      if (order.name !== 'ping') {
-        outcome = this.onOrder(order)
-        if (outcome !== 'error') this.orders.push(order)
-      }
-      const attributes = `id='${element.attrs['id']}' from='${domain}' to='api.${domain}'`
-      if (outcome === 'result') socket.write(`<iq type='result' ${attributes}/>`)
-      if (outcome === 'error')
-        socket.write(
-          `<iq type='error' ${attributes}><error type='wait'><resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>`,
-        )
+      this.#order(socket, element)
       return
     }
-    const ack = element.getChild('ack', 'urn:yingchuang:im:1')
-    if (ack) {
-      const seq = Number(ack.attrs['seq'])
-      if (seq > this.acked && seq <= this.last) this.acked = seq
-      this.#entries = this.#entries.filter((entry) => entry.seq > this.acked || entry.seq === this.last)
+    for (const frame of element.getChildElements()) {
+      if (frame.attrs['xmlns'] !== frameNamespace) continue
+      this.onFrame(frame)
+      this.#obey(frame)
+    }
+  }
+
+  #obey({ name, attrs, ...frame }: Element): void {
+    const seq = Number(attrs['seq'])
+    if (name === 'stored' && Number(attrs['epoch']) === this.#epoch) {
+      this.stored = Math.max(this.stored, seq)
       this.#pump()
-      return
+    } else if (name === 'released' && Number(attrs['epoch']) === this.#epoch) {
+      this.released = Math.max(this.released, seq)
+      this.#entries = this.#entries.filter((entry) => entry.seq > this.released)
+    } else if (name === 'deliver') {
+      const text = frame.children.join('')
+      for (const target of (attrs['to'] ?? '').split(' ')) this.#deliver(target, attrs['name'] ?? '', text)
+    } else if (name === 'note') {
+      const stream = this.streams.get(attrs['stream'] ?? '')
+      if (attrs['value'] === undefined) stream?.notes.delete(attrs['name'] ?? '')
+      else stream?.notes.set(attrs['name'] ?? '', attrs['value'])
     }
-    const receipt = element.getChild('received', 'urn:xmpp:receipts')
-    if (receipt)
-      this.receipts.push({
-        id: receipt.attrs['id'] ?? '',
-        status: receipt.attrs['status'] ?? '',
-        from: element.attrs['from'] ?? '',
-        to: element.attrs['to'] ?? '',
-      })
+  }
+
+  #deliver(target: string, name: string, text: string): void {
+    const [id = '', numberText] = target.split(':')
+    const stream = this.streams.get(id)
+    if (!stream) return
+    const number = numberText === undefined ? undefined : Number(numberText)
+    if (number !== undefined) {
+      if (number <= stream.delivered) return
+      if (number !== stream.delivered + 1) throw new Error(`delivery ${number} after ${stream.delivered}`)
+      stream.delivered = number
+    }
+    const xml = `<${name} to='${escapeAttribute(stream.jid)}' ${text}`
+    stream.received.push({ number, xml, stanza: parseStanza(xml) })
+    if (number !== undefined && stream.state.confirming && !stream.waiting) stream.confirm()
+  }
+
+  #order(socket: Socket, iq: Element): void {
+    const order = iq.getChildElements()[0]!
+    let outcome: 'result' | 'error' | 'silence' = 'result'
+    if (order.name === 'close-streams') {
+      outcome = this.onOrder(order)
+      if (outcome !== 'error') this.closeOrders.push(order.attrs)
+      if (outcome === 'result') this.#closeStreams(order.attrs)
+    }
+    const attributes = `id='${iq.attrs['id']}' from='${domain}' to='api.${domain}'`
+    if (outcome === 'result') socket.write(`<iq type='result' ${attributes}/>`)
+    if (outcome === 'error')
+      socket.write(
+        `<iq type='error' ${attributes}><error type='wait'><resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>`,
+      )
+  }
+
+  #closeStreams({ user, logins, id, condition }: Element['attrs']): void {
+    for (const stream of [...this.streams.values()]) {
+      if (stream.user !== Number(user)) continue
+      if (logins !== undefined && !logins.split(' ').includes(stream.state.login)) continue
+      if (id !== undefined && !id.split(' ').includes(stream.id)) continue
+      stream.closedWith = condition
+      this.endStream(stream)
+    }
   }
 }

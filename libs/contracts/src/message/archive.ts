@@ -125,7 +125,7 @@ export const presence = contract('message', {
       OnlineState: Flag({ aliases: ['onlineState'] }),
     }),
     result: Nothing,
-    errors: ['PermissionDenied'],
+    errors: ['TokenMissing', 'PermissionDenied'],
   },
 })
 

@@ -1,4 +1,4 @@
-import { deadLetters } from '@im/contracts'
+import { deadLetters, type EventEnvelope, type Payload, streamOf } from '@im/contracts'
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect, type NatsConnection, RequestError } from '@nats-io/transport-node'
 import type { Logger } from '../logs.ts'
@@ -114,6 +114,17 @@ export async function connectBus(options: {
     },
     listen: (event, handle) =>
       plainSubscription(connection, `${namespace}.broadcast.${event.name}`, (text) => handle(JSON.parse(text)), log),
+    hear: (event, handle) =>
+      plainSubscription(
+        connection,
+        `${namespace}.${streamOf(event.name).name}.*.${event.name}`,
+        (text) => handle((JSON.parse(text) as EventEnvelope).data as Payload<typeof event>),
+        log,
+      ),
+    tell(topic, text) {
+      if (connected && !connection.isClosed()) connection.publish(`${namespace}.tell.${service}.${topic}`, text)
+    },
+    onTell: (topic, handle) => plainSubscription(connection, `${namespace}.tell.${service}.${topic}`, handle, log),
     wake(topic) {
       if (connected && !connection.isClosed()) connection.publish(`${namespace}.wake.${topic}`)
     },

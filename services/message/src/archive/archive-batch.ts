@@ -37,7 +37,7 @@ const mostIds = 200
 /** Ids of one command that marks messages as read. */
 const idsAtOnce = 1000
 
-type ArchiveDeps = Pick<Deps, 'messages' | 'chats' | 'outbox' | 'searchIndex' | 'now' | 'config'>
+type ArchiveDeps = Pick<Deps, 'messages' | 'mailbox' | 'chats' | 'outbox' | 'searchIndex' | 'now' | 'config'>
 
 /**
  * Stores a batch of entries and their event in one transaction; messages that are stored already change nothing. Then, still

@@ -7,7 +7,7 @@ import { findVisible } from './find-visible.ts'
 import { forgetMessages } from './forget-messages.ts'
 import type { MessageDocument } from './message-document.ts'
 
-type DeleteDeps = Pick<Deps, 'messages' | 'chats' | 'outbox' | 'searchIndex' | 'now' | 'config'>
+type DeleteDeps = Pick<Deps, 'messages' | 'mailbox' | 'chats' | 'outbox' | 'searchIndex' | 'now' | 'config'>
 
 /**
  * `delete` 1 hides messages for the caller, 2 removes them for everybody. Ids that are not in the archive are passed over

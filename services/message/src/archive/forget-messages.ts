@@ -4,7 +4,7 @@ import type { KnownMessage } from './messages-repository.ts'
 
 /** Takes messages away from everybody, in the transaction of a change: what they said leaves the archive, the search and whatever waits. */
 export async function forgetMessages(
-  { messages, searchIndex, now }: Pick<Deps, 'messages' | 'searchIndex' | 'now'>,
+  { messages, mailbox, searchIndex, now }: Pick<Deps, 'messages' | 'mailbox' | 'searchIndex' | 'now'>,
   gone: readonly KnownMessage[],
   { session }: Pick<Change, 'session'>,
 ): Promise<void> {
@@ -13,5 +13,6 @@ export async function forgetMessages(
     now(),
     session,
   )
+  await mailbox.forget(gone, session)
   await searchIndex.removals.addForAll(gone, session)
 }

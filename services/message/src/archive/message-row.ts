@@ -1,18 +1,15 @@
 import type { MessageRow, RoomRow } from '@im/contracts/message'
-import { escapeXml } from '../tap/escape-xml.ts'
+import { escapeAttribute, escapeText } from '../read/xml-text.ts'
 import type { MessageDocument } from './message-document.ts'
 
-/** The stanza as it was sent: its text is put back into the empty body element. */
+/** The stanza as it went on: its text is put back into the empty body element. */
 export const stanzaOf = ({ stanza, ...message }: MessageDocument) =>
-  (stanza ?? plainStanza(message)).replace(
-    /<body([^<>]*?)\/>/,
-    (_whole, attributes: string) => `<body${attributes}>${escapeXml(message.body)}</body>`,
-  )
+  (stanza ?? plainStanza(message)).replace('<body/>', () => `<body>${escapeText(message.body)}</body>`)
 
-/** What apps send: see `isPlain` in read-entry.ts. */
+/** What apps send: see `isPlain` in deliver/message-document.ts. */
 const plainStanza = ({ fromJid, toJid, messageId }: Pick<MessageDocument, 'fromJid' | 'toJid' | 'messageId'>) =>
-  `<message xmlns="jabber:client" from="${escapeXml(fromJid)}" to="${escapeXml(toJid)}" id="${escapeXml(messageId)}" ` +
-  'type="chat"><body/><request xmlns="urn:xmpp:receipts"/></message>'
+  `<message xmlns='jabber:client' from='${escapeAttribute(fromJid)}' to='${escapeAttribute(toJid)}' ` +
+  `id='${escapeAttribute(messageId)}' type='chat'><body/><request xmlns='urn:xmpp:receipts'/></message>`
 
 const shared = (message: MessageDocument) => ({
   _id: message._id.toHexString(),

@@ -1,39 +1,35 @@
-import { presenceChanged } from '@im/contracts/message'
+import { presencesChanged } from '@im/contracts/message'
 import type { Deps } from '../deps.ts'
 import type { PresenceDocument } from './presence-repository.ts'
 
-/** What is known of a user's resources: `only` replaces them all, `changes` (resource → available) edits them. */
-export interface PresenceUpdate {
-  only?: readonly string[]
-  changes?: ReadonlyMap<string, boolean>
-}
-
-function resourcesAfter(before: readonly string[], { only, changes }: PresenceUpdate): string[] {
-  const resources = new Set(only ?? before)
-  for (const [resource, available] of changes ?? [])
-    if (available) resources.add(resource)
-    else resources.delete(resource)
-  return [...resources]
-}
-
-/** Stores the presence of some users and announces whose first resource came or whose last one went. */
+/**
+ * Stores which resources of users are available on a server, and announces whose first one came or whose last one went, all
+ * in one event. False when another connection of the server writes by now: nothing was stored then.
+ */
 export async function applyPresence(
   { presences, outbox, now }: Pick<Deps, 'presences' | 'outbox' | 'now'>,
-  updates: ReadonlyMap<number, PresenceUpdate>,
-): Promise<void> {
-  await outbox.commit(async (change) => {
-    const known = await presences.of([...updates.keys()], change.session)
+  { server, epoch }: { server: string; epoch: number },
+  resourcesOf: ReadonlyMap<number, readonly string[]>,
+): Promise<boolean> {
+  return await outbox.commit(async (change) => {
+    if (!(await presences.isNewest(server, epoch, change.session))) return false
+    const known = await presences.of([...resourcesOf.keys()], change.session)
     const at = now()
-    const changed: PresenceDocument[] = []
-    for (const [userId, update] of updates) {
+    const stored: PresenceDocument[] = []
+    const changes: { userId: number; online: boolean; at: number }[] = []
+    for (const [userId, resources] of resourcesOf) {
       const before = known.get(userId)
-      const resources = resourcesAfter(before?.resources ?? [], update)
-      const online = resources.length > 0
-      const same = before && before.online === online && before.resources.join() === resources.join()
-      if (same || (!before && !online)) continue
-      changed.push({ _id: userId, online, resources, changedAt: at })
-      if ((before?.online ?? false) !== online) change.announce(presenceChanged, String(userId), { userId, online, at })
+      const elsewhere = (before?.at ?? []).filter((place) => place.server !== server)
+      const here = [...new Set(resources)].sort()
+      const places = here.length ? [...elsewhere, { server, resources: here }] : elsewhere
+      const online = places.length > 0
+      if (before && before.online === online && JSON.stringify(before.at) === JSON.stringify(places)) continue
+      if (!before && !online) continue
+      stored.push({ _id: userId, online, at: places, changedAt: at })
+      if ((before?.online ?? false) !== online) changes.push({ userId, online, at })
     }
-    await presences.save(changed, change.session)
+    await presences.save(stored, change.session)
+    if (changes.length) change.announce(presencesChanged, server, { changes })
+    return true
   })
 }

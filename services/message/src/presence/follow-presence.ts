@@ -1,116 +1,150 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Closable } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
-import { applyPresence, type PresenceUpdate } from './apply-presence.ts'
+import { applyPresence } from './apply-presence.ts'
 
+/** Changes of this time (ms) are stored together. */
+const gatherFor = 100
 const usersAtOnce = 500
+/** How often (ms) a replica says that its servers are there, and after what silence one counts as gone with its users. */
+const seenEvery = 10_000
+const goneAfter = 45_000
 
-interface MutableUpdate extends PresenceUpdate {
-  only?: string[]
-  changes: Map<string, boolean>
+interface FollowedServer {
+  server: string
+  epoch: number
+  /** Users whose streams changed. */
+  users: Set<number>
+  /** All users that were there before have to be compared with those that are there now. */
+  compares: boolean
+  working: boolean
 }
 
 /**
- * Follows what the XMPP server tells over one connection: first a snapshot of all available resources, then each change.
- * Reports wait in one slot per user, so that a storm of logins or an absent MongoDB costs memory per user, not per report.
+ * Keeps who is online from the streams of the servers this replica holds. A lost connection changes nothing by itself:
+ * whoever holds the server next tells who is there; when nobody does for a while, its users are gone.
  */
-export function createPresenceFollower(deps: Deps) {
-  const { log, presences } = deps
-  const closing = new AbortController()
-  let pending = new Map<number, MutableUpdate>()
-  let collecting = new Map<number, string[]>()
-  let snapshotUsers: ReadonlySet<number> | undefined
-  let working: Promise<void> | undefined
+export class PresenceFollower {
+  readonly #deps: Deps
+  readonly #servers = new Map<string, FollowedServer>()
+  readonly #running = new Set<Promise<void>>()
+  readonly #closing = new AbortController()
 
-  const slot = (user: number) => {
-    let update = pending.get(user)
-    if (!update) {
-      update = { changes: new Map() }
-      pending.set(user, update)
+  constructor(deps: Deps) {
+    this.#deps = deps
+  }
+
+  start(): Closable {
+    const { streams, feedWatchers, feeds, presences, now, log } = this.#deps
+    streams.watch({
+      changed: (stream, before) => {
+        if (before?.priority !== stream.report.priority || !before) this.#changed(stream.server, stream.report.user)
+      },
+      ended: (stream) => this.#changed(stream.server, stream.report.user),
+    })
+    feedWatchers.add({
+      ready: (server, epoch) => {
+        this.#servers.set(server, { server, epoch, users: new Set(), compares: true, working: false })
+        this.#work(server)
+      },
+      lost: (server) => void this.#servers.delete(server),
+    })
+    const seeing = setInterval(() => {
+      const look = async () => {
+        await presences.seen(feeds.servers, now())
+        for (const gone of await presences.unseenSince(now() - goneAfter)) await this.#clear(gone)
+      }
+      look().catch((error) => log.warn({ reason: String(error) }, 'presence could not be looked after'))
+    }, seenEvery)
+    return {
+      close: async () => {
+        this.#closing.abort()
+        clearInterval(seeing)
+        await Promise.all(this.#running)
+      },
     }
-    return update
   }
 
-  function report(user: number, resource: string, online: boolean): void {
-    if (!Number.isInteger(user)) return
-    slot(user).changes.set(resource, online)
-    wake()
+  #changed(server: string, user: number): void {
+    const followed = this.#servers.get(server)
+    if (!followed) return
+    followed.users.add(user)
+    this.#work(server)
   }
 
-  function snapshot(resources: readonly { user: number; resource: string }[], complete: boolean): void {
-    for (const { user, resource } of resources) {
-      if (!Number.isInteger(user)) continue
-      const list = collecting.get(user)
-      if (list) list.push(resource)
-      else collecting.set(user, [resource])
-    }
-    if (!complete) return
-    const reported = pending
-    pending = new Map()
-    for (const [user, only] of collecting) slot(user).only = only
-    // Reports that came between the parts of the snapshot are newer than its beginning.
-    for (const [user, { changes }] of reported)
-      for (const [resource, online] of changes) slot(user).changes.set(resource, online)
-    snapshotUsers = new Set(collecting.keys())
-    collecting = new Map()
-    wake()
+  #work(server: string): void {
+    const followed = this.#servers.get(server)
+    if (!followed || followed.working || this.#closing.signal.aborted) return
+    followed.working = true
+    const running = this.#store(followed).finally(() => {
+      followed.working = false
+      this.#running.delete(running)
+    })
+    this.#running.add(running)
   }
 
-  function wake(): void {
-    if (!closing.signal.aborted) working ??= new Promise<void>((resolve) => setImmediate(resolve)).then(drain)
-  }
-
-  async function drain(): Promise<void> {
+  async #store(followed: FollowedServer): Promise<void> {
+    const { log, presences, now } = this.#deps
+    const { server, epoch } = followed
+    const isCurrent = () => this.#servers.get(server) === followed && !this.#closing.signal.aborted
     let attempt = 0
-    while ((pending.size || snapshotUsers) && !closing.signal.aborted) {
-      const taken = pending
+    await delay(gatherFor)
+    while (isCurrent() && (followed.compares || followed.users.size)) {
+      const users = [...followed.users].slice(0, usersAtOnce)
+      for (const user of users) followed.users.delete(user)
       try {
-        if (snapshotUsers) await addMissing(snapshotUsers)
-        pending = new Map()
-        await apply(taken)
+        if (followed.compares) {
+          if (!(await presences.begin(server, epoch, now()))) return
+          await this.#compare(followed)
+          followed.compares = false
+        }
+        const resources = new Map(users.map((user) => [user, this.#resourcesAt(server, user)]))
+        if (users.length && !(await applyPresence(this.#deps, followed, resources))) return
         attempt = 0
       } catch (error) {
-        restore(taken)
-        log.warn({ err: error, attempt }, 'presence could not be stored; trying again')
-        await delay(Math.min(100 * 2 ** attempt++, 5000), undefined, { signal: closing.signal }).catch(() => {})
-      }
-    }
-    working = undefined
-  }
-
-  /** Whoever was online and is not in the snapshot went while nobody told us. */
-  async function addMissing(present: ReadonlySet<number>): Promise<void> {
-    for (const user of await presences.onlineUsers()) if (!present.has(user)) slot(user).only ??= []
-    snapshotUsers = undefined
-  }
-
-  async function apply(updates: Map<number, MutableUpdate>): Promise<void> {
-    const users = [...updates.keys()]
-    for (let start = 0; start < users.length; start += usersAtOnce) {
-      const some = users.slice(start, start + usersAtOnce)
-      await applyPresence(deps, new Map(some.map((user) => [user, updates.get(user)!])))
-      for (const user of some) updates.delete(user)
-    }
-  }
-
-  /** Puts back what was not stored, below what was reported meanwhile. */
-  function restore(taken: Map<number, MutableUpdate>): void {
-    if (pending === taken) return
-    for (const [user, update] of taken) {
-      const newer = pending.get(user)
-      if (!newer) pending.set(user, update)
-      else if (!newer.only) {
-        newer.only = update.only
-        newer.changes = new Map([...update.changes, ...newer.changes])
+        for (const user of users) followed.users.add(user)
+        log.warn({ reason: String(error), attempt }, 'presence could not be stored; trying again')
+        await delay(Math.min(100 * 2 ** attempt++, 5000), undefined, { signal: this.#closing.signal }).catch(() => {})
       }
     }
   }
 
-  return {
-    report,
-    snapshot,
-    async close(): Promise<void> {
-      closing.abort()
-      await working
-    },
+  /** Of those that were there before the connection, who is not as told now; and who is there for the first time. */
+  async #compare({ server, users }: FollowedServer): Promise<void> {
+    const { presences, streams } = this.#deps
+    const present = new Set(streams.ofServer(server).map(({ report }) => report.user))
+    for (let after = 0; ; ) {
+      const some = await presences.usersAt(server, after, usersAtOnce)
+      for (const { _id: user, at } of some) {
+        const before = at.find((place) => place.server === server)?.resources ?? []
+        if (before.join() !== this.#resourcesAt(server, user).join()) users.add(user)
+        present.delete(user)
+      }
+      if (some.length < usersAtOnce) break
+      after = some.at(-1)!._id
+    }
+    for (const user of present) users.add(user)
+  }
+
+  #resourcesAt(server: string, user: number): string[] {
+    const streams = this.#deps.streams.ownOf(user).filter((stream) => stream.server === server)
+    const available = streams.filter(({ report }) => report.priority !== undefined)
+    return [...new Set(available.map(({ resource }) => resource))].sort()
+  }
+
+  /** Nobody has held the server for long: its users are not there. */
+  async #clear({ server, epoch }: { server: string; epoch: number }): Promise<void> {
+    const { presences, log } = this.#deps
+    for (;;) {
+      const some = await presences.usersAt(server, 0, usersAtOnce)
+      if (!some.length) break
+      const nothing = new Map(some.map(({ _id }) => [_id, []]))
+      if (!(await applyPresence(this.#deps, { server, epoch }, nothing))) return
+    }
+    await presences.forgetServer(server, epoch)
+    log.info({ server }, 'an XMPP server is gone, and its users with it')
   }
 }
+
+/** Follows the presence of users on the servers of this replica. */
+export const followPresence = (deps: Deps): Closable => new PresenceFollower(deps).start()

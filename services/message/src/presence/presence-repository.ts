@@ -1,26 +1,43 @@
 import { ensureIndexes } from '@im/service-kit'
 import type { ClientSession, Collection, Db } from 'mongodb'
 
+/** A server with available resources of a user. */
+interface PresenceAt {
+  server: string
+  resources: string[]
+}
+
 export interface PresenceDocument {
   /** userId */
   _id: number
-  /** What was told last, by the XMPP server or by `/tigase/OnlineState`. */
+  /** What was told last, by an XMPP server or by `/tigase/OnlineState`. */
   online: boolean
-  /** Available XMPP resources. */
-  resources: string[]
+  at: PresenceAt[]
   /** ms */
   changedAt: number
 }
 
+/** An XMPP server as far as presence goes: whoever holds its newest connection writes, and nobody else. */
+interface PresenceServer {
+  _id: string
+  epoch: number
+  /** When its holder was last there; ms. */
+  seenAt: number
+  /** Counts writes: two connections of one server meet here. */
+  writes: number
+}
+
 export class PresencesRepository {
   readonly collection: Collection<PresenceDocument>
+  readonly #servers: Collection<PresenceServer>
 
   constructor(db: Db) {
     this.collection = db.collection<PresenceDocument>('presence')
+    this.#servers = db.collection<PresenceServer>('presenceServers')
   }
 
   async createIndexes(): Promise<void> {
-    await ensureIndexes(this.collection, [{ key: { online: 1 } }])
+    await ensureIndexes(this.collection, [{ key: { 'at.server': 1, _id: 1 } }])
   }
 
   async of(userIds: readonly number[], session?: ClientSession): Promise<Map<number, PresenceDocument>> {
@@ -28,9 +45,50 @@ export class PresencesRepository {
     return new Map(found.map((presence) => [presence._id, presence]))
   }
 
-  async onlineUsers(): Promise<number[]> {
-    const found = await this.collection.find({ online: true }).project<{ _id: number }>({ _id: 1 }).toArray()
-    return found.map(({ _id }) => _id)
+  /** Users with resources on a server, from an id on. */
+  async usersAt(server: string, after: number, limit: number): Promise<PresenceDocument[]> {
+    return await this.collection
+      .find({ 'at.server': server, _id: { $gt: after } })
+      .sort({ _id: 1 })
+      .limit(limit)
+      .toArray()
+  }
+
+  /** A connection begins: writes of older ones are refused from now on. False when a newer one was here already. */
+  async begin(server: string, epoch: number, now: number): Promise<boolean> {
+    try {
+      const { matchedCount, upsertedCount } = await this.#servers.updateOne(
+        { _id: server, epoch: { $lte: epoch } },
+        { $set: { epoch, seenAt: now }, $setOnInsert: { writes: 0 } },
+        { upsert: true },
+      )
+      return matchedCount + upsertedCount > 0
+    } catch (error) {
+      if ((error as { code?: number }).code === 11000) return false
+      throw error
+    }
+  }
+
+  /** Part of each transaction that writes for a server. False when its connection is not the newest any more. */
+  async isNewest(server: string, epoch: number, session: ClientSession): Promise<boolean> {
+    const { matchedCount } = await this.#servers.updateOne({ _id: server, epoch }, { $inc: { writes: 1 } }, { session })
+    return matchedCount > 0
+  }
+
+  async seen(servers: readonly { server: string; epoch: number }[], now: number): Promise<void> {
+    for (const { server, epoch } of servers)
+      await this.#servers.updateOne({ _id: server, epoch }, { $set: { seenAt: now } })
+  }
+
+  /** Servers that nobody has held since a moment (ms). */
+  async unseenSince(moment: number): Promise<{ server: string; epoch: number }[]> {
+    const found = await this.#servers.find({ seenAt: { $lt: moment } }).toArray()
+    return found.map(({ _id, epoch }) => ({ server: _id, epoch }))
+  }
+
+  /** A server is gone for good: it is forgotten with the last of its users. */
+  async forgetServer(server: string, epoch: number): Promise<void> {
+    await this.#servers.deleteOne({ _id: server, epoch })
   }
 
   async save(presences: readonly PresenceDocument[], session: ClientSession): Promise<void> {

@@ -1,5 +1,5 @@
 import { type Caller, ContractError } from '@im/contracts'
-import { presenceChanged } from '@im/contracts/message'
+import { presencesChanged } from '@im/contracts/message'
 import type { Deps } from '../deps.ts'
 
 /**
@@ -18,7 +18,7 @@ export async function setOnlineState(
     const before = (await presences.of([userId], change.session)).get(userId)
     if ((before?.online ?? false) === online) return
     const at = now()
-    await presences.save([{ _id: userId, online, resources: before?.resources ?? [], changedAt: at }], change.session)
-    change.announce(presenceChanged, String(userId), { userId, online, at })
+    await presences.save([{ _id: userId, online, at: before?.at ?? [], changedAt: at }], change.session)
+    change.announce(presencesChanged, String(userId), { changes: [{ userId, online, at }] })
   })
 }

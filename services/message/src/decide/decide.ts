@@ -1,0 +1,101 @@
+import { ContractError } from '@im/contracts'
+import { messageType, messageTypes } from '@im/contracts/message'
+import { firstUserId } from '@im/contracts/user'
+import { singleConversation } from '../archive/conversations.ts'
+import { boundIds } from '../deliver/message-document.ts'
+import type { Deps } from '../deps.ts'
+import { userIdOf } from '../read/addresses.ts'
+import type { Message, Refusal } from '../read/read-message.ts'
+import { type Attempt, type Fact, type Facts, refusalBetween } from './may-write.ts'
+
+/** What becomes of a message. One place decides it, for every message: a later verdict (held back, refused) belongs here. */
+export type Verdict = { goes: true } | { goes: false; refusal: Refusal }
+
+type DecideDeps = Pick<Deps, 'contacts' | 'relations' | 'messages' | 'config' | 'log'>
+
+const recall = 202
+
+const go: Verdict = { goes: true }
+const refuse = (condition: Refusal['condition'], text: string): Verdict => ({
+  goes: false,
+  refusal: { condition, text },
+})
+const noUser = refuse('service-unavailable', 'no such user')
+const notOwn = refuse('not-allowed', 'only the own messages can be recalled')
+const tryLater = refuse('resource-constraint', 'it cannot be found out now whether you may write')
+
+/**
+ * Decides by spec xmpp.md §8 whether a message goes on. At once when everything is known that it takes; else after asking
+ * the owners of the facts. It never refuses by what may be old.
+ */
+export function decide(deps: DecideDeps, message: Message): Verdict | Promise<Verdict> {
+  const { to, sender, body } = message
+  const { xmppDomain } = deps.config
+  if (to.domain !== xmppDomain || !to.local) return noUser
+  if (message.type === 'groupchat') return refuse('bad-request', 'groupchat goes to rooms')
+  const receiver = userIdOf(to.local)
+  if (receiver === undefined) return noUser
+  if (receiver === sender.user) return go
+  const forbidden = refusalByBody(message)
+  if (forbidden) return forbidden
+  const attempt = { from: sender.user, to: receiver, type: body.type }
+  if (body.type === recall) return decideRecall(deps, message, attempt)
+  return decideBetween(deps, attempt)
+}
+
+/** What the body may not say, whoever it is for. */
+export function refusalByBody({ sender, body }: Message): Verdict | undefined {
+  const { fromUserId } = body
+  if (fromUserId !== undefined && fromUserId !== sender.user && fromUserId !== String(sender.user))
+    return refuse('not-allowed', 'fromUserId is not the sender')
+  if (sender.user >= firstUserId && messageTypes[body.type] && messageType(body.type).by === 'server')
+    return refuse('not-allowed', 'this type is sent by the server only')
+  return undefined
+}
+
+/** A recall names messages of its author; who knows an id as the peer's is told no. */
+async function decideRecall(deps: DecideDeps, { body }: Message, attempt: Attempt): Promise<Verdict> {
+  const verdict = await decideBetween(deps, attempt)
+  if (!verdict.goes) return verdict
+  const { from, to } = attempt
+  const isPeers = await deps.messages.anyFrom(to, singleConversation(from, to), boundIds(body.content))
+  return isPeers ? notOwn : go
+}
+
+function decideBetween({ contacts, relations, log }: DecideDeps, attempt: Attempt): Verdict | Promise<Verdict> {
+  const { from, to } = attempt
+  const known = refusalBetween(attempt, {
+    receiver: contacts.peek(to),
+    sender: contacts.peek(from),
+    standing: relations.peek(from, to),
+  })
+  if (!('lacks' in known) && !known.refusal) return go
+  return askAndDecide()
+
+  /** Asks for what is missing; before a refusal for all it rests on. */
+  async function askAndDecide(): Promise<Verdict> {
+    const facts: Facts = { receiver: undefined, sender: undefined, standing: undefined }
+    const asking: Record<Fact, () => Promise<unknown>> = {
+      receiver: async () => {
+        facts.receiver = contacts.peek(to, { forRefusal: true }) ?? (await contacts.ask(to))
+      },
+      sender: async () => {
+        facts.sender = contacts.peek(from, { forRefusal: true }) ?? (await contacts.ask(from))
+      },
+      standing: async () => {
+        facts.standing = await relations.ask(from, to)
+      },
+    }
+    try {
+      for (;;) {
+        const verdict = refusalBetween(attempt, facts)
+        if (!('lacks' in verdict)) return verdict.refusal ? { goes: false, refusal: verdict.refusal } : go
+        await asking[verdict.lacks]()
+      }
+    } catch (error) {
+      if (!(error instanceof ContractError)) throw error
+      log.debug({ err: error, from, to }, 'a message was put off: its facts are out of reach')
+      return tryLater
+    }
+  }
+}

@@ -1,0 +1,305 @@
+import { LRUCache } from 'lru-cache'
+import type { MailboxLimits } from '../mailbox/mailbox-limits.ts'
+import { type MailboxRow, type RowChange, rowId, rowIdOf, type SingleMessage } from '../mailbox/mailbox-repository.ts'
+import type { MailboxWriter } from '../mailbox/mailbox-writer.ts'
+import type { OwnStream } from '../streams/own-stream.ts'
+import type { FarStream, StreamTable } from '../streams/stream-table.ts'
+import { type Audience, Delivery, type DeliveryBacking, type FarOutcome, type Outgoing, rowOf } from './delivery.ts'
+
+/** How long (ms) a delivery may stay unconfirmed before it stands in the mailbox as well. */
+const confirmedWithin = 4000
+const lookEvery = 500
+
+/** Other replicas, as far as deliveries need them. */
+export interface FarDeliveries {
+  /** Asks another replica to serve its streams; `settled` is called once, also when no answer comes. */
+  deliver(replica: string, message: Outgoing, settled: ((outcome: FarOutcome) => void) | undefined): void
+  /** Mailboxes have grown: who serves these users looks again. */
+  mailboxGrew(user: number, place: { at: number; seq: number }): void
+}
+
+/** Told when a row waits, from this place on, that a stream here has not got. */
+export type MailboxBell = (stream: OwnStream, place: { at: number; seq: number }) => void
+
+/** Hands messages to streams and answers for each until it is confirmed or stands in a mailbox. */
+export class Deliverer {
+  readonly #streams: StreamTable
+  readonly #writer: MailboxWriter
+  readonly #far: FarDeliveries
+  readonly #limits: MailboxLimits
+  readonly #now: () => number
+  readonly #deliveries = new Map<string, Delivery>()
+  /** Rows that are being written, by user: nobody's mailbox is empty while there are some. */
+  readonly #writing = new Map<number, number>()
+  #overdue: { delivery: Delivery; at: number }[] = []
+  readonly #looking: NodeJS.Timeout
+  readonly #backing: DeliveryBacking
+  /** `<row>/<resource>` of what was confirmed a moment ago: a reader of the mailbox may still see its row. */
+  readonly #justConfirmed = new LRUCache<string, true>({ max: 100_000, ttl: 60_000 })
+  ring: MailboxBell = () => {}
+  /** Told when no row of a user is being written any more. */
+  rest: (stream: OwnStream) => void = () => {}
+
+  constructor(options: {
+    streams: StreamTable
+    writer: MailboxWriter
+    limits: MailboxLimits
+    far: FarDeliveries
+    now: () => number
+  }) {
+    this.#streams = options.streams
+    this.#writer = options.writer
+    this.#limits = options.limits
+    this.#far = options.far
+    this.#now = options.now
+    this.#looking = setInterval(() => this.#look(), lookEvery)
+    this.#backing = {
+      change: (change, done) => this.#change(change, done),
+      rowWaits: (delivery) => this.#grew(delivery),
+      forget: (delivery) => {
+        if (this.#deliveries.get(delivery.rowId) === delivery) this.#deliveries.delete(delivery.rowId)
+      },
+    }
+    this.#streams.watch({
+      ended: (stream) => {
+        for (const delivery of stream.abandon()) delivery.lostBy(stream)
+      },
+    })
+  }
+
+  /** Whether some row of the user is on its way into the mailbox. */
+  isWriting(user: number): boolean {
+    return this.#writing.has(user)
+  }
+
+  /** The row a message needs in the transaction that stores it; undefined when a stream can be given it at once. */
+  rowFor(message: Outgoing): MailboxRow | undefined {
+    if (message.waits === 'never' || this.#replicasOf(message).size) return undefined
+    const isTaken = ({ mail, hasRoom, report }: OwnStream) => mail !== 'behind' && hasRoom && !report.waiting
+    if (this.#devices(message).some(isTaken)) return undefined
+    const row = rowOf(rowId(message.user, message.from, message.messageId), message, false)
+    return this.#limits.take(row.user, row.bytes) ? row : undefined
+  }
+
+  /** To be called around the writing of a row by a transaction: streams don't pass their mailbox meanwhile. */
+  rowsBegin(users: Iterable<number>): void {
+    for (const user of users) this.#begin(user)
+  }
+
+  rowsEnd(users: Iterable<number>): void {
+    for (const user of users) this.#end(user)
+  }
+
+  /**
+   * Gives a message to the streams it is for; `settled` is called when it can't be lost any more. `hasRow`: it stands in the
+   * mailbox already.
+   */
+  deliver(message: Outgoing, { hasRow = false, settled }: { hasRow?: boolean; settled: () => void }): void {
+    if (message.waits === 'never') {
+      for (const stream of this.#devices(message)) stream.write(message.text)
+      for (const replica of this.#replicasOf(message)) this.#far.deliver(replica, message, undefined)
+      settled()
+      return
+    }
+    const delivery = this.#begun(message, hasRow, settled)
+    if (!delivery) return
+    this.#handOut(delivery, hasRow)
+    const replicas = this.#replicasOf(message)
+    for (const replica of replicas) {
+      delivery.handedElsewhere()
+      this.#far.deliver(replica, message, (outcome) => delivery.settledElsewhere(outcome))
+    }
+    if (hasRow) {
+      this.#ringOthers(delivery)
+      if (!replicas.size) this.#far.mailboxGrew(message.user, message)
+    }
+    delivery.review()
+  }
+
+  /** Serves another replica: its message goes to the streams here. */
+  deliverHere(message: Outgoing, answer: (outcome: FarOutcome) => void): void {
+    const devices = this.#devices(message)
+    if (!devices.length || message.waits === 'never') {
+      for (const stream of devices) stream.write(message.text)
+      answer(devices.length ? 'confirmed' : 'nobody')
+      return
+    }
+    const delivery = this.#begun(message, false, ({ isConfirmed }) => answer(isConfirmed ? 'confirmed' : 'kept'))
+    if (!delivery) return
+    this.#handOut(delivery, false)
+    delivery.review()
+  }
+
+  /** The delivery of a message; undefined when it is under way already, and is settled with that. */
+  #begun(message: Outgoing, hasRow: boolean, settled: (delivery: Delivery) => void): Delivery | undefined {
+    const id = rowId(message.user, message.from, message.messageId)
+    const known = this.#deliveries.get(id)
+    if (known) {
+      known.whenSettled(() => settled(known))
+      return undefined
+    }
+    const delivery = new Delivery(id, message, hasRow, this.#backing)
+    this.#deliveries.set(id, delivery)
+    delivery.whenSettled(() => settled(delivery))
+    return delivery
+  }
+
+  /** Gives it to the streams that can take it now; the others get it from the mailbox. */
+  #handOut(delivery: Delivery, hasRow: boolean): void {
+    for (const stream of this.#devices(delivery.message)) {
+      if (stream.mail !== 'behind' && stream.hasRoom) this.#hand(stream, delivery, delivery.message.text)
+      else if (!hasRow) {
+        stream.mail = 'behind'
+        delivery.owe(stream.resource)
+      }
+    }
+  }
+
+  /** A row of the mailbox goes to a stream. */
+  handRow(stream: OwnStream, row: MailboxRow, text: string): void {
+    const known = this.#deliveries.get(row._id)
+    if (known?.isWith(stream)) return
+    const delivery = known ?? new Delivery(row._id, messageOf(row), true, this.#backing)
+    this.#deliveries.set(row._id, delivery)
+    this.#hand(stream, delivery, text)
+    delivery.review()
+  }
+
+  #hand(stream: OwnStream, delivery: Delivery, text: string): void {
+    delivery.handedTo(stream)
+    stream.hand(delivery, text)
+    this.#overdue.push({ delivery, at: this.#now() + confirmedWithin })
+  }
+
+  /** The stream has the row, or had it a moment ago. */
+  hasRow(stream: OwnStream, row: MailboxRow): boolean {
+    return (
+      this.#deliveries.get(row._id)?.isWith(stream) === true || this.#justConfirmed.has(`${row._id}/${stream.resource}`)
+    )
+  }
+
+  /** Nobody is to get the row any more. */
+  removeRow({ _id: id, user, bytes }: MailboxRow): void {
+    this.#change({ kind: 'remove', id, user, bytes })
+  }
+
+  confirmed(stream: OwnStream, upTo: number): void {
+    for (const delivery of stream.confirm(upTo)) {
+      if (delivery.hasRow) this.#justConfirmed.set(`${delivery.rowId}/${stream.resource}`, true)
+      delivery.confirmedBy(stream)
+    }
+  }
+
+  /** Messages that were taken back: those under way are not kept. */
+  recall(messages: readonly SingleMessage[]): void {
+    for (const message of messages) this.#deliveries.get(rowIdOf(message) ?? '')?.recall()
+  }
+
+  close(): void {
+    clearInterval(this.#looking)
+  }
+
+  /** Streams here that the message is for. */
+  #devices({ user, audience }: Outgoing): readonly OwnStream[] {
+    const own = this.#streams.ownOf(user)
+    if (audience.kind !== 'resource') return own.filter((stream) => isMeant(stream, audience))
+    const exact = own.filter((stream) => stream.resource === audience.resource)
+    if (exact.length) return exact
+    const isElsewhere = this.#streams.farOf(user).some(({ resource }) => resource === audience.resource)
+    return isElsewhere ? [] : own.filter(({ isAvailable }) => isAvailable)
+  }
+
+  /** Peers that hold streams the message is for. */
+  #replicasOf({ user, audience }: Outgoing): ReadonlySet<string> {
+    const far = this.#streams.farOf(user)
+    if (!far.length) return nowhere
+    let meant = far.filter((stream) => isMeant(stream, audience))
+    if (audience.kind === 'resource' && !meant.length) {
+      const isHere = this.#streams.ownOf(user).some(({ resource }) => resource === audience.resource)
+      meant = isHere ? [] : far.filter(({ isAvailable }) => isAvailable)
+    }
+    return new Set(meant.map(({ replica }) => replica))
+  }
+
+  #change(change: RowChange, done?: () => void): void {
+    if (change.kind === 'remove') this.#limits.give(change.user, change.bytes)
+    if (change.kind !== 'put') this.#writer.change(change, done)
+    else this.#put(change, done)
+  }
+
+  #put(change: RowChange & { kind: 'put' }, done?: () => void): void {
+    const { user, bytes } = change.row
+    // Beyond the limit a message is in the archive alone (spec xmpp.md §5).
+    if (!this.#limits.take(user, bytes)) {
+      done?.()
+      return
+    }
+    this.#begin(user)
+    this.#writer.change(change, () => {
+      this.#end(user)
+      done?.()
+    })
+  }
+
+  #begin(user: number): void {
+    this.#writing.set(user, (this.#writing.get(user) ?? 0) + 1)
+  }
+
+  #end(user: number): void {
+    const count = (this.#writing.get(user) ?? 1) - 1
+    if (count) return void this.#writing.set(user, count)
+    this.#writing.delete(user)
+    for (const stream of this.#streams.ownOf(user)) this.rest(stream)
+  }
+
+  #grew(delivery: Delivery): void {
+    this.#ringOthers(delivery)
+    this.#far.mailboxGrew(delivery.message.user, delivery.message)
+  }
+
+  /** Streams that have not been given it get it from the mailbox. */
+  #ringOthers(delivery: Delivery): void {
+    const { user, at, seq } = delivery.message
+    for (const stream of this.#streams.ownOf(user)) if (!delivery.isWith(stream)) this.ring(stream, { at, seq })
+  }
+
+  #look(): void {
+    const now = this.#now()
+    let count = 0
+    while (count < this.#overdue.length && this.#overdue[count]!.at <= now) count++
+    for (const { delivery } of this.#overdue.splice(0, count)) delivery.overdue()
+  }
+}
+
+const nowhere: ReadonlySet<string> = new Set()
+
+type Addressable = Pick<FarStream, 'key' | 'resource' | 'isAvailable' | 'carbons'>
+
+function isMeant(stream: Addressable, audience: Audience): boolean {
+  switch (audience.kind) {
+    case 'available':
+      return stream.isAvailable
+    case 'resource':
+    case 'exactly':
+      return stream.resource === audience.resource
+    case 'others':
+      return stream.isAvailable && stream.key !== audience.stream
+    case 'carbons':
+      return stream.carbons && stream.key !== audience.stream
+  }
+}
+
+/** What the row tells of its message: enough to answer for it again. */
+const messageOf = ({ user, at, seq, text, id, expireAt, late }: MailboxRow): Outgoing => ({
+  user,
+  from: late?.from ?? 0,
+  messageId: late?.messageId ?? '',
+  ...(late ? { conversation: late.conversation } : {}),
+  at,
+  seq,
+  text,
+  id,
+  waits: 'month',
+  audience: { kind: 'available' },
+  expireAt: expireAt.getTime(),
+})

@@ -1,0 +1,155 @@
+import type { Bus, Closable } from '@im/service-kit'
+import type { Peers } from '../feed/peers.ts'
+import type { FarDeliveries } from './deliverer.ts'
+import type { FarOutcome, Outgoing } from './delivery.ts'
+
+/** How long (ms) another replica has to settle a delivery: longer than it takes to put it into the mailbox. */
+const settledWithin = 8000
+/** Characters of messages that go together. */
+const partLength = 200_000
+
+/** Deliveries for streams of another replica; `number` 0 wants no answer. */
+interface Asked {
+  from: string
+  messages: [number: number, message: Outgoing][]
+}
+
+interface Answered {
+  outcomes: [number: number, outcome: FarOutcome][]
+}
+
+interface Grown {
+  from: string
+  users: [user: number, at: number, seq: number][]
+}
+
+interface Open {
+  replica: string
+  until: number
+  settled: (outcome: FarOutcome) => void
+}
+
+/** What this replica does for others. */
+export interface Served {
+  deliverHere(message: Outgoing, answer: (outcome: FarOutcome) => void): void
+  mailboxGrew(user: number, place: { at: number; seq: number }): void
+}
+
+/** Deliveries between replicas over NATS, answered when they are settled. What gets lost on the way ends in the mailbox. */
+export class FarDeliveriesOverNats implements FarDeliveries {
+  readonly #bus: Bus
+  readonly #peers: Peers
+  readonly #open = new Map<number, Open>()
+  #number = 0
+  readonly #asking = new Map<string, Asked['messages']>()
+  readonly #answering = new Map<string, Answered['outcomes']>()
+  #grown: Grown['users'] = []
+  #isFlushing = false
+
+  constructor({ bus, peers }: { bus: Bus; peers: Peers }) {
+    this.#bus = bus
+    this.#peers = peers
+    peers.watch({
+      gone: (id) => {
+        for (const [number, { replica }] of this.#open) if (replica === id) this.#settle(number, 'nobody')
+      },
+      tick: () => {
+        const now = performance.now()
+        // In the order they were asked.
+        for (const [number, { until }] of this.#open)
+          if (until <= now) this.#settle(number, 'nobody')
+          else break
+      },
+    })
+  }
+
+  start(served: Served): Closable {
+    const { id } = this.#peers
+    const parts = [
+      this.#bus.onTell(`deliver.${id}`, (text) => {
+        const { from, messages } = JSON.parse(text) as Asked
+        for (const [number, message] of messages)
+          served.deliverHere(message, (outcome) => {
+            if (number) this.#answer(from, number, outcome)
+          })
+      }),
+      this.#bus.onTell(`settled.${id}`, (text) => {
+        for (const [number, outcome] of (JSON.parse(text) as Answered).outcomes) this.#settle(number, outcome)
+      }),
+      this.#bus.onTell('mailbox', (text) => {
+        const { from, users } = JSON.parse(text) as Grown
+        if (from !== id) for (const [user, at, seq] of users) served.mailboxGrew(user, { at, seq })
+      }),
+    ]
+    return { close: async () => void (await Promise.all(parts.map((part) => part.close()))) }
+  }
+
+  deliver(replica: string, message: Outgoing, settled: ((outcome: FarOutcome) => void) | undefined): void {
+    let number = 0
+    if (settled) {
+      number = ++this.#number
+      this.#open.set(number, { replica, until: performance.now() + settledWithin, settled })
+    }
+    const messages = this.#asking.get(replica)
+    if (messages) messages.push([number, message])
+    else this.#asking.set(replica, [[number, message]])
+    this.#soon()
+  }
+
+  mailboxGrew(user: number, { at, seq }: { at: number; seq: number }): void {
+    if (!this.#peers.others.length) return
+    this.#grown.push([user, at, seq])
+    this.#soon()
+  }
+
+  #answer(replica: string, number: number, outcome: FarOutcome): void {
+    const outcomes = this.#answering.get(replica)
+    if (outcomes) outcomes.push([number, outcome])
+    else this.#answering.set(replica, [[number, outcome]])
+    this.#soon()
+  }
+
+  #settle(number: number, outcome: FarOutcome): void {
+    const open = this.#open.get(number)
+    if (!open) return
+    this.#open.delete(number)
+    open.settled(outcome)
+  }
+
+  #soon(): void {
+    if (this.#isFlushing) return
+    this.#isFlushing = true
+    setImmediate(() => this.#flush())
+  }
+
+  #flush(): void {
+    this.#isFlushing = false
+    const { id: from } = this.#peers
+    // Mailboxes first: what comes after must not pass them.
+    while (this.#grown.length)
+      this.#bus.tell('mailbox', JSON.stringify({ from, users: this.#grown.splice(0, 2000) } satisfies Grown))
+    for (const [replica, messages] of this.#asking)
+      for (const part of parts(messages))
+        this.#bus.tell(`deliver.${replica}`, JSON.stringify({ from, messages: part } satisfies Asked))
+    for (const [replica, outcomes] of this.#answering)
+      while (outcomes.length)
+        this.#bus.tell(`settled.${replica}`, JSON.stringify({ outcomes: outcomes.splice(0, 5000) } satisfies Answered))
+    this.#asking.clear()
+    this.#answering.clear()
+  }
+}
+
+function* parts(messages: Asked['messages']): Generator<Asked['messages']> {
+  let part: Asked['messages'] = []
+  let length = 0
+  for (const message of messages) {
+    if (part.length && length + message[1].text.length > partLength) {
+      yield part
+      part = []
+      length = 0
+    }
+    part.push(message)
+    length += message[1].text.length
+  }
+  yield part
+}

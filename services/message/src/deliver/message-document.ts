@@ -1,0 +1,84 @@
+import { hash } from 'node:crypto'
+import { messageType } from '@im/contracts/message'
+import { ObjectId } from 'mongodb'
+import { longestName, type MessageDocument } from '../archive/message-document.ts'
+import { orderKey, seconds } from '../read/order-key.ts'
+import { asFlag, asText, idsOf } from '../read/read-body.ts'
+import type { Message } from '../read/read-message.ts'
+import { escapeAttribute } from '../read/xml-text.ts'
+
+const maxIdLength = 128
+
+/**
+ * Ids are 32 hex digits. A much longer text is known by its hash, so that no app can make index keys and events of any size,
+ * and so is one with half a surrogate pair: MongoDB would store different ones as the same.
+ */
+const boundId = (id: string) =>
+  id.length <= maxIdLength && id.isWellFormed() ? id : hash('sha256', JSON.stringify(id), 'hex')
+
+/** What a message is known by together with its sender and conversation. */
+export const messageIdOf = ({ body, id, tap }: Pick<Message, 'body' | 'id' | 'tap'>) =>
+  boundId(body.messageId || id || tap)
+
+/** Ids that a body of type 26 or 202 names. */
+export const boundIds = (content: string) => idsOf(content).map(boundId)
+
+/** When nobody is to see it any more, in seconds; -1 never. */
+export function deleteTimeOf({ body }: Pick<Message, 'body'>): number {
+  const deleteTime = seconds(body.fields['deleteTime']) ?? -1
+  return deleteTime > 0 ? deleteTime : -1
+}
+
+const latestDate = 8.64e15
+
+/** Burnt after reading: never kept (spec xmpp.md §10). */
+export const isBurnt = ({ body }: Pick<Message, 'body'>) => asFlag(body.fields['isReadDel'])
+
+/** The message as the archive keeps it; undefined when it keeps none of its kind (spec xmpp.md §10). */
+export function messageDocument(
+  message: Message,
+  place: { conversation: string; to: number } | { conversation: string; roomJid: string },
+): MessageDocument | undefined {
+  const { body, sender, stamp, tap, toJid } = message
+  const kind = messageType(body.type)
+  if (!kind.archived || isBurnt(message)) return undefined
+  const isEncrypt = asFlag(body.fields['isEncrypt'])
+  const deleteTime = deleteTimeOf(message)
+  const messageId = messageIdOf(message)
+  return {
+    _id: new ObjectId(),
+    ...place,
+    messageId,
+    from: sender.user,
+    fromJid: sender.jid,
+    toJid,
+    nickname: asText(body.fields['fromUserName']).slice(0, longestName),
+    toName: asText(body.fields['toUserName']).slice(0, longestName),
+    body: body.text,
+    ...(isPlain(message, messageId) ? {} : { stanza: emptyStanza(message) }),
+    contentType: body.type,
+    content: body.content,
+    ...(body.type === 9 ? { fileName: asText(body.fields['fileName']) } : {}),
+    timeSend: orderKey(body.fields['timeSend'], stamp),
+    ts: stamp,
+    deleteTime,
+    ...(deleteTime > 0 ? { expireAt: new Date(Math.min(deleteTime * 1000, latestDate)) } : {}),
+    isEncrypt,
+    isRead: false,
+    deletedFor: [],
+    searchable: kind.searched && !isEncrypt,
+    tap,
+  }
+}
+
+/** What apps send: the archive builds such a stanza from its other fields. */
+const isPlain = ({ id, type, wantsReceipt }: Message, messageId: string) =>
+  id === messageId && type === 'chat' && wantsReceipt
+
+/** Any other stanza, its body left empty: the text is stored once. */
+function emptyStanza({ sender, toJid, id, type, wantsReceipt }: Message): string {
+  const attributes = Object.entries({ xmlns: 'jabber:client', from: sender.jid, to: toJid, id, type })
+    .map(([name, value]) => (value === undefined ? '' : ` ${name}='${escapeAttribute(value)}'`))
+    .join('')
+  return `<message${attributes}><body/>${wantsReceipt ? `<request xmlns='urn:xmpp:receipts'/>` : ''}</message>`
+}

@@ -1,0 +1,222 @@
+import { messageType } from '@im/contracts/message'
+import type { ArchiveEntry, Outcome } from '../archive/archive-batch.ts'
+import { singleConversation } from '../archive/conversations.ts'
+import { keyText } from '../archive/message-document.ts'
+import { decide, type Verdict } from '../decide/decide.ts'
+import type { Deps } from '../deps.ts'
+import type { Step } from '../feed/pipeline.ts'
+import type { MailboxRow } from '../mailbox/mailbox-repository.ts'
+import { userIdOf } from '../read/addresses.ts'
+import { asFlag } from '../read/read-body.ts'
+import { type Message, peerJid, type Refusal } from '../read/read-message.ts'
+import type { Outgoing } from './delivery.ts'
+import { boundIds, deleteTimeOf, isBurnt, messageDocument, messageIdOf } from './message-document.ts'
+import { RecentMessage } from './recent-messages.ts'
+import { errorText, messageText, receiptText, sentCarbonText } from './stanza-text.ts'
+
+const readReceipt = 26
+const recall = 202
+
+/** Something push has to know of, though the archive doesn't. */
+export interface Passed {
+  messageId: string
+  from: number
+  to: number
+  contentType: number
+  timeSend: number
+  arrivedAt: number
+  isEncrypt: boolean
+  isReadDel: boolean
+}
+
+/** What of a message has to be written before anybody hears of it. */
+export interface MessageWrite {
+  entry: ArchiveEntry
+  /** To its receiver. */
+  outgoing: Outgoing | undefined
+  passed: Passed | undefined
+  /** Set by the write: what became of it, and the row that was written with it. */
+  outcome?: Outcome
+  row?: MailboxRow
+}
+
+/** Answers the sender, by the stream the message came by. */
+export type Answer = (text: string) => void
+
+/** A message to a user, from the decision to what its sender is told. */
+export function messageStep(
+  deps: Deps,
+  message: Message,
+  answer: Answer,
+): Step<MessageWrite> | Promise<Step<MessageWrite>> {
+  const verdict = decide(deps, message)
+  return verdict instanceof Promise
+    ? verdict.then((settled) => decidedStep(deps, message, settled, answer))
+    : decidedStep(deps, message, verdict, answer)
+}
+
+function decidedStep(deps: Deps, message: Message, verdict: Verdict, answer: Answer): Step<MessageWrite> {
+  if (!verdict.goes) return refusedStep(deps, message, verdict.refusal, answer)
+  const receiver = userIdOf(message.to.local)!
+  return receiver === message.sender.user ? ownStep(deps, message, answer) : peerStep(deps, message, receiver, answer)
+}
+
+/** A message that is not taken: its sender is told, and that is all. */
+export function refusedStep(
+  { feedMetrics }: Pick<Deps, 'feedMetrics'>,
+  { id, ...message }: Pick<Message, 'id' | 'to'>,
+  refusal: Refusal,
+  answer: Answer,
+): Step<MessageWrite> {
+  const say = () => answer(errorText(peerJid(message), id, refusal))
+  return {
+    size: 0,
+    run(settled) {
+      feedMetrics.refused.inc({ condition: refusal.condition })
+      say()
+      settled()
+    },
+    fail() {},
+  }
+}
+
+const confirm = ({ id, type, wantsReceipt, ...message }: Message, answer: Answer): void => {
+  if (id && type === 'chat' && wantsReceipt) answer(receiptText(peerJid(message), id))
+}
+
+const textOf = ({ sender, id, type, body, wantsReceipt }: Message) =>
+  messageText({ from: sender.jid, id, type, body: body.text, wantsReceipt })
+
+/** Between devices of one user (spec xmpp.md §5): to all others, or exactly one; nothing is kept. */
+function ownStep({ deliverer }: Deps, message: Message, answer: Answer): Step<MessageWrite> {
+  const { sender, to, seq, stamp } = message
+  return {
+    size: 0,
+    run(settled) {
+      confirm(message, answer)
+      deliverer.deliver(
+        {
+          user: sender.user,
+          from: sender.user,
+          messageId: messageIdOf(message),
+          at: stamp,
+          seq,
+          text: textOf(message),
+          id: message.id,
+          waits: 'never',
+          audience: to.resource
+            ? { kind: 'exactly', resource: to.resource }
+            : { kind: 'others', stream: sender.stream },
+        },
+        { settled },
+      )
+    },
+    fail() {},
+  }
+}
+
+function peerStep(deps: Deps, message: Message, receiver: number, answer: Answer): Step<MessageWrite> {
+  const { deliverer, recentMessages } = deps
+  const { sender, to, body, seq, stamp, tap } = message
+  const conversation = singleConversation(sender.user, receiver)
+  const messageId = messageIdOf(message)
+  const key = keyText({ messageId, conversation, from: sender.user })
+  const first = recentMessages.get(key)
+  if (first && first.tap !== tap) return copyStep(message, first, answer)
+  const recent = first ?? new RecentMessage(tap)
+  recentMessages.set(key, recent)
+
+  const { waits } = messageType(body.type)
+  const deleteTime = deleteTimeOf(message)
+  const outgoing: Outgoing = {
+    user: receiver,
+    from: sender.user,
+    messageId,
+    conversation,
+    at: stamp,
+    seq,
+    text: textOf(message),
+    id: message.id,
+    waits,
+    ...(deleteTime > 0 ? { expireAt: deleteTime * 1000 } : {}),
+    audience: to.resource ? { kind: 'resource', resource: to.resource } : { kind: 'available' },
+  }
+  const write = writeOf(message, outgoing, conversation)
+  return {
+    ...(write ? { write } : {}),
+    size: body.text.length,
+    run(settled) {
+      confirm(message, answer)
+      recent.end(true)
+      const { row, outcome } = write ?? {}
+      if (outcome === 'resent' || outcome === 'gone') settled()
+      else {
+        deliverer.deliver(outgoing, { hasRow: row !== undefined, settled })
+        copyToOwn(deps, message, outgoing.text)
+      }
+      if (row) deliverer.rowsEnd([row.user])
+    },
+    fail() {
+      recentMessages.delete(key)
+      recent.end(false)
+      answer(errorText(peerJid(message), message.id, { condition: 'internal-server-error', text: 'not stored' }))
+    },
+  }
+}
+
+/** The other streams of the sender that asked for it get a copy of what is sent (XEP-0280). */
+function copyToOwn({ deliverer, config }: Deps, { sender, seq, stamp, toJid }: Message, text: string): void {
+  deliverer.deliver(
+    {
+      user: sender.user,
+      from: sender.user,
+      messageId: '',
+      at: stamp,
+      seq,
+      text: sentCarbonText(`${sender.user}@${config.xmppDomain}`, toJid, text),
+      id: undefined,
+      waits: 'never',
+      audience: { kind: 'carbons', stream: sender.stream },
+    },
+    { settled() {} },
+  )
+}
+
+/** It was sent again: its sender is told once more that it is here, and that is all. */
+function copyStep(message: Message, first: RecentMessage, answer: Answer): Step<MessageWrite> {
+  return {
+    size: 0,
+    run(settled) {
+      first.whenEnded((isTaken) => {
+        if (isTaken) confirm(message, answer)
+        settled()
+      })
+    },
+    fail() {},
+  }
+}
+
+/** Undefined when nothing of it has to be written before it goes on. */
+function writeOf(message: Message, outgoing: Outgoing, conversation: string): MessageWrite | undefined {
+  const { body, sender, tap, stamp } = message
+  const { user } = outgoing
+  const store = messageDocument(message, { conversation, to: user })
+  const entry: ArchiveEntry = { tap, ...(store ? { store } : {}) }
+  if (body.type === readReceipt) entry.read = { conversation, author: user, messageIds: boundIds(body.content) }
+  if (body.type === recall) entry.recall = { conversation, by: sender.user, messageIds: boundIds(body.content) }
+  const isPushed = !store && messageType(body.type).push !== '-'
+  const passed: Passed | undefined = isPushed
+    ? {
+        messageId: outgoing.messageId,
+        from: sender.user,
+        to: user,
+        contentType: body.type,
+        timeSend: Math.floor(stamp / 1000),
+        arrivedAt: stamp,
+        isEncrypt: asFlag(body.fields['isEncrypt']),
+        isReadDel: isBurnt(message),
+      }
+    : undefined
+  const needsWrite = store || entry.read || entry.recall || passed || outgoing.waits !== 'never'
+  return needsWrite ? { entry, outgoing, passed } : undefined
+}

@@ -1,0 +1,61 @@
+import type { Refusal } from '../read/read-message.ts'
+import { escapeAttribute, escapeText } from '../read/xml-text.ts'
+
+/**
+ * Texts of stanzas without their beginning: the XMPP server writes `<message to='full JID' ` before them, for each stream
+ * (deploy/xmpp/README.md). They are built anew from what was read: what else a client put into its stanza does not travel.
+ */
+export type StanzaText = string
+
+const attribute = (name: string, value: string | undefined) =>
+  value === undefined ? '' : `${name}='${escapeAttribute(value)}' `
+
+const end = '</message>'
+
+/** A message with a body, byte for byte as it was sent. */
+export function messageText(message: {
+  from: string
+  id: string | undefined
+  type: string | undefined
+  body: string
+  wantsReceipt: boolean
+}): StanzaText {
+  const attributes = `${attribute('from', message.from)}${attribute('id', message.id)}${attribute('type', message.type)}`
+  const request = message.wantsReceipt ? `<request xmlns='urn:xmpp:receipts'/>` : ''
+  return `${attributes.trimEnd()}><body>${escapeText(message.body)}</body>${request}${end}`
+}
+
+/** The same with the time (ms) at which it came, for who gets it later (XEP-0203). */
+export const withDelay = (text: StanzaText, stamp: number): StanzaText =>
+  `${text.slice(0, -end.length)}<delay xmlns='urn:xmpp:delay' stamp='${new Date(stamp).toISOString()}'/>${end}`
+
+/** The receipt of the server: "stored" (spec xmpp.md §4). `from` is the peer or room. */
+export const receiptText = (from: string, id: string): StanzaText =>
+  `${attribute('from', from)}type='normal'><received xmlns='urn:xmpp:receipts' id='${escapeAttribute(id)}' status='1'/>${end}`
+
+/** A client's own receipts, on their way to the other side. */
+export const receivedText = (from: string, ids: readonly string[]): StanzaText =>
+  `${attribute('from', from).trimEnd()}>${ids.map((id) => `<received xmlns='urn:xmpp:receipts' id='${escapeAttribute(id)}'/>`).join('')}${end}`
+
+const waiting = new Set(['resource-constraint', 'internal-server-error'])
+
+/** The answer to a message that is not taken. */
+export function errorText(from: string, id: string | undefined, { condition, text }: Refusal): StanzaText {
+  const kind = waiting.has(condition) ? 'wait' : condition === 'bad-request' ? 'modify' : 'cancel'
+  const stanzas = 'urn:ietf:params:xml:ns:xmpp-stanzas'
+  return (
+    `${attribute('from', from)}${attribute('id', id)}type='error'><error type='${kind}'><${condition} xmlns='${stanzas}'/>` +
+    `<text xmlns='${stanzas}'>${escapeText(text)}</text></error>${end}`
+  )
+}
+
+/** What another stream of the sender gets when it asked for carbons (XEP-0280). `to` is whom the message was for. */
+export function sentCarbonText(bare: string, to: string, text: StanzaText): StanzaText {
+  const message = `<message xmlns='jabber:client' ${attribute('to', to)}${text}`
+  return (
+    `${attribute('from', bare)}type='chat'><sent xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'>` +
+    `${message}</forwarded></sent>${end}`
+  )
+}
+
+export type { Refusal }

@@ -1,0 +1,79 @@
+import { messagesPassed } from '@im/contracts/message'
+import { archiveBatch } from '../archive/archive-batch.ts'
+import type { Deps } from '../deps.ts'
+import type { MailboxRow } from '../mailbox/mailbox-repository.ts'
+import type { MessageWrite } from './message-step.ts'
+
+type WriteDeps = Pick<
+  Deps,
+  | 'messages'
+  | 'chats'
+  | 'outbox'
+  | 'searchIndex'
+  | 'now'
+  | 'config'
+  | 'mailbox'
+  | 'mailboxLimits'
+  | 'deliverer'
+  | 'feedMetrics'
+>
+
+/**
+ * Writes a batch of messages, with the mailbox rows of receivers who are not there and what push has to know, in one
+ * transaction. Sets what became of each.
+ */
+export async function writeMessages(deps: WriteDeps, writes: readonly MessageWrite[]): Promise<void> {
+  const { deliverer, mailbox, mailboxLimits, feedMetrics } = deps
+  const kept = writes.flatMap(({ outgoing }) => (outgoing && outgoing.waits !== 'never' ? [outgoing.user] : []))
+  await mailboxLimits.prepare(kept)
+  const rows = new Map<MessageWrite, MailboxRow>()
+  for (const write of writes) {
+    const row = write.outgoing && deliverer.rowFor(write.outgoing)
+    if (row) rows.set(write, row)
+  }
+  const needed = writes.filter(
+    (write) => write.entry.store || write.entry.read || write.entry.recall || write.passed || rows.has(write),
+  )
+  if (!needed.length) return
+  const users = [...rows.values()].map(({ user }) => user)
+  deliverer.rowsBegin(users)
+  const byEntry = new Map(needed.map((write) => [write.entry, write]))
+  let fresh = new Set<MessageWrite>()
+  try {
+    const outcomes = await archiveBatch(
+      deps,
+      needed.map(({ entry }) => entry),
+      {
+        alongside: async (entries, change) => {
+          fresh = new Set([...entries].map((entry) => byEntry.get(entry)!))
+          const written = [...fresh].flatMap((write) => rows.get(write) ?? [])
+          await mailbox.add(written, change.session)
+          const recalls = [...fresh].flatMap(({ entry }) => entry.recall ?? [])
+          await mailbox.forget(recalls.flatMap(recalledOf), change.session)
+          const passed = [...fresh].flatMap((write) => write.passed ?? [])
+          if (passed.length) change.announce(messagesPassed, 'archive', { messages: passed })
+        },
+      },
+    )
+    needed.forEach((write, index) => {
+      const outcome = outcomes[index]
+      if (outcome) write.outcome = outcome
+      if (outcome === 'new') feedMetrics.stored.inc()
+    })
+  } catch (error) {
+    deliverer.rowsEnd(users)
+    for (const { user, bytes } of rows.values()) mailboxLimits.give(user, bytes)
+    throw error
+  }
+  for (const [write, row] of rows) {
+    if (fresh.has(write)) write.row = row
+    else {
+      mailboxLimits.give(row.user, row.bytes)
+      deliverer.rowsEnd([row.user])
+    }
+  }
+  for (const { entry } of needed) if (entry.recall) deliverer.recall(recalledOf(entry.recall))
+}
+
+const recalledOf = ({ conversation, by, messageIds }: { conversation: string; by: number; messageIds: string[] }) =>
+  messageIds.map((messageId) => ({ conversation, from: by, messageId }))

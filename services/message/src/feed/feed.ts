@@ -1,0 +1,263 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Element, xml } from '@xmpp/component'
+import { componentName } from '../config.ts'
+import type { MessageWrite } from '../deliver/message-step.ts'
+import { writeMessages } from '../deliver/write-messages.ts'
+import type { Deps } from '../deps.ts'
+import { EntryMarks } from './entry-marks.ts'
+import { frameNamespace } from './frame-namespace.ts'
+import { FrameWriter } from './frame-writer.ts'
+import { openComponent, type XmppConnection } from './open-component.ts'
+import { Pipeline } from './pipeline.ts'
+import { prepareEntry } from './prepare-entry.ts'
+import { type Frame, readFrames } from './read-frame.ts'
+
+/** One log of a server: its marks and what is under way of it outlive a connection. */
+interface LogWork {
+  marks: EntryMarks
+  pipeline: Pipeline<MessageWrite>
+}
+
+/** How long (ms) a server is left alone whose entries we fail on one after the other. */
+const restAfterBug = 30_000
+
+/**
+ * Holds the component connection to one XMPP server: takes its entries, follows its streams, writes to them. A broken
+ * connection is opened again until the signal aborts; another replica that takes the server over ends it.
+ */
+export class Feed {
+  readonly #deps: Deps
+  readonly #url: string
+  readonly #logs = new Map<string, LogWork>()
+  #connection: XmppConnection | undefined
+  #writer: FrameWriter | undefined
+  #hello: { server: string; epoch: number } | undefined
+  #isReady = false
+
+  constructor(deps: Deps, url: string) {
+    this.#deps = deps
+    this.#url = url
+  }
+
+  /** Name and epoch of the server while its streams are known. */
+  get holds(): { server: string; epoch: number } | undefined {
+    return this.#isReady ? this.#hello : undefined
+  }
+
+  /** Resolves when the signal aborted, or with 'replaced' when another replica took the server. */
+  async run(signal: AbortSignal): Promise<'ended' | 'replaced'> {
+    try {
+      return await this.#keepConnected(signal)
+    } finally {
+      await this.#endWork()
+    }
+  }
+
+  async #keepConnected(signal: AbortSignal): Promise<'ended' | 'replaced'> {
+    let failures = 0
+    while (!signal.aborted) {
+      try {
+        await this.#connect(signal, () => {
+          failures = 0
+        })
+      } catch (error) {
+        if (signal.aborted) break
+        if (isConflict(error)) {
+          this.#deps.log.info({ url: this.#url }, 'another replica holds the XMPP server now')
+          return 'replaced'
+        }
+        failures++
+        this.#deps.feedMetrics.reconnects.inc()
+        // While the XMPP server starts, refusals are expected: only the first is worth a line.
+        this.#deps.log[failures > 1 ? 'debug' : 'warn'](
+          { err: error, url: this.#url },
+          'no connection to the XMPP server; trying again',
+        )
+        const pause = error instanceof BugError ? restAfterBug : Math.min(50 * 2 ** failures, 1000)
+        await delay(pause, undefined, { signal }).catch(() => {})
+      }
+    }
+    return 'ended'
+  }
+
+  /** Closes streams of a user on this server; resolves when the server has done it. */
+  async closeStreams(order: { user: number; logins?: string[]; ids?: string[]; condition: string; text: string }) {
+    const { user, logins, ids, condition, text } = order
+    await this.#request(
+      xml('close-streams', {
+        xmlns: frameNamespace,
+        user: String(user),
+        ...(logins ? { logins: logins.join(' ') } : {}),
+        ...(ids ? { id: ids.join(' ') } : {}),
+        condition,
+        text,
+      }),
+    )
+  }
+
+  async #request(order: Element): Promise<void> {
+    const connection = this.#connection
+    if (!connection) throw new Error('no connection to the XMPP server')
+    const { config } = this.#deps
+    await connection.request(xml('iq', { type: 'set', from: componentName(config), to: config.xmppDomain }, order))
+  }
+
+  async #connect(signal: AbortSignal, progressed: () => void): Promise<void> {
+    const { config, log, feedMetrics } = this.#deps
+    let early: Error | undefined
+    let connection: XmppConnection | undefined
+    const fail = (error: Error) => {
+      early ??= error
+      connection?.fail(error)
+    }
+    // Frames arrive in the same segment as the answer of the handshake: what they cause is written when it is through.
+    const written: string[] = []
+    const write = (text: string) => (connection ? connection.write(text) : void written.push(text))
+    connection = await openComponent({
+      url: this.#url,
+      jid: componentName(config),
+      secret: config.xmppComponentSecret,
+      domain: config.xmppDomain,
+      log,
+      onStanza: (stanza) => {
+        if (early || stanza.name !== 'message') return
+        try {
+          for (const frame of readFrames(stanza)) this.#take(frame, write, fail, progressed)
+        } catch (error) {
+          fail(error as Error)
+        }
+      },
+    })
+    this.#connection = connection
+    for (const text of written) connection.write(text)
+    if (early) connection.fail(early)
+    feedMetrics.connected.inc()
+    const aborted = new Promise<void>((resolve) => {
+      if (signal.aborted) resolve()
+      else signal.addEventListener('abort', () => resolve(), { once: true })
+    })
+    try {
+      const fault = await Promise.race([connection.ended, aborted])
+      if (fault) throw fault
+      if (!signal.aborted) throw new Error('the connection ended')
+    } finally {
+      feedMetrics.connected.dec()
+      // In this order: what is stored is confirmed before the stream is closed.
+      if (signal.aborted) await this.#endWork()
+      this.#writer?.flush()
+      await connection.close()
+      this.#lose()
+    }
+  }
+
+  #take(frame: Frame, write: (text: string) => void, fail: (error: Error) => void, progressed: () => void): void {
+    const { deps, server } = { deps: this.#deps, server: this.#hello?.server ?? '' }
+    if (frame.kind !== 'hello' && !this.#hello) throw new Error(`${frame.kind} came before hello`)
+    switch (frame.kind) {
+      case 'hello': {
+        const { config, log } = deps
+        log.info({ ...frame, url: this.#url }, 'an XMPP server is connected')
+        this.#hello = { server: frame.server, epoch: frame.epoch }
+        const writer = new FrameWriter({
+          component: componentName(config),
+          domain: config.xmppDomain,
+          epoch: frame.epoch,
+          write,
+        })
+        this.#writer = writer
+        const work = this.#workOn(frame.log, frame.released)
+        work.marks.restart(frame.released, frame.last)
+        work.marks.onMove = () => {
+          progressed()
+          writer.marks(work.marks.inHand, work.marks.settled)
+          deps.feedMetrics.open.set({ server: frame.server }, work.marks.open)
+        }
+        work.marks.onMove()
+        this.#fail = fail
+        this.#log = frame.log
+        break
+      }
+      case 'stream':
+        deps.streams.report(server, frame.report, this.#writer!)
+        break
+      case 'ready':
+        this.#isReady = true
+        deps.feedWatchers.ready(server, this.#hello!.epoch)
+        break
+      case 'stream-end':
+        this.#confirm(frame.id, frame.confirmed)
+        deps.streams.end(server, frame.id)
+        break
+      case 'confirmed':
+        for (const { stream, upTo } of frame.marks) this.#confirm(stream, upTo)
+        break
+      case 'hole':
+        deps.feedMetrics.holes.inc(frame.to - frame.from + 1)
+        deps.log.error({ server, from: frame.from, to: frame.to }, 'entries of the log are damaged')
+        this.#logs.get(this.#log)!.marks.skip(frame.from, frame.to)
+        break
+      case 'entry': {
+        const { marks, pipeline } = this.#logs.get(this.#log)!
+        const { seq, stamp, stream, from, stanza } = frame
+        // What came on an earlier connection is under way.
+        if (marks.take(seq)) pipeline.take({ server, log: this.#log, seq, stamp, stream, from, stanza })
+      }
+    }
+  }
+
+  #log = ''
+  #fail: (error: Error) => void = () => {}
+
+  #confirm(id: string, upTo: number): void {
+    const { streams, deliverer, mailboxDrain } = this.#deps
+    const stream = streams.find(this.#hello!.server, id)
+    if (!stream) return
+    deliverer.confirmed(stream, upTo)
+    mailboxDrain.roomCame(stream)
+  }
+
+  #workOn(log: string, released: number): LogWork {
+    const known = this.#logs.get(log)
+    if (known) return known
+    const deps = this.#deps
+    const marks = new EntryMarks(log, released)
+    const pipeline = new Pipeline<MessageWrite>({
+      marks,
+      maxBatch: deps.config.archiveBatch,
+      prepare: (entry, sender) =>
+        prepareEntry(deps, entry, sender, (text) => this.#writer?.deliver(entry.stream, undefined, text)),
+      write: (writes) => writeMessages(deps, writes),
+      park: (entry, error) => deps.parked.keep(entry, error),
+      giveUp: (error) => this.#fail(new BugError(error.message)),
+      log: deps.log,
+      metrics: deps.feedMetrics,
+    })
+    const work = { marks, pipeline }
+    this.#logs.set(log, work)
+    return work
+  }
+
+  /** The connection is over. Streams may be gone until they are told again; what they had not confirmed is kept. */
+  #lose(): void {
+    const { streams, feedWatchers } = this.#deps
+    const hello = this.#hello
+    this.#connection = undefined
+    this.#writer = undefined
+    this.#hello = undefined
+    this.#isReady = false
+    if (!hello) return
+    for (const stream of streams.ofServer(hello.server)) streams.end(hello.server, stream.id)
+    feedWatchers.lost(hello.server, hello.epoch)
+  }
+
+  /** Ends the work on all logs: what is being written is written, and its receipts go out. */
+  async #endWork(): Promise<void> {
+    await Promise.all([...this.#logs.values()].map(({ pipeline }) => pipeline.close()))
+    this.#logs.clear()
+  }
+}
+
+/** Entries fail one after the other: not the connection is at fault. */
+class BugError extends Error {}
+
+const isConflict = (error: unknown) => (error as { condition?: string }).condition === 'conflict'

@@ -1,0 +1,144 @@
+import { createHash, randomBytes } from 'node:crypto'
+import type { Bus, Closable } from '@im/service-kit'
+
+/** How often (ms) a replica says that it is there, and after what silence it counts as gone. */
+const beatEvery = 300
+const goneAfter = 1200
+/** A replica that joins hears of the others within this time (ms). */
+const joinTime = 150
+
+/** What a replica says of itself. */
+export interface Beat {
+  id: string
+  /** It takes XMPP servers. */
+  feeds: boolean
+  /** Addresses of the servers it holds. */
+  holds: string[]
+  /** Number of what it told last of its streams: who has seen less has missed something. */
+  told: number
+  /** It ends. */
+  leaves?: true
+}
+
+interface Peer extends Beat {
+  heardAt: number
+}
+
+export interface PeerWatcher {
+  /** A replica is there, new or with its next beat. */
+  heard?(beat: Beat, isNew: boolean): void
+  gone?(id: string): void
+  /** Once for each beat of our own. */
+  tick?(): void
+}
+
+/**
+ * The replicas of this service that are there, as they tell each other over NATS. Only hints: nothing is decided by them
+ * that an XMPP server or a mailbox does not make good.
+ */
+export class Peers {
+  readonly id = randomBytes(8).toString('hex')
+  readonly #bus: Bus
+  readonly #feeds: boolean
+  readonly #peers = new Map<string, Peer>()
+  readonly #watchers: PeerWatcher[] = []
+  readonly #parts: Closable[] = []
+  #isConnected = true
+  #deafUntil = 0
+  holds: () => string[] = () => []
+  told: () => number = () => 0
+
+  constructor(bus: Bus, options: { feeds: boolean }) {
+    this.#bus = bus
+    this.#feeds = options.feeds
+  }
+
+  watch(watcher: PeerWatcher): void {
+    this.#watchers.push(watcher)
+  }
+
+  /** Begins to be heard. */
+  start(): Closable {
+    this.#deafUntil = performance.now() + joinTime
+    this.#parts.push(
+      this.#bus.onTell('beat', (text) => this.#hear(JSON.parse(text) as Beat)),
+      this.#bus.onTell('join', () => this.#beat()),
+      this.#bus.onConnection((isConnected) => {
+        this.#isConnected = isConnected
+        // Who was silent meanwhile may only not have been heard.
+        this.#deafUntil = performance.now() + goneAfter
+        for (const peer of this.#peers.values()) peer.heardAt = performance.now()
+        if (isConnected) this.#bus.tell('join', this.id)
+      }),
+    )
+    this.#bus.tell('join', this.id)
+    const beating = setInterval(() => {
+      this.#beat()
+      this.#look()
+      for (const watcher of this.#watchers) watcher.tick?.()
+    }, beatEvery)
+    return {
+      close: async () => {
+        clearInterval(beating)
+        this.#bus.tell('beat', JSON.stringify({ ...this.#own(), leaves: true }))
+        await Promise.all(this.#parts.map((part) => part.close()))
+      },
+    }
+  }
+
+  /** False while others can't be heard: nothing follows from their silence. */
+  get hears(): boolean {
+    return this.#isConnected && performance.now() >= this.#deafUntil
+  }
+
+  get others(): readonly Beat[] {
+    return [...this.#peers.values()]
+  }
+
+  /** Which replica is to hold a server: each of them finds the same one. */
+  ownerOf(address: string): string {
+    const feeders = [...this.#peers.values()].filter(({ feeds }) => feeds).map(({ id }) => id)
+    if (this.#feeds) feeders.push(this.id)
+    let [owner, highest] = ['', '']
+    for (const id of feeders) {
+      const rank = createHash('sha1').update(`${id} ${address}`).digest('hex')
+      if (rank > highest) [owner, highest] = [id, rank]
+    }
+    return owner
+  }
+
+  /** Another replica that says it holds the server. */
+  holderOf(address: string): string | undefined {
+    return [...this.#peers.values()].find(({ holds }) => holds.includes(address))?.id
+  }
+
+  #own(): Beat {
+    return { id: this.id, feeds: this.#feeds, holds: this.holds(), told: this.told() }
+  }
+
+  #beat(): void {
+    this.#bus.tell('beat', JSON.stringify(this.#own()))
+  }
+
+  #hear(beat: Beat): void {
+    if (beat.id === this.id) return
+    if (beat.leaves) {
+      this.#forget(beat.id)
+      return
+    }
+    const isNew = !this.#peers.has(beat.id)
+    this.#peers.set(beat.id, { ...beat, heardAt: performance.now() })
+    for (const watcher of this.#watchers) watcher.heard?.(beat, isNew)
+  }
+
+  #look(): void {
+    if (!this.hears) return
+    const silentSince = performance.now() - goneAfter
+    for (const { id, heardAt } of this.#peers.values()) if (heardAt < silentSince) this.#forget(id)
+  }
+
+  #forget(id: string): void {
+    if (!this.#peers.delete(id)) return
+    for (const watcher of this.#watchers) watcher.gone?.(id)
+  }
+}

@@ -1,0 +1,151 @@
+import { lookup } from 'node:dns/promises'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Closable } from '@im/service-kit'
+import type { Deps } from '../deps.ts'
+import { Feed } from './feed.ts'
+import type { Peers } from './peers.ts'
+
+/** How often (ms) names are looked up for servers that came or went. */
+const resolveEvery = 5000
+/** How long (ms) a replica that took a server has to say so before the server counts as nobody's. */
+const sayWithin = 1500
+/** After so long (ms) without a holder a server is taken by another than its owner, who seems not to reach it. */
+const helpAfter = 4000
+
+interface Held {
+  feed: Feed
+  stop: AbortController
+  running: Promise<void>
+}
+
+/** The feeds of this replica: the XMPP servers that are its share, as long as nobody else has taken them. */
+export class Feeds {
+  #deps: Deps | undefined
+  readonly #peers: Peers
+  readonly #held = new Map<string, Held>()
+  /** When (ms) another replica took a server from us. */
+  readonly #takenAt = new Map<string, number>()
+  /** Since when (ms) nobody seems to hold a server. */
+  readonly #unheldSince = new Map<string, number>()
+  #addresses: readonly string[] = []
+  readonly #closing = new AbortController()
+  #resolving: Promise<void> | undefined
+
+  constructor(peers: Peers) {
+    this.#peers = peers
+    peers.holds = () => this.addresses
+    peers.watch({
+      heard: (_beat, isNew) => {
+        if (isNew) this.#takenAt.clear()
+      },
+      gone: () => {
+        this.#takenAt.clear()
+        this.#share()
+      },
+      tick: () => this.#share(),
+    })
+  }
+
+  start(deps: Deps): void {
+    this.#deps = deps
+    this.#resolving = this.#resolve(deps)
+  }
+
+  /** Addresses of the servers whose streams are known here. */
+  get addresses(): string[] {
+    return [...this.#held].flatMap(([address, { feed }]) => (feed.holds ? [address] : []))
+  }
+
+  get servers(): { server: string; epoch: number }[] {
+    return [...this.#held.values()].flatMap(({ feed }) => feed.holds ?? [])
+  }
+
+  /** The feed of a server by its name. */
+  of(server: string): Feed | undefined {
+    for (const { feed } of this.#held.values()) if (feed.holds?.server === server) return feed
+    return undefined
+  }
+
+  async #resolve(deps: Deps): Promise<void> {
+    const { signal } = this.#closing
+    while (!signal.aborted) {
+      const found = await lookUp(deps)
+      // A name that can't be looked up at the moment keeps the servers it had.
+      if (found) this.#addresses = found
+      this.#share()
+      await delay(resolveEvery, undefined, { signal }).catch(() => {})
+    }
+  }
+
+  #share(): void {
+    const deps = this.#deps
+    if (!deps || this.#closing.signal.aborted) return
+    for (const [address, { stop }] of this.#held) if (!this.#addresses.includes(address)) stop.abort()
+    // Nothing follows from the silence of others while they can't be heard: what we hold we keep.
+    if (deps.config.messageRole === 'http' || !this.#peers.hears) return
+    for (const address of this.#addresses)
+      if (!this.#held.has(address) && this.#isOurs(address)) this.#hold(deps, address)
+  }
+
+  #isOurs(address: string): boolean {
+    const peers = this.#peers
+    const now = performance.now()
+    const isOwner = peers.ownerOf(address) === peers.id
+    const takenAt = this.#takenAt.get(address) ?? Number.NEGATIVE_INFINITY
+    if (peers.holderOf(address)) {
+      this.#unheldSince.delete(address)
+      // Who took it from us may see other replicas than we do: two that both think so must not fight.
+      return isOwner && takenAt === Number.NEGATIVE_INFINITY
+    }
+    const unheldSince = this.#unheldSince.get(address) ?? now
+    this.#unheldSince.set(address, unheldSince)
+    return isOwner ? now - takenAt > sayWithin : now - Math.max(unheldSince, takenAt) > helpAfter
+  }
+
+  #hold(deps: Deps, address: string): void {
+    const feed = new Feed(deps, address)
+    const stop = new AbortController()
+    const running = feed.run(stop.signal).then((end) => {
+      this.#held.delete(address)
+      if (end === 'replaced') this.#takenAt.set(address, performance.now())
+    })
+    this.#held.set(address, { feed, stop, running })
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort()
+    for (const { stop } of this.#held.values()) stop.abort()
+    await Promise.all([...this.#held.values()].map(({ running }) => running))
+    await this.#resolving
+  }
+}
+
+/** Addresses behind the configured names; undefined when one of these is not known now. */
+async function lookUp({ config, log }: Deps): Promise<string[] | undefined> {
+  const urls = config.xmppComponentUrl.split(',').map((url) => new URL(url.trim()))
+  try {
+    const found = await Promise.all(
+      urls.map(async ({ hostname, port }) => {
+        const hosts = await lookup(hostname.replace(/^\[|\]$/g, ''), { all: true })
+        return hosts.map(({ address, family }) => `xmpp://${family === 6 ? `[${address}]` : address}:${port || 5347}`)
+      }),
+    )
+    return [...new Set(found.flat())].sort()
+  } catch (error) {
+    log.debug({ err: error }, 'the name of an XMPP server is not known')
+    return undefined
+  }
+}
+
+/** Holds the connections to the XMPP servers that are this replica's share. */
+export function shareServers(deps: Deps): Closable {
+  const { peers, feeds } = deps
+  const beating = peers.start()
+  feeds.start(deps)
+  return {
+    async close() {
+      await feeds.close()
+      await beating.close()
+    },
+  }
+}

@@ -1,0 +1,148 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Logger } from '@im/service-kit'
+import { keyText } from '../archive/message-document.ts'
+import type { MessagesRepository } from '../archive/messages-repository.ts'
+import type { Deliverer } from '../deliver/deliverer.ts'
+import { withDelay } from '../deliver/stanza-text.ts'
+import type { OwnStream, StreamReport } from '../streams/own-stream.ts'
+import type { StreamTable } from '../streams/stream-table.ts'
+import type { MailboxRepository, MailboxRow, RowPlace } from './mailbox-repository.ts'
+
+const mostRowsAtOnce = 200
+
+/**
+ * Hands mailboxes over (spec xmpp.md §5): to each stream that takes them, in order, no more at a time than the stream may
+ * owe, the next portion as its client confirms. A stream that has got everything is live: until then all that comes waits
+ * behind what is there.
+ */
+export class MailboxDrain {
+  readonly #mailbox: MailboxRepository
+  readonly #messages: Pick<MessagesRepository, 'known'>
+  readonly #deliverer: Deliverer
+  readonly #streams: StreamTable
+  readonly #log: Logger
+  readonly #closing = new AbortController()
+  readonly #running = new Set<Promise<void>>()
+
+  constructor(options: {
+    mailbox: MailboxRepository
+    messages: Pick<MessagesRepository, 'known'>
+    deliverer: Deliverer
+    streams: StreamTable
+    log: Logger
+  }) {
+    this.#mailbox = options.mailbox
+    this.#messages = options.messages
+    this.#deliverer = options.deliverer
+    this.#streams = options.streams
+    this.#log = options.log
+    options.deliverer.ring = (stream, place) => this.wake(stream, place)
+    options.deliverer.rest = (stream) => this.#goOn(stream)
+    options.streams.watch({ changed: (stream, before) => this.#changed(stream, before) })
+  }
+
+  #changed(stream: OwnStream, before: StreamReport | undefined): void {
+    if (!stream.isAvailable) stream.mail = 'away'
+    else if (stream.mail === 'away') this.wake(stream)
+    else if (before?.waiting && !stream.report.waiting && stream.mail === 'behind') this.#start(stream)
+  }
+
+  /** Another replica has put a row into the user's mailbox. */
+  wakeUser(user: number, from: { at: number; seq: number }): void {
+    for (const stream of this.#streams.ownOf(user)) this.wake(stream, from)
+  }
+
+  /** Rows may wait for the stream, from a place on; without one, any. */
+  wake(stream: OwnStream, from?: { at: number; seq: number }): void {
+    if (!stream.isAvailable) return
+    stream.mail = 'behind'
+    stream.rung = true
+    if (!from) stream.cursor = undefined
+    else if (stream.cursor && isBefore(from, stream.cursor)) stream.cursor = { ...from, _id: '' }
+    this.#start(stream)
+  }
+
+  /** The stream's client has confirmed something: there may be room for more. */
+  roomCame(stream: OwnStream): void {
+    if (stream.hasPlenty) this.#goOn(stream)
+  }
+
+  #goOn(stream: OwnStream): void {
+    if (stream.mail === 'behind') this.#start(stream)
+  }
+
+  #start(stream: OwnStream): void {
+    if (stream.isDraining || stream.report.waiting || this.#closing.signal.aborted) return
+    stream.isDraining = true
+    const running = this.#drain(stream).finally(() => {
+      stream.isDraining = false
+      this.#running.delete(running)
+    })
+    this.#running.add(running)
+  }
+
+  async #drain(stream: OwnStream): Promise<void> {
+    let attempt = 0
+    while (takes(stream) && !this.#closing.signal.aborted) {
+      try {
+        if (!(await this.#portion(stream))) return
+        attempt = 0
+      } catch (error) {
+        this.#log.warn({ reason: String(error), attempt }, 'a mailbox could not be read; trying again')
+        await delay(Math.min(100 * 2 ** attempt++, 5000), undefined, { signal: this.#closing.signal }).catch(() => {})
+      }
+    }
+  }
+
+  /** Hands the next rows over. False when there is nothing to do for now: no room, or no row. */
+  async #portion(stream: OwnStream): Promise<boolean> {
+    const room = stream.room
+    if (room.messages <= 0 || room.bytes <= 0) return false
+    stream.rung = false
+    const { user, resource } = stream.report
+    const wanted = Math.max(2, Math.min(mostRowsAtOnce, room.messages, Math.floor(room.bytes / stream.rowBytes)))
+    let { cursor } = stream
+    const rows = await this.#mailbox.read(user, resource, cursor, wanted)
+    const gone = await this.#goneAmong(rows)
+    if (!takes(stream)) return false
+    let [handed, bytes] = [0, 0]
+    for (const row of rows) {
+      if (gone.has(row._id)) this.#deliverer.removeRow(row)
+      else if (!this.#deliverer.hasRow(stream, row)) {
+        const fits = handed < room.messages && bytes + row.bytes <= room.bytes
+        if (handed > 0 && !fits) return false
+        this.#deliverer.handRow(stream, row, withDelay(row.text, row.at))
+        handed++
+        bytes += row.bytes
+      }
+      // Not past what a bell told of meanwhile.
+      if (stream.cursor === cursor) cursor = stream.cursor = { at: row.at, seq: row.seq, _id: row._id }
+    }
+    if (handed) stream.rowBytes = Math.max(512, bytes / handed)
+    if (rows.length === wanted || stream.rung) return true
+    // A row that is on its way into the mailbox rings when it is there.
+    if (!this.#deliverer.isWriting(user)) stream.mail = 'live'
+    return false
+  }
+
+  /** Rows whose message was recalled before they were written. */
+  async #goneAmong(rows: readonly MailboxRow[]): Promise<Set<string>> {
+    const late = rows.filter((row) => row.late)
+    const gone = new Set<string>()
+    if (!late.length) return gone
+    const known = await this.#messages.known(late.map((row) => row.late!))
+    for (const row of late) if (known.get(keyText(row.late!))?.gone) gone.add(row._id)
+    return gone
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort()
+    await Promise.all(this.#running)
+  }
+}
+
+const takes = (stream: OwnStream) => !stream.ended && stream.isAvailable && !stream.report.waiting
+
+/** Not behind it: a row that stands in the same place may be another one. */
+const isBefore = (a: Omit<RowPlace, '_id'>, b: Omit<RowPlace, '_id'>) =>
+  a.at < b.at || (a.at === b.at && a.seq <= b.seq)

@@ -1,0 +1,139 @@
+import { ensureIndexes } from '@im/service-kit'
+import type { AnyBulkWriteOperation, ClientSession, Collection, Db } from 'mongodb'
+import { usersOf } from '../archive/conversations.ts'
+import type { StanzaText } from '../deliver/stanza-text.ts'
+
+/** A message that a user is owed and no stream of theirs has confirmed. */
+export interface MailboxRow {
+  /** See `rowId`. */
+  _id: string
+  user: number
+  /** Its place: arrival in ms, then the number in its log. */
+  at: number
+  seq: number
+  /** Id of the stanza, for streams that confirm by id. */
+  id?: string
+  text: StanzaText
+  /** Length of the text. */
+  bytes: number
+  expireAt: Date
+  /** Resources it waits for when another device of the user has it already. Absent: for whichever comes first. */
+  for?: string[]
+  /** Written after its message was stored: a recall may have come before it. */
+  late?: SingleMessage
+}
+
+/** Names a message of a single chat. */
+export interface SingleMessage {
+  conversation: string
+  from: number
+  messageId: string
+}
+
+/** Where a row stands among those of its user; `_id` when two logs gave the same place. */
+export interface RowPlace {
+  at: number
+  seq: number
+  _id: string
+}
+
+/** One row for a user and message, however often the message is sent or told again. */
+export const rowId = (user: number, from: number, messageId: string) => `${user}:${from}:${messageId}`
+
+/** The row in which a message of a single chat may wait; rooms have no mailboxes. */
+export function rowIdOf({ conversation, from, messageId }: SingleMessage): string | undefined {
+  const receiver = usersOf(conversation)?.find((user) => user !== from)
+  return receiver === undefined ? undefined : rowId(receiver, from, messageId)
+}
+
+export type RowChange =
+  | { kind: 'put'; row: MailboxRow }
+  | { kind: 'keep-for'; id: string; resources: string[] }
+  | { kind: 'remove'; id: string; user: number; bytes: number }
+
+export class MailboxRepository {
+  readonly collection: Collection<MailboxRow>
+  readonly #now: () => number
+
+  constructor(db: Db, now: () => number) {
+    this.collection = db.collection<MailboxRow>('mailbox')
+    this.#now = now
+  }
+
+  async createIndexes(): Promise<void> {
+    await ensureIndexes(this.collection, [
+      { key: { user: 1, at: 1, seq: 1, _id: 1 } },
+      { key: { expireAt: 1 }, expireAfterSeconds: 0 },
+    ])
+  }
+
+  /** Part of the transaction that stores the messages; a row that is there already stays as it is. */
+  async add(rows: readonly MailboxRow[], session: ClientSession): Promise<void> {
+    if (rows.length) await this.collection.bulkWrite(rows.map(insertion), { session, ordered: false })
+  }
+
+  /** Changes in this order. */
+  async apply(changes: readonly RowChange[]): Promise<void> {
+    if (!changes.length) return
+    await this.collection.bulkWrite(changes.map(commandOf), { ordered: true })
+  }
+
+  /** The oldest rows for a resource behind a place. */
+  async read(user: number, resource: string, after: RowPlace | undefined, limit: number): Promise<MailboxRow[]> {
+    return await this.collection
+      .find({
+        user,
+        ...(after ? { at: { $gte: after.at }, $or: behind(after) } : {}),
+        expireAt: { $gt: new Date(this.#now()) },
+        $and: [{ $or: [{ for: { $exists: false } }, { for: resource }] }],
+      })
+      .sort({ at: 1, seq: 1, _id: 1 })
+      .limit(limit)
+      .toArray()
+  }
+
+  /** How many rows and bytes wait for each of these users. */
+  async usage(users: readonly number[]): Promise<Map<number, { rows: number; bytes: number }>> {
+    if (!users.length) return new Map()
+    const found = await this.collection
+      .aggregate<{ _id: number; rows: number; bytes: number }>([
+        { $match: { user: { $in: [...users] } } },
+        { $group: { _id: '$user', rows: { $sum: 1 }, bytes: { $sum: '$bytes' } } },
+      ])
+      .toArray()
+    return new Map(found.map(({ _id, rows, bytes }) => [_id, { rows, bytes }]))
+  }
+
+  /** Messages that nobody is to read any more. Part of the transaction that takes them away. */
+  async forget(messages: readonly SingleMessage[], session?: ClientSession): Promise<void> {
+    const ids = messages.flatMap((message) => rowIdOf(message) ?? [])
+    if (ids.length) await this.collection.deleteMany({ _id: { $in: ids } }, { session })
+  }
+
+  /** Users with rows written since `since` (ms) whose life is the long one: who might not have been told of them. */
+  async usersSince(expireAfter: Date): Promise<{ user: number; at: number; seq: number }[]> {
+    return await this.collection
+      .find({ expireAt: { $gt: expireAfter } })
+      .project<{ user: number; at: number; seq: number }>({ _id: 0, user: 1, at: 1, seq: 1 })
+      .limit(10_000)
+      .toArray()
+  }
+}
+
+const behind = ({ at, seq, _id }: RowPlace) => [
+  { at: { $gt: at } },
+  { at, seq: { $gt: seq } },
+  { at, seq, _id: { $gt: _id } },
+]
+
+function commandOf(change: RowChange): AnyBulkWriteOperation<MailboxRow> {
+  if (change.kind === 'put') return insertion(change.row)
+  const filter = { _id: change.id }
+  return change.kind === 'remove'
+    ? { deleteOne: { filter } }
+    : { updateOne: { filter, update: { $set: { for: change.resources } } } }
+}
+
+const insertion = ({ _id, ...row }: MailboxRow): AnyBulkWriteOperation<MailboxRow> => ({
+  updateOne: { filter: { _id }, update: { $setOnInsert: row }, upsert: true },
+})

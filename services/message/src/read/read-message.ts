@@ -1,0 +1,136 @@
+import type { Element } from '@xmpp/component'
+import { streamKey } from '../streams/own-stream.ts'
+import { bareJid, type Jid, parseJid, userIdOf } from './addresses.ts'
+import { type Body, isRefused, readBody } from './read-body.ts'
+
+/** An entry of an XMPP server's log: what a client sent, as it was parsed. */
+export interface Entry {
+  /** Log of the server; `seq` counts within it. */
+  log: string
+  seq: number
+  /** Arrival in ms; never goes down within a log. */
+  stamp: number
+  /** The server it came from, and the stream there. */
+  server: string
+  stream: string
+  /** Full JID of its sender. */
+  from: string
+  stanza: Element
+}
+
+/** Who sent an entry, and by which stream answers go back. */
+export interface Sender {
+  user: number
+  jid: string
+  resource: string
+  /** Names the stream among those of all servers. */
+  stream: string
+}
+
+/** A message of a client, read once: everything that is decided, stored and sent on comes from here. */
+export interface Message {
+  /** `<log>:<seq>` of its entry. */
+  tap: string
+  seq: number
+  stamp: number
+  sender: Sender
+  to: Jid
+  /** `to` as it was written. */
+  toJid: string
+  /** Of the stanza; undefined when it has none. */
+  id: string | undefined
+  /** `chat`, `groupchat`; undefined for a message without type or of type normal. */
+  type: 'chat' | 'groupchat' | undefined
+  body: Body
+  wantsReceipt: boolean
+}
+
+export type Condition =
+  | 'bad-request'
+  | 'policy-violation'
+  | 'not-allowed'
+  | 'forbidden'
+  | 'service-unavailable'
+  | 'resource-constraint'
+  | 'internal-server-error'
+
+/** The answer to a message that is not taken (spec xmpp.md §8). */
+export interface Refusal {
+  condition: Condition
+  text: string
+}
+
+export type MessageReading =
+  | { kind: 'message'; message: Message }
+  /** A client confirms a message of its peer: it goes on to exactly that stream, and nothing is kept. */
+  | { kind: 'received'; to: Jid; ids: string[] }
+  | { kind: 'refused'; to: Jid; refusal: Refusal }
+  | { kind: 'nothing' }
+
+const clientNamespace = 'jabber:client'
+const receiptNamespace = 'urn:xmpp:receipts'
+
+/** Reads who sent an entry. Throws on what no XMPP server of ours may send. */
+export function readSender({ from, server, stream }: Pick<Entry, 'from' | 'server' | 'stream'>): Sender {
+  const { local, resource } = parseJid(from)
+  const user = userIdOf(local)
+  if (user === undefined) throw new Error(`an entry of ${from}, who is no user`)
+  return { user, jid: from, resource, stream: streamKey(server, stream) }
+}
+
+/**
+ * Reads a `<message>` of a client strictly (spec xmpp.md §2): exactly one body in the stream's namespace with text only.
+ * Of its other children only the wish for a receipt and client receipts count.
+ */
+export function readMessage(entry: Entry, sender: Sender, domain: string): MessageReading {
+  const { stanza } = entry
+  const toJid = stanza.attrs['to'] ?? `${sender.user}@${domain}`
+  const to = parseJid(toJid)
+  const bodies = stanza.getChildElements().filter(({ name }) => name === 'body' || name.endsWith(':body'))
+  const [body] = bodies
+  const { type = 'normal', id } = stanza.attrs
+  const refused = (condition: Condition, text: string): MessageReading => ({
+    kind: 'refused',
+    to,
+    refusal: { condition, text },
+  })
+  if (!body) return type === 'error' ? { kind: 'nothing' } : readReceived(stanza, to)
+  if (bodies.length > 1) return refused('bad-request', 'a message has one body')
+  if (body.name !== 'body' || body.getNS() !== clientNamespace)
+    return refused('bad-request', 'the body is of another namespace')
+  if (body.children.some((child) => typeof child !== 'string')) return refused('bad-request', 'a body holds text only')
+  if (type !== 'chat' && type !== 'normal' && type !== 'groupchat')
+    return refused('bad-request', `no messages of type ${type}`)
+  const reading = readBody(body.text())
+  if (isRefused(reading)) return refused(reading.condition, reading.text)
+  return {
+    kind: 'message',
+    message: {
+      tap: `${entry.log}:${entry.seq}`,
+      seq: entry.seq,
+      stamp: entry.stamp,
+      sender,
+      to,
+      toJid,
+      id: id || undefined,
+      type: type === 'normal' ? undefined : type,
+      body: reading,
+      wantsReceipt: stanza.getChild('request', receiptNamespace) !== undefined,
+    },
+  }
+}
+
+const mostReceived = 50
+
+function readReceived(stanza: Element, to: Jid): MessageReading {
+  const ids = stanza
+    .getChildElements()
+    .filter((child) => child.is('received', receiptNamespace))
+    .map(({ attrs }) => attrs['id'] ?? '')
+    .filter(Boolean)
+    .slice(0, mostReceived)
+  return ids.length ? { kind: 'received', to, ids } : { kind: 'nothing' }
+}
+
+/** Room or peer a message is for, as receipts and errors name it: never with a resource of a peer. */
+export const peerJid = ({ to }: Pick<Message, 'to'>) => bareJid(to)

@@ -1,0 +1,15 @@
+const textEscapes: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '\r': '&#13;' }
+
+/** Character data of an element. A carriage return is a reference: parsers would turn it into a line feed. */
+export const escapeText = (text: string) => text.replace(/[&<>\r]/g, (character) => textEscapes[character]!)
+
+const attributeEscapes: Record<string, string> = {
+  ...textEscapes,
+  "'": '&apos;',
+  '\n': '&#10;',
+  '\t': '&#9;',
+}
+
+/** The value of an attribute between single quotes. */
+export const escapeAttribute = (text: string) =>
+  text.replace(/[&<>'\r\n\t]/g, (character) => attributeEscapes[character]!)

@@ -1,0 +1,143 @@
+import type { Delivery } from '../deliver/delivery.ts'
+import type { StanzaText } from '../deliver/stanza-text.ts'
+import type { RowPlace } from '../mailbox/mailbox-repository.ts'
+
+/** What an XMPP server tells of a stream, whole each time. */
+export interface StreamReport {
+  /** Unique on its server, also over restarts and resumes. */
+  id: string
+  user: number
+  resource: string
+  /** `t:<session id>` or `p:<password version>`: what it was opened with. */
+  login: string
+  /** When it was bound, in ms. */
+  since: number
+  /** Undefined: no available presence. */
+  priority: number | undefined
+  carbons: boolean
+  /** How its client confirms what it gets. */
+  confirms: 'sm' | 'ack' | 'write'
+  /** Without a connection at the moment; it may be resumed. */
+  waiting: boolean
+  /** Highest numbers the server was given for it, and its client confirmed. */
+  delivered: number
+  confirmed: number
+  notes: ReadonlyMap<string, string>
+}
+
+/** Where a stream stands to the mailbox of its user. */
+export type MailState =
+  /** It takes nothing from it: no presence, or a negative priority. */
+  | 'away'
+  /** Rows wait that it has not got: what comes now has to wait behind them. */
+  | 'behind'
+  /** It has got all: what comes now goes to it at once. */
+  | 'live'
+
+/** How much a stream may owe its confirmation of. Beyond it, messages wait in the mailbox. */
+const mostUnconfirmed = 500
+const mostUnconfirmedBytes = 512 * 1024
+
+/** Writes to a stream. */
+export interface StreamWriter {
+  deliver(streamId: string, number: number | undefined, text: StanzaText, expectId: string | undefined): void
+}
+
+export const streamKey = (server: string, id: string) => `${server}/${id}`
+
+interface Handed {
+  number: number
+  bytes: number
+  delivery: Delivery
+}
+
+/** A stream on an XMPP server whose connection this replica holds. */
+export class OwnStream {
+  readonly server: string
+  report: StreamReport
+  mail: MailState = 'away'
+  /** Rows of the mailbox up to here were handed over; undefined: none. */
+  cursor: RowPlace | undefined
+  isDraining = false
+  /** About the length of a row of this mailbox. */
+  rowBytes = 16_384
+  /** The mailbox may have changed since it was read. */
+  rung = false
+  ended = false
+  readonly #writer: StreamWriter
+  readonly #handed: Handed[] = []
+  #bytes = 0
+  #next: number
+
+  constructor(server: string, report: StreamReport, writer: StreamWriter) {
+    this.server = server
+    this.report = report
+    this.#writer = writer
+    this.#next = report.delivered + 1
+  }
+
+  get id(): string {
+    return this.report.id
+  }
+
+  /** Names it among the streams of all servers. */
+  get key(): string {
+    return streamKey(this.server, this.report.id)
+  }
+
+  get resource(): string {
+    return this.report.resource
+  }
+
+  get carbons(): boolean {
+    return this.report.carbons
+  }
+
+  /** Takes what is addressed to the user as a whole. */
+  get isAvailable(): boolean {
+    const { priority } = this.report
+    return priority !== undefined && priority >= 0
+  }
+
+  get hasRoom(): boolean {
+    return this.#handed.length < mostUnconfirmed && this.#bytes < mostUnconfirmedBytes
+  }
+
+  /** Half of it is free: worth reading the next portion of a mailbox. */
+  get hasPlenty(): boolean {
+    return this.#handed.length <= mostUnconfirmed / 2 && this.#bytes <= mostUnconfirmedBytes / 2
+  }
+
+  /** How many more messages and bytes it may be handed. */
+  get room(): { messages: number; bytes: number } {
+    return { messages: mostUnconfirmed - this.#handed.length, bytes: mostUnconfirmedBytes - this.#bytes }
+  }
+
+  /** Gives it a message that its client has to confirm. */
+  hand(delivery: Delivery, text: StanzaText): void {
+    const number = this.#next++
+    this.#handed.push({ number, bytes: text.length, delivery })
+    this.#bytes += text.length
+    this.#writer.deliver(this.id, number, text, delivery.message.id)
+  }
+
+  /** Writes what nobody confirms. */
+  write(text: StanzaText): void {
+    this.#writer.deliver(this.id, undefined, text, undefined)
+  }
+
+  /** What its client has confirmed with this. */
+  confirm(upTo: number): Delivery[] {
+    let count = 0
+    while (count < this.#handed.length && this.#handed[count]!.number <= upTo)
+      this.#bytes -= this.#handed[count++]!.bytes
+    return this.#handed.splice(0, count).map(({ delivery }) => delivery)
+  }
+
+  /** What was handed over and never confirmed, when the stream is gone. */
+  abandon(): Delivery[] {
+    this.ended = true
+    this.#bytes = 0
+    return this.#handed.splice(0).map(({ delivery }) => delivery)
+  }
+}

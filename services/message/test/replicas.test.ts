@@ -1,0 +1,136 @@
+import { randomBytes } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import { eventually } from '@im/service-kit/testing'
+import { type Test, test } from 'tap'
+import { streamKey } from '../src/streams/own-stream.ts'
+import { alice, bob, startMessage } from './start-message.ts'
+import { type ClientStream, domain, XmppServer } from './xmpp-server.ts'
+
+type Replica = Awaited<ReturnType<typeof startMessage>>
+
+/** Two replicas, and two servers that are held by different ones. */
+async function startTwo(t: Test) {
+  const servers = await Promise.all(Array.from({ length: 8 }, () => XmppServer.start()))
+  const env = { NAMESPACE: `t${randomBytes(5).toString('hex')}` }
+  const first = await startMessage(t, { servers, env })
+  const second = await startMessage(t, { servers, env, user: first.user })
+  const replicas = [first, second]
+  const heldBy = ({ deps }: Replica) => servers.filter((server) => deps.feeds.of(server.name))
+  const held = await eventually(() => {
+    const [left, right] = replicas.map(heldBy)
+    return (
+      left!.length + right!.length === servers.length && left![0] && right![0] && { left: left![0], right: right![0] }
+    )
+  })
+  return { replicas, first, ...held }
+}
+
+/** Resolves when a stream gets what comes at once, and every replica knows where it is. */
+async function live(replicas: readonly Replica[], server: XmppServer, stream: ClientStream): Promise<void> {
+  const key = streamKey(server.name, stream.id)
+  await eventually(() => replicas.some(({ deps }) => deps.streams.find(server.name, stream.id)?.mail === 'live'))
+  await eventually(() =>
+    replicas.every(
+      ({ deps: { streams } }) =>
+        streams.find(server.name, stream.id) || streams.farOf(stream.user).some((far) => far.key === key),
+    ),
+  )
+}
+
+test('replicas share the servers, each held by exactly one, and take over from one that ends or dies', async (t) => {
+  const servers = await Promise.all(Array.from({ length: 6 }, () => XmppServer.start()))
+  const env = { NAMESPACE: `t${randomBytes(5).toString('hex')}` }
+  const first = await startMessage(t, { servers, env })
+  await eventually(() => servers.every(({ connected }) => connected))
+  const second = await startMessage(t, { servers, env, user: first.user })
+  const held = () => [first, second].map(({ deps }) => deps.feeds.servers.length)
+  await eventually(() => second.deps.feeds.servers.length > 0 || second.deps.peers.others.length > 0)
+  await eventually(() => held()[0]! + held()[1]! === 6 && servers.every(({ connected }) => connected))
+  const owners = new Set(servers.map(({ url }) => first.deps.peers.ownerOf(url)))
+  await eventually(() => (owners.size === 2 ? held().every((count) => count > 0) : true))
+  await delay(1000)
+  const connections = servers.map((server) => server.connections)
+  await delay(1500)
+  t.strictSame(
+    servers.map((server) => server.connections),
+    connections,
+    'nobody fights',
+  )
+  const at = Date.now()
+  await second.close()
+  await eventually(() => held()[0] === 6 && servers.every(({ connected }) => connected), 3000)
+  t.ok(Date.now() - at < 3000)
+})
+
+test('a message reaches streams on servers of other replicas, once, and is released when they have confirmed it', async (t) => {
+  const { replicas, left, right } = await startTwo(t)
+  const sender = left.connect(alice)
+  const [near, far] = [
+    left.connect(bob, { resource: 'ios' }),
+    right.connect(bob, { resource: 'pc', confirming: false }),
+  ]
+  await Promise.all([live(replicas, left, near), live(replicas, right, far)])
+  for (let n = 0; n < 20; n++) sender.say({ to: bob, body: { content: n } })
+  await eventually(() => near.messages.length === 20 && far.messages.length === 20)
+  t.strictSame(near.contents(), far.contents())
+  t.notOk(far.messages.some(({ isDelayed }) => isDelayed))
+  t.ok(left.released < left.last)
+  far.confirm()
+  await left.drained(3000)
+  const typing = sender.say({ to: bob, body: { type: 201 } })
+  await eventually(() => far.messages.at(-1)?.id === typing)
+  const only = sender.say({ to: far.jid })
+  await eventually(() => far.messages.at(-1)?.id === only)
+  t.notOk(near.messages.some(({ id }) => id === only))
+})
+
+test('what the streams of another replica lose stands in the mailbox, and a mailbox that grows wakes them', async (t) => {
+  const { replicas, left, right, first } = await startTwo(t)
+  const sender = left.connect(alice)
+  const far = right.connect(bob, { confirming: false })
+  await live(replicas, right, far)
+  sender.say({ to: bob, body: { content: 'lost' } })
+  await eventually(() => far.messages.length === 1)
+  right.crash()
+  await left.drained()
+  t.equal(await first.deps.mailbox.collection.countDocuments(), 1)
+  const back = right.connect(bob)
+  await eventually(() => back.messages.length === 1)
+  await live(replicas, right, back)
+  for (let n = 0; n < 50; n++) sender.say({ to: bob, body: { content: n } })
+  await eventually(() => back.messages.length === 51)
+  t.strictSame(
+    back.contents().slice(1),
+    Array.from({ length: 50 }, (_, n) => n),
+  )
+  await eventually(async () => (await first.deps.mailbox.collection.countDocuments()) === 0)
+})
+
+test('a message that comes back by another server is stored once', async (t) => {
+  const { replicas, left, right, first } = await startTwo(t)
+  const peer = right.connect(bob)
+  await live(replicas, right, peer)
+  const ids = Array.from({ length: 30 }, (_, n) => `id-${n}`)
+  const streams = [left.connect(alice), right.connect(alice, { resource: 'pc' })]
+  for (const id of ids) for (const stream of streams) stream.say({ to: bob, id })
+  await Promise.all([left, right].map((server) => server.drained()))
+  for (const stream of streams) await eventually(() => stream.receipts.length === 30)
+  t.equal(await first.deps.messages.collection.countDocuments(), 30)
+  await eventually(() => peer.messages.length >= 30)
+  t.strictSame(new Set(peer.messages.map(({ id }) => id)), new Set(ids))
+})
+
+test('carbons, client receipts and messages between own devices cross replicas', async (t) => {
+  const { replicas, left, right } = await startTwo(t)
+  const phone = left.connect(alice)
+  const pc = right.connect(alice, { resource: 'pc', carbons: true })
+  const peer = right.connect(bob)
+  await Promise.all([live(replicas, left, phone), live(replicas, right, pc), live(replicas, right, peer)])
+  phone.say({ to: alice, body: { type: 200, content: '1' } })
+  await eventually(() => pc.messages.length === 1)
+  phone.say({ to: bob })
+  await eventually(() => pc.received.some(({ stanza }) => stanza.getChild('sent', 'urn:xmpp:carbons:2')))
+  peer.send(`<message xmlns='jabber:client' to='${phone.jid}'><received xmlns='urn:xmpp:receipts' id='m1'/></message>`)
+  await eventually(() => phone.received.some(({ stanza }) => stanza.attrs['from'] === `${bob}@${domain}/android`))
+  t.equal(phone.messages.length, 0)
+})
