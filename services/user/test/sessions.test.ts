@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
+import { errors } from '@im/contracts'
 import {
   accounts,
   internalSessions,
+  internalUsers,
   oauth,
   passwordChanged,
   passwordReplaced,
@@ -143,6 +145,10 @@ test('sessions', async (t) => {
       ip: '127.0.0.1',
     })
     t.equal(outside.resultCode, 1030201)
+    await user.internal.call(internalUsers.setLocked, { userId: frank.userId, locked: 1 })
+    const locked = await ask(frank.userId, md5Of123456)
+    t.equal(locked.resultCode, errors.AccountLocked.code, 'a password that is remembered lets nobody in who is locked')
+    t.not((await ask(frank.userId, frank.token)).resultCode, 1)
   })
 
   t.test('OAuth: password grant, rotation, reuse ends the family, revocation, introspection', async (t) => {
