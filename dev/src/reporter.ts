@@ -1,4 +1,4 @@
-/** Where progress is shown: a task of the start list, a plain stream, or nowhere. */
+/** Shows progress: in a task of the start list, on a plain stream, or nowhere. */
 export interface Reporter {
   /** A line that stays. */
   info(line: string): void

@@ -1,7 +1,7 @@
 /**
- * The process in which services run beside the launcher: `node run-services.ts gateway=8092 user=8101 …`, each with its
- * port. Each is started by the function that its own main.ts calls. Why a start failed is one line of level fatal in the
- * log, which the launcher shows.
+ * Runs services in one process beside the launcher: `node run-services.ts gateway=8092 user=8101 …`, each with its port. Each is
+ * started by the function that its main.ts calls. When a start fails, the reason is logged as one line of level fatal, which the
+ * launcher shows.
  */
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -38,13 +38,13 @@ function tellFailure(problems: string[]): void {
   createLogger({ service: 'services', level: 'fatal', format: 'json' }).fatal([...new Set(problems)].join('\n'))
 }
 
-/** The first takes the requests of the apps (the gateway): when it has ended, the others get no more work. */
+/** Closes the first one before the others. It is the gateway, so the others then get no more work. */
 async function closeInOrder([first, ...others]: { close(): Promise<void> }[]): Promise<void> {
   await first?.close()
   await Promise.all(others.map((service) => service.close()))
 }
 
-/** The longest end that one of them asks for. A setting that is wrong for several is named once. */
+/** The longest `shutdownSeconds` of the services. A setting that is wrong for several is reported once. */
 function readConfigs(env: NodeJS.ProcessEnv): { shutdownSeconds: number } {
   const problems: string[] = []
   const seconds = services.map(({ service, port }) => {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
-/** Secrets of a stack: made at its first start, kept with its data, and overruled by the environment. */
+/** Secrets of a stack. They are made at the first start and kept with its data; the environment wins over them. */
 const generators = {
   SERVICE_KEY: () => randomBytes(24).toString('hex'),
   CALLER_KEY: () => randomBytes(24).toString('hex'),
@@ -16,9 +16,9 @@ export type SecretName = keyof typeof generators
 
 export interface Secrets {
   values: Record<SecretName, string>
-  /** The administrator's password is one we made, and nobody has seen it yet: a start may fail before it is printed. */
+  /** The administrator's password was generated and not printed yet. A start may fail before it is printed. */
   passwordIsNew: boolean
-  /** To be called when it is on the screen. */
+  /** To be called when the password has been printed. */
   passwordWasShown(): Promise<void>
 }
 

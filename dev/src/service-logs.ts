@@ -10,8 +10,8 @@ interface LogLine {
 const levels = { warn: 40, error: 50, fatal: 60 }
 
 /**
- * Shows lines of the services' logs to a person: warnings in a line each, errors whole, and with `verbose` whatever is
- * logged. What is no log line (a crash, a warning of Node) is shown as it is.
+ * Prints lines of the services' logs: warnings as one line each, errors whole, and with `verbose` everything. Text that is not a
+ * log line (a crash, a warning of Node) is printed as it is.
  */
 export function logPrinter(options: {
   verbose: boolean
@@ -28,7 +28,7 @@ export function logPrinter(options: {
   const whole = pretty.prettyFactory(common)
   return (line) => {
     const log = parse(line)
-    // Why a start failed is told by the launcher.
+    // The launcher prints why a start failed.
     if (log?.level === levels.fatal) return
     if (!log || log.level >= levels.error) options.write(whole(line))
     else if (options.verbose || log.level >= levels.warn) options.write(brief(line))

@@ -19,7 +19,7 @@ export const servicePort = (name: ServiceName): WantedPort => ({
   setting: `${name.toUpperCase()}_PORT`,
 })
 
-/** Where the operator reads the gateway's metrics: beside the port that apps may reach. */
+/** The port of the gateway's probes and metrics, apart from the port for apps. */
 export const operationsPort: WantedPort = { port: 9092, purpose: 'metrics of the gateway', setting: 'OPERATIONS_PORT' }
 
 export const serviceUrl = (ports: ServicePorts, name: ServiceName) => `http://127.0.0.1:${ports[name]}`

@@ -1,7 +1,7 @@
 import { type Ports, portSettings } from './servers/index.ts'
 import { type ServicePorts, serviceNames, servicePort } from './services.ts'
 
-/** Ports that the environment changes: GATEWAY_PORT or PORT, MONGODB_PORT, XMPP_PORT and the others of the two tables. */
+/** The ports that the environment sets: GATEWAY_PORT or PORT, MONGODB_PORT, XMPP_PORT and the others of the two tables. */
 export function portsFromEnvironment(env: NodeJS.ProcessEnv): Partial<Ports & ServicePorts> {
   const settings = [
     ...Object.entries(portSettings).map(([name, { setting }]) => [name, setting] as const),

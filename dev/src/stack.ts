@@ -26,7 +26,7 @@ export interface StackOptions {
   dataDir: string
   /** 'free': any that are; otherwise the standard ones with these changes. */
   ports: 'free' | Partial<Ports & ServicePorts>
-  /** Settings of servers and services that overrule ours. */
+  /** Settings of servers and services, which win over the defaults here. */
   env: NodeJS.ProcessEnv
   /** Default: all. */
   services?: readonly ServiceName[]
@@ -37,7 +37,7 @@ export interface StackOptions {
   /** Start a process again when it dies. Default true. */
   supervise?: boolean
   report?: Reporter
-  /** Ends a start that is under way: `startStack` rejects when all is gone. */
+  /** Aborts a start: `startStack` rejects when every process has ended. */
   abort?: AbortSignal
   /** Gets each line that services log. */
   onServiceLog?: (line: string) => void
@@ -52,9 +52,9 @@ export interface Stack {
   env: Record<string, string>
   secrets: Secrets
   servers: Servers
-  /** That in which the server or service runs; with mode 'together' it is the same one for all services. */
+  /** The process in which the server or service runs; in mode 'together' the same for all services. */
   process(name: ServiceName | ServerName): { pid: number | undefined }
-  /** Of that process. Resolves when it is gone; it stays down until `restart`. */
+  /** Kills that process. Resolves when it has ended; it stays down until `restart`. */
   kill(name: ServiceName | ServerName, signal?: NodeJS.Signals): Promise<void>
   /** Stops it if it runs, and starts it with the same data, ports and settings; resolves when it answers. */
   restart(name: ServiceName | ServerName): Promise<void>
@@ -76,13 +76,13 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   } = options
   const services = serviceNames.filter((name) => (options.services ?? serviceNames).includes(name))
   const step = options.step ?? ((_title, work) => work(ownReport))
-  // As for the services themselves: an empty setting is one that is not set.
+  // An empty setting counts as not set, as it does for the services.
   const given = Object.fromEntries(Object.entries(options.env).filter(([, value]) => value))
   const secrets = await loadSecrets(join(dataDir, 'secrets.json'), given)
   const ports = await assignServicePorts(options.ports)
   const operations = await assignOperationsPort(options)
   const settings = {
-    // The console administrator that the user service makes at its first start; it leaves him as he is later.
+    // The user service makes this console administrator at its first start, and does not change the account later.
     CONSOLE_ADMIN_TELEPHONE: 'admin',
     ...publicAddresses(serviceUrl(ports, 'gateway')),
     ...given,
@@ -107,7 +107,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const groups = mode === 'processes' ? services.map((name) => [name]) : [services]
   const processes = new Map<ServiceName, SupervisedProcess>()
   const close = async () => {
-    // When the gateway has ended, the others get no more work.
+    // The gateway is stopped first, so that the others get no more work.
     await processes.get('gateway')?.stop()
     await Promise.all([...processes.values()].map((process) => process.stop()))
     await servers.close()
@@ -144,7 +144,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   }
 }
 
-/** Addresses that apps are told by /config, unless the environment knows better. */
+/** Addresses that /config gives to apps, unless the environment sets others. */
 function publicAddresses(gateway: string): Record<string, string> {
   const names = ['PUBLIC_API_URL', 'PUBLIC_UPLOAD_URL', 'PUBLIC_FILE_URL', 'PUBLIC_AVATAR_URL']
   return Object.fromEntries(names.map((name) => [name, `${gateway}/`]))

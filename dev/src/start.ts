@@ -167,7 +167,7 @@ async function main(): Promise<void> {
     console.log(describe(stack, ((Date.now() - began) / 1000).toFixed(1)))
     if (stack.secrets.passwordIsNew) await stack.secrets.passwordWasShown()
   } catch (cause) {
-    // Whoever ended it says so himself.
+    // Whoever aborted the start has said so already.
     if (!abort.signal.aborted) throw cause
   }
 }

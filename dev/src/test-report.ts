@@ -7,7 +7,7 @@ export interface Outcome {
   skipped: number
 }
 
-/** What a test, a file or the whole run has told so far. */
+/** The results so far of a test, a file or the whole run. */
 interface Level extends Outcome {
   /** Tests or files within it. */
   parts: number
@@ -16,9 +16,8 @@ interface Level extends Outcome {
 }
 
 /**
- * Reads the TAP of a run and prints a line for each file, and what failed. Counts tests as a person does: a test with
- * parts counts by its parts. Counted as one failed: a test or file that asserts nothing, one that fails although its
- * parts pass, and a file that tells no result.
+ * Reads the TAP of a run and prints a line for each file, and what failed. A test with subtests counts as its subtests. A test
+ * or file counts as one failure when it asserts nothing, fails although its parts pass, or has no result.
  */
 export function testReport(files: string[], print: (line: string) => void): { parser: Parser; outcome(): Outcome } {
   const missing = new Set(files)
@@ -53,7 +52,7 @@ export function testReport(files: string[], print: (line: string) => void): { pa
     return level
   }
 
-  /** What a test or file that ended adds to the count. */
+  /** What a finished test or file adds to the count. */
   function outcomeOf(result: Result, part: Level, path: string[]): Outcome {
     const { failed, skipped, parts, asserts } = part
     const isFile = path.length === 0

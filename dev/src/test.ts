@@ -31,10 +31,10 @@ const { values: options, positionals } = parseArgs({
   },
 })
 
-/** The stack of the images does what the stack of local processes does: these see most of it, in a few minutes. */
+/** Journeys that also run on containers. They cover most of the stack in a few minutes. */
 const containerTests = ['chat-journey', 'resilience', 'security'].map((name) => `test-e2e/test/${name}.test.ts`)
 
-/** A run that takes longer is ended, before a CI ends it without a count. What a file may take stands in .taprc. */
+/** A longer run is ended, before a CI would end it without a result. The time limit of a file is in .taprc. */
 const runDeadlineMs = 60 * 60_000
 const report = streamReporter(process.stdout)
 const interrupted = new AbortController()
@@ -78,12 +78,12 @@ async function runTests(files: string[], env: NodeJS.ProcessEnv = {}): Promise<O
   parser.end()
   const { exitCode } = await tap
   const counted = outcome()
-  // Tap knows of something that no test told.
+  // tap found a failure that no test reported.
   if (exitCode !== 0 && counted.failed === 0) counted.failed = 1
   return counted
 }
 
-/** The same stack as containers, where that can be; otherwise a line says why not. */
+/** Runs tests on containers where that is possible; otherwise prints why not. */
 async function runOnContainers(files: string[], folder: string): Promise<Outcome> {
   const none: Outcome = { passed: 0, failed: 0, skipped: 0 }
   let containers: ContainerRun | undefined
@@ -101,7 +101,7 @@ async function runOnContainers(files: string[], folder: string): Promise<Outcome
   }
 }
 
-/** Stacks that tests started in the temporary folder and could not stop. */
+/** Stops stacks that tests started in the temporary folder and did not stop. */
 async function stopStrays(folder: string): Promise<void> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])
   const records = entries.filter((entry) => entry.isDirectory() && entry.name === 'run')
@@ -113,7 +113,7 @@ async function main(): Promise<number> {
   const withChecks = positionals.length === 0 && !options['no-checks']
   const onContainers = process.env['E2E_SERVERS'] === 'containers'
   const folder = await mkdtemp(join(tmpdir(), 'im-test-'))
-  // Whatever a test puts into the temporary folder is found and removed here.
+  // Tests get a temporary folder of their own, which is removed at the end.
   process.env['TMPDIR'] = folder
   const outcome: Outcome = { passed: 0, failed: 0, skipped: 0 }
   let stopServers = async () => {}
@@ -158,7 +158,7 @@ function add(total: Outcome, more: Outcome): void {
   total.skipped += more.skipped
 }
 
-/** Names of the checks that failed. */
+/** Runs types, lint and format checks. Returns the names of those that failed. */
 async function runChecks(): Promise<string[]> {
   const failed: string[] = []
   if (!(await check('type check', 'tsc', ['--noEmit']))) failed.push('type check')

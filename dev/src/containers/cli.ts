@@ -1,4 +1,4 @@
-/** `npm run images`: what compose.yaml needs, on the engine of this machine or in the cache of ours. */
+/** `npm run images`: fetches or builds what compose.yaml needs, with this machine's Docker or an engine of ours. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

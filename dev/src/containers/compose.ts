@@ -3,17 +3,17 @@ import { dirname, join, resolve } from 'node:path'
 import { parse } from 'yaml'
 import { repositoryRoot } from '../machine/machine.ts'
 
-/** What compose.yaml says of a container, as far as we use it. */
+/** The parts of a container in compose.yaml that we use. */
 export interface ComposeService {
   name: string
   image: string
-  /** Where the image is made, if it is ours. */
+  /** How the image is built, if it is ours. */
   build?: { context: string; dockerfile: string }
   command?: string[]
-  /** Settings whose values stand there; others come from `.env`. */
+  /** Settings with a value in compose.yaml; others come from `.env`. */
   environment: Record<string, string>
   healthcheck?: { test: string | string[] }
-  /** Files of the repository it reads. */
+  /** Files of the repository that are mounted. */
   files: { source: string; target: string }[]
 }
 

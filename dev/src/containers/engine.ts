@@ -8,15 +8,15 @@ import { findOrInstall, firstLine, type NotHere } from '../servers/server.ts'
 
 export interface Engine {
   docker: Docker
-  /** For the clients that shall use it. */
+  /** The environment of clients that use this engine. */
   env: Record<string, string>
   what: string
-  /** Removes the containers and networks whose names hold this, with their volumes. */
+  /** Removes the containers and networks whose names contain this, with their volumes. */
   removeAll(named: string): Promise<void>
   close(): Promise<void>
 }
 
-/** The Docker engine of this machine, or one that runs until `close` where root can install Debian's. */
+/** Uses the Docker engine of this machine. Otherwise, where root can install Debian's, starts one that runs until `close`. */
 export async function obtainEngine(machine: Machine, folder: string): Promise<Engine | NotHere> {
   if (await machine.docker.running())
     return {
@@ -36,8 +36,8 @@ export async function obtainEngine(machine: Machine, folder: string): Promise<En
 }
 
 /**
- * An engine that changes nothing of the machine: no bridge of its own, no firewall rules, ports on loopback. Containers
- * reach each other on networks made for them, and nothing else. Images stay in the user's cache.
+ * Starts an engine that changes nothing on the machine: no bridge, no firewall rules, ports on loopback. Containers reach only
+ * each other, on networks made for them. Images are kept in the user's cache.
  */
 async function startEngine(machine: Machine, dockerd: string, folder: string): Promise<Engine> {
   const kept = join(machine.cache, 'docker')
@@ -50,7 +50,7 @@ async function startEngine(machine: Machine, dockerd: string, folder: string): P
     file: dockerd,
     args: [
       ...['--data-root', join(kept, 'root'), '--exec-root', join(folder, 'docker'), '--host', socket],
-      // Beside the images: two engines can't share them, and the second says so.
+      // Beside the images, so that a second engine on the same images refuses to start.
       ...['--pidfile', join(kept, 'docker.pid')],
       ...['--bridge', 'none', '--iptables=false', '--ip-forward=false', '--ip-masq=false', '--ip', '127.0.0.1'],
     ],
@@ -73,11 +73,11 @@ async function startEngine(machine: Machine, dockerd: string, folder: string): P
     removeAll: (named) => removeAll(named, env),
     async close() {
       await removeAll('', env).catch(() => {})
-      // Younger ones are layers that the next build starts from.
+      // Newer images are layers that the next build can use.
       const prune = ['image', 'prune', '--force', '--filter', 'until=168h']
       await execa('docker', prune, { env, reject: false, stdin: 'ignore' })
       await engine.stop()
-      // It leaves this one mount behind, and a folder that can't be removed.
+      // The engine leaves this mount behind, and the folder could not be removed.
       await execa('umount', [join(folder, 'docker/netns/default')], { reject: false })
     },
   }

@@ -10,7 +10,7 @@ import { readCompose } from './compose.ts'
 const standIns = join(repositoryRoot, 'deploy/docker/offline')
 const debian = 'debian:bookworm-slim'
 
-/** What compose.yaml and the Dockerfiles start from. Debian comes first: stand-ins for the others are made from it. */
+/** The images that compose.yaml and the Dockerfiles start from. Debian is first, because stand-ins are built from it. */
 async function baseImages(): Promise<string[]> {
   const services = await readCompose()
   const dockerfiles = [...new Set(services.flatMap(({ build }) => (build ? [build.dockerfile] : [])))]
@@ -22,7 +22,7 @@ async function baseImages(): Promise<string[]> {
   return [...new Set([debian, ...bases, ...whole])]
 }
 
-/** Fetches the base images, or makes stand-ins of the same names where no registry can be reached. */
+/** Fetches the base images, or builds stand-ins with the same names where no registry can be reached. */
 export async function obtainBaseImages(machine: Machine, docker: Docker, folder: string): Promise<NotHere | undefined> {
   for (const image of await baseImages()) {
     if (await docker.has(image)) continue
@@ -59,7 +59,7 @@ async function importDebian(machine: Machine, docker: Docker, folder: string): P
   }
 }
 
-/** What a stand-in's Dockerfile copies besides the files that lie beside it. */
+/** Makes what the Dockerfile of a stand-in copies besides the files in its folder. */
 const ingredients: Record<string, (machine: Machine, folder: string) => Promise<void>> = {
   async node(_machine, folder) {
     await cp(join(repositoryRoot, 'node_modules/node/bin/node'), join(folder, 'node'), { dereference: true })

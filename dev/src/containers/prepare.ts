@@ -6,14 +6,14 @@ import { type Engine, obtainEngine } from './engine.ts'
 import { buildOwnImages, obtainBaseImages } from './images.ts'
 
 export interface ContainerRun {
-  /** For tests: their servers are containers. */
+  /** The environment of tests whose servers are containers. */
   env: Record<string, string>
   what: string
   /** Removes what tests left, and ends the engine if it is ours. */
   close(): Promise<void>
 }
 
-/** An engine with all images, for tests; or why there is none here. Throws when our own images can't be built. */
+/** Prepares an engine with all images for tests, or says why there is none. Throws when our own images can't be built. */
 export async function prepareContainers(
   machine: Machine,
   options: { folder: string; abort?: AbortSignal },

@@ -2,7 +2,7 @@ import { execa } from 'execa'
 import type { Reporter } from '../reporter.ts'
 import { findCommand } from './commands.ts'
 
-/** Debian's packages, where we are root. */
+/** Installs Debian's packages, where we are root. */
 export interface PackageInstaller {
   available(): Promise<boolean>
   /** One installation at a time. Services of the packages are not started: we start them ourselves. */
@@ -20,7 +20,7 @@ export function aptInstaller(env: NodeJS.ProcessEnv): PackageInstaller {
       const mine = last
         .catch(() => {})
         .then(async () => {
-          // Without a new list the old one may still do.
+          // If the update fails, the old list may still be good enough.
           updated ??= apt(['update'], env, report).catch((cause) => report.info((cause as Error).message))
           await updated
           report.info(`Installing ${packages.join(', ')} with apt-get`)

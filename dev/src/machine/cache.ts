@@ -2,7 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 
-/** What is kept for this user across checkouts: built and downloaded servers, and what is known not to work here. */
+/** The folder that is shared by all checkouts of this user: built and downloaded servers, and known failures. */
 export function cacheFolder(env: NodeJS.ProcessEnv): string {
   return join(env['XDG_CACHE_HOME'] || join(env['HOME'] || homedir(), '.cache'), 'yingchuang-im')
 }

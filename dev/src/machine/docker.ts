@@ -12,11 +12,11 @@ export interface Docker {
   /** The image is here, or could be fetched. */
   obtain(image: string, report: Reporter): Promise<boolean>
   build(tag: string, context: string, dockerfile: string, report: Reporter): Promise<void>
-  /** An image that holds the files of a folder, which looks like the root of a system. */
+  /** Makes an image from a folder that holds the root of a system. */
   importFolder(tag: string, folder: string, without: string[]): Promise<void>
 }
 
-/** With `buildNetwork: 'host'` builds share the machine's network: for an engine that has none of its own. */
+/** With `buildNetwork: 'host'` builds use the machine's network, for an engine that has none. */
 export function dockerEngine(env: NodeJS.ProcessEnv, { buildNetwork }: { buildNetwork?: 'host' } = {}): Docker {
   let answer: Promise<boolean> | undefined
   const docker = (args: string[], timeout: number) =>
@@ -92,7 +92,7 @@ export function containerLaunch(
         ? ['--network', 'host']
         : ports.flatMap(([host, inside]) => ['-p', `127.0.0.1:${host}:${inside}`])),
       ...volumes.flatMap(([host, inside, mode]) => ['-v', `${host}:${inside}${mode ? `:${mode}` : ''}`]),
-      // By name only: everybody on the machine can read a command line.
+      // Only names, because everybody on the machine can read a command line.
       ...Object.keys(env).flatMap((key) => ['-e', key]),
       image,
       ...command,

@@ -18,7 +18,7 @@ export function followFile(file: string, position: number, onLine: (line: string
       for (const line of lines) onLine(line)
     }
   }
-  // Asking works on every file system; being told does not.
+  // Polling works on every file system; notifications do not.
   watchFile(file, { interval: 250, persistent: false }, read)
   let open = true
   return {

@@ -5,7 +5,7 @@ import { cacheFolder, FailureMemory } from './cache.ts'
 import { findCommand } from './commands.ts'
 import { type Docker, dockerEngine } from './docker.ts'
 
-/** Everything about this machine that the choice of a server depends on; tests describe other machines with it. */
+/** What the choice of a server depends on. Tests describe other machines with it. */
 export interface Machine {
   env: NodeJS.ProcessEnv
   cache: string

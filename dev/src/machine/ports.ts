@@ -10,7 +10,7 @@ import getPort from 'get-port'
  */
 const firstFree = 15_000
 const lastFree = 31_999
-/** Processes that look for ports at the same time (test files) look in different blocks: a port is theirs only when it is used. */
+/** Processes that look for ports at the same time (test files) use different blocks, because a found port is not yet taken. */
 const blocks = 16
 
 export function freePort(): Promise<number> {

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { execa } from 'execa'
 import type { Reporter } from '../reporter.ts'
 
-/** What we write down about each process that we start, so that a later run can stop it when this one was killed. */
+/** The record of a process that we started, so that a later run can stop it if this one is killed. */
 interface ProcessRecord {
   pid: number
   /** Tells this process from a later one that got the same pid. */

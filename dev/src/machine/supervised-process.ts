@@ -14,25 +14,25 @@ export interface Launch {
   args: string[]
   cwd?: string
   env?: NodeJS.ProcessEnv
-  /** Done before each start. */
+  /** Runs before each start. */
   prepare?(): Promise<void>
-  /** Resolves when the process does its work; called again and again until it does. */
+  /** Resolves when the process answers. It is called until it succeeds. */
   ready(): Promise<void>
   readyDeadlineMs?: number
   /** How long a graceful end may take before it is forced. */
   stopDeadlineMs?: number
-  /** Finds in what it logged since its start why it ended or does not answer; without: the end of the log is shown. */
+  /** Finds in the log since the start why the process ended or does not answer. Without it the end of the log is shown. */
   reason?(log: string): string | undefined
   /** Gets each line that it logs. */
   onLog?(line: string): void
-  /** Where a signal to the process itself is not the way (Docker). */
+  /** Sends a signal where signalling the process itself does not work (Docker). */
   signal?(name: NodeJS.Signals): Promise<void>
 }
 
 export interface SupervisedOptions extends Launch {
-  /** Of its record. */
+  /** The name of its record. */
   name: string
-  /** As a person calls it, at the start of a sentence; default: the name. */
+  /** The name to print at the start of a sentence; by default `name`. */
   title?: string
   logFile: string
   /** Folder of process records, see process-records.ts. */
@@ -48,19 +48,19 @@ const maxLogBytes = 16 * 1024 * 1024
 const stopDeadline = 10_000
 /** Enough to see why a process ended. */
 const explainedLogBytes = 64 * 1024
-/** Living this long makes up for earlier deaths. */
+/** A process that has run this long is restarted without a longer pause. */
 const steadyMs = 30_000
 const firstPauseMs = 250
 const longestPauseMs = 10_000
 
-/** One child process: started until it answers, logged to a file, started again when it dies, stopped with us. */
+/** A child process that is logged to a file, started again when it dies, and stopped with this process. */
 export class SupervisedProcess {
   readonly #options: SupervisedOptions
   #child: ChildProcess | undefined
-  /** It shall not run: not started yet, killed by order, or closed. */
+  /** The process must not run: it is not started yet, was killed on purpose, or is closed. */
   #held = true
   #holding = new AbortController()
-  /** It has answered once since it was ordered to run: from here on a death is made good. */
+  /** The process has answered since it was started, so from now on it is started again when it dies. */
   #proven = false
   #deaths = 0
   #startedAt = 0
@@ -86,7 +86,7 @@ export class SupervisedProcess {
     return this.#child?.pid
   }
 
-  /** Resolves when it answers; rejects with the end of its log when it does not get that far. */
+  /** Resolves when the process answers; rejects with the end of its log when it never does. */
   async start(): Promise<void> {
     this.#options.abort?.throwIfAborted()
     this.#held = false
@@ -107,7 +107,7 @@ export class SupervisedProcess {
     this.#held = true
     this.#holding.abort()
     await this.#end(signal)
-    // It may just have been on its way back.
+    // It may have been starting again.
     await this.#coming
     await this.#end(signal)
   }
@@ -154,7 +154,7 @@ export class SupervisedProcess {
 
   async #spawn(): Promise<ChildProcess> {
     const { file, args, cwd, env, logFile, onLog } = this.#options
-    // The kernel ends the child with us, however we end; elsewhere the records do it at the next start.
+    // On Linux the kernel ends the child when this process ends. Elsewhere the next start stops recorded processes.
     const setpriv = process.platform === 'linux' ? await findCommand('setpriv', process.env) : undefined
     const log = openLog(logFile)
     this.#logStart = fstatSync(log).size
@@ -248,7 +248,7 @@ export class SupervisedProcess {
   }
 }
 
-/** What it had started itself (Prosody's flusher) goes with it: nothing may hold its ports or files at a restart. */
+/** Also ends what the process has started (Prosody's sync helper), so that nothing holds its ports or files. */
 function endGroup({ pid }: ChildProcess): void {
   try {
     if (pid !== undefined) process.kill(-pid, 'SIGKILL')

@@ -40,7 +40,7 @@ export interface ServersOptions {
   report?: Reporter
   /** Ends a start that is under way. */
   abort?: AbortSignal
-  /** Ports the caller needs besides: complained about in the same error. */
+  /** Further ports that the caller needs. If taken, they are named in the same error. */
   alsoPorts?: WantedPort[]
   /** For tests: another machine than this one. */
   machine?: Machine
@@ -142,7 +142,7 @@ export async function obtainServers(
   await choose(wanted, thisMachine(options.env, options.report ?? silentReporter), options.dataDir)
 }
 
-/** The environment without addresses of running servers: for a stack whose servers are its own, to be killed at will. */
+/** The environment without addresses of running servers, for a stack that starts its own and may kill them. */
 export function withoutGivenServers(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const names = ['MONGODB_URL', 'REDIS_URL', 'NATS_URL', 'XMPP_COMPONENT_URL', 'XMPP_HOST']
   return Object.fromEntries(Object.entries(env).filter(([name]) => !names.includes(name)))
@@ -167,7 +167,7 @@ async function choose(servers: Server[], machine: Machine, dataDir: string): Pro
   )
 }
 
-/** An installation takes minutes and can't be told to stop; what it has started goes with this process. */
+/** Rejects on abort without waiting for the installation, which can't be stopped; it ends with this process. */
 async function unlessAborted<T>(work: Promise<T>, abort: AbortSignal | undefined): Promise<T> {
   if (!abort) return work
   work.catch(() => {})

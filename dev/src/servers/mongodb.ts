@@ -176,7 +176,7 @@ async function downloaded(machine: Machine): Promise<Choice | NotHere> {
 const proxyOf = (env: NodeJS.ProcessEnv) =>
   env['https_proxy'] || env['HTTPS_PROXY'] || env['npm_config_https_proxy'] || env['npm_config_proxy']
 
-/** The downloader itself takes 7 s or more to notice that there is no way out; this takes 4 s at most. */
+/** Checks the connection first, in 4 s at most: the downloader takes 7 s or more to notice that there is none. */
 async function reachable(address: string): Promise<void> {
   try {
     await fetch(address, { method: 'HEAD', signal: AbortSignal.timeout(4000) })
@@ -188,7 +188,7 @@ async function reachable(address: string): Promise<void> {
 
 const longestSilence = 5000
 
-/** Ends the download when nothing came for a while. */
+/** Ends the download when nothing has arrived for a while. */
 async function download(machine: Machine, folder: string): Promise<void> {
   await mkdir(folder, { recursive: true })
   const silence = new AbortController()

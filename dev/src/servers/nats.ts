@@ -84,7 +84,7 @@ async function container(machine: Machine) {
   }
 }
 
-/** With `sync_interval: always` an acknowledged message survives power loss; servers before 2.10 refuse the word. */
+/** With `sync_interval: always` an acknowledged message survives power loss; servers before 2.10 refuse the setting. */
 function configuration(options: { host: string; port: number; store: string; version: string }): string {
   const [major = 0, minor = 0] = options.version.split('.').map(Number)
   const syncs = major > 2 || (major === 2 && minor >= 10)

@@ -14,7 +14,7 @@ export interface Place {
   env: NodeJS.ProcessEnv
 }
 
-/** A way to have a server that works on this machine. */
+/** A source of a server that works on this machine. */
 export interface Choice {
   /** 'Redis 7.0.15 from /usr/bin/redis-server'; printed after the server's name. */
   what: string
@@ -26,7 +26,7 @@ export interface Choice {
   launch?(place: Place): Launch
 }
 
-/** A way that is not open here, and why. */
+/** A source that does not work here, and why. */
 export interface NotHere {
   not: string
 }
@@ -41,7 +41,7 @@ export interface Server {
   env(place: Place): Record<string, string>
 }
 
-/** The ports a developer's stack uses. Those of data servers are not the usual ones: those may be taken already. */
+/** The ports of a developer's stack. Those of data servers are not the usual ones, which may be in use. */
 export const portSettings: Record<PortName, WantedPort> = {
   mongodb: { port: 27_027, purpose: 'MongoDB', setting: 'MONGODB_PORT' },
   redis: { port: 6389, purpose: 'Redis', setting: 'REDIS_PORT' },
@@ -51,7 +51,7 @@ export const portSettings: Record<PortName, WantedPort> = {
   xmppComponent: { port: 5347, purpose: 'the XMPP component', setting: 'XMPP_COMPONENT_PORT' },
 }
 
-/** The first way that is open; when none is, an error that gives each reason and says what to install. */
+/** Returns the first source that works. If none does, throws an error with each reason that says what to install. */
 export async function firstWay(
   title: string,
   ways: (() => Promise<Choice | NotHere>)[],

@@ -4,7 +4,7 @@ import { openApiDocument } from '@im/contracts'
 import type { FastifyInstance } from 'fastify'
 import type { Deps } from './deps.ts'
 
-/** Everything the page needs comes from here: it works on a network without internet. */
+/** The page loads everything from this server, so it works without internet. */
 const policy = [
   "default-src 'none'",
   "script-src 'self'",
@@ -16,7 +16,7 @@ const policy = [
   "frame-ancestors 'none'",
 ].join('; ')
 
-/** The API page below /docs, over the document that is derived from the contracts. Tokens that are entered are not stored. */
+/** Adds the API page below /docs, made from the contracts. It does not store the tokens that are entered. */
 export function addApiPage(app: FastifyInstance, { endpoints }: Deps): void {
   app.register(async (scope) => {
     const document = openApiDocument(endpoints) as never

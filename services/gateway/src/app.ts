@@ -9,9 +9,9 @@ import { limitConnections } from './limits/connection-limits.ts'
 import { addBosh } from './xmpp/bosh.ts'
 import { addWebSocket, mayUpgrade } from './xmpp/websocket.ts'
 
-/** Milliseconds for the longest upload. A body that is read as a whole has less, see read-body.ts. */
+/** Milliseconds that the longest upload may take. Bodies that are read whole have less time, see read-body.ts. */
 const requestTimeout = 600_000
-/** Milliseconds before the forced end of the process at which connections that are still busy are closed. */
+/** Connections that are still busy are closed this long (ms) before the process is forced to end. */
 const lastMoments = 3000
 
 /** Any web page may call the API: it is protected by tokens, not by cookies (transport.md §1). */
@@ -23,10 +23,10 @@ const corsOptions = {
   strictPreflight: false,
 }
 
-/** Pages of our own live here: no other page may call anything below, served or not. */
+/** Paths of our own pages. No other page may call anything below them, even paths that don't exist. */
 const ownPages = ['/console', '/console/*', '/mp', '/mp/*', '/config/set']
 
-/** What apps reach: every endpoint of the contracts, the API page, XMPP over HTTP. */
+/** The server for apps: every endpoint of the contracts, the API page, XMPP over HTTP. */
 export function createApp(deps: Deps): FastifyInstance {
   const { config, isTrustedProxy, metrics } = deps
   const app = createHttpServer(deps.log, {
@@ -45,7 +45,7 @@ export function createApp(deps: Deps): FastifyInstance {
     isTrusted: isTrustedProxy,
     metrics,
   })
-  // Bodies are read, or passed on, by whoever answers.
+  // The handlers read bodies or pass them on.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
   app.addHook('onRequest', (_request, reply, done) => {
@@ -71,7 +71,7 @@ function addUnknown(app: FastifyInstance, url: string): void {
   app.route({ url, method, config: { cors: false }, handler: (_request, reply) => reply.callNotFound() })
 }
 
-/** A proxy that nobody named hides all clients behind its address, and they share one limit. */
+/** Logs a warning when a proxy is missing in TRUSTED_PROXIES: all its clients then share one address and its limits. */
 function warnOfUntrustedProxy(app: FastifyInstance, { isTrustedProxy, log }: Deps): void {
   let warned = false
   app.addHook('onRequest', (request: FastifyRequest, _reply, done) => {
@@ -84,7 +84,7 @@ function warnOfUntrustedProxy(app: FastifyInstance, { isTrustedProxy, log }: Dep
   })
 }
 
-/** Requests that are still busy when the end is due are cut, so that everything else can end in order. */
+/** Cuts requests that are still busy shortly before the forced end, so that everything else can end in order. */
 function endInTime(app: FastifyInstance, { config }: Deps): void {
   app.addHook('preClose', async () => {
     const wait = Math.max(0, config.shutdownSeconds * 1000 - lastMoments)
@@ -92,7 +92,7 @@ function endInTime(app: FastifyInstance, { config }: Deps): void {
   })
 }
 
-/** What the operator reaches, on a port of its own. */
+/** The server for operators, on a port of its own. */
 export function createOperationsApp(deps: Deps): FastifyInstance {
   const app = createHttpServer(deps.log)
   addOperationRoutes(app, { metrics: deps.metrics, ready: () => deps.readiness.check() })

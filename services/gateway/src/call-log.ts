@@ -1,12 +1,12 @@
 import type { Logger } from '@im/service-kit'
 import type { IncomingCall } from './calls/incoming-call.ts'
 
-/** One line for each call, to answer for abuse: who called what, from where, and what came of it. */
+/** Logs one line for each call, for reports of abuse: who called what, from where, and with which outcome. */
 export class CallLog {
   readonly #log: Logger
 
   constructor(log: Logger) {
-    // Its fields are these and hold no secret: looking for one in each line would cost more than the call itself.
+    // These fields hold no secrets, and looking for some in each line would cost more than the call itself.
     this.#log = log.child({}, { redact: [] })
   }
 

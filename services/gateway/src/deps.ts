@@ -20,9 +20,9 @@ import { SessionCache } from './sessions/session-cache.ts'
 import { type IsTrustedProxy, trustedProxies } from './trusted-proxies.ts'
 
 export interface Deps extends Connections<GatewayConfig> {
-  /** What is served. */
+  /** The endpoints that are served. */
   endpoints: readonly Endpoint[]
-  /** What browsers are shown below /console and /mp; without it they get JSON, as everybody does. */
+  /** The page for browsers below /console and /mp. Without it they get JSON, like all clients. */
   page: Page | undefined
   isTrustedProxy: IsTrustedProxy
   user: ServiceClient
@@ -79,7 +79,7 @@ export function createDeps(runtime: Connections<GatewayConfig>): Omit<Deps, keyo
   }
 }
 
-/** What is closed after the last call and before the stores. */
+/** Connections that are closed after the last call and before the stores. */
 export const connectionsOf = ({ upstreams, streamAgent, user, readiness }: Deps): Closable[] => [
   ...upstreams.values(),
   { close: () => streamAgent.destroy() },

@@ -1,7 +1,7 @@
 import { endpoints, isInternalOnly } from '@im/contracts'
 import type { PeerName } from './config.ts'
 
-/** Endpoints that are called from outside. */
+/** Endpoints that apps may call. */
 export const outerEndpoints = endpoints.filter(({ auth }) => !isInternalOnly(auth))
 
 /** The services that own one of them. */

@@ -6,8 +6,8 @@ import { outerServices } from './outer-endpoints.ts'
 const answerWithinMs = 2000
 
 /**
- * Asks Redis, NATS and every service whether they are ready; over connections of its own, so that a busy service is not taken
- * for one that is down.
+ * Asks Redis, NATS and every service whether they are ready. It has its own connections, so that a busy service does not look
+ * like one that is down.
  */
 export class Readiness {
   readonly #deps: Pick<Deps, 'config' | 'redis' | 'bus'>
@@ -22,7 +22,7 @@ export class Readiness {
     this.#deps = deps
   }
 
-  /** Rejects with the reason of the first that is not ready. */
+  /** Rejects with the reason of the first one that is not ready. */
   async check(): Promise<void> {
     const { config, redis, bus } = this.#deps
     const services = outerServices.map((name) => this.#checkService(name, serviceUrl(config, name)))

@@ -1,6 +1,6 @@
 import proxyAddr from '@fastify/proxy-addr'
 
-/** Says whether what this address writes in X-Forwarded-* is believed. */
+/** Whether X-Forwarded-* headers from this address are believed. */
 export type IsTrustedProxy = (address: string, hop: number) => boolean
 
 /** Reads TRUSTED_PROXIES: addresses and networks separated by commas, or `none`. Throws for anything else. */

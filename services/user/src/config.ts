@@ -18,7 +18,8 @@ export const settings = {
       env: 'PAY_MAC_KEY',
       pattern: '^[0-9a-fA-F]{64}$',
       secret: true,
-      description: '32 bytes as hex; seals pay passwords for the macs that need them (without it: no such macs)',
+      description:
+        '32 bytes as hex; encrypts stored pay passwords for checks that need the md5; without it these checks are off',
     }),
   ),
   smsProvider: setting.choice(['console', 'http'], {
@@ -46,7 +47,7 @@ export const settings = {
   registerRequireSms: setting.flag({
     env: 'REGISTER_REQUIRE_SMS',
     default: false,
-    description: 'registration needs a right SMS code',
+    description: 'registration needs an SMS code',
   }),
   allowPublicRegister: setting.flag({
     env: 'ALLOW_PUBLIC_REGISTER',

@@ -16,7 +16,7 @@ import { ProvenPasswords } from './xmpp-auth/proven-passwords.ts'
 /** What operations of this service may use. */
 export interface Deps extends Runtime<UserConfig> {
   /** Settings that depend on others when they are `auto`. */
-  switches: { smsEchoCode: boolean; smsImageCode: boolean }
+  smsOptions: { smsEchoCode: boolean; smsImageCode: boolean }
   serverConfig: ConfigRepository
   users: UsersRepository
   sessions: SessionsRepository
@@ -36,7 +36,7 @@ export interface Deps extends Runtime<UserConfig> {
 export async function createDeps(runtime: Runtime<UserConfig>): Promise<Omit<Deps, keyof Runtime>> {
   const { config, db, redis, rateCounters, log, now } = runtime
   return {
-    switches: switchesOf(config),
+    smsOptions: smsOptionsOf(config),
     serverConfig: new ConfigRepository(db, config, now),
     users: new UsersRepository(db),
     sessions: new SessionsRepository(db),
@@ -52,7 +52,7 @@ export async function createDeps(runtime: Runtime<UserConfig>): Promise<Omit<Dep
   }
 }
 
-function switchesOf({ smsProvider, smsEchoCode, smsImageCode }: UserConfig): Deps['switches'] {
+function smsOptionsOf({ smsProvider, smsEchoCode, smsImageCode }: UserConfig): Deps['smsOptions'] {
   const decide = (choice: string, automatic: boolean) => (choice === 'auto' ? automatic : choice === 'true')
   return {
     smsEchoCode: decide(smsEchoCode, smsProvider === 'console'),

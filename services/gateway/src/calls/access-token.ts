@@ -1,10 +1,10 @@
 import { accessTokenOf, cookieOf, type RawParams, readParams, sessionCookieName } from '@im/service-kit'
 import type { IncomingCall } from './incoming-call.ts'
 
-/** A token as a client showed it, live or not. */
+/** A token as a client sent it, live or not. */
 export interface ShownToken {
   text: string
-  /** A browser sends it on its own. */
+  /** The token came in a cookie, which browsers send by themselves. */
   byCookie: boolean
 }
 

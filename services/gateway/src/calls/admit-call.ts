@@ -8,16 +8,16 @@ import type { IncomingCall } from './incoming-call.ts'
 import { declaredLength } from './read-body.ts'
 import { checkSignature } from './signature.ts'
 
-/** Tokens are 32 hex digits; what is far longer is none, and not worth a lookup. */
+/** Tokens are 32 hex digits. A far longer text is not a token, and is not looked up. */
 const longestToken = 256
 /** A refused call counts once more for each of these bytes that had to be read before. */
 const bytesPerCount = 16 * 1024
-/** A longer body is not read for its token while its address is at its limit. */
+/** While an address is at its limit, a longer body is not read to find a token. */
 const longestAtLimit = 64 * 1024
 
 /**
- * The checks of transport.md §6 that come before the endpoint's own: size, token, signature, rate limit. What the head alone
- * can decide is decided before the body is read; a body that streams is not read here at all.
+ * Makes the checks of transport.md §6 that come before the endpoint's own: size, token, signature, rate limit. What the head
+ * shows is checked before the body is read. Streamed bodies are not read here.
  */
 export async function admitCall(deps: Deps, call: IncomingCall): Promise<void> {
   const { endpoint } = call
@@ -34,7 +34,7 @@ async function readBody({ bodyMemory }: Deps, call: IncomingCall): Promise<void>
   if (call.endpoint.body !== 'stream') await call.readBody(longestBody(call.endpoint), bodyMemory)
 }
 
-/** Finds the token and who owns it, and lets in whom the endpoint is for. */
+/** Finds the token and its owner, and checks that the owner may call the endpoint. */
 async function identify(deps: Deps, call: IncomingCall): Promise<void> {
   call.token = tokenOfQuery(call)
   if (!call.token) {
@@ -52,7 +52,7 @@ async function identify(deps: Deps, call: IncomingCall): Promise<void> {
     await (owner ? limits.count({ address: call.address, caller: owner }) : countRefusal())
     throw refusal
   }
-  // Where none is required a dead token counts too: nobody guesses tokens.
+  // A dead token counts even where none is required, so that guessing tokens is limited.
   if (call.token && !owner) await countRefusal()
 }
 
@@ -78,8 +78,8 @@ async function findSession(deps: Deps, call: IncomingCall, sessionId: string): P
   const known = sessions.known(sessionId)
   const asks = asksForRole(call.endpoint.auth)
   if (known === 'ended' || (known && !asks)) return known
-  // At the limit only sessions that have a copy are read: dead tokens in masses cost the user service nothing, and the users
-  // who share the address of an attacker go on.
+  // At the limit only sessions with a copy in Redis are read. So a mass of dead tokens costs the user service nothing, while
+  // users who share the address of an attacker can go on.
   if (!known && limits.isReached(call.address) && !(await sessions.hasCopy(sessionId)))
     limits.refuseIfReached(call.address)
   return asks ? sessions.readWithRole(sessionId) : sessions.read(sessionId)

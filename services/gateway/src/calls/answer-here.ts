@@ -6,10 +6,10 @@ import { serviceHeaders } from './service-headers.ts'
 
 const handlers = [bindHandlers(clock, { getCurrentTime: ({ now }: Deps) => now() })]
 
-/** Headers of an injected answer that the connection to the client has of its own. */
+/** Headers of an injected answer that are not copied, because the connection to the client sets its own. */
 const ofConnection = ['connection', 'content-length', 'date', 'keep-alive', outcomeHeader]
 
-/** The endpoints of the gateway itself: a service like the others, called without a hop. */
+/** Serves the endpoints of the gateway itself with the same edge as a service, but without a network hop. */
 export function answerHere(deps: Deps): { answer: Answer; close(): Promise<void> } {
   const { config, log, metrics } = deps
   const app = createServiceApp<Deps>({ handlers: handlers.flat(), deps, config, log, metrics })

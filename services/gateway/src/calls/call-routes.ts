@@ -12,7 +12,7 @@ import { forwardWhole } from './forward-whole.ts'
 import { IncomingCall } from './incoming-call.ts'
 import { refuseCall } from './refuse-call.ts'
 
-/** A route for each method and path of each endpoint. Fastify refuses to start when two endpoints claim the same. */
+/** Adds a route for each method and path of each endpoint. Fastify refuses to start when two endpoints have the same. */
 export function addCallRoutes(app: FastifyInstance, deps: Deps): void {
   const here = answerHere(deps)
   app.addHook('onClose', () => here.close())
@@ -27,7 +27,7 @@ export function addCallRoutes(app: FastifyInstance, deps: Deps): void {
 }
 
 function addRoutes(app: FastifyInstance, deps: Deps, endpoint: Endpoint, answer: Answer): void {
-  // Pages of our own call with a cookie: no other page may (transport.md §1).
+  // Our own pages call with a cookie, so no other page may call (transport.md §1).
   const config: RouteConfig & { cors?: false } = { answer: endpoint.answer, ...(endpoint.site ? { cors: false } : {}) }
   for (const { method, path } of routesOf(endpoint))
     app.route({
@@ -60,7 +60,7 @@ async function run(deps: Deps, call: IncomingCall, url: string, reply: FastifyRe
   deps.callLog.write(call, outcome)
 }
 
-/** The path as the contract writes it, however the client did, and the query as the client wrote it. */
+/** The path as the contract spells it, and the query as the client sent it. */
 function urlOf(path: string, { params, raw: { url = '' } }: FastifyRequest): string {
   const query = url.indexOf('?')
   const served = path.includes(':') ? pathOf(path, params) : path

@@ -7,7 +7,7 @@ import type { Answer } from './answer.ts'
 import { passAnswerHeaders } from './answer-headers.ts'
 import { serviceHeaders } from './service-headers.ts'
 
-/** Passes a body on to its service while it arrives, as uploads need it. It is never sent again. */
+/** Passes a body on to its service while it arrives, for uploads. The call is never repeated. */
 export function forwardStream(deps: Deps, endpoint: Endpoint): Answer {
   const upstream = serviceUrl(deps.config, endpoint.service as PeerName)
   const { timeoutMs = deps.config.serviceTimeoutMs } = endpoint

@@ -5,7 +5,7 @@ import type { Answer } from './answer.ts'
 import { serviceHeaders } from './service-headers.ts'
 import type { Upstream } from './upstream.ts'
 
-/** Sends a call in one piece to its service: nearly all calls are short. */
+/** Sends a call with its whole body to its service, as nearly all calls are short. */
 export function forwardWhole(deps: Deps, endpoint: Endpoint): Answer {
   const upstream = upstreamOf(deps, endpoint)
   const seconds = deps.answered.labels(endpoint.service)

@@ -16,22 +16,22 @@ import type { AddressBudget } from '../limits/address-budget.ts'
 import type { ShownToken } from './access-token.ts'
 import { readBody } from './read-body.ts'
 
-/** A refusal reads a body of up to this size (bytes) for the language of its text. */
+/** A refused call's body is parsed for the language of the answer only up to this size (bytes). */
 const longestForLanguage = 16 * 1024
 
-/** A request for an endpoint, and what is known of it so far. Its body is read once and its parameters are parsed once. */
+/** A request for an endpoint and what is known about it so far. Body and parameters are read once. */
 export class IncomingCall {
   readonly endpoint: Endpoint
   readonly request: FastifyRequest
   readonly startedAt = performance.now()
   readonly ip: string
-  /** What limits count the client as. */
+  /** The address under which limits count the client. */
   readonly address: string
   /** Query of the URL, without `?`. */
   readonly query: string
-  /** Another service or the XMPP server: it shows the service key. */
+  /** The call has the service key: it comes from another service or the XMPP server. */
   readonly isInternal: boolean
-  /** Undefined until it is read, and where there is none. */
+  /** Undefined until it is read, or when there is none. */
   body: Buffer | undefined
   token: ShownToken | undefined
   /** The owner of the token, when it is live. */
@@ -53,7 +53,7 @@ export class IncomingCall {
     return this.request.body !== undefined && this.#reading === undefined
   }
 
-  /** Rejects with RequestTooLarge, or when there is no memory left for it. */
+  /** Rejects with RequestTooLarge, or when the memory for bodies is used up. */
   async readBody(maxBytes: number, memory: AddressBudget): Promise<void> {
     if (this.request.body === undefined) return
     this.#reading ??= readBody(this.request.raw, { maxBytes, memory, address: this.address }).then(
@@ -78,7 +78,7 @@ export class IncomingCall {
     return params ? languageOf(firstText(params, 'language')) : queryLanguage(this.request.raw.url ?? '')
   }
 
-  /** The call is over: its body is no longer in memory. */
+  /** To be called when the call is over: its body no longer counts as memory. */
   end(): void {
     this.#release?.()
     this.#release = undefined

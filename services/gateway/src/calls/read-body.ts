@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { ContractError } from '@im/contracts'
 import type { AddressBudget } from '../limits/address-budget.ts'
 
-/** Bytes that the body is said to have; undefined when it comes in chunks. */
+/** The length (bytes) that the head declares; undefined when the body comes in chunks. */
 export function declaredLength({ headers }: IncomingMessage): number | undefined {
   if (headers['content-length'] !== undefined) return Number(headers['content-length'])
   return headers['transfer-encoding'] === undefined ? 0 : undefined
@@ -25,7 +25,7 @@ export async function readBody(
   const release = () => memory.release(address, bytes)
   const late = setTimeout(() => request.destroy(), arriveWithin)
   try {
-    // Not destroyed when the loop ends early: the refusal is still to be written on its socket.
+    // The socket stays open when the loop ends early, because the refusal is still to be written.
     for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       if (bytes + chunk.length > maxBytes) throw tooLarge()
       const full = memory.take(address, chunk.length)

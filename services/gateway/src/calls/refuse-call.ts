@@ -4,10 +4,10 @@ import type { Deps } from '../deps.ts'
 import type { IncomingCall } from './incoming-call.ts'
 import { declaredLength } from './read-body.ts'
 
-/** What is left of an unread body of up to this size (bytes) is read and dropped, so that the connection can go on. */
+/** The rest of an unread body up to this size (bytes) is read and dropped, so that the connection can be used again. */
 const longestDropped = 64 * 1024
 
-/** Answers a call that did not reach its service, in the form and language of its endpoint. Gives the name of the error. */
+/** Answers a call that did not reach its service, in the form of its endpoint. Returns the name of the error. */
 export async function refuseCall(
   { log, refused }: Deps,
   call: IncomingCall,

@@ -2,7 +2,7 @@ import { type CallerClaims, callerHeader, serviceKeyHeader, signCaller, timeoutH
 import type { Deps } from '../deps.ts'
 import type { IncomingCall } from './incoming-call.ts'
 
-/** Headers that reach every service. All others, `x-im-*` above all, end here unless the endpoint names them. */
+/** Headers that every service gets. All others are dropped unless the endpoint names them, so `x-im-*` can't be forged. */
 const usualHeaders = [
   'accept',
   'accept-language',
@@ -20,7 +20,7 @@ const usualHeaders = [
   'x-requested-with',
 ]
 
-/** The headers of a call as its service gets it; the caller header is the gateway's word on who calls. */
+/** The headers that the service gets. The caller header says who calls and is signed by the gateway. */
 export function serviceHeaders({ config }: Deps, call: IncomingCall, url: string): Record<string, string> {
   const { request, endpoint } = call
   const headers: Record<string, string> = {

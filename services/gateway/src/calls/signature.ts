@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { ContractError } from '@im/contracts'
 import { constantTimeEqual, firstText, type RawParams } from '@im/service-kit'
 
-/** Seconds a signed call may be away from our clock. */
+/** How far (seconds) the time of a signed call may differ from our clock. */
 const tolerance = 300
 
 const md5 = (text: string) => createHash('md5').update(text).digest('hex')
@@ -15,8 +15,8 @@ export const secretWithToken = (apiKey: string, time: string, userId: number, to
 export const secretWithoutToken = (apiKey: string, time: string) => md5(apiKey + time)
 
 /**
- * Checks `time` and `secret` of a call (crypto.md §5). With a token both are required; without one they are checked only
- * when a secret is sent. /user/login/auto, which shows its token as a parameter, may be signed either way.
+ * Checks `time` and `secret` of a call (crypto.md §5). With a token both are required; without one they are checked only when
+ * a secret is sent. /user/login/auto, which sends its token as a parameter, may be signed either way.
  */
 export function checkSignature(
   apiKey: string,

@@ -15,18 +15,18 @@ export interface ServiceCall {
   requestId: string
   /** How long the answer may take to begin, the wait for a connection included. */
   timeoutMs: number
-  /** It only reads: when the service dies in the middle of it, it is sent once more. */
+  /** The call only reads, so it is sent once more when the service dies while answering. */
   safe: boolean
 }
 
-/** Connections to one service; calls beyond wait for one, within their time. */
+/** Connections to one service. Further calls wait for one, within their time. */
 const connections = 256
 /** After this time (ms) a connection is replaced, so that new replicas behind the address of a service get their share. */
 export const connectionLifetime = 60_000
-/** Answers up to this size leave in one write with their head. */
+/** Answers up to this size (bytes) are written together with their head. */
 const shortBody = 8192
 
-/** Sends calls to one service and writes its answers, as they come, to whoever called. */
+/** Sends calls to one service and writes its answers to the clients as they arrive. */
 export class Upstream {
   readonly name: string
   readonly #pool: Pool
@@ -40,15 +40,15 @@ export class Upstream {
       connections,
       clientTtl: options.lifetime ?? connectionLifetime,
       connect: { timeout: options.connectTimeoutMs },
-      // The time to the first byte is watched by each call, because it also runs while the call waits for a connection.
+      // Each call has its own timer until the first byte, because that time includes the wait for a connection.
       headersTimeout: 0,
       bodyTimeout: options.connectTimeoutMs,
     })
   }
 
   /**
-   * Rejects with ServiceUnavailable when no answer begins in time; nothing was written then. A call that may have reached the
-   * service is not sent again, unless it only reads: the work may be done.
+   * Rejects with ServiceUnavailable when no answer begins in time; then nothing was written. A call that may have reached the
+   * service is only sent again when it is safe, because the work may be done already.
    */
   async forward(call: ServiceCall, answer: ServerResponse, headers: OutgoingHttpHeaders): Promise<Outcome> {
     const deadline = performance.now() + call.timeoutMs
@@ -74,9 +74,9 @@ export class Upstream {
     })
   }
 
-  /** Apps learn the request id; who did not answer, and why, stands in the log. */
+  /** Clients get the request id; the log says which service did not answer, and why. */
   #unavailable({ url, requestId }: ServiceCall, error: Error): ContractError {
-    // A service that is down fails every call: once a second is enough to know.
+    // A service that is down fails every call, so it is logged at most once a second.
     if (performance.now() >= this.#quietUntil) {
       this.#quietUntil = performance.now() + 1000
       const line = { err: error, service: this.name, requestId, path: url.split('?', 1)[0] }
@@ -92,13 +92,13 @@ export class Upstream {
 
 interface Failure {
   error: Error
-  /** Something of the call may have reached the service. */
+  /** The call may have reached the service. */
   sent: boolean
-  /** The time is over, or an answer had begun. */
+  /** The call must not be repeated: the time is over, or an answer had begun. */
   final: boolean
 }
 
-/** Writes the answer of a service. One that comes in one piece, as most do, is written in one piece. */
+/** Writes the answer of a service. An answer that arrives in one piece, as most do, is written in one piece. */
 class AnswerWriter implements Dispatcher.DispatchHandler {
   readonly #answer: ServerResponse
   readonly #headers: OutgoingHttpHeaders
@@ -124,7 +124,7 @@ class AnswerWriter implements Dispatcher.DispatchHandler {
     answer.once('close', this.#onClose)
   }
 
-  /** The call has a connection: from here on it may reach the service. */
+  /** The call has a connection, so from now on it may reach the service. */
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
     if (this.#ended) controller.abort(new Error('nobody waits any more'))
@@ -152,7 +152,7 @@ class AnswerWriter implements Dispatcher.DispatchHandler {
   onResponseEnd(): void {
     if (this.#ended) return
     this.#writeHead()
-    // As text (Latin-1 keeps every byte) a short body leaves in one write with the head.
+    // As text a short body is written together with the head; Latin-1 keeps every byte.
     if (this.#whole && this.#whole.length <= shortBody) this.#answer.end(this.#whole.toString('latin1'), 'latin1')
     else this.#answer.end(this.#whole)
     this.#end(this.#outcome)
@@ -161,7 +161,7 @@ class AnswerWriter implements Dispatcher.DispatchHandler {
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     if (this.#ended) return
     if (this.#answer.headersSent) {
-      // Half an answer can't be taken back: the client sees that it is cut.
+      // Part of the answer is sent already, so the connection is cut to show that it is incomplete.
       this.#answer.destroy()
       this.#end('cut')
     } else this.#end({ error, sent: this.#controller !== undefined, final: this.#status !== 0 })
@@ -184,7 +184,7 @@ class AnswerWriter implements Dispatcher.DispatchHandler {
     this.#controller?.abort(error)
   }
 
-  /** The client went away: the rest of the answer is of no use. */
+  /** The client is gone, so nobody needs the rest of the answer. */
   readonly #onClose = () => {
     if (this.#ended) return
     this.#end('gone')

@@ -1,6 +1,6 @@
 /**
- * Counts something that is in use (connections, bytes of memory) by the address it is used from, and bounds it: of all
- * addresses together, and of one, so that no address takes the share of the others.
+ * Counts something in use (connections, bytes of memory) by the address that uses it. It is bounded for all addresses together
+ * and for each, so that no address takes the share of the others.
  */
 export class AddressBudget {
   readonly #most: number
@@ -13,7 +13,7 @@ export class AddressBudget {
     this.#mostOfAddress = options.mostOfAddress
   }
 
-  /** Counts `amount` more and gives undefined, or says whose bound is reached and counts nothing. */
+  /** Counts `amount` more and returns undefined, or returns which bound is reached and counts nothing. */
   take(address: string, amount = 1): 'all' | 'address' | undefined {
     const ofAddress = (this.#ofAddress.get(address) ?? 0) + amount
     if (ofAddress > this.#mostOfAddress) return 'address'

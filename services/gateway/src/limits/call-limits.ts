@@ -6,21 +6,21 @@ import type { IncomingCall } from '../calls/incoming-call.ts'
 const ofToken = { name: 'token', max: 200, seconds: 4, block: 10 }
 const ofAddress = { name: 'address', max: 200, seconds: 2, block: 20 }
 
-/** What this gateway may still spend of one limit without asking. */
+/** The calls of one limit that this gateway may still allow without asking Redis. */
 interface Allowance {
   readonly limit: Limit
   readonly block: number
-  /** Calls; below 0 after one that counted for several. */
+  /** Calls that are left; below 0 after a call that counted several times. */
   left: number
-  /** Milliseconds; until then the limit is known to be reached. */
+  /** The time (ms) until which the limit is known to be reached. */
   reachedUntil: number
   refill: Promise<void> | undefined
 }
 
 /**
- * The limits of transport.md §8 that hold for every endpoint; those of single endpoints are counted by their services. All
- * gateways share the counts, but each takes a block of calls at once and counts it out in memory: most calls ask nobody, and
- * a limit may be passed by one block for each gateway.
+ * The limits of transport.md §8 that hold for every endpoint; services count those of single endpoints. All gateways share the
+ * counts, but each takes a block of calls at once and counts them in memory. So most calls need no Redis, and a limit may be
+ * exceeded by one block for each gateway.
  */
 export class CallLimits {
   readonly #counters: RateCounters
@@ -34,21 +34,21 @@ export class CallLimits {
     this.#now = options.now
   }
 
-  /** Counts one call. Undefined when it may go on at once, else a promise that rejects with RateLimited if it may not. */
+  /** Counts one call. Returns undefined when it is allowed at once, else a promise that may reject with RateLimited. */
   count({ caller, address }: Pick<IncomingCall, 'caller' | 'address'>): Promise<void> | undefined {
     if (this.#isOff) return undefined
-    const allowance = caller ? this.#of(ofToken, caller.sessionId) : this.#of(ofAddress, address)
+    const allowance = caller ? this.#allowanceFor(ofToken, caller.sessionId) : this.#allowanceFor(ofAddress, address)
     if (allowance.left < 1) return this.#spend(allowance, 1)
     allowance.left--
     return undefined
   }
 
   /**
-   * Counts a call that shows no live token as `calls` of its address: neither guesses nor what they cost are free. Rejects
-   * with RateLimited when the address has reached its limit.
+   * Counts a call without a live token as `calls` of its address, so that guessing tokens and sending long bodies is limited.
+   * Rejects with RateLimited when the address has reached its limit.
    */
   async countRefusal(address: string, calls: number): Promise<void> {
-    if (!this.#isOff) await this.#spend(this.#of(ofAddress, address), calls)
+    if (!this.#isOff) await this.#spend(this.#allowanceFor(ofAddress, address), calls)
   }
 
   /** True when this address is known to have reached its limit. Counts nothing. */
@@ -59,7 +59,7 @@ export class CallLimits {
 
   /** Throws RateLimited when this address is known to have reached its limit. Counts nothing. */
   refuseIfReached(address: string): void {
-    if (this.isReached(address)) this.#refuseIfReached(this.#of(ofAddress, address))
+    if (this.isReached(address)) this.#refuseIfReached(this.#allowanceFor(ofAddress, address))
   }
 
   async #spend(allowance: Allowance, calls: number): Promise<void> {
@@ -87,7 +87,7 @@ export class CallLimits {
     if (wait > 0) throw limitError('RateLimited', Math.ceil(wait / 1000))
   }
 
-  #of({ name, max, seconds, block }: typeof ofToken, who: string): Allowance {
+  #allowanceFor({ name, max, seconds, block }: typeof ofToken, who: string): Allowance {
     const key = `${name}:${who}`
     let allowance = this.#allowances.get(key)
     if (!allowance) {

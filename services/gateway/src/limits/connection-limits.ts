@@ -5,8 +5,8 @@ import type { IsTrustedProxy } from '../trusted-proxies.ts'
 import { AddressBudget } from './address-budget.ts'
 
 /**
- * Bounds how many connections are open, of all clients together and of one address; what is above is closed unheard. A
- * trusted proxy brings the calls of many clients: only the first bound is for it.
+ * Bounds the open connections of all clients together and of each address; further ones are closed at once. Only the first
+ * bound applies to a trusted proxy, because it brings the calls of many clients.
  */
 export function limitConnections(
   server: Server,

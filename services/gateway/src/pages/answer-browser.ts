@@ -14,7 +14,7 @@ import type { Page } from './page.ts'
 const tokenParameter = /(?:^|&)access_token(?:=|&|$)/
 const urlencoded = /^application\/x-www-form-urlencoded\s*(;|$)/i
 
-/** A browser opens a page of ours, or sends a form of it (transport.md §7). */
+/** Whether a browser opens one of our pages or sends a form of it (transport.md §7). */
 export function isBrowser({ site }: Endpoint, { method, headers, raw }: FastifyRequest): boolean {
   if (!site || !headers.accept?.includes('text/html')) return false
   if (method === 'POST') return urlencoded.test(headers['content-type'] ?? '')
@@ -22,8 +22,8 @@ export function isBrowser({ site }: Endpoint, { method, headers, raw }: FastifyR
 }
 
 /**
- * Shows the page to who opens it, and sends who sent a form to the page that follows, or shows the page again with the text
- * of the error. Who has no session is sent to the login.
+ * Answers a browser. One that opens a page gets it. One that sends a form is redirected to the next page, or gets the page again
+ * with the text of the error. Without a session it is redirected to the login.
  */
 export async function answerBrowser(
   deps: Deps,
@@ -34,7 +34,7 @@ export async function answerBrowser(
   reply: FastifyReply,
 ): Promise<void> {
   const isForm = request.method === 'POST'
-  // To open a page does nothing, whatever the endpoint of the path does.
+  // Opening a page changes nothing, even where a call of the endpoint would.
   const call = new IncomingCall(isForm ? endpoint : { ...endpoint, safe: true }, request, deps.config.serviceKeys)
   let outcome: Outcome = 'Success'
   try {
@@ -87,7 +87,7 @@ async function askService(deps: Deps, call: IncomingCall, url: string) {
   }
 }
 
-/** The page the contract names, with values of the form: `/console/roomUserManager?id=:roomId&pageIndex=:pageIndex`. */
+/** The page that the contract names, filled with values of the form: `/console/roomUserManager?id=:roomId`. */
 function pageAfter({ page, path }: Endpoint, params: RawParams): string {
   const [target = '', query = ''] = (page ?? path).split('?')
   const filled = new URLSearchParams()

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 
-/** The one page of console and public accounts: a static application that then calls the same paths as JSON. */
+/** The page of the console and of public accounts: a static application that calls the same paths as JSON. */
 export interface Page {
-  /** Its HTML, with what the application can't know by itself in `<meta>` elements of the head. */
+  /** Its HTML, with the CSRF token and the error in `<meta>` elements of the head. */
   show(about: { csrfToken?: string | undefined; error?: string | undefined }): string
 }
 

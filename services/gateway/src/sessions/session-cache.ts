@@ -13,19 +13,19 @@ export interface Session {
   expiresAt: number
 }
 
-/** `ended` also stands for what never was a session. */
+/** `ended` also means that there never was such a session. */
 export type SessionState = Session | 'ended'
 
-/** How long (ms) a session is believed without asking again. Its end is heard at once; this bounds what a lost word can do. */
+/** How long (ms) a session is kept without asking again. Revocations are broadcast; this is in case one is missed. */
 const liveFor = 60_000
-/** How long (ms) an unknown session stays unknown without asking again. */
+/** How long (ms) an unknown session is kept as unknown without asking again. */
 const unknownFor = 5_000
-/** How exact (ms) those are: reading the clock at each call costs more than the lookup. The end of a session is exact. */
+/** How exact (ms) these times are, because reading the clock for each call costs more than the lookup. `expiresAt` is exact. */
 const clockStep = 500
 
 /**
- * Sessions by session id (SHA-256 hex of the access token): from memory, then Redis, then the user service. A session that is
- * revoked while it is being looked up is not remembered. While revocations can't be heard nothing is believed from memory.
+ * Finds sessions by id (SHA-256 hex of the access token) in memory, then Redis, then the user service. A session that is revoked
+ * during the lookup is not kept. While NATS is away revocations could be missed, so nothing is taken from memory.
  */
 export class SessionCache {
   readonly #redis: OptionalRedis
@@ -33,7 +33,7 @@ export class SessionCache {
   readonly #now: () => number
   readonly #live = new LRUCache<string, Session>({ max: 100_000, ttlResolution: clockStep })
   readonly #unknown = new LRUCache<string, true>({ max: 10_000, ttl: unknownFor, ttlResolution: clockStep })
-  /** A revoked session never comes back, whatever an old copy in Redis says. */
+  /** Revoked sessions stay revoked, even when Redis still has an old copy. */
   readonly #revoked = new LRUCache<string, true>({ max: 100_000 })
   readonly #lookups = new Map<string, Promise<SessionState>>()
   #hearsRevocations = true
@@ -50,7 +50,7 @@ export class SessionCache {
     })
   }
 
-  /** What memory knows; undefined when it has to be read. */
+  /** The session as it is in memory; undefined when it has to be read. */
   known(sessionId: string): SessionState | undefined {
     const session = this.#live.get(sessionId)
     if (session) {
@@ -62,7 +62,7 @@ export class SessionCache {
     return this.#revoked.has(sessionId) || this.#unknown.has(sessionId) ? 'ended' : undefined
   }
 
-  /** Asks Redis, then the user service. Rejects with ServiceUnavailable when neither can tell. */
+  /** Asks Redis, then the user service. Rejects with ServiceUnavailable when neither answers. */
   read(sessionId: string): Promise<SessionState> {
     const running = this.#lookups.get(sessionId)
     if (running) return running
@@ -78,13 +78,13 @@ export class SessionCache {
     return lookup
   }
 
-  /** Asks the user service, which also tells the role of the user at this moment. Nothing of it is remembered. */
+  /** Asks the user service, which also answers the user's role at this moment. The answer is not kept. */
   async readWithRole(sessionId: string): Promise<SessionState> {
     const { session } = await this.#user.call(internalSessions.resolveSession, { sessionId, fresh: 1 })
     return this.#ifLive(session)
   }
 
-  /** True when Redis has a copy of the session. Nobody else is asked. */
+  /** Whether Redis has a copy of the session. The user service is not asked. */
   async hasCopy(sessionId: string): Promise<boolean> {
     return (await this.#redis.ask((redis) => redis.exists(`session:${sessionId}`))) === 1
   }

@@ -8,14 +8,14 @@ import { clientAddress } from '../client-address.ts'
 import type { Deps } from '../deps.ts'
 import { AddressBudget } from '../limits/address-budget.ts'
 
-/** Milliseconds. A long poll waits up to 60 s; the XMPP server allows 180. */
+/** How long (ms) a poll may take. Clients use up to 60 s; the XMPP server allows 180. */
 const longestPoll = 190_000
 /** The XMPP server takes stanzas of 256 KiB. */
 const maxBytes = 512 * 1024
 
 /**
- * BOSH (XEP-0124): long polls, carried to the XMPP server over connections that no other call waits for. An HTTP status tells
- * its clients more than an envelope does.
+ * Proxies BOSH (XEP-0124) to the XMPP server. Long polls have connections of their own, so that no other call waits for them.
+ * Errors are HTTP statuses, because BOSH clients don't know the envelope.
  */
 export function addBosh(app: FastifyInstance, { config, bodyMemory }: Deps): void {
   const { xmppHttpUrl: upstream, maxConnections, maxXmppPerAddress, serviceTimeoutMs } = config
@@ -35,13 +35,13 @@ export function addBosh(app: FastifyInstance, { config, bodyMemory }: Deps): voi
     }
     if (waiting.take(address)) throw new ContractError('RateLimited', { args: [5], retryAfter: 5 })
   }
-  /** Not when the client goes: its call keeps a connection to the XMPP server until that has answered. */
+  /** Not called when the client leaves, because its poll holds a connection until the XMPP server has answered. */
   const callEnded = (request: Parameters<typeof clientAddress>[0]) =>
     waiting.release(limitAddress(clientAddress(request)))
 
   app.register(async (scope) => {
     scope.setErrorHandler((error, _request, reply) => refuse(reply, error))
-    // A long poll is answered with 503 and comes back through another gateway; its session goes on.
+    // Waiting polls are answered with 503. The clients come back through another gateway, and their sessions go on.
     scope.addHook('preClose', () => agent.destroy())
     await scope.register(httpProxy, {
       upstream,
@@ -54,13 +54,13 @@ export function addBosh(app: FastifyInstance, { config, bodyMemory }: Deps): voi
       undici: agent,
       preHandler: takeCall,
       replyOptions: {
-        // What is sent twice may be said twice. The client repeats by itself, with the same rid.
+        // A repetition could send stanzas twice. The client itself repeats with the same rid.
         retryDelay: () => null,
         rewriteRequestHeaders: (request, headers) => ({
           'content-type': headers['content-type'] ?? 'text/xml; charset=utf-8',
           'x-forwarded-for': clientAddress(request),
         }),
-        // Runs for every answer of the XMPP server, also when the client is gone.
+        // Runs for every answer of the XMPP server, even when the client is gone.
         rewriteHeaders({ 'content-type': contentType }, request) {
           if (request) callEnded(request)
           return { 'content-type': contentType }

@@ -10,18 +10,18 @@ import { AddressBudget } from '../limits/address-budget.ts'
 const path = '/xmpp-websocket'
 const pathForm = /^\/+xmpp-websocket\/?(?:\?|$)/
 
-/** Only XMPP switches protocols; an Upgrade header anywhere else is ignored (RFC 9110 §7.8). */
+/** Only the XMPP path may be upgraded; an Upgrade header elsewhere is ignored (RFC 9110 §7.8). */
 export const mayUpgrade = (request: IncomingMessage) =>
   pathForm.test(request.url ?? '') && request.headers.upgrade?.toLowerCase() === 'websocket'
 
-/** The XMPP server takes stanzas of 256 KiB, and says so itself to who sends more. */
+/** In bytes. The XMPP server takes stanzas of 256 KiB, and itself refuses longer ones. */
 const maxPayload = 1024 * 1024
-/** Bytes that may wait for one side before nothing more is read from the other. */
+/** When so many bytes wait to be sent to one side, the other side is not read. */
 const maxWaiting = 256 * 1024
 /** Milliseconds a client has to confirm the end of its WebSocket. */
 const closeTimeout = 2000
 
-/** XMPP over WebSockets (RFC 7395), carried to the XMPP server. They end with the gateway. */
+/** Proxies XMPP over WebSocket (RFC 7395) to the XMPP server. The connections end with the gateway. */
 export function addWebSocket(app: FastifyInstance, { config }: Deps): void {
   const { xmppHttpUrl: upstream, maxConnections, maxXmppPerAddress, serviceTimeoutMs } = config
   const open = new AddressBudget({ most: maxConnections, mostOfAddress: maxXmppPerAddress })
@@ -59,7 +59,7 @@ export function addWebSocket(app: FastifyInstance, { config }: Deps): void {
       wsHooks: {
         onConnect: (context) => void reached.add(context),
         onDisconnect(context, client) {
-          // Without this the client would be told why the XMPP server can't be reached, internal addresses included.
+          // Otherwise the client would get the reason why the XMPP server can't be reached, with internal addresses.
           if (!reached.has(context)) client.close(1013)
         },
         onIncomingMessage: (_context, client, server) => awaitRoom(client, server),
@@ -69,7 +69,7 @@ export function addWebSocket(app: FastifyInstance, { config }: Deps): void {
   })
 }
 
-/** Reads nothing more from one side while the other is not open yet or does not take what it was sent. */
+/** Stops reading from one side while the other is not open yet, or does not read what it was sent. */
 function awaitRoom(from: WebSocket, to: WebSocket): void {
   const isFull = () => to.readyState === to.CONNECTING || (to.readyState === to.OPEN && to.bufferedAmount > maxWaiting)
   if (from.isPaused || !isFull()) return

@@ -16,7 +16,7 @@ export async function checkPassword(
   const { passwordMd5, signal } = guess
   const candidates = guess.candidates.filter((user) => user.password)
   return loginLimits.guess({ ...guess, candidates }, async (open) => {
-    // This takes as long as a wrong password, so the time does not tell who exists.
+    // This takes as long as checking a password, so the time does not tell which accounts exist.
     if (!open.length) await hasher.verify(undefined, passwordMd5, signal)
     if (!open.length) throw new ContractError('AccountNotFound')
     for (const user of open) {

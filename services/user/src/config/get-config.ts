@@ -3,7 +3,7 @@ import { appConfigFields, type Config } from '@im/contracts/user'
 import type { Static } from 'typebox'
 import type { Deps } from '../deps.ts'
 
-/** What apps read at start. */
+/** Returns the part of the configuration that apps read at start. */
 export async function getConfig({ serverConfig }: Pick<Deps, 'serverConfig'>): Promise<Static<typeof Config>> {
   const config = pickFields(appConfigFields, await serverConfig.get())
   const { XMPPDomain: xMPPDomain, XMPPHost: xMPPHost, XMPPTimeout: xMPPTimeout } = config

@@ -33,8 +33,8 @@ export class LoginLimits {
   readonly #lanes = new LRUCache<string, LimitFunction>({ max: 10_000 })
 
   /**
-   * `atOnce` is the number of guesses of one address that are checked at the same time; the others wait. A guess counts as
-   * wrong while it is checked, so a hundred people behind one address would otherwise close it by logging in together.
+   * `atOnce` is the number of guesses of one address that are checked at the same time; others wait. A guess counts as wrong
+   * while it is checked, so without this many people behind one address would reach its limit by logging in together.
    */
   constructor(counters: RateCounters, atOnce: number) {
     this.#counters = counters
@@ -93,5 +93,5 @@ export class LoginLimits {
 
 const accountLimit = (account: string): Limit => ({ key: `login-account:${account}`, max: 10, seconds: 900 })
 
-/** Names that nobody has are counted like accounts, so that the limit does not tell who exists. */
+/** Unknown names are counted like accounts, so that the limit does not tell which accounts exist. */
 const unknownAccount = (name: string) => `unknown:${createHash('sha256').update(name).digest('hex').slice(0, 32)}`

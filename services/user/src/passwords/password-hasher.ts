@@ -20,18 +20,18 @@ export class PasswordHasher {
   readonly #options: Options
   readonly #limit: LimitFunction
   readonly #longestQueue: number
-  readonly #hashOfNobody: string
+  readonly #dummyHash: string
 
-  /** Also makes the hash that is checked for accounts that do not exist. */
+  /** Also makes the dummy hash that is checked for accounts that do not exist. */
   static async create(settings: HashSettings): Promise<PasswordHasher> {
     return new PasswordHasher(settings, await hash('no account has this password', optionsOf(settings)))
   }
 
-  private constructor(settings: HashSettings, hashOfNobody: string) {
+  private constructor(settings: HashSettings, dummyHash: string) {
     this.#options = optionsOf(settings)
     this.#limit = pLimit(settings.hashConcurrency)
     this.#longestQueue = settings.hashQueue
-    this.#hashOfNobody = hashOfNobody
+    this.#dummyHash = dummyHash
   }
 
   /** Returns a hash with a new salt, as PHC text. */
@@ -39,9 +39,9 @@ export class PasswordHasher {
     return this.#run(() => hash(passwordMd5, this.#options), signal)
   }
 
-  /** Without a stored hash it takes as long and returns false, so the time does not tell who exists. */
+  /** Without a stored hash it checks a dummy and returns false, so that the time does not tell which accounts exist. */
   async verify(stored: string | undefined, passwordMd5: string, signal?: AbortSignal): Promise<boolean> {
-    const isRight = await this.#run(() => verify(stored ?? this.#hashOfNobody, passwordMd5), signal)
+    const isRight = await this.#run(() => verify(stored ?? this.#dummyHash, passwordMd5), signal)
     return stored !== undefined && isRight
   }
 

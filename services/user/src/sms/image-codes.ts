@@ -4,7 +4,7 @@ import { codeTries, mostCodeTries, redeemOnce } from './redeem-once.ts'
 
 const lifetimeSeconds = 180
 
-/** Codes shown as images: one per telephone, good for 180 s and one right answer, void after 5 wrong ones. */
+/** Codes shown as images. A telephone has one at a time; it is valid for 180 s, one right answer and 4 wrong ones. */
 export class ImageCodes {
   readonly #redis: Redis
   readonly #tries: number
@@ -14,7 +14,7 @@ export class ImageCodes {
     this.#tries = counters.scaled(codeTries, mostCodeTries)
   }
 
-  /** Remembers the code that is shown for the key of a telephone. The code before is void. */
+  /** Stores the code that is shown for the key of a telephone. It replaces the previous one. */
   async remember(key: string, code: string): Promise<void> {
     const name = this.#redisKey(key)
     await this.#redis.multi().del(name).hset(name, { code, tries: 0 }).expire(name, lifetimeSeconds).exec()

@@ -22,11 +22,11 @@ const minuteLimit = (number: string): Limit => ({ key: `sms-minute:${number}`, m
  * refusal tells whether somebody has the number, so it counts for the address too.
  */
 export async function sendSms(deps: Deps, request: SmsRequest): Promise<string> {
-  const { users, rateCounters, smsCodes, smsProvider, imageCodes, switches, log } = deps
+  const { users, rateCounters, smsCodes, smsProvider, imageCodes, smsOptions, log } = deps
   const telephone = parseTelephone(request.telephone, request.areaCode)
   const { areaCode, number } = telephone
   const key = telephoneKey(telephone)
-  if (switches.smsImageCode) await imageCodes.redeem(key, request.imageCode)
+  if (smsOptions.smsImageCode) await imageCodes.redeem(key, request.imageCode)
   const address = addressLimit(request.ip)
   await rateCounters.demand('SmsTooFrequent', address)
   const isRegistered = (await users.ownerOf(key)) !== undefined
@@ -48,7 +48,7 @@ export async function sendSms(deps: Deps, request: SmsRequest): Promise<string> 
       code,
       language: request.language,
     })
-    return switches.smsEchoCode ? code : ''
+    return smsOptions.smsEchoCode ? code : ''
   } catch (error) {
     // Nobody got a message, so the next try need not wait.
     await rateCounters.giveBack(...limits)

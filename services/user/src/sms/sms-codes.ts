@@ -17,8 +17,8 @@ return sealed`
 
 /**
  * Codes that were sent by SMS. A code has 6 digits, lives 600 s, allows 5 tries, is used up by the right answer, and belongs to the
- * key of a telephone (telephones.ts) and a purpose. Redis holds an HMAC for the check, because all hashes of six digits can be
- * tried, and the sealed code for sending it again.
+ * key of a telephone (telephones.ts) and a purpose. Redis holds an HMAC for the check, because a plain hash of six digits can be
+ * found by trying all, and the encrypted code for sending it again.
  */
 export class SmsCodes {
   readonly #redis: Redis
@@ -37,7 +37,7 @@ export class SmsCodes {
     this.#pepperId = derive('sms-code-name').toString('hex', 0, 4)
   }
 
-  /** Returns a new code, or the one that still lives: its 600 s begin again, and its tries stay spent. */
+  /** Returns a new code, or the current one: its 600 s start again, and its wrong tries still count. */
   async issue(key: string, purpose: SmsPurpose): Promise<string> {
     const code = String(randomInt(100_000, 1_000_000))
     const sealed = await this.#redis.eval(

@@ -6,7 +6,7 @@ import { parseRegistered } from '../users/telephones.ts'
 const free: LocalizedText = { zh: '手机号未注册', en: 'The number is not registered' }
 const taken: LocalizedText = { zh: '手机号已注册', en: 'The number is registered' }
 
-/** Says whether a number is registered. `verifyType` 0 wants it free, 1 wants it registered; Failed otherwise, both with text. */
+/** Succeeds when a number is free (`verifyType` 0) or registered (1), and throws Failed otherwise. Both answers have a text. */
 export async function verifyTelephone(
   { users, serverConfig }: Deps,
   request: { telephone: string; areaCode: string; verifyType: number },

@@ -4,7 +4,7 @@ import type { Deps } from '../deps.ts'
 import { NameTakenError } from '../users/names-repository.ts'
 import { newUser } from '../users/new-user.ts'
 
-/** Makes the system's own accounts where they are missing: 10000, everybody's first friend, and 10005, sender of notices. */
+/** Makes the system's own accounts if they are missing: 10000, everybody's first friend, and 10005, the sender of notices. */
 export async function makeSystemUsers(deps: Pick<Deps, 'users' | 'outbox' | 'now'>): Promise<void> {
   await makeSystemUser(deps, systemUserId, '系统消息')
   await makeSystemUser(deps, noticeUserId, '系统通知')

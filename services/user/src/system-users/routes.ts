@@ -8,10 +8,10 @@ import { configuredAdmin } from './configured-admin.ts'
 import { makeAdmin } from './make-admin.ts'
 import { makeSystemUsers } from './make-system-users.ts'
 
-const unknown = { exists: 0, status: -1, userType: 0, allowGreet: 0, multipleDevices: 0, nickname: '' } as const
+const unknownContact = { exists: 0, status: -1, userType: 0, allowGreet: 0, multipleDevices: 0, nickname: '' } as const
 
 function contactOf(user: Contactable | undefined) {
-  if (!user) return unknown
+  if (!user) return unknownContact
   const { status, userType, nickname, settings } = user
   const { allowGreet, multipleDevices } = settings
   return { exists: 1, status, userType, allowGreet, multipleDevices, nickname } as const

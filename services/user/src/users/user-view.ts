@@ -30,7 +30,7 @@ export const isOnline = (user: UserDocument): 0 | 1 => (user.presence.online ? 1
 const avatarUrl = (base: string, size: 'o' | 't', userId: number) =>
   `${base}avatar/${size}/${userId % 10_000}/${userId}.jpg`
 
-/** Fields that everybody sees. */
+/** The fields that everybody sees. */
 export function publicFields(user: UserDocument) {
   return {
     userId: user._id,
