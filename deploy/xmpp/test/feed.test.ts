@@ -138,6 +138,24 @@ test('the newest connection counts; the one before is told conflict', async (t) 
   await eventually(() => to.contents().includes('still here'))
 })
 
+test('a message service and clients that vanish in the middle of a write harm nobody', async (t) => {
+  const prosody = await startProsody(t)
+  const from = await join(prosody, alice)
+  for (const i of numbers(1, 3000)) from.send(bob, `${i} ${'x'.repeat(2000)}`)
+  const receivers = await Promise.all(numbers(1, 20).map((i) => join(prosody, `1000010${i}`, { managed: i % 2 === 0 })))
+  for (const i of numbers(1, 15)) {
+    const service = await startMessageService(t, prosody, { stores: i % 2 === 0 })
+    const ids = [...service.streams.keys()]
+    for (const _ of numbers(1, 5)) service.tell(service.frame(ids, delivery('x'.repeat(50_000))))
+    receivers.pop()?.socket.resetAndDestroy()
+    if (i % 3 === 0) await eventually(() => service.entries.length > 100)
+    service.disconnect()
+  }
+  const service = await startMessageService(t, prosody)
+  await eventually(() => service.entries.at(-1)?.seq === 3000, 30_000)
+  for (const receiver of receivers) receiver.socket.destroy()
+})
+
 test('the end of a stream comes after its last entry', async (t) => {
   const prosody = await startProsody(t)
   const service = await startMessageService(t, prosody, { stores: false })

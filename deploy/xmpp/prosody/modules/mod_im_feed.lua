@@ -25,7 +25,7 @@ local component;
 local holes = 0;
 
 local function flush(self)
-	if self.out_bytes == 0 then return; end
+	if self.out_bytes == 0 or component ~= self then return; end -- a write may have ended the connection
 	local texts = self.out;
 	self.out, self.out_bytes = {}, 0;
 	self.session.send(opening..table.concat(texts).."</message>");
@@ -62,7 +62,7 @@ end
 local function pump()
 	local self = component;
 	if not self or not self.ready then return; end
-	while self.sent - self.acked < window and (self.bytes < window_bytes or self.bytes == 0) do
+	while component == self and self.sent - self.acked < window and (self.bytes < window_bytes or self.bytes == 0) do
 		local seq, text, last = self.reader:next(marks.last);
 		if not seq then
 			if text then

@@ -182,7 +182,7 @@ local function resume(session, stanza)
 	for i = sm.acked + 1, sm.sent do
 		local item = sm.items[i];
 		stream:write(item.rest and "<"..item.name..stream.to..item.rest or tostring(item));
-		if stream.ending then return; end
+		if stream.ending or stream.waiting then return; end
 	end
 	request(stream);
 	stream:changed();

@@ -110,11 +110,12 @@ end
 
 -- Writes XML as it is: over TCP any number of elements at once.
 function methods:write(xml)
-	if self.transport == "tcp" then
+	local session = self.session;
+	if self.transport ~= "tcp" then
+		session.send(xml);
+	elseif session.conn then -- a write before may have ended it
 		self.buffered = self.buffered + #xml;
-		self.session.conn:write(xml);
-	else
-		self.session.send(xml);
+		session.conn:write(xml);
 	end
 	if is_over_bound(self) then cut_off(self); end
 end
