@@ -21,6 +21,9 @@ export { loadSecrets, type Secrets } from './secrets.ts'
 export { type ServerName, withoutGivenServers } from './servers/index.ts'
 export type { ServiceName } from './services.ts'
 
+/** A service, or a further replica of the message service. */
+export type ProcessName = ServiceName | `message-${number}`
+
 export interface StackOptions {
   /** Data, logs, secrets and process records. One stack at a time. */
   dataDir: string
@@ -32,6 +35,10 @@ export interface StackOptions {
   services?: readonly ServiceName[]
   /** Default: all. */
   servers?: readonly ServerName[]
+  /** How many XMPP servers. Default 1. */
+  xmppServers?: number
+  /** How many replicas of the message service; the second is `message-2`, in a process of its own. Default 1. */
+  messageReplicas?: number
   /** 'together' (default): all services in one process beside this one; 'processes': one each. */
   mode?: 'together' | 'processes'
   /** Start a process again when it dies. Default true. */
@@ -53,11 +60,11 @@ export interface Stack {
   secrets: Secrets
   servers: Servers
   /** The process in which the server or service runs; in mode 'together' the same for all services. */
-  process(name: ServiceName | ServerName): { pid: number | undefined }
+  process(name: ProcessName | ServerName): { pid: number | undefined }
   /** Kills that process. Resolves when it has ended; it stays down until `restart`. */
-  kill(name: ServiceName | ServerName, signal?: NodeJS.Signals): Promise<void>
+  kill(name: ProcessName | ServerName, signal?: NodeJS.Signals): Promise<void>
   /** Stops it if it runs, and starts it with the same data, ports and settings; resolves when it answers. */
-  restart(name: ServiceName | ServerName): Promise<void>
+  restart(name: ProcessName | ServerName): Promise<void>
   /** Services finish their work, then the servers stop. The data stays. */
   close(): Promise<void>
   /** At the very end, without waiting. */
@@ -97,6 +104,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       ports: options.ports,
       env: settings,
       servers: options.servers ?? ['mongodb', 'redis', 'nats', 'prosody'],
+      xmppServers: options.xmppServers ?? 1,
       supervise,
       report,
       ...(abort ? { abort } : {}),
@@ -105,7 +113,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   )
   const env = { ...settings, ...servers.env } as Record<string, string>
   const groups = mode === 'processes' ? services.map((name) => [name]) : [services]
-  const processes = new Map<ServiceName, SupervisedProcess>()
+  const processes = new Map<ProcessName, SupervisedProcess>()
   const close = async () => {
     // The gateway is stopped first, so that the others get no more work.
     await processes.get('gateway')?.stop()
@@ -119,6 +127,16 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         for (const name of names) processes.set(name, process)
         return process.start()
       })
+      for (let number = 2; number <= (options.messageReplicas ?? 1); number++) {
+        const own = { ...ports, message: await freePort() }
+        const process = serviceProcess(
+          ['message'],
+          { env, ports: own, dataDir, report, supervise, onServiceLog, abort },
+          number,
+        )
+        processes.set(`message-${number}`, process)
+        starts.push(process.start())
+      }
       report.progress(`starting ${services.join(', ')}`)
       throwReasons(await Promise.allSettled(starts))
     })
@@ -127,7 +145,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     throw cause
   }
 
-  const find = (name: ServiceName | ServerName) => processes.get(name as ServiceName)
+  const find = (name: ProcessName | ServerName) => processes.get(name as ProcessName)
   return {
     urls: Object.fromEntries(services.map((name) => [name, serviceUrl(ports, name)])) as Record<ServiceName, string>,
     env,
@@ -181,10 +199,11 @@ function serviceProcess(
     onServiceLog: StackOptions['onServiceLog']
     abort: AbortSignal | undefined
   },
+  replica = 1,
 ): SupervisedProcess {
   const { env, ports, dataDir, report, supervise, onServiceLog, abort } = options
   const [only] = names
-  const name = names.length === 1 && only ? only : 'services'
+  const name = names.length === 1 && only ? `${only}${replica > 1 ? `-${replica}` : ''}` : 'services'
   return new SupervisedProcess({
     name,
     title: name === 'services' ? 'The process of the services' : `The ${name} service`,

@@ -10,12 +10,14 @@ import { operationsPort, serviceNames, servicePort } from './services.ts'
 import { portsFromEnvironment } from './settings.ts'
 import { type Stack, startStack } from './stack.ts'
 
-const help = `npm start -- [--processes] [--data <folder>] [--verbose]
+const help = `npm start -- [--processes] [--xmpp <n>] [--message <n>] [--data <folder>] [--verbose]
 
 Starts MongoDB, Redis, NATS, Prosody and all services, and keeps their data. Ctrl-C stops all of it; a second Ctrl-C does
 not wait for anything.
 
   --processes        one process for each service, instead of one for all
+  --xmpp <n>         so many XMPP servers; the ports of each further one are ten higher
+  --message <n>      so many replicas of the message service, the further ones in processes of their own
   --data <folder>    where data, logs and secrets are kept (.data)
   --verbose          show all that the services log, not only warnings and errors; <data>/logs has everything
                      (LOG_LEVEL sets what they log)
@@ -31,6 +33,8 @@ Console administrator of the first start: CONSOLE_ADMIN_TELEPHONE, CONSOLE_ADMIN
 const { values: options } = parseArgs({
   options: {
     processes: { type: 'boolean', default: false },
+    xmpp: { type: 'string', default: '1' },
+    message: { type: 'string', default: '1' },
     data: { type: 'string', default: '.data' },
     verbose: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
@@ -38,6 +42,12 @@ const { values: options } = parseArgs({
 })
 
 const dataDir = resolve(repositoryRoot, options.data)
+
+function count(option: 'xmpp' | 'message'): number {
+  const number = Number(options[option])
+  if (!Number.isInteger(number) || number < 1 || number > 9) throw new Error(`--${option} is a number from 1 to 9`)
+  return number
+}
 
 /** A task line of the list while the step runs (plain lines where no terminal is), lines with the time afterwards. */
 async function step<T>(title: string, work: (report: Reporter) => Promise<T>): Promise<T> {
@@ -126,7 +136,7 @@ Ready after ${seconds} s.
 
   API            ${urls.gateway}
   API page       ${urls.gateway}/docs
-  XMPP           ${env['XMPP_HOST']}:${env['XMPP_PORT']}, domain ${env['XMPP_DOMAIN']}
+  XMPP           ${env['XMPP_HOST']}:${env['XMPP_PORTS'] ?? env['XMPP_PORT']}, domain ${env['XMPP_DOMAIN']}
   BOSH           ${http}/http-bind
   WebSocket      ${http?.replace(/^http/, 'ws')}/xmpp-websocket
   services       ${Object.entries(urls)
@@ -153,6 +163,8 @@ async function main(): Promise<void> {
     ports: portsFromEnvironment(process.env),
     env: process.env,
     mode: options.processes ? 'processes' : 'together',
+    xmppServers: count('xmpp'),
+    messageReplicas: count('message'),
     onServiceLog: (line) => {
       // Until then the steps are on the screen, and a start that fails says why by itself.
       if (isUp || options.verbose) print(line)

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { test } from 'tap'
@@ -54,4 +55,20 @@ test('a taken port stops the start before anything runs', async (t) => {
     servers: ['redis'],
   })
   await t.rejects(second, new RegExp(`Port ${port} \\(Redis\\) is taken by redis-server .*REDIS_PORT=`))
+})
+
+test('two XMPP servers have names, ports and data folders of their own', async (t) => {
+  const dataDir = await temporaryFolder(t)
+  const servers = await startServers({ dataDir, ports: 'free', env: ownServers, servers: ['prosody'], xmppServers: 2 })
+  t.after(() => servers.close())
+  t.strictSame(servers.started, ['prosody', 'prosody-2'])
+  const ports = servers.env['XMPP_PORTS']?.split(',') ?? []
+  t.equal(ports.length, 2)
+  t.equal(servers.env['XMPP_PORT'], ports[0])
+  t.equal(servers.env['XMPP_COMPONENT_URL']?.split(',').length, 2)
+  t.equal(servers.env['XMPP_HTTP_URLS']?.split(',').length, 2)
+  for (const folder of ['prosody', 'prosody-2']) t.ok(existsSync(join(dataDir, folder, 'lock')), folder)
+  await servers.kill('prosody-2')
+  await servers.restart('prosody-2')
+  t.not(servers.process('prosody-2').pid, servers.process('prosody').pid)
 })

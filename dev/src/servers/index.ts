@@ -35,6 +35,8 @@ export interface ServersOptions {
   env: NodeJS.ProcessEnv
   /** Default: mongodb, redis, nats. Prosody calls the services, so who starts it names their addresses in `env`. */
   servers?: readonly ServerName[]
+  /** How many XMPP servers, each with a name, ports and a data folder of its own. Default 1. */
+  xmppServers?: number
   /** Start a server again when it dies. Default true. */
   supervise?: boolean
   report?: Reporter
@@ -83,32 +85,30 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
     const choosing = choose(wanted, options.machine ?? thisMachine(options.env, report), dataDir)
     const chosen = await unlessAborted(choosing, abort)
     for (const [server, { what, why }] of chosen) report.info(`${server.title} ${what}: ${why}`)
-    const ports = await assignPorts(options.ports, chosen, options.alsoPorts ?? [])
+    const instances = await planInstances(options, chosen, env)
     const published: Record<string, string> = { ...secret }
+    for (const { given } of chosen.values()) Object.assign(published, given)
 
     const starts = await Promise.allSettled(
-      [...chosen].map(async ([server, choice]) => {
-        Object.assign(published, choice.given)
-        if (!choice.launch) return
-        const place: Place = { folder: join(dataDir, choice.folder ?? server.name), ports, env }
+      instances.map(async ({ name, title, launch, place }) => {
         await mkdir(place.folder, { recursive: true })
         const process = new SupervisedProcess({
-          ...choice.launch(place),
-          name: server.name,
-          title: server.title,
-          logFile: join(dataDir, 'logs', `${server.name}.log`),
+          ...launch(place),
+          name,
+          title,
+          logFile: join(dataDir, 'logs', `${name}.log`),
           records,
           report,
           supervise,
           ...(abort ? { abort } : {}),
         })
-        processes.set(server.name, process)
-        report.progress(`starting ${server.title}`)
+        processes.set(name, process)
+        report.progress(`starting ${title}`)
         await process.start()
-        Object.assign(published, server.env(place))
       }),
     )
     throwFailures(starts)
+    for (const { server, place } of instances) publish(published, server.env(place))
 
     const ours = (name: ServerName) => {
       const process = processes.get(name)
@@ -181,16 +181,64 @@ function throwFailures(results: PromiseSettledResult<unknown>[]): void {
   if (failures.length > 0) throw new Error(failures.join('\n\n'))
 }
 
-async function assignPorts(
-  wish: ServersOptions['ports'],
+/** A server that we start; of several XMPP servers each is one. */
+interface Instance {
+  name: ServerName
+  title: string
+  server: Server
+  launch: NonNullable<Choice['launch']>
+  place: Place
+}
+
+async function planInstances(
+  { dataDir, ports: wish, alsoPorts = [], xmppServers = 1 }: ServersOptions,
   chosen: Map<Server, Choice>,
-  also: WantedPort[],
-): Promise<Ports> {
-  const names = [...chosen].flatMap(([server, choice]) => (choice.launch ? server.ports : []))
-  const ports = Object.fromEntries(
-    Object.entries(portSettings).map(([name, { port }]) => [name, (wish !== 'free' && wish[name as PortName]) || port]),
-  ) as Ports
-  if (wish === 'free') for (const name of names) ports[name] = await freePort()
-  else await requirePorts([...also, ...names.map((name) => ({ ...portSettings[name], port: ports[name] }))])
-  return ports
+  env: NodeJS.ProcessEnv,
+): Promise<Instance[]> {
+  const instances: Instance[] = []
+  const wanted: WantedPort[] = [...alsoPorts]
+  for (const [server, { launch, folder = server.name }] of chosen) {
+    if (!launch) continue
+    for (let number = 1; number <= (server === prosody ? xmppServers : 1); number++) {
+      const ports = await assignPorts(wish, server, number)
+      wanted.push(...server.ports.map((name) => ({ ...portSettings[name], port: ports[name] })))
+      const suffix = number > 1 ? `-${number}` : ''
+      instances.push({
+        name: `${server.name}${suffix}` as ServerName,
+        title: `${server.title}${suffix}`,
+        server,
+        launch,
+        place: {
+          folder: join(dataDir, `${folder}${suffix}`),
+          ports,
+          env: server === prosody && number > 1 ? { ...env, XMPP_SERVER_NAME: `xmpp-${number}` } : env,
+        },
+      })
+    }
+  }
+  if (wish !== 'free') await requirePorts(wanted)
+  return instances
+}
+
+/** The standard ports of a server and those of the others; each further one of its kind has them ten higher. */
+async function assignPorts(wish: ServersOptions['ports'], server: Server, number: number): Promise<Ports> {
+  const names = Object.keys(portSettings) as PortName[]
+  const entries = names.map(async (name) => {
+    const standard = (wish !== 'free' && wish[name]) || portSettings[name].port
+    const isOurs = server.ports.includes(name)
+    return [name, wish === 'free' && isOurs ? await freePort() : standard + (isOurs ? 10 * (number - 1) : 0)] as const
+  })
+  return Object.fromEntries(await Promise.all(entries)) as Ports
+}
+
+/** Adds what services need to know of a server. Of several XMPP servers: the first as ever, and lists of them all. */
+function publish(published: Record<string, string>, env: Record<string, string>): void {
+  for (const [name, value] of Object.entries(env)) {
+    const list = { XMPP_COMPONENT_URL: 'XMPP_COMPONENT_URL', XMPP_PORT: 'XMPP_PORTS', XMPP_HTTP_URL: 'XMPP_HTTP_URLS' }[
+      name
+    ]
+    const before = list && published[list]
+    if (list) published[list] = before ? `${before},${value}` : value
+    published[name] ??= value
+  }
 }

@@ -2,7 +2,8 @@ import type { Machine } from '../machine/machine.ts'
 import type { WantedPort } from '../machine/ports.ts'
 import type { Launch } from '../machine/supervised-process.ts'
 
-export type ServerName = 'mongodb' | 'redis' | 'nats' | 'prosody'
+/** Of several XMPP servers the second is `prosody-2`. */
+export type ServerName = 'mongodb' | 'redis' | 'nats' | 'prosody' | `prosody-${number}`
 export type PortName = 'mongodb' | 'redis' | 'nats' | 'xmpp' | 'xmppHttp' | 'xmppComponent'
 export type Ports = Record<PortName, number>
 
