@@ -74,6 +74,11 @@ test('a request has at most 1 MiB', async (t) => {
   t.equal(large.resultCode, codes.tooLarge)
   t.equal(large.http.headers.get('access-control-allow-origin'), '*')
   t.equal((await post('/nothing', 1024 * 1024 + 1)).resultCode, codes.unknown)
+  // A body in chunks does not tell its length before.
+  const inChunks = (bytes: number) =>
+    call('/user/get', { method: 'POST', body: new Blob([Buffer.alloc(bytes, 'a')]).stream(), duplex: 'half' })
+  t.equal((await inChunks(64 * 1024)).resultCode, codes.tokenMissing)
+  t.equal((await inChunks(64 * 1024 + 1)).resultCode, codes.tooLarge)
 })
 
 test('queries reach the service as they were sent, long and in raw UTF-8 too', async (t) => {
