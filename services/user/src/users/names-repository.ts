@@ -13,7 +13,7 @@ export class NameTakenError extends Error {
 }
 
 /**
- * Tells who has which name: telephones, accounts, user names and invite codes share one key space (login-names.ts). The name is
+ * Stores which user has which name: telephones, accounts, user names and invite codes share one key space (login-names.ts). The name is
  * the id of its document, so it is unique also on a sharded cluster, and of two changes that claim it at once one fails.
  */
 export class NamesRepository {
