@@ -56,7 +56,7 @@ async function livingProcess(folder: string, name: string): Promise<number | und
 const owner = 'owner'
 
 /**
- * Makes this process the owner of a data folder: fails when another living one is, and stops what a killed owner left.
+ * Makes this process the owner of a data folder: fails when another living one owns it, and stops what a killed owner left.
  */
 export async function claimFolder(folder: string, report: Reporter): Promise<void> {
   const holder = await livingProcess(folder, owner)

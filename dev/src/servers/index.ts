@@ -31,7 +31,7 @@ export interface ServersOptions {
   dataDir: string
   /** 'free': any that are; otherwise the standard ones of `portSettings` with these changes. */
   ports: 'free' | Partial<Ports>
-  /** Addresses of servers that run already, where to look for programs, and what Prosody is told (USER_URL …). */
+  /** Addresses of servers that run already, where to look for programs, and settings of Prosody (USER_URL …). */
   env: NodeJS.ProcessEnv
   /** Default: mongodb, redis, nats. Prosody calls the services, so who starts it names their addresses in `env`. */
   servers?: readonly ServerName[]

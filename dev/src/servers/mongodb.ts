@@ -249,8 +249,8 @@ function secantusd({ path, version, why }: { path: string; version: string; why:
 }
 
 /**
- * Resolves when the server takes writes. A new mongod is made a replica set of one node; one whose port has changed
- * is told its new address.
+ * Resolves when the server takes writes. A new mongod becomes a replica set of one node; one whose port has changed gets its
+ * new address.
  */
 async function primary(url: string, host?: string): Promise<void> {
   const client = new MongoClient(url, { serverSelectionTimeoutMS: 2000, connectTimeoutMS: 2000 })

@@ -11,7 +11,7 @@ export type Ports = Record<PortName, number>
 export interface Place {
   folder: string
   ports: Ports
-  /** What the server itself is told by the environment (Prosody). */
+  /** The environment of the server itself (Prosody). */
   env: NodeJS.ProcessEnv
 }
 

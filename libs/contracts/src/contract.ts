@@ -6,7 +6,7 @@ import type { RawAnswer } from './result-types.ts'
 export const serviceNames = ['gateway', 'user', 'social', 'room', 'org', 'message', 'push'] as const
 export type ServiceName = (typeof serviceNames)[number]
 
-/** Where each service listens unless told otherwise. */
+/** The default port of each service. */
 export const servicePorts: Readonly<Record<ServiceName, number>> = {
   gateway: 8092,
   user: 8101,
@@ -31,7 +31,7 @@ export interface RateLimit {
   counts?: 'calls' | 'successes' | 'failures'
   /** Endpoints whose limits have the same group share one count. */
   group?: string
-  /** What is answered when the limit is reached; RateLimited unless named. */
+  /** The error when the limit is reached; RateLimited by default. */
   error?: 'RateLimited' | 'LoginTooOften' | 'SmsTooFrequent'
 }
 
@@ -41,7 +41,7 @@ export type Method = 'GET' | 'POST'
 export type Site = 'console' | 'mp'
 
 export interface EndpointSpec {
-  /** Path on the wire, with the wire's spelling. `:name` stands for a path parameter, which `params` declares. */
+  /** The path as apps spell it. `:name` is a path parameter, which `params` declares. */
   path: string
   /** Other paths the same endpoint is served under. */
   aliases?: readonly string[]
@@ -132,9 +132,9 @@ export interface Route {
 
 /** Decoded parameters of an endpoint: what its handler receives. */
 export type Params<E extends EndpointSpec> = Static<E['params']>
-/** What its handler returns. */
+/** What the handler of an endpoint returns. */
 export type ResultOf<E extends EndpointSpec> = Static<E['result']>
-/** What its handler adds to the envelope. */
+/** What the handler adds to the envelope. */
 export type MembersOf<E extends EndpointSpec> = E extends { members: infer M extends TObject } ? Static<M> : undefined
 
 /** The user on whose behalf a call is made, as the gateway established it. */

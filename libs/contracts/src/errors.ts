@@ -128,7 +128,7 @@ export interface ErrorEntry {
 
 export type ErrorName = keyof typeof errors
 
-/** Errors any endpoint may answer with; contracts list only what is particular to them. */
+/** Errors any endpoint may answer with. Contracts list only their own. */
 export const commonErrors = [
   'MissingParam',
   'InvalidParams',

@@ -9,7 +9,7 @@ export interface Field {
   readonly type: TSchema
   /** The parameter that sets it. */
   readonly param?: TSchema
-  /** What it is until it is set. Without it, whoever makes the entity gives it. */
+  /** The value until one is set. Without a default, the value is given when the entity is made. */
   readonly default?: unknown
 }
 

@@ -1,13 +1,13 @@
 import closeWithGrace from 'close-with-grace'
 import { ConfigError } from './config.ts'
 
-/** What a process needs of a service, or of several that it runs together. */
+/** A service, or several that run in one process. */
 export interface Startable {
   readConfig(env: NodeJS.ProcessEnv): { shutdownSeconds: number }
   start(env: NodeJS.ProcessEnv): Promise<{ close(): Promise<void> }>
 }
 
-/** What a service's main.ts does: start, and end gracefully on SIGTERM, SIGINT or a fault; a deadline forces the end. */
+/** Starts a service, and ends it gracefully on SIGTERM, SIGINT or an uncaught error. A deadline forces the end. */
 export async function runProcess(service: Startable, env: NodeJS.ProcessEnv = process.env): Promise<void> {
   let running: { close(): Promise<void> } | undefined
   try {

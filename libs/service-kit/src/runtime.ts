@@ -16,7 +16,7 @@ export interface Closable {
   close(): Promise<unknown>
 }
 
-/** What a service without a database stands on. */
+/** The connections of a service without a database. */
 export interface Connections<C extends ServiceConfig = ServiceConfig> {
   config: C
   log: Logger
@@ -35,7 +35,7 @@ export interface Connections<C extends ServiceConfig = ServiceConfig> {
   close(): Promise<void>
 }
 
-/** What a service with a database of its own stands on. */
+/** The connections of a service with a database. */
 export interface Runtime<C extends ServiceConfig = ServiceConfig> extends Connections<C> {
   db: Db
   mongoClient: MongoClient
@@ -74,7 +74,7 @@ async function connect<C extends ServiceConfig>(
   const opened: Closable[] = []
   let ending: Promise<void> | undefined
   const closeAll = async () => {
-    // Last opened first: each may still need what was opened before it.
+    // In reverse order, because each may need those opened before it.
     for (const part of opened.toReversed()) await part.close().catch(() => {})
   }
   const close = () => {

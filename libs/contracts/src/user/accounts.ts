@@ -58,7 +58,7 @@ export const accounts = contract('user', {
     limits: [
       { by: 'ip', max: 10, seconds: 3600, counts: 'successes' },
       { by: 'param:serial', max: 3, seconds: 86_400, counts: 'successes' },
-      // Its answer tells, like that of /verify/telephone, whether somebody has the number.
+      // The answer shows whether somebody has the number, like that of /verify/telephone.
       { by: 'ip', max: 30, seconds: 60 },
     ],
   },

@@ -6,7 +6,7 @@ import { appConfigFields, configFields } from './config-fields.ts'
 
 const { XMPPDomain, XMPPHost, XMPPTimeout } = appConfigFields
 
-/** What apps read at start. Three values come under a second spelling. */
+/** What apps read at start. Three values have a second spelling. */
 export const Config = Type.Object({
   ...typesOf(appConfigFields),
   xMPPDomain: XMPPDomain.type,

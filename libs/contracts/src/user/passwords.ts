@@ -24,7 +24,7 @@ export const passwords = contract('user', {
     }),
     result: Nothing,
     errors: ['AccountNotFound', 'SmsCodeInvalid'],
-    // Its answer tells, like /verify/telephone, whether somebody has the number.
+    // The answer shows whether somebody has the number, like that of /verify/telephone.
     limits: [{ by: 'user-or-ip', max: 30, seconds: 60 }],
   },
 })

@@ -26,7 +26,7 @@ const audience = (value: number) => ({
   default: value,
 })
 
-/** Private settings and what they are for a new user, below what the configuration names (spec 02-user.md). */
+/** Private settings with their defaults; the configuration may set others for new users (spec 02-user.md). */
 export const settingFields = {
   allowAtt: { ...flag(1, 'may be followed'), isPublic: true },
   allowGreet: { ...flag(1, 'strangers may write'), isPublic: true },

@@ -53,7 +53,7 @@ export interface Bus {
    */
   broadcast<E extends EventType>(event: E, payload: Payload<E>): Promise<void>
   listen<E extends EventType>(event: E, handle: (payload: Payload<E>) => void): Subscription
-  /** Every replica hears what is published while it is connected: for caches. What must not be missed is handled. */
+  /** Calls `handle` in every replica for events published while it is connected, for caches. Others use event handlers. */
   hear<E extends EventType>(event: E, handle: (payload: Payload<E>) => void): Subscription
   /** To all replicas of this service, this one included, that listen right now; in order for each sender. */
   tell(topic: string, text: string): void

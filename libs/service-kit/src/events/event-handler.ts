@@ -1,7 +1,7 @@
 import type { EventEnvelope, EventType, Payload } from '@im/contracts'
 import type { Change } from './outbox.ts'
 
-/** What a service does when it hears of an event. Made by `on` or `exactlyOnce`. */
+/** What a service does with an event. Made by `on` or `exactlyOnce`. */
 export type EventHandler = { event: EventType; attempts: number } & (
   | { transactional: false; handle: (payload: never, envelope: EventEnvelope<never>) => Promise<unknown> }
   | {

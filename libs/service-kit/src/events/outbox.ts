@@ -18,7 +18,7 @@ export interface Change {
   announce<E extends EventType>(event: E, aggregate: string, payload: Payload<E>): void
 }
 
-/** Changes and their events commit together, so an event is never lost and never tells of what did not happen. */
+/** Changes and their events commit together, so no event is lost, and none is sent for a change that did not happen. */
 export interface Outbox {
   /** Runs `work` in a transaction. It runs again after a conflict, so it must have no other effects. */
   commit<T>(work: (change: Change) => Promise<T>): Promise<T>

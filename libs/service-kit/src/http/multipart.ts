@@ -128,7 +128,7 @@ export function boundaryOf(contentType: string): string {
   return boundary
 }
 
-/** Counts how often `text` stands in `body`, and stops at `most`. */
+/** Counts how often `text` occurs in `body`, and stops at `most`. */
 function countUpTo(body: Uint8Array, text: string, most: number): number {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
   let count = 0

@@ -53,7 +53,7 @@ export function createHttpServer(log: Logger, more: FastifyHttpOptions<Server> =
     http: { maxHeaderSize: maxHeadBytes, headersTimeout: 15_000, connectionsCheckingInterval: 5000, ...more.http },
   }) as unknown as FastifyInstance
   app.addHook('onRequest', (request, _reply, done) => {
-    // Requests without Content-Type are parsed as a form; so are those whose Content-Type is no media type.
+    // Requests without Content-Type are parsed as a form; so are those whose Content-Type is not a media type.
     const type = request.headers['content-type']
     if (type !== undefined && !mediaType.test(type)) delete request.headers['content-type']
     done()

@@ -22,14 +22,14 @@ export interface TestCallOptions {
   token?: string
   /** Signs the caller header, past the gateway (needs `callerKey`). */
   as?: Caller | number
-  /** Address the signed header tells. */
+  /** The client address in the signed header. */
   ip?: string
   method?: Method
   headers?: Record<string, string>
   signal?: AbortSignal
 }
 
-/** An answer of the API as it stands on the wire. */
+/** An answer of the API as clients get it. */
 export interface Envelope {
   resultCode: number
   currentTime: number

@@ -11,7 +11,7 @@ export interface ShownToken {
 const parameter = 'access_token'
 const plainToken = /^[\w.-]+$/
 
-/** The token of a query in which nothing is encoded: what apps send, and found without parsing. */
+/** The token of a query without percent-encoding, as apps send it. It is found without parsing. */
 export function tokenOfQuery({ query }: IncomingCall): ShownToken | undefined {
   if (query.includes('%')) return undefined
   const at = query.indexOf(`${parameter}=`)

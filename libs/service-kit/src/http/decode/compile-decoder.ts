@@ -7,7 +7,7 @@ import { invalid, type ParamSchema } from './param-schema.ts'
 
 export type Decoder = (params: RawParams) => Record<string, unknown>
 
-/** Ranges, lengths, patterns and choices. JSON values with a schema lose what it does not name. */
+/** Ranges, lengths, patterns and choices. Members of JSON values that their schema does not name are dropped. */
 const ajv = new Ajv({ strict: false })
 const pruning = new Ajv({ strict: false, removeAdditional: 'all' })
 
