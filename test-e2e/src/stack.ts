@@ -21,6 +21,9 @@ export interface TestStack extends StackAddresses {
 export interface TestStackOptions {
   /** Of local processes; containers are always one for each. */
   mode?: 'together' | 'processes'
+  /** Of local processes: how many XMPP servers, and replicas of the message service. */
+  xmppServers?: number
+  messageReplicas?: number
   env?: Record<string, string>
 }
 
@@ -39,6 +42,8 @@ async function startProcesses(options: TestStackOptions): Promise<TestStack> {
     dataDir,
     ports: 'free',
     mode: options.mode ?? 'together',
+    xmppServers: options.xmppServers ?? 1,
+    messageReplicas: options.messageReplicas ?? 1,
     env: { ...environment, NODE_ENV: 'test', LOG_LEVEL: 'error', LIMIT_FACTOR: '0', XMPP_TLS: 'off', ...options.env },
   })
   return {
