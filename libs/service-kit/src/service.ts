@@ -34,8 +34,8 @@ export interface ServiceDefinition<S extends TProperties, D extends Connections<
   database?: D extends Runtime ? true : false
   /** The service's own parts. Those with a method `createIndexes` are asked to create theirs before the service listens. */
   createDeps: (runtime: RuntimeOf<D>) => Omit<D, keyof RuntimeOf<D>> | Promise<Omit<D, keyof RuntimeOf<D>>>
-  /** Replaces the edge over `handlers`. Other services call the first one. */
-  listeners?: (deps: D) => Listener[]
+  /** Replaces the edge over `handlers`, where it gives something. Other services call the first one. */
+  listeners?: (deps: D) => Listener[] | undefined
   handlers?: readonly (readonly BoundHandler<D>[])[]
   /** Runs before events and requests are taken. */
   prepare?: (deps: D) => Promise<unknown>

@@ -8,10 +8,10 @@ import { startSearchIndexer } from './search/start-indexer.ts'
 
 /** Work beside requests and events. Its end, last first: no new entries, then what is under way. */
 export function background(deps: Deps): Closable[] {
+  deps.mailboxDrain.start()
   return [
     deps.user,
-    startSearchIndexer(deps),
-    sweepMessages(deps),
+    ...(deps.config.messageRole === 'feed' ? [] : [startSearchIndexer(deps), sweepMessages(deps)]),
     deps.mailboxWriter,
     { close: async () => deps.deliverer.close() },
     deps.mailboxDrain,

@@ -1,4 +1,4 @@
-import { defineService } from '@im/service-kit'
+import { addOperationRoutes, createHttpServer, defineService, type Listener } from '@im/service-kit'
 import { archiveRoutes } from './archive/routes.ts'
 import { background } from './background.ts'
 import { cipherRoutes } from './ciphers/routes.ts'
@@ -8,11 +8,19 @@ import { eventHandlers } from './event-handlers.ts'
 import { presenceRoutes } from './presence/routes.ts'
 import { searchRoutes } from './search/routes.ts'
 
+/** A process that takes what XMPP servers hand on serves nobody else: its event loop is theirs. */
+function operationsOnly({ config, log, metrics, ready }: Deps): Listener {
+  const app = createHttpServer(log)
+  addOperationRoutes(app, { metrics, ready })
+  return { app, host: config.host, port: config.port }
+}
+
 export const service = defineService<typeof settings, Deps>({
   name: 'message',
   settings,
   createDeps,
   handlers: [archiveRoutes, searchRoutes, cipherRoutes, presenceRoutes],
+  listeners: (deps) => (deps.config.messageRole === 'feed' ? [operationsOnly(deps)] : undefined),
   eventHandlers,
   background,
 })

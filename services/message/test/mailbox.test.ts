@@ -246,3 +246,17 @@ test('receipts and typing pass a stream that owes too much', async (t) => {
   await eventually(() => peer.receipts.includes(id))
   t.match(peer.messages.at(-1)?.body, /"type":201/)
 })
+
+test('a row that nobody rang for is found', async (t) => {
+  const { online, deps } = await startMessage(t)
+  const peer = await online(bob)
+  const at = Date.now()
+  await deps.mailbox.collection.insertOne({
+    ...{ _id: 'row', user: bob, at, seq: 1, bytes: 100 },
+    text: `from='${alice}@x' type='chat'><body>{"content":"found"}</body></message>`,
+    expireAt: new Date(at + 30 * 86_400_000),
+  })
+  await eventually(() => peer.messages.length === 1)
+  t.strictSame(peer.contents(), ['found'])
+  await eventually(async () => (await deps.mailbox.collection.countDocuments()) === 0)
+})

@@ -1,4 +1,4 @@
-import type { MailboxRow, RowChange } from '../mailbox/mailbox-repository.ts'
+import { type MailboxRow, month, type RowChange } from '../mailbox/mailbox-repository.ts'
 import type { OwnStream } from '../streams/own-stream.ts'
 import type { StanzaText } from './stanza-text.ts'
 
@@ -37,8 +37,6 @@ export interface Outgoing {
   expireAt?: number
   audience: Audience
 }
-
-const month = 30 * 86_400_000
 
 const lifeOf = ({ waits, at, expireAt = Number.POSITIVE_INFINITY }: Outgoing) =>
   Math.min(expireAt, at + (waits === 'minute' ? 60_000 : month))

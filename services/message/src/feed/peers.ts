@@ -14,6 +14,8 @@ export interface Beat {
   feeds: boolean
   /** Addresses of the servers it holds. */
   holds: string[]
+  /** Those of them that another replica may take: by its own view they are not this one's share. */
+  yields: string[]
   /** Number of what it told last of its streams: who has seen less has missed something. */
   told: number
   /** It ends. */
@@ -108,12 +110,14 @@ export class Peers {
   }
 
   /** Another replica that says it holds the server. */
-  holderOf(address: string): string | undefined {
-    return [...this.#peers.values()].find(({ holds }) => holds.includes(address))?.id
+  holderOf(address: string): Beat | undefined {
+    return [...this.#peers.values()].find(({ holds }) => holds.includes(address))
   }
 
   #own(): Beat {
-    return { id: this.id, feeds: this.#feeds, holds: this.holds(), told: this.told() }
+    const holds = this.holds()
+    const yields = holds.filter((address) => this.ownerOf(address) !== this.id)
+    return { id: this.id, feeds: this.#feeds, holds, yields, told: this.told() }
   }
 
   #beat(): void {

@@ -92,10 +92,11 @@ export class Feeds {
     const now = performance.now()
     const isOwner = peers.ownerOf(address) === peers.id
     const takenAt = this.#takenAt.get(address) ?? Number.NEGATIVE_INFINITY
-    if (peers.holderOf(address)) {
+    const holder = peers.holderOf(address)
+    if (holder) {
       this.#unheldSince.delete(address)
-      // Who took it from us may see other replicas than we do: two that both think so must not fight.
-      return isOwner && takenAt === Number.NEGATIVE_INFINITY
+      // Who took it from us may see other replicas than we do: two that both think it theirs must not fight.
+      return isOwner && (takenAt === Number.NEGATIVE_INFINITY || holder.yields.includes(address))
     }
     const unheldSince = this.#unheldSince.get(address) ?? now
     this.#unheldSince.set(address, unheldSince)

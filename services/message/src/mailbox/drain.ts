@@ -9,6 +9,10 @@ import type { StreamTable } from '../streams/stream-table.ts'
 import type { MailboxRepository, MailboxRow, RowPlace } from './mailbox-repository.ts'
 
 const mostRowsAtOnce = 200
+/** How often (ms) it is looked for rows that nobody rang for, because a replica died or NATS was away in that moment. */
+const lookEvery = 5000
+/** Longer than it takes to see them at least once. */
+const lookBack = 60_000
 
 /**
  * Hands mailboxes over (spec xmpp.md §5): to each stream that takes them, in order, no more at a time than the stream may
@@ -23,6 +27,7 @@ export class MailboxDrain {
   readonly #log: Logger
   readonly #closing = new AbortController()
   readonly #running = new Set<Promise<void>>()
+  #looking: NodeJS.Timeout | undefined
 
   constructor(options: {
     mailbox: MailboxRepository
@@ -135,8 +140,21 @@ export class MailboxDrain {
     return gone
   }
 
+  /** Begins to look for rows that nobody rang for. */
+  start(): void {
+    this.#looking = setInterval(() => {
+      this.#look().catch((error) => this.#log.warn({ reason: String(error) }, 'mailboxes could not be looked through'))
+    }, lookEvery)
+  }
+
+  async #look(): Promise<void> {
+    for (const user of await this.#mailbox.usersOfLast(lookBack))
+      for (const stream of this.#streams.ownOf(user)) if (stream.mail === 'live') this.wake(stream)
+  }
+
   async close(): Promise<void> {
     this.#closing.abort()
+    clearInterval(this.#looking)
     await Promise.all(this.#running)
   }
 }

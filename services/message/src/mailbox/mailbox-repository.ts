@@ -37,6 +37,10 @@ export interface RowPlace {
   _id: string
 }
 
+/** How long (ms) most rows wait. */
+export const month = 30 * 86_400_000
+const mostAtOnce = 10_000
+
 /** One row for a user and message, however often the message is sent or told again. */
 export const rowId = (user: number, from: number, messageId: string) => `${user}:${from}:${messageId}`
 
@@ -110,13 +114,14 @@ export class MailboxRepository {
     if (ids.length) await this.collection.deleteMany({ _id: { $in: ids } }, { session })
   }
 
-  /** Users with rows written since `since` (ms) whose life is the long one: who might not have been told of them. */
-  async usersSince(expireAfter: Date): Promise<{ user: number; at: number; seq: number }[]> {
-    return await this.collection
-      .find({ expireAt: { $gt: expireAfter } })
-      .project<{ user: number; at: number; seq: number }>({ _id: 0, user: 1, at: 1, seq: 1 })
-      .limit(10_000)
+  /** Users whose rows were put into a mailbox of the last `since` ms, as far as these wait for a month. */
+  async usersOfLast(since: number): Promise<Set<number>> {
+    const found = await this.collection
+      .find({ expireAt: { $gt: new Date(this.#now() + month - since) } })
+      .project<{ user: number }>({ _id: 0, user: 1 })
+      .limit(mostAtOnce)
       .toArray()
+    return new Set(found.map(({ user }) => user))
   }
 }
 
