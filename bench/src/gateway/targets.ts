@@ -94,8 +94,15 @@ export function startBareProxy(port: number, upstream: string): Promise<Target> 
   return run('http-proxy', `http://127.0.0.1:${port}`, process.execPath, [file, upstream, String(port)])
 }
 
-/** Our gateway, with limits counted and high, and live sessions of the given tokens in Redis. */
+/** How our gateway is started: as it is, or with all calls carried by the library. */
+const gateways = {
+  gateway: '../../../services/gateway/src/main.ts',
+  'all-streamed': 'all-streamed.ts',
+}
+
+/** Our gateway, with limits counted and high, a log line for each call, and live sessions of the given tokens in Redis. */
 export async function startGateway(
+  name: keyof typeof gateways,
   port: number,
   operationsPort: number,
   upstream: string,
@@ -106,7 +113,7 @@ export async function startGateway(
     PORT: String(port),
     OPERATIONS_PORT: String(operationsPort),
     NAMESPACE: `b${randomBytes(4).toString('hex')}`,
-    LOG_LEVEL: 'warn',
+    LOG_LEVEL: 'info',
     LIMIT_FACTOR: '10000',
     USER_URL: upstream,
     MESSAGE_URL: upstream,
@@ -116,11 +123,11 @@ export async function startGateway(
     namespace: env.NAMESPACE,
   })
   for (const [index, token] of tokens.entries()) {
-    const session = { userId: 10000001 + index, device: 'android', expiresAt: Date.now() + 600_000 }
+    const session = { userId: 10000001 + index, device: 'android', kind: 'user', expiresAt: Date.now() + 600_000 }
     const id = createHash('sha256').update(token).digest('hex')
     await redis.set(`session:${id}`, JSON.stringify(session), 'PX', 600_000)
   }
   redis.disconnect()
-  const file = join(import.meta.dirname, '../../../services/gateway/src/main.ts')
-  return run('gateway', `http://127.0.0.1:${port}`, process.execPath, [file], env)
+  const file = join(import.meta.dirname, gateways[name])
+  return run(name, `http://127.0.0.1:${port}`, process.execPath, [file], env)
 }

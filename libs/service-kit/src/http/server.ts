@@ -32,6 +32,8 @@ export function createHttpServer(log: Logger, more: FastifyHttpOptions<Server> =
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
+    // Lines tell their request by themselves; a logger for each request would cost as much as the rest of its way.
+    childLoggerFactory: (logger) => logger,
     bodyLimit: maxBodyBytes,
     genReqId: (request) => acceptedRequestId(request.headers['x-request-id']) ?? newRequestId(),
     forceCloseConnections: 'idle',

@@ -15,7 +15,7 @@ export function forwardStream(deps: Deps, endpoint: Endpoint): Answer {
   return (call, url, reply) =>
     new Promise((resolve, reject) => {
       const { request } = call
-      request.body = apart(request.raw)
+      if (request.body !== undefined) request.body = apart(request.raw)
       let outcome = ''
       reply.raw.once('close', () => resolve(reply.raw.writableFinished ? outcome : 'gone'))
       reply.header('x-request-id', request.id)
