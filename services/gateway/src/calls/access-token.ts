@@ -24,17 +24,20 @@ export function tokenOfQuery({ query }: IncomingCall): ShownToken | undefined {
 
 /**
  * The token of a call whose body is read: parameter in the query, then in the body, then the Authorization header, then the
- * cookie of our own pages (transport.md §5). The body is parsed only when it names the parameter.
+ * cookie of our own pages (transport.md §5). The body is parsed only when it names the parameter; one that can't be parsed
+ * names none.
  */
 export async function findToken(call: IncomingCall): Promise<ShownToken | undefined> {
-  const { endpoint, body, query } = call
-  const { authorization, cookie } = call.request.headers
-  const text = accessTokenOf(await paramsWithToken(call, body, query), authorization)
+  const { endpoint, request } = call
+  const { authorization, cookie } = request.headers
+  const params = (await paramsOfBody(call)) ?? (await readParams(call.query, undefined, undefined))
+  const text = accessTokenOf(params, authorization)
   if (text) return { text, byCookie: false }
   const ofCookie = endpoint.site && cookieOf(cookie, sessionCookieName(endpoint.site))
   return ofCookie ? { text: ofCookie, byCookie: true } : undefined
 }
 
-async function paramsWithToken(call: IncomingCall, body: Buffer | undefined, query: string): Promise<RawParams> {
-  return body?.includes(parameter) ? call.params() : readParams(query, undefined, undefined)
+/** Query and body together, when the token may be in the body. */
+async function paramsOfBody(call: IncomingCall): Promise<RawParams | undefined> {
+  return call.body?.includes(parameter) ? call.params().catch(() => undefined) : undefined
 }

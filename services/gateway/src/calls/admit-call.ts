@@ -10,10 +10,8 @@ import { checkSignature } from './signature.ts'
 
 /** Tokens are 32 hex digits. A far longer text is not a token, and is not looked up. */
 const longestToken = 256
-/** A refused call counts once more for each of these bytes that had to be read before. */
-const bytesPerCount = 16 * 1024
-/** While an address is at its limit, a longer body is not read to find a token. */
-const longestAtLimit = 64 * 1024
+/** A longer body (bytes) is counted before it is read for its token: as one call more for each of these. */
+const shortBody = 16 * 1024
 
 /**
  * Makes the checks of transport.md §6 that come before the endpoint's own: size, token, signature, rate limit. What the head
@@ -34,26 +32,35 @@ async function readBody({ bodyMemory }: Deps, call: IncomingCall): Promise<void>
   if (call.endpoint.body !== 'stream') await call.readBody(longestBody(call.endpoint), bodyMemory)
 }
 
-/** Finds the token and its owner, and checks that the owner may call the endpoint. */
+/** Finds the token and its owner, and checks that the owner may call the endpoint. Calls without a live token are counted. */
 async function identify(deps: Deps, call: IncomingCall): Promise<void> {
+  const { limits } = deps
   call.token = tokenOfQuery(call)
+  const counted = call.token ? 0 : await countLongBody(deps, call)
   if (!call.token) {
-    const length = declaredLength(call.request.raw) ?? Number.POSITIVE_INFINITY
-    if (call.hasUnreadBody && length > longestAtLimit) deps.limits.refuseIfReached(call.address)
     await readBody(deps, call)
     call.token = await findToken(call)
   }
   const owner = call.token && (await findOwner(deps, call, call.token.text))
-  const { limits } = deps
-  const countRefusal = () => limits.countRefusal(call.address, 1 + (call.body?.length ?? 0) / bytesPerCount)
+  if (owner) limits.giveBack(call.address, counted)
   try {
     call.caller = await authoriseCall(call, owner)
   } catch (refusal) {
-    await (owner ? limits.count({ address: call.address, caller: owner }) : countRefusal())
+    await (owner ? limits.count({ address: call.address, caller: owner }) : limits.countRefusal(call.address, 1))
     throw refusal
   }
   // A dead token counts even where none is required, so that guessing tokens is limited.
-  if (call.token && !owner) await countRefusal()
+  if (call.token && !owner) await limits.countRefusal(call.address, 1)
+}
+
+/** Counts a long body as a refused call before it is read. The count is given back when its token turns out to be live. */
+async function countLongBody({ limits }: Deps, call: IncomingCall): Promise<number> {
+  if (!call.hasUnreadBody || call.endpoint.body === 'stream') return 0
+  const bytes = declaredLength(call.request.raw) ?? longestBody(call.endpoint)
+  if (bytes <= shortBody) return 0
+  const calls = Math.floor(bytes / shortBody)
+  await limits.countRefusal(call.address, calls)
+  return calls
 }
 
 async function authoriseCall(call: IncomingCall, owner: Caller | undefined): Promise<Caller | undefined> {

@@ -51,6 +51,11 @@ export class CallLimits {
     if (!this.#isOff) await this.#spend(this.#allowanceFor(ofAddress, address), calls)
   }
 
+  /** Takes back a count that was made before the token turned out to be live. */
+  giveBack(address: string, calls: number): void {
+    if (calls > 0 && !this.#isOff) this.#allowanceFor(ofAddress, address).left += calls
+  }
+
   /** True when this address is known to have reached its limit. Counts nothing. */
   isReached(address: string): boolean {
     const allowance = this.#allowances.get(`${ofAddress.name}:${address}`)

@@ -1,0 +1,113 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { profiles } from '@im/contracts/user'
+import { eventually } from '@im/service-kit/testing'
+import { type Test, test } from 'tap'
+import { People, type Person } from '../src/people.ts'
+import { startTestStack, type TestStack } from '../src/stack.ts'
+
+/** What one attacker may cost everybody else. */
+const slowest = { p99: 200 }
+/** Megabytes by which the gateway may grow. */
+const growth = 200
+
+interface Got {
+  connections: number
+  closed: number
+  answers: number
+  refusals: number
+}
+
+interface Attacker {
+  /** Ends it and tells what it got. */
+  end(): Promise<Got>
+}
+
+function startAttack(t: Test, stack: TestStack, kind: string): Attacker {
+  const file = join(import.meta.dirname, '../src/attacks/attack.ts')
+  const env = { ...process.env, XMPP_DOMAIN: stack.xmppDomain }
+  const child: ChildProcess = spawn(process.execPath, [file, kind, stack.gatewayUrl, '127.0.0.2'], {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let text = ''
+  child.stdout?.on('data', (chunk) => {
+    text += chunk
+  })
+  const end = async () => {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGTERM')
+      await once(child, 'exit')
+    }
+    return JSON.parse(text || '{}') as Got
+  }
+  t.after(end)
+  return { end }
+}
+
+/** Megabytes the gateway holds. */
+async function memoryOf({ env }: TestStack): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${env['OPERATIONS_PORT']}/metrics`)).text()
+  return Number(/^process_resident_memory_bytes\S* (\d+)/m.exec(text)?.[1]) / 1e6
+}
+
+/** Calls as an app makes them, one after the other: milliseconds of the slowest of a hundred. */
+async function p99Of(alice: Person, calls: number): Promise<number> {
+  const times: number[] = []
+  for (let n = 0; n < calls; n++) {
+    const startedAt = performance.now()
+    const { resultCode } = await alice.ask(profiles.getUser)
+    times.push(performance.now() - startedAt)
+    if (resultCode !== 1) throw new Error(`alice was answered ${resultCode}`)
+    await delay(20)
+  }
+  times.sort((a, b) => a - b)
+  return times[Math.ceil(times.length * 0.99) - 1] ?? Number.NaN
+}
+
+const polls = (stack: TestStack) =>
+  fetch(`${stack.gatewayUrl}/http-bind`, {
+    method: 'POST',
+    body: `<body xmlns="http://jabber.org/protocol/httpbind" rid="1" to="${stack.xmppDomain}" wait="5" hold="1" ver="1.6"/>`,
+    headers: { 'content-type': 'text/xml' },
+    signal: AbortSignal.timeout(2000),
+  })
+
+test('an attacker takes nothing from an app that comes from elsewhere', { timeout: 280_000 }, async (t) => {
+  const stack = await startTestStack({ mode: 'processes', env: { LIMIT_FACTOR: '1' } })
+  t.after(() => stack.close())
+  const people = new People(stack)
+  t.after(() => people.close())
+  const alice = await people.register('alice')
+  t.comment(`without an attacker p99 is ${(await p99Of(alice, 100)).toFixed(1)} ms`)
+
+  const kinds: [kind: string, check?: (got: Got) => void][] = [
+    ['half heads'],
+    ['half bodies'],
+    ['slow bodies'],
+    ['calls with dead tokens', ({ answers, refusals }) => t.ok(refusals > answers * 0.8, 'nearly all at the limit')],
+    ['megabytes with dead tokens'],
+    ['forged headers'],
+    ['long values'],
+    ['long polls', ({ refusals }) => t.ok(refusals > 500, 'one address waits so often and no more')],
+    ['WebSockets', ({ refusals }) => t.ok(refusals > 500, 'one address has so many and no more')],
+  ]
+  for (const [kind, check] of kinds) {
+    const before = await memoryOf(stack)
+    const attacker = startAttack(t, stack, kind)
+    await delay(1000)
+    const p99 = await p99Of(alice, 150)
+    const grown = (await memoryOf(stack)) - before
+    t.ok(p99 <= slowest.p99, `${kind}: p99 ${p99.toFixed(1)} ms`)
+    t.ok(grown <= growth, `${kind}: ${grown.toFixed(0)} MB more`)
+    t.equal((await polls(stack)).status, 200, `${kind}: web chat goes on`)
+    const phone = await alice.phone('web', { service: `${stack.gatewayUrl.replace('http', 'ws')}/xmpp-websocket` })
+    await phone.hangUp()
+    const got = await attacker.end()
+    t.comment(`${kind}: ${JSON.stringify(got)}`)
+    check?.(got)
+  }
+  await eventually(async () => (await fetch(`http://127.0.0.1:${stack.env['OPERATIONS_PORT']}/readyz`)).status === 200)
+})
