@@ -25,9 +25,9 @@ interface Attacker {
   end(): Promise<Got>
 }
 
-function startAttack(t: Test, stack: TestStack, kind: string): Attacker {
+function startAttack(t: Test, stack: TestStack, kind: string, mallory: Person): Attacker {
   const file = join(import.meta.dirname, '../src/attacks/attack.ts')
-  const env = { ...process.env, XMPP_DOMAIN: stack.xmppDomain }
+  const env = { ...process.env, XMPP_DOMAIN: stack.xmppDomain, MALLORY_TOKEN: mallory.token }
   const child: ChildProcess = spawn(process.execPath, [file, kind, stack.gatewayUrl, '127.0.0.2'], {
     env,
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -81,11 +81,13 @@ test('an attacker takes nothing from an app that comes from elsewhere', { timeou
   const people = new People(stack)
   t.after(() => people.close())
   const alice = await people.register('alice')
+  const mallory = await people.register('mallory')
   t.comment(`without an attacker p99 is ${(await p99Of(alice, 100)).toFixed(1)} ms`)
 
   const kinds: [kind: string, check?: (got: Got) => void][] = [
     ['half heads'],
     ['half bodies'],
+    ['half bodies of a user'],
     ['slow bodies'],
     ['calls with dead tokens', ({ answers, refusals }) => t.ok(refusals > answers * 0.8, 'nearly all at the limit')],
     ['megabytes with dead tokens'],
@@ -96,7 +98,7 @@ test('an attacker takes nothing from an app that comes from elsewhere', { timeou
   ]
   for (const [kind, check] of kinds) {
     const before = await memoryOf(stack)
-    const attacker = startAttack(t, stack, kind)
+    const attacker = startAttack(t, stack, kind, mallory)
     await delay(1000)
     const p99 = await p99Of(alice, 150)
     const grown = (await memoryOf(stack)) - before

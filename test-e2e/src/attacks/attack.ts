@@ -11,6 +11,8 @@ const got = { connections: 0, closed: 0, answers: 0, refusals: 0 }
 
 interface Attack {
   connections: number
+  /** Milliseconds until a connection that was closed is opened again: a gigabit a second is enough for one attacker. */
+  reopenAfter?: number
   /** What a connection sends first, and again after each answer. */
   send(socket: Socket, answers: number, last: string): void
 }
@@ -21,6 +23,9 @@ const post = (path: string, body: string, ...headers: string[]) =>
 const deadToken = () => randomBytes(16).toString('hex')
 const mebibyte = 1024 * 1024
 const json = 'Content-Type: application/json'
+
+const halfBody = (path: string) =>
+  head(`POST ${path} HTTP/1.1`, `Content-Length: ${mebibyte}`) + 'x'.repeat(mebibyte - 1)
 
 /** JSON that costs most to read, with a token that is not live. */
 const largeJson = () => {
@@ -38,8 +43,13 @@ const attacks: Record<string, Attack> = {
   },
   'half bodies': {
     connections: 600,
-    send: (socket) =>
-      socket.write(head('POST /tigase/encrypt HTTP/1.1', `Content-Length: ${mebibyte}`) + 'x'.repeat(mebibyte - 1)),
+    reopenAfter: 5000,
+    send: (socket) => socket.write(halfBody('/tigase/encrypt')),
+  },
+  'half bodies of a user': {
+    connections: 600,
+    reopenAfter: 5000,
+    send: (socket) => socket.write(halfBody(`/tigase/encrypt?access_token=${process.env['MALLORY_TOKEN']}`)),
   },
   'slow bodies': {
     connections: 600,
@@ -133,7 +143,7 @@ function open(): void {
   socket.on('error', () => {})
   socket.once('close', () => {
     got.closed++
-    setTimeout(open, 200)
+    setTimeout(open, attack?.reopenAfter ?? 200)
   })
 }
 

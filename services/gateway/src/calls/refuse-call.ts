@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { asContractError, sendError } from '@im/service-kit'
 import type { FastifyReply } from 'fastify'
 import type { Deps } from '../deps.ts'
@@ -6,6 +7,9 @@ import { declaredLength } from './read-body.ts'
 
 /** The rest of an unread body up to this size (bytes) is read and dropped, so that the connection can be used again. */
 const longestDropped = 64 * 1024
+
+/** RateLimited is answered this much later (ms), which slows clients that call again as soon as they are answered. */
+const waitAtLimit = 100
 
 /** Answers a call that did not reach its service, in the form of its endpoint. Returns the name of the error. */
 export async function refuseCall(
@@ -17,6 +21,7 @@ export async function refuseCall(
   const { request, endpoint } = call
   const failure = asContractError(error, request.id, log, endpoint.path)
   refused.inc({ error: failure.errorName })
+  if (failure.errorName === 'RateLimited') await delay(waitAtLimit)
   const isLong = (declaredLength(request.raw) ?? Number.POSITIVE_INFINITY) > longestDropped
   if (isLong && !request.raw.complete) reply.header('connection', 'close')
   sendError(reply, failure, await call.language(), endpoint.answer)
