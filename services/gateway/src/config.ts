@@ -75,12 +75,8 @@ export const settings = {
   apiKey: setting.optionalText({
     env: 'API_KEY',
     secret: true,
-    description: 'key of request signatures, as built into the apps',
-  }),
-  requireSignature: setting.flag({
-    env: 'REQUIRE_SIGNATURE',
-    default: false,
-    description: 'calls with a token must be signed with API_KEY',
+    description:
+      'key of request signatures, as built into the apps; calls are checked while isAuthApi of the configuration is 1',
   }),
 }
 
@@ -90,7 +86,6 @@ export const serviceUrl = (config: GatewayConfig, name: PeerName): string => con
 
 export function checkConfig(config: GatewayConfig): string[] {
   const problems: string[] = []
-  if (config.requireSignature && !config.apiKey) problems.push('REQUIRE_SIGNATURE needs API_KEY')
   try {
     trustedProxies(config.trustedProxies)
   } catch (error) {

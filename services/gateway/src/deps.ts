@@ -16,6 +16,7 @@ import { CallLimits } from './limits/call-limits.ts'
 import { outerEndpoints, outerServices } from './outer-endpoints.ts'
 import { type Page, readPage } from './pages/page.ts'
 import { Readiness } from './readiness.ts'
+import { ServerConfigReader } from './server-config-reader.ts'
 import { SessionCache } from './sessions/session-cache.ts'
 import { type IsTrustedProxy, trustedProxies } from './trusted-proxies.ts'
 
@@ -27,6 +28,7 @@ export interface Deps extends Connections<GatewayConfig> {
   isTrustedProxy: IsTrustedProxy
   user: ServiceClient
   sessions: SessionCache
+  serverConfig: ServerConfigReader
   limits: CallLimits
   /** Bytes of request bodies that are in memory. */
   bodyMemory: AddressBudget
@@ -52,6 +54,7 @@ export function createDeps(runtime: Connections<GatewayConfig>): Omit<Deps, keyo
     isTrustedProxy: trustedProxies(config.trustedProxies),
     user,
     sessions: new SessionCache({ redis: optionalRedis, user, bus, now }),
+    serverConfig: new ServerConfigReader({ user, log }),
     limits: new CallLimits({ counters: rateCounters, factor: limitFactor, now }),
     bodyMemory: new AddressBudget({ most: 64 * mebibyte, mostOfAddress: 8 * mebibyte }),
     upstreams: new Map(

@@ -1,3 +1,4 @@
+import { eventually } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { secretWithoutToken, secretWithToken } from '../src/calls/signature.ts'
 import { alice, codes, form, startGateway } from './stage.ts'
@@ -11,8 +12,9 @@ test('secrets are those of crypto.md §5', async (t) => {
   t.equal(secretWithoutToken(apiKey, '1559788026'), '5faae2745f885ed5860b7e4ed0813f49')
 })
 
-test('with REQUIRE_SIGNATURE a call with a token must be signed', async (t) => {
-  const { call, owners } = await startGateway(t, { API_KEY: apiKey, REQUIRE_SIGNATURE: 'true' })
+test('while isAuthApi is 1 a call with a token must be signed', async (t) => {
+  const { call, owners } = await startGateway(t, { API_KEY: apiKey })
+  owners.isAuthApi = 1
   const token = owners.signIn(alice)
   const get = async (fields: Record<string, string>) =>
     (await call('/user/get', form({ access_token: token, ...fields }))).resultCode
@@ -27,7 +29,8 @@ test('with REQUIRE_SIGNATURE a call with a token must be signed', async (t) => {
 })
 
 test('without a token a secret is checked only when it is sent, and never for /config', async (t) => {
-  const { call } = await startGateway(t, { API_KEY: apiKey, REQUIRE_SIGNATURE: 'true' })
+  const { call, owners } = await startGateway(t, { API_KEY: apiKey })
+  owners.isAuthApi = 1
   const time = seconds()
   const login = async (fields: Record<string, string>) => (await call('/user/login', form(fields))).resultCode
   t.equal(await login({}), codes.success)
@@ -44,8 +47,32 @@ test('without a token a secret is checked only when it is sent, and never for /c
   t.equal((await call('/user/login/auto', auto)).resultCode, codes.success)
 })
 
-test('time and secret mean nothing while signatures are not required', async (t) => {
+test('time and secret mean nothing while isAuthApi is 0, and without API_KEY', async (t) => {
+  for (const [env, isAuthApi] of [
+    [{ API_KEY: apiKey }, 0],
+    [{}, 1],
+  ] as const) {
+    const { call, owners } = await startGateway(t, env)
+    owners.isAuthApi = isAuthApi
+    const signed = form({ access_token: owners.signIn(alice), time: '1', secret: 'wrong' })
+    t.equal((await call('/user/get', signed)).resultCode, codes.success)
+  }
+})
+
+test('a change of isAuthApi is known within seconds', async (t) => {
   const { call, owners } = await startGateway(t, { API_KEY: apiKey })
-  const signed = form({ access_token: owners.signIn(alice), time: '1', secret: 'wrong' })
-  t.equal((await call('/user/get', signed)).resultCode, codes.success)
+  const unsigned = form({ access_token: owners.signIn(alice) })
+  t.equal((await call('/user/get', unsigned)).resultCode, codes.success)
+  owners.isAuthApi = 1
+  await eventually(async () => (await call('/user/get', unsigned)).resultCode === codes.signature, 7000)
+  await owners.stop()
+  t.equal((await call('/user/get', unsigned)).resultCode, codes.signature, 'what is known stays known')
+})
+
+test('while nobody can say whether calls must be signed, none passes', async (t) => {
+  const { call, owners } = await startGateway(t, { API_KEY: apiKey })
+  await owners.stop()
+  t.equal((await call('/user/login', form({ secret: 'wrong' }))).resultCode, codes.unavailable)
+  await owners.start()
+  t.equal((await call('/user/login', form({}))).resultCode, codes.success)
 })

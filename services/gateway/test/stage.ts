@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Endpoint } from '@im/contracts'
 import { archive, presence } from '@im/contracts/message'
-import { accounts, clientConfig, internalSessions, profiles, sessionRevoked } from '@im/contracts/user'
+import { accounts, clientConfig, internalConfig, internalSessions, profiles, sessionRevoked } from '@im/contracts/user'
 import {
   type Bus,
   bindHandlers,
@@ -46,6 +46,7 @@ const echoed = <E extends Endpoint>(endpoint: E) => ({
 export class Owners {
   readonly sessions = new Map<string, { userId: number; device: string; expiresAt: number }>()
   lookups = 0
+  isAuthApi = 0
   /** Runs before a lookup is answered. */
   beforeLookup: () => Promise<void> = async () => {}
   #app: FastifyInstance | undefined
@@ -80,6 +81,9 @@ export class Owners {
     this.#app = createServiceApp({
       handlers: [
         ...bindHandlers(endpoints as never, handlers as never),
+        ...bindHandlers({ getServerConfig: { ...internalConfig.getServerConfig, result: Type.Unsafe<object>({}) } }, {
+          getServerConfig: () => ({ isAuthApi: this.isAuthApi }),
+        } as never),
         ...bindHandlers(
           { resolveSession: internalSessions.resolveSession },
           {

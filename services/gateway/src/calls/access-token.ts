@@ -24,13 +24,13 @@ export function tokenOfQuery({ query }: IncomingCall): ShownToken | undefined {
 
 /**
  * The token of a call whose body is read: parameter in the query, then in the body, then the Authorization header, then the
- * cookie of our own pages (transport.md §5). The body is parsed only when it names the parameter; one that can't be parsed
- * names none.
+ * cookie of our own pages (transport.md §5). Query and body are parsed only when they may name the parameter; what can't be
+ * parsed names none.
  */
 export async function findToken(call: IncomingCall): Promise<ShownToken | undefined> {
   const { endpoint, request } = call
   const { authorization, cookie } = request.headers
-  const params = (await paramsOfBody(call)) ?? (await readParams(call.query, undefined, undefined))
+  const params = (await paramsOfBody(call)) ?? (await paramsOfQuery(call))
   const text = accessTokenOf(params, authorization)
   if (text) return { text, byCookie: false }
   const ofCookie = endpoint.site && cookieOf(cookie, sessionCookieName(endpoint.site))
@@ -40,4 +40,11 @@ export async function findToken(call: IncomingCall): Promise<ShownToken | undefi
 /** Query and body together, when the token may be in the body. */
 async function paramsOfBody(call: IncomingCall): Promise<RawParams | undefined> {
   return call.body?.includes(parameter) ? call.params().catch(() => undefined) : undefined
+}
+
+async function paramsOfQuery({ query }: IncomingCall): Promise<RawParams> {
+  const none: RawParams = new Map()
+  return query.includes('%') || query.includes(parameter)
+    ? readParams(query, undefined, undefined).catch(() => none)
+    : none
 }

@@ -22,7 +22,7 @@ export async function admitCall(deps: Deps, call: IncomingCall): Promise<void> {
   if ((declaredLength(call.request.raw) ?? 0) > longestBody(endpoint))
     throw new ContractError('RequestTooLarge', { detail: 'body' })
   if (endpoint.auth !== 'none') await identify(deps, call)
-  if (endpoint.signature === undefined && deps.config.requireSignature) await checkSignatureOf(deps, call)
+  if (deps.config.apiKey && endpoint.signature === undefined) await checkSignatureOf(deps, call, deps.config.apiKey)
   const counting = deps.limits.count(call)
   if (counting) await counting
   if (call.hasUnreadBody) await readBody(deps, call)
@@ -92,9 +92,9 @@ async function findSession(deps: Deps, call: IncomingCall, sessionId: string): P
   return asks ? sessions.readWithRole(sessionId) : sessions.read(sessionId)
 }
 
-async function checkSignatureOf(deps: Deps, call: IncomingCall): Promise<void> {
-  const { apiKey } = deps.config
-  if (!apiKey) return
+async function checkSignatureOf(deps: Deps, call: IncomingCall, apiKey: string): Promise<void> {
+  const { isAuthApi } = await deps.serverConfig.read()
+  if (isAuthApi !== 1) return
   await readBody(deps, call)
   const { caller, token } = call
   const signer = caller && token ? { userId: caller.userId, token: token.text } : undefined
