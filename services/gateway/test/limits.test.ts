@@ -64,7 +64,7 @@ test('whatever is refused for its token counts for its address, and live tokens 
     [`/user/get?access_token=${'x'.repeat(5000)}`],
     ['/user/get', { headers: { authorization: `Bearer ${dead}` } }],
     ['/user/get', { method: 'POST', body: new URLSearchParams({ access_token: dead }) }],
-    ['/tigase/OnlineState?access_token=x'],
+    ['/optional?access_token=x'],
   ]
   for (const [path, options] of refused) {
     const { call, owners, redis } = await startGateway(t, { LIMIT_FACTOR: '0.05' })

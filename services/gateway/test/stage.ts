@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Endpoint } from '@im/contracts'
-import { archive, presence } from '@im/contracts/message'
+import { archive } from '@im/contracts/message'
 import { accounts, clientConfig, internalConfig, internalSessions, profiles, sessionRevoked } from '@im/contracts/user'
 import {
   type Bus,
@@ -17,6 +17,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { Type } from 'typebox'
 import type { Deps } from '../src/deps.ts'
+import { outerEndpoints } from '../src/outer-endpoints.ts'
 import { service } from '../src/service.ts'
 
 export const sessionIdOf = (token: string) => createHash('sha256').update(token).digest('hex')
@@ -41,6 +42,9 @@ const echoed = <E extends Endpoint>(endpoint: E) => ({
   params: Type.Object({}),
   result: Type.Unsafe<Seen>({}),
 })
+
+/** An endpoint for everybody that learns who calls. */
+export const optional = { ...clientConfig.getConfig, path: '/optional', name: 'optional', auth: 'optional' } as const
 
 /** Services behind the gateway, built with the real edge; the sessions are a map. */
 export class Owners {
@@ -75,7 +79,7 @@ export class Owners {
       autoLogin: echoed(accounts.autoLogin),
       register: echoed(accounts.register),
       lastChats: echoed(archive.listLastChats),
-      onlineState: echoed(presence.setOnlineState),
+      optional: echoed(optional),
     }
     const handlers = Object.fromEntries(Object.keys(endpoints).map((name) => [name, tell]))
     this.#app = createServiceApp({
@@ -145,7 +149,7 @@ export async function startGateway(
   await owners.start()
   const { env, ...running } = await startService(t, service, {
     env: { USER_URL: owners.url, MESSAGE_URL: owners.url, ...extra },
-    overrides,
+    overrides: { endpoints: [...outerEndpoints, optional], ...overrides },
   })
   const gateway = { ...running, operationsUrl: running.urls[1] ?? '' }
   const namespace = env['NAMESPACE'] ?? ''

@@ -68,7 +68,7 @@ test('where no token is needed one is ignored, live or not', async (t) => {
 
 test('an optional token gives the caller when it is live', async (t) => {
   const { call, owners } = await startGateway(t)
-  const path = '/tigase/OnlineState'
+  const path = '/optional'
   t.equal((await call(`${path}?access_token=${owners.signIn(alice)}`)).data.caller?.userId, alice.userId)
   const guest = await call(`${path}?access_token=${newToken()}`)
   t.equal(guest.resultCode, codes.success)
