@@ -1,0 +1,133 @@
+import { settingsChanged, userLocked } from '@im/contracts/user'
+import { eventPublisher, eventually } from '@im/service-kit/testing'
+import { test } from 'tap'
+import type { FriendRow, Relations } from '../src/decide/relations.ts'
+import { alice, bob, carol, startMessage } from './start-message.ts'
+
+const row = (status: FriendRow['status'], hasBlocked = false): FriendRow => ({ status, hasBlocked })
+const strangers = undefined
+
+test('who may write what follows from the rows of both sides', async (t) => {
+  let standing: Awaited<ReturnType<Relations['ask']>> = { areColleagues: false }
+  const { xmpp, online, user } = await startMessage(t, {
+    overrides: { relations: { peek: () => undefined, ask: async () => standing } },
+  })
+  const sender = await online(alice)
+  /** Types that alice may send to a user. */
+  async function allowed(own: FriendRow | undefined, other: FriendRow | undefined, to = bob): Promise<number[]> {
+    standing = { areColleagues: false, ...(own ? { own } : {}), ...(other ? { other } : {}) }
+    const types = [1, 26, 100, 136, 500, 501, 502, 503, 504, 505, 507, 508, 509, 510]
+    const sent = types.map((type) => [type, sender.say({ to, body: { type } })] as const)
+    await xmpp.drained()
+    await eventually(() => sent.every(([, id]) => sender.receipts.includes(id) || sender.refusals.has(id)))
+    for (const [, id] of sent) if (sender.refusals.has(id)) t.equal(sender.refusals.get(id), 'not-allowed')
+    return sent.filter(([, id]) => sender.receipts.includes(id)).map(([type]) => type)
+  }
+  const talk = [1, 26, 100, 136]
+  const free = [504, 505, 509]
+  const friends = [500, 501, 502, 503, 504, 505, 508, 509, 510]
+  t.strictSame(await allowed(strangers, strangers), [...talk, ...free])
+  t.strictSame(await allowed(row(1), strangers), [...talk, 500, 502, 503, ...free])
+  t.strictSame(await allowed(strangers, row(1)), [...talk, 502, ...free])
+  t.strictSame(await allowed(row(2), row(1)), [...talk, 500, 502, 503, ...free])
+  t.strictSame(await allowed(row(2), row(2)), [...talk, ...friends])
+  t.strictSame(await allowed(row(2, true), row(2)), [...talk, ...friends.slice(0, 6), 507, ...friends.slice(6)])
+  t.strictSame(await allowed(row(2), row(2, true)), free)
+
+  user.contacts.set(carol, { allowGreet: 0 })
+  const greets = async (own?: FriendRow, other?: FriendRow) => (await allowed(own, other, carol)).includes(1)
+  t.equal(await greets(), false)
+  t.equal(await greets(strangers, row(0)), false, 'a row that only remembers a block is no relation')
+  t.equal(await greets(strangers, row(1)), true)
+  t.equal(await greets(row(1)), true)
+})
+
+test('public accounts write to whoever takes no greetings, and are written to', async (t) => {
+  const { xmpp, online, user } = await startMessage(t)
+  const news = 10000020
+  const dave = 10000021
+  user.contacts.set(news, { userType: 2, allowGreet: 0 })
+  user.contacts.set(dave, { allowGreet: 0 })
+  const [person, account] = [await online(alice), await online(news)]
+  const sent = [person.say({ to: dave }), person.say({ to: news }), person.say({ to: 10000 })]
+  const told = account.say({ to: dave })
+  await xmpp.drained()
+  t.strictSame([...person.refusals.keys()], [sent[0]])
+  t.strictSame([account.receipts, account.refusals.size], [[told], 0])
+})
+
+test('many receivers are asked about at once, and known ones not again', async (t) => {
+  const { xmpp, online, user } = await startMessage(t)
+  const sender = await online(alice)
+  const { questions } = user
+  for (let round = 0; round < 3; round++) {
+    for (let n = 0; n < 300; n++) sender.say({ to: bob + n })
+    await xmpp.drained()
+  }
+  t.ok(user.questions - questions <= 10, `${user.questions - questions} questions`)
+  t.equal(new Set(user.asked).size, user.asked.length, 'nobody twice')
+})
+
+test('a change counts at once, in the next message after its event', async (t) => {
+  const { xmpp, online, user, env } = await startMessage(t)
+  const publish = eventPublisher(t, env)
+  const sender = await online(alice)
+  sender.say({ to: bob })
+  sender.say({ to: carol })
+  await xmpp.drained()
+  user.contacts.set(bob, { status: -1 })
+  user.contacts.set(carol, { allowGreet: 0 })
+  await publish(userLocked, bob, { userId: bob, locked: true, at: Date.now() })
+  await publish(settingsChanged, carol, {
+    ...{ userId: carol, changed: ['allowGreet'], multipleDevices: 1, allowGreet: 0, at: Date.now() },
+  })
+  await eventually(async () => {
+    const ids = [sender.say({ to: bob }), sender.say({ to: carol })]
+    await xmpp.drained()
+    return ids.map((id) => sender.refusals.get(id)).join() === 'service-unavailable,not-allowed'
+  }, 1000)
+  t.ok(sender.refusals.size >= 2)
+})
+
+test('a user service that hangs holds back only who waits for it, in order; copies meanwhile cost nothing', async (t) => {
+  const { xmpp, online, user, deps } = await startMessage(t)
+  const [waiting, other, peer] = [await online(alice), await online(carol), await online(bob)]
+  other.say({ to: bob, body: { content: 'known' } })
+  await xmpp.drained()
+  user.mode = 'hangs'
+  const asked = user.questions
+  const ids = ['cold', 'warm'].map((id, n) => waiting.say({ to: n ? bob : bob + 1, id, body: { content: id } }))
+  for (let n = 0; n < 20; n++) waiting.say({ to: bob + 1, id: 'cold', body: { content: 'cold' } })
+  const began = Date.now()
+  for (let n = 0; n < 600; n++) other.say({ to: bob, body: { content: n } })
+  await eventually(() => other.receipts.length === 601, 1500)
+  t.ok(Date.now() - began < 1500)
+  t.notOk(waiting.receipts.length, 'what comes behind a waiting message waits with it')
+  t.ok(user.questions - asked <= 2)
+  await eventually(() => waiting.refusals.get('cold') === 'resource-constraint' && waiting.receipts.includes('warm'))
+  t.strictSame(ids, ['cold', 'warm'])
+  user.mode = 'answers'
+  await eventually(async () => {
+    waiting.say({ to: bob + 1, id: 'cold', body: { content: 'cold' } })
+    await xmpp.drained()
+    return waiting.receipts.includes('cold')
+  })
+  t.equal(await deps.messages.collection.countDocuments({ messageId: 'cold' }), 1)
+  t.equal(peer.messages.length, 602)
+})
+
+test('answers outlive a user service that is away for ten minutes, and no longer', async (t) => {
+  let ahead = 0
+  const { xmpp, online, user } = await startMessage(t, { overrides: { now: () => Date.now() + ahead } })
+  const sender = await online(alice)
+  sender.say({ to: bob })
+  await xmpp.drained()
+  user.mode = 'is away'
+  ahead = 9 * 60_000
+  const known = sender.say({ to: bob })
+  await xmpp.drained()
+  t.ok(sender.receipts.includes(known))
+  ahead = 11 * 60_000
+  const unknown = sender.say({ to: bob })
+  await eventually(() => sender.refusals.get(unknown) === 'resource-constraint')
+})
