@@ -20,7 +20,7 @@ async function loadService(name: ServiceName): Promise<Service> {
 
 const services = await Promise.all(wanted.map(async ([name, port]) => ({ service: await loadService(name), port })))
 
-async function startAll(env: NodeJS.ProcessEnv): Promise<{ close(): Promise<void> }> {
+async function startAll(env: NodeJS.ProcessEnv): Promise<{ failed: Promise<Error>; close(): Promise<void> }> {
   const results = await Promise.allSettled(services.map(({ service, port }) => service.start({ ...env, PORT: port })))
   const running = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
   const failures = await Promise.all(
@@ -31,7 +31,7 @@ async function startAll(env: NodeJS.ProcessEnv): Promise<{ close(): Promise<void
     tellFailure(failures.flat())
     throw results.find((result) => result.status === 'rejected')?.reason
   }
-  return { close: () => closeInOrder(running) }
+  return { failed: Promise.race(running.map(({ failed }) => failed)), close: () => closeInOrder(running) }
 }
 
 function tellFailure(problems: string[]): void {

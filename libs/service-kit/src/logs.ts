@@ -1,5 +1,5 @@
 import { type Logger, pino, stdSerializers } from 'pino'
-import { currentRequestId } from './request-id.ts'
+import { currentRequestId } from './current-call.ts'
 
 export type { Logger }
 

@@ -1,12 +1,25 @@
 import { type Collection, type Db, type Document, type IndexDescription, MongoClient, MongoServerError } from 'mongodb'
+import { Gauge, type Registry } from './metrics.ts'
 import { within } from './within.ts'
 
 export interface MongoConnection {
   client: MongoClient
   db: Db
+  /** Whether so many operations wait for a connection that others had better not begin. */
+  isOverloaded(): boolean
   ping(): Promise<void>
   close(): Promise<void>
 }
+
+/** Operations at a time; more wait. */
+const connections = 50
+/** Operations that wait for a connection before others are refused. */
+const longestQueue = 500
+/** How long an operation waits for a connection, or for a primary, before it fails (ms). */
+const waitMs = 2500
+/** How often the server is asked whether it is alive, and how long it may take to say so (ms). */
+const heartbeatMs = 2000
+const heartbeatWithinMs = 3000
 
 /**
  * Connects and selects the service's own database (`<namespace>_<service>`). A write is acknowledged when a majority has it in
@@ -16,17 +29,33 @@ export async function connectMongo(options: {
   url: string
   namespace: string
   service: string
+  metrics?: Registry
 }): Promise<MongoConnection> {
   const client = new MongoClient(options.url, {
     appName: `im-${options.service}`,
     ignoreUndefined: true,
-    serverSelectionTimeoutMS: 5000,
-    // A server that does not answer a command for this long counts as gone.
+    maxPoolSize: connections,
+    waitQueueTimeoutMS: waitMs,
+    serverSelectionTimeoutMS: waitMs,
+    // A server that stands still is found by asking it: then all that waits for its answers fails at once.
+    serverMonitoringMode: 'poll',
+    heartbeatFrequencyMS: heartbeatMs,
+    connectTimeoutMS: heartbeatWithinMs,
+    // One that lives, but never answers a command: whoever waits tries again or says so.
     socketTimeoutMS: 60_000,
     writeConcern: { w: 'majority', journal: true },
     readConcern: { level: 'majority' },
-    maxPoolSize: 50,
   })
+  const waiting = waitingOperations(client)
+  if (options.metrics)
+    new Gauge({
+      name: 'im_mongodb_waiting',
+      help: 'Operations that wait for a connection to MongoDB',
+      registers: [options.metrics],
+      collect() {
+        this.set(waiting())
+      },
+    })
   await client.connect().catch(async (error) => {
     await client.close()
     throw error
@@ -35,11 +64,26 @@ export async function connectMongo(options: {
   return {
     client,
     db,
+    isOverloaded: () => waiting() >= longestQueue,
     ping: async () => {
       await within(2000, 'MongoDB', db.command({ ping: 1 }))
     },
     close: () => client.close(),
   }
+}
+
+/** Counts the operations that wait for a connection, by the events of the client's pool. */
+function waitingOperations(client: MongoClient): () => number {
+  let count = 0
+  const ended = () => {
+    count--
+  }
+  client.on('connectionCheckOutStarted', () => {
+    count++
+  })
+  client.on('connectionCheckedOut', ended)
+  client.on('connectionCheckOutFailed', ended)
+  return () => count
 }
 
 /** Creates missing collections, because transactions that create the same one conflict with each other. */

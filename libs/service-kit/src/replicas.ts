@@ -4,9 +4,9 @@ import type { Logger } from './logs.ts'
 
 const beatEvery = 500
 /** A replica without a new beat for this long (ms) counts as gone, and others may take over its work. */
-const goneAfter = 2000
+const goneAfter = 3000
 /** A replica that could not write a beat for this long (ms) stops its work, a little before others may take it over. */
-const lostAfter = 1700
+const lostAfter = 2600
 
 /** The document of a killed replica is removed after this time (ms). */
 const forgottenAfter = 60_000

@@ -4,12 +4,18 @@ import { ConfigError } from './config.ts'
 /** A service, or several that run in one process. */
 export interface Startable {
   readConfig(env: NodeJS.ProcessEnv): { shutdownSeconds: number }
-  start(env: NodeJS.ProcessEnv): Promise<{ close(): Promise<void> }>
+  start(env: NodeJS.ProcessEnv): Promise<Running>
+}
+
+interface Running {
+  /** Resolves with the reason when it can't go on. */
+  failed?: Promise<Error>
+  close(): Promise<void>
 }
 
 /** Starts a service, and ends it gracefully on SIGTERM, SIGINT or an uncaught error. A deadline forces the end. */
 export async function runProcess(service: Startable, env: NodeJS.ProcessEnv = process.env): Promise<void> {
-  let running: { close(): Promise<void> } | undefined
+  let running: Running | undefined
   try {
     const { shutdownSeconds } = service.readConfig(env)
     closeWithGrace({ delay: shutdownSeconds * 1000 }, async ({ err }) => {
@@ -17,6 +23,10 @@ export async function runProcess(service: Startable, env: NodeJS.ProcessEnv = pr
       await running?.close()
     })
     running = await service.start(env)
+    // Nobody catches it, so the process ends as it does by any other fault: gracefully, with exit code 1.
+    void running.failed?.then((reason) => {
+      throw reason
+    })
   } catch (error) {
     console.error(error instanceof ConfigError ? error.message : error)
     process.exit(1)

@@ -31,6 +31,10 @@ export interface Connections<C extends ServiceConfig = ServiceConfig> {
   now: () => number
   /** Rejects while a store does not answer. */
   ready(): Promise<void>
+  /** Whether calls had better be refused: too many wait for the database already. */
+  isOverloaded(): boolean
+  /** Resolves with the reason when a connection was lost for good: the process must be started anew. */
+  failed: Promise<Error>
   /** Relay first, then bus, then stores. */
   close(): Promise<void>
 }
@@ -82,16 +86,19 @@ async function connect<C extends ServiceConfig>(
     return ending
   }
   try {
-    const mongo = mongodbUrl ? await connectMongo({ url: mongodbUrl, namespace, service }) : undefined
+    const mongo = mongodbUrl ? await connectMongo({ url: mongodbUrl, namespace, service, metrics }) : undefined
     if (mongo) opened.push(mongo)
     const redis = await connectRedis({ url: config.redisUrl, namespace })
     opened.push({ close: async () => redis.disconnect() })
     const { natsUrl: url, natsReplicas } = config
     const bus = await connectBus({ url, namespace, replicas: natsReplicas, service, log })
     opened.push(bus)
+    void bus.failed.then((error) => log.fatal({ err: error }, 'the connection to NATS was closed for good'))
     const optionalRedis = new OptionalRedis({ redis, log, metrics })
     const rateCounters = new RateCounters({ redis: optionalRedis, factor: config.limitFactor, now, metrics })
-    const base = { config, log, metrics, redis, optionalRedis, rateCounters, bus, now, close }
+    const isOverloaded = () => mongo?.isOverloaded() ?? false
+    const { failed } = bus
+    const base = { config, log, metrics, redis, optionalRedis, rateCounters, bus, now, isOverloaded, failed, close }
     if (!mongo)
       return {
         ...base,

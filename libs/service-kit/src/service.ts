@@ -51,6 +51,8 @@ export interface RunningService<D = unknown> {
   /** Addresses of all listeners. */
   urls: string[]
   deps: D
+  /** Resolves with the reason when the service can't go on: the process must be started anew. */
+  failed: Promise<Error>
   /** Takes no more work, ends what runs, then closes the stores. */
   close(): Promise<void>
 }
@@ -101,6 +103,7 @@ export function defineService<S extends TProperties, D extends Connections<Confi
         url: urls[0] ?? '',
         urls,
         deps,
+        failed: runtime.failed,
         close() {
           ending ??= closeAll(opened, runtime.log).then(() => runtime.log.info('ended'))
           return ending
@@ -120,9 +123,19 @@ function edge<S extends TProperties, D extends Connections<ConfigOf<S>>>(
   deps: D,
   audit: AuditLog | undefined,
 ): Listener {
-  const { config, log, metrics, ready, rateCounters: limits } = deps
+  const { config, log, metrics, ready, isOverloaded, rateCounters: limits } = deps
   const { host, port } = config
-  const app = createServiceApp<D>({ handlers: handlers.flat(), deps, config, log, metrics, limits, audit, ready })
+  const app = createServiceApp<D>({
+    handlers: handlers.flat(),
+    deps,
+    config,
+    log,
+    metrics,
+    limits,
+    audit,
+    ready,
+    isOverloaded,
+  })
   return { app, host, port }
 }
 

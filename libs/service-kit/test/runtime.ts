@@ -58,7 +58,9 @@ export async function startProcess(
     await once(child, 'exit')
   }
   t.after(killHard)
-  await once(child.stdout, 'data')
+  const exited = once(child, 'exit').then(() => Promise.reject(new Error(`${file} ended before it said anything`)))
+  exited.catch(() => {})
+  await Promise.race([once(child.stdout, 'data'), exited])
   return Object.assign(child, { killHard })
 }
 

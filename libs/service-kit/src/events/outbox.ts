@@ -46,11 +46,13 @@ export async function createOutbox(options: {
 
   /** Takes the numbers within the transaction, so that two that announce events of one aggregate conflict. */
   async function store(events: readonly Omit<OutboxRow, 'sequence'>[], session: ClientSession): Promise<void> {
-    const numbered: OutboxRow[] = []
-    for (const [key, ofAggregate] of Map.groupBy(events, aggregateKey)) {
-      const last = await sequences.take(key, ofAggregate.length, session)
-      numbered.push(...ofAggregate.map((row, n) => ({ ...row, sequence: last - ofAggregate.length + 1 + n })))
-    }
+    const byAggregate = [...Map.groupBy(events, aggregateKey)]
+    const counts = new Map(byAggregate.map(([key, { length }]) => [key, length]))
+    const lasts = await sequences.take(counts, session)
+    const numbered = byAggregate.flatMap(([key, ofAggregate]) => {
+      const before = (lasts.get(key) ?? 0) - ofAggregate.length
+      return ofAggregate.map((row, n) => ({ ...row, sequence: before + n + 1 }))
+    })
     await rows.insertMany(numbered, { session })
   }
 

@@ -14,15 +14,21 @@ export class Sequences {
     this.#sequences = db.collection(collection)
   }
 
-  /** Takes `count` numbers and returns the last. Transactions that take numbers of the same aggregate conflict. */
-  async take(aggregate: string, count: number, session: ClientSession): Promise<number> {
-    const taken = await this.#sequences.findOneAndUpdate(
-      { _id: aggregate },
-      { $inc: { last: count } },
-      { session, upsert: true, returnDocument: 'after' },
-    )
-    if (!taken) throw new Error(`no sequence for ${aggregate}`)
-    return taken.last
+  /**
+   * Takes the next numbers of each aggregate, as many as `counts` says, and returns the last of them. Transactions that take
+   * numbers of the same aggregate conflict.
+   */
+  async take(counts: ReadonlyMap<string, number>, session: ClientSession): Promise<Map<string, number>> {
+    const takings = [...counts].map(([_id, count]) => ({ filter: { _id }, update: { $inc: { last: count } } }))
+    const [only] = takings
+    if (only && takings.length === 1) {
+      const options = { session, upsert: true, returnDocument: 'after' } as const
+      const taken = await this.#sequences.findOneAndUpdate(only.filter, only.update, options)
+      return new Map(taken ? [[taken._id, taken.last]] : [])
+    }
+    const updates = takings.map((updateOne) => ({ updateOne: { ...updateOne, upsert: true } }))
+    await this.#sequences.bulkWrite(updates, { session, ordered: false })
+    return await this.lastOf([...counts.keys()], session)
   }
 
   /** The last number of each aggregate. Aggregates without one are absent. */

@@ -27,13 +27,24 @@ export async function ensureStreams(
     { ...deadLetters, subject: `${namespace}.${deadLetters.name}.>` },
   ]
   // One after the other: the first may have to give a subject up that the second takes.
-  for (const { name, maxAgeSeconds, subject } of wanted)
+  for (const { name, maxAgeSeconds, subject } of wanted) {
     await ensureStream(manager, `${namespace}_${name}`, {
       subjects: [subject],
       max_age: nanos(maxAgeSeconds * 1000),
       num_replicas: replicas,
       duplicate_window: nanos(duplicateWindow),
     })
+    await demandReplicas(manager, `${namespace}_${name}`, replicas)
+  }
+}
+
+/** A single server takes another number of replicas for an existing stream, and keeps one nevertheless. */
+async function demandReplicas(manager: JetStreamManager, name: string, replicas: number): Promise<void> {
+  if (replicas === 1) return
+  const { cluster } = await manager.streams.info(name)
+  const copies = 1 + (cluster?.replicas?.length ?? 0)
+  if (copies < replicas)
+    throw new Error(`${name} has ${copies} of the ${replicas} replicas that NATS_REPLICAS asks for`)
 }
 
 type Settings = Pick<StreamConfig, 'subjects' | 'max_age' | 'num_replicas' | 'duplicate_window'>

@@ -12,8 +12,8 @@ import {
   type RequestInfo,
 } from '@im/contracts'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { setLifetime, withRequestId } from '../current-call.ts'
 import { EndpointLimits } from '../limits/endpoint-limits.ts'
-import { withRequestId } from '../request-id.ts'
 import { sendError, sendHeaders, sendRaw } from './answers.ts'
 import { auditedCall } from './audited-call.ts'
 import { authorise } from './authorise.ts'
@@ -85,8 +85,11 @@ export function createAnswerer<Deps>(
     // Only now, so that callers without access get the error about access whatever they sent.
     if (!(read instanceof Map)) throw read.error
 
+    // Who waits in a long queue would be told to try again in the end.
+    if (options.isOverloaded?.()) throw new ContractError('ServiceUnavailable')
     const limited = identity.isInternal ? undefined : limits?.begin()
     const lifetime = new Lifetime(reply.raw, timeoutOf(request, identity))
+    setLifetime(lifetime)
     try {
       const counted = { ip: identity.claims?.ip ?? request.ip, caller }
       await limited?.count(counted)
@@ -105,6 +108,7 @@ export function createAnswerer<Deps>(
       if (lifetime.isOver && isAbort(error)) throw new ContractError('ServiceUnavailable', { cause: error })
       throw error
     } finally {
+      setLifetime(undefined)
       lifetime.end()
     }
   }

@@ -38,6 +38,8 @@ export interface ServiceAppOptions<Deps> {
   audit?: AuditLog | undefined
   /** Rejects while a store does not answer. */
   ready?: () => Promise<void>
+  /** Whether calls are refused because too many wait already. */
+  isOverloaded?: () => boolean
 }
 
 /** Called with the name of the outcome and the `performance.now()` at which the call began. */

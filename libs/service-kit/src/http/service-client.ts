@@ -8,7 +8,7 @@ import {
   type ResultOf,
 } from '@im/contracts'
 import { Pool, errors as undiciErrors } from 'undici'
-import { currentRequestId } from '../request-id.ts'
+import { currentRequestId } from '../current-call.ts'
 import { serviceKeyHeader, timeoutHeader } from './caller.ts'
 
 /** Calls of one service to another. */

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { globSync } from 'node:fs'
+import { existsSync, globSync, readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { homedir, tmpdir } from 'node:os'
@@ -15,7 +15,8 @@ export interface OwnServer {
   url: string
   /** SIGKILL; resolves when the process is gone. */
   kill(): Promise<void>
-  start(): Promise<void>
+  /** `more`: arguments of its command line. */
+  start(...more: string[]): Promise<void>
   /** SIGSTOP: connections stay, nothing is answered any more. */
   freeze(): void
   /** SIGCONT */
@@ -55,8 +56,8 @@ export async function ownServer(t: Test, kind: ServerKind): Promise<OwnServer | 
   let running: ChildProcess | undefined
   const server: OwnServer = {
     url: urls[kind](port),
-    async start() {
-      running = spawn(file, args, { stdio: 'ignore' })
+    async start(...more) {
+      running = spawn(file, [...args, ...more], { stdio: 'ignore' })
       await eventually(() => answers(port), 20_000)
     },
     async kill() {
@@ -67,7 +68,11 @@ export async function ownServer(t: Test, kind: ServerKind): Promise<OwnServer | 
       ending.kill('SIGKILL')
       await gone
     },
-    freeze: () => void running?.kill('SIGSTOP'),
+    freeze() {
+      running?.kill('SIGSTOP')
+      // The signal takes a moment, in which the server would still answer.
+      for (const until = Date.now() + 1000; !isStopped(running?.pid) && Date.now() < until; );
+    },
     thaw: () => void running?.kill('SIGCONT'),
     async erase() {
       await rm(folder, { recursive: true, force: true })
@@ -80,6 +85,12 @@ export async function ownServer(t: Test, kind: ServerKind): Promise<OwnServer | 
   })
   await server.start()
   return server
+}
+
+/** Linux tells it; elsewhere the signal has to do. */
+function isStopped(pid: number | undefined): boolean {
+  const file = `/proc/${pid}/stat`
+  return !existsSync(file) || /\) T /.test(readFileSync(file, 'utf8'))
 }
 
 function answers(port: number): Promise<boolean> {

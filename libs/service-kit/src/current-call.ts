@@ -1,0 +1,28 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { Lifetime } from './http/lifetime.ts'
+
+/** The call this code runs for. */
+interface CurrentCall {
+  requestId: string
+  /** While somebody waits for the answer. */
+  lifetime?: Lifetime
+}
+
+const current = new AsyncLocalStorage<CurrentCall>()
+
+/** Runs `work` for a request: its log lines and its calls to other services carry the id. */
+export const withRequestId = <T>(requestId: string, work: () => T): T => current.run({ requestId }, work)
+
+/** Says for how long somebody waits for the answer to the current request; undefined when it was given. */
+export function setLifetime(lifetime: Lifetime | undefined): void {
+  const call = current.getStore()
+  if (!call) return
+  if (lifetime) call.lifetime = lifetime
+  else delete call.lifetime
+}
+
+/** Id of the request this code runs for; undefined outside of one. */
+export const currentRequestId = (): string | undefined => current.getStore()?.requestId
+
+/** True when this code runs for a request whose caller left or was told that it failed. */
+export const isCallerGone = (): boolean => current.getStore()?.lifetime?.isOver ?? false
