@@ -1,0 +1,101 @@
+import { randomBytes } from 'node:crypto'
+import { eventually } from '@im/service-kit/testing'
+import fc from 'fast-check'
+import { test } from 'tap'
+import { startMessage } from './start-message.ts'
+import { type ClientStream, XmppServer } from './xmpp-server.ts'
+
+/** What happens between two messages. */
+const disturbance = fc.constantFrom(
+  'nothing',
+  'cut the connection',
+  'crash the server',
+  'restart the service',
+  'the receiver comes',
+  'the receiver goes',
+  'the receiver sleeps',
+  'the receiver stops confirming',
+)
+
+test('whatever is cut, killed or asleep: what was confirmed to its sender reaches its receiver, in order, stored once', async (t) => {
+  let user = 10000001
+  const xmpp = await XmppServer.start()
+  const env = { NAMESPACE: `t${randomBytes(5).toString('hex')}` }
+  let im = await startMessage(t, { xmpp, env })
+  const close = xmpp.close.bind(xmpp)
+  xmpp.close = async () => {}
+  t.after(close)
+
+  async function run(steps: readonly { what: string; count: number }[]): Promise<void> {
+    const [alice, bob] = [user++, user++]
+    await eventually(() => xmpp.connected)
+    let sender = xmpp.connect(alice)
+    const receivers: ClientStream[] = []
+    let receiver: ClientStream | undefined
+    const sent: string[] = []
+    const receipts = new Set<string>()
+    const collect = () => {
+      for (const id of sender.receipts) receipts.add(id)
+    }
+    const say = (id: string) => sender.say({ to: bob, id, body: { messageId: id, content: id } })
+    for (const { what, count } of steps) {
+      for (let n = 0; n < count; n++) {
+        const id = `${alice}-${sent.length}`
+        sent.push(id)
+        say(id)
+      }
+      collect()
+      if (what === 'cut the connection') xmpp.cut()
+      if (what === 'crash the server') {
+        xmpp.crash()
+        receiver = undefined
+        await eventually(() => xmpp.connected)
+        sender = xmpp.connect(alice)
+        // Apps send again, in order, what was not confirmed.
+        for (const id of sent.filter((id) => !receipts.has(id))) say(id)
+      }
+      if (what === 'restart the service') {
+        await im.close()
+        im = await startMessage(t, { xmpp, env, user: im.user })
+      }
+      if (what === 'the receiver comes' && !receiver) {
+        receiver = xmpp.connect(bob)
+        receivers.push(receiver)
+      }
+      if (what === 'the receiver goes') {
+        receiver?.end()
+        receiver = undefined
+      }
+      if (what === 'the receiver sleeps') receiver?.sleep()
+      if (what === 'the receiver stops confirming' && receiver && !receiver.waiting) receiver.state.confirming = false
+    }
+    await xmpp.drained(30_000)
+    receiver?.end()
+    receiver = xmpp.connect(bob)
+    receivers.push(receiver)
+    // A receipt may be lost with a connection: apps send again, in order, what was not confirmed.
+    await eventually(async () => {
+      await xmpp.drained()
+      collect()
+      const missing = sent.filter((id) => !receipts.has(id))
+      for (const id of missing) say(id)
+      return missing.length === 0
+    }, 15_000)
+    const seen = () => [...new Set(receivers.flatMap(({ messages }) => messages.map(({ id }) => id)))]
+    await eventually(() => seen().length === sent.length, 15_000)
+    if (seen().join() !== sent.join()) throw new Error(`order: ${seen().join()} of ${sent.join()}`)
+    const stored = await im.deps.messages.collection.countDocuments({ from: alice })
+    if (stored !== sent.length) throw new Error(`${stored} stored of ${sent.length}`)
+    await eventually(async () => (await im.deps.mailbox.collection.countDocuments({ user: bob })) === 0)
+    receiver.end()
+    sender.end()
+  }
+
+  const step = fc.record({ what: disturbance, count: fc.integer({ min: 0, max: 12 }) })
+  await t.resolves(
+    fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 7 }), (steps) => run(steps)),
+      { numRuns: 12, endOnFailure: true },
+    ),
+  )
+})
