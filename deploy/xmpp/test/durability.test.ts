@@ -258,6 +258,7 @@ test('the real helper goes with its server and comes back when it is killed', as
     from.send(bob, String(i))
     await eventually(() => service.entries.length === i)
     await eventually(() => helpers().length === 1 && helpers()[0] !== pid)
+    t.not(helpers()[0], pid, 'another helper does the work')
   }
   await prosody.end('SIGKILL')
   await eventually(() => helpers().length === 0)

@@ -153,6 +153,7 @@ test('a message service and clients that vanish in the middle of a write harm no
   }
   const service = await startMessageService(t, prosody)
   await eventually(() => service.entries.at(-1)?.seq === 3000, 30_000)
+  t.equal(service.entries.at(-1)?.seq, 3000, 'the feed goes on to its end')
   for (const receiver of receivers) receiver.socket.destroy()
 })
 

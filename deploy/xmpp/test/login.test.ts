@@ -154,6 +154,7 @@ test('a silent stream is pinged and then closed; one that answers stays', async 
   client.write("<iq type='result' id='x'/>")
   await eventually(() => ping() === 2)
   await eventually(() => service.ended.has(id) && client.closed)
+  t.equal(ping(), 2, 'silence after the second ping ends the stream')
   const nobody = connect(prosody.port, '127.0.0.1')
   nobody.write(
     "<stream:stream to='im.test' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>",

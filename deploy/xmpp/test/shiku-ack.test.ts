@@ -70,6 +70,7 @@ test('an id that several senders use confirms all of them', async (t) => {
   await eventually(() => client.contents().length === 2)
   await confirm(client, [same])
   await eventually(() => service.confirmed.get(id) === 2)
+  t.strictSame(client.contents(), ['1', '2'], 'none of them is sent again')
 })
 
 test('what is not confirmed is sent again, ten times at most, to this stream only', async (t) => {

@@ -38,7 +38,8 @@ test('a slow disk does not change that', async (t) => {
   const chunk = messages()
   for (const _ of numbers(1, 20)) from.write(chunk)
   from.write(`${chunk}</stream:stream>`)
-  await eventually(() => service.entries.length === contents.length * 21)
+  await eventually(() => service.entries.length >= contents.length * 21)
+  t.equal(service.entries.length, contents.length * 21)
 })
 
 /** A session over BOSH. */
@@ -169,6 +170,7 @@ test('a WebSocket that breaks leaves a stream that sleeps, is taken over, or end
   await eventually(() => service.state(id)['waiting'] === '1')
   await join(prosody, alice, { resource: 'web' })
   await eventually(() => service.ended.has(id))
+  t.strictSame(back.contents(), ['meanwhile'], 'once')
 })
 
 const header =
@@ -220,7 +222,8 @@ test('a stream that begins with TLS carries long messages both ways', async (t) 
   await eventually(() => service.confirmed.get(id) === 8)
   await eventually(() => seen.match(/x{60000}/g)?.length === 8)
   for (const _ of numbers(1, 20)) socket.write(messageXml(`${bob}@im.test`, 'x'.repeat(60_000)))
-  await eventually(() => service.entries.length === 20)
+  await eventually(() => service.entries.length >= 20)
+  t.equal(service.entries.length, 20)
 })
 
 test('a stanza of 256 KiB is the largest', async (t) => {

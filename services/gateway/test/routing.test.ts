@@ -81,7 +81,7 @@ test('a request has at most 1 MiB', async (t) => {
   t.equal((await inChunks(64 * 1024 + 1)).resultCode, codes.tooLarge)
 })
 
-test('queries reach the service as they were sent, long and in raw UTF-8 too', async (t) => {
+test('a long query in percent-encoded UTF-8 reaches the service', async (t) => {
   const { call } = await startGateway(t)
   t.equal((await call(`/config?text=${'%E4%BD%A0'.repeat(20_000)}`)).resultCode, codes.success)
 })

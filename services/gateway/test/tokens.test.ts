@@ -36,6 +36,15 @@ test('a token is found in the query, in any body and in the header, in this orde
     ],
     ['/user/get', { method: 'POST', body: multipart, headers: bearer }],
     ['/user/get', { method: 'POST', body: Buffer.from(`access_token=${token}`) }],
+    ['/user/get', { method: 'POST', body: Buffer.from(`a=1&access%5Ftoken=${token}`) }],
+    [
+      '/user/get',
+      {
+        method: 'POST',
+        body: `{"access\\u005ftoken":"${token}"}`,
+        headers: { 'content-type': 'application/json' },
+      },
+    ],
     ['/user/get', { headers: { authorization: `bearer ${token}` } }],
   ]
   for (const [path, options] of calls) {
@@ -90,7 +99,7 @@ test('a session in Redis is not asked from the user service, and one is looked u
 
 test('a session is not believed beyond its end', async (t) => {
   const { call, owners } = await startGateway(t)
-  const token = owners.signIn(alice, 300)
+  const token = owners.signIn(alice, 2000)
   t.equal((await call(`/user/get?access_token=${token}`)).resultCode, codes.success)
   await eventually(async () => (await call(`/user/get?access_token=${token}`)).resultCode === codes.tokenInvalid)
 })

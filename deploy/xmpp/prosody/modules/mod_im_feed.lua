@@ -173,9 +173,22 @@ local function disconnected(session)
 	component = nil;
 end
 
+-- Prosody writes a last word to a connection that is closed. Where that write is what ends it, Prosody goes on with a session
+-- that is gone, and the connection that was to take its place would not be taken.
+local function survive_close(session)
+	local close = session.close;
+	function session.close(self, ...)
+		local ok, problem = pcall(close, self, ...);
+		if not ok and self.send then error(problem, 0); end
+	end
+end
+
 module:hook_global("server-started", function ()
 	local host = module:context(component_host);
-	host:hook("component-authenticated", function (event) connected(event.session); end);
+	host:hook("component-authenticated", function (event)
+		survive_close(event.session);
+		connected(event.session);
+	end);
 	host:hook("component-disconnected", function (event) disconnected(event.session); end);
 end);
 

@@ -2,14 +2,10 @@ import type { EndpointSpec } from '@im/contracts'
 import type { FastifyRequest } from 'fastify'
 import { firstText, type RawParams, readParams, readStrictForm } from './raw-params.ts'
 
-const rawBytes = /[\x80-\xff]/
-
-/** The query of a URL. Node decodes bytes beyond ASCII as Latin-1, but apps that do not encode them send UTF-8. */
+/** The query of a URL, percent-encoded as it came. Node refuses requests with other bytes in it. */
 export function queryOf(url: string): string {
   const at = url.indexOf('?')
-  if (at < 0) return ''
-  const query = url.slice(at + 1)
-  return rawBytes.test(query) ? Buffer.from(query, 'latin1').toString('utf8') : query
+  return at < 0 ? '' : url.slice(at + 1)
 }
 
 const parsed = new WeakMap<FastifyRequest, Promise<RawParams>>()

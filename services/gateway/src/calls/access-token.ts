@@ -31,7 +31,7 @@ export async function findToken(call: IncomingCall): Promise<ShownToken | undefi
   const { endpoint, request } = call
   const { authorization, cookie } = request.headers
   const params = (await paramsOfBody(call)) ?? (await paramsOfQuery(call))
-  const text = accessTokenOf(params, authorization)
+  const text = accessTokenOf(params, authorization) ?? (await tokenUnderEncodedName(call))
   if (text) return { text, byCookie: false }
   const ofCookie = endpoint.site && cookieOf(cookie, sessionCookieName(endpoint.site))
   return ofCookie ? { text: ofCookie, byCookie: true } : undefined
@@ -40,6 +40,13 @@ export async function findToken(call: IncomingCall): Promise<ShownToken | undefi
 /** Query and body together, when the token may be in the body. */
 async function paramsOfBody(call: IncomingCall): Promise<RawParams | undefined> {
   return call.body?.includes(parameter) ? call.params().catch(() => undefined) : undefined
+}
+
+/** The name of the parameter may be encoded, too. Only a call that shows no other token is parsed for that. */
+async function tokenUnderEncodedName(call: IncomingCall): Promise<string | undefined> {
+  if (!call.body?.includes('%') && !call.body?.includes('\\u')) return undefined
+  const params = await call.params().catch(() => undefined)
+  return params && accessTokenOf(params, undefined)
 }
 
 async function paramsOfQuery({ query }: IncomingCall): Promise<RawParams> {
