@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util'
 import { accounts } from '@im/contracts/user'
 import { startServers } from '@im/dev/servers'
 import { createTestClient, eventually, freePort } from '@im/service-kit/testing'
-import type { HashLoopOrder } from './login/hash-loop.ts'
+import type { HashLoopOrder, HashLoopResult } from './login/hash-loop.ts'
 import { machine } from './machine.ts'
 import { type Latency, latencyOf, median } from './percentiles.ts'
 import { cpuSeconds } from './process-usage.ts'
@@ -49,7 +49,7 @@ interface User {
 }
 
 interface Round {
-  hashesPerSecond: number
+  hashes: HashLoopResult
   loginsPerSecond: number
   latency: Latency
   /** CPU time (ms) that each process took for one login. That of the user service includes the hash. */
@@ -78,7 +78,7 @@ async function main(): Promise<number> {
     const rounds: Round[] = []
     let wrong = 0
     for (let round = 0; round < Number(values.rounds) + 1; round++) {
-      const hashesPerSecond = await bareLoop()
+      const hashes = await bareLoop()
       const before = await usedBy(processes)
       const load = await logIn(service.url, users)
       const after = await usedBy(processes)
@@ -89,7 +89,7 @@ async function main(): Promise<number> {
       const cpu = Object.fromEntries(
         Object.entries(after).map(([name, used]) => [name, ((used - (before[name] ?? 0)) * 1000) / load.times.length]),
       )
-      rounds.push({ hashesPerSecond, loginsPerSecond, latency: latencyOf(load.times), cpu })
+      rounds.push({ hashes, loginsPerSecond, latency: latencyOf(load.times), cpu })
     }
     return report(rounds, wrong)
   } finally {
@@ -138,13 +138,13 @@ async function register(baseUrl: string): Promise<User[]> {
   return users
 }
 
-/** Hashes a second of a process that does nothing else. */
-async function bareLoop(): Promise<number> {
+/** A process that does nothing but hashes. */
+async function bareLoop(): Promise<HashLoopResult> {
   const loop = fork(join(import.meta.dirname, 'login/hash-loop.ts'))
   try {
     loop.send({ ...argon2, atOnce, seconds } satisfies HashLoopOrder)
-    const [perSecond] = (await once(loop, 'message')) as [number]
-    return perSecond
+    const [result] = (await once(loop, 'message')) as [HashLoopResult]
+    return result
   } finally {
     loop.disconnect()
   }
@@ -174,8 +174,9 @@ async function logIn(baseUrl: string, users: readonly User[]) {
 
 async function report(rounds: readonly Round[], wrong: number): Promise<number> {
   console.table(
-    rounds.map(({ hashesPerSecond, loginsPerSecond, latency, cpu }) => ({
-      'bare hashes/s': hashesPerSecond.toFixed(1),
+    rounds.map(({ hashes, loginsPerSecond, latency, cpu }) => ({
+      'bare hashes/s': hashes.perSecond.toFixed(1),
+      'CPU ms/hash': hashes.cpuMilliseconds.toFixed(1),
       'logins/s': loginsPerSecond.toFixed(1),
       'p50 ms': latency.p50,
       'p99 ms': latency.p99,
@@ -184,7 +185,7 @@ async function report(rounds: readonly Round[], wrong: number): Promise<number> 
         .join(', '),
     })),
   )
-  const ratio = median(rounds.map(({ hashesPerSecond, loginsPerSecond }) => loginsPerSecond / hashesPerSecond))
+  const ratio = median(rounds.map(({ hashes, loginsPerSecond }) => loginsPerSecond / hashes.perSecond))
   const checks: [text: string, met: boolean][] = [
     [`logins / bare hashes, ${atOnce} at a time: ${ratio.toFixed(2)} (target ${target})`, ratio >= target],
     [`wrong answers: ${wrong} (target 0)`, wrong === 0],

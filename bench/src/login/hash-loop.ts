@@ -1,6 +1,11 @@
-/** Checks a password with Argon2id over and over, so many at a time, and tells how many checks a second were done. */
+/** Checks a password with Argon2id over and over, so many at a time, and tells how fast that was. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { hash, verify } from '@node-rs/argon2'
+
+export interface HashLoopResult {
+  perSecond: number
+  cpuMilliseconds: number
+}
 
 export interface HashLoopOrder {
   memoryCost: number
@@ -15,6 +20,7 @@ process.on('message', async ({ atOnce, seconds, ...parameters }: HashLoopOrder) 
   const stored = await hash(password, { algorithm: 2, outputLen: 32, ...parameters })
   let checked = 0
   let isOver = false
+  const cpuBefore = process.cpuUsage()
   const startedAt = performance.now()
   const loops = Array.from({ length: atOnce }, async () => {
     while (!isOver) {
@@ -25,5 +31,7 @@ process.on('message', async ({ atOnce, seconds, ...parameters }: HashLoopOrder) 
   await delay(seconds * 1000)
   isOver = true
   await Promise.all(loops)
-  process.send?.(checked / ((performance.now() - startedAt) / 1000))
+  const perSecond = checked / ((performance.now() - startedAt) / 1000)
+  const cpu = process.cpuUsage(cpuBefore)
+  process.send?.({ perSecond, cpuMilliseconds: (cpu.user + cpu.system) / 1000 / checked } satisfies HashLoopResult)
 })
