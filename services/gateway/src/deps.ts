@@ -1,9 +1,11 @@
 import type { Endpoint } from '@im/contracts'
+import { configChanged, internalConfig, type ServerConfig } from '@im/contracts/user'
 import {
   type Closable,
   type Connections,
   Counter,
   createServiceClient,
+  FollowedValue,
   Histogram,
   type ServiceClient,
 } from '@im/service-kit'
@@ -16,7 +18,6 @@ import { CallLimits } from './limits/call-limits.ts'
 import { outerEndpoints, outerServices } from './outer-endpoints.ts'
 import { type Page, readPage } from './pages/page.ts'
 import { Readiness } from './readiness.ts'
-import { ServerConfigReader } from './server-config-reader.ts'
 import { SessionCache } from './sessions/session-cache.ts'
 import { type IsTrustedProxy, trustedProxies } from './trusted-proxies.ts'
 
@@ -28,7 +29,7 @@ export interface Deps extends Connections<GatewayConfig> {
   isTrustedProxy: IsTrustedProxy
   user: ServiceClient
   sessions: SessionCache
-  serverConfig: ServerConfigReader
+  serverConfig: FollowedValue<ServerConfig>
   limits: CallLimits
   /** Bytes of request bodies that are in memory. */
   bodyMemory: AddressBudget
@@ -54,7 +55,12 @@ export function createDeps(runtime: Connections<GatewayConfig>): Omit<Deps, keyo
     isTrustedProxy: trustedProxies(config.trustedProxies),
     user,
     sessions: new SessionCache({ redis: optionalRedis, user, bus, now }),
-    serverConfig: new ServerConfigReader({ user, log }),
+    serverConfig: new FollowedValue({
+      read: () => user.call(internalConfig.getServerConfig, {}),
+      changed: configChanged,
+      bus,
+      log,
+    }),
     limits: new CallLimits({ counters: rateCounters, factor: limitFactor, now }),
     bodyMemory: new AddressBudget({ most: 64 * mebibyte, mostOfAddress: 8 * mebibyte }),
     upstreams: new Map(
@@ -83,9 +89,10 @@ export function createDeps(runtime: Connections<GatewayConfig>): Omit<Deps, keyo
 }
 
 /** Connections that are closed after the last call and before the stores. */
-export const connectionsOf = ({ upstreams, streamAgent, user, readiness }: Deps): Closable[] => [
+export const connectionsOf = ({ upstreams, streamAgent, user, readiness, serverConfig }: Deps): Closable[] => [
   ...upstreams.values(),
   { close: () => streamAgent.destroy() },
   user,
   readiness,
+  serverConfig,
 ]

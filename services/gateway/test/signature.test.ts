@@ -13,8 +13,8 @@ test('secrets are those of crypto.md §5', async (t) => {
 })
 
 test('while isAuthApi is 1 a call with a token must be signed', async (t) => {
-  const { call, owners } = await startGateway(t, { API_KEY: apiKey })
-  owners.isAuthApi = 1
+  const { call, owners, setAuthApi } = await startGateway(t, { API_KEY: apiKey })
+  await setAuthApi(1)
   const token = owners.signIn(alice)
   const get = async (fields: Record<string, string>) =>
     (await call('/user/get', form({ access_token: token, ...fields }))).resultCode
@@ -29,8 +29,8 @@ test('while isAuthApi is 1 a call with a token must be signed', async (t) => {
 })
 
 test('without a token a secret is checked only when it is sent, and never for /config', async (t) => {
-  const { call, owners } = await startGateway(t, { API_KEY: apiKey })
-  owners.isAuthApi = 1
+  const { call, setAuthApi } = await startGateway(t, { API_KEY: apiKey })
+  await setAuthApi(1)
   const time = seconds()
   const login = async (fields: Record<string, string>) => (await call('/user/login', form(fields))).resultCode
   t.equal(await login({}), codes.success)
@@ -52,8 +52,8 @@ test('time and secret mean nothing while isAuthApi is 0, and without API_KEY', a
     [{ API_KEY: apiKey }, 0],
     [{}, 1],
   ] as const) {
-    const { call, owners } = await startGateway(t, env)
-    owners.isAuthApi = isAuthApi
+    const { call, owners, setAuthApi } = await startGateway(t, env)
+    await setAuthApi(isAuthApi)
     const signed = form({ access_token: owners.signIn(alice), time: '1', secret: 'wrong' })
     t.equal((await call('/user/get', signed)).resultCode, codes.success)
   }

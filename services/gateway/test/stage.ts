@@ -1,7 +1,15 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Endpoint } from '@im/contracts'
 import { archive } from '@im/contracts/message'
-import { accounts, clientConfig, internalConfig, internalSessions, profiles, sessionRevoked } from '@im/contracts/user'
+import {
+  accounts,
+  clientConfig,
+  configChanged,
+  internalConfig,
+  internalSessions,
+  profiles,
+  sessionRevoked,
+} from '@im/contracts/user'
 import {
   type Bus,
   bindHandlers,
@@ -12,7 +20,7 @@ import {
   createServiceApp,
   type Redis,
 } from '@im/service-kit'
-import { type Envelope, startService } from '@im/service-kit/testing'
+import { type Envelope, eventually, startService } from '@im/service-kit/testing'
 import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { Type } from 'typebox'
@@ -133,6 +141,8 @@ export interface Stage {
   owners: Owners
   redis: Redis
   bus: Bus
+  /** Sets isAuthApi as the console does: resolves when the gateway knows. */
+  setAuthApi(value: 0 | 1): Promise<void>
   /** One call; the envelope, its `data` as a stub saw it. */
   call(path: string, options?: RequestInit): Promise<Envelope & { data: Seen; http: Response }>
   /** Ends sessions as the user service does: stores first, then the broadcast. */
@@ -171,6 +181,11 @@ export async function startGateway(
     owners,
     redis,
     bus,
+    async setAuthApi(value) {
+      owners.isAuthApi = value
+      await bus.broadcast(configChanged, { changed: ['isAuthApi'], at: Date.now() })
+      await eventually(() => running.deps.serverConfig.current?.isAuthApi === value)
+    },
     async call(path, options) {
       const http = await fetch(gateway.url + path, options)
       const text = await http.text()

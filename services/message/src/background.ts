@@ -11,6 +11,7 @@ export function background(deps: Deps): Closable[] {
   deps.mailboxDrain.start()
   return [
     deps.user,
+    deps.serverConfig,
     ...(deps.config.messageRole === 'feed' ? [] : [startSearchIndexer(deps), sweepMessages(deps)]),
     deps.mailboxWriter,
     { close: async () => deps.deliverer.close() },

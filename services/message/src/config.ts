@@ -38,12 +38,6 @@ export const settings = {
     maximum: 1000,
     description: 'most messages stored in one transaction; half the window of the tap keeps it flowing',
   }),
-  recallLimitSeconds: setting.int({
-    env: 'RECALL_LIMIT_SECONDS',
-    default: 0,
-    minimum: 0,
-    description: 'how long after its arrival a message can be recalled; 0 always',
-  }),
   streamGraceMs: setting.int({
     env: 'STREAM_GRACE_MS',
     default: 1000,

@@ -1,4 +1,5 @@
-import { createServiceClient, type Runtime, type ServiceClient } from '@im/service-kit'
+import { configChanged, internalConfig, type ServerConfig } from '@im/contracts/user'
+import { createServiceClient, FollowedValue, type Runtime, type ServiceClient } from '@im/service-kit'
 import { MessagesRepository } from './archive/messages-repository.ts'
 import { createPageCursors, type PageCursors } from './archive/page-cursors.ts'
 import type { MessageConfig } from './config.ts'
@@ -53,6 +54,8 @@ export interface Deps extends Runtime<MessageConfig> {
   contacts: Contacts
   relations: Relations
   user: ServiceClient
+  /** The configuration that the user service keeps. */
+  serverConfig: FollowedValue<ServerConfig>
   feedMetrics: FeedMetrics
   feedWatchers: FeedWatchers
 }
@@ -99,6 +102,12 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
     contacts: new Contacts(user, now),
     relations: noRelations,
     user,
+    serverConfig: new FollowedValue({
+      read: () => user.call(internalConfig.getServerConfig, {}),
+      changed: configChanged,
+      bus,
+      log,
+    }),
     feedMetrics: createFeedMetrics(metrics),
     feedWatchers: new FeedWatchers(),
   }

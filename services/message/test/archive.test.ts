@@ -10,7 +10,7 @@ test('archive', async (t) => {
   const events: { name: string; messageIds: string[] }[] = []
   let clock = Date.now()
 
-  const im = await startMessage(t, { env: { RECALL_LIMIT_SECONDS: '120' }, overrides: { now: () => clock } })
+  const im = await startMessage(t, { config: { recallLimitSeconds: 120 }, overrides: { now: () => clock } })
   await observeEvents(
     t,
     im.env,

@@ -5,7 +5,7 @@ import { createLog, startArchive } from './start-archive.ts'
 
 test('recalls', async (t) => {
   let clock = Date.now()
-  const im = await startArchive(t, { env: { RECALL_LIMIT_SECONDS: '120' }, overrides: { now: () => clock } })
+  const im = await startArchive(t, { config: { recallLimitSeconds: 120 }, overrides: { now: () => clock } })
   const { log, deps } = im
   const texts = async (a: number, b: number) => (await im.history(b, a)).map(({ content }) => content)
 

@@ -9,7 +9,6 @@ import { roomConversation, singleConversation } from '../src/archive/conversatio
 import { deleteMessages } from '../src/archive/delete-messages.ts'
 import type { MessageDocument } from '../src/archive/message-document.ts'
 import { MessagesRepository } from '../src/archive/messages-repository.ts'
-import type { MessageConfig } from '../src/config.ts'
 import { ChatsRepository } from '../src/inbox/chats-repository.ts'
 import { MailboxRepository } from '../src/mailbox/mailbox-repository.ts'
 import { findHighlights, foldText, foldWords } from '../src/search/fold-text.ts'
@@ -441,7 +440,7 @@ test('search', async (t) => {
         bus: { service: 'message', maxEventBytes: 1_000_000 },
         wake() {},
       }),
-      config: { recallLimitSeconds: 0 } as MessageConfig,
+      serverConfig: { current: undefined },
       mailbox: new MailboxRepository(mongo.db, Date.now),
     }
     const remove = (caller: number, n: number, how: number) =>

@@ -82,7 +82,7 @@ export function createLog(deps: Deps) {
 }
 
 /** The message service without an XMPP server: messages come from logs of the test. */
-export async function startArchive(t: Test, options: { env?: Record<string, string>; overrides?: Partial<Deps> } = {}) {
+export async function startArchive(t: Test, options: Parameters<typeof startMessage>[1] = {}) {
   const running = await startMessage(t, {
     ...options,
     env: { XMPP_COMPONENT_URL: 'xmpp://127.0.0.1:1', ...options.env },

@@ -1,5 +1,8 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { isDeepStrictEqual } from 'node:util'
+import { defaultsOf } from '@im/contracts'
+import { configFields, type ServerConfig } from '@im/contracts/user'
 import { eventually, startService } from '@im/service-kit/testing'
 import type { Test } from 'tap'
 import type { Deps } from '../src/deps.ts'
@@ -23,13 +26,23 @@ export interface FakeContact {
 async function startUserService() {
   const contacts = new Map<number, FakeContact>()
   /** `questions`: how often it was asked; `mode`: what it does with a question. */
-  const state = { contacts, questions: 0, asked: [] as number[], mode: 'answers' as 'answers' | 'is away' | 'hangs' }
+  const state = {
+    contacts,
+    questions: 0,
+    asked: [] as number[],
+    mode: 'answers' as 'answers' | 'is away' | 'hangs',
+    config: defaultsOf(configFields),
+  }
   const server = createServer(async (request, response) => {
     let body = ''
     for await (const chunk of request) body += chunk
-    state.questions++
+    const isQuestion = !request.url?.startsWith('/internal/config')
+    if (isQuestion) state.questions++
     if (state.mode === 'is away') return void response.destroy()
     if (state.mode === 'hangs') return
+    response.setHeader('content-type', 'application/json')
+    const answer = (data: unknown) => response.end(JSON.stringify({ currentTime: Date.now(), resultCode: 1, data }))
+    if (!isQuestion) return answer(state.config)
     const userIds = (JSON.parse(body) as { userIds: number[] }).userIds
     state.asked.push(...userIds)
     const cards = userIds.map((userId) => ({
@@ -42,8 +55,7 @@ async function startUserService() {
       nickname: `n${userId}`,
       ...contacts.get(userId),
     }))
-    response.setHeader('content-type', 'application/json')
-    response.end(JSON.stringify({ currentTime: Date.now(), resultCode: 1, data: { contacts: cards } }))
+    answer({ contacts: cards })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return Object.assign(state, {
@@ -67,11 +79,14 @@ export async function startMessage(
     /** More servers than one: `xmpp` is the first. */
     servers?: XmppServer[]
     user?: UserService
+    /** Values of the server's configuration, known when the promise resolves. */
+    config?: Partial<ServerConfig>
   } = {},
 ) {
   const xmpp = options.xmpp ?? options.servers?.[0] ?? (await XmppServer.start())
   const servers = options.servers ?? [xmpp]
   const user = options.user ?? (await startUserService())
+  Object.assign(user.config, options.config)
   const env = {
     USER_URL: user.url,
     XMPP_DOMAIN: domain,
@@ -80,6 +95,7 @@ export async function startMessage(
     ...options.env,
   }
   const running = await startService(t, service, { env, overrides: options.overrides })
+  if (options.config) await eventually(() => isDeepStrictEqual(running.deps.serverConfig.current, user.config))
   t.after(async () => {
     await Promise.all(servers.map((server) => server.close()))
     user.close()

@@ -6,12 +6,12 @@ import { recordPresences } from './presence/record-presences.ts'
 
 /** What this service does with the events of others and its own. */
 export function eventHandlers(deps: Deps): EventHandler[] {
-  const { bus, serverConfig, sessionCache } = deps
+  const { bus, sessionCache } = deps
   return [
     on(presenceChanged, (change) => recordPresences(deps, [change])),
     on(presencesChanged, ({ changes }) => recordPresences(deps, changes)),
-    // Another process may have changed it.
-    on(configChanged, async () => serverConfig.forget()),
+    // Whoever keeps values of the configuration reads them again: the processes of this service, too.
+    on(configChanged, (change) => bus.broadcast(configChanged, change)),
     // The process that revoked may have died, or lost NATS, before it could tell anybody.
     on(sessionRevoked, async (revoked) => {
       await Promise.all([bus.broadcast(sessionRevoked, revoked), sessionCache.remove(revoked.sessionIds)])

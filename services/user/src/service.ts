@@ -1,3 +1,4 @@
+import { configChanged } from '@im/contracts/user'
 import { defineService } from '@im/service-kit'
 import { accountRoutes } from './accounts/routes.ts'
 import { configRoutes } from './config/routes.ts'
@@ -37,4 +38,6 @@ export const service = defineService<typeof settings, Deps>({
     internalUserRoutes,
   ],
   eventHandlers,
+  // Another replica may have changed it.
+  background: ({ bus, serverConfig }) => [bus.listen(configChanged, () => serverConfig.forget())],
 })

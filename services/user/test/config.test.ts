@@ -27,8 +27,12 @@ test('apps read the configuration without a token', async (t) => {
 })
 
 test('a change of the configuration is announced with the names of what changed, and read at once', async (t) => {
-  const { configure, events, internal } = await startUser(t)
+  const { configure, events, internal, otherBus } = await startUser(t)
   const announced = await events(configChanged)
+  const told: string[][] = []
+  const bus = await otherBus()
+  bus.listen(configChanged, ({ changed }) => told.push(changed))
+  await bus.ping()
   await configure({ isAuthApi: 1, maxUserSize: 1000, keywords: ['x'] })
   await configure({ isAuthApi: 1, keywords: ['x'] })
   await configure({ recallLimitSeconds: 120 })
@@ -37,6 +41,7 @@ test('a change of the configuration is announced with the names of what changed,
     announced.map(({ changed }) => changed),
     [['isAuthApi', 'keywords'], ['recallLimitSeconds']],
   )
+  t.strictSame(await eventually(() => told.length >= 2 && told), [['isAuthApi', 'keywords'], ['recallLimitSeconds']])
   const { isAuthApi, keywords, recallLimitSeconds, maxUserSize } = await internal.call(internalConfig.getServerConfig)
   t.strictSame([isAuthApi, keywords, recallLimitSeconds, maxUserSize], [1, ['x'], 120, 1000])
 })

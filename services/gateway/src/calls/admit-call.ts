@@ -93,7 +93,7 @@ async function findSession(deps: Deps, call: IncomingCall, sessionId: string): P
 }
 
 async function checkSignatureOf(deps: Deps, call: IncomingCall, apiKey: string): Promise<void> {
-  const { isAuthApi } = await deps.serverConfig.read()
+  const { isAuthApi } = await deps.serverConfig.get()
   if (isAuthApi !== 1) return
   await readBody(deps, call)
   const { caller, token } = call

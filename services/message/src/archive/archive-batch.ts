@@ -8,6 +8,7 @@ import { announceByConversation } from './delete-messages.ts'
 import { forgetMessages } from './forget-messages.ts'
 import { keyText, type MessageDocument, type MessageKey } from './message-document.ts'
 import type { KnownMessage } from './messages-repository.ts'
+import { type RecallDeps, recallLimitMs } from './recall-limit.ts'
 
 /** What an entry of an XMPP server's log asks the archive to do. Each part may be missing. */
 export interface ArchiveEntry {
@@ -37,7 +38,7 @@ const mostIds = 200
 /** Ids of one command that marks messages as read. */
 const idsAtOnce = 1000
 
-type ArchiveDeps = Pick<Deps, 'messages' | 'mailbox' | 'chats' | 'outbox' | 'searchIndex' | 'now' | 'config'>
+type ArchiveDeps = Pick<Deps, 'messages' | 'mailbox' | 'chats' | 'outbox' | 'searchIndex' | 'now'> & RecallDeps
 
 /**
  * Stores a batch of entries and their event in one transaction; messages that are stored already change nothing. Then, still
@@ -119,7 +120,7 @@ async function store<E extends ArchiveEntry>(
 
 /** Own messages that nobody knows may still be on their way through another server's log: stones await them. */
 async function applyRecall(deps: ArchiveDeps, { recall, tap, store: notice }: ArchiveEntry, change: Change) {
-  const { messages, config, now } = deps
+  const { messages, now } = deps
   const { conversation, by, anybody, messageIds } = recall!
   const own = [...new Set(messageIds)].slice(0, mostIds).map((messageId) => ({ conversation, messageId, from: by }))
   const known = await messages.known(own, change.session)
@@ -131,7 +132,7 @@ async function applyRecall(deps: ArchiveDeps, { recall, tap, store: notice }: Ar
       )
     : []
   const found = new Map([...known.values(), ...others].map((message) => [keyText(message), message]))
-  const limit = config.recallLimitSeconds * 1000
+  const limit = recallLimitMs(deps)
   const at = notice?.ts ?? now()
   const recalled = [...found.values()].filter(({ gone, ts }) => !gone && (limit === 0 || at - ts <= limit))
   const named = new Set([...found.values()].map(({ messageId }) => messageId))

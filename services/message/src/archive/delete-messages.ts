@@ -6,8 +6,9 @@ import { refreshChats } from '../inbox/refresh-chats.ts'
 import { findVisible } from './find-visible.ts'
 import { forgetMessages } from './forget-messages.ts'
 import type { MessageDocument } from './message-document.ts'
+import { type RecallDeps, recallLimitMs } from './recall-limit.ts'
 
-type DeleteDeps = Pick<Deps, 'messages' | 'mailbox' | 'chats' | 'outbox' | 'searchIndex' | 'now' | 'config'>
+type DeleteDeps = Pick<Deps, 'messages' | 'mailbox' | 'chats' | 'outbox' | 'searchIndex' | 'now'> & RecallDeps
 
 /**
  * `delete` 1 hides messages for the caller, 2 removes them for everybody. Ids that are not in the archive are passed over
@@ -68,12 +69,12 @@ async function hideMessages(deps: DeleteDeps, userId: number, found: readonly Me
 }
 
 /** The caller's own messages among those found; the peer may have used the same id for one of theirs. */
-function recallable({ config, now }: DeleteDeps, userId: number, found: readonly MessageDocument[]): MessageDocument[] {
+function recallable(deps: DeleteDeps, userId: number, found: readonly MessageDocument[]): MessageDocument[] {
   const own = found.filter(({ from }) => from === userId)
   const ownIds = new Set(own.map(({ messageId }) => messageId))
   if (found.some(({ messageId }) => !ownIds.has(messageId))) throw new ContractError('RecallNotAllowed')
-  const limit = config.recallLimitSeconds * 1000
-  if (limit > 0 && own.some(({ ts }) => now() - ts > limit)) throw new ContractError('RecallExpired')
+  const limit = recallLimitMs(deps)
+  if (limit > 0 && own.some(({ ts }) => deps.now() - ts > limit)) throw new ContractError('RecallExpired')
   return own
 }
 

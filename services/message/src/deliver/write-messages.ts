@@ -11,7 +11,7 @@ type WriteDeps = Pick<
   | 'outbox'
   | 'searchIndex'
   | 'now'
-  | 'config'
+  | 'serverConfig'
   | 'mailbox'
   | 'mailboxLimits'
   | 'deliverer'
