@@ -201,7 +201,8 @@ async function markRead({ messages }: ArchiveDeps, entries: readonly ArchiveEntr
 }
 
 /** The log a batch comes from: batches of one log stay in order, those of different logs don't wait for each other. */
-const logOf = ({ tap }: MessageDocument) => `log:${tap.slice(0, tap.indexOf(':'))}`
+/** The aggregate of a batch's events: its log. Feeds of several servers then never wait for each other's numbers. */
+export const logOf = ({ tap }: { tap: string }) => `log:${tap.slice(0, tap.indexOf(':'))}`
 
 const announced = (message: MessageDocument) => ({
   messageId: message.messageId,

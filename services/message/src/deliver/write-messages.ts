@@ -1,5 +1,5 @@
 import { messagesPassed } from '@im/contracts/message'
-import { archiveBatch } from '../archive/archive-batch.ts'
+import { archiveBatch, logOf } from '../archive/archive-batch.ts'
 import type { Deps } from '../deps.ts'
 import type { MailboxRow } from '../mailbox/mailbox-repository.ts'
 import type { MessageWrite } from './message-step.ts'
@@ -51,7 +51,7 @@ export async function writeMessages(deps: WriteDeps, writes: readonly MessageWri
           const recalls = [...fresh].flatMap(({ entry }) => entry.recall ?? [])
           await mailbox.forget(recalls.flatMap(recalledOf), change.session)
           const passed = [...fresh].flatMap((write) => write.passed ?? [])
-          if (passed.length) change.announce(messagesPassed, 'archive', { messages: passed })
+          if (passed.length) change.announce(messagesPassed, logOf(needed[0]!.entry), { messages: passed })
         },
       },
     )
