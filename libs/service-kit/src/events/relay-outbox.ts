@@ -76,9 +76,9 @@ export function startOutboxRelay(options: {
     while (!signal.aborted) {
       wakeUp.reset()
       try {
-        const published = await relayBatch(stream)
+        const isFull = await relayBatch(stream)
         failures = 0
-        if (published > 0 || wakeUp.isNotified) continue
+        if (isFull || wakeUp.isNotified) continue
       } catch (error) {
         if (!signal.aborted && failures === 0)
           log.warn({ err: error, stream }, 'the outbox could not be relayed; trying on')
@@ -90,7 +90,8 @@ export function startOutboxRelay(options: {
     }
   }
 
-  async function relayBatch(stream: string): Promise<number> {
+  /** Returns true when the batch was full, so that more rows may wait behind it. */
+  async function relayBatch(stream: string): Promise<boolean> {
     // Reads a snapshot, so that an earlier event of an aggregate is never missed while a later one is read.
     const batch = await inTransaction(client, (session) => oldestRows(rows, stream, session))
     const settled: string[] = []
@@ -107,7 +108,7 @@ export function startOutboxRelay(options: {
     if (settled.length) await rows.deleteMany({ _id: { $in: settled } })
     const failed = outcomes.find((outcome) => outcome.status === 'rejected')
     if (failed) throw failed.reason
-    return settled.length
+    return batch.length >= rowsAtOnce
   }
 
   async function publishOrPark(row: OutboxRow): Promise<void> {
