@@ -1,7 +1,8 @@
 import { Type } from 'typebox'
 import { contract } from '../contract.ts'
 import { Flag, List, Pwd, Text, UserId } from '../param-types.ts'
-import { FlagResult, Milliseconds, Nothing } from '../result-types.ts'
+import { replayOf } from '../replay.ts'
+import { FlagResult, Milliseconds, Nothing, UnixSeconds } from '../result-types.ts'
 
 /** Asked by the XMPP server. */
 export const xmppAccounts = contract('user', {
@@ -72,6 +73,26 @@ const contact = {
   multipleDevices: FlagResult(),
   nickname: Type.String(),
 }
+
+/** What other services keep of a user. */
+export const UserRow = Type.Object({
+  userId: Type.Integer(),
+  nickname: Type.String(),
+  account: Type.String(),
+  telephone: Type.String({ description: 'area code + number; empty for system accounts' }),
+  userType: Type.Integer(),
+  locked: Type.Boolean(),
+  registeredAt: UnixSeconds(),
+})
+
+/** Asked by services that keep something of each user, once, before they follow the events. */
+export const replayedUsers = contract('user', {
+  pageUsers: {
+    path: '/internal/users/page',
+    summary: { zh: '全部用户', en: 'All users, page by page' },
+    ...replayOf(UserRow),
+  },
+})
 
 /** Asked by other services and by operators' tools. */
 export const internalUsers = contract('user', {

@@ -4,6 +4,7 @@ import type { Logger } from '../logs.ts'
 import type { Registry } from '../metrics.ts'
 import type { Replicas } from '../replicas.ts'
 import type { Bus } from './bus.ts'
+import { CatchUps } from './catch-ups.ts'
 import type { EventHandler } from './event-handler.ts'
 import { type EventMetrics, eventMetrics } from './event-metrics.ts'
 import { ShardHandling } from './handle-shard.ts'
@@ -17,6 +18,7 @@ export interface EventWiring {
   outbox: Outbox
   log: Logger
   shards: Shards
+  catchUps: CatchUps
   handled: Sequences
   handlers: ReadonlyMap<string, EventHandler>
   metrics: EventMetrics
@@ -40,6 +42,7 @@ export function handleEvents(
     outbox,
     log,
     shards,
+    catchUps: new CatchUps(db),
     handled: new Sequences(db, 'handled_sequences'),
     handlers: byName(handlers),
     metrics: eventMetrics(runtime.metrics),

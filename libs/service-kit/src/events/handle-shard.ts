@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type EventEnvelope, streamOf } from '@im/contracts'
 import { isTransient } from '../http/failures.ts'
 import type { PartitionReader, StoredEvent } from './bus.ts'
+import { catchUpTopic } from './catch-ups.ts'
 import type { EventHandler } from './event-handler.ts'
 import type { EventWiring } from './handle-events.ts'
 import type { Change } from './outbox.ts'
@@ -92,6 +93,8 @@ export class ShardHandling {
         { shard: id, position, readAt },
         'the stream no longer has all events since the last one that was handled',
       )
+      await this.#wiring.catchUps.beginAnew(stream.name)
+      bus.wake(catchUpTopic(bus))
     }
     await shards.touch(id)
     this.#unsaved = undefined

@@ -11,5 +11,7 @@ export function subjectOf(namespace: string, event: { name: string; aggregate: s
 }
 
 /** A key for an aggregate that is unique over all streams. */
+export const aggregateKeyIn = (stream: StreamSpec, aggregate: string): string => `${stream.name}/${aggregate}`
+
 export const aggregateKey = (event: { name: string; aggregate: string }): string =>
-  `${streamOf(event.name).name}/${event.aggregate}`
+  aggregateKeyIn(streamOf(event.name), event.aggregate)

@@ -8,6 +8,7 @@ import type { Replicas } from '../replicas.ts'
 import { inTransaction } from '../transaction.ts'
 import type { Bus } from './bus.ts'
 import type { OutboxRow } from './outbox.ts'
+import { WakeUp } from './wake-up.ts'
 
 const rowsAtOnce = 500
 /** How often the outbox is looked at (ms), in case a process died after its commit and before it woke the relay. */
@@ -151,38 +152,4 @@ async function oldestRows(rows: Collection<OutboxRow>, stream: string, session: 
     .sort({ sequence: 1 })
     .limit(rowsAtOnce)
     .toArray()
-}
-
-/** Ends a wait, and remembers a notification that came while nobody waited. */
-class WakeUp {
-  isNotified = false
-  #onNotify: (urgent: boolean) => void = () => {}
-
-  notify({ urgent = false } = {}): void {
-    this.isNotified = true
-    this.#onNotify(urgent)
-  }
-
-  reset(): void {
-    this.isNotified = false
-  }
-
-  /** Resolves at a notification, after `ms`, or when `signal` aborts. */
-  wait(ms: number, { urgentOnly, signal }: { urgentOnly: boolean; signal: AbortSignal }): Promise<void> {
-    return new Promise((resolve) => {
-      const end = () => {
-        clearTimeout(timer)
-        signal.removeEventListener('abort', end)
-        this.#onNotify = () => {}
-        resolve()
-      }
-      // No `delay` with an abort signal: each commit ends a wait, and making an AbortError is slow.
-      const timer = setTimeout(end, ms)
-      signal.addEventListener('abort', end, { once: true })
-      this.#onNotify = (urgent) => {
-        if (urgent || !urgentOnly) end()
-      }
-      if (signal.aborted) end()
-    })
-  }
 }

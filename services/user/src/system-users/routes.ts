@@ -1,8 +1,9 @@
 import type { Handlers } from '@im/contracts'
-import { internalUsers } from '@im/contracts/user'
+import { internalUsers, replayedUsers } from '@im/contracts/user'
 import { bindHandlers } from '@im/service-kit'
 import { lockUser } from '../accounts/lock-user.ts'
 import type { Deps } from '../deps.ts'
+import { pageUsers } from '../users/page-users.ts'
 import type { Contactable } from '../users/users-repository.ts'
 import { configuredAdmin } from './configured-admin.ts'
 import { makeAdmin } from './make-admin.ts'
@@ -40,4 +41,11 @@ const handlers: Handlers<typeof internalUsers, Deps> = {
   },
 }
 
-export const internalUserRoutes = bindHandlers(internalUsers, handlers)
+const replayHandlers: Handlers<typeof replayedUsers, Deps> = {
+  pageUsers: (deps, { params }) => pageUsers(deps, params),
+}
+
+export const internalUserRoutes = [
+  ...bindHandlers(internalUsers, handlers),
+  ...bindHandlers(replayedUsers, replayHandlers),
+]

@@ -1,6 +1,6 @@
 import { firstUserId, type Profile, type SettingValues } from '@im/contracts/user'
 import { type Change, ensureIndexes } from '@im/service-kit'
-import type { Collection, Db, Filter } from 'mongodb'
+import type { ClientSession, Collection, Db, Filter } from 'mongodb'
 import { claimedNames } from './login-names.ts'
 import { NamesRepository } from './names-repository.ts'
 import type { LoginRecord, UserDocument } from './user-document.ts'
@@ -54,6 +54,15 @@ export class UsersRepository {
 
   async byId(userId: number, change?: Change): Promise<UserDocument | undefined> {
     return (await this.#users.findOne({ _id: userId }, { session: change?.session })) ?? undefined
+  }
+
+  /** Users with greater ids, in the order of their ids. */
+  async pageAfter(userId: number, limit: number, session: ClientSession): Promise<UserDocument[]> {
+    return await this.#users
+      .find({ _id: { $gt: userId } }, { session })
+      .sort({ _id: 1 })
+      .limit(limit)
+      .toArray()
   }
 
   async contactsOf(userIds: readonly number[]): Promise<Map<number, Contactable>> {

@@ -1,0 +1,64 @@
+import type { ClientSession, Collection, Db } from 'mongodb'
+import type { Bus } from './bus.ts'
+
+interface CatchUpDocument {
+  _id: string
+  stream: string
+  /** Where the next page begins. */
+  after?: string
+  rows: number
+  finishedAt?: Date
+}
+
+export type Progress = Pick<CatchUpDocument, 'after' | 'rows' | 'finishedAt'>
+
+/** Another replica went on from the same page. */
+class CatchUpLostError extends Error {
+  override name = 'CatchUpLostError'
+}
+
+/** Wakes finished catch-ups of a service that have to begin anew. */
+export const catchUpTopic = ({ service }: Pick<Bus, 'service'>): string => `catch-up.${service}`
+
+/** How far a service has read what others had before it followed their events. */
+export class CatchUps {
+  readonly #catchUps: Collection<CatchUpDocument>
+
+  constructor(db: Db) {
+    this.#catchUps = db.collection('catch_ups')
+  }
+
+  /** Begins when it was not begun yet. */
+  async progressOf(name: string, stream: string): Promise<Progress> {
+    const options = { upsert: true, returnDocument: 'after' } as const
+    const progress = await this.#catchUps.findOneAndUpdate(
+      { _id: name },
+      { $setOnInsert: { stream, rows: 0 } },
+      options,
+    )
+    if (!progress) throw new Error(`${name} was not begun`)
+    return progress
+  }
+
+  /** Goes on from a page to the next one; without one it is finished. */
+  async moveOn(
+    name: string,
+    from: Progress,
+    next: string | undefined,
+    count: number,
+    session: ClientSession,
+  ): Promise<void> {
+    const set = next === undefined ? { finishedAt: new Date() } : { after: next }
+    const moved = await this.#catchUps.updateOne(
+      { _id: name, after: from.after ?? { $exists: false }, finishedAt: { $exists: false } },
+      { $set: set, $inc: { rows: count } },
+      { session },
+    )
+    if (!moved.matchedCount) throw new CatchUpLostError(name)
+  }
+
+  /** Everything of a stream's owner has to be read again. */
+  async beginAnew(stream: string): Promise<void> {
+    await this.#catchUps.updateMany({ stream }, { $unset: { after: 1, finishedAt: 1 }, $set: { rows: 0 } })
+  }
+}
