@@ -61,7 +61,7 @@ test('two XMPP servers have names, ports and data folders of their own', async (
   const dataDir = await temporaryFolder(t)
   const servers = await startServers({ dataDir, ports: 'free', env: ownServers, servers: ['prosody'], xmppServers: 2 })
   t.after(() => servers.close())
-  t.strictSame(servers.started, ['prosody', 'prosody-2'])
+  t.strictSame(servers.started.toSorted(), ['prosody', 'prosody-2'])
   const ports = servers.env['XMPP_PORTS']?.split(',') ?? []
   t.equal(ports.length, 2)
   t.equal(servers.env['XMPP_PORT'], ports[0])
