@@ -2,7 +2,7 @@ import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createLogger } from '@im/service-kit'
 import { eventually } from '@im/service-kit/testing'
-import { test } from 'tap'
+import { type Test, test } from 'tap'
 import { Upstream } from '../src/calls/upstream.ts'
 import { outerServices } from '../src/outer-endpoints.ts'
 import { codes, startGateway } from './stage.ts'
@@ -10,13 +10,20 @@ import { oneAddress, stubService, success } from './stub-replicas.ts'
 
 const post = { method: 'POST' }
 
+/** A gateway that sends the calls of apps to `url`. What it asks the user service itself goes elsewhere. */
+function startGatewayBefore(t: Test, url: string) {
+  const log = createLogger({ service: 'gateway', level: 'silent', format: 'json' })
+  const service = new Upstream({ name: 'user', url, connectTimeoutMs: 5000, log })
+  return startGateway(t, {}, { upstreams: new Map(outerServices.map((name) => [name, service])) })
+}
+
 test('a call that changes something is done once, also when its service dies with it', async (t) => {
   let dies = false
   const user = await stubService(t, (request, response) => {
     if (dies) request.socket.destroy()
     else response.end(success)
   })
-  const { call } = await startGateway(t, { USER_URL: user.url })
+  const { call } = await startGatewayBefore(t, user.url)
   dies = true
   t.equal((await call('/user/register', post)).resultCode, codes.unavailable, 'on a new connection')
   dies = false
@@ -29,7 +36,7 @@ test('a call that changes something is done once, also when its service dies wit
 test('nor is it given to another replica', async (t) => {
   const dying = await stubService(t, (request) => request.socket.destroy())
   const living = await stubService(t, (_request, response) => response.end(success))
-  const { call } = await startGateway(t, { USER_URL: await oneAddress(t, [dying.port, living.port]) })
+  const { call } = await startGatewayBefore(t, await oneAddress(t, [dying.port, living.port]))
   const answers = [await call('/user/register', post), await call('/user/register', post)]
   t.same(
     answers.map(({ resultCode }) => resultCode),
@@ -41,10 +48,10 @@ test('nor is it given to another replica', async (t) => {
 test('a call that only reads is sent once more', async (t) => {
   const dying = await stubService(t, (request) => request.socket.destroy())
   const living = await stubService(t, (_request, response) => response.end(success))
-  const { call } = await startGateway(t, { USER_URL: await oneAddress(t, [dying.port, living.port]) })
+  const { call } = await startGatewayBefore(t, await oneAddress(t, [dying.port, living.port]))
   t.equal((await call('/config')).resultCode, codes.success)
   t.same([dying.paths, living.paths], [['/config'], ['/config']])
-  const dead = await startGateway(t, { USER_URL: dying.url })
+  const dead = await startGatewayBefore(t, dying.url)
   t.equal((await dead.call('/config')).resultCode, codes.unavailable)
   t.equal(dying.paths.length, 3, 'and not for ever')
 })
@@ -55,7 +62,7 @@ test('an answer that breaks off is not taken for a whole one', async (t) => {
     response.write('{"currentTime":1')
     setTimeout(() => request.socket.destroy(), 50)
   })
-  const { call } = await startGateway(t, { USER_URL: user.url })
+  const { call } = await startGatewayBefore(t, user.url)
   await t.rejects(call('/config'))
   t.equal(user.paths.length, 1)
 })
