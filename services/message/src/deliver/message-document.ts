@@ -1,6 +1,5 @@
 import { hash } from 'node:crypto'
 import { messageType } from '@im/contracts/message'
-import { ObjectId } from 'mongodb'
 import { longestName, type MessageDocument } from '../archive/message-document.ts'
 import { orderKey, seconds } from '../read/order-key.ts'
 import { asFlag, asText, idsOf } from '../read/read-body.ts'
@@ -39,14 +38,14 @@ export function messageDocument(
   message: Message,
   place: { conversation: string; to: number } | { conversation: string; roomJid: string },
 ): MessageDocument | undefined {
-  const { body, sender, stamp, tap, toJid } = message
+  const { archiveId, body, sender, stamp, tap, toJid } = message
   const kind = messageType(body.type)
   if (!kind.archived || isBurnt(message)) return undefined
   const isEncrypt = asFlag(body.fields['isEncrypt'])
   const deleteTime = deleteTimeOf(message)
   const messageId = messageIdOf(message)
   return {
-    _id: new ObjectId(),
+    _id: archiveId,
     ...place,
     messageId,
     from: sender.user,

@@ -1,4 +1,5 @@
 import type { Element } from '@xmpp/component'
+import { ObjectId } from 'mongodb'
 import { streamKey } from '../streams/own-stream.ts'
 import { bareJid, type Jid, parseJid, userIdOf } from './addresses.ts'
 import { type Body, isRefused, readBody } from './read-body.ts'
@@ -29,6 +30,11 @@ export interface Sender {
 
 /** A message of a client, read once: everything that is decided, stored and sent on comes from here. */
 export interface Message {
+  /**
+   * Its place among messages of the same moment. It is given when the message is read, in the order of the log: a decision may
+   * take longer for an earlier message than for a later one.
+   */
+  archiveId: ObjectId
   /** `<log>:<seq>` of its entry. */
   tap: string
   seq: number
@@ -108,6 +114,7 @@ export function readMessage(entry: Entry, sender: Sender, domain: string): Messa
     message: {
       tap: `${entry.log}:${entry.seq}`,
       seq: entry.seq,
+      archiveId: new ObjectId(),
       stamp: entry.stamp,
       sender,
       to,
