@@ -172,7 +172,7 @@ test('a body over 64 KiB is refused, and reading takes linear time', async (t) =
   }
 })
 
-test('the places of members agree with JSON.parse, whatever the object holds', async (t) => {
+test('the places of members are found, whatever the object holds', async (t) => {
   const names = new Set(['type', 'content', 'a', '"', '\\', ' '])
   const key = fc.oneof(fc.constantFrom(...names), fc.string({ unit: 'binary', maxLength: 4 }))
   const value = fc.jsonValue({ maxDepth: 4, stringUnit: 'binary' })
@@ -182,17 +182,14 @@ test('the places of members agree with JSON.parse, whatever the object holds', a
     fc.assert(
       fc.asyncProperty(members, blank, async (list, outer) => {
         const json = `${outer}{${list.map(([name, of, before, after]) => `${before}${JSON.stringify(name)}${after}:${before}${JSON.stringify(of)}${after}`).join()}${outer}}${outer}`
-        const parsed = JSON.parse(json)
         const { places, repeated } = findMembers(json, names)
         for (const name of names) {
-          const count = list.filter(([key]) => key === name).length
+          const given = list.filter(([key]) => key === name)
           const place = places.get(name)
-          if (!count) t.equal(place, undefined)
-          else if (JSON.stringify(JSON.parse(json.slice(place!.start, place!.end))) !== JSON.stringify(parsed[name]))
-            throw new Error(`${name} of ${json}`)
+          const found = place && JSON.stringify(JSON.parse(json.slice(place.start, place.end)))
+          const last = given.length ? JSON.stringify(JSON.parse(JSON.stringify(given.at(-1)![1]))) : undefined
+          if (found !== last || repeated.has(name) !== given.length > 1) throw new Error(`${name} of ${json}`)
         }
-        const doubles = [...names].filter((name) => list.filter(([key]) => key === name).length > 1)
-        if (doubles.length ? !doubles.includes(repeated!) : repeated !== undefined) throw new Error(json)
       }),
       { numRuns: 300 },
     ),
@@ -277,4 +274,17 @@ test('a user has one spelling', async (t) => {
   t.throws(() => readSender({ from: `010000001@${domain}/a`, server: 's', stream: '1' }))
   t.strictSame(parseJid(`1@IM.localhost/a@b/c`), { local: '1', domain, resource: 'a@b/c' })
   t.strictSame(parseJid(domain), { local: '', domain, resource: '' })
+})
+
+test('a field whose name is written with escapes is read as apps read it, whatever was parsed before', async (t) => {
+  for (const [escaped, name] of [
+    ['\\u0074ype', 'type'],
+    ['fromUser\\u0049d', 'fromUserId'],
+  ] as const) {
+    // V8 keeps the names of the last object and takes this one for the next, although its text is unescaped there.
+    for (let n = 0; n < 100; n++) JSON.parse(`{"${escaped.replaceAll('\\', '\\\\')}":1}`)
+    const body = readBody(`{"${escaped}":903}`)
+    t.equal('type' in body && body.fields[name], 903)
+  }
+  t.ok('condition' in readBody('{"content":1,"content":2,"type":1,"type":903}'), 'a doubled type behind other doubles')
 })

@@ -12,9 +12,9 @@ export interface MemberPlace {
 export function findMembers(
   text: string,
   names: ReadonlySet<string>,
-): { places: Map<string, MemberPlace>; repeated: string | undefined } {
+): { places: Map<string, MemberPlace>; repeated: Set<string> } {
   const places = new Map<string, MemberPlace>()
-  let repeated: string | undefined
+  const repeated = new Set<string>()
   let at = skipBlank(text, text.indexOf('{') + 1)
   while (text.charCodeAt(at) === quote) {
     const nameEnd = endOfString(text, at)
@@ -23,7 +23,7 @@ export function findMembers(
     const start = skipBlank(text, skipBlank(text, nameEnd) + 1)
     const end = endOfValue(text, start)
     if (names.has(name)) {
-      if (places.has(name)) repeated ??= name
+      if (places.has(name)) repeated.add(name)
       places.set(name, { start, end })
     }
     // Behind the value stands a comma or the end of the object.
