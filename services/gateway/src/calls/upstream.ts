@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { ContractError } from '@im/contracts'
 import { type Logger, outcomeHeader } from '@im/service-kit'
-import { type Dispatcher, Pool } from 'undici'
+import { type Dispatcher, RoundRobinPool } from 'undici'
 import type { Outcome } from './answer.ts'
 import { passAnswerHeaders } from './answer-headers.ts'
 
@@ -29,14 +29,14 @@ const shortBody = 8192
 /** Sends calls to one service and writes its answers to the clients as they arrive. */
 export class Upstream {
   readonly name: string
-  readonly #pool: Pool
+  readonly #pool: RoundRobinPool
   readonly #log: Logger
   #quietUntil = 0
 
   constructor(options: { name: string; url: string; connectTimeoutMs: number; log: Logger; lifetime?: number }) {
     this.name = options.name
     this.#log = options.log
-    this.#pool = new Pool(new URL(options.url).origin, {
+    this.#pool = new RoundRobinPool(new URL(options.url).origin, {
       connections,
       clientTtl: options.lifetime ?? connectionLifetime,
       connect: { timeout: options.connectTimeoutMs },
