@@ -6,13 +6,16 @@ export class CallLog {
   readonly #log: Logger
 
   constructor(log: Logger) {
-    // These fields hold no secrets, and looking for some in each line would cost more than the call itself.
-    this.#log = log.child({}, { redact: [] })
+    this.#log = log
   }
 
   write({ request, endpoint, ip, caller, startedAt }: IncomingCall, outcome: string): void {
     if (!this.#log.isLevelEnabled('info')) return
     const ms = Math.round((performance.now() - startedAt) * 10) / 10
     this.#log.info({ requestId: request.id, path: endpoint.path, outcome, userId: caller?.userId, ip, ms }, 'call')
+  }
+
+  async close(): Promise<void> {
+    this.#log.flush()
   }
 }

@@ -4,6 +4,7 @@ import {
   type Closable,
   type Connections,
   Counter,
+  createBlockLogger,
   createServiceClient,
   FollowedValue,
   Histogram,
@@ -71,7 +72,7 @@ export function createDeps(runtime: Connections<GatewayConfig>): Omit<Deps, keyo
     ),
     streamAgent: new Agent({ connections: 256, clientTtl: connectionLifetime, connect: { timeout: serviceTimeoutMs } }),
     readiness: new Readiness(runtime),
-    callLog: new CallLog(log),
+    callLog: new CallLog(createBlockLogger({ service: 'gateway', level: config.logLevel })),
     answered: new Histogram({
       name: 'im_gateway_answer_seconds',
       help: 'Time from a call to the end of the answer of its service',
@@ -88,11 +89,12 @@ export function createDeps(runtime: Connections<GatewayConfig>): Omit<Deps, keyo
   }
 }
 
-/** Connections that are closed after the last call and before the stores. */
-export const connectionsOf = ({ upstreams, streamAgent, user, readiness, serverConfig }: Deps): Closable[] => [
-  ...upstreams.values(),
-  { close: () => streamAgent.destroy() },
-  user,
-  readiness,
-  serverConfig,
+/** What is closed after the last call and before the stores. */
+export const partsToClose = (deps: Deps): Closable[] => [
+  ...deps.upstreams.values(),
+  { close: () => deps.streamAgent.destroy() },
+  deps.user,
+  deps.readiness,
+  deps.serverConfig,
+  deps.callLog,
 ]

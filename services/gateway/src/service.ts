@@ -1,7 +1,7 @@
 import { defineService } from '@im/service-kit'
 import { createApp, createOperationsApp } from './app.ts'
 import { checkConfig, settings } from './config.ts'
-import { connectionsOf, createDeps, type Deps } from './deps.ts'
+import { createDeps, type Deps, partsToClose } from './deps.ts'
 
 export const service = defineService<typeof settings, Deps>({
   name: 'gateway',
@@ -16,5 +16,5 @@ export const service = defineService<typeof settings, Deps>({
       { app: createOperationsApp(deps), host: operationsHost, port: operationsPort },
     ]
   },
-  background: connectionsOf,
+  background: partsToClose,
 })

@@ -2,6 +2,7 @@ import { Writable } from 'node:stream'
 import { eventually } from '@im/service-kit/testing'
 import { pino } from 'pino'
 import { type Test, test } from 'tap'
+import { CallLog } from '../src/call-log.ts'
 import { alice, codes, form, newToken, startGateway } from './stage.ts'
 
 interface Line {
@@ -24,7 +25,8 @@ async function startLogged(t: Test, env: Record<string, string> = {}) {
       done()
     },
   })
-  const stage = await startGateway(t, env, { log: pino({ base: {} }, stream) })
+  const log = pino({ base: {} }, stream)
+  const stage = await startGateway(t, env, { log, callLog: new CallLog(log) })
   const lineOf = (requestId: string) => eventually(() => lines.find((line) => line.requestId === requestId))
   return { ...stage, lines, lineOf }
 }
