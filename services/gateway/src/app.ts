@@ -52,6 +52,10 @@ export function createApp(deps: Deps): FastifyInstance {
     reply.headers(alwaysSent)
     done()
   })
+  app.setNotFoundHandler((request, reply) => {
+    deps.callLog.writeUnknown(request)
+    sendFailure(reply, new ContractError('UnknownEndpoint'), queryLanguage(request.raw.url ?? ''))
+  })
   warnOfUntrustedProxy(app, deps)
   app.register(cors, corsOptions)
   addCallRoutes(app, deps)
