@@ -52,9 +52,9 @@ export function createApp(deps: Deps): FastifyInstance {
     reply.headers(alwaysSent)
     done()
   })
-  app.setNotFoundHandler((request, reply) => {
-    deps.callLog.writeUnknown(request)
-    sendFailure(reply, new ContractError('UnknownEndpoint'), queryLanguage(request.raw.url ?? ''))
+  app.addHook('onResponse', (request, _reply, done) => {
+    if (request.is404) deps.callLog.writeUnknown(request)
+    done()
   })
   warnOfUntrustedProxy(app, deps)
   app.register(cors, corsOptions)

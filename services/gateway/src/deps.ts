@@ -1,6 +1,7 @@
 import type { Endpoint } from '@im/contracts'
 import { configChanged, internalConfig, type ServerConfig } from '@im/contracts/user'
 import {
+  type Bus,
   type Closable,
   type Connections,
   Counter,
@@ -8,6 +9,7 @@ import {
   createServiceClient,
   FollowedValue,
   Histogram,
+  type Logger,
   type ServiceClient,
 } from '@im/service-kit'
 import { Agent } from 'undici'
@@ -30,7 +32,8 @@ export interface Deps extends Connections<GatewayConfig> {
   isTrustedProxy: IsTrustedProxy
   user: ServiceClient
   sessions: SessionCache
-  serverConfig: FollowedValue<ServerConfig>
+  /** Says whether calls must be signed. Without API_KEY nobody can sign, and it is not asked. */
+  serverConfig: FollowedValue<ServerConfig> | undefined
   limits: CallLimits
   /** Bytes of request bodies that are in memory. */
   bodyMemory: AddressBudget
@@ -56,12 +59,7 @@ export function createDeps(runtime: Connections<GatewayConfig>): Omit<Deps, keyo
     isTrustedProxy: trustedProxies(config.trustedProxies),
     user,
     sessions: new SessionCache({ redis: optionalRedis, user, bus, now }),
-    serverConfig: new FollowedValue({
-      read: () => user.call(internalConfig.getServerConfig, {}),
-      changed: configChanged,
-      bus,
-      log,
-    }),
+    serverConfig: config.apiKey === undefined ? undefined : followServerConfig(user, bus, log),
     limits: new CallLimits({ counters: rateCounters, factor: limitFactor, now }),
     bodyMemory: new AddressBudget({ most: 64 * mebibyte, mostOfAddress: 8 * mebibyte }),
     upstreams: new Map(
@@ -89,12 +87,20 @@ export function createDeps(runtime: Connections<GatewayConfig>): Omit<Deps, keyo
   }
 }
 
+const followServerConfig = (user: ServiceClient, bus: Bus, log: Logger) =>
+  new FollowedValue({
+    read: () => user.call(internalConfig.getServerConfig, {}),
+    changed: configChanged,
+    bus,
+    log,
+  })
+
 /** What is closed after the last call and before the stores. */
 export const partsToClose = (deps: Deps): Closable[] => [
   ...deps.upstreams.values(),
   { close: () => deps.streamAgent.destroy() },
   deps.user,
   deps.readiness,
-  deps.serverConfig,
+  ...(deps.serverConfig ? [deps.serverConfig] : []),
   deps.callLog,
 ]

@@ -184,7 +184,8 @@ export async function startGateway(
     async setAuthApi(value) {
       owners.isAuthApi = value
       await bus.broadcast(configChanged, { changed: ['isAuthApi'], at: Date.now() })
-      await eventually(() => running.deps.serverConfig.current?.isAuthApi === value)
+      const { serverConfig } = running.deps
+      if (serverConfig) await eventually(() => serverConfig.current?.isAuthApi === value)
     },
     async call(path, options) {
       const http = await fetch(gateway.url + path, options)

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { asksForRole, type Caller, ContractError } from '@im/contracts'
-import { authorise, csrfField, csrfHeader, firstText, longestBody } from '@im/service-kit'
+import type { ServerConfig } from '@im/contracts/user'
+import { authorise, csrfField, csrfHeader, type FollowedValue, firstText, longestBody } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import type { SessionState } from '../sessions/session-cache.ts'
 import { findToken, tokenOfQuery } from './access-token.ts'
@@ -22,7 +23,7 @@ export async function admitCall(deps: Deps, call: IncomingCall): Promise<void> {
   if ((declaredLength(call.request.raw) ?? 0) > longestBody(endpoint))
     throw new ContractError('RequestTooLarge', { detail: 'body' })
   if (endpoint.auth !== 'none') await identify(deps, call)
-  if (deps.config.apiKey && endpoint.signature === undefined) await checkSignatureOf(deps, call, deps.config.apiKey)
+  if (deps.serverConfig && endpoint.signature === undefined) await checkSignatureOf(deps, deps.serverConfig, call)
   const counting = deps.limits.count(call)
   if (counting) await counting
   if (call.hasUnreadBody) await readBody(deps, call)
@@ -92,11 +93,15 @@ async function findSession(deps: Deps, call: IncomingCall, sessionId: string): P
   return asks ? sessions.readWithRole(sessionId) : sessions.read(sessionId)
 }
 
-async function checkSignatureOf(deps: Deps, call: IncomingCall, apiKey: string): Promise<void> {
-  const { isAuthApi } = await deps.serverConfig.get()
+async function checkSignatureOf(
+  deps: Deps,
+  serverConfig: FollowedValue<ServerConfig>,
+  call: IncomingCall,
+): Promise<void> {
+  const { isAuthApi } = await serverConfig.get()
   if (isAuthApi !== 1) return
   await readBody(deps, call)
   const { caller, token } = call
   const signer = caller && token ? { userId: caller.userId, token: token.text } : undefined
-  checkSignature(apiKey, await call.params(), signer, deps.now() / 1000)
+  checkSignature(deps.config.apiKey ?? '', await call.params(), signer, deps.now() / 1000)
 }
