@@ -11,8 +11,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Servers, startServers, withoutGivenServers } from '@im/dev/servers'
-import { connectMongo, ensureIndexes, type MongoConnection } from '@im/service-kit'
-import { eventually } from '@im/service-kit/testing'
+import { connectMongo, ensureIndexes, inTransaction, isStandIn, type MongoConnection } from '@im/service-kit'
+import { eventually, standInFaults } from '@im/service-kit/testing'
 import {
   type Collection,
   type Db,
@@ -35,6 +35,8 @@ let client: MongoClient
 let db: Db
 /** Written first and looked at last, as the sweep comes once a minute. */
 let expiring: Collection
+/** Known faults of the stand-in that this server has. */
+const faults: string[] = []
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'im-mongodb-'))
@@ -65,7 +67,8 @@ async function describeServer(): Promise<string> {
   const admin = client.db('admin')
   const [{ version }, hello] = await Promise.all([admin.command({ buildInfo: 1 }), admin.command({ hello: 1 })])
   const kind = hello['setName'] ? `replica set ${hello['setName']}` : (hello['msg'] ?? 'no replica set')
-  return `MongoDB ${version} (${kind}) at ${client.options.hosts.join()}: ${servers.choices['mongodb']}`
+  const name = `MongoDB ${version} (${kind}) at ${client.options.hosts.join()}: ${servers.choices['mongodb']}`
+  return `${name}. Faults that the code makes up for: ${faults.join('; ') || 'none'}`
 }
 
 async function writeExpiring(): Promise<Collection> {
@@ -114,7 +117,44 @@ async function plan(cursor: { explain(): Promise<Document> }): Promise<string[]>
   return stages
 }
 
+test('known faults of the stand-in: only the stand-in has them', async (t) => {
+  for (const { name, isThere } of standInFaults) if (await isThere(db)) faults.push(name)
+  t.comment(faults.join('; ') || 'none')
+  t.ok(faults.length === 0 || (await isStandIn(db)), 'the code makes up for what it knows')
+})
+
 test('transactions', async (t) => {
+  t.test('transactions that upsert the same new document count each once', async (t) => {
+    const counters = db.collection<{ _id: string; value: number }>(`c${randomBytes(4).toString('hex')}`)
+    await db.createCollection(counters.collectionName)
+    const taken = await Promise.all(
+      Array.from({ length: 20 }, () =>
+        inTransaction(client, async (session) => {
+          const options = { session, upsert: true, returnDocument: 'after' } as const
+          return (await counters.findOneAndUpdate({ _id: 'a' }, { $inc: { value: 1 } }, options))?.value
+        }),
+      ),
+    )
+    t.strictSame(
+      taken.sort((a, b) => Number(a) - Number(b)),
+      Array.from({ length: 20 }, (_, n) => n + 1),
+    )
+  })
+
+  t.test(
+    'an upsert under a condition on a field of the known document is a duplicate, not a second document',
+    async (t) => {
+      const shards = db.collection<{ _id: string; owner?: string }>(`c${randomBytes(4).toString('hex')}`)
+      const take = (owner: string) =>
+        shards.updateOne({ _id: 'a', owner: { $exists: false } }, { $set: { owner } }, { upsert: true })
+      const outcomes = await Promise.allSettled([take('first'), take('second'), take('third')])
+      t.equal(outcomes.filter(({ status }) => status === 'fulfilled').length, 1)
+      for (const outcome of outcomes) if (outcome.status === 'rejected') t.equal(outcome.reason.code, 11_000)
+      await shards.updateOne({ _id: 'a' }, { $unset: { owner: 1 } })
+      t.equal((await take('second')).matchedCount, 1)
+    },
+  )
+
   t.test('what a transaction wrote is seen by nobody else before the commit, and by everybody after', async (t) => {
     const docs = newCollection()
     await docs.insertOne({ _id: 'first' as never })

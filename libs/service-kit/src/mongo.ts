@@ -30,10 +30,13 @@ export async function connectMongo(options: {
   namespace: string
   service: string
   metrics?: Registry
+  /** Tells each command, for tests that look at them. */
+  monitorCommands?: boolean
 }): Promise<MongoConnection> {
   const client = new MongoClient(options.url, {
     appName: `im-${options.service}`,
     ignoreUndefined: true,
+    monitorCommands: options.monitorCommands ?? false,
     maxPoolSize: connections,
     waitQueueTimeoutMS: waitMs,
     serverSelectionTimeoutMS: waitMs,

@@ -86,7 +86,9 @@ async function connect<C extends ServiceConfig>(
     return ending
   }
   try {
-    const mongo = mongodbUrl ? await connectMongo({ url: mongodbUrl, namespace, service, metrics }) : undefined
+    const mongo = mongodbUrl
+      ? await connectMongo({ url: mongodbUrl, namespace, service, metrics, monitorCommands: config.nodeEnv === 'test' })
+      : undefined
     if (mongo) opened.push(mongo)
     const redis = await connectRedis({ url: config.redisUrl, namespace })
     opened.push({ close: async () => redis.disconnect() })

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { test } from 'tap'
 import { connectMongo } from '../src/mongo.ts'
 import { findNewest, isStandIn } from '../src/stand-in.ts'
-import { dropNamespace, testEnv } from '../src/testing/index.ts'
+import { dropNamespace, standInFaults, testEnv } from '../src/testing/index.ts'
 
 test('the newest of a range are found, however far apart they stand and wherever they are looked for first', async (t) => {
   const env = testEnv()
@@ -51,4 +51,20 @@ test('the newest of a range are found, however far apart they stand and wherever
     },
   )
   await t.resolves(fc.assert(property, { numRuns: 60 }))
+})
+
+test('the stand-in has every fault that is made up for, MongoDB has none', async (t) => {
+  const env = testEnv()
+  const mongo = await connectMongo({ url: env['MONGODB_URL']!, namespace: env['NAMESPACE']!, service: 'kit' })
+  t.after(async () => {
+    await mongo.close()
+    await dropNamespace(env)
+  })
+  const expected = await isStandIn(mongo.db)
+  for (const { name, workaround, isThere } of standInFaults)
+    t.equal(
+      await isThere(mongo.db),
+      expected,
+      `${name}: ${expected ? `if it is gone, remove ${workaround}` : 'MongoDB must not have it'}`,
+    )
 })

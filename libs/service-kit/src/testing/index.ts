@@ -7,8 +7,10 @@ export * from './own-servers.ts'
 export * from './publish-events.ts'
 export * from './record-events.ts'
 export * from './slow-proxy.ts'
+export * from './stand-in-faults.ts'
 export * from './start-service.ts'
 export * from './test-client.ts'
+export * from './watch-queries.ts'
 
 /** What `t.rejects` and `t.throws` take: the error of the table with this name. */
 export const failure = (name: ErrorName): { code: number } => ({ code: errors[name].code })

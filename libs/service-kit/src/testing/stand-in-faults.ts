@@ -1,0 +1,73 @@
+import { type Db, MongoServerError } from 'mongodb'
+
+/** A fault of the server that stands in for MongoDB, which the code makes up for. */
+export interface StandInFault {
+  name: string
+  /** What can go when the fault is gone. */
+  workaround: string
+  /** Uses collections of its own. */
+  isThere(db: Db): Promise<boolean>
+}
+
+const rangeBeforeLimit: StandInFault = {
+  name: 'reads the whole range before the limit of a query',
+  workaround: 'findNewest in libs/service-kit/src/stand-in.ts',
+  async isThere(db) {
+    const rows = db.collection('fault_range')
+    await rows.createIndex({ chat: 1, at: -1 })
+    const text = 'x'.repeat(200)
+    await rows.insertMany(Array.from({ length: 10_000 }, (_, at) => ({ chat: 'a', at, text })))
+    const quickest = async (filter: object) => {
+      const times: number[] = []
+      for (let run = 0; run < 5; run++) {
+        const startedAt = performance.now()
+        await rows.find({ chat: 'a', ...filter }, { sort: { at: -1 }, limit: 10 }).toArray()
+        times.push(performance.now() - startedAt)
+      }
+      return Math.min(...times)
+    }
+    // The plan looks right, so only the time tells.
+    return (await quickest({})) > 3 * (await quickest({ at: { $gte: 9990 } }))
+  },
+}
+
+const oldUniqueValues: StandInFault = {
+  name: 'keeps the old value in a unique index when an update changes it',
+  workaround: 'unique names are ids of documents of their own, not fields under a unique index',
+  async isThere(db) {
+    const people = db.collection<{ _id: number; name: string }>('fault_unique')
+    await people.createIndex({ name: 1 }, { unique: true })
+    await people.insertOne({ _id: 1, name: 'a' })
+    await people.updateOne({ _id: 1 }, { $set: { name: 'b' } })
+    return await people.insertOne({ _id: 2, name: 'a' }).then(
+      () => false,
+      (error) => error instanceof MongoServerError && error.code === 11_000,
+    )
+  },
+}
+
+const uniqueAcrossTransactions: StandInFault = {
+  name: 'lets two open transactions update documents to the same value of a unique index',
+  workaround: oldUniqueValues.workaround,
+  async isThere(db) {
+    const people = db.collection<{ _id: number; name: string }>('fault_transactions')
+    await people.createIndex({ name: 1 }, { unique: true })
+    await people.insertMany([1, 2].map((_id) => ({ _id, name: String(_id) })))
+    const sessions = [db.client.startSession(), db.client.startSession()]
+    try {
+      for (const session of sessions) session.startTransaction()
+      for (const [n, session] of sessions.entries())
+        await people.updateOne({ _id: n + 1 }, { $set: { name: 'same' } }, { session })
+      return true
+    } catch {
+      return false
+    } finally {
+      for (const session of sessions) {
+        await session.abortTransaction()
+        await session.endSession()
+      }
+    }
+  },
+}
+
+export const standInFaults: readonly StandInFault[] = [rangeBeforeLimit, oldUniqueValues, uniqueAcrossTransactions]
