@@ -19,7 +19,11 @@ interface Level extends Outcome {
  * Reads the TAP of a run and prints a line for each file, and what failed. A test with subtests counts as its subtests. A test
  * or file counts as one failure when it asserts nothing, fails although its parts pass, or has no result.
  */
-export function testReport(files: string[], print: (line: string) => void): { parser: Parser; outcome(): Outcome } {
+export function testReport(
+  files: string[],
+  print: (line: string) => void,
+): { parser: Parser; outcome(): Outcome; failedFiles(): string[] } {
+  const failedNames = new Set<string>()
   const missing = new Set(files)
   const parser = new Parser()
   const run = follow(parser, [])
@@ -38,6 +42,7 @@ export function testReport(files: string[], print: (line: string) => void): { pa
         level.passed += outcome.passed
         level.failed += outcome.failed
         level.skipped += outcome.skipped
+        if (path.length === 0 && outcome.failed) failedNames.add(name)
         if (missing.delete(name)) print(`${outcome.failed ? '✖' : '✔'} ${name} (${((time ?? 0) / 1000).toFixed(1)} s)`)
       } else if (isSkipped(result)) {
         level.skipped += 1
@@ -87,6 +92,7 @@ export function testReport(files: string[], print: (line: string) => void): { pa
       for (const file of missing) print(`✖ ${file}: no result`)
       return { passed: run.passed, failed: run.failed + missing.size, skipped: run.skipped }
     },
+    failedFiles: () => [...failedNames, ...missing],
   }
 }
 
