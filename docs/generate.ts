@@ -4,7 +4,7 @@
  */
 
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { glob, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import stringify from 'json-stringify-pretty-compact'
@@ -149,6 +149,38 @@ async function configurationPage(): Promise<string> {
   )
 }
 
+/** Metrics are made where they are counted, so they are read from the sources. */
+async function metricsPage(): Promise<string> {
+  const sections: string[] = []
+  for (const [title, source] of metricSources()) {
+    const rows: string[] = []
+    for await (const file of glob(`${source}/src/**/*.ts`, { cwd: join(folder, '..') })) {
+      const text = await readFile(join(folder, '..', file), 'utf8')
+      for (const [, type = '', body = ''] of text.matchAll(
+        /new (Counter|Gauge|Histogram)(?:<[^>]*>)?\(\{(.*?)registers/gs,
+      )) {
+        const name = /name: '([^']+)'/.exec(body)?.[1]
+        const help = /help: (?:'([^']+)'|"([^"]+)")/.exec(body)
+        if (!name || !help) throw new Error(`${file}: a metric without a plain name and help`)
+        const labels = /labelNames: \[([^\]]*)\]/.exec(body)?.[1] ?? ''
+        rows.push(row(`\`${name}\``, type.toLowerCase(), labels.replaceAll("'", ''), help[1] ?? help[2] ?? ''))
+      }
+    }
+    if (rows.length) sections.push(`## ${title}`, table(['name', 'type', 'labels', ''], rows.sort()))
+  }
+  return page(
+    '# Metrics',
+    'What `/metrics` of a service tells, in the text format of Prometheus. Each has the label `service`. With them come those of ' +
+      'the process (`process_*`, `nodejs_*`).',
+    ...sections,
+  )
+}
+
+const metricSources = (): [title: string, folder: string][] => [
+  ['Every service', 'libs/service-kit'],
+  ...serviceNames.map((name): [string, string] => [name, `services/${name}`]),
+]
+
 /** One document a service: their endpoints grow side by side. The gateway serves all of them as one under /docs. */
 function openApiFiles(): Record<string, string> {
   const files: Record<string, string> = {}
@@ -166,6 +198,7 @@ async function generate(): Promise<Record<string, string>> {
     'events.md': eventsPage(),
     'message-types.md': messageTypesPage(),
     'configuration.md': await configurationPage(),
+    'metrics.md': await metricsPage(),
   }
 }
 

@@ -86,10 +86,17 @@ export const streams = {
 /** Events that a service could not handle, under `dead.<service>.<event>`, for operators. */
 export const deadLetters = { name: 'dead', maxAgeSeconds: 30 * 86_400 } as const
 
+function findStream(eventName: string): StreamSpec | undefined {
+  const noun = eventName.slice(0, eventName.indexOf('.'))
+  return Object.values(streams).find((stream) => (stream.nouns as readonly string[]).includes(noun))
+}
+
+/** False for events that were deleted from the contracts. */
+export const hasStream = (eventName: string): boolean => findStream(eventName) !== undefined
+
 /** The stream that keeps events of this name. */
 export function streamOf(eventName: string): StreamSpec {
-  const noun = eventName.slice(0, eventName.indexOf('.'))
-  const found = Object.values(streams).find((stream) => (stream.nouns as readonly string[]).includes(noun))
+  const found = findStream(eventName)
   if (!found) throw new Error(`no stream keeps ${eventName}: add its noun to a stream in events.ts`)
   return found
 }

@@ -1,6 +1,7 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { userUpdated } from '@im/contracts/user'
 import { exactlyOnce, type Runtime } from '@im/service-kit'
-import { eventually, ownServer, type ServerKind } from '@im/service-kit/testing'
+import { eventually, type OwnServer, ownServer, type ServerKind } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
 import { handle, ownNamespace, startRuntime } from './runtime.ts'
 
@@ -32,37 +33,49 @@ async function startNumbers(t: Test, env: Record<string, string>) {
   }
 }
 
-for (const kind of ['nats', 'redis', 'mongodb'] as const) {
-  test(`a service goes on by itself after ${kind} was killed and started again`, { timeout: 90_000 }, async (t) => {
-    const server = await ownServer(t, kind)
-    if (!server) return
-    const unhandled: unknown[] = []
-    const note = (reason: unknown) => unhandled.push(reason)
-    process.on('unhandledRejection', note)
-    t.after(() => process.off('unhandledRejection', note))
-    const service = await startNumbers(t, ownNamespace(t, { [settingOf[kind]]: server.url }))
-    let n = 0
-    const announceSome = async () => {
-      for (let i = 0; i < 20; i++) await service.announce(++n).catch(() => {})
-    }
-    await announceSome()
-    for (let round = 0; round < 2; round++) {
-      const during = announceSome()
-      await server.kill()
-      await t.rejects(service.runtime.ready())
-      await server.start()
-      await during
-      await eventually(() => service.runtime.ready().then(() => true), 20_000)
-      await eventually(() => service.announce(++n).then(() => true), 20_000)
-      const restartedAt = Date.now()
-      await eventually(async () => (await service.heard()).includes(n), 20_000)
-      t.comment(`an event arrived ${Date.now() - restartedAt} ms after the restart`)
-    }
-    await eventually(async () => (await service.heard()).length >= (await service.announced()).length, 20_000)
-    t.strictSame(await service.heard(), await service.announced(), 'each change was heard once and in order')
-    t.strictSame(unhandled, [])
-  })
+/** How a server goes away, and comes back. */
+const absences = {
+  'was killed': { begin: (server: OwnServer) => server.kill(), end: (server: OwnServer) => server.start() },
+  'stood still for 8 s': {
+    async begin(server: OwnServer) {
+      server.freeze()
+      await delay(8000)
+    },
+    end: async (server: OwnServer) => server.thaw(),
+  },
 }
+
+for (const kind of ['nats', 'redis', 'mongodb'] as const)
+  for (const [absence, { begin, end }] of Object.entries(absences))
+    test(`a service goes on by itself after ${kind} ${absence}`, { timeout: 120_000 }, async (t) => {
+      const server = await ownServer(t, kind)
+      if (!server) return
+      const unhandled: unknown[] = []
+      const note = (reason: unknown) => unhandled.push(reason)
+      process.on('unhandledRejection', note)
+      t.after(() => process.off('unhandledRejection', note))
+      const service = await startNumbers(t, ownNamespace(t, { [settingOf[kind]]: server.url }))
+      let n = 0
+      const announceSome = async () => {
+        for (let i = 0; i < 20; i++) await service.announce(++n).catch(() => {})
+      }
+      await announceSome()
+      for (let round = 0; round < 2; round++) {
+        const during = announceSome()
+        await begin(server)
+        await t.rejects(service.runtime.ready())
+        await end(server)
+        await during
+        await eventually(() => service.runtime.ready().then(() => true), 20_000)
+        await eventually(() => service.announce(++n).then(() => true), 20_000)
+        const backAt = Date.now()
+        await eventually(async () => (await service.heard()).includes(n), 20_000)
+        t.comment(`an event arrived after ${Date.now() - backAt} ms`)
+      }
+      await eventually(async () => (await service.heard()).length >= (await service.announced()).length, 20_000)
+      t.strictSame(await service.heard(), await service.announced(), 'each change was heard once and in order')
+      t.strictSame(unhandled, [])
+    })
 
 test('a service ends in time while NATS is away', { timeout: 30_000 }, async (t) => {
   const server = await ownServer(t, 'nats')

@@ -1,5 +1,5 @@
 import { userUpdated } from '@im/contracts/user'
-import { connectBus, createLogger } from '@im/service-kit'
+import { connectBus, connectMongo, createLogger } from '@im/service-kit'
 import { eventPublisher, eventually, ownServer, recordEvents } from '@im/service-kit/testing'
 import { jetstreamManager, type StreamUpdateConfig } from '@nats-io/jetstream'
 import { connect, nanos } from '@nats-io/transport-node'
@@ -70,6 +70,42 @@ test('the streams of the first release give their subjects up to those that have
   await connectAs(t, env, 'message')
   t.strictSame((await streams.info('presence')).subjects, [`${env['NAMESPACE']}.presence.*.>`])
   t.strictSame((await streams.info('message')).subjects, [`${env['NAMESPACE']}.message.*.>`])
+})
+
+test('what builds of before left is put in order: their consumers go, and their rows in the outbox are published', async (t) => {
+  const env = ownNamespace(t)
+  const namespace = env['NAMESPACE']
+  const connection = await connect({ servers: env['NATS_URL'] ?? '' })
+  t.after(() => connection.close())
+  const jsm = await jetstreamManager(connection)
+  await jsm.streams.add({
+    name: `${namespace}_user`,
+    subjects: ['user', 'session'].map((noun) => `${namespace}.${noun}.>`),
+  })
+  for (const name of ['user.updated.v1', 'session.revoked.v1'])
+    await jsm.consumers.add(`${namespace}_user`, {
+      durable_name: `message-${name.replaceAll('.', '-')}`,
+      filter_subject: `${namespace}.${name}`,
+      ack_policy: 'explicit',
+    })
+  const mongo = await connectMongo({ url: env['MONGODB_URL'] ?? '', namespace: namespace ?? '', service: 'user' })
+  t.after(() => mongo.close())
+  const old = { name: userUpdated.name, aggregate: '1', n: 0 }
+  await mongo.db.collection<{ _id: string; [field: string]: unknown }>('outbox').insertMany([
+    { ...old, _id: 'c', at: 2, data: update(1, 'third') },
+    { ...old, _id: 'b', at: 1, n: 7, data: update(1, 'second') },
+    { ...old, _id: 'a', at: 1, n: 6, data: update(1, 'first') },
+    { ...old, _id: 'd', at: 0, name: 'nobody.came.v1', data: {} },
+  ])
+  await startRuntime(t, env)
+  const heard = await recordEvents(t, env, userUpdated)
+  await eventually(() => heard.length === 3)
+  t.strictSame(
+    heard.map(({ nickname }) => nickname),
+    ['first', 'second', 'third'],
+  )
+  const consumers = await jsm.consumers.list(`${namespace}_user`).next()
+  t.notOk(consumers.some(({ config }) => config.durable_name))
 })
 
 test('what the server refuses stops the start, and names the reason', async (t) => {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { type EventEnvelope, type EventType, type Payload, streamOf } from '@im/contracts'
+import { type EventEnvelope, type EventType, hasStream, type Payload, streamOf } from '@im/contracts'
 import type { ClientSession, Db, MongoClient } from 'mongodb'
 import { ensureCollections, ensureIndexes } from '../mongo.ts'
 import { inTransaction } from '../transaction.ts'
@@ -54,6 +54,21 @@ export async function createOutbox(options: {
       return ofAggregate.map((row, n) => ({ ...row, sequence: before + n + 1 }))
     })
     await rows.insertMany(numbered, { session })
+  }
+
+  await inTransaction(client, numberOldRows)
+
+  /** Builds before the numbers left rows without one, in the order of `at` and `n`. */
+  async function numberOldRows(session: ClientSession): Promise<void> {
+    const old = await rows.find({ stream: null as never }, { session }).toArray()
+    const known = (old as (OutboxRow & { n: number })[]).filter(({ name }) => hasStream(name))
+    if (!known.length) return
+    const inOrder = known.sort((a, b) => a.at - b.at || a.n - b.n)
+    await rows.deleteMany({ _id: { $in: known.map(({ _id }) => _id) } }, { session })
+    await store(
+      inOrder.map(({ n: _, ...row }) => ({ ...row, stream: streamOf(row.name).name })),
+      session,
+    )
   }
 
   return {

@@ -113,10 +113,10 @@ export function startOutboxRelay(options: {
   }
 
   async function publishOrPark(row: OutboxRow): Promise<void> {
-    const { _id: id, stream: _, ...event } = row
+    const { _id: id, name, at, aggregate, sequence, data } = row
     for (let attempt = 1; ; attempt++) {
       try {
-        return await bus.publish({ id, ...event })
+        return await bus.publish({ id, name, at, aggregate, sequence, data })
       } catch (error) {
         if (isTransient(error)) throw error
         if (attempt < attempts) continue

@@ -8,6 +8,7 @@ import {
   type StreamConfig,
 } from '@nats-io/jetstream'
 import { nanos } from '@nats-io/transport-node'
+import type { Logger } from '../logs.ts'
 
 /** Publishing an event again within this time (ms) stores nothing. */
 const duplicateWindow = 120_000
@@ -18,9 +19,9 @@ const duplicateWindow = 120_000
  */
 export async function ensureStreams(
   manager: JetStreamManager,
-  options: { namespace: string; replicas: number; service: string },
+  options: { namespace: string; replicas: number; service: string; log: Logger },
 ): Promise<void> {
-  const { namespace, replicas, service } = options
+  const { namespace, replicas, service, log } = options
   const own = Object.values<StreamSpec>(streams).filter((stream) => stream.service === service)
   const wanted = [
     ...own.map(({ name, maxAgeSeconds }) => ({ name, maxAgeSeconds, subject: `${namespace}.${name}.*.>` })),
@@ -35,6 +36,17 @@ export async function ensureStreams(
       duplicate_window: nanos(duplicateWindow),
     })
     await demandReplicas(manager, `${namespace}_${name}`, replicas)
+    await deleteDurables(manager, `${namespace}_${name}`, log)
+  }
+}
+
+/** Services read with consumers that end with them. Durable ones are left from builds that had one for each event. */
+async function deleteDurables(manager: JetStreamManager, stream: string, log: Logger): Promise<void> {
+  for await (const { config, num_pending: unread, num_ack_pending: unfinished } of manager.consumers.list(stream)) {
+    if (!config.durable_name) continue
+    const waiting = unread + unfinished
+    log[waiting ? 'error' : 'info']({ stream, consumer: config.durable_name, waiting }, 'deleting an old consumer')
+    await manager.consumers.delete(stream, config.durable_name)
   }
 }
 
