@@ -50,13 +50,10 @@ export function createLogger(options: { service: string; level: string; format: 
 }
 
 /**
- * A logger for many lines that hold no secrets, and so are not searched for any. Lines are written in blocks, a second late at
- * most: a system call for each line would cost more than the line.
+ * Standard output for many lines that are made elsewhere. They are written in blocks, a second late at most: a system call for
+ * each line would cost more than the line.
  */
-export function createBlockLogger({ service, level }: { service: string; level: string }): Logger {
-  const output = pino.destination({ fd: 1, sync: true, minLength: 4096, periodicFlush: 1000 })
-  return pino({ level, base: { service } }, output)
-}
+export const blockOutput = () => pino.destination({ fd: 1, sync: true, minLength: 4096, periodicFlush: 1000 })
 
 /** MongoDB's message has the value that exists already, such as somebody's telephone or account. */
 const duplicateKey = /dup key: .*/s

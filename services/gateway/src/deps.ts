@@ -2,10 +2,10 @@ import type { Endpoint } from '@im/contracts'
 import { configChanged, internalConfig, type ServerConfig } from '@im/contracts/user'
 import {
   type Bus,
+  blockOutput,
   type Closable,
   type Connections,
   Counter,
-  createBlockLogger,
   createServiceClient,
   FollowedValue,
   Histogram,
@@ -70,7 +70,7 @@ export function createDeps(runtime: Connections<GatewayConfig>): Omit<Deps, keyo
     ),
     streamAgent: new Agent({ connections: 256, clientTtl: connectionLifetime, connect: { timeout: serviceTimeoutMs } }),
     readiness: new Readiness(runtime),
-    callLog: new CallLog(createBlockLogger({ service: 'gateway', level: config.logLevel })),
+    callLog: new CallLog(log.isLevelEnabled('info') ? blockOutput() : undefined),
     answered: new Histogram({
       name: 'im_gateway_answer_seconds',
       help: 'Time from a call to the end of the answer of its service',

@@ -26,7 +26,7 @@ async function startLogged(t: Test, env: Record<string, string> = {}) {
     },
   })
   const log = pino({ base: {} }, stream)
-  const stage = await startGateway(t, env, { log, callLog: new CallLog(log) })
+  const stage = await startGateway(t, env, { log, callLog: new CallLog(stream) })
   const lineOf = (requestId: string) => eventually(() => lines.find((line) => line.requestId === requestId))
   return { ...stage, lines, lineOf }
 }
