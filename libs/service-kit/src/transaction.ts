@@ -2,9 +2,16 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { ContractError } from '@im/contracts'
 import { type ClientSession, type MongoClient, MongoError, MongoErrorLabel } from 'mongodb'
 import { isCallerGone } from './current-call.ts'
+import { StoreAwayError } from './store-away.ts'
+import { within } from './within.ts'
 
 /** How long (ms) a transaction is retried: about as long as anybody waits for an answer. */
 const retryFor = 4000
+/**
+ * A step of a transaction that is neither done nor failed after so long (ms) never will be. The driver (7.9) waits for ever for
+ * a connection to take a long command when that connection is destroyed without an error, as happens when the network drops it.
+ */
+const stuckAfter = 15_000
 
 /**
  * Runs `work` in a transaction, and again after a conflict or an election. The driver's own loop would retry for two minutes,
@@ -16,31 +23,36 @@ const retryFor = 4000
 export async function inTransaction<T>(client: MongoClient, work: (session: ClientSession) => Promise<T>): Promise<T> {
   const session = client.startSession()
   const giveUpAt = performance.now() + retryFor
+  let isStuck = false
   const mayRetry = (error: unknown, label: MongoErrorLabel) =>
     error instanceof MongoError && error.hasErrorLabel(label) && performance.now() < giveUpAt && !isCallerGone()
   try {
     for (let attempt = 0; ; attempt++) {
       try {
         session.startTransaction()
-        const result = await work(session)
+        const result = await within(stuckAfter, 'MongoDB', work(session))
         if (isCallerGone()) throw new ContractError('ServiceUnavailable', { detail: 'the caller is gone' })
         await commit()
         return result
       } catch (error) {
-        if (session.inTransaction()) await session.abortTransaction().catch(() => {})
+        isStuck = error instanceof StoreAwayError
+        if (session.inTransaction() && !isStuck) await session.abortTransaction().catch(() => {})
         if (!mayRetry(error, MongoErrorLabel.TransientTransactionError)) throw error
         // A random pause, so that two transactions do not conflict for ever.
         await delay(Math.random() * Math.min(5 * 1.5 ** attempt, 250))
       }
     }
   } finally {
-    await session.endSession()
+    const ending = session.endSession()
+    // What a stuck session holds is given up by the server.
+    if (isStuck) ending.catch(() => {})
+    else await ending
   }
 
   async function commit(): Promise<void> {
     for (;;) {
       try {
-        return await session.commitTransaction()
+        return await within(stuckAfter, 'MongoDB', session.commitTransaction())
       } catch (error) {
         if (!mayRetry(error, MongoErrorLabel.UnknownTransactionCommitResult)) throw error
       }

@@ -1,7 +1,9 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { contract, type Handlers, Nothing, Text } from '@im/contracts'
-import { bindHandlers, createServiceApp, inTransaction, isStoreAway, type Runtime } from '@im/service-kit'
-import { createTestClient, eventually, failure } from '@im/service-kit/testing'
+import { bindHandlers, connectMongo, createServiceApp, inTransaction, isStoreAway, type Runtime } from '@im/service-kit'
+import { createTestClient, dropNamespace, eventually, failure, testEnv } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { Type } from 'typebox'
 import { readConfig, startRuntime } from './runtime.ts'
@@ -78,4 +80,53 @@ test('what a transaction throws is thrown, and nothing of it stays', async (t) =
   })
   await t.rejects(failing, { message: 'no' })
   t.equal(await db.collection('things').countDocuments(), 0)
+})
+
+test('a long command on a connection that the network dropped fails, and the next one succeeds', async (t) => {
+  const { hostname, port } = new URL(process.env['MONGODB_URL'] ?? '')
+  let isDropped = false
+  const sockets = new Set<Socket>()
+  const server = createServer((inner) => {
+    const outer = connect(Number(port), hostname)
+    for (const [socket, other] of [
+      [inner, outer],
+      [outer, inner],
+    ] as const) {
+      sockets.add(socket)
+      socket.on('error', () => {}).on('close', () => other.destroy())
+    }
+    outer.pipe(inner)
+    inner.on('data', (data) => {
+      if (isDropped) inner.pause()
+      else outer.write(data)
+    })
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const url = `mongodb://127.0.0.1:${(server.address() as AddressInfo).port}/?directConnection=true`
+  const env = testEnv()
+  const mongo = await connectMongo({ url, namespace: env['NAMESPACE'] ?? '', service: 'kit' })
+  t.after(async () => {
+    await mongo.close()
+    for (const socket of sockets) socket.destroy()
+    server.close()
+    await dropNamespace(env)
+  })
+  const things = mongo.db.collection('things')
+  await things.insertOne({ n: 0 })
+  const rows = Array.from({ length: 40 }, (_, n) => ({ n, text: 'x'.repeat(200_000) }))
+  isDropped = true
+  const write = () =>
+    inTransaction(mongo.client, (session) => things.insertMany(rows, { session, forceServerObjectId: true }))
+  const failed = await write().then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  t.ok(isStoreAway(failed), String(failed))
+  isDropped = false
+  for (const socket of sockets) socket.destroy()
+  await eventually(
+    () => inTransaction(mongo.client, (session) => things.insertOne({ n: 1 }, { session })).then(() => true),
+    30_000,
+  )
+  t.equal(await things.countDocuments({ text: { $exists: true } }), 0, 'what failed is not there')
 })
