@@ -32,7 +32,7 @@ const { values: options, positionals } = parseArgs({
 })
 
 /** Journeys that also run on containers. They cover most of the stack in a few minutes. */
-const containerTests = ['chat-journey', 'security'].map((name) => `test-e2e/test/${name}.test.ts`)
+const containerTests = ['chat-journey', 'resilience', 'security'].map((name) => `test-e2e/test/${name}.test.ts`)
 
 /** A longer run is ended, before a CI would end it without a result. The time limit of a file is in .taprc. */
 const runDeadlineMs = 60 * 60_000
