@@ -236,6 +236,28 @@ test('a replica that stands still loses its partitions, and what it was writing 
   }
 })
 
+test('what was handled while the partition went to another replica is not committed', async (t) => {
+  const runtime = await startRuntime(t)
+  const { db, bus } = runtime
+  const heard = db.collection<{ attempt: number }>('heard')
+  await db.createCollection('heard')
+  let attempt = 0
+  handle(t, runtime, [
+    exactlyOnce(userUpdated, async (_payload, { session }) => {
+      await heard.insertOne({ attempt: ++attempt }, { session })
+      // As by a replica that took this one for gone.
+      if (attempt === 1) await db.collection('event_shards').updateMany({}, { $set: { owner: 'another' } })
+    }),
+  ])
+  await bus.publish(envelope(1))
+  await eventually(async () => (await heard.countDocuments()) > 0)
+  t.strictSame(
+    (await heard.find().toArray()).map((row) => row.attempt),
+    [3],
+    'the first meets the change of the owner, the second is not the owner any more, the third is again',
+  )
+})
+
 test('exactly once: neither the same event nor an older one of the user is handled after it, however often it is published', async (t) => {
   const runtime = await startRuntime(t)
   const { db, bus, metrics } = runtime

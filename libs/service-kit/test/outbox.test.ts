@@ -166,11 +166,11 @@ test('the order holds when the clock of a replica is wrong, and more events wait
   Date.now = () => now() + 3_600_000
   await announce(outbox, 1, 'first')
   Date.now = now
-  // As many as go in two batches, all older by the clock than the first.
+  await announce(outbox, 1, 'second')
+  // More than are relayed at once: by the clock the second is among the oldest, and the first is the last of all.
   await outbox.commit(async (change) => {
     for (const n of numbers(700)) change.announce(userUpdated, String(n + 2), update(n + 2))
   })
-  await announce(outbox, 1, 'second')
   const heard = await listen(t, env)
   await startRuntime(t, env)
   await eventually(() => heard.length === 702, 20_000)
