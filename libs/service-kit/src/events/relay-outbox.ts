@@ -12,7 +12,7 @@ import { WakeUp } from './wake-up.ts'
 
 const rowsAtOnce = 500
 /** How often the outbox is looked at (ms), in case a process died after its commit and before it woke the relay. */
-const pollEvery = 500
+const pollEvery = 1000
 /** Tries to publish a row that NATS refuses, before it is set aside. */
 const attempts = 3
 
