@@ -36,6 +36,7 @@ test('broken HTTP is answered cleanly', async (t) => {
     const answer = await exchange(gateway.url, request)
     t.equal(statusOf(answer), 400, `${request} -> ${answer}`)
     t.match(answer, /"currentTime":\d+.*"resultCode":1010101/, request)
+    t.match(answer, /X-Content-Type-Options: nosniff/)
   }
   const long = await exchange(gateway.url, `GET /config HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(300_000)}\r\n\r\n`)
   t.equal(statusOf(long), 431)
