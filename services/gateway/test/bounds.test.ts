@@ -1,0 +1,70 @@
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { eventually } from '@im/service-kit/testing'
+import { type Test, test } from 'tap'
+import { alice, codes, startGateway } from './stage.ts'
+
+/** A connection from an address of this machine, and all that came over it. */
+async function open(t: Test, url: string, localAddress = '127.0.0.1'): Promise<{ socket: Socket; text: () => string }> {
+  const { hostname, port } = new URL(url)
+  const socket = connect({ host: hostname, port: Number(port), localAddress })
+  let text = ''
+  socket
+    .on('error', () => {})
+    .on('data', (chunk) => {
+      text += chunk
+    })
+  t.after(() => socket.destroy())
+  await once(socket, 'connect')
+  return { socket, text: () => text }
+}
+
+/** How many of so many connections the gateway keeps. */
+async function kept(t: Test, url: string, count: number, localAddress?: string): Promise<number> {
+  const all = await Promise.all(Array.from({ length: count }, () => open(t, url, localAddress)))
+  await delay(300)
+  return all.filter(({ socket }) => !socket.closed).length
+}
+
+test('one address has so many connections and no more, but not a trusted proxy', async (t) => {
+  const { gateway } = await startGateway(t, { MAX_CONNECTIONS_PER_ADDRESS: '5' })
+  t.equal(await kept(t, gateway.url, 8), 5)
+  t.equal(await kept(t, gateway.url, 3, '127.0.0.2'), 3)
+  const metrics = await (await fetch(`${gateway.operationsUrl}/metrics`)).text()
+  t.match(metrics, /^im_gateway_refused_connections_total\{of="address"\S* 3$/m)
+  const behind = await startGateway(t, { MAX_CONNECTIONS_PER_ADDRESS: '5', TRUSTED_PROXIES: '127.0.0.0/8' })
+  t.equal(await kept(t, behind.gateway.url, 8), 8)
+})
+
+test('all clients together have so many connections and no more', async (t) => {
+  const { gateway } = await startGateway(t, { MAX_CONNECTIONS: '5' })
+  t.equal(await kept(t, gateway.url, 4), 4)
+  t.equal(await kept(t, gateway.url, 4, '127.0.0.2'), 1)
+})
+
+test('one address has so many bytes of bodies in memory and no more', async (t) => {
+  const { gateway, owners, call } = await startGateway(t, { LIMIT_FACTOR: '0' })
+  const bytes = 1024 * 1024
+  const path = `/tigase/encrypt?access_token=${owners.signIn(alice)}`
+  const head = `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Length: ${bytes}\r\n\r\n`
+  const half = async (from?: string) => {
+    const opened = await open(t, gateway.url, from)
+    opened.socket.write(head + 'x'.repeat(bytes - 1))
+    return opened
+  }
+  const waiting = await Promise.all(Array.from({ length: 12 }, () => half()))
+  const refused = () => waiting.filter(({ text }) => text().includes(`"resultCode":${codes.rateLimited}`))
+  await eventually(() => refused().length >= 4)
+  await delay(300)
+  t.ok(refused().length <= 6, `${refused().length} of 12 are refused`)
+
+  const other = await half('127.0.0.2')
+  other.socket.write('x')
+  await eventually(() => other.text().includes('"resultCode"'))
+  t.notMatch(other.text(), new RegExp(String(codes.rateLimited)), 'others have room')
+
+  for (const { socket } of waiting) socket.destroy()
+  const whole = { method: 'POST', body: 'x'.repeat(bytes) }
+  await eventually(async () => (await call(path, whole)).resultCode !== codes.rateLimited)
+})
