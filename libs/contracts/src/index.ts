@@ -4,6 +4,7 @@
  */
 export * from './auth.ts'
 export * from './contract.ts'
+export * from './display-text.ts'
 export * from './endpoint-errors.ts'
 export * from './errors.ts'
 export * from './events.ts'

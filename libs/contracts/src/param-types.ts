@@ -1,4 +1,5 @@
 import { type Static, type TArray, type TObject, type TProperties, type TSchema, type TString, Type } from 'typebox'
+import type { Display } from './display-text.ts'
 
 /**
  * The kinds of parameters (spec transport.md §2), as schemas. A schema describes the *decoded* value; its `wire` keyword says
@@ -21,6 +22,8 @@ export interface TextOptions extends ParamOptions<string> {
   long?: boolean
   /** Removes blanks at both ends before any check. */
   trim?: boolean
+  /** Others see the text: what is invisible in it is removed before any check (display-text.ts). */
+  display?: Display
   /**
    * How an empty or blank text is decoded. `absent` (default): as if it was not sent. `kept`: as it is. `blank-kept`: blanks as
    * they are, an empty text as absent. `blank-clears`: blanks as the empty text, an empty text as absent.
@@ -63,6 +66,12 @@ export const Text = (options: TextOptions = {}) => Type.String({ wire: 'text', .
 
 /** A text that may be long: bodies of messages, keys, documents. Requests of its endpoint may have 1 MiB. */
 export const LongText = (options: TextOptions = {}) => Text({ long: true, ...options })
+
+/** A name that people see: a nickname, a remark, a label. One in which nothing can be seen is InvalidParams. */
+export const Name = (options: TextOptions = {}) => Text({ display: 'line', minLength: 1, ...options })
+
+/** A text with line breaks that people see: a description, a notice. */
+export const Prose = (options: TextOptions = {}) => Text({ display: 'lines', ...options })
 
 /** A decimal integer within ±2^53, as text or number, with an optional sign; `12.0` is 12. */
 export const Int = (options: NumberOptions = {}) => Type.Integer({ wire: 'int', ...options })

@@ -25,3 +25,21 @@ test('a telephone that is given up is free, the new one is taken, and an account
   const second = await api.envelope(profiles.updateUser, { account: 'The_One' }, { as: bob.caller })
   t.equal(second.resultCode, errors.AccountTaken.code)
 })
+
+test('nicknames show what they are: what is invisible is removed, and a name of nothing else is refused', async (t) => {
+  const { api, person, nextPhone } = await startUser(t)
+  const alice = await person(' al\u200bice\u202e\n ')
+  const as = { as: alice.caller }
+  t.equal((await api.call(profiles.getUser, {}, as)).nickname, 'alice')
+  for (const nickname of ['\u3164', '\u200b\ufeff', '\u202e \u2800']) {
+    const made = await api.envelope(accounts.register, { telephone: nextPhone(), password: 'x', nickname })
+    t.equal(made.resultCode, errors.InvalidParams.code)
+    const renamed = await api.envelope(profiles.updateUser, { nickname, sex: 1 }, as)
+    t.equal(renamed.resultCode, errors.InvalidParams.code)
+  }
+  const { nickname, sex } = await api.call(profiles.getUser, {}, as)
+  t.strictSame([nickname, sex], ['alice', 0], 'nothing changed')
+  const { description } = await api.call(profiles.updateUser, { description: ' one\u200b\r\ntwo\u202e' }, as)
+  t.equal(description, 'one\ntwo')
+  t.equal((await api.call(profiles.updateUser, { description: '\u3164' }, as)).description, '')
+})

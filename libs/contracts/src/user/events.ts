@@ -32,6 +32,13 @@ export const userLocked = event(
   Type.Object({ userId, locked: Type.Boolean(), at: Milliseconds() }),
 )
 
+/** Whoever keeps something of the user removes it. What others hold of them, such as messages, stays. */
+export const userDeleted = event(
+  'user.deleted.v1',
+  'An account was deleted; its userId is never used again',
+  Type.Object({ userId, nickname: Type.String({ description: 'the last one' }), at: Milliseconds() }),
+)
+
 /** It is also broadcast as a plain NATS message, and every gateway drops the sessions from its cache at once. */
 export const sessionRevoked = event(
   'session.revoked.v1',
@@ -40,7 +47,7 @@ export const sessionRevoked = event(
     userId,
     sessionIds: Type.Array(Type.String(), { description: 'SHA-256 hex of the access tokens' }),
     devices: Type.Array(Type.String(), { description: 'device classes, in the order of sessionIds' }),
-    reason: Type.String({ description: 'logout, login, password, locked, refresh, revoked' }),
+    reason: Type.String({ description: 'logout, login, password, locked, refresh, revoked, deleted' }),
     at: Milliseconds(),
   }),
 )

@@ -1,13 +1,13 @@
 import { Type } from 'typebox'
 import type { EntityOf, Fields } from '../fields.ts'
-import { Int, Int32, Text, Time } from '../param-types.ts'
+import { Int, Int32, Name, Prose, Time } from '../param-types.ts'
 import { UnixSeconds } from '../result-types.ts'
 
 const region = { type: Type.Integer(), param: Int32(), default: 0 }
 
 /** What users tell about themselves: everybody sees it, and they change it as they like. */
 export const profileFields = {
-  nickname: { type: Type.String(), param: Text({ trim: true, minLength: 1, maxLength: 32 }) },
+  nickname: { type: Type.String(), param: Name({ maxLength: 32 }) },
   sex: {
     type: Type.Integer({ description: '0 female, 1 male' }),
     param: Int({ minimum: 0, maximum: 1 }),
@@ -16,7 +16,7 @@ export const profileFields = {
   birthday: { type: UnixSeconds(), param: Time(), default: 0 },
   description: {
     type: Type.String(),
-    param: Text({ maxLength: 200, empty: 'blank-clears', description: 'one blank clears it' }),
+    param: Prose({ maxLength: 200, empty: 'blank-clears', description: 'one blank clears it' }),
     default: '',
   },
   countryId: region,

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { ContractError } from '@im/contracts'
+import { ContractError, displayText } from '@im/contracts'
 import { parseJson } from '../parse-json.ts'
 import { refuseUnsafeKeys } from './json-keys.ts'
 import { invalid, type ParamSchema } from './param-schema.ts'
@@ -51,7 +51,11 @@ export function decodeValue(name: string, schema: ParamSchema, value: unknown): 
   }
 }
 
-export function text(name: string, value: unknown, { trim, empty }: Pick<ParamSchema, 'trim' | 'empty'> = {}): string {
+export function text(
+  name: string,
+  value: unknown,
+  { trim, empty, display }: Pick<ParamSchema, 'trim' | 'empty' | 'display'> = {},
+): string {
   // One text is wanted, not JSON of something else: `{"name":{"$ne":1}}` is no name.
   if (typeof value === 'object') throw invalid(name, 'not a text')
   const whole = plainText(value)
@@ -60,7 +64,8 @@ export function text(name: string, value: unknown, { trim, empty }: Pick<ParamSc
   if (whole.includes('\0')) throw invalid(name, 'holds a NUL character')
   if (empty === 'blank-clears' && whole.trim() === '') return ''
   // Half a surrogate pair can be stored by no database; neither it nor a noncharacter can be sent in XML.
-  return (trim ? whole.trim() : whole).toWellFormed().replace(noXmlCharacter, '\ufffd')
+  const sendable = (trim ? whole.trim() : whole).toWellFormed().replace(noXmlCharacter, '\ufffd')
+  return display ? displayText(sendable, display) : sendable
 }
 
 function json(name: string, value: unknown): unknown {

@@ -1,4 +1,4 @@
-import { ContractError, type ErrorName, type WireKind } from '@im/contracts'
+import { ContractError, type Display, type ErrorName, type WireKind } from '@im/contracts'
 
 /** A parameter of a contract, as its JSON schema with the keywords of param-types.ts. */
 export interface ParamSchema {
@@ -10,6 +10,7 @@ export interface ParamSchema {
   maximum?: number
   pattern?: string
   trim?: boolean
+  display?: Display
   long?: boolean
   maxLength?: number
   empty?: 'absent' | 'kept' | 'blank-kept' | 'blank-clears'
