@@ -1,5 +1,6 @@
 export * from './archive.ts'
 export * from './entities.ts'
 export * from './events.ts'
+export * from './live-rooms.ts'
 export * from './message-types.ts'
 export * from './search.ts'

@@ -1,0 +1,55 @@
+import { Type } from 'typebox'
+import { contract } from '../contract.ts'
+import { JsonOf, PageSize, RoomRef, UserId } from '../param-types.ts'
+import { MemberState, RoomState } from './entities.ts'
+
+const userId = Type.Integer({ minimum: 1 })
+
+/** Asked by the message service, which decides by it what happens in live rooms. */
+export const internalRooms = contract('room', {
+  getStandings: {
+    path: '/internal/rooms/standings',
+    summary: { zh: '用户在群组中的身份', en: 'What users are in rooms' },
+    auth: 'internal',
+    safe: true,
+    params: Type.Object({
+      pairs: JsonOf(Type.Array(Type.Object({ jid: Type.String({ maxLength: 64 }), userId }), { maxItems: 500 })),
+    }),
+    result: Type.Object({
+      standings: Type.Array(
+        Type.Object({
+          state: Type.Enum(['unknown', 'live', 'dissolved'], { description: 'dissolved: there was such a room' }),
+          sequence: Type.Integer({ description: 'of the last event about the room that this contains; 0 unknown' }),
+          room: Type.Optional(RoomState),
+          member: Type.Optional(MemberState),
+        }),
+        { description: 'one for each pair, in their order; the room when it is live, the member when they are one' },
+      ),
+    }),
+  },
+  listRoomsOf: {
+    path: '/internal/rooms/of-user',
+    summary: { zh: '用户所在的群组', en: 'The rooms a user is in' },
+    auth: 'internal',
+    safe: true,
+    params: Type.Object({ userId: UserId() }),
+    result: Type.Object({
+      rooms: Type.Array(Type.Object({ room: RoomState, member: MemberState }), { description: 'all, locked ones too' }),
+    }),
+  },
+  pageMembers: {
+    path: '/internal/rooms/members',
+    summary: { zh: '群成员', en: 'The members of a room, page by page' },
+    auth: 'internal',
+    safe: true,
+    params: Type.Object({
+      roomId: RoomRef(),
+      after: Type.Optional(UserId({ description: '`next` of the page before' })),
+      pageSize: PageSize(1000),
+    }),
+    result: Type.Object({
+      members: Type.Array(MemberState, { description: 'by userId; none when there is no such room' }),
+      next: Type.Optional(Type.Integer({ description: 'absent on the last page' })),
+    }),
+  },
+})
