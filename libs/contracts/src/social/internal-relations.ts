@@ -1,0 +1,76 @@
+import { Type } from 'typebox'
+import { contract } from '../contract.ts'
+import { Flag, List, PageSize, Text, UserId } from '../param-types.ts'
+import { FlagResult } from '../result-types.ts'
+import { Friends } from './entities.ts'
+
+const side = Type.Object({
+  status: Type.Integer({ minimum: 0, maximum: 2 }),
+  hasBlocked: Type.Boolean({ description: 'the owner of the row blocked the other' }),
+})
+
+/** Asked by other services. The rows they get have no unread counts: these are for lists of the owner alone. */
+export const internalRelations = contract('social', {
+  getRelations: {
+    path: '/internal/relations/of',
+    summary: { zh: '用户与多人的关系', en: 'What a user and others are to each other' },
+    auth: 'internal',
+    safe: true,
+    params: Type.Object({
+      viewerId: UserId(),
+      userIds: Type.Optional(List({ item: UserId(), maxItems: 1000 })),
+      counts: Flag({ default: 0 }),
+    }),
+    result: Type.Object({
+      relations: Type.Array(
+        Type.Object({
+          userId: Type.Integer(),
+          friends: Type.Optional(Friends),
+          blockedBy: FlagResult({ description: 'this user blocked the viewer' }),
+          contact: FlagResult({ description: 'the viewer is in the address book of this user' }),
+        }),
+        { description: 'one for each id' },
+      ),
+      counts: Type.Optional(
+        Type.Object(
+          {
+            attCount: Type.Integer({ description: 'followed and friends' }),
+            fansCount: Type.Integer({ description: 'followers' }),
+            friendsCount: Type.Integer(),
+          },
+          { description: 'of the viewer; each counts to 100,000' },
+        ),
+      ),
+    }),
+  },
+  getStandings: {
+    path: '/internal/relations/standings',
+    summary: { zh: '多对用户之间的关系', en: 'How pairs of users stand to each other' },
+    auth: 'internal',
+    safe: true,
+    params: Type.Object({
+      pairs: List({
+        item: Text({ pattern: '^[1-9][0-9]{0,9}:[1-9][0-9]{0,9}$' }),
+        maxItems: 500,
+        description: 'both userIds, the lower one first',
+      }),
+    }),
+    result: Type.Object({
+      standings: Type.Array(Type.Object({ pair: Type.String(), low: Type.Optional(side), high: Type.Optional(side) }), {
+        description: 'one for each pair; a row is absent where there is none',
+      }),
+    }),
+  },
+  pageFriendIds: {
+    path: '/internal/relations/friends',
+    summary: { zh: '好友的 userId', en: 'Ids of all friends of a user, page by page' },
+    auth: 'internal',
+    safe: true,
+    params: Type.Object({
+      userId: UserId(),
+      after: Type.Optional(UserId({ description: 'the last id of the page before' })),
+      pageSize: PageSize(1000),
+    }),
+    result: Type.Object({ userIds: Type.Array(Type.Integer(), { description: 'ascending' }) }),
+  },
+})
