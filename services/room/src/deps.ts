@@ -1,0 +1,61 @@
+import type { ServiceName } from '@im/contracts'
+import { configChanged, internalConfig, type ServerConfig } from '@im/contracts/user'
+import { createServiceClient, FollowedValue, type Runtime, type ServiceClient } from '@im/service-kit'
+import type { RoomConfig } from './config.ts'
+import { MembersRepository } from './members/members-repository.ts'
+import { NoticesRepository } from './notices/notices-repository.ts'
+import { Names } from './people/names.ts'
+import { PeopleRepository } from './people/people-repository.ts'
+import { RoomNumbers } from './rooms/room-numbers.ts'
+import { RoomTurns } from './rooms/room-turns.ts'
+import { RoomsRepository } from './rooms/rooms-repository.ts'
+import { SharesRepository } from './shares/shares-repository.ts'
+import { WaitingRoomsRepository } from './waiting-rooms/waiting-rooms-repository.ts'
+
+/** What operations of this service may use. */
+export interface Deps extends Runtime<RoomConfig> {
+  rooms: RoomsRepository
+  members: MembersRepository
+  notices: NoticesRepository
+  shares: SharesRepository
+  waitingRooms: WaitingRoomsRepository
+  numbers: RoomNumbers
+  people: PeopleRepository
+  names: Names
+  turns: RoomTurns
+  user: ServiceClient
+  social: ServiceClient
+  message: ServiceClient
+  /** The configuration that the user service keeps. */
+  serverConfig: FollowedValue<ServerConfig>
+}
+
+/** How long (ms) other services may take. The message service needs its time when one of its replicas has just died. */
+const timeouts = { user: 2000, social: 2000, message: 3000 } as const satisfies Partial<Record<ServiceName, number>>
+
+/** Puts the service together. */
+export function createDeps({ config, db, bus, log, now }: Runtime<RoomConfig>): Omit<Deps, keyof Runtime> {
+  const { userUrl, socialUrl, messageUrl, serviceKeys } = config
+  const user = createServiceClient({ baseUrl: userUrl, serviceKeys, timeoutMs: timeouts.user })
+  const people = new PeopleRepository(db)
+  return {
+    rooms: new RoomsRepository(db),
+    members: new MembersRepository(db),
+    notices: new NoticesRepository(db),
+    shares: new SharesRepository(db),
+    waitingRooms: new WaitingRoomsRepository(db, now),
+    numbers: new RoomNumbers(db),
+    people,
+    names: new Names(people, user),
+    turns: new RoomTurns(),
+    user,
+    social: createServiceClient({ baseUrl: socialUrl, serviceKeys, timeoutMs: timeouts.social }),
+    message: createServiceClient({ baseUrl: messageUrl, serviceKeys, timeoutMs: timeouts.message }),
+    serverConfig: new FollowedValue({
+      read: () => user.call(internalConfig.getServerConfig, {}),
+      changed: configChanged,
+      bus,
+      log,
+    }),
+  }
+}

@@ -1,0 +1,53 @@
+import { ContractError } from '@im/contracts'
+import type { RoomMember } from '@im/contracts/room'
+import type { Static } from 'typebox'
+import type { Deps } from '../deps.ts'
+import { findOwn } from './find-own.ts'
+import { memberView } from './member-view.ts'
+import { sees, viewOf } from './visibility.ts'
+
+type View = Static<typeof RoomMember>
+
+/** All members whom the viewer sees, or those with `keyword` in the nickname or remark. */
+export async function listMembers(deps: Deps, ref: string, viewerId: number, keyword?: string): Promise<View[]> {
+  const { room, own } = await findOwn(deps, ref, viewerId)
+  const found = await deps.members.list(room._id, viewOf(room, own), keyword)
+  return found.map((member) => memberView(member, room, own))
+}
+
+/**
+ * A page of members: first the owner and admins, then the others by the time they joined. Pages begin and end with all who
+ * joined in the same second, so that nobody is between two pages.
+ */
+export async function pageMembers(
+  deps: Deps,
+  ref: string,
+  viewerId: number,
+  { joinTime, pageSize }: { joinTime: number; pageSize: number },
+): Promise<View[]> {
+  const { members } = deps
+  const { room, own } = await findOwn(deps, ref, viewerId)
+  const view = viewOf(room, own)
+  const first = joinTime > 0 ? await members.joined(room._id, view, { $gte: joinTime, $lte: joinTime }) : []
+  const page =
+    joinTime > 0
+      ? await members.joined(room._id, view, { $gt: joinTime }, pageSize)
+      : await members.page(room._id, view, 0, pageSize)
+  const last = page.at(-1)
+  const rest =
+    page.length === pageSize && last?.rank === 3
+      ? await members.joined(room._id, view, { $gte: last.createTime, $lte: last.createTime })
+      : []
+  const known = new Set(page.map(({ userId }) => userId))
+  return [...first, ...page, ...rest.filter(({ userId }) => !known.has(userId))].map((member) =>
+    memberView(member, room, own),
+  )
+}
+
+/** One member. Those whom the viewer doesn't see are as if they were no members. */
+export async function getMember(deps: Deps, ref: string, viewerId: number, userId: number): Promise<View> {
+  const { room, own } = await findOwn(deps, ref, viewerId)
+  const member = userId === viewerId ? own : await deps.members.find(room._id, userId)
+  if (!member || !sees(viewOf(room, own), member)) throw new ContractError('MemberNotFound')
+  return memberView(member, room, own)
+}

@@ -1,0 +1,22 @@
+import { ContractError } from '@im/contracts'
+import type { Deps } from '../deps.ts'
+import { changeRoom } from '../rooms/change-room.ts'
+import { dissolve } from '../rooms/dissolve-room.ts'
+import { isOwner } from './member-document.ts'
+import { remove } from './remove-member.ts'
+
+/** A user was deleted: their own rooms are dissolved, and they leave the others. */
+export async function removeFromRooms(deps: Deps, userId: number): Promise<void> {
+  const { members, people, outbox } = deps
+  await outbox.commit((change) => people.remove(userId, change))
+  for (const { roomId } of await members.everywhere(userId))
+    await changeRoom(deps, roomId, async (act) => {
+      const own = await members.find(roomId, userId, act.change)
+      if (!own) return
+      if (isOwner(own)) await dissolve(deps, act, own)
+      else await remove(deps, act, own, own)
+    }).catch((error: unknown) => {
+      // Somebody dissolved it meanwhile.
+      if (!(error instanceof ContractError && error.errorName === 'RoomNotFound')) throw error
+    })
+}

@@ -1,0 +1,40 @@
+import { ContractError } from '@im/contracts'
+import { memberLeft, memberRoles } from '@im/contracts/room'
+import type { Deps } from '../deps.ts'
+import { changeAsMember } from '../rooms/change-room.ts'
+import { dissolve } from '../rooms/dissolve-room.ts'
+import type { RoomAct } from '../rooms/room-act.ts'
+import { personOf } from '../rooms/room-states.ts'
+import { isModerator, isOwner, type MemberDocument, sizesOf } from './member-document.ts'
+import { sees, viewOf } from './visibility.ts'
+
+/** Takes a member out of a room, or the caller leaves it. The last one who leaves dissolves it. */
+export async function removeMember(deps: Deps, ref: string, callerId: number, userId: number): Promise<void> {
+  await changeAsMember(deps, ref, callerId, async (act, own) => {
+    if (userId === callerId) return await leave(deps, act, own)
+    if (!isModerator(own)) throw new ContractError('PermissionDenied')
+    const member = await deps.members.find(act.room._id, userId, act.change)
+    if (!member || !sees(viewOf(act.room, own), member)) throw new ContractError('MemberNotFound')
+    if (!isOwner(own) && member.role !== memberRoles.member) throw new ContractError('PermissionDenied')
+    await remove(deps, act, own, member)
+  })
+}
+
+async function leave(deps: Deps, act: RoomAct, own: MemberDocument): Promise<void> {
+  if (!isOwner(own)) return await remove(deps, act, own, own)
+  if (act.room.userSize > 1) throw new ContractError('OwnerCannotLeave')
+  await dissolve(deps, act, own)
+}
+
+/** `by` takes a member out; they are the same when the member leaves. */
+export async function remove(
+  { members }: Pick<Deps, 'members'>,
+  act: RoomAct,
+  by: Pick<MemberDocument, 'userId' | 'nickname'>,
+  member: MemberDocument,
+): Promise<void> {
+  await members.remove(member, act.change)
+  await act.update({ sizes: sizesOf(member.role, undefined) })
+  act.announce(memberLeft, personOf(by), { member: personOf(member) })
+  act.enforceRemoval([member.userId])
+}

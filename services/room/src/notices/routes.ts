@@ -1,0 +1,26 @@
+import { ContractError, type Handlers } from '@im/contracts'
+import { roomNotices } from '@im/contracts/room'
+import { bindHandlers } from '@im/service-kit'
+import type { Deps } from '../deps.ts'
+import { findOwn } from '../members/find-own.ts'
+import { deleteNotice } from './delete-notice.ts'
+import { noticeView } from './notice-view.ts'
+import { updateNotice } from './update-notice.ts'
+
+const handlers: Handlers<typeof roomNotices, Deps> = {
+  async listNotices(deps, { caller, params }) {
+    const { room } = await findOwn(deps, params.roomId, caller.userId)
+    return (await deps.notices.list(room._id)).map(noticeView)
+  },
+
+  async updateNotice(deps, { caller, params: { roomId, noticeId, noticeContent } }) {
+    if (!noticeContent) throw new ContractError('InvalidParams', { detail: 'noticeContent: nothing can be seen' })
+    return noticeView(await updateNotice(deps, roomId, caller.userId, noticeId, noticeContent))
+  },
+
+  async deleteNotice(deps, { caller, params }) {
+    await deleteNotice(deps, params.roomId, caller.userId, params.noticeId)
+  },
+}
+
+export const noticeRoutes = bindHandlers(roomNotices, handlers)

@@ -1,0 +1,33 @@
+import { internalUsers } from '@im/contracts/user'
+import type { ServiceClient } from '@im/service-kit'
+import type { PeopleRepository } from './people-repository.ts'
+
+const askedAtOnce = 500
+
+/** Nicknames of users: from the own copy, else from the user service, so that nobody is unknown because an event is late. */
+export class Names {
+  readonly #people: Pick<PeopleRepository, 'find'>
+  readonly #user: Pick<ServiceClient, 'call'>
+
+  constructor(people: Pick<PeopleRepository, 'find'>, user: Pick<ServiceClient, 'call'>) {
+    this.#people = people
+    this.#user = user
+  }
+
+  /** Of those who exist. */
+  async of(userIds: readonly number[]): Promise<Map<number, string>> {
+    if (!userIds.length) return new Map()
+    const names = await this.#people.find(userIds)
+    const missing = userIds.filter((userId) => !names.has(userId))
+    for (let from = 0; from < missing.length; from += askedAtOnce) {
+      const asked = missing.slice(from, from + askedAtOnce)
+      const { contacts } = await this.#user.call(internalUsers.getContacts, { userIds: asked })
+      for (const { userId, exists, nickname } of contacts) if (exists) names.set(userId, nickname)
+    }
+    return names
+  }
+
+  async ofOne(userId: number): Promise<string | undefined> {
+    return (await this.of([userId])).get(userId)
+  }
+}

@@ -1,0 +1,31 @@
+import { ContractError } from '@im/contracts'
+import { roomDissolved } from '@im/contracts/room'
+import type { Deps } from '../deps.ts'
+import { isOwner, type MemberDocument } from '../members/member-document.ts'
+import { changeAsMember } from './change-room.ts'
+import type { RoomAct } from './room-act.ts'
+import { personOf } from './room-states.ts'
+
+/** Ends a room for all its members. Only its owner may. */
+export async function dissolveRoom(deps: Deps, ref: string, callerId: number): Promise<void> {
+  await changeAsMember(deps, ref, callerId, async (act, own) => {
+    if (!isOwner(own)) throw new ContractError('OwnerOnly')
+    await dissolve(deps, act, own)
+  })
+}
+
+export async function dissolve(
+  { members, notices, shares }: Pick<Deps, 'members' | 'notices' | 'shares'>,
+  act: RoomAct,
+  by: Pick<MemberDocument, 'userId' | 'nickname'>,
+): Promise<void> {
+  const { _id: roomId } = act.room
+  const { change } = act
+  const memberIds = await members.userIds(roomId, change)
+  await members.removeAll(roomId, change)
+  await notices.removeAll(roomId, change)
+  await shares.removeAll(roomId, change)
+  await act.update({ set: { dissolvedAt: act.seconds, userSize: 0, hiddenSize: 0, adminSize: 0 }, unset: ['notice'] })
+  act.announce(roomDissolved, personOf(by), { memberIds })
+  act.enforceDissolution()
+}

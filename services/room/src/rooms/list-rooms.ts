@@ -1,0 +1,48 @@
+import { type MemberRole, memberRoles, type Room } from '@im/contracts/room'
+import type { Static } from 'typebox'
+import type { Deps } from '../deps.ts'
+import { memberView } from '../members/member-view.ts'
+import { ownerNames } from './owner-names.ts'
+import { roomCard, roomView } from './room-view.ts'
+
+interface Page {
+  pageIndex: number
+  pageSize: number
+}
+
+/** Public rooms, newest first. */
+export async function listRooms(
+  deps: Deps,
+  viewerId: number,
+  { roomName, pageIndex, pageSize }: Page & { roomName?: string | undefined },
+): Promise<Static<typeof Room>[]> {
+  const rooms = await deps.rooms.listPublic(roomName, pageIndex * pageSize, pageSize)
+  const ids = rooms.map(({ _id }) => _id)
+  const [own, nameOf] = await Promise.all([deps.members.ofUser(viewerId, ids), ownerNames(deps, rooms)])
+  return rooms.map((room) => {
+    const member = own.get(room._id)
+    const card = roomCard(room, nameOf(room))
+    return member ? { ...card, member: memberView(member, room, member) } : card
+  })
+}
+
+const { owner, ...others } = memberRoles
+/** By `type` of /room/list/his. */
+const rolesOfType: readonly (readonly MemberRole[])[] = [Object.values(memberRoles), [owner], Object.values(others)]
+
+/** Rooms of the caller, newest first, locked ones too. */
+export async function listOwnRooms(
+  deps: Deps,
+  userId: number,
+  { type, pageIndex, pageSize }: Page & { type: number },
+): Promise<Static<typeof Room>[]> {
+  const roles = rolesOfType[type] ?? Object.values(memberRoles)
+  const own = await deps.members.pageOfUser(userId, roles, pageIndex * pageSize, pageSize)
+  const rooms = await deps.rooms.byIds(own.map(({ roomId }) => roomId))
+  const nameOf = await ownerNames(deps, [...rooms.values()])
+  return own.flatMap((member) => {
+    const room = rooms.get(member.roomId)
+    // It may have been dissolved between the two questions.
+    return room && !room.dissolvedAt ? [roomView(room, nameOf(room), member)] : []
+  })
+}

@@ -1,0 +1,26 @@
+import { ContractError } from '@im/contracts'
+import { shareAdded } from '@im/contracts/room'
+import type { Deps } from '../deps.ts'
+import { isModerator } from '../members/member-document.ts'
+import { changeAsMember } from '../rooms/change-room.ts'
+import { newId } from '../rooms/room-document.ts'
+import { personOf } from '../rooms/room-states.ts'
+import type { ShareDocument } from './shares-repository.ts'
+
+/** Shares a file that was uploaded before. */
+export function addShare(
+  deps: Deps,
+  ref: string,
+  callerId: number,
+  file: Pick<ShareDocument, 'name' | 'url' | 'size' | 'type'>,
+): Promise<ShareDocument> {
+  return changeAsMember(deps, ref, callerId, async (act, own) => {
+    if (!act.room.allowUploadFile && !isModerator(own)) throw new ContractError('UploadNotAllowed')
+    const { userId, nickname } = own
+    const { name, url, size, type } = file
+    const share = { _id: newId(), roomId: act.room._id, userId, nickname, time: act.seconds, name, url, size, type }
+    await deps.shares.add(share, act.change)
+    act.announce(shareAdded, personOf(own), { shareId: share._id, name })
+    return share
+  })
+}

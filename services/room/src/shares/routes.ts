@@ -1,0 +1,32 @@
+import { ContractError, type Handlers } from '@im/contracts'
+import { roomShares } from '@im/contracts/room'
+import { bindHandlers } from '@im/service-kit'
+import type { Deps } from '../deps.ts'
+import { findOwn } from '../members/find-own.ts'
+import { addShare } from './add-share.ts'
+import { deleteShare } from './delete-share.ts'
+import { shareView } from './share-view.ts'
+
+const handlers: Handlers<typeof roomShares, Deps> = {
+  addShare: async (deps, { caller, params: { roomId, ...file } }) =>
+    shareView(await addShare(deps, roomId, caller.userId, file)),
+
+  async findShares(deps, { caller, params: { roomId, time, userId, pageIndex, pageSize } }) {
+    const { room } = await findOwn(deps, roomId, caller.userId)
+    const wanted = { userId, until: time > 0 ? time : undefined }
+    return (await deps.shares.list(room._id, wanted, pageIndex * pageSize, pageSize)).map(shareView)
+  },
+
+  async getShare(deps, { caller, params }) {
+    const { room } = await findOwn(deps, params.roomId, caller.userId)
+    const share = await deps.shares.find(room._id, params.shareId)
+    if (!share) throw new ContractError('ShareNotFound')
+    return shareView(share)
+  },
+
+  async deleteShare(deps, { caller, params }) {
+    await deleteShare(deps, params.roomId, caller.userId, params.shareId)
+  },
+}
+
+export const shareRoutes = bindHandlers(roomShares, handlers)

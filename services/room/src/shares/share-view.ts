@@ -1,0 +1,9 @@
+import type { RoomShare } from '@im/contracts/room'
+import type { Static } from 'typebox'
+import type { ShareDocument } from './shares-repository.ts'
+
+export const shareView = ({ _id: shareId, ...share }: ShareDocument): Static<typeof RoomShare> => ({
+  shareId,
+  ...share,
+  state: 0,
+})

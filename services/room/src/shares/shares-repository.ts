@@ -1,0 +1,64 @@
+import { type Change, ensureIndexes } from '@im/service-kit'
+import type { Collection, Db } from 'mongodb'
+
+/** A file that a member shares in a room. */
+export interface ShareDocument {
+  _id: string
+  roomId: string
+  name: string
+  url: string
+  userId: number
+  nickname: string
+  /** Bytes. */
+  size: number
+  /** Seconds. */
+  time: number
+  type: number
+}
+
+export class SharesRepository {
+  readonly #shares: Collection<ShareDocument>
+
+  constructor(db: Db) {
+    this.#shares = db.collection('shares')
+  }
+
+  createIndexes = () =>
+    ensureIndexes(this.#shares, [
+      { key: { roomId: 1, time: -1, _id: -1 } },
+      { key: { roomId: 1, userId: 1, time: -1, _id: -1 } },
+    ])
+
+  async find(roomId: string, shareId: string, change?: Change): Promise<ShareDocument | undefined> {
+    return (await this.#shares.findOne({ _id: shareId, roomId }, { session: change?.session })) ?? undefined
+  }
+
+  /** Newest first; those of one user, those up to a time (seconds). */
+  list(
+    roomId: string,
+    { userId, until }: { userId?: number | undefined; until?: number | undefined },
+    skip: number,
+    limit: number,
+  ): Promise<ShareDocument[]> {
+    const ofUser = userId === undefined ? {} : { userId }
+    const upTo = until === undefined ? {} : { time: { $lte: until } }
+    return this.#shares
+      .find({ roomId, ...ofUser, ...upTo })
+      .sort({ time: -1, _id: -1 })
+      .skip(skip)
+      .limit(limit)
+      .toArray()
+  }
+
+  async add(share: ShareDocument, { session }: Change): Promise<void> {
+    await this.#shares.insertOne(share, { session })
+  }
+
+  async remove({ _id }: ShareDocument, { session }: Change): Promise<void> {
+    await this.#shares.deleteOne({ _id }, { session })
+  }
+
+  async removeAll(roomId: string, { session }: Change): Promise<void> {
+    await this.#shares.deleteMany({ roomId }, { session })
+  }
+}

@@ -1,0 +1,22 @@
+import { ContractError, defaultsOf } from '@im/contracts'
+import { type Room, roomFields } from '@im/contracts/room'
+import type { Static } from 'typebox'
+import type { Deps } from '../deps.ts'
+import { joinRoom } from '../members/join-room.ts'
+import { addRoom } from '../rooms/add-room.ts'
+import { getRoom } from '../rooms/get-room.ts'
+
+const firstPage = { pageIndex: 0, pageSize: 500 }
+
+/** The first who enters makes the room of those who wait, and owns it; the others join it. */
+export async function enterWaitingRoom(deps: Deps, userId: number, jid: string): Promise<Static<typeof Room>> {
+  const waiting = await deps.waitingRooms.find(jid)
+  if (!waiting) throw new ContractError('RoomNotFound')
+  const { members, name } = waiting.room
+  if (!members.some((member) => member.userId === userId)) throw new ContractError('PermissionDenied')
+  await deps.turns.run(`waiting ${jid}`, async () => {
+    if (await deps.rooms.byJid(jid)) await joinRoom(deps, jid, userId)
+    else await addRoom(deps, userId, { ...defaultsOf(roomFields), name, jid, invited: [] })
+  })
+  return await getRoom(deps, jid, userId, firstPage)
+}

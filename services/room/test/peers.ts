@@ -1,0 +1,93 @@
+import { ContractError, defaultsOf, type Endpoint, type Handler } from '@im/contracts'
+import { liveRooms } from '@im/contracts/message'
+import { internalRelations } from '@im/contracts/social'
+import { configFields, internalConfig, internalUsers, replayedUsers, type ServerConfig } from '@im/contracts/user'
+import { createLogger, createMetrics, createServiceApp } from '@im/service-kit'
+import type { Test } from 'tap'
+
+/** What the services beside this one say. They answer over HTTP by their contracts. */
+export interface Peers {
+  url: string
+  /** Nicknames of the users there are. */
+  names: Map<number, string>
+  config: ServerConfig
+  befriend(a: number, b: number): void
+  block(blocker: number, blocked: number): void
+  /** Jids of live rooms that somebody made over XMPP. */
+  reserved: Map<string, number>
+  /** What the live rooms were told, in order. */
+  enforced: { jid: string; sequence: number; removed: readonly number[]; dissolved: number }[]
+  /** Called before a change is in force. */
+  onEnforce: () => Promise<unknown>
+}
+
+const addresses = {
+  ...{ XMPPDomain: 'im.test', XMPPHost: 'im.test', apiUrl: 'http://im.test/', uploadUrl: 'http://im.test/' },
+  ...{ downloadUrl: 'http://im.test/', downloadAvatarUrl: 'http://im.test/' },
+}
+
+export async function startPeers(t: Test, keys: { serviceKeys: readonly string[]; callerKeys: readonly string[] }) {
+  const friends = new Set<string>()
+  const blocks = new Set<string>()
+  const peers: Omit<Peers, 'url'> = {
+    names: new Map(),
+    config: { ...defaultsOf(configFields), ...addresses },
+    befriend: (a, b) => void friends.add(`${a}:${b}`).add(`${b}:${a}`),
+    block: (blocker, blocked) => void blocks.add(`${blocker}:${blocked}`),
+    reserved: new Map(),
+    enforced: [],
+    onEnforce: async () => {},
+  }
+  const contactOf = (userId: number) => {
+    const nickname = peers.names.get(userId)
+    const exists = nickname === undefined ? 0 : 1
+    return {
+      userId,
+      exists,
+      status: 1,
+      userType: 0,
+      allowGreet: 1,
+      multipleDevices: 1,
+      nickname: nickname ?? '',
+    } as const
+  }
+  const handlers = [
+    answer(internalConfig.getServerConfig, () => peers.config),
+    answer(internalUsers.getContacts, (_, { params }) => ({ contacts: params.userIds.map(contactOf) })),
+    answer(replayedUsers.pageUsers, () => ({ rows: [] })),
+    answer(internalRelations.getRelations, (_, { params: { viewerId, userIds = [] } }) => ({
+      relations: userIds.map((userId) => ({
+        userId,
+        friends: friends.has(`${viewerId}:${userId}`) ? friendRow(viewerId, userId) : undefined,
+        blockedBy: blocks.has(`${userId}:${viewerId}`) ? 1 : 0,
+        contact: 0,
+      })),
+    })),
+    answer(liveRooms.claimRoom, (_, { params: { jid, userId } }) => {
+      const owner = peers.reserved.get(jid)
+      if (owner !== undefined && owner !== userId) throw new ContractError('JidTaken')
+    }),
+    answer(liveRooms.enforceRoom, async (_, { params: { jid, sequence, removed = [], dissolved } }) => {
+      await peers.onEnforce()
+      peers.enforced.push({ jid, sequence, removed, dissolved })
+    }),
+  ]
+  const log = createLogger({ service: 'peers', level: 'error', format: 'json' })
+  const app = createServiceApp({ handlers, deps: undefined, config: keys, log, metrics: createMetrics('peers') })
+  const url = await app.listen({ host: '127.0.0.1', port: 0 })
+  t.after(() => app.close())
+  return Object.assign(peers, { url }) as Peers
+}
+
+/** The contract checks what is asked and what is answered. */
+const answer = <E extends Endpoint>(endpoint: E, handler: Handler<E, undefined>) => ({
+  endpoint: endpoint as Endpoint,
+  handler: handler as unknown as Handler<Endpoint, undefined>,
+})
+
+const friendRow = (userId: number, toUserId: number) => ({
+  ...{ id: 'f'.repeat(24), userId, toUserId, toNickname: '', toUserType: 0, remarkName: '', describe: '' },
+  ...{ status: 2, blacklist: 0, isBeenBlack: 0, createTime: 1, modifyTime: 1, lastTalkTime: 0, msgNum: 0 },
+  ...{ companyId: 0, chatRecordTimeOut: -1, offlineNoPushMsg: 0, isOpenSnapchat: 0, isOpenTopChat: 0 },
+  ...{ openTopChatTime: 0, fromAddType: 0, groupId: 0, groupName: '', talkTime: 0 },
+})
