@@ -1,6 +1,7 @@
 import { ContractError } from '@im/contracts'
 import type { Profile, ServerConfig } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
+import type { SmsProof } from '../sms/sms-codes.ts'
 import { inviteCodeKey, registeredKey } from '../users/login-names.ts'
 import { parseRegistered, type Registered } from '../users/telephones.ts'
 import type { LoginDevice } from './login-device.ts'
@@ -37,16 +38,19 @@ export async function admitRegistration(
   return registered
 }
 
-/** Uses the code up, if one is given, and returns isAuth. */
-export async function proveNumber(deps: Deps, registration: Registration, registered: Registered): Promise<0 | 1> {
-  const { smsCode, isSmsRegister } = registration
+/** Checks the code, if one is given. Throws SmsCodeInvalid. */
+export async function proveNumber(
+  deps: Deps,
+  { smsCode }: Registration,
+  registered: Registered,
+): Promise<SmsProof | undefined> {
   if (smsCode === undefined) {
     if (deps.config.registerRequireSms) throw new ContractError('SmsCodeInvalid')
-    return 0
+    return undefined
   }
-  if (!(await deps.smsCodes.redeem(registeredKey(registered), 'register', smsCode)))
-    throw new ContractError('SmsCodeInvalid')
-  return isSmsRegister ? 1 : 0
+  const proof = await deps.smsCodes.check(registeredKey(registered), 'register', smsCode)
+  if (!proof) throw new ContractError('SmsCodeInvalid')
+  return proof
 }
 
 /**

@@ -1,6 +1,7 @@
 import { ContractError } from '@im/contracts'
 import type { Deps } from '../deps.ts'
 import type { Guess } from '../limits/login-limits.ts'
+import type { SmsProof } from '../sms/sms-codes.ts'
 import { telephoneKey } from '../users/telephones.ts'
 import type { UserDocument } from '../users/user-document.ts'
 
@@ -44,16 +45,26 @@ async function renewHash(
   }
 }
 
-/** Finds the user with this name to whose number the code was sent. Throws what `checkPassword` throws, or SmsCodeInvalid. */
-export async function checkLoginCode(deps: Deps, guess: Guess<UserDocument> & { code: string }): Promise<UserDocument> {
+/**
+ * Finds the user with this name to whose number the code was sent, and the proof of it, which the login has to use up. Throws what
+ * `checkPassword` throws, or SmsCodeInvalid.
+ */
+export async function checkLoginCode(
+  deps: Deps,
+  guess: Guess<UserDocument> & { code: string },
+): Promise<{ user: UserDocument; proof: SmsProof | undefined }> {
+  const found: { proof?: SmsProof } = {}
   const candidates = guess.candidates.filter((user) => user.telephone)
-  return deps.loginLimits.guess({ ...guess, candidates }, async (open) => {
+  const user = await deps.loginLimits.guess({ ...guess, candidates }, async (open) => {
     if (!open.length) throw new ContractError('AccountNotFound')
     for (const user of open) {
-      if (!user.telephone || !(await deps.smsCodes.redeem(telephoneKey(user.telephone), 'other', guess.code))) continue
+      const proof = user.telephone && (await deps.smsCodes.check(telephoneKey(user.telephone), 'other', guess.code))
+      if (!proof) continue
+      found.proof = proof
       if (user.status !== 1) throw new ContractError('AccountLocked')
       return user
     }
     throw new ContractError('SmsCodeInvalid')
   })
+  return { user, proof: found.proof }
 }

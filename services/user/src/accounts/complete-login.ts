@@ -2,6 +2,7 @@ import { ContractError } from '@im/contracts'
 import type { Deps } from '../deps.ts'
 import { type OpenedSession, openSession } from '../sessions/open-session.ts'
 import { announceRevocation, forgetSessions } from '../sessions/revoke-sessions.ts'
+import type { SmsProof } from '../sms/sms-codes.ts'
 import type { UserDocument } from '../users/user-document.ts'
 import { type LoginDevice, loginRecord, positionOf } from './login-device.ts'
 
@@ -13,13 +14,13 @@ export interface CompletedLogin {
 
 /**
  * Records a login whose credentials were checked and opens its session. Throws WrongPassword or AccountLocked when the password
- * was changed or the account locked since the check.
+ * was changed or the account locked since the check. `proof` is the SMS code that was checked; the login uses it up.
  */
 export async function completeLogin(
   deps: Deps,
   checked: UserDocument,
   from: LoginDevice,
-  tokens: { withRefresh: boolean },
+  { proof, ...tokens }: { withRefresh: boolean; proof?: SmsProof | undefined },
 ): Promise<CompletedLogin> {
   const { outbox, users, now } = deps
   const userId = checked._id
@@ -31,6 +32,7 @@ export async function completeLogin(
     const multipleDevices = before.settings.multipleDevices === 1
     const opened = await openSession(deps, { userId, device, serial, model, ip, multipleDevices }, tokens, change)
     announceRevocation(change, userId, opened.ended, 'login', now())
+    await proof?.use()
     const user: UserDocument = { ...before, lastLogin: record, previousLogin: checked.lastLogin }
     return { user, opened }
   })

@@ -21,9 +21,10 @@ export async function logIn(deps: Deps, login: LoginRequest): Promise<CompletedL
   if (smsCode === undefined && passwordMd5 === undefined)
     throw new ContractError('MissingParam', { detail: 'password' })
   const guess = { candidates: await findLoginUsers(deps, name, areaCode), name, ip: from.ip, signal }
-  const user =
-    smsCode === undefined
-      ? await checkPassword(deps, { ...guess, passwordMd5: passwordMd5 ?? '' })
-      : await checkLoginCode(deps, { ...guess, code: smsCode })
+  if (smsCode !== undefined) {
+    const { user, proof } = await checkLoginCode(deps, { ...guess, code: smsCode })
+    return completeLogin(deps, user, from, { withRefresh: false, proof })
+  }
+  const user = await checkPassword(deps, { ...guess, passwordMd5: passwordMd5 ?? '' })
   return completeLogin(deps, user, from, { withRefresh: false })
 }

@@ -2,6 +2,7 @@ import { ContractError } from '@im/contracts'
 import { newUserConfigFields, type ServerConfig, type SettingValues, userRegistered } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
 import { openSession } from '../sessions/open-session.ts'
+import type { SmsProof } from '../sms/sms-codes.ts'
 import { configuredKeys, registeredKey } from '../users/login-names.ts'
 import { NameTakenError } from '../users/names-repository.ts'
 import { newUser } from '../users/new-user.ts'
@@ -15,22 +16,23 @@ export async function registerUser(deps: Deps, registration: Registration): Prom
   const config = await deps.serverConfig.get()
   const registered = await admitRegistration(deps, registration, config)
   return withinNumberLimit(deps, registered, async () => {
-    const isAuth = await proveNumber(deps, registration, registered)
+    const proof = await proveNumber(deps, registration, registered)
     const password = { hash: await deps.hasher.hash(registration.passwordMd5, registration.signal), version: 1 }
-    return addUser(deps, registration, { config, registered, isAuth, password })
+    return addUser(deps, registration, { config, registered, proof, password })
   })
 }
 
 interface Admitted {
   config: ServerConfig
   registered: Registered
-  isAuth: 0 | 1
+  /** The right code that was sent to the number. */
+  proof: SmsProof | undefined
   password: { hash: string; version: number }
 }
 
 async function addUser(deps: Deps, registration: Registration, admitted: Admitted): Promise<CompletedLogin> {
   const { users, outbox, newInviteCode, now } = deps
-  const { config, registered, isAuth, password } = admitted
+  const { config, registered, proof, password } = admitted
   const { from } = registration
   const createTime = Math.floor(now() / 1000)
   const position = positionOf(from)
@@ -45,7 +47,7 @@ async function addUser(deps: Deps, registration: Registration, admitted: Admitte
         createTime,
         settings: settingsOfNewUsers(config),
         userType: registration.userType === 2 ? 2 : 0,
-        isAuth,
+        isAuth: proof && registration.isSmsRegister ? 1 : 0,
         password,
         lastLogin: loginRecord(from, undefined, createTime),
         loc: position && { type: 'Point', coordinates: position },
@@ -58,6 +60,7 @@ async function addUser(deps: Deps, registration: Registration, admitted: Admitte
       change.announce(userRegistered, String(userId), fact)
       const multipleDevices = user.settings.multipleDevices === 1
       const opened = await openSession(deps, { ...from, userId, multipleDevices }, { withRefresh: false }, change)
+      await proof?.use()
       return { user, opened }
     }),
   )

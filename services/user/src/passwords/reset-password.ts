@@ -16,10 +16,10 @@ export async function resetPassword(
   const registered = readRegistered(reset.telephone, reset.areaCode, regeditPhoneOrName === 1)
   const user = registered && (await users.byName(registeredKey(registered)))
   if (!registered || !user?.password) throw new ContractError('AccountNotFound')
-  if (!(await smsCodes.redeem(registeredKey(registered), 'other', reset.code)))
-    throw new ContractError('SmsCodeInvalid')
+  const proof = await smsCodes.check(registeredKey(registered), 'other', reset.code)
+  if (!proof) throw new ContractError('SmsCodeInvalid')
   // The code stays proof enough when the password was changed in this moment.
   let current: UserDocument | undefined = user
-  while (current && !(await setPassword(deps, current, reset.newMd5))) current = await users.byId(user._id)
+  while (current && !(await setPassword(deps, current, reset.newMd5, proof))) current = await users.byId(user._id)
   if (!current) throw new ContractError('AccountNotFound')
 }

@@ -1,13 +1,19 @@
 import { passwordChanged, passwordReplaced } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
 import { announceRevocation, forgetSessions } from '../sessions/revoke-sessions.ts'
+import type { SmsProof } from '../sms/sms-codes.ts'
 import type { UserDocument } from '../users/user-document.ts'
 
 /**
  * Stores a new password and ends all sessions and refresh tokens of the user. Returns false when another change came first. XMPP
- * takes the new password at once; the message service tells the devices and closes their streams.
+ * takes the new password at once; the message service tells the devices and closes their streams. `proof` is used up by it.
  */
-export async function setPassword(deps: Deps, user: UserDocument, passwordMd5: string): Promise<boolean> {
+export async function setPassword(
+  deps: Deps,
+  user: UserDocument,
+  passwordMd5: string,
+  proof?: SmsProof,
+): Promise<boolean> {
   const { hasher, outbox, users, sessions, refreshTokens, now } = deps
   const userId = user._id
   const hash = await hasher.hash(passwordMd5)
@@ -19,6 +25,7 @@ export async function setPassword(deps: Deps, user: UserDocument, passwordMd5: s
     change.announce(passwordChanged, String(userId), { userId, at: now() })
     change.announce(passwordReplaced, String(userId), { userId, version: version + 1, at: now() })
     announceRevocation(change, userId, removed, 'password', now())
+    await proof?.use()
     return removed
   })
   if (!ended) return false

@@ -3,6 +3,7 @@ import type { SettingValues } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
 import { sealPayPassword } from '../passwords/pay-password.ts'
 import { isMd5 } from '../secrets/md5.ts'
+import type { SmsProof } from '../sms/sms-codes.ts'
 import { parseTelephone, type Telephone, telephoneKey, telephoneText } from '../users/telephones.ts'
 import type { UserDocument } from '../users/user-document.ts'
 import type { PlainFields } from '../users/users-repository.ts'
@@ -22,21 +23,23 @@ export interface ProfileUpdate {
 export interface CheckedUpdate {
   account?: string
   telephone?: Telephone
+  /** The right code that was sent to the new number. */
+  proof?: SmsProof
   payPassword?: { hash: string; sealed?: string }
 }
 
 /**
- * Checks everything. The code for a new number comes late, because checking it uses it up; only the hash of a pay password
- * comes later, because whoever sends wrong codes could otherwise keep the hasher from those who log in.
+ * Checks everything. The hash of a pay password comes last, because whoever sends wrong codes could otherwise keep the hasher
+ * from those who log in.
  */
 export async function checkUpdate(deps: Deps, user: UserDocument, update: ProfileUpdate): Promise<CheckedUpdate> {
   checkUserType(user, update.userType)
   const { payPasswordMd5 } = update
   if (payPasswordMd5 !== undefined && user.payPassword) throw new ContractError('PayPasswordWrong')
   const account = await newAccount(deps, user, update.account)
-  const telephone = await newTelephone(deps, user, update)
+  const number = await newTelephone(deps, user, update)
   const payPassword = payPasswordMd5 === undefined ? undefined : await sealPayPassword(deps, payPasswordMd5)
-  return { account, payPassword, telephone }
+  return { account, payPassword, ...number }
 }
 
 function checkUserType(user: UserDocument, userType: number | undefined): void {
@@ -63,7 +66,11 @@ async function newAccount(
  * Apps send the user's number, plain or as md5, with every update. A new number needs a code that was sent to it. The same number
  * under another area code is a new number.
  */
-async function newTelephone(deps: Deps, user: UserDocument, update: ProfileUpdate): Promise<Telephone | undefined> {
+async function newTelephone(
+  deps: Deps,
+  user: UserDocument,
+  update: ProfileUpdate,
+): Promise<{ telephone: Telephone; proof: SmsProof } | undefined> {
   const { areaCode = user.telephone?.areaCode ?? '86', smsCode = '' } = update
   if (update.telephone === undefined || update.telephone === telephoneText(user)) return undefined
   if (isMd5(update.telephone)) {
@@ -75,6 +82,7 @@ async function newTelephone(deps: Deps, user: UserDocument, update: ProfileUpdat
   const key = telephoneKey(telephone)
   if (user.telephone && key === telephoneKey(user.telephone)) return undefined
   if ((await deps.users.ownerOf(key)) !== undefined) throw new ContractError('TelephoneTaken')
-  if (!(await deps.smsCodes.redeem(key, 'register', smsCode))) throw new ContractError('SmsCodeInvalid')
-  return telephone
+  const proof = await deps.smsCodes.check(key, 'register', smsCode)
+  if (!proof) throw new ContractError('SmsCodeInvalid')
+  return { telephone, proof }
 }

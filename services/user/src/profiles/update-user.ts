@@ -29,7 +29,9 @@ export async function updateUser(deps: Deps, userId: number, update: ProfileUpda
         const { nickname, account } = current
         change.announce(userUpdated, String(userId), { userId, nickname, account, updatedAt: now() })
       }
-      return changeSettings(deps, current, settings, change)
+      const updated = await changeSettings(deps, current, settings, change)
+      await checked.proof?.use()
+      return updated
     })
   } catch (error) {
     if (!(error instanceof NameTakenError)) throw error

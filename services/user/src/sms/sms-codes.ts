@@ -1,9 +1,19 @@
 import { createHmac, hkdfSync, randomInt } from 'node:crypto'
+import { ContractError } from '@im/contracts'
 import type { RateCounters, Redis } from '@im/service-kit'
 import { seal, unseal } from '../secrets/sealed-text.ts'
-import { codeTries, mostCodeTries, redeemOnce } from './redeem-once.ts'
+import { codeTries, isRight, mostCodeTries, redeemOnce } from './redeem-once.ts'
 
 export type SmsPurpose = 'register' | 'other'
+
+/** A right code that is not used up yet. */
+export interface SmsProof {
+  /**
+   * Uses the code up. It is to be the last step before the commit of what the code allows, so that a failure before leaves it to
+   * be tried again. May be called again by a transaction that is repeated. Throws SmsCodeInvalid when somebody else used it.
+   */
+  use(): Promise<void>
+}
 
 const lifetimeSeconds = 600
 
@@ -51,10 +61,21 @@ export class SmsCodes {
     return typeof sealed === 'string' ? unseal(this.#sealKey, sealed) : code
   }
 
-  /** Returns true when the code is right, and uses it up. */
-  async redeem(key: string, purpose: SmsPurpose, code: string): Promise<boolean> {
+  /** Returns undefined when the code is wrong, which counts as a try. */
+  async check(key: string, purpose: SmsPurpose, code: string): Promise<SmsProof | undefined> {
     const kept = { key: this.#redisKey(key, purpose), field: 'hash' }
-    return redeemOnce(this.#redis, kept, this.#hash(key, purpose, code), this.#tries)
+    const hash = this.#hash(key, purpose, code)
+    if (!(await isRight(this.#redis, kept, hash, this.#tries))) return undefined
+    let using: Promise<void> | undefined
+    const redeem = async () => {
+      if (!(await redeemOnce(this.#redis, kept, hash, this.#tries))) throw new ContractError('SmsCodeInvalid')
+    }
+    return {
+      use() {
+        using ??= redeem()
+        return using
+      },
+    }
   }
 
   #redisKey(key: string, purpose: SmsPurpose): string {
