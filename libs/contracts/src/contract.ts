@@ -31,6 +31,8 @@ export interface RateLimit {
   counts?: 'calls' | 'successes' | 'failures'
   /** Endpoints whose limits have the same group share one count. */
   group?: string
+  /** Counts only calls in which the parameter is given and matches this regular expression. */
+  where?: { param: string; matches: string }
   /** The error when the limit is reached; RateLimited by default. */
   error?: 'RateLimited' | 'LoginTooOften' | 'SmsTooFrequent'
 }

@@ -44,7 +44,8 @@ for (const endpoint of endpoints)
     for (const path of [endpoint.path, ...(endpoint.aliases ?? [])])
       for (const [, name = ''] of path.matchAll(/:(\w+)/g))
         t.ok(name in propertiesOf(endpoint), `the path parameter ${name} is declared`)
-    for (const { by, error } of endpoint.limits ?? []) {
+    for (const { by, error, where } of endpoint.limits ?? []) {
+      if (where) t.ok(where.param in propertiesOf(endpoint), `${where.param} of a limit is declared`)
       for (const key of [by].flat())
         if (key.startsWith('param:')) t.ok(key.slice(6) in propertiesOf(endpoint), `${key} of a limit is declared`)
       if (error && error !== 'RateLimited') t.ok(endpoint.errors?.includes(error), `${error} of a limit is declared`)

@@ -178,6 +178,23 @@ test('dead tokens of login/auto are limited by address', async (t) => {
   t.equal((await auto('192.0.2.2')).resultCode, 1)
 })
 
+test('thirty account names a minute are looked up, by either endpoint; ids are not limited', async (t) => {
+  const { api, person } = await startLimited(t)
+  const alice = await person('alice')
+  const as = { as: alice.caller }
+  const { account = '' } = await api.call(profiles.getUser, {}, as)
+  const lookUp = (n: number) =>
+    n % 2
+      ? api.envelope(profiles.getUser, { userId: n % 3 ? account : `nobody${n}` }, as)
+      : api.envelope(profiles.getUserByAccount, { account }, as)
+  for (let n = 0; n < 30; n++) t.not((await lookUp(n)).resultCode, errors.RateLimited.code)
+  for (const n of [30, 31, 33]) t.equal((await lookUp(n)).resultCode, errors.RateLimited.code)
+  for (let n = 0; n < 40; n++) {
+    const userId = n % 2 ? String(alice.userId) : `${alice.userId}.0`
+    t.equal((await api.envelope(profiles.getUser, n % 3 ? { userId } : {}, as)).resultCode, 1)
+  }
+})
+
 test('updates with a wrong code do not take the place of logins in the queue of hashes', async (t) => {
   const { api, person } = await startUser(t, { ARGON2_MEMORY_KIB: '19456', HASH_CONCURRENCY: '1', HASH_QUEUE: '3' })
   const alice = await person('alice')

@@ -7,6 +7,11 @@ import { User } from './entities.ts'
 import { profileFields } from './profile-fields.ts'
 import { settingFields } from './setting-fields.ts'
 
+/** By account, of either endpoint, so that nobody can try out many (transport.md §8). Apps ask for many users by their ids. */
+const accountLookups = { by: 'user-or-ip', max: 30, seconds: 60, group: 'account lookups' } as const
+/** Ids have at most ten digits, perhaps with a fraction. */
+const notUserId = '[^\\d.]|\\d{11}'
+
 export const profiles = contract('user', {
   getUser: {
     path: '/user/get',
@@ -18,6 +23,7 @@ export const profiles = contract('user', {
     }),
     result: User,
     errors: ['UserNotFound'],
+    limits: [{ ...accountLookups, where: { param: 'userId', matches: notUserId } }],
   },
   getUserByAccount: {
     path: '/user/getByAccount',
@@ -27,7 +33,7 @@ export const profiles = contract('user', {
     params: Type.Object({ account: Text({ trim: true, description: 'account; digits only: userId too' }) }),
     result: User,
     errors: ['AccountUnknown'],
-    limits: [{ by: 'user-or-ip', max: 30, seconds: 60 }],
+    limits: [accountLookups],
   },
   updateUser: {
     path: '/user/update',

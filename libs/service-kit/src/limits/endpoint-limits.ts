@@ -15,7 +15,8 @@ interface CompiledLimit extends RateLimit {
   keys: readonly LimitKey[]
 }
 
-const asksForParameter = ({ keys }: CompiledLimit) => keys.some((key) => key.startsWith('param:'))
+const asksForParameter = ({ keys, where }: CompiledLimit) =>
+  where !== undefined || keys.some((key) => key.startsWith('param:'))
 
 /**
  * The limits of one endpoint. A call is counted before its handler runs, so that calls sent at the same time do not slip
@@ -59,7 +60,9 @@ export class LimitedCall {
 
   /** Counts the call: without `params` in the limits that need none, with `params` in the others. Throws the limit's error. */
   async count(counted: Counted): Promise<void> {
-    const due = this.#limits.filter((limit) => asksForParameter(limit) === (counted.params !== undefined))
+    const due = this.#limits.filter(
+      (limit) => asksForParameter(limit) === (counted.params !== undefined) && isCounted(limit, counted),
+    )
     const counts = due.flatMap((limit) => {
       const key = countedKey(limit.keys, counted)
       return key === undefined
@@ -89,6 +92,12 @@ export class LimitedCall {
       .filter(({ limit: { counts = 'calls' } }) => counts !== 'calls' && counts !== outcome)
     await this.#counters.giveBack(...given.map(({ count }) => count))
   }
+}
+
+function isCounted({ where }: CompiledLimit, { params }: Counted): boolean {
+  if (!where) return true
+  const value = params?.[where.param]
+  return value !== undefined && new RegExp(where.matches).test(String(value))
 }
 
 /** Undefined when one of the keys is absent: then nothing is counted. */
