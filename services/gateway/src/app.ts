@@ -1,7 +1,6 @@
 import cors from '@fastify/cors'
-import { ContractError } from '@im/contracts'
-import { addOperationRoutes, createHttpServer, queryLanguage, sendFailure } from '@im/service-kit'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { addOperationRoutes, createHttpServer } from '@im/service-kit'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { addApiPage } from './api-page.ts'
 import { addCallRoutes } from './calls/call-routes.ts'
 import type { Deps } from './deps.ts'
@@ -33,11 +32,6 @@ export function createApp(deps: Deps): FastifyInstance {
     http: { shouldUpgradeCallback: mayUpgrade },
     requestTimeout,
     trustProxy: isTrustedProxy,
-    frameworkErrors: (_error, request, reply) => {
-      const answer = reply as FastifyReply
-      answer.headers({ 'access-control-allow-origin': corsOptions.origin, ...alwaysSent })
-      sendFailure(answer, new ContractError('UnknownEndpoint'), queryLanguage(request.raw.url ?? ''))
-    },
   })
   limitConnections(app.server, {
     most: config.maxConnections,

@@ -1,22 +1,19 @@
-import { randomBytes } from 'node:crypto'
 import type { Server } from 'node:http'
-import type { Socket } from 'node:net'
-import { ContractError, type Endpoint, type ErrorName } from '@im/contracts'
+import { ContractError, type Endpoint } from '@im/contracts'
 import Fastify, {
-  type ConnectionError,
   type FastifyBaseLogger,
   type FastifyContextConfig,
   type FastifyHttpOptions,
   type FastifyInstance,
-  type FastifyReply,
   LogController,
 } from 'fastify'
 import type { Logger } from '../logs.ts'
 import { sendError, sendFailure } from './answers.ts'
 import { maxBodyBytes } from './body-limit.ts'
-import { failureBody, jsonType } from './envelope.ts'
 import { asContractError } from './failures.ts'
 import { queryLanguage } from './language.ts'
+import { refuseInvalidHttp, refusingOptions } from './refuse-http.ts'
+import { acceptedRequestId, newRequestId } from './request-id.ts'
 
 /** The `config` of an endpoint's route: the form of its errors. */
 export type RouteConfig = Pick<Endpoint, 'answer'> & FastifyContextConfig
@@ -47,13 +44,17 @@ export function createHttpServer(log: Logger, more: FastifyHttpOptions<Server> =
       maxParamLength: 1024,
       querystringParser: () => ({}),
     },
-    frameworkErrors: (_error, request, reply) => {
-      sendFailure(reply as FastifyReply, new ContractError('UnknownEndpoint'), queryLanguage(request.raw.url ?? ''))
-    },
-    clientErrorHandler: answerBrokenHttp,
+    ...refusingOptions,
     ...more,
-    http: { maxHeaderSize: maxHeadBytes, headersTimeout: 15_000, connectionsCheckingInterval: 5000, ...more.http },
+    http: {
+      ...refusingOptions.http,
+      maxHeaderSize: maxHeadBytes,
+      headersTimeout: 15_000,
+      connectionsCheckingInterval: 5000,
+      ...more.http,
+    },
   }) as unknown as FastifyInstance
+  refuseInvalidHttp(app)
   app.addHook('onRequest', (request, _reply, done) => {
     // Requests without Content-Type are parsed as a form; so are those whose Content-Type is not a media type.
     const type = request.headers['content-type']
@@ -75,53 +76,3 @@ export function createHttpServer(log: Logger, more: FastifyHttpOptions<Server> =
 }
 
 const mediaType = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+/
-
-const requestIdForm = /^[A-Za-z0-9._-]{1,64}$/
-
-/** The id of an incoming request if it has the allowed form (transport.md §1), else undefined. */
-function acceptedRequestId(header: string | string[] | undefined): string | undefined {
-  return typeof header === 'string' && requestIdForm.test(header) ? header : undefined
-}
-
-const processPart = randomBytes(6).toString('hex')
-let requestCount = 0
-
-/** Unique, not secret. */
-const newRequestId = () => `${processPart}-${(++requestCount).toString(36)}`
-
-const brokenHttp: Record<string, { status: string; error: ErrorName; detail: string }> = {
-  HPE_HEADER_OVERFLOW: {
-    status: '431 Request Header Fields Too Large',
-    error: 'RequestTooLarge',
-    detail: 'the head of the request',
-  },
-  ERR_HTTP_REQUEST_TIMEOUT: {
-    status: '408 Request Timeout',
-    error: 'InvalidParams',
-    detail: 'the request did not arrive in time',
-  },
-}
-
-/** Answers what the HTTP parser refuses. There is no request object, so the answer is written to the socket. */
-function answerBrokenHttp(error: ConnectionError, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || socket.destroyed) return
-  const broken = brokenHttp[error.code] ?? {
-    status: '400 Bad Request',
-    error: 'InvalidParams',
-    detail: 'this is not valid HTTP',
-  }
-  const body = failureBody(new ContractError(broken.error, { detail: broken.detail }), 'zh')
-  const head = [
-    `HTTP/1.1 ${broken.status}`,
-    `Content-Type: ${jsonType}`,
-    `Content-Length: ${Buffer.byteLength(body)}`,
-    `X-Request-Id: ${newRequestId()}`,
-    'Access-Control-Allow-Origin: *',
-    'X-Content-Type-Options: nosniff',
-    'Connection: close',
-  ]
-  if (socket.writable) socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
-  else socket.destroy()
-  // The peer may go on sending without end.
-  setTimeout(() => socket.destroy(), 1000).unref()
-}
