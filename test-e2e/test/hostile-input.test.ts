@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { request } from 'node:http'
+import { connect } from 'node:net'
 import { type Endpoint, endpoints, errors } from '@im/contracts'
 import { ciphers } from '@im/contracts/message'
 import { accounts, passwords, profiles, userSettings } from '@im/contracts/user'
+import { eventually } from '@im/service-kit/testing'
 import { Ajv } from 'ajv'
 import fc from 'fast-check'
 import { test } from 'tap'
@@ -387,6 +389,24 @@ test('hostile input through gateway and services', async (t) => {
       t.ok(took < 1000, `${type} ${body.slice(0, 40)}: ${took.toFixed(0)} ms`)
       isWellFormed(ciphers.encryptText, answer, () => false)
     }
+  })
+
+  t.test('few addresses that hold all the memory they get leave room for an honest caller', async (t) => {
+    const { hostname, port } = new URL(stack.gatewayUrl)
+    const size = 1024 * 1024
+    const head = `POST ${ciphers.encryptText.path}?access_token=${mallory.token} HTTP/1.1\r\nHost: a\r\nContent-Length: ${size}\r\n\r\n`
+    const sockets = Array.from({ length: 99 }, (_, n) => {
+      const socket = connect({ host: hostname, port: Number(port), localAddress: `127.0.0.${2 + (n % 11)}` })
+      socket.on('error', () => {}).resume()
+      socket.write(head + 'x'.repeat(size - 1))
+      return socket
+    })
+    const flushed = () => sockets.filter(({ bytesWritten, closed }) => closed || bytesWritten >= size).length
+    await eventually(() => flushed() >= 64)
+    const text = 'x'.repeat(60_000)
+    const answers = await Promise.all(Array.from({ length: 5 }, () => alice.ask(ciphers.encryptText, { text })))
+    for (const socket of sockets) socket.destroy()
+    for (const { resultCode } of answers) t.equal(resultCode, 1)
   })
 
   t.test('after all of it everybody is who he was, and the prototypes are clean', async (t) => {

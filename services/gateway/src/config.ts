@@ -55,7 +55,7 @@ export const settings = {
     env: 'MAX_CONNECTIONS_PER_ADDRESS',
     default: 1000,
     minimum: 1,
-    description: 'connections of one address, trusted proxies excepted',
+    description: 'connections of one address, and never more than are free; trusted proxies excepted',
   }),
   maxXmppPerAddress: setting.int({
     env: 'MAX_XMPP_PER_ADDRESS',

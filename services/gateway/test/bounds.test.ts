@@ -37,10 +37,20 @@ test('one address has so many connections and no more, but not a trusted proxy',
   t.equal(await kept(t, behind.gateway.url, 8), 8)
 })
 
+test('few addresses do not take all connections', async (t) => {
+  const { gateway, call } = await startGateway(t, { MAX_CONNECTIONS: '30', MAX_CONNECTIONS_PER_ADDRESS: '10' })
+  const greedy = ['127.0.0.2', '127.0.0.3', '127.0.0.4', '127.0.0.5']
+  for (const [n, address] of greedy.entries()) t.equal(await kept(t, gateway.url, 10, address), [10, 10, 5, 3][n])
+  t.equal((await call('/config')).resultCode, codes.success, 'another address has room')
+})
+
 test('all clients together have so many connections and no more', async (t) => {
-  const { gateway } = await startGateway(t, { MAX_CONNECTIONS: '5' })
+  const { gateway } = await startGateway(t, { MAX_CONNECTIONS: '5', TRUSTED_PROXIES: '127.0.0.1' })
   t.equal(await kept(t, gateway.url, 4), 4)
   t.equal(await kept(t, gateway.url, 4, '127.0.0.2'), 1)
+  t.equal(await kept(t, gateway.url, 4), 0)
+  const metrics = await (await fetch(`${gateway.operationsUrl}/metrics`)).text()
+  t.match(metrics, /^im_gateway_refused_connections_total\{of="all"\S* 7$/m)
 })
 
 test('one address has so many bytes of bodies in memory and no more', async (t) => {
@@ -67,4 +77,22 @@ test('one address has so many bytes of bodies in memory and no more', async (t) 
   for (const { socket } of waiting) socket.destroy()
   const whole = { method: 'POST', body: 'x'.repeat(bytes) }
   await eventually(async () => (await call(path, whole)).resultCode !== codes.rateLimited)
+})
+
+test('few addresses do not take all memory for bodies', async (t) => {
+  const { gateway, owners, call } = await startGateway(t, { LIMIT_FACTOR: '0' })
+  const bytes = 1024 * 1024
+  const path = `/tigase/encrypt?access_token=${owners.signIn(alice)}`
+  const greedy = await Promise.all(
+    Array.from({ length: 80 }, async (_, n) => {
+      const opened = await open(t, gateway.url, `127.0.0.${2 + (n % 10)}`)
+      opened.socket.write(`POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Length: ${bytes}\r\n\r\n`)
+      opened.socket.write('x'.repeat(bytes - 1))
+      return opened
+    }),
+  )
+  await eventually(() => greedy.filter(({ text }) => text().includes(String(codes.rateLimited))).length >= 16)
+  await delay(300)
+  const answer = await call(path, { method: 'POST', body: 'x'.repeat(bytes) })
+  t.equal(answer.resultCode, codes.unknown, 'the stub does not know it, but was asked')
 })

@@ -5,8 +5,8 @@ import type { IsTrustedProxy } from '../trusted-proxies.ts'
 import { AddressBudget } from './address-budget.ts'
 
 /**
- * Bounds the open connections of all clients together and of each address; further ones are closed at once. Only the first
- * bound applies to a trusted proxy, because it brings the calls of many clients.
+ * Bounds the open connections of all clients together and of each address; further ones are closed at once. A trusted proxy has no
+ * bound of its own, because it brings the calls of many clients.
  */
 export function limitConnections(
   server: Server,
@@ -20,12 +20,11 @@ export function limitConnections(
     labelNames: ['of'],
     registers: [options.metrics],
   })
-  server.maxConnections = most
-  server.on('drop', () => refused.inc({ of: 'all' }))
   server.on('connection', (socket: Socket) => {
     const peer = socket.remoteAddress
-    if (!peer || isTrusted(peer, 0)) return
-    const address = limitAddress(peer)
+    // It is closed already.
+    if (!peer) return
+    const address = isTrusted(peer, 0) ? undefined : limitAddress(peer)
     const full = open.take(address)
     if (full) {
       refused.inc({ of: full })
