@@ -50,8 +50,6 @@ async function identify(deps: Deps, call: IncomingCall): Promise<void> {
     await (owner ? limits.count({ address: call.address, caller: owner }) : limits.countRefusal(call.address, 1))
     throw refusal
   }
-  // A dead token counts even where none is required, so that guessing tokens is limited.
-  if (call.token && !owner) await limits.countRefusal(call.address, 1)
 }
 
 /** Counts a long body as a refused call before it is read. The count is given back when its token turns out to be live. */
