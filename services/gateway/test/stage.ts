@@ -138,6 +138,8 @@ export class Owners {
 
 export interface Stage {
   gateway: { url: string; operationsUrl: string; close(): Promise<void> }
+  /** What the gateway was started with. */
+  env: Record<string, string>
   owners: Owners
   redis: Redis
   bus: Bus
@@ -178,6 +180,7 @@ export async function startGateway(
   })
   return {
     gateway,
+    env,
     owners,
     redis,
     bus,

@@ -1,6 +1,6 @@
 import { sessionRevoked } from '@im/contracts/user'
 import { signCaller } from '@im/service-kit'
-import { eventually } from '@im/service-kit/testing'
+import { eventPublisher, eventually } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { alice, bob, codes, form, newToken, sessionIdOf, startGateway } from './stage.ts'
 
@@ -114,6 +114,17 @@ test('a revoked session is refused from the moment the broadcast is out', async 
   await eventually(async () => (await call(`/user/get?access_token=${token}`)).resultCode === codes.tokenInvalid, 200)
   t.equal((await call(`/user/get?access_token=${other}`)).resultCode, codes.success)
   t.equal(owners.lookups, 2)
+})
+
+test('a session is refused from the moment its end is an event, whether or not it was broadcast', async (t) => {
+  const { call, owners, env } = await startGateway(t)
+  const token = owners.signIn(alice)
+  await call(`/user/get?access_token=${token}`)
+  owners.sessions.delete(sessionIdOf(token))
+  const ended = { userId: alice.userId, sessionIds: [sessionIdOf(token)], devices: ['android'], reason: 'logout' }
+  await eventPublisher(t, env)(sessionRevoked, alice.userId, { ...ended, at: Date.now() })
+  const isRefused = async () => (await call(`/user/get?access_token=${token}`)).resultCode === codes.tokenInvalid
+  t.ok(await eventually(isRefused, 1000))
 })
 
 test('a session revoked while it is being looked up is not remembered', async (t) => {

@@ -12,9 +12,7 @@ export function eventHandlers(deps: Deps): EventHandler[] {
     on(presencesChanged, ({ changes }) => recordPresences(deps, changes)),
     // Whoever keeps values of the configuration reads them again: the processes of this service, too.
     on(configChanged, (change) => bus.broadcast(configChanged, change)),
-    // The process that revoked may have died, or lost NATS, before it could tell anybody.
-    on(sessionRevoked, async (revoked) => {
-      await Promise.all([bus.broadcast(sessionRevoked, revoked), sessionCache.remove(revoked.sessionIds)])
-    }),
+    // The process that revoked may have died before it could remove the copies.
+    on(sessionRevoked, ({ sessionIds }) => sessionCache.remove(sessionIds)),
   ]
 }

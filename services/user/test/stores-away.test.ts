@@ -21,11 +21,13 @@ async function takesNoLonger<T>(t: Test, what: string, work: Promise<T>): Promis
 const isLive = async (user: User, { caller: { sessionId } }: Person) =>
   (await user.internal.call(internalSessions.resolveSession, { sessionId })).exists === 1
 
-/** Ids of the sessions whose end is broadcast, as gateways hear it. */
+/** Ids of the sessions whose end gateways hear of. */
 async function heardRevocations(user: User): Promise<string[]> {
   const heard: string[] = []
   const bus = await user.otherBus()
-  bus.listen(sessionRevoked, ({ sessionIds }) => heard.push(...sessionIds))
+  const hear = ({ sessionIds }: { sessionIds: string[] }) => heard.push(...sessionIds)
+  bus.listen(sessionRevoked, hear)
+  bus.hear(sessionRevoked, hear)
   await bus.ping()
   return heard
 }

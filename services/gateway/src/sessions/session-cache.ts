@@ -42,7 +42,10 @@ export class SessionCache {
     this.#redis = options.redis
     this.#user = options.user
     this.#now = options.now
-    options.bus.listen(sessionRevoked, ({ sessionIds }) => this.#revoke(sessionIds))
+    const revoke = ({ sessionIds }: { sessionIds: readonly string[] }) => this.#revoke(sessionIds)
+    options.bus.listen(sessionRevoked, revoke)
+    // The user service may have died, or lost NATS, between the end of a session and its broadcast.
+    options.bus.hear(sessionRevoked, revoke)
     options.bus.onConnection((connected) => {
       this.#hearsRevocations = connected
       this.#live.clear()

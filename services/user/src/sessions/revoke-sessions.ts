@@ -25,8 +25,8 @@ export function announceRevocation(
 }
 
 /**
- * Tells gateways and services of a revocation and removes the copies in Redis, after the commit. Neither waits for the other, and
- * neither fails the caller: the sessions are gone, and the handler of session.revoked tells everybody again.
+ * Tells gateways of a revocation and removes the copies in Redis, after the commit. Neither waits for the other, and neither fails
+ * the caller: the sessions are gone, gateways hear the event of it too, and its handler removes the copies again.
  */
 export async function forgetSessions(
   { sessionCache, bus, now, log }: Pick<Deps, 'sessionCache' | 'bus' | 'now' | 'log'>,
