@@ -37,6 +37,12 @@ test('whatever ends a session ends the refresh token of its device, too', async 
     t.equal((await refresh(granted['refresh_token']))['error'], 'invalid_grant', name)
   }
 
+  const tess = await user.person('tess')
+  const kept = await grant(tess)
+  // As by a build that did not end sessions with the lock.
+  await user.deps.outbox.commit((change) => user.deps.users.setStatus(tess.userId, -1, change))
+  t.equal((await refresh(kept['refresh_token']))['error'], 'invalid_grant', 'a lock, whatever became of the token')
+
   const sam = await user.person('sam')
   const granted = await grant(sam)
   await logIn(sam, 'ios')
