@@ -111,7 +111,7 @@ async function connect<C extends ServiceConfig>(
     const { db, client } = mongo
     const replicas = await Replicas.join(db, log)
     opened.push(replicas)
-    const relay = startOutboxRelay({ db, client, replicas, bus, log, metrics })
+    const relay = startOutboxRelay({ db, replicas, bus, log, metrics })
     opened.push(relay)
     const { wake } = relay
     const outbox = await createOutbox({ db, client, bus, wake })

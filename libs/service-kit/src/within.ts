@@ -1,16 +1,12 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { StoreAwayError } from './store-away.ts'
 
 /** Returns the result of `work`, or throws StoreAwayError after `ms`. For calls to a store that have no deadline. */
 export async function within<T>(ms: number, store: string, work: Promise<T>): Promise<T> {
-  const done = new AbortController()
-  const late = delay(ms, undefined, { signal: done.signal }).then(() => {
-    throw new StoreAwayError(store, `no answer in ${ms} ms`)
-  })
-  late.catch(() => {})
+  const { promise: late, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(new StoreAwayError(store, `no answer in ${ms} ms`)), ms)
   try {
     return await Promise.race([work, late])
   } finally {
-    done.abort()
+    clearTimeout(timer)
   }
 }

@@ -193,6 +193,19 @@ test('a service reads on where it stopped', async (t) => {
   t.strictSame(heard, [1, 2, 3])
 })
 
+test('how far events were handled is stored soon, also when no other follows', async (t) => {
+  const runtime = await startRuntime(t)
+  const shards = runtime.db.collection<{ position?: { sequence: number } }>('event_shards')
+  const heard: number[] = []
+  handle(t, runtime, [on(userUpdated, async (_payload, { sequence }) => heard.push(sequence))])
+  const stored = async () => (await shards.find().toArray()).map(({ position }) => position?.sequence ?? 0)
+  for (const last of [3, 5, 6]) {
+    for (let n = heard.length + 1; n <= last; n++) await runtime.bus.publish(envelope(7, { sequence: n }))
+    t.ok(await eventually(async () => Math.max(...(await stored())) === last, 2000))
+  }
+  t.equal(heard.length, 6)
+})
+
 test('an event in the hands of a replica that is killed is handled by another within seconds, once', async (t) => {
   const env = ownNamespace(t)
   const runtime = await startRuntime(t, env)

@@ -13,7 +13,12 @@ import { isMissingStream } from './streams.ts'
 const eventsAtOnce = 100
 /** A transaction takes no more events after this time (ms). */
 const transactionBudget = 200
-/** How often (ms) the position is stored while only events arrive that have no handler. */
+/**
+ * How late (ms) the position is stored behind events that need not be exactly once. After a crash they are handled again from
+ * there; storing it after each would cost more than most of them.
+ */
+const saveAfter = 250
+/** The same behind events that have no handler. */
 const passedEvery = 60_000
 
 const backOff = (tries: number) => Math.min(50 * 2 ** tries, 5000)
@@ -31,6 +36,8 @@ export class ShardHandling {
   /** The last settled event, when its position is not stored yet. */
   #unsaved: StoredEvent | undefined
   #savedAt = 0
+  #saveTimer: NodeJS.Timeout | undefined
+  #saving: Promise<void> | undefined
   /** Every event of the partition was handled. */
   isIdle = false
 
@@ -73,8 +80,11 @@ export class ShardHandling {
         hasHandled = true
         this.isIdle = true
       }
+      this.isIdle = false
+      await this.#saveNow()
       return hasHandled
     } finally {
+      clearTimeout(this.#saveTimer)
       this.#signal.removeEventListener('abort', close)
       close()
     }
@@ -98,11 +108,13 @@ export class ShardHandling {
     }
     await shards.touch(id)
     this.#unsaved = undefined
+    this.#saving = undefined
     this.#savedAt = Date.now()
     return reader
   }
 
   async #handleBatch(batch: readonly StoredEvent[]): Promise<void> {
+    await this.#saving
     let rest = batch
     try {
       while (rest.length && !this.#signal.aborted) {
@@ -112,9 +124,28 @@ export class ShardHandling {
         rest = rest.slice(settled)
       }
     } finally {
-      if (this.#unsaved) await this.#save(this.#unsaved)
+      await this.#saveInTime()
     }
     this.#wiring.metrics.waiting.set({ shard: this.#shard.id }, batch.at(-1)?.waiting ?? 0)
+  }
+
+  /** Saves at the end of a batch, or a little later when the next one may do it. */
+  async #saveInTime(): Promise<void> {
+    clearTimeout(this.#saveTimer)
+    const wait = this.#savedAt + saveAfter - Date.now()
+    if (wait <= 0) return await this.#saveNow()
+    if (!this.#unsaved) return
+    this.#saveTimer = setTimeout(() => {
+      if (!this.isIdle) return
+      this.#saving = this.#saveNow()
+      // The next batch waits for it and sees the error.
+      this.#saving.catch(() => {})
+    }, wait)
+  }
+
+  async #saveNow(): Promise<void> {
+    await this.#saving
+    if (this.#unsaved) await this.#save(this.#unsaved)
   }
 
   async #save({ position }: StoredEvent): Promise<void> {

@@ -1,11 +1,10 @@
 import { type StreamSpec, streams } from '@im/contracts'
-import type { ClientSession, Collection, Db, MongoClient } from 'mongodb'
+import type { Collection, Db } from 'mongodb'
 import { isTransient } from '../http/failures.ts'
 import { holdLease } from '../lease.ts'
 import type { Logger } from '../logs.ts'
 import { Counter, Gauge, type Registry } from '../metrics.ts'
 import type { Replicas } from '../replicas.ts'
-import { inTransaction } from '../transaction.ts'
 import type { Bus } from './bus.ts'
 import type { OutboxRow } from './outbox.ts'
 import { WakeUp } from './wake-up.ts'
@@ -29,13 +28,12 @@ export interface Relay {
  */
 export function startOutboxRelay(options: {
   db: Db
-  client: MongoClient
   replicas: Replicas
   bus: Bus
   log: Logger
   metrics: Registry
 }): Relay {
-  const { db, client, bus, log, metrics } = options
+  const { db, bus, log, metrics } = options
   const rows = db.collection<OutboxRow>('outbox')
   const parked = db.collection<OutboxRow & { reason: string }>('outbox_parked')
   new Gauge({
@@ -93,8 +91,7 @@ export function startOutboxRelay(options: {
 
   /** Returns true when the batch was full, so that more rows may wait behind it. */
   async function relayBatch(stream: string): Promise<boolean> {
-    // Reads a snapshot, so that an earlier event of an aggregate is never missed while a later one is read.
-    const batch = await inTransaction(client, (session) => oldestRows(rows, stream, session))
+    const batch = await oldestRows(rows, stream)
     const settled: string[] = []
     const outcomes = await Promise.allSettled(
       [...Map.groupBy(batch, (row) => row.aggregate).values()].map(async (events) => {
@@ -141,14 +138,17 @@ export function startOutboxRelay(options: {
   }
 }
 
+/** One moment's view, so that an earlier event of an aggregate is never missed while a later one is read. */
+const readConcern = { level: 'snapshot' } as const
+
 /** About the oldest rows, in the order of their aggregates and without gaps: an earlier event is never left out. */
-async function oldestRows(rows: Collection<OutboxRow>, stream: string, session: ClientSession): Promise<OutboxRow[]> {
-  const oldest = await rows.find({ stream }, { session }).sort({ at: 1 }).limit(rowsAtOnce).toArray()
+async function oldestRows(rows: Collection<OutboxRow>, stream: string): Promise<OutboxRow[]> {
+  const oldest = await rows.find({ stream }, { readConcern }).sort({ at: 1 }).limit(rowsAtOnce).toArray()
   if (oldest.length < rowsAtOnce) return oldest.sort((a, b) => a.sequence - b.sequence)
   // The clocks of replicas differ, so an earlier event of an aggregate may have a later time and not be in the batch.
   const aggregates = [...new Set(oldest.map(({ aggregate }) => aggregate))]
   return await rows
-    .find({ stream, aggregate: { $in: aggregates } }, { session })
+    .find({ stream, aggregate: { $in: aggregates } }, { readConcern })
     .sort({ sequence: 1 })
     .limit(rowsAtOnce)
     .toArray()
