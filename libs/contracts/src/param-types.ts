@@ -130,6 +130,8 @@ export interface ListOptions {
   description?: string
   maxItems?: number
   minItems?: number
+  /** Bytes of UTF-8 that it may have as a text; 64 KiB by default. */
+  maxBytes?: number
   /** False keeps doubles, for lists whose items belong to those of another list by position. */
   unique?: boolean
   /** False: a comma is part of a text. */
@@ -150,7 +152,7 @@ export const Json = (options: { aliases?: readonly string[]; description?: strin
 /** JSON text that fits `schema`. Members that the schema does not name are dropped. */
 export const JsonOf = <T extends TSchema>(
   schema: T,
-  options: { aliases?: readonly string[]; description?: string } = {},
+  options: { aliases?: readonly string[]; description?: string; maxBytes?: number } = {},
 ) => Type.Unsafe<Static<T>>({ ...schema, wire: 'json', checked: true, ...options })
 
 /** A password, sent plain or as md5. It is decoded to its md5 as 32 lower-case hex digits (crypto.md §1). */

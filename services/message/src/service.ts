@@ -5,6 +5,7 @@ import { cipherRoutes } from './ciphers/routes.ts'
 import { settings } from './config.ts'
 import { createDeps, type Deps } from './deps.ts'
 import { eventHandlers } from './event-handlers.ts'
+import { talkRoutes } from './inbox/talk-routes.ts'
 import { presenceRoutes } from './presence/routes.ts'
 import { searchRoutes } from './search/routes.ts'
 
@@ -19,7 +20,7 @@ export const service = defineService<typeof settings, Deps>({
   name: 'message',
   settings,
   createDeps,
-  handlers: [archiveRoutes, searchRoutes, cipherRoutes, presenceRoutes],
+  handlers: [archiveRoutes, searchRoutes, cipherRoutes, presenceRoutes, talkRoutes],
   listeners: (deps) => (deps.config.messageRole === 'feed' ? [operationsOnly(deps)] : undefined),
   eventHandlers,
   background,

@@ -5,6 +5,7 @@ import { configRoutes } from './config/routes.ts'
 import { checkConfig, settings } from './config.ts'
 import { createDeps, type Deps } from './deps.ts'
 import { eventHandlers } from './event-handlers.ts'
+import { friendRuleRoutes } from './friend-rules/routes.ts'
 import { oauthRoutes } from './oauth/routes.ts'
 import { passwordRoutes } from './passwords/routes.ts'
 import { profileRoutes } from './profiles/routes.ts'
@@ -36,6 +37,7 @@ export const service = defineService<typeof settings, Deps>({
     xmppRoutes,
     sessionRoutes,
     internalUserRoutes,
+    friendRuleRoutes,
   ],
   eventHandlers,
   // Another replica may have changed it.

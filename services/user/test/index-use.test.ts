@@ -1,5 +1,6 @@
 import {
   accounts,
+  friendRules,
   internalUsers,
   passwords,
   profiles,
@@ -55,6 +56,8 @@ test('every query the service sends uses an index', async (t) => {
     await api.call(xmppAccounts.authenticate, { userId, password: md5Of123456, ip: '127.0.0.1' })
     await api.call(internalUsers.getContact, { userId })
     await api.call(internalUsers.getContacts, { userIds: String(userId) })
+    await api.call(friendRules.getFriendRules, { userIds: String(userId) })
+    await api.call(friendRules.findByTelephones, { telephones: `86:${telephone}` })
     await api.call(replayedUsers.pageUsers, { after: '1', pageSize: 2 })
     const grant = { grant_type: 'password', username: String(userId), password: '123456' }
     const first = (await postForm(url, '/oauth2/token', grant)).body as Record<string, string>

@@ -1,6 +1,7 @@
 export * from './archive.ts'
 export * from './entities.ts'
 export * from './events.ts'
+export * from './internal-talks.ts'
 export * from './live-rooms.ts'
 export * from './message-types.ts'
 export * from './search.ts'

@@ -17,7 +17,7 @@ export const friendChanged = event(
     toUserId: userId,
     status,
     toStatus: { ...status, description: 'of the row of toUserId' },
-    how: Type.String({ description: 'followed, befriended, unfollowed, deleted, unblocked' }),
+    how: Type.String({ description: 'followed, befriended, unfollowed, deleted' }),
     at: Milliseconds(),
   }),
 )

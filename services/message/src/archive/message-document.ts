@@ -37,6 +37,11 @@ export interface MessageDocument {
   expireAt?: Date
   isEncrypt: boolean
   isRead: boolean
+  /**
+   * The receiver, as long as it counts as unread for them: they have neither read it nor a later one nor removed it. Single chats
+   * only.
+   */
+  unreadBy?: number
   /** Users who removed it for themselves. */
   deletedFor: number[]
   /**

@@ -38,6 +38,13 @@ export interface Range {
 /** Finds a message by its id alone; the unique index begins with the conversation. */
 const byMessageId = { messageId: 1, from: 1, to: 1 } as const
 
+/** Counts unread messages without looking at them: few messages are unread, so the index is small. */
+const unread = { unreadBy: 1, from: 1, timeSend: 1, expireAt: 1 } as const
+/** Unread messages that one question counts. */
+const mostUnread = 20_000
+
+export type Unread = Pick<MessageDocument, 'from' | 'timeSend' | 'expireAt'>
+
 /** The archive. */
 export class MessagesRepository {
   readonly collection: Collection<MessageDocument>
@@ -53,6 +60,7 @@ export class MessagesRepository {
       { key: byMessageId },
       { key: { conversation: 1, ...newestFirst } },
       { key: { expireAt: 1 }, sparse: true },
+      { key: { ...unread }, partialFilterExpression: { unreadBy: { $exists: true } } },
       { key: { removeAt: 1 }, expireAfterSeconds: 0, sparse: true },
     ])
   }
@@ -94,7 +102,7 @@ export class MessagesRepository {
     if (messages.length) await this.collection.insertMany([...messages], { session })
   }
 
-  /** The peers of these authors have read messages of theirs. */
+  /** The peers of these authors have read messages of theirs, and with them what they had of these authors before. */
   async markReadBetween(
     reads: readonly { author: number; reader: number; messageIds: readonly string[] }[],
   ): Promise<void> {
@@ -103,16 +111,54 @@ export class MessagesRepository {
       reads.map(({ author, reader, messageIds }) => ({
         updateMany: {
           filter: { messageId: { $in: [...messageIds] }, from: author, to: reader, isRead: false },
-          update: { $set: { isRead: true } },
+          update: { $set: { isRead: true }, $unset: { unreadBy: '' } },
         },
       })),
       { ordered: false },
+    )
+    await this.#endUnread(
+      reads.flatMap(({ messageIds }) => messageIds),
+      unique(reads.map(({ reader }) => reader)),
     )
   }
 
   /** Messages of single chats that `userId` received. */
   async markReadBy(userId: number, messageIds: readonly string[]): Promise<void> {
-    await this.collection.updateMany({ messageId: { $in: [...messageIds] }, to: userId }, { $set: { isRead: true } })
+    await this.collection.updateMany(
+      { messageId: { $in: [...messageIds] }, to: userId },
+      { $set: { isRead: true }, $unset: { unreadBy: '' } },
+    )
+    await this.#endUnread(messageIds, [userId])
+  }
+
+  /** What came before a message that its reader has read is unread no more. */
+  async #endUnread(messageIds: readonly string[], readers: readonly number[]): Promise<void> {
+    const read = await this.collection
+      .find({ messageId: { $in: unique(messageIds) }, to: { $in: [...readers] }, isRead: true }, { batchSize: 5000 })
+      .project<{ from: number; to: number; timeSend?: number }>({ _id: 0, from: 1, to: 1, timeSend: 1 })
+      .toArray()
+    const newest = new Map<string, { unreadBy: number; from: number; timeSend: number }>()
+    for (const { from, to, timeSend = 0 } of read) {
+      const key = `${from} ${to}`
+      if (timeSend >= (newest.get(key)?.timeSend ?? 0)) newest.set(key, { unreadBy: to, from, timeSend })
+    }
+    if (!newest.size) return
+    await this.collection.bulkWrite(
+      [...newest.values()].map(({ timeSend, ...chat }) => ({
+        updateMany: { filter: { ...chat, timeSend: { $lt: timeSend } }, update: { $unset: { unreadBy: '' } } },
+      })),
+      { ordered: false },
+    )
+  }
+
+  /** What a user has not read yet, of these authors. */
+  async unreadOf(userId: number, authors: readonly number[]): Promise<Unread[]> {
+    return await this.collection
+      .find({ unreadBy: userId, from: { $in: [...authors] } }, { batchSize: mostUnread })
+      .hint(unread)
+      .project<Unread>({ _id: 0, from: 1, timeSend: 1, expireAt: 1 })
+      .limit(mostUnread)
+      .toArray()
   }
 
   /**
@@ -211,7 +257,9 @@ export class MessagesRepository {
   /** Hides messages from one user. */
   async hide(ids: readonly ObjectId[], userId: number, session: ClientSession): Promise<void> {
     if (!ids.length) return
-    await this.collection.updateMany({ _id: { $in: [...ids] } }, { $addToSet: { deletedFor: userId } }, { session })
+    const these = { _id: { $in: [...ids] } }
+    await this.collection.updateMany(these, { $addToSet: { deletedFor: userId } }, { session })
+    await this.collection.updateMany({ ...these, unreadBy: userId }, { $unset: { unreadBy: '' } }, { session })
   }
 
   /** Makes stones of messages: their text goes at once, and a late copy is kept out for a week. */
@@ -221,7 +269,7 @@ export class MessagesRepository {
       { _id: { $in: [...ids] } },
       {
         $set: { body: '', content: '', searchable: false, gone: true, deletedFor: [], removeAt: removalOf(now) },
-        $unset: { fileName: '', nickname: '', toName: '', stanza: '', timeSend: '', expireAt: '' },
+        $unset: { fileName: '', nickname: '', toName: '', stanza: '', timeSend: '', expireAt: '', unreadBy: '' },
       },
       { session },
     )

@@ -64,6 +64,7 @@ export function messageDocument(
     ...(deleteTime > 0 ? { expireAt: new Date(Math.min(deleteTime * 1000, latestDate)) } : {}),
     isEncrypt,
     isRead: false,
+    ...('to' in place ? { unreadBy: place.to } : {}),
     deletedFor: [],
     searchable: kind.searched && !isEncrypt,
     tap,

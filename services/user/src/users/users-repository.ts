@@ -18,6 +18,9 @@ const mostUnderOtherCodes = 3
 /** What others need to know of a user before they write to them. */
 export type Contactable = Pick<UserDocument, 'status' | 'userType' | 'nickname' | 'settings'>
 
+/** What decides how a user may be befriended. */
+export type FriendRulesUser = Pick<UserDocument, '_id' | 'nickname' | 'userType' | 'telephone' | 'settings'>
+
 /** Accounts: users, public accounts and the system's own. */
 export class UsersRepository {
   readonly #users: Collection<UserDocument>
@@ -71,6 +74,27 @@ export class UsersRepository {
       .project<Contactable & { _id: number }>({ status: 1, userType: 1, nickname: 1, settings: 1 })
       .toArray()
     return new Map(found.map((user) => [user._id, user]))
+  }
+
+  async friendRulesOf(userIds: readonly number[]): Promise<FriendRulesUser[]> {
+    return await this.#users
+      .find({ _id: { $in: [...userIds] } }, { batchSize: 2000 })
+      .project<FriendRulesUser>({ nickname: 1, userType: 1, telephone: 1, settings: 1 })
+      .toArray()
+  }
+
+  /** Users who have one of these telephones (telephones.ts: `telephoneKey`). */
+  async byTelephoneKeys(
+    keys: readonly string[],
+  ): Promise<Pick<UserDocument, '_id' | 'telephone' | 'settings' | 'createTime'>[]> {
+    const owners = await this.#names.ownersOf(keys)
+    if (!owners.length) return []
+    return await this.#users
+      .find({ _id: { $in: owners } }, { batchSize: 5000 })
+      .project<Pick<UserDocument, '_id' | 'telephone' | 'settings' | 'createTime'>>({
+        ...{ telephone: 1, createTime: 1, 'settings.phoneSearch': 1, 'settings.closeTelephoneFind': 1 },
+      })
+      .toArray()
   }
 
   /** Id of the user who has claimed this name. */

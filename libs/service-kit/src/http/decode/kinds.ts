@@ -4,7 +4,7 @@ import { parseJson } from '../parse-json.ts'
 import { refuseUnsafeKeys } from './json-keys.ts'
 import { invalid, type ParamSchema } from './param-schema.ts'
 
-/** A text parameter may have this many bytes of UTF-8 (transport.md §1). */
+/** A text parameter may have this many bytes of UTF-8 (transport.md §1), unless its contract says `maxBytes`. */
 const maxTextBytes = 64 * 1024
 /** No number that means something is written longer; longer texts are not looked at. */
 const longestNumber = 64
@@ -37,7 +37,7 @@ export function decodeValue(name: string, schema: ParamSchema, value: unknown): 
     case 'longId':
       return longId(name, value)
     case 'json':
-      return json(name, value)
+      return json(name, value, schema)
     case 'pwd':
       return password(name, value)
     case 'userRef':
@@ -54,12 +54,12 @@ export function decodeValue(name: string, schema: ParamSchema, value: unknown): 
 export function text(
   name: string,
   value: unknown,
-  { trim, empty, display }: Pick<ParamSchema, 'trim' | 'empty' | 'display'> = {},
+  { trim, empty, display, maxBytes = maxTextBytes }: Pick<ParamSchema, 'trim' | 'empty' | 'display' | 'maxBytes'> = {},
 ): string {
   // One text is wanted, not JSON of something else: `{"name":{"$ne":1}}` is no name.
   if (typeof value === 'object') throw invalid(name, 'not a text')
   const whole = plainText(value)
-  if (whole.length > maxTextBytes || Buffer.byteLength(whole) > maxTextBytes)
+  if (whole.length > maxBytes || Buffer.byteLength(whole) > maxBytes)
     throw new ContractError('RequestTooLarge', { detail: name })
   if (whole.includes('\0')) throw invalid(name, 'holds a NUL character')
   if (empty === 'blank-clears' && whole.trim() === '') return ''
@@ -68,16 +68,16 @@ export function text(
   return display ? displayText(sendable, display) : sendable
 }
 
-function json(name: string, value: unknown): unknown {
-  const parsed = readJson(name, value)
+function json(name: string, value: unknown, schema: ParamSchema): unknown {
+  const parsed = readJson(name, value, schema)
   refuseUnsafeKeys(name, parsed)
   return parsed
 }
 
 /** The value of a JSON text; what came in a JSON body is one already. */
-export function readJson(name: string, value: unknown): unknown {
+export function readJson(name: string, value: unknown, { maxBytes }: Pick<ParamSchema, 'maxBytes'> = {}): unknown {
   if (typeof value !== 'string') return value
-  const whole = text(name, value)
+  const whole = text(name, value, { maxBytes })
   try {
     return parseJson(whole)
   } catch {

@@ -17,7 +17,7 @@ export function decodeList(name: string, schema: ParamSchema, values: readonly u
   const known = new Set<unknown>()
   let looked = 0
   for (const value of values)
-    for (const member of membersOf(name, value, schema.commas ?? true)) {
+    for (const member of membersOf(name, value, schema)) {
       if (++looked > mostMembers) throw invalid(name, `more than ${mostMembers} members`)
       if (isBlank(member) || (!isText && absentWords.has(shortText(member) ?? ''))) continue
       if (typeof member === 'object') throw invalid(name, 'not a list of texts or numbers')
@@ -32,12 +32,12 @@ export function decodeList(name: string, schema: ParamSchema, values: readonly u
   return found
 }
 
-function membersOf(name: string, value: unknown, commas: boolean): readonly unknown[] {
+function membersOf(name: string, value: unknown, { commas = true, maxBytes }: ParamSchema): readonly unknown[] {
   if (Array.isArray(value)) return value
-  const whole = text(name, value)
+  const whole = text(name, value, { maxBytes })
   if (!whole.trimStart().startsWith('[')) return commas ? whole.split(',') : [whole]
   try {
-    const parsed = readJson(name, whole)
+    const parsed = readJson(name, whole, { maxBytes })
     if (Array.isArray(parsed)) return parsed
   } catch (error) {
     if (commas) throw error

@@ -13,6 +13,7 @@ export interface ParamSchema {
   display?: Display
   long?: boolean
   maxLength?: number
+  maxBytes?: number
   empty?: 'absent' | 'kept' | 'blank-kept' | 'blank-clears'
   fraction?: boolean
   notFound?: ErrorName

@@ -1,0 +1,51 @@
+import { Type } from 'typebox'
+import { contract } from '../contract.ts'
+import { Ignored, JsonOf, List, PageIndex, PageSize } from '../param-types.ts'
+import { AddressBook } from './entities.ts'
+
+/** Most numbers of one upload, and of one user. */
+export const addressBookLimits = { upload: 5000, user: 20_000 } as const
+
+/** Bytes: so many numbers with their remarks are longer than other parameters. */
+const maxBytes = 1024 * 1024
+const numbers = (description: string) =>
+  Type.Optional(List({ maxItems: addressBookLimits.upload, maxBytes, description }))
+
+/** Telephone numbers that users have in their address books (spec 11-address-book.md). */
+export const addressBook = contract('social', {
+  listContacts: {
+    path: '/addressBook/getAll',
+    summary: { zh: '通讯录中已注册的联系人', en: 'Contacts who are registered' },
+    auth: 'user',
+    safe: true,
+    params: Type.Object({ telephone: Ignored(), pageIndex: Ignored(), pageSize: Ignored() }),
+    result: Type.Array(AddressBook),
+  },
+  uploadContacts: {
+    path: '/addressBook/upload',
+    summary: { zh: '上传、删除通讯录', en: 'Add numbers to the address book, or remove some' },
+    auth: 'user',
+    timeoutMs: 30_000,
+    params: Type.Object({
+      uploadJsonStr: Type.Optional(
+        JsonOf(
+          Type.Array(Type.Object({ toTelephone: Type.String(), toRemarkName: Type.Optional(Type.String()) }), {
+            maxItems: addressBookLimits.upload,
+          }),
+          { maxBytes },
+        ),
+      ),
+      uploadStr: numbers('telephone numbers'),
+      deleteStr: numbers('telephone numbers; they are removed before others are added'),
+    }),
+    result: Type.Array(AddressBook),
+  },
+  pageContacts: {
+    path: '/addressBook/getRegisterList',
+    summary: { zh: '通讯录中新注册的联系人', en: 'Contacts who are registered, the newest first' },
+    auth: 'user',
+    safe: true,
+    params: Type.Object({ pageIndex: PageIndex(), pageSize: PageSize(20) }),
+    result: Type.Array(AddressBook),
+  },
+})

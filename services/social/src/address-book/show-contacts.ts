@@ -1,0 +1,22 @@
+import type { ResultOf } from '@im/contracts'
+import type { addressBook } from '@im/contracts/social'
+import type { Deps } from '../deps.ts'
+import type { Contact } from './books-repository.ts'
+
+type View = ResultOf<(typeof addressBook)['listContacts']>[number]
+
+/** Contacts as they are answered, with what the owner and they are to each other now. */
+export async function showContacts(
+  { people, relations }: Pick<Deps, 'people' | 'relations'>,
+  userId: number,
+  contacts: readonly Contact[],
+): Promise<View[]> {
+  const found = contacts.flatMap(({ toUserId }) => (toUserId ? [toUserId] : []))
+  const [names, own] = await Promise.all([people.namesOf(found), relations.rowsAbout(userId, found)])
+  return contacts.map(({ _id, wereFriends, ...contact }) => ({
+    ...contact,
+    id: _id.toHexString(),
+    toUserName: names.get(contact.toUserId)?.nickname ?? '',
+    status: own.get(contact.toUserId)?.status !== 2 ? 0 : wereFriends ? 2 : 1,
+  }))
+}

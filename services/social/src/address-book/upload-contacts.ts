@@ -1,0 +1,90 @@
+import { ContractError, displayText } from '@im/contracts'
+import { addressBookLimits } from '@im/contracts/social'
+import { friendRules } from '@im/contracts/user'
+import type { Deps } from '../deps.ts'
+import { askFriendRules } from '../people/friend-rules.ts'
+import type { Contact } from './books-repository.ts'
+import { contactKeys, telephoneOf } from './contact-number.ts'
+
+export interface Upload {
+  /** Numbers as they are noted, with the names they are noted under. */
+  added: readonly { text: string; remark: string }[]
+  removed: readonly string[]
+}
+
+const longestRemark = 64
+
+/** Removes and adds numbers. Returns the added ones that somebody is found by. */
+export async function uploadContacts(deps: Deps, userId: number, { added, removed }: Upload): Promise<Contact[]> {
+  const { user, books, outbox } = deps
+  const telephone = (await askFriendRules(user, [userId])).get(userId)?.telephone
+  const areaCode = telephone?.areaCode ?? '86'
+  const ownKey = telephone && `${areaCode}:${telephone.number}`
+  const own = ownKey ? telephoneOf(ownKey) : ''
+  const gone = [...(await contactKeys(removed, (text) => text, areaCode)).keys()].map(telephoneOf)
+  const wanted = await contactKeys(added, ({ text }) => text, areaCode)
+  if (ownKey) wanted.delete(ownKey)
+  const remarks = new Map([...wanted].map(([key, { remark }]) => [telephoneOf(key), remarkOf(remark)]))
+  await outbox.commit(async (change) => {
+    await books.beginUpload(userId, change)
+    await books.remove(userId, gone, change)
+    const known = new Map(
+      (await books.byTelephones(userId, [...remarks.keys()], change.session)).map((row) => [row.toTelephone, row]),
+    )
+    const fresh = [...remarks].filter(([toTelephone]) => !known.has(toTelephone))
+    if (fresh.length && (await books.count(userId, change)) + fresh.length > addressBookLimits.user)
+      throw new ContractError('InvalidParams', { detail: `more than ${addressBookLimits.user} numbers` })
+    await books.add(
+      fresh.map(([toTelephone, toRemarkName]) => ({
+        ...{ userId, telephone: own, toTelephone, toRemarkName },
+        ...{ toUserId: 0, registerEd: 0, registerTime: 0, wereFriends: false },
+      })),
+      change,
+    )
+    const renamed = [...known.values()].flatMap(({ _id, toTelephone, toRemarkName }) => {
+      const remark = remarks.get(toTelephone)
+      return remark && remark !== toRemarkName ? [{ _id, toRemarkName: remark }] : []
+    })
+    await books.rename(renamed, change)
+  })
+  return await findOwners(deps, userId, [...wanted.keys()])
+}
+
+/**
+ * Asks who has the numbers, after they are stored: who registers one of them from then on is told of by an event, which finds
+ * the rows.
+ */
+async function findOwners(
+  { user, books, relations }: Pick<Deps, 'user' | 'books' | 'relations'>,
+  userId: number,
+  keys: readonly string[],
+): Promise<Contact[]> {
+  if (!keys.length) return []
+  const { users } = await user.call(friendRules.findByTelephones, { telephones: [...keys] })
+  const owners = new Map(users.map((found) => [telephoneOf(found.telephone), found]))
+  const rows = await books.byTelephones(userId, keys.map(telephoneOf))
+  const own = await relations.rowsAbout(
+    userId,
+    users.map((found) => found.userId),
+  )
+  const changes = rows.flatMap((was) => {
+    const owner = owners.get(was.toTelephone)
+    if ((owner?.userId ?? 0) === was.toUserId) return []
+    const found = owner && {
+      toUserId: owner.userId,
+      registerTime: owner.registeredAt,
+      wereFriends: own.get(owner.userId)?.status === 2,
+    }
+    return [{ was, found }]
+  })
+  await books.settle(changes)
+  const changed = new Map(changes.map(({ was, found }) => [was, found]))
+  return rows.flatMap((row): Contact[] => {
+    if (!changed.has(row)) return row.registerEd ? [row] : []
+    const found = changed.get(row)
+    return found ? [{ ...row, ...found, registerEd: 1 }] : []
+  })
+}
+
+/** Names that people note for themselves are shown, too. */
+const remarkOf = (text: string) => [...displayText(text, 'line')].slice(0, longestRemark).join('')

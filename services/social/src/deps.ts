@@ -1,0 +1,49 @@
+import { createServiceClient, type Runtime, type ServiceClient } from '@im/service-kit'
+import { BooksRepository } from './address-book/books-repository.ts'
+import type { SocialConfig } from './config.ts'
+import { EverybodysFriends } from './friends/everybodys-friends.ts'
+import { LabelsRepository } from './labels/labels-repository.ts'
+import { NewFriendsRepository } from './new-friends/new-friends-repository.ts'
+import { askFriendRules } from './people/friend-rules.ts'
+import { PeopleRepository } from './people/people-repository.ts'
+import { MenusRepository } from './public-accounts/menus-repository.ts'
+import { RelationsRepository } from './relations/relations-repository.ts'
+import { Talks } from './talks/talks.ts'
+
+/** What operations of this service may use. */
+export interface Deps extends Runtime<SocialConfig> {
+  user: ServiceClient
+  message: ServiceClient
+  people: PeopleRepository
+  relations: RelationsRepository
+  labels: LabelsRepository
+  newFriends: NewFriendsRepository
+  books: BooksRepository
+  menus: MenusRepository
+  everybodysFriends: EverybodysFriends
+  talks: Talks
+}
+
+/** How long (ms) another service may take. Counts of unread messages are worth less waiting. */
+const userTimeout = 3000
+const messageTimeout = 1000
+
+/** Puts the service together. */
+export function createDeps(runtime: Runtime<SocialConfig>): Omit<Deps, keyof Runtime> {
+  const { config, db, now, log } = runtime
+  const { serviceKeys } = config
+  const user = createServiceClient({ baseUrl: config.userUrl, serviceKeys, timeoutMs: userTimeout })
+  const message = createServiceClient({ baseUrl: config.messageUrl, serviceKeys, timeoutMs: messageTimeout })
+  return {
+    user,
+    message,
+    people: new PeopleRepository(db, (userIds) => askFriendRules(user, userIds)),
+    relations: new RelationsRepository(db),
+    labels: new LabelsRepository(db, now),
+    newFriends: new NewFriendsRepository(db),
+    books: new BooksRepository(db),
+    menus: new MenusRepository(db),
+    everybodysFriends: new EverybodysFriends(db),
+    talks: new Talks(message, log),
+  }
+}

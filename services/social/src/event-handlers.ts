@@ -1,0 +1,19 @@
+import { userDeleted, userRegistered, userUpdated } from '@im/contracts/user'
+import { type EventHandler, exactlyOnce, on } from '@im/service-kit'
+import { tellOwners } from './address-book/tell-owners.ts'
+import type { Deps } from './deps.ts'
+import { eraseUser } from './people/erase-user.ts'
+import { welcomeUser } from './people/follow-users.ts'
+
+/** What this service does with the events of others. */
+export function eventHandlers(deps: Deps): EventHandler[] {
+  const { people, outbox } = deps
+  return [
+    on(userRegistered, async (registered) => {
+      await outbox.commit((change) => welcomeUser(deps, registered, change))
+      await tellOwners(deps, registered)
+    }),
+    exactlyOnce(userUpdated, ({ userId, nickname }, change) => people.rename(userId, nickname, change)),
+    on(userDeleted, (deleted) => eraseUser(deps, deleted)),
+  ]
+}

@@ -1,0 +1,70 @@
+import { type Handlers, pageOf } from '@im/contracts'
+import { friends } from '@im/contracts/social'
+import { bindHandlers } from '@im/service-kit'
+import type { Deps } from '../deps.ts'
+import { listNewFriends } from '../new-friends/list-new-friends.ts'
+import { demandUser, refuseSelf } from '../people/friend-rules.ts'
+import { showRows, viewOf } from '../relations/show-rows.ts'
+import { addFriend } from './add-friend.ts'
+import { befriendAccount } from './befriend-account.ts'
+import { changeOwnRow, noteAbout } from './change-own-row.ts'
+import { deleteFriend } from './delete-friend.ts'
+import { listFriends } from './list-friends.ts'
+import { switchFields } from './switch-fields.ts'
+
+const superAdmin = 6
+
+const handlers: Handlers<typeof friends, Deps> = {
+  async addFriend(deps, { caller, params }) {
+    await addFriend(deps, caller.userId, params.toUserId)
+  },
+
+  async deleteFriend(deps, { caller, params }) {
+    await deleteFriend(deps, caller.userId, params.toUserId)
+  },
+
+  async getFriend(deps, { caller: { userId }, params: { toUserId } }) {
+    refuseSelf(userId, toUserId)
+    const row = await deps.relations.byId(userId, toUserId)
+    if (!row) await demandUser(deps, toUserId)
+    return row && (await showRows(deps, userId, [row]))[0]
+  },
+
+  listFriends: (deps, { caller, params }) => listFriends(deps, caller.userId, { ...params, status: 2 }),
+
+  async pageFriends(deps, { caller, params: { keyword, status, pageIndex, pageSize } }) {
+    const all = await listFriends(deps, caller.userId, { keyword, status: status as 0 | 1 | 2 })
+    const rows = all.slice(pageIndex * pageSize, (pageIndex + 1) * pageSize)
+    return deps.config.apiProfile === 'spec' ? rows : pageOf(rows, all.length, pageIndex, pageSize)
+  },
+
+  async listFriendIds({ relations }, { caller: { userId }, params }) {
+    const isBlackList = params.type === 'blackList'
+    const rows = isBlackList ? await relations.blockedBy(userId) : await relations.unblockedBy(userId, [1, 2])
+    return rows.map(({ toUserId }) => toUserId)
+  },
+
+  async updateFriend(deps, { caller, params: { toUserId, chatRecordTimeOut } }) {
+    await changeOwnRow(deps, caller.userId, toUserId, chatRecordTimeOut === undefined ? {} : { chatRecordTimeOut })
+  },
+
+  async remarkFriend(deps, { caller, params: { toUserId, remarkName = '', describe } }) {
+    await noteAbout(deps, caller.userId, toUserId, { remarkName, ...(describe === undefined ? {} : { describe }) })
+  },
+
+  async switchForFriend(deps, { caller: { userId }, params: { toUserId, type, offlineNoPushMsg } }) {
+    const fields = switchFields(type, offlineNoPushMsg, deps.now())
+    const row = await changeOwnRow(deps, userId, toUserId, fields)
+    const names = await deps.people.namesOf([toUserId])
+    return viewOf(row, names.get(toUserId), (await deps.talks.of(userId, [toUserId])).get(toUserId))
+  },
+
+  listNewFriends: (deps, { caller, params }) => listNewFriends(deps, caller.userId, params),
+
+  async befriendSystemAccount(deps, { caller, params }) {
+    const isSuperAdmin = (caller.role ?? 0) >= superAdmin
+    await befriendAccount(deps, { userId: caller.userId, isSuperAdmin }, params.toUserId)
+  },
+}
+
+export const friendRoutes = bindHandlers(friends, handlers)

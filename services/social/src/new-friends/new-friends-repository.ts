@@ -1,0 +1,84 @@
+import { type Change, ensureIndexes } from '@im/service-kit'
+import type { Collection, Db } from 'mongodb'
+import { type Page, skipOf } from '../relations/relations-repository.ts'
+
+/** Something that one user told another about being friends. */
+export interface FriendTold {
+  from: number
+  to: number
+  /** Of its message, 500..515. */
+  type: number
+  content: string
+  /** Milliseconds. */
+  at: number
+}
+
+export interface NewFriendDocument {
+  /** `<owner>:<peer>` */
+  _id: string
+  userId: number
+  toUserId: number
+  from: number
+  direction: 0 | 1
+  type: number
+  content: string
+  /** Milliseconds. */
+  createdAt: number
+  changedAt: number
+}
+
+/** The last thing that each two users told each other, once for each side. */
+export class NewFriendsRepository {
+  readonly #rows: Collection<NewFriendDocument>
+
+  constructor(db: Db) {
+    this.#rows = db.collection('new_friends')
+  }
+
+  createIndexes = () =>
+    ensureIndexes(this.#rows, [{ key: { userId: 1, changedAt: -1, _id: 1 } }, { key: { toUserId: 1 } }])
+
+  tell = (told: FriendTold, change: Change) => this.tellAll([told], change)
+
+  /** Stores both sides, unless they know of something newer. */
+  async tellAll(all: readonly FriendTold[], { session }: Change): Promise<void> {
+    const newest = new Map<string, { owner: number; peer: number; told: FriendTold }>()
+    for (const told of all)
+      for (const [owner, peer] of [
+        [told.from, told.to],
+        [told.to, told.from],
+      ] as const) {
+        const known = newest.get(idOf(owner, peer))
+        if (!known || known.told.at <= told.at) newest.set(idOf(owner, peer), { owner, peer, told })
+      }
+    if (!newest.size) return
+    const stored = await this.#rows
+      .find({ _id: { $in: [...newest.keys()] } }, { session })
+      .project<Pick<NewFriendDocument, '_id' | 'changedAt'>>({ changedAt: 1 })
+      .toArray()
+    const changedAt = new Map(stored.map((row) => [row._id, row.changedAt]))
+    const writes = [...newest].flatMap(([_id, { owner, peer, told }]) => {
+      const { from, type, content, at } = told
+      if ((changedAt.get(_id) ?? 0) > at) return []
+      const set = { userId: owner, toUserId: peer, from, type, content, changedAt: at }
+      const direction = from === owner ? (0 as const) : (1 as const)
+      const update = { $set: { ...set, direction }, $setOnInsert: { createdAt: at } }
+      return { updateOne: { filter: { _id }, update, upsert: true } }
+    })
+    if (writes.length) await this.#rows.bulkWrite(writes, { session, ordered: false })
+  }
+
+  async page(userId: number, page: Page): Promise<NewFriendDocument[]> {
+    const skip = skipOf(page)
+    if (skip === undefined) return []
+    return await this.#rows.find({ userId }).sort({ changedAt: -1, _id: 1 }).skip(skip).limit(page.pageSize).toArray()
+  }
+
+  /** Removes what the user told and was told. */
+  async removeAllOf(userId: number): Promise<void> {
+    await this.#rows.deleteMany({ userId })
+    await this.#rows.deleteMany({ toUserId: userId })
+  }
+}
+
+const idOf = (owner: number, peer: number) => `${owner}:${peer}`

@@ -1,0 +1,35 @@
+import type { Payload } from '@im/contracts'
+import { userErased } from '@im/contracts/social'
+import type { userDeleted } from '@im/contracts/user'
+import type { Deps } from '../deps.ts'
+
+/** Rows of one change. */
+const rowsAtOnce = 500
+
+/** Removes everything of a deleted user, part by part; doing it again goes on where it was. Friends are told. */
+export async function eraseUser(
+  deps: Pick<Deps, 'people' | 'relations' | 'labels' | 'newFriends' | 'books' | 'menus' | 'outbox' | 'now'>,
+  { userId }: Pick<Payload<typeof userDeleted>, 'userId'>,
+): Promise<void> {
+  const { people, relations, labels, newFriends, books, menus, outbox, now } = deps
+  await people.markGone(userId)
+  const part = () =>
+    outbox.commit(async (change) => {
+      const own = await relations.someOf(userId, rowsAtOnce, change.session)
+      const rows = own.length ? own : await relations.someAbout(userId, rowsAtOnce, change.session)
+      await relations.removePairs(
+        rows.map(({ pair }) => pair),
+        change,
+      )
+      const peers = rows.map((row) => (row.userId === userId ? row.toUserId : row.userId))
+      await labels.drop(peers, userId, change)
+      const friends = rows.flatMap(({ status }, n) => (status === 2 ? [peers[n]!] : []))
+      if (friends.length) change.announce(userErased, String(userId), { userId, friends, at: now() })
+      return rows.length > 0
+    })
+  while (await part());
+  await labels.removeAllOf(userId)
+  await newFriends.removeAllOf(userId)
+  await books.removeAllOf(userId)
+  await menus.removeAllOf(userId)
+}

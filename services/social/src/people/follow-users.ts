@@ -1,0 +1,36 @@
+import type { Payload } from '@im/contracts'
+import { type ReplayedRow, streams } from '@im/contracts'
+import { replayedUsers, systemUserId, type userRegistered } from '@im/contracts/user'
+import { type Change, type Closable, catchUp } from '@im/service-kit'
+import type { Deps } from '../deps.ts'
+import { befriendWithin } from '../friends/befriend-account.ts'
+
+type Row = ReplayedRow<typeof replayedUsers.pageUsers>
+
+/** Reads all users that there are, once. Those from before this service existed get their first friend, too. */
+export function catchUpWithUsers(deps: Deps): Closable {
+  const { user, people } = deps
+  return catchUp<Row>(deps, {
+    name: 'people',
+    stream: streams.user,
+    page: (after) => user.call(replayedUsers.pageUsers, { after, pageSize: 500 }),
+    async apply(rows, change) {
+      await people.put(
+        rows.map(({ userId, nickname, userType }) => ({ _id: userId, nickname, userType })),
+        change,
+      )
+      const users = rows.map(({ userId }) => userId).filter((userId) => userId > systemUserId)
+      await befriendWithin(deps, systemUserId, users, change)
+    },
+  })
+}
+
+/** A new user is known, and has the friends whom everybody begins with. */
+export async function welcomeUser(
+  deps: Pick<Deps, 'people' | 'relations' | 'labels' | 'now'>,
+  { userId, nickname, userType, defaultFriends }: Payload<typeof userRegistered>,
+  change: Change,
+): Promise<void> {
+  await deps.people.put([{ _id: userId, nickname, userType }], change)
+  await befriendWithin(deps, userId, [...new Set([systemUserId, ...defaultFriends])], change)
+}

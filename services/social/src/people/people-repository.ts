@@ -1,0 +1,88 @@
+import { type Change, ensureIndexes } from '@im/service-kit'
+import type { Collection, Db } from 'mongodb'
+
+/** What this service keeps of each user: its copy of facts of the user service. */
+export interface Person {
+  _id: number
+  nickname: string
+  userType: number
+  /** Deleted. The id stays, because rows that were made in the same moment may still name it. */
+  gone?: true
+}
+
+export type KnownName = Pick<Person, 'nickname' | 'userType' | 'gone'>
+
+const publicAccount = 2
+
+export class PeopleRepository {
+  readonly #people: Collection<Person>
+  readonly #askNames: (userIds: number[]) => Promise<Map<number, KnownName>>
+
+  /** `askNames` asks the owner for those whom events have not told of yet. */
+  constructor(db: Db, askNames: (userIds: number[]) => Promise<Map<number, KnownName>>) {
+    this.#people = db.collection('people')
+    this.#askNames = askNames
+  }
+
+  createIndexes = () => ensureIndexes(this.#people, [{ key: { userType: 1, _id: 1 } }])
+
+  /** By userId. */
+  async namesOf(userIds: readonly number[]): Promise<Map<number, KnownName>> {
+    if (!userIds.length) return new Map()
+    const wanted = [...new Set(userIds)]
+    const found = await this.#people.find({ _id: { $in: wanted } }, { batchSize: wanted.length + 1 }).toArray()
+    const names = new Map<number, KnownName>(found.map((person) => [person._id, person]))
+    const missing = wanted.filter((userId) => !names.has(userId))
+    if (!missing.length) return names
+    return new Map([...names, ...(await this.#askNames(missing))])
+  }
+
+  async isKnown(userId: number): Promise<boolean> {
+    return (await this.#people.findOne({ _id: userId, gone: { $exists: false } }, { projection: { _id: 1 } })) !== null
+  }
+
+  /** Stores users as they are now. */
+  async put(people: readonly Person[], { session }: Change): Promise<void> {
+    if (!people.length) return
+    await this.#people.bulkWrite(
+      people.map(({ _id, ...facts }) => ({
+        updateOne: { filter: { _id, gone: { $exists: false } }, update: { $set: facts }, upsert: true },
+      })),
+      { session, ordered: false },
+    )
+  }
+
+  async rename(userId: number, nickname: string, { session }: Change): Promise<void> {
+    await this.#people.updateOne(
+      { _id: userId },
+      { $set: { nickname }, $setOnInsert: { userType: 0 } },
+      { session, upsert: true },
+    )
+  }
+
+  async markGone(userId: number): Promise<void> {
+    await this.#people.replaceOne({ _id: userId }, { nickname: '', userType: 0, gone: true }, { upsert: true })
+  }
+
+  /** Public accounts whose nickname contains the text, in the order of their ids. */
+  async publicAccounts(text: string, skip: number, limit: number): Promise<Person[]> {
+    const contains = text ? { nickname: { $regex: RegExp.escape(text), $options: 'i' } } : {}
+    return await this.#people
+      .find({ userType: publicAccount, gone: { $exists: false }, ...contains })
+      .sort({ _id: 1 })
+      .skip(skip)
+      .limit(limit)
+      .toArray()
+  }
+
+  /** Ids of users above `after`, ascending. */
+  async idsAfter(after: number, limit: number): Promise<number[]> {
+    const found = await this.#people
+      .find({ _id: { $gt: after }, gone: { $exists: false } })
+      .project<{ _id: number }>({ _id: 1 })
+      .sort({ _id: 1 })
+      .limit(limit)
+      .toArray()
+    return found.map(({ _id }) => _id)
+  }
+}

@@ -1,0 +1,46 @@
+import type { Handlers } from '@im/contracts'
+import { internalRelations } from '@im/contracts/social'
+import { bindHandlers } from '@im/service-kit'
+import type { Deps } from '../deps.ts'
+import type { Relation } from './pair.ts'
+import { viewOf } from './show-rows.ts'
+
+const sideOf = (row: Relation | undefined) => row && { status: row.status, hasBlocked: row.blacklist === 1 }
+
+const handlers: Handlers<typeof internalRelations, Deps> = {
+  async getRelations({ relations, books, people }, { params: { viewerId, userIds = [], counts } }) {
+    const [pairs, knowing, names] = await Promise.all([
+      relations.pairs(viewerId, userIds),
+      userIds.length ? books.ownersAmong(userIds, viewerId) : new Set(),
+      people.namesOf(userIds),
+    ])
+    return {
+      relations: userIds.map((userId) => {
+        const { own, other } = pairs.get(userId)!
+        return {
+          userId,
+          friends: own && viewOf(own, names.get(userId)),
+          blockedBy: other?.blacklist ?? 0,
+          contact: knowing.has(userId) ? 1 : 0,
+        }
+      }),
+      counts: counts ? await relations.countsOf(viewerId) : undefined,
+    }
+  },
+
+  async getStandings({ relations }, { params: { pairs } }) {
+    const rows = new Map((await relations.byPairs(pairs)).map((row) => [`${row.pair} ${row.userId}`, row]))
+    return {
+      standings: pairs.map((pair) => {
+        const [low, high] = pair.split(':').map((userId) => sideOf(rows.get(`${pair} ${userId}`)))
+        return { pair, low, high }
+      }),
+    }
+  },
+
+  async pageFriendIds({ relations }, { params: { userId, after = 0, pageSize } }) {
+    return { userIds: await relations.friendIds(userId, after, pageSize) }
+  },
+}
+
+export const internalRelationRoutes = bindHandlers(internalRelations, handlers)

@@ -1,0 +1,164 @@
+import { pairOf } from '@im/contracts/social'
+import { type Change, ensureIndexes } from '@im/service-kit'
+import type { ClientSession, Collection, Db, Filter } from 'mongodb'
+import type { Pair, Relation } from './pair.ts'
+
+/** Most rows of one list: nobody has more friends, and public accounts have pages for their fans. */
+export const longestList = 10_000
+/** Rows that a page may skip; further pages are empty. */
+export const furthestPage = 100_000
+/** Counts stop here: some accounts are followed by everybody. */
+const highestCount = 100_000
+
+export interface Page {
+  pageIndex: number
+  pageSize: number
+}
+
+/** Where a page begins; undefined when it lies too far behind. */
+export const skipOf = ({ pageIndex, pageSize }: Page): number | undefined =>
+  pageIndex * pageSize > furthestPage ? undefined : pageIndex * pageSize
+
+/** The rows of all users about each other. */
+export class RelationsRepository {
+  readonly #rows: Collection<Relation>
+
+  constructor(db: Db) {
+    this.#rows = db.collection('relations')
+  }
+
+  async createIndexes(): Promise<void> {
+    await ensureIndexes(this.#rows, [
+      { key: { pair: 1, userId: 1 }, unique: true },
+      { key: { userId: 1, createTime: -1, _id: -1 } },
+      { key: { userId: 1, blacklist: 1, modifyTime: -1 } },
+      { key: { userId: 1, status: 1, toUserId: 1 } },
+      { key: { toUserId: 1, isBeenBlack: 1, createTime: -1, _id: -1 } },
+    ])
+  }
+
+  /** Pairs of one user with each of the others, by the other. */
+  async pairs(userId: number, toUserIds: readonly number[], session?: ClientSession): Promise<Map<number, Pair>> {
+    const rows = await this.byPairs(
+      toUserIds.map((toUserId) => pairOf(userId, toUserId)),
+      session,
+    )
+    const pairs = new Map<number, Pair>(toUserIds.map((toUserId) => [toUserId, { own: undefined, other: undefined }]))
+    for (const row of rows) {
+      const isOwn = row.userId === userId
+      const pair = pairs.get(isOwn ? row.toUserId : row.userId)
+      if (pair) pair[isOwn ? 'own' : 'other'] = row
+    }
+    return pairs
+  }
+
+  async byPairs(pairs: readonly string[], session?: ClientSession): Promise<Relation[]> {
+    if (!pairs.length) return []
+    return await this.#rows.find({ pair: { $in: [...pairs] } }, { session, batchSize: 2000 }).toArray()
+  }
+
+  async byId(userId: number, toUserId: number): Promise<Relation | undefined> {
+    return (await this.#rows.findOne({ pair: pairOf(userId, toUserId), userId })) ?? undefined
+  }
+
+  /** What the owner says about each of these users. */
+  async rowsAbout(userId: number, toUserIds: readonly number[]): Promise<Map<number, Relation>> {
+    const pairs = toUserIds.map((toUserId) => pairOf(userId, toUserId))
+    const rows = await this.#rows.find({ pair: { $in: pairs }, userId }, { batchSize: 2000 }).toArray()
+    return new Map(rows.map((row) => [row.toUserId, row]))
+  }
+
+  /** Writes what became of pairs that were read in the same change. */
+  async write(changes: readonly { before: Pair; after: Pair }[], { session }: Change): Promise<void> {
+    const sides = changes.flatMap(({ before, after }) => [
+      { old: before.own, row: after.own },
+      { old: before.other, row: after.other },
+    ])
+    const inserts = sides.flatMap(({ old, row }) => (row && !old ? [row] : []))
+    const removals = sides.flatMap(({ old, row }) => (old && !row ? [old._id] : []))
+    const replacements = sides.flatMap(({ old, row }) => (old && row && old !== row ? [row] : []))
+    if (inserts.length) await this.#rows.insertMany(inserts, { session })
+    if (removals.length) await this.#rows.deleteMany({ _id: { $in: removals } }, { session })
+    if (replacements.length)
+      await this.#rows.bulkWrite(
+        replacements.map(({ _id, ...replacement }) => ({ replaceOne: { filter: { _id }, replacement } })),
+        { session, ordered: false },
+      )
+  }
+
+  /** Followed users and friends, the newest first; with blocked ones, too, when no status is asked for. */
+  async followedBy(userId: number, status: 0 | 1 | 2): Promise<Relation[]> {
+    const wanted: Filter<Relation> = status ? { status } : { $or: [{ status: { $in: [1, 2] } }, { blacklist: 1 }] }
+    return await this.#rows
+      .find({ userId, ...wanted }, { batchSize: longestList })
+      .sort({ createTime: -1, _id: -1 })
+      .limit(longestList)
+      .toArray()
+  }
+
+  /** Rows of these statuses about users who are not blocked, in no order. */
+  async unblockedBy(userId: number, statuses: readonly (1 | 2)[]): Promise<Relation[]> {
+    return await this.#rows
+      .find({ userId, status: { $in: [...statuses] }, blacklist: 0 }, { batchSize: longestList })
+      .limit(longestList)
+      .toArray()
+  }
+
+  async blockedBy(userId: number, page?: Page): Promise<Relation[]> {
+    const skip = page ? skipOf(page) : 0
+    if (skip === undefined) return []
+    return await this.#rows
+      .find({ userId, blacklist: 1 }, { batchSize: longestList })
+      .sort({ modifyTime: -1 })
+      .skip(skip)
+      .limit(page?.pageSize ?? longestList)
+      .toArray()
+  }
+
+  /** Rows of those who follow the user and are not blocked by them, the newest first. */
+  async fansOf(userId: number, page: Page): Promise<Relation[]> {
+    const skip = skipOf(page)
+    if (skip === undefined) return []
+    return await this.#rows
+      .find({ toUserId: userId, isBeenBlack: 0, status: { $in: [1, 2] } })
+      .sort({ createTime: -1, _id: -1 })
+      .skip(skip)
+      .limit(page.pageSize)
+      .toArray()
+  }
+
+  /** Ids of friends above `after`, ascending. */
+  async friendIds(userId: number, after: number, limit: number): Promise<number[]> {
+    const rows = await this.#rows
+      .find({ userId, status: 2, toUserId: { $gt: after } }, { batchSize: limit })
+      .project<{ toUserId: number }>({ _id: 0, toUserId: 1 })
+      .sort({ toUserId: 1 })
+      .limit(limit)
+      .toArray()
+    return rows.map(({ toUserId }) => toUserId)
+  }
+
+  /** Any rows of the user, so many that one change can remove them with their other sides. */
+  async someOf(userId: number, limit: number, session: ClientSession): Promise<Relation[]> {
+    return await this.#rows.find({ userId }, { session }).limit(limit).toArray()
+  }
+
+  /** Any rows of others about the user. */
+  async someAbout(userId: number, limit: number, session: ClientSession): Promise<Relation[]> {
+    return await this.#rows.find({ toUserId: userId }, { session }).limit(limit).toArray()
+  }
+
+  async removePairs(pairs: readonly string[], { session }: Change): Promise<void> {
+    await this.#rows.deleteMany({ pair: { $in: [...pairs] } }, { session })
+  }
+
+  async countsOf(userId: number): Promise<{ attCount: number; fansCount: number; friendsCount: number }> {
+    const count = (filter: Filter<Relation>) => this.#rows.countDocuments(filter, { limit: highestCount })
+    const [attCount, fansCount, friendsCount] = await Promise.all([
+      count({ userId, status: { $in: [1, 2] } }),
+      count({ toUserId: userId, isBeenBlack: 0, status: { $in: [1, 2] } }),
+      count({ userId, status: 2 }),
+    ])
+    return { attCount, fansCount, friendsCount }
+  }
+}

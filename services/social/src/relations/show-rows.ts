@@ -1,0 +1,39 @@
+import type { ResultOf } from '@im/contracts'
+import type { friends } from '@im/contracts/social'
+import type { Deps } from '../deps.ts'
+import type { KnownName } from '../people/people-repository.ts'
+import type { Talk } from '../talks/talks.ts'
+import type { Relation } from './pair.ts'
+
+export type FriendsView = NonNullable<ResultOf<(typeof friends)['getFriend']>>
+
+/** A row as it is answered. */
+export function viewOf(row: Relation, name: KnownName | undefined, talk?: Talk): FriendsView {
+  const { _id, pair: _, ...fields } = row
+  return {
+    ...fields,
+    id: _id.toHexString(),
+    toNickname: name?.nickname ?? '',
+    toUserType: name?.userType ?? 0,
+    lastTalkTime: talk?.lastTalkTime ?? 0,
+    msgNum: talk?.unread ?? 0,
+    companyId: 0,
+    groupId: 0,
+    groupName: '',
+    talkTime: 0,
+  }
+}
+
+/** Rows of one user with the names of the others and what is unread, in the same order. Users who are gone are left out. */
+export async function showRows(
+  { people, talks }: Pick<Deps, 'people' | 'talks'>,
+  userId: number,
+  rows: readonly Relation[],
+): Promise<FriendsView[]> {
+  const others = rows.map(({ toUserId }) => toUserId)
+  const [names, talked] = await Promise.all([people.namesOf(others), talks.of(userId, others)])
+  return rows.flatMap((row) => {
+    const name = names.get(row.toUserId)
+    return name?.gone ? [] : [viewOf(row, name, talked.get(row.toUserId))]
+  })
+}

@@ -1,0 +1,29 @@
+import { defineService } from '@im/service-kit'
+import { addressBookRoutes } from './address-book/routes.ts'
+import { blacklistRoutes } from './blacklists/routes.ts'
+import { settings } from './config.ts'
+import { createDeps, type Deps } from './deps.ts'
+import { eventHandlers } from './event-handlers.ts'
+import { followRoutes } from './follows/routes.ts'
+import { friendRoutes } from './friends/routes.ts'
+import { labelRoutes } from './labels/routes.ts'
+import { catchUpWithUsers } from './people/follow-users.ts'
+import { publicAccountRoutes } from './public-accounts/routes.ts'
+import { internalRelationRoutes } from './relations/internal-routes.ts'
+
+export const service = defineService<typeof settings, Deps>({
+  name: 'social',
+  settings,
+  createDeps,
+  handlers: [
+    followRoutes,
+    friendRoutes,
+    blacklistRoutes,
+    labelRoutes,
+    addressBookRoutes,
+    publicAccountRoutes,
+    internalRelationRoutes,
+  ],
+  eventHandlers,
+  background: (deps) => [deps.user, deps.message, deps.everybodysFriends.start(deps), catchUpWithUsers(deps)],
+})

@@ -1,0 +1,132 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { firstUserId, systemUserId, userDeleted, userRegistered, userUpdated } from '@im/contracts/user'
+import { eventPublisher, eventually, startService } from '@im/service-kit/testing'
+import type { Test } from 'tap'
+import type { Deps } from '../src/deps.ts'
+import { service } from '../src/service.ts'
+
+export interface FakeUser {
+  userId: number
+  nickname: string
+  userType: number
+  telephone?: { areaCode: string; number: string }
+  allowAtt: number
+  friendsVerify: number
+  friendFromList: string
+  chatRecordTimeOut: number
+  phoneSearch: number
+  registeredAt: number
+}
+
+/** Answers what the user and message services are asked, over real HTTP. */
+async function startNeighbours() {
+  const users = new Map<number, FakeUser>()
+  const state = {
+    users,
+    /** What a user and a peer have written, by `<user>:<peer>`. */
+    talks: new Map<string, { unread: number; lastTalkTime: number }>(),
+    /** Paths that were asked. */
+    asked: [] as string[],
+    isAway: false,
+  }
+  const answers: Record<string, (params: Record<string, unknown>) => unknown> = {
+    '/internal/users/friend-rules': ({ userIds }) => ({
+      users: (userIds as number[]).flatMap((userId) => users.get(userId) ?? []),
+    }),
+    '/internal/users/by-telephones': ({ telephones }) => ({
+      users: [...users.values()].flatMap(({ userId, telephone, phoneSearch, registeredAt }) => {
+        const key = telephone && `${telephone.areaCode}:${telephone.number}`
+        return phoneSearch && key && (telephones as string[]).includes(key)
+          ? [{ telephone: key, userId, registeredAt }]
+          : []
+      }),
+    }),
+    '/internal/users/page': () => ({ rows: [] }),
+    '/internal/messages/talks': ({ userId, peers }) => ({
+      talks: (peers as number[]).flatMap((peer) => {
+        const talk = state.talks.get(`${userId}:${peer}`)
+        return talk ? [{ peer, ...talk }] : []
+      }),
+    }),
+  }
+  const server = createServer(async (request, response) => {
+    let body = ''
+    for await (const chunk of request) body += chunk
+    const path = request.url ?? ''
+    state.asked.push(path)
+    if (state.isAway) return void response.destroy()
+    const data = answers[path]?.(JSON.parse(body))
+    response.setHeader('content-type', 'application/json')
+    response.end(JSON.stringify({ currentTime: Date.now(), resultCode: data ? 1 : 1020105, data }))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return Object.assign(state, {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close() {
+      server.close()
+      server.closeAllConnections()
+    },
+  })
+}
+
+/** The social service on real stores, beside services that answer for users and messages. */
+export async function startSocial(t: Test, env: Record<string, string> = {}, overrides: Partial<Deps> = {}) {
+  const others = await startNeighbours()
+  t.after(async () => others.close())
+  const running = await startService(t, service, {
+    env: { LIMIT_FACTOR: '0', USER_URL: others.url, MESSAGE_URL: others.url, ...env },
+    overrides,
+  })
+  const publish = eventPublisher(t, running.env)
+  const { people, relations } = running.deps
+  let lastUserId = firstUserId - 1
+
+  function add(userId: number, nickname: string, rules: Partial<FakeUser>): FakeUser {
+    const user: FakeUser = {
+      ...{
+        userId,
+        nickname,
+        userType: 0,
+        telephone: { areaCode: '86', number: String(13_800_000_000 + (userId % 1e6)) },
+      },
+      ...{ allowAtt: 1, friendsVerify: 1, friendFromList: '1,2,3,4,5', chatRecordTimeOut: -1, phoneSearch: 1 },
+      ...{ registeredAt: 1_700_000_000 },
+      ...rules,
+    }
+    others.users.set(userId, user)
+    return user
+  }
+
+  add(systemUserId, '系统消息', { userType: 2, telephone: undefined })
+
+  return {
+    ...running,
+    others,
+    publish,
+    /** Registers somebody who asks for consent, and waits until this service knows of them. */
+    async person(nickname: string, rules: Partial<FakeUser> & { defaultFriends?: number[] } = {}): Promise<number> {
+      const { defaultFriends = [], ...own } = rules
+      const { userId, userType, telephone, registeredAt } = add(++lastUserId, nickname, own)
+      await publish(userRegistered, userId, {
+        ...{ userId, nickname, account: nickname, userType, defaultFriends, registeredAt },
+        telephone: telephone ? telephone.areaCode + telephone.number : '',
+      })
+      await eventually(async () => (await people.isKnown(userId)) && (await relations.byId(userId, systemUserId)))
+      return userId
+    },
+    /** Changes what a user allows. */
+    allow(userId: number, rules: Partial<FakeUser>): void {
+      Object.assign(others.users.get(userId) ?? {}, rules)
+    },
+    async rename(userId: number, nickname: string): Promise<void> {
+      Object.assign(others.users.get(userId) ?? {}, { nickname })
+      await publish(userUpdated, userId, { userId, nickname, account: nickname, updatedAt: Date.now() })
+    },
+    async erase(userId: number): Promise<void> {
+      const nickname = others.users.get(userId)?.nickname ?? ''
+      others.users.delete(userId)
+      await publish(userDeleted, userId, { userId, nickname, at: Date.now() })
+    },
+  }
+}
