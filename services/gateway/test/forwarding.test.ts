@@ -5,7 +5,7 @@ import { eventually } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
 import { Upstream } from '../src/calls/upstream.ts'
 import { outerServices } from '../src/outer-endpoints.ts'
-import { codes, startGateway } from './stage.ts'
+import { codes, everyServiceAt, startGateway } from './stage.ts'
 import { oneAddress, stubService, success } from './stub-replicas.ts'
 
 const post = { method: 'POST' }
@@ -101,8 +101,7 @@ test('a service that is slow, but ready, does not make the gateway unready', asy
     else setTimeout(() => response.end(success), 3000)
   })
   const { call, gateway } = await startGateway(t, {
-    USER_URL: user.url,
-    MESSAGE_URL: user.url,
+    ...everyServiceAt(user.url),
     SERVICE_TIMEOUT_MS: '10000',
     LIMIT_FACTOR: '0',
   })

@@ -25,7 +25,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { Type } from 'typebox'
 import type { Deps } from '../src/deps.ts'
-import { outerEndpoints } from '../src/outer-endpoints.ts'
+import { outerEndpoints, outerServices } from '../src/outer-endpoints.ts'
 import { service } from '../src/service.ts'
 
 export const sessionIdOf = (token: string) => createHash('sha256').update(token).digest('hex')
@@ -151,6 +151,10 @@ export interface Stage {
   revoke(...tokens: string[]): Promise<void>
 }
 
+/** Settings of a gateway that finds every service at one address. */
+export const everyServiceAt = (url: string) =>
+  Object.fromEntries(outerServices.map((name) => [`${name.toUpperCase()}_URL`, url]))
+
 /** A gateway on real Redis and NATS with stub owners behind it. */
 export async function startGateway(
   t: Test,
@@ -160,7 +164,7 @@ export async function startGateway(
   const owners = new Owners()
   await owners.start()
   const { env, ...running } = await startService(t, service, {
-    env: { USER_URL: owners.url, MESSAGE_URL: owners.url, ...extra },
+    env: { ...everyServiceAt(owners.url), ...extra },
     overrides: { endpoints: [...outerEndpoints, optional], ...overrides },
   })
   const gateway = { ...running, operationsUrl: running.urls[1] ?? '' }

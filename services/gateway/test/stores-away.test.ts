@@ -12,6 +12,7 @@ import {
 import { service as userService } from '@im/user'
 import { type Test, test } from 'tap'
 import { service } from '../src/service.ts'
+import { everyServiceAt } from './stage.ts'
 
 const quick = { ARGON2_MEMORY_KIB: '64', ARGON2_PASSES: '1', LIMIT_FACTOR: '0' }
 const password = 'e10adc3949ba59abbe56e057f20f883e'
@@ -22,7 +23,7 @@ async function startFleet(t: Test, env: Record<string, string>) {
   const user = await startService(t, userService, { env: { ...quick, ...env } })
   const { NAMESPACE: namespace = '' } = user.env
   const gateway = await startService(t, service, {
-    env: { ...quick, ...env, NAMESPACE: namespace, USER_URL: user.url, MESSAGE_URL: user.url },
+    env: { ...quick, ...env, NAMESPACE: namespace, ...everyServiceAt(user.url) },
   })
   const apps = createTestClient({ baseUrl: gateway.url, timeout: 15_000 })
   t.after(() => apps.close())
