@@ -13,15 +13,17 @@ import type { RoomDocument } from './room-document.ts'
 import { roomState } from './room-states.ts'
 import type { RoomChange, RoomsRepository } from './rooms-repository.ts'
 
-/** Events that say who may speak in a room, or hear what is said. */
 const decisive: ReadonlySet<EventType> = new Set<EventType>([
   roomChanged,
   roomDissolved,
   roomTransferred,
   membersJoined,
   memberLeft,
-  memberChanged,
 ])
+
+/** Whether an event says who may speak in a room, or hear what is said. */
+const isDecisive = (event: EventType, { changed = [] }: { changed?: string[] }) =>
+  decisive.has(event) || (event === memberChanged && (changed.includes('role') || changed.includes('talkTime')))
 
 /** What the live room has to know before anybody is told that a change was made. */
 export interface Enforcement {
@@ -76,7 +78,7 @@ export class RoomAct {
   announce<E extends EventType>(event: E, by: Person, details: Omit<Payload<E>, 'room' | 'by' | 'at'>): void {
     const payload = { room: roomState(this.#room), by, at: this.#at, ...details }
     this.change.announce(event, this.#room._id, payload as Payload<E>)
-    if (decisive.has(event)) this.#enforcement ??= { removed: [], dissolved: false }
+    if (isDecisive(event, details)) this.#enforcement ??= { removed: [], dissolved: false }
   }
 
   /** The users are members no more. */

@@ -1,0 +1,45 @@
+import { roomMembers, roomShares, rooms, shareAdded, shareDeleted } from '@im/contracts/room'
+import { eventually, failure } from '@im/service-kit/testing'
+import { test } from 'tap'
+import { startRoom } from './start-room.ts'
+
+test('members share files, find them, and delete their own', async (t) => {
+  const { api, people, room, passSeconds, events } = await startRoom(t)
+  const [alice, bob, carol, eve] = people('alice', 'bob', 'carol', 'eve')
+  const { id: roomId } = await room(alice, [bob, carol])
+  const [added, deleted] = [await events(shareAdded), await events(shareDeleted)]
+  const add = (as: number, name: string) => {
+    passSeconds(10)
+    const file = { type: 10, size: 5_000_000_000, url: `http://f/${name}`, name }
+    return api.call(roomShares.addShare, { roomId, ...file }, { as })
+  }
+  const first = await add(bob, 'a.pdf')
+  t.match(first, { roomId, name: 'a.pdf', userId: bob, nickname: 'bob', size: 5_000_000_000, type: 10, state: 0 })
+  const second = await add(carol, '二.pdf')
+  await t.rejects(add(eve, 'x'), failure('NotRoomMember'))
+
+  const find = async (fields: object = {}) =>
+    (await api.call(roomShares.findShares, { roomId, ...fields }, { as: alice })).map(({ name }) => name)
+  t.strictSame(await find(), ['二.pdf', 'a.pdf'])
+  t.strictSame(await find({ userId: bob }), ['a.pdf'])
+  t.strictSame(await find({ time: second.time - 1 }), ['a.pdf'])
+  t.strictSame(await find({ pageIndex: 1, pageSize: 1 }), ['a.pdf'])
+  const { shareId } = first
+  t.match(await api.call(roomShares.getShare, { roomId, shareId }, { as: carol }), { name: 'a.pdf' })
+  await t.rejects(api.call(roomShares.getShare, { roomId, shareId: '7' }, { as: carol }), failure('ShareNotFound'))
+
+  const remove = (as: number, id = shareId) => api.call(roomShares.deleteShare, { roomId, shareId: id }, { as })
+  await t.rejects(remove(carol), failure('PermissionDenied'))
+  await remove(bob)
+  await t.rejects(remove(bob), failure('ShareNotFound'))
+  await remove(alice, second.shareId)
+  t.strictSame(await find(), [])
+  await eventually(() => added.length === 2 && deleted.length === 2)
+  t.match(added[1], { shareId: second.shareId, name: '二.pdf', by: { userId: carol } })
+  t.match(deleted[1], { by: { userId: alice }, shareId: second.shareId })
+
+  await api.call(rooms.updateRoom, { roomId, allowUploadFile: 0 }, { as: alice })
+  await t.rejects(add(bob, 'late'), failure('UploadNotAllowed'))
+  await api.call(roomMembers.setAdmin, { roomId, touserId: bob, type: 2 }, { as: alice })
+  await add(bob, 'by an admin')
+})

@@ -1,0 +1,69 @@
+import { rooms, waitingRoomChanged, waitingRooms } from '@im/contracts/room'
+import { eventually, failure } from '@im/service-kit/testing'
+import { test } from 'tap'
+import { startRoom } from './start-room.ts'
+
+const here = { latitude: 22.609, longitude: 114.066 }
+const aStepAway = { latitude: 22.6095, longitude: 114.066 }
+const inTheNextStreet = { latitude: 22.612, longitude: 114.066 }
+
+test('who types the same digits at the same place meets in a room', async (t) => {
+  const { api, people, events, roles } = await startRoom(t)
+  const [alice, bob, carol, eve] = people('alice', 'bob', 'carol', 'eve')
+  const changed = await events(waitingRoomChanged)
+  const wait = (as: number, place: object, more: object = {}) =>
+    api.call(waitingRooms.waitForOthers, { ...place, password: '0123', ...more }, { as })
+  const { jid, members, name } = await wait(alice, here, { name: '午饭' })
+  t.match({ members, name }, { name: '午饭', members: [{ userId: alice, nickname: 'alice', role: 3 }] })
+  t.match(await wait(bob, aStepAway), { jid, name: '午饭', members: [{ userId: alice }, { userId: bob }] })
+  t.not((await wait(eve, inTheNextStreet)).jid, jid)
+  t.not((await wait(eve, here, { password: '9999' })).jid, jid)
+  t.match(await wait(carol, here, { isQuery: 1 }), { jid, members: { length: 3 } })
+  t.match(await wait(bob, here), { members: { length: 3 } }, 'asking again changes nothing')
+
+  await api.call(waitingRooms.leaveWaitingRoom, { jid }, { as: carol })
+  await api.call(waitingRooms.leaveWaitingRoom, { jid }, { as: carol })
+  await api.call(waitingRooms.leaveWaitingRoom, { jid: 'nobody-waits' }, { as: carol })
+  await t.rejects(api.call(waitingRooms.enterWaitingRoom, { jid }, { as: carol }), failure('PermissionDenied'))
+  const room = await api.call(waitingRooms.enterWaitingRoom, { jid }, { as: bob })
+  t.match(room, { jid, name: '午饭', userId: bob, members: [{ userId: bob, role: 1 }] })
+  t.match(await api.call(waitingRooms.enterWaitingRoom, { jid }, { as: alice }), {
+    id: room.id,
+    members: { length: 2 },
+  })
+  t.match(await api.call(waitingRooms.enterWaitingRoom, { jid }, { as: bob }), { id: room.id })
+  t.strictSame(await roles(room.id, bob), { [alice]: 3, [bob]: 1 })
+
+  await eventually(() => changed.length === 2)
+  t.match(changed, [
+    { jid, userIds: [alice], by: { userId: bob, name: 'bob' } },
+    { jid, userIds: [alice, bob], by: { userId: carol } },
+  ])
+})
+
+test('nobody waits longer than ten minutes after the last change', async (t) => {
+  const { api, people, passSeconds } = await startRoom(t)
+  const [alice, bob] = people('alice', 'bob')
+  const wait = (as: number) => api.call(waitingRooms.waitForOthers, { ...here, password: '1234' }, { as })
+  const { jid } = await wait(alice)
+  passSeconds(590)
+  t.equal((await wait(bob)).jid, jid)
+  passSeconds(590)
+  t.equal((await wait(alice)).jid, jid)
+  passSeconds(20)
+  await t.rejects(api.call(waitingRooms.enterWaitingRoom, { jid }, { as: alice }), failure('RoomNotFound'))
+  t.not((await wait(alice)).jid, jid)
+})
+
+test('all who come at the same moment find the same room, and one of them owns it', async (t) => {
+  const { api, person } = await startRoom(t)
+  const people = Array.from({ length: 12 }, (_, n) => person(`p${n}`))
+  const found = await Promise.all(
+    people.map((as) => api.call(waitingRooms.waitForOthers, { ...here, password: '0000' }, { as })),
+  )
+  t.equal(new Set(found.map(({ jid }) => jid)).size, 1)
+  const jid = found[0]?.jid ?? ''
+  const entered = await Promise.all(people.map((as) => api.call(waitingRooms.enterWaitingRoom, { jid }, { as })))
+  t.equal(new Set(entered.map(({ id }) => id)).size, 1)
+  t.match(await api.call(rooms.getRoom, { roomId: jid }, { as: people[0] }), { userSize: 12 })
+})
