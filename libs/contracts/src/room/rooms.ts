@@ -57,6 +57,7 @@ export const rooms = contract('room', {
   },
   copyRoom: {
     path: '/room/copyRoom',
+    timeoutMs: 30_000,
     summary: { zh: '群复制', en: 'Make a room with the settings and members of another' },
     auth: 'user',
     params: Type.Object({ roomId: RoomRef() }),
@@ -66,6 +67,7 @@ export const rooms = contract('room', {
   },
   dissolveRoom: {
     path: '/room/delete',
+    timeoutMs: 30_000,
     summary: { zh: '删除群组', en: 'Dissolve a room' },
     auth: 'user',
     params: Type.Object({ roomId: RoomRef() }),

@@ -1,0 +1,56 @@
+import { internalMemberships, internalRooms, roomMembers, rooms } from '@im/contracts/room'
+import { failure } from '@im/service-kit/testing'
+import { test } from 'tap'
+import { startRoom } from './start-room.ts'
+
+test('what users are in rooms is told for many at once, as of the last event', async (t) => {
+  const { api, internal, people, room } = await startRoom(t)
+  const [alice, bob, eve] = people('alice', 'bob', 'eve')
+  const one = await room(alice, [bob], { name: 'one', allowSendCard: 0 })
+  const gone = await room(alice, [bob])
+  await api.call(rooms.dissolveRoom, { roomId: gone.id }, { as: alice })
+  await api.call(roomMembers.updateMember, { roomId: one.id, userId: bob, talkTime: 4e9 } as never, { as: alice })
+  const pairs = [
+    { jid: one.jid, userId: bob },
+    { jid: one.jid, userId: eve },
+    { jid: gone.jid, userId: bob },
+    { jid: 'never', userId: bob },
+  ]
+  const { standings } = await internal.call(internalRooms.getStandings, { pairs } as never)
+  t.match(standings, [
+    {
+      ...{
+        state: 'live',
+        sequence: 4,
+        room: { roomId: one.id, name: 'one', ownerId: alice, allowSendCard: 0, locked: 0 },
+      },
+      member: { userId: bob, name: 'bob', role: 3, talkTime: 4e9, joinedAt: Number },
+    },
+    { state: 'live', sequence: 4, room: { roomId: one.id } },
+    { state: 'dissolved', sequence: 4 },
+    { state: 'unknown', sequence: 0 },
+  ])
+  t.notOk(standings[1] && 'member' in standings[1])
+  await t.rejects(api.call(internalRooms.getStandings, { pairs } as never, { as: bob }), failure('PermissionDenied'))
+
+  t.match(await internal.call(internalRooms.listRoomsOf, { userId: bob }), {
+    rooms: [{ room: { roomId: one.id }, member: { userId: bob } }],
+  })
+  const members = []
+  for (let after: number | undefined; ; ) {
+    const page = await internal.call(internalRooms.pageMembers, { roomId: one.id, after, pageSize: 1 })
+    members.push(...page.members)
+    after = page.next
+    if (after === undefined) break
+  }
+  t.match(members, [
+    { userId: alice, role: 1 },
+    { userId: bob, role: 3 },
+  ])
+  t.strictSame(await internal.call(internalRooms.pageMembers, { roomId: 'f'.repeat(24) }), { members: [] })
+
+  const ask = (userId: number, of: string) => internal.call(internalMemberships.getMembership, { userId, room: of })
+  t.match(await ask(bob, one.jid), { exists: 1, roomId: one.id, jid: one.jid, role: 3, allowSpeakCourse: 1 })
+  t.match(await ask(eve, one.id), { exists: 1, role: 0 })
+  t.match(await ask(bob, gone.id), { exists: 0, role: 0 })
+})

@@ -1,0 +1,44 @@
+import { memberLeft, roomDissolved, roomMembers, rooms } from '@im/contracts/room'
+import { userDeleted, userRegistered, userUpdated } from '@im/contracts/user'
+import { eventually, failure } from '@im/service-kit/testing'
+import { test } from 'tap'
+import { startRoom } from './start-room.ts'
+
+test('members are called what they are called, until the room gives them another name', async (t) => {
+  const { api, people, room, publish } = await startRoom(t)
+  const [alice, bob] = people('alice', 'bob')
+  const [one, two] = [await room(alice, [bob]), await room(bob, [alice])]
+  const namesIn = async (roomId: string) =>
+    (await api.call(roomMembers.listMembers, { roomId }, { as: bob })).map(({ nickname }) => nickname)
+  await api.call(roomMembers.updateMember, { roomId: one.id, nickname: 'B.' } as never, { as: bob })
+  await publish(userUpdated, bob, { userId: bob, nickname: 'Robert', account: 'b', updatedAt: Date.now() })
+  await eventually(async () => (await namesIn(two.id)).includes('Robert'))
+  t.strictSame(await namesIn(two.id), ['Robert', 'alice'])
+  t.strictSame(await namesIn(one.id), ['alice', 'B.'])
+  t.match(await api.call(rooms.getRoom, { roomId: two.id }, { as: alice }), { nickname: 'Robert' })
+})
+
+test('a user whose registration was not heard of yet is asked about', async (t) => {
+  const { api, people, room, roles, publish, peers, deps } = await startRoom(t)
+  const [alice, bob] = people('alice', 'bob')
+  const account = { account: 'b', telephone: '', userType: 0, defaultFriends: [], registeredAt: 1 }
+  await publish(userRegistered, alice, { ...account, userId: alice, nickname: 'alice' })
+  await eventually(async () => (await deps.people.find([alice])).size === 1)
+  const { id: roomId } = await room(alice, [bob, 10_000_777])
+  t.strictSame(await roles(roomId, alice), { [alice]: 1, [bob]: 3 })
+  peers.names.delete(alice)
+  t.match(await api.call(rooms.getRoom, { roomId }, { as: bob }), { nickname: 'alice' }, 'known from the event')
+})
+
+test('a deleted user leaves their rooms, and their own rooms are dissolved', async (t) => {
+  const { api, people, room, publish, events, roles } = await startRoom(t)
+  const [alice, bob, carol] = people('alice', 'bob', 'carol')
+  const [own, other] = [await room(bob, [alice, carol]), await room(alice, [bob, carol])]
+  const [left, dissolved] = [await events(memberLeft), await events(roomDissolved)]
+  await publish(userDeleted, bob, { userId: bob, nickname: 'bob', at: Date.now() })
+  await eventually(() => left.length === 1 && dissolved.length === 1)
+  t.match(left[0], { room: { roomId: other.id }, by: { userId: bob }, member: { userId: bob } })
+  t.match(dissolved[0], { room: { roomId: own.id }, memberIds: { length: 3 } })
+  t.strictSame(await roles(other.id, alice), { [alice]: 1, [carol]: 3 })
+  await t.rejects(api.call(rooms.getRoom, { roomId: own.id }, { as: alice }), failure('RoomNotFound'))
+})

@@ -1,0 +1,168 @@
+import { ContractError, type EventEnvelope } from '@im/contracts'
+import {
+  memberChanged,
+  memberLeft,
+  membersJoined,
+  roomCreated,
+  roomDissolved,
+  roomMembers,
+  rooms,
+  roomTransferred,
+} from '@im/contracts/room'
+import { on } from '@im/service-kit'
+import { createTestClient, eventually, observeEvents } from '@im/service-kit/testing'
+import fc from 'fast-check'
+import { type Test, test } from 'tap'
+import type { MemberDocument } from '../src/members/member-document.ts'
+import type { RoomDocument } from '../src/rooms/room-document.ts'
+import { service } from '../src/service.ts'
+import { startRoom } from './start-room.ts'
+
+/** Two replicas of the service, and people who do things in one room through either of them. */
+async function startReplicas(t: Test) {
+  const first = await startRoom(t)
+  const second = await service.start({ ...first.env, PORT: '0' })
+  const { callerKeys } = second.deps.config
+  const secondApi = createTestClient({ baseUrl: second.url, callerKey: callerKeys[0] })
+  t.after(async () => {
+    await secondApi.close()
+    await second.close()
+  })
+  return { ...first, replicas: [first.api, secondApi] as const }
+}
+
+const actions = ['join', 'leave', 'kick', 'invite', 'transfer', 'admin', 'hide', 'shrink'] as const
+
+interface Act {
+  action: (typeof actions)[number]
+  who: number
+  whom: number
+  replica: number
+}
+
+const someAct = fc.record<Act>({
+  action: fc.constantFrom(...actions),
+  who: fc.nat(5),
+  whom: fc.nat(5),
+  replica: fc.nat(1),
+})
+
+/** Refusals are part of the story; a room under such traffic may also ask to try again. */
+function mustBeRefusal(error: unknown): void {
+  if (!(error instanceof ContractError) || error.errorName === 'InternalError') throw error
+}
+
+test('whatever happens at the same time, a room has one owner, no more members than it may, and events that tell it', async (t) => {
+  const { replicas, people, peers, room, deps, env } = await startReplicas(t)
+  const everybody = people('a', 'b', 'c', 'd', 'e', 'f')
+  for (const one of everybody) for (const other of everybody) if (one < other) peers.befriend(one, other)
+  const told = new Map<string, EventEnvelope[]>()
+  const record = async (_: unknown, envelope: EventEnvelope) => {
+    const events = told.get(envelope.aggregate) ?? []
+    told.set(envelope.aggregate, [...events, envelope])
+  }
+  await observeEvents(t, env, [
+    ...[on(roomCreated, record), on(membersJoined, record), on(memberLeft, record)],
+    ...[on(memberChanged, record), on(roomTransferred, record), on(roomDissolved, record)],
+  ])
+
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.array(someAct, { minLength: 2, maxLength: 8 }), { minLength: 1, maxLength: 4 }),
+      async (rounds) => {
+        const { id: roomId } = await room(everybody[0], [everybody[1], everybody[2]], { maxUserSize: 4 })
+        for (const round of rounds) {
+          await Promise.all(round.map((act) => perform(roomId, act).catch(mustBeRefusal)))
+          await check(roomId)
+        }
+        await checkEvents(roomId)
+      },
+    ),
+    { numRuns: 12, endOnFailure: true },
+  )
+
+  async function perform(roomId: string, { action, who, whom, replica }: Act): Promise<unknown> {
+    const api = replicas[replica] ?? replicas[0]
+    const [caller = 0, userId = 0] = [everybody[who], everybody[whom]]
+    const as = { as: caller }
+    switch (action) {
+      case 'join':
+        return api.call(roomMembers.joinRoom, { roomId }, as)
+      case 'leave':
+        return api.call(roomMembers.leaveRoom, { roomId }, as)
+      case 'kick':
+        return api.call(roomMembers.removeMember, { roomId, userId }, as)
+      case 'invite':
+        return api.call(roomMembers.updateMember, { roomId, text: [userId, caller] as never }, as)
+      case 'transfer':
+        return api.call(rooms.transferRoom, { roomId, toUserId: userId }, as)
+      case 'admin':
+        return api.call(roomMembers.setAdmin, { roomId, touserId: userId, type: 2 }, as)
+      case 'hide':
+        return api.call(roomMembers.setHiddenRole, { roomId, touserId: userId, type: 4 }, as)
+      case 'shrink':
+        return api.call(rooms.updateRoom, { roomId, maxUserSize: 3 + (whom % 3) }, as)
+    }
+  }
+
+  async function stored(roomId: string) {
+    const found = await deps.db.collection<RoomDocument>('rooms').findOne({ _id: roomId })
+    const members = await deps.db.collection<MemberDocument>('members').find({ roomId }).toArray()
+    if (!found) throw new Error('the room has no row')
+    return { room: found, roles: new Map(members.map(({ userId, role }) => [userId, role])), count: members.length }
+  }
+
+  async function check(roomId: string): Promise<void> {
+    const { room: found, roles, count } = await stored(roomId)
+    const owners = [...roles].filter(([, role]) => role === 1).map(([userId]) => userId)
+    if (found.dissolvedAt) return void t.equal(count, 0)
+    t.strictSame(owners, [found.userId])
+    t.equal(found.userSize, count)
+    t.ok(count <= found.maxUserSize, `${count} of ${found.maxUserSize}`)
+    t.equal(found.adminSize, [...roles.values()].filter((role) => role === 2).length)
+    t.equal(found.hiddenSize, [...roles.values()].filter((role) => role > 3).length)
+  }
+
+  /** Who only hears the events knows the same as the room. */
+  async function checkEvents(roomId: string): Promise<void> {
+    const { roles } = await stored(roomId)
+    const inOrder = (found: Map<number, number>) => [...found].sort(([a], [b]) => a - b)
+    const heard = await eventually(() => {
+      const known = new Map<number, number>()
+      for (const { name, data } of told.get(roomId) ?? []) {
+        const {
+          member,
+          members = [],
+          to,
+          by,
+        } = data as {
+          member?: { userId: number; role: number }
+          members?: { userId: number; role: number }[]
+          to?: { userId: number }
+          by: { userId: number }
+        }
+        for (const joined of members) known.set(joined.userId, joined.role)
+        if (name === memberLeft.name && member) known.delete(member.userId)
+        if (name === memberChanged.name && member) known.set(member.userId, member.role)
+        if (to) known.set(by.userId, 3).set(to.userId, 1)
+        if (name === roomDissolved.name) known.clear()
+      }
+      return JSON.stringify(inOrder(known)) === JSON.stringify(inOrder(roles)) && known
+    })
+    t.strictSame(inOrder(heard), inOrder(roles))
+  }
+})
+
+test('of a hundred who join at the same moment, as many get in as there is room for', async (t) => {
+  const { replicas, person, room } = await startReplicas(t)
+  const alice = person('alice')
+  const crowd = Array.from({ length: 100 }, (_, n) => person(`c${n}`))
+  const { id: roomId } = await room(alice, [], { maxUserSize: 41 })
+  const answers = await Promise.allSettled(
+    crowd.map((as, n) => replicas[n % 2]!.call(roomMembers.joinRoom, { roomId }, { as })),
+  )
+  const refused = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason.errorName as string] : []))
+  t.equal(answers.length - refused.length, 40)
+  t.strictSame([...new Set(refused)], ['RoomFull'])
+  t.equal((await replicas[0].call(rooms.getRoomBriefly, { roomId }, { as: alice })).userSize, 41)
+})
