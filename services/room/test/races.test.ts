@@ -42,8 +42,9 @@ interface Act {
 
 const someAct = fc.record<Act>({
   action: fc.constantFrom(...actions),
-  who: fc.nat(5),
-  whom: fc.nat(5),
+  // Mostly the first owner and the first members, so that much of it succeeds.
+  who: fc.constantFrom(0, 0, 0, 1, 1, 2, 3, 4, 5),
+  whom: fc.constantFrom(0, 1, 1, 1, 2, 2, 3, 4, 5),
   replica: fc.nat(1),
 })
 
@@ -78,7 +79,7 @@ test('whatever happens at the same time, a room has one owner, no more members t
         await checkEvents(roomId)
       },
     ),
-    { numRuns: 12, endOnFailure: true },
+    { numRuns: 20, endOnFailure: true },
   )
 
   async function perform(roomId: string, { action, who, whom, replica }: Act): Promise<unknown> {
