@@ -21,41 +21,53 @@ const stuckAfter = 15_000
  * effect that the caller was told has failed.
  */
 export async function inTransaction<T>(client: MongoClient, work: (session: ClientSession) => Promise<T>): Promise<T> {
-  const session = client.startSession()
   const giveUpAt = performance.now() + retryFor
-  let isStuck = false
-  const mayRetry = (error: unknown, label: MongoErrorLabel) =>
-    error instanceof MongoError && error.hasErrorLabel(label) && performance.now() < giveUpAt && !isCallerGone()
-  try {
-    for (let attempt = 0; ; attempt++) {
-      try {
-        session.startTransaction()
-        const result = await within(stuckAfter, 'MongoDB', work(session))
-        if (isCallerGone()) throw new ContractError('ServiceUnavailable', { detail: 'the caller is gone' })
-        await commit()
-        return result
-      } catch (error) {
-        isStuck = error instanceof StoreAwayError
-        if (session.inTransaction() && !isStuck) await session.abortTransaction().catch(() => {})
-        if (!mayRetry(error, MongoErrorLabel.TransientTransactionError)) throw error
-        // A random pause, so that two transactions do not conflict for ever.
-        await delay(Math.random() * Math.min(5 * 1.5 ** attempt, 250))
-      }
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await runOnce(client, work, giveUpAt)
+    } catch (error) {
+      if (!mayRetry(error, MongoErrorLabel.TransientTransactionError, giveUpAt)) throw error
+      // A random pause, so that two transactions do not conflict for ever.
+      await delay(Math.random() * Math.min(5 * 1.5 ** attempt, 250))
     }
+  }
+}
+
+/** Each attempt has a session of its own: what a failed one left running gets an error and can't write in the next. */
+async function runOnce<T>(
+  client: MongoClient,
+  work: (session: ClientSession) => Promise<T>,
+  giveUpAt: number,
+): Promise<T> {
+  const session = client.startSession()
+  let isStuck = false
+  try {
+    session.startTransaction()
+    const result = await within(stuckAfter, 'MongoDB', work(session))
+    if (isCallerGone()) throw new ContractError('ServiceUnavailable', { detail: 'the caller is gone' })
+    await commit(session, giveUpAt)
+    return result
+  } catch (error) {
+    isStuck = error instanceof StoreAwayError
+    throw error
   } finally {
+    // Aborts what was not committed.
     const ending = session.endSession()
     // What a stuck session holds is given up by the server.
     if (isStuck) ending.catch(() => {})
     else await ending
   }
+}
 
-  async function commit(): Promise<void> {
-    for (;;) {
-      try {
-        return await within(stuckAfter, 'MongoDB', session.commitTransaction())
-      } catch (error) {
-        if (!mayRetry(error, MongoErrorLabel.UnknownTransactionCommitResult)) throw error
-      }
+async function commit(session: ClientSession, giveUpAt: number): Promise<void> {
+  for (;;) {
+    try {
+      return await within(stuckAfter, 'MongoDB', session.commitTransaction())
+    } catch (error) {
+      if (!mayRetry(error, MongoErrorLabel.UnknownTransactionCommitResult, giveUpAt)) throw error
     }
   }
 }
+
+const mayRetry = (error: unknown, label: MongoErrorLabel, giveUpAt: number) =>
+  error instanceof MongoError && error.hasErrorLabel(label) && performance.now() < giveUpAt && !isCallerGone()

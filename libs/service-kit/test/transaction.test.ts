@@ -130,3 +130,29 @@ test('a long command on a connection that the network dropped fails, and the nex
   )
   t.equal(await things.countDocuments({ text: { $exists: true } }), 0, 'what failed is not there')
 })
+
+test('what a failed attempt left running does not write in the next', async (t) => {
+  const { db, mongoClient } = await startRuntime(t)
+  const counters = db.collection<{ _id: string; value: number }>('counters')
+  await counters.insertOne({ _id: 'a', value: 0 })
+  await db.createCollection('things')
+  const blocking = mongoClient.startSession()
+  t.after(() => blocking.endSession())
+  blocking.startTransaction()
+  await counters.updateOne({ _id: 'a' }, { $inc: { value: 1 } }, { session: blocking })
+  let attempt = 0
+  const left: Promise<unknown>[] = []
+  await inTransaction(mongoClient, async (session) => {
+    const n = ++attempt
+    const slow = delay(60).then(() => db.collection('things').insertOne({ n }, { session }))
+    left.push(slow)
+    if (n === 6) await blocking.commitTransaction()
+    await Promise.all([slow, counters.updateOne({ _id: 'a' }, { $inc: { value: 1 } }, { session })])
+  })
+  await Promise.allSettled(left)
+  const things = await db.collection('things').find().toArray()
+  t.strictSame(
+    things.map(({ n }) => n),
+    [attempt],
+  )
+})
