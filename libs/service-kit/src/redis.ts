@@ -8,8 +8,11 @@ const probeEveryMs = 200
 /** A connection without an answer for this long (ms) is opened again, because the network may have dropped it. */
 const silentForMs = 3000
 
-/** Errors of a server that can't serve at the moment: it is still loading, or became a replica in a failover. */
-const awayReply = /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN) /
+/**
+ * Errors of a server that can't serve at the moment: it is still loading, became a replica in a failover, or takes no writes
+ * because its memory or disk is full or its replicas are away.
+ */
+const awayReply = /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|OOM|MISCONF|NOREPLICAS|BUSY) /
 
 /** Commands that are sent even while Redis is away: those of the client when it connects, and the probe. */
 const unrefused = new Set(['ping', 'auth', 'hello', 'info', 'select', 'client', 'quit'])

@@ -97,7 +97,7 @@ async function connect<C extends ServiceConfig>(
     opened.push(bus)
     void bus.failed.then((error) => log.fatal({ err: error }, 'the connection to NATS was closed for good'))
     const optionalRedis = new OptionalRedis({ redis, log, metrics })
-    const rateCounters = new RateCounters({ redis: optionalRedis, factor: config.limitFactor, now, metrics })
+    const rateCounters = new RateCounters({ redis: optionalRedis, factor: config.limitFactor, metrics })
     const isOverloaded = () => mongo?.isOverloaded() ?? false
     const { failed } = bus
     const base = { config, log, metrics, redis, optionalRedis, rateCounters, bus, now, isOverloaded, failed, close }

@@ -1,5 +1,5 @@
 import { connectRedis, createLogger, createMetrics, type Limit, OptionalRedis, RateCounters } from '@im/service-kit'
-import { failure, ownServer } from '@im/service-kit/testing'
+import { eventually, failure, ownServer } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
 
 const log = createLogger({ service: 'kit', level: 'silent', format: 'json' })
@@ -8,14 +8,14 @@ const log = createLogger({ service: 'kit', level: 'silent', format: 'json' })
 async function openCounters(t: Test, options: { url?: string; namespace?: string; factor?: number } = {}) {
   const { url = process.env['REDIS_URL'] ?? '', namespace = `limits-${Math.random().toString(36).slice(2)}` } = options
   const clock = { now: 1_000_000 }
+  const redis = await connectRedis({ url, namespace })
+  t.after(() => redis.disconnect())
   const replica = async () => {
-    const redis = await connectRedis({ url, namespace })
-    t.after(() => redis.disconnect())
     const metrics = createMetrics('kit')
     const optional = new OptionalRedis({ redis, log, metrics })
     return new RateCounters({ redis: optional, factor: options.factor ?? 1, now: () => clock.now, metrics })
   }
-  return { counters: await replica(), other: await replica(), clock }
+  return { counters: await replica(), other: await replica(), clock, redis }
 }
 
 const limit = (key: string, max = 3, seconds = 60): Limit => ({ key: `test:${key}`, max, seconds })
@@ -109,3 +109,36 @@ for (const way of ['killed', 'standing still'] as const)
     clock.now += 61_000
     t.equal(await takes(counters, 9, limit('a')), 3, 'windows end there too')
   })
+
+test('a Redis that takes no writes counts as away', async (t) => {
+  const server = await ownServer(t, 'redis')
+  if (!server) return
+  const { counters, redis } = await openCounters(t, { url: server.url })
+  for (const [setting, full, normal] of [
+    ['maxmemory', '1', '0'],
+    ['min-replicas-to-write', '1', '0'],
+  ] as const) {
+    await eventually(() => redis.config('SET', setting, full))
+    t.equal(await takes(counters, 9, limit(setting)), 3, 'counted in the process')
+    await eventually(() => redis.config('SET', setting, normal))
+    await eventually(
+      async () =>
+        (await takes(counters, 1, limit(`again ${setting}`))) && (await redis.exists(`limit:test:again ${setting}`)),
+    )
+  }
+})
+
+test('a clock that is set back makes nobody wait', async (t) => {
+  const redis = await connectRedis({ url: process.env['REDIS_URL'] ?? '', namespace: `limits-${Math.random()}` })
+  t.after(() => redis.disconnect())
+  const metrics = createMetrics('kit')
+  const counters = new RateCounters({ redis: new OptionalRedis({ redis, log, metrics }), factor: 1, metrics })
+  t.equal(await takes(counters, 2, limit('a', 1, 1)), 1)
+  const now = Date.now
+  t.teardown(() => {
+    Date.now = now
+  })
+  Date.now = () => now() - 3_600_000
+  await new Promise((resolve) => setTimeout(resolve, 1100))
+  t.equal(await takes(counters, 1, limit('a', 1, 1)), 1)
+})

@@ -47,12 +47,13 @@ export class RateCounters {
   readonly #full = new LRUCache<string, { endsAt: number; forgetAt: number }>({ max: 50_000 })
   readonly #refused: Counter<'limit'>
 
-  /** `factor` multiplies every limit; 0 switches them off. */
-  constructor(options: { redis: OptionalRedis; factor: number; now: () => number; metrics: Registry }) {
+  /** `factor` multiplies every limit; 0 switches them off. `now` gives milliseconds that never jump; tests replace it. */
+  constructor(options: { redis: OptionalRedis; factor: number; now?: () => number; metrics: Registry }) {
+    const { now = () => performance.now() } = options
     this.#redis = options.redis
     this.#factor = options.factor
-    this.#now = options.now
-    this.#memory = new MemoryCounters(options.now)
+    this.#now = now
+    this.#memory = new MemoryCounters(now)
     this.#refused = new Counter({
       name: 'im_limited_total',
       help: 'Refusals because a limit was reached',
@@ -89,8 +90,9 @@ export class RateCounters {
   /** Undoes one count of each. */
   async giveBack(...limits: readonly Limit[]): Promise<void> {
     if (this.#factor === 0 || !limits.length) return
-    await this.#redis.ask((redis) => Promise.all(limits.map(({ key }) => redis.eval(giveBackScript, 1, redisKey(key)))))
-    for (const { key } of limits) {
+    const keys = limits.map(storedKey)
+    await this.#redis.ask((redis) => Promise.all(keys.map((key) => redis.eval(giveBackScript, 1, redisKey(key)))))
+    for (const key of keys) {
       this.#memory.giveBack(key)
       this.#full.delete(key)
     }
@@ -99,8 +101,9 @@ export class RateCounters {
   /** Forgets what was counted. */
   async clear(...limits: readonly Limit[]): Promise<void> {
     if (this.#factor === 0 || !limits.length) return
-    await this.#redis.ask((redis) => Promise.all(limits.map(({ key }) => redis.del(redisKey(key)))))
-    for (const { key } of limits) {
+    const keys = limits.map(storedKey)
+    await this.#redis.ask((redis) => Promise.all(keys.map((key) => redis.del(redisKey(key)))))
+    for (const key of keys) {
       this.#memory.clear(key)
       this.#full.delete(key)
     }
@@ -112,7 +115,7 @@ export class RateCounters {
   }
 
   async #take(limits: readonly Limit[]): Promise<Refusal | undefined> {
-    const scaled = limits.map((limit) => ({ ...limit, max: this.scaled(limit.max) }))
+    const scaled = limits.map((limit) => this.#stored(limit))
     const waits = await this.#redis.ask((redis) => Promise.all(scaled.map((limit) => takeOne(redis, limit))))
     if (!waits) {
       const full = this.#memory.take(scaled)
@@ -120,7 +123,7 @@ export class RateCounters {
     }
     if (waits.every((wait) => wait === 0)) return undefined
     const now = this.#now()
-    limits.forEach(({ key }, index) => {
+    scaled.forEach(({ key }, index) => {
       const wait = waits[index] ?? 0
       if (wait > 0) this.#full.set(key, { endsAt: now + wait, forgetAt: now + rememberFullMs })
     })
@@ -129,19 +132,23 @@ export class RateCounters {
   }
 
   async #takeBlock(limit: Limit, wanted: number): Promise<number | Refusal> {
-    const scaled = { ...limit, max: this.scaled(limit.max) }
+    const scaled = this.#stored(limit)
     const granted =
       (await this.#redis.ask((redis) => takeFrom(redis, scaled, wanted))) ?? this.#memory.takeBlock(scaled, wanted)
     if (granted > 0) return granted
     const now = this.#now()
-    this.#full.set(limit.key, { endsAt: now - granted, forgetAt: now + rememberFullMs })
+    this.#full.set(scaled.key, { endsAt: now - granted, forgetAt: now + rememberFullMs })
     return refusalOf([limit], [-granted])
+  }
+
+  #stored(limit: Limit): Limit {
+    return { ...limit, key: storedKey(limit), max: this.scaled(limit.max) }
   }
 
   #remembered(limits: readonly Limit[]): Refusal | undefined {
     const now = this.#now()
-    const waits = limits.map(({ key }) => {
-      const window = this.#full.get(key)
+    const waits = limits.map((limit) => {
+      const window = this.#full.get(storedKey(limit))
       return window && window.forgetAt > now ? Math.max(0, window.endsAt - now) : 0
     })
     return waits.some((wait) => wait > 0) ? refusalOf(limits, waits) : undefined
@@ -169,5 +176,7 @@ function refusalOf(limits: readonly Limit[], waits: readonly number[]): Refusal 
 }
 
 /** Long keys are hashed, because clients choose parts of them. */
-const redisKey = (key: string) =>
-  `limit:${key.length <= 128 ? key : `${key.split(':', 1)[0]}:${createHash('sha256').update(key).digest('hex')}`}`
+const storedKey = ({ key }: Limit) =>
+  key.length <= 128 ? key : `${key.split(':', 1)[0]}:${createHash('sha256').update(key).digest('hex')}`
+
+const redisKey = (key: string) => `limit:${key}`
