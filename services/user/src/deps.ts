@@ -34,10 +34,10 @@ export interface Deps extends Runtime<UserConfig> {
 
 /** Puts the service together. */
 export async function createDeps(runtime: Runtime<UserConfig>): Promise<Omit<Deps, keyof Runtime>> {
-  const { config, db, redis, rateCounters, log, now } = runtime
+  const { config, db, redis, rateCounters, log } = runtime
   return {
     smsOptions: smsOptionsOf(config),
-    serverConfig: new ConfigRepository(db, config, now),
+    serverConfig: new ConfigRepository(db, config),
     users: new UsersRepository(db),
     sessions: new SessionsRepository(db),
     sessionCache: new SessionCache(redis, log),

@@ -16,20 +16,18 @@ const freshFor = 5000
 export class ConfigRepository {
   readonly #documents: Collection<ConfigDocument>
   readonly #initial: ServerConfig
-  readonly #now: () => number
   #read: { at: number; config: Promise<ServerConfig> } | undefined
 
-  constructor(db: Db, env: UserConfig, now: () => number) {
+  constructor(db: Db, env: UserConfig) {
     this.#documents = db.collection('config')
     this.#initial = initialConfig(env)
-    this.#now = now
   }
 
   /** Stored values win over those of the environment, and those over the defaults. */
   get(): Promise<ServerConfig> {
-    if (!this.#read || this.#now() - this.#read.at >= freshFor) {
+    if (!this.#read || performance.now() - this.#read.at >= freshFor) {
       const config = this.#load()
-      const read = { at: this.#now(), config }
+      const read = { at: performance.now(), config }
       this.#read = read
       config.catch(() => {
         if (this.#read === read) this.#read = undefined
