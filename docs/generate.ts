@@ -83,7 +83,7 @@ function eventsPage(): string {
     'The stream is `<namespace>_<stream>`, the subject `<namespace>.<stream>.<partition>.<event>`. The message is ' +
       '`{id, name, at, aggregate, sequence, data}` with `at` in milliseconds and the payload below as `data`. All events of one ' +
       'aggregate in a stream are in one partition (CRC-32 of the aggregate, modulo the number of partitions) and keep the order ' +
-      'of their changes, whatever their names; `sequence` numbers them 1, 2, 3 …. JetStream may hold an event twice; a consumer ' +
+      'of their changes, whatever their names; `sequence` rises from each to the next. JetStream may hold an event twice; a consumer ' +
       'recognises the second by its `sequence`. Events that a service could not handle are kept under ' +
       `\`<namespace>.${deadLetters.name}.<service>.<event>\` for ${days(deadLetters.maxAgeSeconds)}. A published version never changes.`,
     table(

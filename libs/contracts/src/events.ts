@@ -35,7 +35,7 @@ export interface EventEnvelope<T = unknown> {
   at: number
   /** The thing that the event is about. Events of one aggregate in one stream keep their order, whatever their names. */
   aggregate: string
-  /** 1, 2, 3 … in the order in which the changes of the aggregate were committed. */
+  /** Rises in the order in which the changes of the aggregate were committed, and is about the time (ms). Compare, never count. */
   sequence: number
   data: T
 }

@@ -1,6 +1,6 @@
 import { deadLetters, type EventEnvelope, type Payload, streamOf } from '@im/contracts'
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
-import { connect, type NatsConnection, RequestError } from '@nats-io/transport-node'
+import { connect, InvalidArgumentError, type NatsConnection, RequestError } from '@nats-io/transport-node'
 import type { Logger } from '../logs.ts'
 import { StoreAwayError } from '../store-away.ts'
 import { within } from '../within.ts'
@@ -67,12 +67,13 @@ export async function connectBus(options: {
     if (!connected) throw new StoreAwayError('NATS', 'no connection')
   }
 
-  /** Every failure becomes a StoreAwayError: sizes are checked before, so the message itself is never the reason. */
+  /** Every failure becomes a StoreAwayError, except that of a message that is larger than the server takes now. */
   async function request<T>(work: () => Promise<T>): Promise<T> {
     demandConnection()
     try {
       return await work()
     } catch (error) {
+      if (error instanceof InvalidArgumentError) throw error
       // No stream has the subject. The caller tries again.
       if (hasNoResponders(error as Error)) await restoreStreams()
       throw new StoreAwayError('NATS', (error as Error).message, { cause: error })

@@ -42,7 +42,7 @@ export async function createOutbox(options: {
   const rows = db.collection<OutboxRow>('outbox')
   const sequences = new Sequences(db, 'sequences')
   await ensureCollections(db, ['outbox', 'sequences', 'handled_sequences', 'catch_ups'])
-  await ensureIndexes(rows, [{ key: { stream: 1, at: 1 } }, { key: { stream: 1, aggregate: 1, sequence: 1 } }])
+  await ensureIndexes(rows, [{ key: { stream: 1, sequence: 1 } }])
 
   /** Takes the numbers within the transaction, so that two that announce events of one aggregate conflict. */
   async function store(events: readonly Omit<OutboxRow, 'sequence'>[], session: ClientSession): Promise<void> {

@@ -16,10 +16,13 @@ export class Sequences {
 
   /**
    * Takes the next numbers of each aggregate, as many as `counts` says, and returns the last of them. Transactions that take
-   * numbers of the same aggregate conflict.
+   * numbers of the same aggregate conflict. A number is at least the time (ms), so a database that was restored from a backup
+   * gives none again that it gave before.
    */
   async take(counts: ReadonlyMap<string, number>, session: ClientSession): Promise<Map<string, number>> {
-    const takings = [...counts].map(([_id, count]) => ({ filter: { _id }, update: { $inc: { last: count } } }))
+    const now = Date.now()
+    const after = (count: number) => ({ $max: [{ $add: [{ $ifNull: ['$last', 0] }, count] }, now] })
+    const takings = [...counts].map(([_id, count]) => ({ filter: { _id }, update: [{ $set: { last: after(count) } }] }))
     const [only] = takings
     if (only && takings.length === 1) {
       const options = { session, upsert: true, returnDocument: 'after' } as const
