@@ -1,9 +1,11 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { ReplayPage } from '@im/contracts'
 import { streams } from '@im/contracts'
-import { userUpdated } from '@im/contracts/user'
-import { catchUp, exactlyOnce, inTransaction, type Runtime } from '@im/service-kit'
+import { userLocked, userUpdated } from '@im/contracts/user'
+import { catchUp, type EventHandler, exactlyOnce, inTransaction, on, type Runtime } from '@im/service-kit'
 import { eventually, ownServer } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
+import { CatchUps } from '../src/events/catch-ups.ts'
 import { handle, ownNamespace, startRuntime, update } from './runtime.ts'
 
 interface Name {
@@ -37,22 +39,28 @@ function owner({ db, outbox, mongoClient }: Runtime) {
   }
 }
 
-/** A service that keeps the names. `page` may do something before it returns one. */
+/** A service that keeps the names. `page` may do something before it returns one. `more` handlers have effects of their own. */
 async function keeper(
   t: Test,
   env: Record<string, string>,
   page: (after: string | undefined) => Promise<ReplayPage<Name>>,
+  ...more: EventHandler[]
 ) {
   const runtime = await startRuntime(t, env, 'social')
+  const projection = { name: 'names', stream: streams.user }
   const copies = runtime.db.collection<Name & { from: string }>('copies')
   const handling = handle(t, runtime, [
-    exactlyOnce(userUpdated, async ({ userId, nickname }, { session }) => {
-      await copies.updateOne({ _id: userId }, { $set: { nickname } }, { session, upsert: true })
-    }),
+    exactlyOnce(
+      userUpdated,
+      async ({ userId, nickname }, { session }) => {
+        await copies.updateOne({ _id: userId }, { $set: { nickname } }, { session, upsert: true })
+      },
+      { projection },
+    ),
+    ...more,
   ])
   const catching = catchUp<Name>(runtime, {
-    name: 'names',
-    stream: streams.user,
+    projection,
     page,
     apply: (rows, { session }) =>
       copies.bulkWrite(
@@ -137,4 +145,117 @@ test('when the stream has lost events that were not handled everything is read a
   const second = await keeper(t, env, page)
   await eventually(async () => (await second.copies()).join() === '1 lost,2 b', 20_000)
   t.match(await second.runtime.metrics.metrics(), /im_events_lost_total\{shard="user\/\d",service="social"\} 1/)
+  await eventually(second.isFinished)
+  await second.close()
+  const third = await keeper(t, env, page)
+  await eventually(
+    async () =>
+      (await third.runtime.db.collection('event_shards').countDocuments({ owner: third.runtime.replicas.id })) === 8,
+  )
+  await user.rename(3, 'c')
+  await eventually(async () => (await third.copies()).includes('3 c'))
+  t.notMatch(await third.runtime.metrics.metrics(), /im_events_lost_total\{shard/, 'a loss is told once')
+})
+
+test('rows that come into a page while it is read again are stored, too', async (t) => {
+  const env = ownNamespace(t)
+  const user = owner(await startRuntime(t, env))
+  await user.names.insertMany([1, 2, 3, 4, 5].map((_id) => ({ _id, nickname: 'old' })))
+  let pages = 0
+  const social = await keeper(t, env, async (after) => {
+    const page = await user.page(after, 3)
+    if (++pages === 1) {
+      await user.names.deleteOne({ _id: 1 })
+      await user.rename(2, 'new')
+      await eventually(async () => (await social.copies()).includes('2 new'))
+    }
+    return page
+  })
+  await eventually(social.isFinished)
+  t.strictSame(await social.copies(), ['1 old', '2 new', '3 old', '4 old', '5 old'])
+})
+
+test('the rows of an owner that was restored from a backup count, and it is not asked all the time', async (t) => {
+  const env = ownNamespace(t)
+  const user = owner(await startRuntime(t, env))
+  await user.rename(1, 'a')
+  await user.rename(2, 'kept')
+  const backup = await user.page(undefined, 10)
+  await user.rename(1, 'b')
+  let pages = 0
+  const social = await keeper(t, env, async () => {
+    await eventually(async () => (await social.copies()).includes('1 b'))
+    pages++
+    return backup
+  })
+  await eventually(social.isFinished)
+  t.strictSame(await social.copies(), ['1 a', '2 kept'])
+  t.equal(pages, 2)
+  await user.rename(1, 'c')
+  t.ok(await eventually(async () => (await social.copies()).includes('1 c')))
+})
+
+test('an event that a row contains already has its effects all the same, once', async (t) => {
+  const env = ownNamespace(t)
+  const user = owner(await startRuntime(t, env))
+  await user.names.insertOne({ _id: 2, nickname: 'x' })
+  const effects: string[] = []
+  const social = await keeper(
+    t,
+    env,
+    async (after) => user.page(after, 10),
+    exactlyOnce(userUpdated, async ({ nickname }) => effects.push(nickname)),
+  )
+  await eventually(social.isFinished)
+  // What is caught up is newer than the events that are still on their way.
+  const { db } = social.runtime
+  await user.rename(1, 'a')
+  await eventually(() => effects.includes('a'))
+  await db
+    .collection('handled_sequences')
+    .updateOne({ _id: 'user/1@names' as never }, { $set: { last: Date.now() * 2 } })
+  await user.rename(1, 'b')
+  await eventually(() => effects.includes('b'))
+  t.strictSame(effects, ['a', 'b'])
+  t.strictSame(await social.copies(), ['1 a', '2 x'])
+})
+
+test('what is read while the stream turns out to have lost events is read again', async (t) => {
+  const env = ownNamespace(t)
+  const user = owner(await startRuntime(t, env))
+  await user.names.insertOne({ _id: 1, nickname: 'old' })
+  let pages = 0
+  const social = await keeper(t, env, async (after) => {
+    const page = await user.page(after, 10)
+    if (++pages === 1) {
+      // Its event is among those that were lost.
+      await user.names.updateOne({ _id: 1 }, { $set: { nickname: 'new' } })
+      await new CatchUps(social.runtime.db).beginAnew('user')
+    }
+    return page
+  })
+  await eventually(social.isFinished)
+  t.strictSame(await social.copies(), ['1 new'])
+})
+
+test('nothing is lost while replicas run that do not know the projection', async (t) => {
+  const env = ownNamespace(t)
+  const user = owner(await startRuntime(t, env))
+  await user.names.insertOne({ _id: 1, nickname: 'x' })
+  const old = await startRuntime(t, env, 'social')
+  const handling = handle(t, old, [on(userLocked, async () => {})])
+  const shards = old.db.collection('event_shards')
+  await eventually(async () => (await shards.countDocuments({ owner: { $exists: true } })) === 8)
+  const social = await keeper(t, env, (after) => user.page(after, 10))
+  await eventually(async () => (await shards.distinct('owner')).length === 2)
+  // The old build passes over what it has no handler for.
+  const renamed = [2, 3, 4, 5, 6, 7, 8, 9]
+  for (const userId of renamed) await user.rename(userId, 'y')
+  await eventually(async () => (await social.copies()).length > 1)
+  await delay(1000)
+  t.notOk(await social.isFinished())
+  await handling.close()
+  await old.close()
+  await eventually(social.isFinished)
+  t.strictSame(await social.copies(), ['1 x', ...renamed.map((userId) => `${userId} y`)])
 })

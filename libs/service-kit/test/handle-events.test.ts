@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { ContractError, type EventEnvelope } from '@im/contracts'
-import { userLocked, userUpdated } from '@im/contracts/user'
+import { presenceChanged } from '@im/contracts/message'
+import { configChanged, userLocked, userUpdated } from '@im/contracts/user'
 import { exactlyOnce, on, type Runtime } from '@im/service-kit'
 import { eventually } from '@im/service-kit/testing'
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
@@ -100,6 +101,21 @@ for (const make of [on, exactlyOnce] as const)
     )
   })
 
+for (const make of [on, exactlyOnce] as const)
+  test(`${make.name}: an event whose handler never ends is put aside, and those behind it are handled`, async (t) => {
+    const runtime = await startRuntime(t)
+    const heard: number[] = []
+    const hear = async ({ nickname }: { nickname: string }) => {
+      if (nickname === 'hangs') await new Promise(() => {})
+      heard.push(Number(nickname))
+    }
+    for (const [n, nickname] of ['1', 'hangs', '3'].entries())
+      await runtime.bus.publish(envelope(7, { sequence: n + 1, data: update(7, nickname) }))
+    handle(t, runtime, [make(userUpdated, hear, { attempts: 2, timeoutMs: 200 })])
+    await eventually(() => heard.includes(3))
+    t.match(await runtime.metrics.metrics(), /outcome="dead",.*\} 1/)
+  })
+
 test('while a store or another service is away an event waits and is never put aside; other users do not wait', async (t) => {
   const runtime = await startRuntime(t)
   let tries = 0
@@ -162,6 +178,48 @@ test('replicas share the partitions: each event goes to one of them, in the orde
     )
   }
   t.ok((await heard.countDocuments({ by: 'first' })) > 100)
+})
+
+test('while replicas of two builds run, each event is handled, whatever streams a build knows', async (t) => {
+  const env = ownNamespace(t)
+  const { bus } = await startRuntime(t, env)
+  const { bus: messageBus } = await startRuntime(t, env, 'message')
+  const heard = new Set<string>()
+  const hearUsers = on(userUpdated, async ({ userId }) => heard.add(`user ${userId}`))
+  const hearPresences = on(presenceChanged, async ({ userId }) => heard.add(`presence ${userId}`))
+  const [before, after] = [await startRuntime(t, env, 'social'), await startRuntime(t, env, 'social')]
+  handle(t, before, [hearUsers])
+  handle(t, after, [on(configChanged, async () => {}), hearPresences, hearUsers])
+  await eventually(async () => (await before.db.collection('event_shards').distinct('owner')).length === 2)
+  for (const n of numbers(30)) {
+    await bus.publish(envelope(n))
+    const data = { userId: n, online: true, at: 1 }
+    await messageBus.publish({ ...envelope(n), id: `p${n}`, name: presenceChanged.name, data } as EventEnvelope)
+  }
+  t.ok(await eventually(() => heard.size === 60))
+})
+
+test('a long transaction gets through beside short ones that write the same', async (t) => {
+  const runtime = await startRuntime(t)
+  const tallies = runtime.db.collection<{ _id: string; value: number }>('tallies')
+  await tallies.insertOne({ _id: 'a', value: 0 })
+  await Promise.all(numbers(60).map((n) => runtime.bus.publish(envelope(1, { sequence: n + 1 }))))
+  const ending = new AbortController()
+  const others = (async () => {
+    while (!ending.signal.aborted) {
+      await tallies.updateOne({ _id: 'a' }, { $inc: { value: 1 } })
+      await delay(40)
+    }
+  })()
+  handle(t, runtime, [
+    exactlyOnce(userUpdated, async (_payload, { session }, { sequence }) => {
+      await delay(5)
+      await tallies.updateOne({ _id: 'a' }, { $inc: { value: sequence === 60 ? 1_000_000 : 1000 } }, { session })
+    }),
+  ])
+  t.ok(await eventually(async () => ((await tallies.findOne())?.value ?? 0) >= 1_059_000, 60_000))
+  ending.abort()
+  await others
 })
 
 test('two services each hear every event; one may be there before the stream is', async (t) => {

@@ -1,10 +1,10 @@
 import { userUpdated } from '@im/contracts/user'
-import { connectBus, connectMongo, createLogger } from '@im/service-kit'
+import { connectBus, connectMongo, createLogger, on } from '@im/service-kit'
 import { eventPublisher, eventually, ownServer, recordEvents } from '@im/service-kit/testing'
 import { jetstreamManager, type StreamUpdateConfig } from '@nats-io/jetstream'
 import { connect, nanos } from '@nats-io/transport-node'
 import { type Test, test } from 'tap'
-import { ownNamespace, startRuntime, update } from './runtime.ts'
+import { handle, ownNamespace, startRuntime, update } from './runtime.ts'
 
 const log = createLogger({ service: 'kit', level: 'silent', format: 'json' })
 
@@ -142,4 +142,47 @@ test('the streams of a server that lost its disk are made anew by whoever publis
   await eventually(() => publish(userUpdated, 2, update(2)).then(() => true), 20_000)
   const heard = await recordEvents(t, env, userUpdated)
   t.ok(await eventually(() => heard.some(({ userId }) => userId === 2)))
+})
+
+test('a server that came back with an older state has its new events read, also those with numbers that were read before', async (t) => {
+  const server = await ownServer(t, 'nats')
+  if (!server) return
+  const env = ownNamespace(t, { NATS_URL: server.url })
+  const { outbox, db } = await startRuntime(t, env)
+  const isPublished = () => eventually(async () => (await db.collection('outbox').countDocuments()) === 0, 20_000)
+  const announce = async (nickname: string, count: number) => {
+    await outbox.commit(async (change) => {
+      for (let n = 0; n < count; n++) change.announce(userUpdated, String(n), update(n + 1, nickname))
+    })
+    await isPublished()
+  }
+  const heard: string[] = []
+  const listen = async () => {
+    const social = await startRuntime(t, env, 'social')
+    const handling = handle(t, social, [on(userUpdated, async ({ nickname }) => heard.push(nickname))])
+    return {
+      social,
+      async close() {
+        await handling.close()
+        await social.close()
+      },
+    }
+  }
+  const first = await listen()
+  await announce('before', 20)
+  await eventually(() => heard.length === 20)
+  await server.kill()
+  await server.save()
+  await server.start()
+  await announce('lost', 20)
+  await eventually(() => heard.length === 40, 20_000)
+  await first.close()
+  await server.kill()
+  await server.restore()
+  await server.start()
+  await announce('after', 30)
+  const second = await listen()
+  await eventually(() => heard.filter((nickname) => nickname === 'after').length === 30, 20_000)
+  t.equal(heard.filter((nickname) => nickname === 'before').length, 20, 'older ones are not read again')
+  t.match(await second.social.metrics.metrics(), /im_events_lost_total\{shard="user\/\d",service="social"\} 1/)
 })

@@ -81,6 +81,7 @@ test('what an answer says is in force in the live room before it is said', async
   const { api, person, room: make, peers, events } = await startRoom(t)
   const [alice, bob] = [person('alice'), person('bob')]
   const { id: roomId, jid } = await make(alice, [bob])
+  const { sequence: before = 0 } = peers.enforced.at(-1) ?? {}
   const left = await events(memberLeft)
   let told: () => void = () => {}
   const held = new Promise<void>((resolve) => {
@@ -97,5 +98,5 @@ test('what an answer says is in force in the live room before it is said', async
   await kick
   const { sequence, ...last } = peers.enforced.at(-1) ?? { sequence: 0 }
   t.strictSame(last, { jid, removed: [bob], dissolved: 0 })
-  t.equal(sequence, 4, 'created, two joined, one left')
+  t.ok(sequence > before)
 })

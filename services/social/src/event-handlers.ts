@@ -3,7 +3,7 @@ import { type EventHandler, exactlyOnce, on } from '@im/service-kit'
 import { tellOwners } from './address-book/tell-owners.ts'
 import type { Deps } from './deps.ts'
 import { eraseUser } from './people/erase-user.ts'
-import { welcomeUser } from './people/follow-users.ts'
+import { projection, welcomeUser } from './people/follow-users.ts'
 
 /** What this service does with the events of others. */
 export function eventHandlers(deps: Deps): EventHandler[] {
@@ -13,7 +13,7 @@ export function eventHandlers(deps: Deps): EventHandler[] {
       await outbox.commit((change) => welcomeUser(deps, registered, change))
       await tellOwners(deps, registered)
     }),
-    exactlyOnce(userUpdated, ({ userId, nickname }, change) => people.rename(userId, nickname, change)),
+    exactlyOnce(userUpdated, ({ userId, nickname }, change) => people.rename(userId, nickname, change), { projection }),
     on(userDeleted, (deleted) => eraseUser(deps, deleted)),
   ]
 }

@@ -21,21 +21,33 @@ const user = createServiceClient({ baseUrl, serviceKeys: config.serviceKeys, tim
 const people = runtime.db.collection<Partial<Row> & { _id: number }>('people')
 await runtime.db.createCollection('people').catch(() => {})
 
+const projection = { name: 'people', stream: streams.user }
 handleEvents(runtime, [
-  exactlyOnce(userRegistered, async ({ userId, nickname, account, telephone, userType, registeredAt }, { session }) => {
-    const row = { userId, nickname, account, telephone, userType, registeredAt, locked: false }
-    await people.replaceOne({ _id: userId }, row, { session, upsert: true })
-  }),
-  exactlyOnce(userUpdated, async ({ userId, nickname, account }, { session }) => {
-    await people.updateOne({ _id: userId }, { $set: { nickname, account } }, { session, upsert: true })
-  }),
-  exactlyOnce(userLocked, async ({ userId, locked }, { session }) => {
-    await people.updateOne({ _id: userId }, { $set: { locked } }, { session, upsert: true })
-  }),
+  exactlyOnce(
+    userRegistered,
+    async ({ userId, nickname, account, telephone, userType, registeredAt }, { session }) => {
+      const row = { userId, nickname, account, telephone, userType, registeredAt, locked: false }
+      await people.replaceOne({ _id: userId }, row, { session, upsert: true })
+    },
+    { projection },
+  ),
+  exactlyOnce(
+    userUpdated,
+    async ({ userId, nickname, account }, { session }) => {
+      await people.updateOne({ _id: userId }, { $set: { nickname, account } }, { session, upsert: true })
+    },
+    { projection },
+  ),
+  exactlyOnce(
+    userLocked,
+    async ({ userId, locked }, { session }) => {
+      await people.updateOne({ _id: userId }, { $set: { locked } }, { session, upsert: true })
+    },
+    { projection },
+  ),
 ])
 catchUp<Row>(runtime, {
-  name: 'people',
-  stream: streams.user,
+  projection,
   page: (after) => user.call(replayedUsers.pageUsers, { after, pageSize: 1000 }),
   apply: (rows, { session }) =>
     people.bulkWrite(

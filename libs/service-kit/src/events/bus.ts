@@ -8,6 +8,8 @@ export interface Subscription {
 export interface StreamPosition {
   stream: string
   sequence: number
+  /** When JetStream stored what is there (ms). Something newer is there after the server came back with an older state. */
+  at?: number
 }
 
 /** An event as JetStream keeps it. */
@@ -23,8 +25,8 @@ export interface StoredEvent {
 
 /** Reads a partition of a stream in its order. */
 export interface PartitionReader {
-  /** The stream has lost events that were still to be read: it was created again, or lost its end. */
-  readonly hasLost: boolean
+  /** Where reading begins when the stream has lost events that were still to be read: it was created again, or lost its end. */
+  readonly restart: StreamPosition | undefined
   /** Ends without an error when reading has to start again: after a restart of the server, or after `close`. */
   batches(most: number): AsyncIterable<StoredEvent[]>
   close(): void

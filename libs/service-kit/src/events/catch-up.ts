@@ -1,86 +1,119 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { ReplayPage, StreamSpec } from '@im/contracts'
+import type { ReplayPage } from '@im/contracts'
 import type { Db } from 'mongodb'
 import { holdLease } from '../lease.ts'
 import type { Logger } from '../logs.ts'
 import type { Replicas } from '../replicas.ts'
 import type { Bus } from './bus.ts'
 import { CatchUps, catchUpTopic, type Progress } from './catch-ups.ts'
+import type { Projection } from './event-handler.ts'
+import { readingTask } from './handle-events.ts'
 import type { Change, Outbox } from './outbox.ts'
-import { aggregateKeyIn } from './partition.ts'
+import { aggregateKeyIn, handledKey } from './partition.ts'
 import { Sequences } from './sequences.ts'
 import { WakeUp } from './wake-up.ts'
 
 /** How often a finished catch-up looks whether it has to be done again, because events were lost (ms). */
 const lookEvery = 30_000
+/** The same while replicas of another build are waited for. */
+const lookForStrangersEvery = 1000
 /** Between two tries while the owner is away (ms). */
 const longestPause = 10_000
 const tellEvery = 10_000
 
 export interface CatchUpOptions<T> {
-  /** With another name everything is read again: for a projection that keeps more than before. */
-  name: string
-  /** The events that the projection follows, by handlers that are `exactlyOnce`. */
-  stream: StreamSpec
+  projection: Projection
   page: (after: string | undefined) => Promise<ReplayPage<T>>
   /** Stores the state of rows that are newer than what is stored, with `change.session`. */
   apply: (rows: T[], change: Change) => Promise<unknown>
 }
 
 /**
- * Brings a projection to the state of its owner, while handlers already follow the events: pages of the owner's rows, each
- * stored in one transaction with the place of the next. A row never replaces what a newer event has told. One replica does it, and another goes on where it was killed. Where events were
- * lost, because nobody read them for as long as the stream keeps them, it is done again.
+ * Brings a projection to the state of its owner, while its handlers already follow the events: pages of the owner's rows, each
+ * stored in one transaction with the place of the next. A row never replaces what a newer event has told. One replica does it,
+ * and another goes on where it was killed. Where events were lost, because nobody read them for as long as the stream keeps
+ * them, it is done again.
+ *
+ * Every replica that handles events calls this. While there is one that does not, of a build that does not know the projection,
+ * it may pass over events, so catching up begins after its end.
  */
 export function catchUp<T>(
   runtime: { db: Db; bus: Bus; outbox: Outbox; replicas: Replicas; log: Logger },
   options: CatchUpOptions<T>,
 ): { close(): Promise<void> } {
-  const { db, bus, outbox, log } = runtime
-  const { name, stream } = options
+  const { db, bus, outbox, replicas, log } = runtime
+  const { name, stream } = options.projection
   const catchUps = new CatchUps(db)
   const handled = new Sequences(db, 'handled_sequences')
+  const task = `catch-up ${name}`
 
   /**
-   * Stores a page and goes on to the next, or gives the keys of rows that events have overtaken since the page was read. An
-   * event tells less than a row, so these are read again.
+   * Stores the rows of a page that were not taken yet. Returns those that events have overtaken since the page was read, with
+   * the number that was handled: an event tells less than a row, so these are read again. Without any it goes on to the next
+   * page.
    */
-  async function takePage(progress: Progress, only: ReadonlySet<string> | undefined): Promise<Set<string>> {
+  async function takePage(
+    progress: Progress,
+    taken: Set<string>,
+    overtaken: ReadonlyMap<string, number>,
+  ): Promise<Map<string, number>> {
     const page = await options.page(progress.after)
-    const keyed = page.rows.map((row) => ({ ...row, key: aggregateKeyIn(stream, row.aggregate) }))
-    const rows = only ? keyed.filter(({ key }) => only.has(key)) : keyed
-    const keys = rows.map(({ key }) => key)
-    return await outbox.commit(async (change) => {
-      const { session } = change
-      const known = await handled.lastOf(keys, session)
-      const isCurrent = ({ key, sequence }: { key: string; sequence: number }) => sequence >= (known.get(key) ?? 0)
+    const rows = page.rows
+      .map((row) => ({ ...row, key: handledKey(aggregateKeyIn(stream, row.aggregate), name) }))
+      .filter(({ key }) => !taken.has(key))
+    const { current, behind } = await outbox.commit(async (change) => {
+      const keys = rows.map(({ key }) => key)
+      const known = await handled.lastOf(keys, change.session)
+      // An owner that does not know an event which was handled before it was asked has been restored from a backup: its row counts.
+      const isCurrent = ({ key, sequence }: { key: string; sequence: number }) =>
+        sequence >= (known.get(key) ?? 0) || overtaken.get(key) === known.get(key)
       const current = rows.filter(isCurrent)
       const data = current.map((row) => row.data)
       if (data.length) await options.apply(data, change)
-      await handled.store(new Map(current.map(({ key, sequence }) => [key, sequence])), session)
-      const overtaken = new Set(rows.filter((row) => !isCurrent(row)).map(({ key }) => key))
-      if (!overtaken.size) await catchUps.moveOn(name, progress, page.next, keyed.length, session)
-      return overtaken
+      await handled.store(new Map(current.map(({ key, sequence }) => [key, sequence])), change.session)
+      const behind = new Map(rows.filter((row) => !isCurrent(row)).map(({ key }) => [key, known.get(key) ?? 0]))
+      if (!behind.size) await catchUps.moveOn(name, progress, page.next, page.rows.length, change.session)
+      return { current, behind }
     })
+    for (const { key } of current) taken.add(key)
+    return behind
+  }
+
+  /** Whether replicas handle events of the stream and know nothing of the projection. */
+  function hasStrangers(): boolean {
+    const able = new Set(replicas.sharing(task))
+    return replicas.sharing(readingTask(stream)).some((id) => !able.has(id))
   }
 
   const wakeUp = new WakeUp()
   const waking = bus.onWake(catchUpTopic(bus), () => wakeUp.notify())
+  const offer = replicas.offer(task)
+  const watching = replicas.watch(() => {
+    if (hasStrangers()) wakeUp.notify()
+  })
   const lease = holdLease(runtime, {
-    name: `catch-up ${name}`,
+    name: task,
     async work(signal) {
       let toldAt = Date.now()
       for (let failures = 0; !signal.aborted; ) {
+        wakeUp.reset()
         try {
+          if (hasStrangers()) {
+            await catchUps.beginAnew(stream.name, name)
+            log.debug({ catchUp: name }, 'catching up waits for the end of replicas of another build')
+            await wakeUp.wait(lookForStrangersEvery, { signal })
+            continue
+          }
           const progress = await catchUps.progressOf(name, stream.name)
           if (progress.finishedAt) {
-            await wakeUp.wait(lookEvery, { signal })
+            if (!wakeUp.isNotified) await wakeUp.wait(lookEvery, { signal })
             continue
           }
           if (progress.rows === 0) log.info({ catchUp: name }, 'catching up with another service')
-          let overtaken: Set<string> | undefined
+          const taken = new Set<string>()
+          let overtaken = new Map<string, number>()
           do {
-            overtaken = await takePage(progress, overtaken)
+            overtaken = await takePage(progress, taken, overtaken)
           } while (overtaken.size && !signal.aborted)
           failures = 0
           const { rows, finishedAt } = await catchUps.progressOf(name, stream.name)
@@ -99,6 +132,8 @@ export function catchUp<T>(
   return {
     async close() {
       await waking.close()
+      watching.close()
+      offer.withdraw()
       await lease.close()
     },
   }

@@ -4,15 +4,17 @@ import type { Bus } from './bus.ts'
 interface CatchUpDocument {
   _id: string
   stream: string
+  /** How often it was begun. */
+  round: number
   /** Where the next page begins. */
   after?: string
   rows: number
   finishedAt?: Date
 }
 
-export type Progress = Pick<CatchUpDocument, 'after' | 'rows' | 'finishedAt'>
+export type Progress = Omit<CatchUpDocument, '_id' | 'stream'>
 
-/** Another replica went on from the same page. */
+/** Another replica went on from the same page, or it was begun anew. */
 class CatchUpLostError extends Error {
   override name = 'CatchUpLostError'
 }
@@ -33,7 +35,7 @@ export class CatchUps {
     const options = { upsert: true, returnDocument: 'after' } as const
     const progress = await this.#catchUps.findOneAndUpdate(
       { _id: name },
-      { $setOnInsert: { stream, rows: 0 } },
+      { $setOnInsert: { stream, round: 1, rows: 0 } },
       options,
     )
     if (!progress) throw new Error(`${name} was not begun`)
@@ -50,15 +52,18 @@ export class CatchUps {
   ): Promise<void> {
     const set = next === undefined ? { finishedAt: new Date() } : { after: next }
     const moved = await this.#catchUps.updateOne(
-      { _id: name, after: from.after ?? { $exists: false }, finishedAt: { $exists: false } },
+      { _id: name, round: from.round, after: from.after ?? { $exists: false }, finishedAt: { $exists: false } },
       { $set: set, $inc: { rows: count } },
       { session },
     )
     if (!moved.matchedCount) throw new CatchUpLostError(name)
   }
 
-  /** Everything of a stream's owner has to be read again. */
-  async beginAnew(stream: string): Promise<void> {
-    await this.#catchUps.updateMany({ stream }, { $unset: { after: 1, finishedAt: 1 }, $set: { rows: 0 } })
+  /** Everything of a stream's owner has to be read again, or only what one of its projections needs. */
+  async beginAnew(stream: string, name?: string): Promise<void> {
+    await this.#catchUps.updateMany(
+      { stream, ...(name === undefined ? {} : { _id: name }) },
+      { $inc: { round: 1 }, $unset: { after: 1, finishedAt: 1 }, $set: { rows: 0 } },
+    )
   }
 }

@@ -1,11 +1,21 @@
-import type { EventEnvelope, EventType, Payload } from '@im/contracts'
+import type { EventEnvelope, EventType, Payload, StreamSpec } from '@im/contracts'
 import type { Change } from './outbox.ts'
 
+/**
+ * A copy of what another service has, made by `catchUp` and by the handlers that name it. With another name everything is read
+ * again: for a copy that keeps more than before.
+ */
+export interface Projection {
+  readonly name: string
+  readonly stream: StreamSpec
+}
+
 /** What a service does with an event. Made by `on` or `exactlyOnce`. */
-export type EventHandler = { event: EventType; attempts: number } & (
+export type EventHandler = { event: EventType; attempts: number; timeoutMs: number } & (
   | { transactional: false; handle: (payload: never, envelope: EventEnvelope<never>) => Promise<unknown> }
   | {
       transactional: true
+      projection?: Projection | undefined
       handle: (payload: never, change: Change, envelope: EventEnvelope<never>) => Promise<unknown>
     }
 )
@@ -16,6 +26,11 @@ interface HandlerOptions {
    * count.
    */
   attempts?: number
+  /**
+   * A try that takes longer has failed, as if it had thrown: it may wait for something that never comes (60 s; with `exactlyOnce`
+   * 10 s).
+   */
+  timeoutMs?: number
 }
 
 const defaultAttempts = 5
@@ -24,16 +39,19 @@ const defaultAttempts = 5
 export const on = <E extends EventType>(
   event: E,
   handle: (payload: Payload<E>, envelope: EventEnvelope<Payload<E>>) => Promise<unknown>,
-  { attempts = defaultAttempts }: HandlerOptions = {},
-): EventHandler => ({ event, attempts, transactional: false, handle })
+  { attempts = defaultAttempts, timeoutMs = 60_000 }: HandlerOptions = {},
+): EventHandler => ({ event, attempts, timeoutMs, transactional: false, handle })
 
 /**
  * Handles an event exactly once, and never an older event of an aggregate after a newer one: what `handle` writes with
  * `change.session` commits together with the position of the reader. `handle` runs again after a conflict, so it must have no
  * other effects.
+ *
+ * A handler of a projection is not called for what a row of `catchUp` already contains. Effects that every event must have go
+ * into a handler without one; an event may have both.
  */
 export const exactlyOnce = <E extends EventType>(
   event: E,
   handle: (payload: Payload<E>, change: Change, envelope: EventEnvelope<Payload<E>>) => Promise<unknown>,
-  { attempts = defaultAttempts }: HandlerOptions = {},
-): EventHandler => ({ event, attempts, transactional: true, handle })
+  { attempts = defaultAttempts, timeoutMs = 10_000, projection }: HandlerOptions & { projection?: Projection } = {},
+): EventHandler => ({ event, attempts, timeoutMs, transactional: true, projection, handle })

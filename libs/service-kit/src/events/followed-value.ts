@@ -67,8 +67,9 @@ export class FollowedValue<T> {
         this.#reading = undefined
         if (this.#isClosed) return
         // What changed while it was read may not be in it.
-        if (this.#mustRepeat) this.#readAnew()
-        else this.#timer = setTimeout(() => this.#readAnew(), freshFor).unref()
+        if (this.#mustRepeat) return this.#readAnew()
+        clearTimeout(this.#timer)
+        this.#timer = setTimeout(() => this.#readAnew(), freshFor).unref()
       })
     return this.#reading
   }

@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib'
 import { type StreamSpec, streamOf } from '@im/contracts'
 import type { Db } from 'mongodb'
 import type { Logger } from '../logs.ts'
@@ -20,11 +21,14 @@ export interface EventWiring {
   shards: Shards
   catchUps: CatchUps
   handled: Sequences
-  handlers: ReadonlyMap<string, EventHandler>
+  /** By the name of the event. Several handlers of one event are all transactional. */
+  handlers: ReadonlyMap<string, readonly EventHandler[]>
   metrics: EventMetrics
 }
 
-const task = 'events'
+/** The work that replicas which handle events of a stream share. Those of another build may handle other streams. */
+export const readingTask = ({ name }: StreamSpec): string => `events ${name}`
+
 const touchEvery = 3_600_000
 
 /**
@@ -48,15 +52,15 @@ export function handleEvents(
     metrics: eventMetrics(runtime.metrics),
   }
   const all = shardsOf(handlers)
-  const offer = replicas.offer(task)
+  const offers = [...new Set(all.map(({ stream }) => readingTask(stream)))].map((task) => replicas.offer(task))
   const running = new Map<string, { handling: ShardHandling; stop(): void; ended: Promise<void> }>()
   let isClosing = false
   let sharing: Promise<void> | undefined
 
   /** All replicas that see the same ones alive agree on this. While they don't, the owner in the database decides. */
-  const isMine = (index: number): boolean => {
-    const readers = replicas.sharing(task)
-    return readers[index % readers.length] === replicas.id
+  const isMine = ({ stream, partition }: Shard): boolean => {
+    const readers = replicas.sharing(readingTask(stream))
+    return readers[(crc32(stream.name) + partition) % readers.length] === replicas.id
   }
 
   async function share(): Promise<void> {
@@ -64,8 +68,8 @@ export function handleEvents(
       for (const shard of running.values()) shard.stop()
       return
     }
-    for (const [index, shard] of all.entries()) if (!isMine(index)) running.get(shard.id)?.stop()
-    const wanted = all.filter((shard, index) => isMine(index) && !running.has(shard.id))
+    for (const shard of all) if (!isMine(shard)) running.get(shard.id)?.stop()
+    const wanted = all.filter((shard) => isMine(shard) && !running.has(shard.id))
     if (!wanted.length) return
     const found = await shards.find(wanted.map(({ id }) => id))
     await Promise.all(wanted.map((shard) => takeOver(shard, found.get(shard.id)?.owner)))
@@ -112,7 +116,7 @@ export function handleEvents(
   return {
     async close() {
       isClosing = true
-      offer.withdraw()
+      for (const offer of offers) offer.withdraw()
       clearInterval(touching)
       watching.close()
       await sharing
@@ -122,9 +126,16 @@ export function handleEvents(
   }
 }
 
-function byName(handlers: readonly EventHandler[]): Map<string, EventHandler> {
-  const named = new Map(handlers.map((handler) => [handler.event.name, handler]))
-  if (named.size !== handlers.length) throw new Error('an event has two handlers')
+function byName(handlers: readonly EventHandler[]): Map<string, readonly EventHandler[]> {
+  const named = Map.groupBy(handlers, ({ event }) => event.name)
+  for (const [name, ofEvent] of named) {
+    const projections = ofEvent.map((handler) => handler.transactional && (handler.projection?.name ?? ''))
+    if (new Set(projections).size < ofEvent.length || (ofEvent.length > 1 && projections.includes(false)))
+      throw new Error(`${name} has two handlers`)
+    for (const handler of ofEvent)
+      if (handler.transactional && handler.projection && handler.projection.stream.name !== streamOf(name).name)
+        throw new Error(`${name} is not in the stream of ${handler.projection.name}`)
+  }
   return named
 }
 

@@ -1,12 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type EventEnvelope, streamOf } from '@im/contracts'
 import { isTransient } from '../http/failures.ts'
+import { beforeDeadline } from '../within.ts'
 import type { PartitionReader, StoredEvent } from './bus.ts'
 import { catchUpTopic } from './catch-ups.ts'
 import type { EventHandler } from './event-handler.ts'
 import type { EventWiring } from './handle-events.ts'
 import type { Change } from './outbox.ts'
-import { aggregateKey } from './partition.ts'
+import { aggregateKey, handledKey } from './partition.ts'
 import { type Shard, ShardLostError } from './shards.ts'
 import { isMissingStream } from './streams.ts'
 
@@ -33,6 +34,8 @@ export class ShardHandling {
   /** Tries of the event at the head, and how many of them failed although every store was there. */
   #tries = 0
   #faults = 0
+  /** Events in a transaction: fewer after one that met others, so that a long one does not lose against short ones for ever. */
+  #atOnce = eventsAtOnce
   /** The last settled event, when its position is not stored yet. */
   #unsaved: StoredEvent | undefined
   #savedAt = 0
@@ -96,8 +99,9 @@ export class ShardHandling {
     const { position, readAt } = await shards.positionOf(id)
     const events = [...handlers.keys()].filter((name) => streamOf(name).name === stream.name)
     const reader = await bus.read({ stream, partition, after: position, events })
+    const { restart } = reader
     const isTooOld = readAt !== undefined && Date.now() - readAt.getTime() > stream.maxAgeSeconds * 1000
-    if (reader.hasLost || isTooOld) {
+    if (restart || isTooOld) {
       metrics.lost.inc({ shard: id })
       log.error(
         { shard: id, position, readAt },
@@ -106,10 +110,12 @@ export class ShardHandling {
       await this.#wiring.catchUps.beginAnew(stream.name)
       bus.wake(catchUpTopic(bus))
     }
-    await shards.touch(id)
+    // The loss is known now, and the old place may come to be in the stream again as it grows.
+    if (restart) await shards.move(id, restart)
+    else await shards.touch(id)
     this.#unsaved = undefined
     this.#saving = undefined
-    this.#savedAt = Date.now()
+    this.#savedAt = performance.now()
     return reader
   }
 
@@ -132,7 +138,7 @@ export class ShardHandling {
   /** Saves at the end of a batch, or a little later when the next one may do it. */
   async #saveInTime(): Promise<void> {
     clearTimeout(this.#saveTimer)
-    const wait = this.#savedAt + saveAfter - Date.now()
+    const wait = this.#savedAt + saveAfter - performance.now()
     if (wait <= 0) return await this.#saveNow()
     if (!this.#unsaved) return
     this.#saveTimer = setTimeout(() => {
@@ -151,7 +157,7 @@ export class ShardHandling {
   async #save({ position }: StoredEvent): Promise<void> {
     await this.#wiring.shards.move(this.#shard.id, position)
     this.#unsaved = undefined
-    this.#savedAt = Date.now()
+    this.#savedAt = performance.now()
   }
 
   /** Returns how many events from the head on were handled, skipped or parked. 0: the head has to be tried again. */
@@ -160,19 +166,28 @@ export class ShardHandling {
     if (!head) return 0
     if (!head.envelope)
       return await this.#settle(head, () => this.#park(head, new Error('the message is not an event')))
-    const handler = this.#handlerOf(head)
+    const [handler] = this.#handlersOf(head)
     if (!handler) {
-      if (Date.now() - this.#savedAt > passedEvery) this.#unsaved = head
+      if (performance.now() - this.#savedAt > passedEvery) this.#unsaved = head
       return 1
     }
     if (!handler.transactional) return await this.#settle(head, () => this.#handle(head.envelope as never, handler))
-    const end = events.findIndex((event) => !event.envelope || this.#handlerOf(event)?.transactional === false)
+    const end = events.findIndex((event) => !event.envelope || this.#handlersOf(event)[0]?.transactional === false)
     const run = events.slice(0, end < 0 ? events.length : end)
-    return await this.#commit(this.#faults ? run.slice(0, 1) : run)
+    return await this.#commit(run.slice(0, this.#faults ? 1 : this.#atOnce))
   }
 
-  #handlerOf({ envelope }: StoredEvent): EventHandler | undefined {
-    return envelope && this.#wiring.handlers.get(envelope.name)
+  #handlersOf({ envelope }: StoredEvent): readonly EventHandler[] {
+    return (envelope && this.#wiring.handlers.get(envelope.name)) ?? []
+  }
+
+  /** The handlers of a transactional event, and under which key each keeps the number of the last event. */
+  #keyedHandlersOf(event: StoredEvent) {
+    return this.#handlersOf(event).flatMap((handler) =>
+      event.envelope && handler.transactional
+        ? [{ handler, key: handledKey(aggregateKey(event.envelope), handler.projection?.name) }]
+        : [],
+    )
   }
 
   async #settle(event: StoredEvent, work: () => Promise<void>): Promise<number> {
@@ -186,7 +201,7 @@ export class ShardHandling {
   }
 
   async #handle(envelope: EventEnvelope, handler: EventHandler & { transactional: false }): Promise<void> {
-    await handler.handle(envelope.data as never, envelope as never)
+    await inTime(handler, handler.handle(envelope.data as never, envelope as never))
     this.#count(envelope, 'done')
   }
 
@@ -204,20 +219,17 @@ export class ShardHandling {
         const fresh = new Map<string, number>()
         for (const event of run) {
           if (outcomes.length && performance.now() - startedAt > transactionBudget) break
-          const handler = this.#handlerOf(event)
-          const { envelope } = event
-          if (envelope && handler?.transactional) {
-            const key = aggregateKey(envelope)
-            if (envelope.sequence <= (fresh.get(key) ?? known.get(key) ?? 0)) {
-              outcomes.push('repeated')
-              continue
-            }
-            isHandling = true
-            await handler.handle(envelope.data as never, change, envelope as never)
-            isHandling = false
+          const envelope = event.envelope as EventEnvelope<never>
+          const due = this.#keyedHandlersOf(event).filter(
+            ({ key }) => !(envelope.sequence <= (fresh.get(key) ?? known.get(key) ?? 0)),
+          )
+          isHandling = true
+          for (const { handler, key } of due) {
+            await inTime(handler, handler.handle(envelope.data, change, envelope))
             fresh.set(key, envelope.sequence)
           }
-          outcomes.push('done')
+          isHandling = false
+          outcomes.push(due.length || !this.#handlersOf(event).length ? 'done' : 'repeated')
         }
         await this.#wiring.handled.store(fresh, change.session)
         await shards.move(this.#shard.id, positionAfter(run, outcomes.length), change.session)
@@ -226,18 +238,17 @@ export class ShardHandling {
       return await this.#shorten(run, outcomes.length, isHandling, error)
     }
     this.#unsaved = undefined
-    this.#savedAt = Date.now()
+    this.#savedAt = performance.now()
+    this.#atOnce = Math.min(this.#atOnce + 1, eventsAtOnce)
     for (const [n, outcome] of outcomes.entries()) {
       const event = run[n]
-      if (event?.envelope && this.#handlerOf(event)) this.#count(event.envelope, outcome)
+      if (event?.envelope && this.#handlersOf(event).length) this.#count(event.envelope, outcome)
     }
     return outcomes.length
   }
 
   async #knownSequences(run: readonly StoredEvent[], { session }: Change): Promise<Map<string, number>> {
-    const keys = run.flatMap((event) =>
-      event.envelope && this.#handlerOf(event) ? [aggregateKey(event.envelope)] : [],
-    )
+    const keys = run.flatMap((event) => this.#keyedHandlersOf(event).map(({ key }) => key))
     return await this.#wiring.handled.lastOf(keys, session)
   }
 
@@ -246,7 +257,8 @@ export class ShardHandling {
     if (error instanceof ShardLostError) throw error
     const [head] = run
     if (!head) throw error
-    if (!isTransient(error)) {
+    if (isTransient(error)) this.#atOnce = Math.ceil((done || run.length) / 2)
+    else {
       if (isHandling && done > 0) return await this.#commit(run.slice(0, done))
       if (!isHandling && run.length > 1) return await this.#commit([head])
     }
@@ -259,7 +271,7 @@ export class ShardHandling {
   async #isParkedAfter(event: StoredEvent, error: unknown): Promise<boolean> {
     const { log } = this.#wiring
     const name = event.envelope?.name
-    const attempts = this.#handlerOf(event)?.attempts ?? 1
+    const attempts = Math.max(1, ...this.#handlersOf(event).map((handler) => handler.attempts))
     if (!isTransient(error)) this.#faults++
     if (event.envelope) this.#count(event.envelope, 'failed')
     log.warn({ err: error, event: name, eventId: event.envelope?.id, tries: this.#tries }, 'could not handle an event')
@@ -293,6 +305,9 @@ export class ShardHandling {
     await delay(backOff(tries), undefined, { signal: this.#signal }).catch(() => {})
   }
 }
+
+const inTime = ({ event: { name }, timeoutMs }: EventHandler, work: Promise<unknown>) =>
+  beforeDeadline(timeoutMs, () => new Error(`the handler of ${name} was not done after ${timeoutMs} ms`), work)
 
 function positionAfter(run: readonly StoredEvent[], count: number) {
   const last = run[count - 1]

@@ -13,5 +13,9 @@ export function subjectOf(namespace: string, event: { name: string; aggregate: s
 /** A key for an aggregate that is unique over all streams. */
 export const aggregateKeyIn = (stream: StreamSpec, aggregate: string): string => `${stream.name}/${aggregate}`
 
+/** The same for what was handled: each projection counts for itself. */
+export const handledKey = (key: string, projection: string | undefined): string =>
+  projection === undefined ? key : `${key}@${projection}`
+
 export const aggregateKey = (event: { name: string; aggregate: string }): string =>
   aggregateKeyIn(streamOf(event.name), event.aggregate)

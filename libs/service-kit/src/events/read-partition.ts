@@ -17,9 +17,11 @@ export async function readPartition(options: {
 }): Promise<PartitionReader> {
   const { js, manager, stream, after } = options
   const { created, state } = await manager.streams.info(stream)
-  const isOther = after !== undefined && after.stream !== created
-  const hasLost = isOther || (after !== undefined && after.sequence > state.last_seq)
-  const read = after === undefined || isOther ? 0 : Math.min(after.sequence, state.last_seq)
+  let restart: StreamPosition | undefined
+  if (after && after.stream !== created) restart = { stream: created, sequence: 0 }
+  else if (after && (await hasLostEnd(manager, stream, after, state.last_seq)))
+    restart = { stream: created, sequence: await lastBefore(js, stream, after.at ?? 0) }
+  const { sequence: read } = restart ?? after ?? { sequence: 0 }
   const [subject = '', ...others] = options.subjects
   const consumer = await js.consumers.get(stream, {
     // Servers before 2.10 accept only a single filter.
@@ -33,7 +35,7 @@ export async function readPartition(options: {
     if (connected) messages.stop()
   })
   return {
-    hasLost,
+    restart,
     async *batches(most) {
       for await (const batch of inBatches(messages, most)) yield batch.map((message) => storedEvent(message, created))
     },
@@ -44,6 +46,28 @@ export async function readPartition(options: {
       consumer.delete().catch(() => {})
     },
   }
+}
+
+/** A server that came back with an older state has given the numbers of what it lost to other events, or will. */
+async function hasLostEnd(
+  manager: JetStreamManager,
+  stream: string,
+  { sequence, at }: StreamPosition,
+  last: number,
+): Promise<boolean> {
+  if (sequence > last) return true
+  if (sequence === 0 || at === undefined) return false
+  const stored = await manager.streams.getMessage(stream, { seq: sequence })
+  // The client rounds one of the two times.
+  return stored !== null && stored.time.getTime() > at + 1
+}
+
+/** The number of the last event that was stored before a time (ms). */
+async function lastBefore(js: JetStreamClient, stream: string, at: number): Promise<number> {
+  const consumer = await js.consumers.get(stream, { opt_start_time: new Date(at).toISOString() })
+  const { delivered } = await consumer.info()
+  consumer.delete().catch(() => {})
+  return delivered.stream_seq
 }
 
 async function endWhenLost(messages: ConsumerMessages): Promise<void> {
@@ -72,7 +96,8 @@ async function* inBatches(messages: ConsumerMessages, most: number): AsyncGenera
 function storedEvent(message: JsMsg, created: string): StoredEvent {
   const { streamSequence: sequence, pending: waiting } = message.info
   const { subject, data } = message
-  return { position: { stream: created, sequence }, envelope: envelopeOf(message), subject, data, waiting }
+  const position = { stream: created, sequence, at: message.time.getTime() }
+  return { position, envelope: envelopeOf(message), subject, data, waiting }
 }
 
 function envelopeOf(message: JsMsg): EventEnvelope | undefined {

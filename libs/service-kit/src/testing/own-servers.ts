@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { existsSync, globSync, readFileSync } from 'node:fs'
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -23,6 +23,10 @@ export interface OwnServer {
   thaw(): void
   /** Empties its data folder, as a lost disk would; only while it is down. */
   erase(): Promise<void>
+  /** Keeps a copy of its data folder. Only while it is down. */
+  save(): Promise<void>
+  /** Goes back to the copy, as a disk that lost its last writes would; only while it is down. */
+  restore(): Promise<void>
 }
 
 const mongodPath = () =>
@@ -48,6 +52,7 @@ const urls: Record<ServerKind, (port: number) => string> = {
 export async function ownServer(t: Test, kind: ServerKind): Promise<OwnServer | undefined> {
   const port = await freePort()
   const folder = await mkdtemp(join(tmpdir(), `kit-${kind}-`))
+  const saved = `${folder}-saved`
   const [file, ...args] = commands[kind](port, folder)
   if (spawnSync(file, ['--version']).error) {
     t.pass(`${kind} can be killed`, { skip: `${file} is not installed` })
@@ -78,10 +83,15 @@ export async function ownServer(t: Test, kind: ServerKind): Promise<OwnServer | 
       await rm(folder, { recursive: true, force: true })
       await mkdir(folder)
     },
+    save: () => cp(folder, saved, { recursive: true }),
+    async restore() {
+      await rm(folder, { recursive: true, force: true })
+      await cp(saved, folder, { recursive: true })
+    },
   }
   t.after(async () => {
     await server.kill()
-    await rm(folder, { recursive: true, force: true })
+    for (const path of [folder, saved]) await rm(path, { recursive: true, force: true })
   })
   await server.start()
   return server

@@ -5,11 +5,12 @@ import type { Deps } from '../deps.ts'
 
 type UserRow = ReplayedRow<(typeof replayedUsers)['pageUsers']>
 
+export const projection = { name: 'people', stream: streams.user }
+
 /** Reads the users there were before this service followed their events. */
 export const followUsers = (deps: Deps) =>
   catchUp(deps, {
-    name: 'people',
-    stream: streams.user,
+    projection,
     page: (after) => deps.user.call(replayedUsers.pageUsers, { after, pageSize: 500 }),
     apply: (rows, change) => takeUsers(deps, rows, change),
   })

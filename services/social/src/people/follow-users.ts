@@ -7,12 +7,13 @@ import { befriendWithin } from '../friends/befriend-account.ts'
 
 type Row = ReplayedRow<typeof replayedUsers.pageUsers>
 
+export const projection = { name: 'people', stream: streams.user }
+
 /** Reads all users that there are, once. Those from before this service existed get their first friend, too. */
 export function catchUpWithUsers(deps: Deps): Closable {
   const { user, people } = deps
   return catchUp<Row>(deps, {
-    name: 'people',
-    stream: streams.user,
+    projection,
     page: (after) => user.call(replayedUsers.pageUsers, { after, pageSize: 500 }),
     async apply(rows, change) {
       await people.put(
