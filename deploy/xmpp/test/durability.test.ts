@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { mkdtemp, readdir, readFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join as joinPath } from 'node:path'
 import { type Test, test } from 'tap'
@@ -404,6 +405,39 @@ test('SIGTERM: what was read is in the log, and who resumes is told how much tha
   )
   const other = await new Client(prosody, carol).resume(sleeping)
   t.strictSame([other.name, other.attrs['h']], ['failed', '2'])
+})
+
+test('SIGTERM: the message service gets what was read, and releases it, before the end', async (t) => {
+  const prosody = await startProsody(t)
+  const service = await startMessageService(t, prosody, { stores: false })
+  const from = await join(prosody, alice)
+  for (const i of numbers(1, 300)) from.send(bob, String(i))
+  await eventually(() => service.contents().length === 300)
+  const ended = prosody.end('SIGTERM')
+  await eventually(() => from.closed)
+  t.equal(await from.streamError(), 'system-shutdown')
+  const [refusal] = await once(connect(prosody.port, '127.0.0.1'), 'error')
+  t.equal(refusal.code, 'ECONNREFUSED', 'nobody is let in')
+  const last = service.seqs().at(-1)!
+  service.stored(last)
+  service.released(last)
+  await ended
+  await prosody.start()
+  const again = await startMessageService(t, prosody)
+  t.equal(again.hello['released'], again.hello['last'])
+})
+
+test('SIGTERM in the middle of work: nothing is cut off', async (t) => {
+  const prosody = await startProsody(t)
+  for (const round of numbers(1, 8)) {
+    const service = await startMessageService(t, prosody)
+    const from = await join(prosody, alice)
+    for (const i of numbers(1, 3000)) from.send(bob, String(i))
+    await eventually(() => service.entries.length > 80 * round)
+    await prosody.end('SIGTERM')
+    t.notMatch(prosody.log, /traceback/i)
+    await prosody.start()
+  }
 })
 
 test('kill -9 under load: what was acknowledged is in the log, once, and numbers go on', async (t) => {
