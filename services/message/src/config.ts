@@ -16,8 +16,9 @@ export const settings = {
   xmppComponentUrl: setting.text({
     env: 'XMPP_COMPONENT_URL',
     default: 'xmpp://127.0.0.1:5347',
-    pattern: '^xmpp://',
-    description: 'component ports of the XMPP servers, separated by commas; a name may stand for several of them',
+    pattern: '^xmpp://[^,]+:\\d+(,\\s*xmpp://[^,]+:\\d+)*$',
+    description:
+      'component ports of the XMPP servers, separated by commas; a name stands for all the servers that DNS gives it',
   }),
   xmppComponentSecret: setting.text({
     env: 'XMPP_COMPONENT_SECRET',
@@ -40,7 +41,7 @@ export const settings = {
   }),
   streamGraceMs: setting.int({
     env: 'STREAM_GRACE_MS',
-    default: 1000,
+    default: 5000,
     minimum: 0,
     description: 'how long after a password change the streams of the user are closed; the devices are told before',
   }),

@@ -62,7 +62,7 @@ test('who refreshes a token stays connected', async (t) => {
 })
 
 test('a new password is told to all devices before the streams of the old one close', async (t) => {
-  const { first, second, deps, publish } = await startWithServers(t, { STREAM_GRACE_MS: '300' })
+  const { first, second, deps, publish } = await startWithServers(t)
   const devices = [
     first.connect(alice, { resource: 'android', login: 'p:1' }),
     second.connect(alice, { resource: 'pc', login: 'p:1' }),
@@ -70,8 +70,10 @@ test('a new password is told to all devices before the streams of the old one cl
   const renewed = second.connect(alice, { resource: 'web', login: 'p:2' })
   const at = Date.now()
   await publish(passwordReplaced, alice, { userId: alice, version: 2, at })
-  await eventually(() => devices.every(({ closedWith }) => closedWith === 'not-authorized'), 3000)
-  t.ok(Date.now() >= at + 300)
+  await eventually(() => devices.every(({ messages }) => messages.length === 1))
+  t.ok(Date.now() < at + 5000)
+  await eventually(() => devices.every(({ closedWith }) => closedWith === 'not-authorized'), 7000)
+  t.ok(Date.now() >= at + 5000, 'five seconds, spec xmpp.md §13')
   for (const device of devices) {
     t.equal(device.messages.length, 1, 'told once')
     const [{ body, from, isDelayed } = { body: '{}', from: '', isDelayed: true }] = device.messages
@@ -81,6 +83,18 @@ test('a new password is told to all devices before the streams of the old one cl
   }
   t.equal(renewed.closedWith, undefined)
   await eventually(async () => (await deps.mailbox.collection.countDocuments()) === 0)
+})
+
+test('a second new password gives the streams of the first as much time', async (t) => {
+  const { first, publish } = await startWithServers(t, { STREAM_GRACE_MS: '400' })
+  for (const version of [2, 3]) {
+    const stream = first.connect(alice, { login: `p:${version - 1}` })
+    const at = Date.now()
+    await publish(passwordReplaced, alice, { userId: alice, version, at })
+    await eventually(() => stream.closedWith === 'not-authorized', 3000)
+    t.ok(Date.now() >= at + 400, `password ${version}`)
+    t.equal(stream.messages.length, 1, 'told before')
+  }
 })
 
 test('an account that is locked loses all its streams, and can connect again when it is open', async (t) => {

@@ -37,11 +37,11 @@ export class RevocationsRepository {
       revocations.map(({ _id, version, closeAt, ...fields }) => ({
         updateOne: {
           filter: { _id },
-          // Told again it changes nothing; a later password voids more of them.
+          // Told again it changes nothing. A later password voids more streams, and has its own moment.
           update: {
-            $setOnInsert: { ...fields, closeAt },
+            $setOnInsert: version === undefined ? { ...fields, closeAt } : fields,
             $set: { expireAt },
-            ...(version === undefined ? {} : { $max: { version } }),
+            ...(version === undefined ? {} : { $max: { version, closeAt } }),
           },
           upsert: true,
         },
