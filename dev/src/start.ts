@@ -130,7 +130,7 @@ function describe({ urls, env, secrets }: Stack, seconds: string): string {
     : process.env['CONSOLE_ADMIN_PASSWORD']
       ? 'with the CONSOLE_ADMIN_PASSWORD of the start that made the account'
       : 'with the password that was shown at the first start'
-  const http = env['XMPP_HTTP_URL']
+  const [http] = env['XMPP_HTTP_URL']?.split(',') ?? []
   return `
 Ready after ${seconds} s.
 

@@ -66,7 +66,7 @@ test('two XMPP servers have names, ports and data folders of their own', async (
   t.equal(ports.length, 2)
   t.equal(servers.env['XMPP_PORT'], ports[0])
   t.equal(servers.env['XMPP_COMPONENT_URL']?.split(',').length, 2)
-  t.equal(servers.env['XMPP_HTTP_URLS']?.split(',').length, 2)
+  t.equal(servers.env['XMPP_HTTP_URL']?.split(',').length, 2)
   for (const folder of ['prosody', 'prosody-2']) t.ok(existsSync(join(dataDir, folder, 'lock')), folder)
   await servers.kill('prosody-2')
   await servers.restart('prosody-2')

@@ -231,12 +231,17 @@ async function assignPorts(wish: ServersOptions['ports'], server: Server, number
   return Object.fromEntries(await Promise.all(entries)) as Ports
 }
 
+/** Settings that name every XMPP server, by those of one. */
+const lists: Record<string, string> = {
+  XMPP_COMPONENT_URL: 'XMPP_COMPONENT_URL',
+  XMPP_HTTP_URL: 'XMPP_HTTP_URL',
+  XMPP_PORT: 'XMPP_PORTS',
+}
+
 /** Adds what services need to know of a server. Of several XMPP servers: the first as ever, and lists of them all. */
 function publish(published: Record<string, string>, env: Record<string, string>): void {
   for (const [name, value] of Object.entries(env)) {
-    const list = { XMPP_COMPONENT_URL: 'XMPP_COMPONENT_URL', XMPP_PORT: 'XMPP_PORTS', XMPP_HTTP_URL: 'XMPP_HTTP_URLS' }[
-      name
-    ]
+    const list = lists[name]
     const before = list && published[list]
     if (list) published[list] = before ? `${before},${value}` : value
     published[name] ??= value

@@ -34,10 +34,12 @@ export const settings = {
     description:
       'how long a service may take to answer, unless the endpoint says otherwise, before the app is told ServiceUnavailable',
   }),
-  xmppHttpUrl: setting.url({
+  xmppHttpUrl: setting.text({
     env: 'XMPP_HTTP_URL',
     default: 'http://127.0.0.1:5280',
-    description: 'address of BOSH and WebSocket of the XMPP server',
+    pattern: '^http://[^,/]+:\\d+(,\\s*http://[^,/]+:\\d+)*$',
+    description:
+      'BOSH and WebSocket of the XMPP servers, with their ports, separated by commas; a name stands for all the servers that DNS gives it',
   }),
   trustedProxies: setting.optionalText({
     env: 'TRUSTED_PROXIES',

@@ -7,6 +7,7 @@ import {
   type Connections,
   Counter,
   createServiceClient,
+  FollowedServers,
   FollowedValue,
   Histogram,
   type Logger,
@@ -23,6 +24,7 @@ import { type Page, readPage } from './pages/page.ts'
 import { Readiness } from './readiness.ts'
 import { SessionCache } from './sessions/session-cache.ts'
 import { type IsTrustedProxy, trustedProxies } from './trusted-proxies.ts'
+import { XmppServers } from './xmpp/xmpp-servers.ts'
 
 export interface Deps extends Connections<GatewayConfig> {
   /** The endpoints that are served. */
@@ -40,6 +42,7 @@ export interface Deps extends Connections<GatewayConfig> {
   upstreams: ReadonlyMap<PeerName, Upstream>
   /** Connections for bodies that stream. */
   streamAgent: Agent
+  xmppServers: XmppServers
   readiness: Readiness
   callLog: CallLog
   answered: Histogram<'service'>
@@ -69,6 +72,7 @@ export function createDeps(runtime: Connections<GatewayConfig>): Omit<Deps, keyo
       }),
     ),
     streamAgent: new Agent({ connections: 256, clientTtl: connectionLifetime, connect: { timeout: serviceTimeoutMs } }),
+    xmppServers: new XmppServers(new FollowedServers({ urls: config.xmppHttpUrl, log })),
     readiness: new Readiness(runtime),
     callLog: new CallLog(log.isLevelEnabled('info') ? blockOutput() : undefined),
     answered: new Histogram({
@@ -101,6 +105,7 @@ export const partsToClose = (deps: Deps): Closable[] => [
   { close: () => deps.streamAgent.destroy() },
   deps.user,
   deps.readiness,
+  deps.xmppServers,
   ...(deps.serverConfig ? [deps.serverConfig] : []),
   deps.callLog,
 ]

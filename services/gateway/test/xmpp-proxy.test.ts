@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
@@ -9,9 +10,10 @@ import { startGateway } from './stage.ts'
 
 /**
  * A server that speaks as the HTTP port of Prosody does: WebSockets of subprotocol xmpp that echo, and BOSH, whose calls are
- * answered with the length of their body at once, or when the test says so.
+ * answered with the length of their body at once, or when the test says so. Sessions are as many as one asks for.
  */
 async function startXmpp(t: Test) {
+  const sessions = new Set<string>()
   const seen: IncomingMessage[] = []
   const polls: ServerResponse[] = []
   const server = createServer((request, response) => {
@@ -23,6 +25,11 @@ async function startXmpp(t: Test) {
     request.on('end', () => {
       response.setHeader('content-type', 'text/xml; charset=utf-8')
       if (body.includes('wait')) polls.push(response)
+      else if (body.includes(' to=')) {
+        const sid = randomUUID()
+        sessions.add(sid)
+        response.end(`<body wait='60' sid='${sid}' authid="a>b" xmlns='${httpBind}'><features/></body>`)
+      } else if (sessions.has(/ sid='([^']*)'/.exec(body)?.[1] ?? '')) response.end(body)
       else response.end(`<body>${body.length}</body>`)
     })
   })
@@ -33,12 +40,34 @@ async function startXmpp(t: Test) {
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  t.after(() => {
+  const stop = () => {
     for (const socket of sockets.clients) socket.terminate()
     server.close()
     server.closeAllConnections()
-  })
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen, sockets, polls }
+  }
+  t.after(stop)
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return { url, seen, sockets, polls, sessions, stop }
+}
+
+const httpBind = 'http://jabber.org/protocol/httpbind'
+const attribute = (name: string, xml: string) => new RegExp(` ${name}=(['"])(.*?)\\1`).exec(xml)?.[2] ?? ''
+
+/** A gateway in front of several XMPP servers. */
+async function startFleet(t: Test, size: number) {
+  const servers = await Promise.all(Array.from({ length: size }, () => startXmpp(t)))
+  const { gateway } = await startGateway(t, { XMPP_HTTP_URL: servers.map(({ url }) => url).join(',') })
+  const post = async (body: string) => {
+    const answer = await fetch(`${gateway.url}/http-bind`, { method: 'POST', body })
+    return { status: answer.status, text: await answer.text() }
+  }
+  /** Begins a session; its id and the server that has it. */
+  const begin = async () => {
+    const sid = attribute('sid', (await post(`<body rid='1' to='im.test' xmlns='${httpBind}'/>`)).text)
+    const server = servers.find(({ sessions }) => [...sessions].some((own) => sid.endsWith(own)))
+    return { sid, server }
+  }
+  return { servers, gateway, post, begin }
 }
 
 async function startBoth(t: Test, extra: Record<string, string> = {}) {
@@ -132,8 +161,7 @@ test('open WebSockets do not keep the gateway from ending, nor do those that nev
 
 test('without XMPP server apps are told to come again, and nothing of the network behind', async (t) => {
   const { gateway } = await startGateway(t, { XMPP_HTTP_URL: 'http://127.0.0.1:1' })
-  const socket = await open(gateway.url)
-  t.same(await closeCode(socket), { code: 1013, reason: '' })
+  t.match(await refusal(gateway.url), /503/)
   const answer = await fetch(`${gateway.url}/http-bind`, { method: 'POST', body: '<body/>' })
   t.equal(answer.status, 503)
   t.equal(await answer.text(), '')
@@ -165,6 +193,54 @@ test('BOSH is carried to the XMPP server', async (t) => {
   t.equal((await fetch(`${gateway.url}/http-bind/`, { method: 'POST', body: '' })).status, 200)
   t.equal((await fetch(`${gateway.url}/http-bind`, { method: 'OPTIONS' })).status, 204)
   t.equal((await bosh('x'.repeat(600_000))).status, 413)
+})
+
+test('a BOSH session stays with its XMPP server, and new ones are spread', async (t) => {
+  const { servers, post, begin } = await startFleet(t, 2)
+  const begun = await Promise.all(Array.from({ length: 40 }, begin))
+  for (const { sid, server } of begun) {
+    t.ok(server)
+    for (const rid of [2, 3]) {
+      const body = `<body rid='${rid}' sid='SID' xmlns='${httpBind}'><message>你好 sid='x' <body sid='y'/></message></body>`
+      const { text } = await post(body.replace('SID', sid))
+      t.equal(text, body.replace('SID', sid), 'everything but the id is as it was')
+    }
+  }
+  for (const server of servers) t.ok(server.sessions.size > 5, `${server.sessions.size} of 40`)
+})
+
+test('a BOSH session whose XMPP server is lost is ended, and the client goes on with another', async (t) => {
+  const { servers, post, begin } = await startFleet(t, 2)
+  const begun = await Promise.all(Array.from({ length: 20 }, begin))
+  const [lost, other] = servers as [(typeof servers)[0], (typeof servers)[0]]
+  const poll = post(`<body rid='2' sid='${begun.find(({ server }) => server === lost)?.sid}' wait=''/>`)
+  await eventually(() => lost.polls.length === 1)
+  lost.stop()
+  t.match(await poll, { status: 200, text: / type='terminate' condition='remote-connection-failed'/ })
+  for (const { sid, server } of begun) {
+    const { status, text } = await post(`<body rid='2' sid='${sid}' xmlns='${httpBind}'/>`)
+    t.equal(status, 200)
+    if (server === lost) t.match(text, / type='terminate' condition='remote-connection-failed'/)
+    else t.equal(attribute('sid', text), sid)
+  }
+  for (const { server } of await Promise.all(Array.from({ length: 20 }, begin))) t.equal(server, other)
+  for (const sid of ['', 'a', 'ffffffff-1', '-', '&quot;'])
+    t.match(await post(`<body sid="${sid}" rid='3'/>`), {
+      status: 200,
+      text: / type='terminate' condition='item-not-found'/,
+    })
+})
+
+test('a WebSocket goes to an XMPP server that lives', async (t) => {
+  const { servers, gateway } = await startFleet(t, 3)
+  const sockets = await Promise.all(Array.from({ length: 30 }, () => open(gateway.url)))
+  await eventually(() => servers.reduce((sum, { sockets: { clients } }) => sum + clients.size, 0) === 30)
+  for (const server of servers) t.ok(server.sockets.clients.size > 2, `${server.sockets.clients.size} of 30`)
+  servers[0]?.stop()
+  servers[1]?.stop()
+  for (let count = 0; count < 10; count++) sockets.push(await open(gateway.url))
+  await eventually(() => (servers[2]?.sockets.clients.size ?? 0) >= 10)
+  for (const socket of sockets) socket.terminate()
 })
 
 test('hundreds of long polls leave room for the next call', async (t) => {

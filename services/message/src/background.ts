@@ -12,6 +12,7 @@ export function background(deps: Deps): Closable[] {
   return [
     deps.user,
     deps.serverConfig,
+    deps.xmppServers,
     ...(deps.config.messageRole === 'feed' ? [] : [startSearchIndexer(deps), sweepMessages(deps)]),
     deps.mailboxWriter,
     { close: async () => deps.deliverer.close() },

@@ -1,5 +1,5 @@
 import { configChanged, internalConfig, type ServerConfig } from '@im/contracts/user'
-import { createServiceClient, FollowedValue, type Runtime, type ServiceClient } from '@im/service-kit'
+import { createServiceClient, FollowedServers, FollowedValue, type Runtime, type ServiceClient } from '@im/service-kit'
 import { MessagesRepository } from './archive/messages-repository.ts'
 import { createPageCursors, type PageCursors } from './archive/page-cursors.ts'
 import type { MessageConfig } from './config.ts'
@@ -44,6 +44,8 @@ export interface Deps extends Runtime<MessageConfig> {
   farDeliveries: FarDeliveriesOverNats
   deliverer: Deliverer
   peers: Peers
+  /** The component ports of the XMPP servers. */
+  xmppServers: FollowedServers
   feeds: Feeds
   recentMessages: RecentMessages
   cursors: PageCursors
@@ -93,6 +95,7 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
     farDeliveries: far,
     deliverer,
     peers,
+    xmppServers: new FollowedServers({ urls: config.xmppComponentUrl, log }),
     feeds,
     recentMessages: createRecentMessages(),
     cursors: createPageCursors(redis),

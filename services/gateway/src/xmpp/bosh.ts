@@ -1,82 +1,120 @@
-import httpProxy from '@fastify/http-proxy'
+import { Readable } from 'node:stream'
 import { ContractError } from '@im/contracts'
 import { limitAddress } from '@im/service-kit'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { Agent } from 'undici'
+import { Agent, type Dispatcher } from 'undici'
 import { readBody } from '../calls/read-body.ts'
 import { clientAddress } from '../client-address.ts'
 import type { Deps } from '../deps.ts'
 import { AddressBudget } from '../limits/address-budget.ts'
+import { hasStartTag, sessionIdOf, withSessionId } from './bosh-session-id.ts'
 
 /** How long (ms) a poll may take. Clients use up to 60 s; the XMPP server allows 180. */
 const longestPoll = 190_000
 /** The XMPP server takes stanzas of 256 KiB. */
 const maxBytes = 512 * 1024
+/** The longest start tag of an answer (characters). */
+const longestTag = 4096
 
 /**
- * Proxies BOSH (XEP-0124) to the XMPP server. Long polls have connections of their own, so that no other call waits for them.
- * Errors are HTTP statuses, because BOSH clients don't know the envelope.
+ * Proxies BOSH (XEP-0124) to the XMPP servers. A session lives in one of them: the session ids that clients get name it, so
+ * every gateway finds it. When that server is lost the session is ended, and the client begins a new one elsewhere.
+ *
+ * Long polls have connections of their own, so that no other call waits for them. Errors are HTTP statuses, because BOSH
+ * clients don't know the envelope.
  */
-export function addBosh(app: FastifyInstance, { config, bodyMemory }: Deps): void {
-  const { xmppHttpUrl: upstream, maxConnections, maxXmppPerAddress, serviceTimeoutMs } = config
+export function addBosh(app: FastifyInstance, { config, bodyMemory, xmppServers }: Deps): void {
+  const { maxConnections, maxXmppPerAddress, serviceTimeoutMs } = config
   const waiting = new AddressBudget({ most: maxConnections, mostOfAddress: maxXmppPerAddress })
   const agent = new Agent({
     connect: { timeout: serviceTimeoutMs },
     headersTimeout: longestPoll,
     bodyTimeout: longestPoll,
   })
+  let isClosing = false
 
-  async function takeCall(request: FastifyRequest, reply: FastifyReply): Promise<void> {
-    const address = limitAddress(clientAddress(request))
-    if (request.body !== undefined) {
-      const { body, release } = await readBody(request.raw, { maxBytes, memory: bodyMemory, address })
-      reply.raw.once('close', release)
-      request.body = body
-    }
+  async function carry(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const client = clientAddress(request)
+    const address = limitAddress(client)
+    const { body, release } = await readBody(request.raw, { maxBytes, memory: bodyMemory, address })
+    reply.raw.once('close', release)
     if (waiting.take(address)) throw new ContractError('RateLimited', { args: [5], retryAfter: 5 })
+    // Also when the client has left: its poll holds a connection until the XMPP server has answered.
+    try {
+      const xml = body.toString('latin1') // keeps the bytes as they are
+      const [key, ...sid] = sessionIdOf(xml)?.split('-') ?? []
+      const server = key === undefined ? await xmppServers.findLiving() : await xmppServers.withKey(key)
+      if (!server) return key === undefined ? unavailable(reply) : terminate(reply, 'item-not-found')
+      const call: Dispatcher.RequestOptions = {
+        origin: server,
+        path: '/http-bind',
+        method: 'POST',
+        headers: {
+          'content-type': request.headers['content-type'] ?? 'text/xml; charset=utf-8',
+          'x-forwarded-for': client,
+        },
+        body:
+          key === undefined
+            ? body
+            : Buffer.from(
+                withSessionId(xml, () => sid.join('-')),
+                'latin1',
+              ),
+      }
+      try {
+        const answer = await agent.request(call)
+        reply.code(answer.statusCode).header('content-type', answer.headers['content-type'])
+        return reply.send(Readable.from(namingServer(answer.body, xmppServers.keyOf(server)), { objectMode: false }))
+      } catch (error) {
+        if (isClosing || key === undefined || (await xmppServers.isLiving(server))) throw error
+        return terminate(reply, 'remote-connection-failed')
+      }
+    } finally {
+      waiting.release(address)
+    }
   }
-  /** Not called when the client leaves, because its poll holds a connection until the XMPP server has answered. */
-  const callEnded = (request: Parameters<typeof clientAddress>[0]) =>
-    waiting.release(limitAddress(clientAddress(request)))
 
   app.register(async (scope) => {
     scope.setErrorHandler((error, _request, reply) => refuse(reply, error))
     // Waiting polls are answered with 503. The clients come back through another gateway, and their sessions go on.
-    scope.addHook('preClose', () => agent.destroy())
-    await scope.register(httpProxy, {
-      upstream,
-      prefix: '/http-bind',
-      rewritePrefix: '/http-bind',
-      routes: ['/'],
-      httpMethods: ['GET', 'POST'],
-      proxyPayloads: false,
-      disableRequestLogging: true,
-      undici: agent,
-      preHandler: takeCall,
-      replyOptions: {
-        // A repetition could send stanzas twice. The client itself repeats with the same rid.
-        retryDelay: () => null,
-        rewriteRequestHeaders: (request, headers) => ({
-          'content-type': headers['content-type'] ?? 'text/xml; charset=utf-8',
-          'x-forwarded-for': clientAddress(request),
-        }),
-        // Runs for every answer of the XMPP server, even when the client is gone.
-        rewriteHeaders({ 'content-type': contentType }, request) {
-          if (request) callEnded(request)
-          return { 'content-type': contentType }
-        },
-        onError(reply, { error }) {
-          callEnded(reply.request)
-          refuse(reply as unknown as FastifyReply, error)
-        },
-      },
+    scope.addHook('preClose', () => {
+      isClosing = true
+      return agent.destroy()
     })
+    scope.post('/http-bind', carry)
   })
 }
 
+/** The answer of a server, its key before the session id in it. */
+async function* namingServer(answer: AsyncIterable<Buffer>, key: string): AsyncGenerator<Buffer> {
+  let head: string | undefined = ''
+  for await (const chunk of answer) {
+    if (head === undefined) {
+      yield chunk
+      continue
+    }
+    head += chunk.toString('latin1')
+    if (!hasStartTag(head) && head.length < longestTag) continue
+    yield Buffer.from(
+      withSessionId(head, (sid) => `${key}-${sid}`),
+      'latin1',
+    )
+    head = undefined
+  }
+  if (head) yield Buffer.from(head, 'latin1')
+}
+
+/** Ends a session (XEP-0124 §17.2). Clients begin a new one, as after the loss of a connection. */
+function terminate(reply: FastifyReply, condition: 'item-not-found' | 'remote-connection-failed'): FastifyReply {
+  reply.header('content-type', 'text/xml; charset=utf-8')
+  return reply.send(`<body xmlns='http://jabber.org/protocol/httpbind' type='terminate' condition='${condition}'/>`)
+}
+
+const unavailable = (reply: FastifyReply) => reply.code(503).header('retry-after', '5').send('')
+
 const statuses: Partial<Record<string, number>> = { RequestTooLarge: 413, RateLimited: 429 }
 
-function refuse(reply: FastifyReply, error: unknown): void {
-  const status = (error instanceof ContractError && statuses[error.errorName]) || 503
-  reply.code(status).header('retry-after', '5').send('')
+function refuse(reply: FastifyReply, error: unknown): FastifyReply {
+  const status = error instanceof ContractError && statuses[error.errorName]
+  return status ? reply.code(status).header('retry-after', '5').send('') : unavailable(reply)
 }

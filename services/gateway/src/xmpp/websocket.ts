@@ -21,16 +21,20 @@ const maxWaiting = 256 * 1024
 /** Milliseconds a client has to confirm the end of its WebSocket. */
 const closeTimeout = 2000
 
-/** Proxies XMPP over WebSocket (RFC 7395) to the XMPP server. The connections end with the gateway. */
-export function addWebSocket(app: FastifyInstance, { config }: Deps): void {
-  const { xmppHttpUrl: upstream, maxConnections, maxXmppPerAddress, serviceTimeoutMs } = config
+/** Proxies XMPP over WebSocket (RFC 7395) to one of the XMPP servers. The connections end with the gateway. */
+export function addWebSocket(app: FastifyInstance, { config, xmppServers }: Deps): void {
+  const { maxConnections, maxXmppPerAddress, serviceTimeoutMs } = config
   const open = new AddressBudget({ most: maxConnections, mostOfAddress: maxXmppPerAddress })
   const reached = new WeakSet<object>()
+  const serverOf = new WeakMap<object, string>()
 
   async function takeSocket(request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const address = limitAddress(clientAddress(request))
     if (open.take(address)) return void reply.code(429).header('retry-after', '5').send('')
     request.raw.socket.once('close', () => open.release(address))
+    const server = await xmppServers.findLiving()
+    if (!server) return void reply.code(503).header('retry-after', '5').send('')
+    serverOf.set(request.raw, server)
   }
 
   const wsServerOptions = { maxPayload, closeTimeout }
@@ -46,7 +50,8 @@ export function addWebSocket(app: FastifyInstance, { config }: Deps): void {
 
   app.register(async (scope) => {
     await scope.register(httpProxy, {
-      upstream,
+      upstream: '',
+      replyOptions: { getUpstream: (request) => serverOf.get(request.raw) ?? '' },
       prefix: path,
       rewritePrefix: path,
       routes: ['/'],

@@ -1,12 +1,8 @@
-import { lookup } from 'node:dns/promises'
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Closable } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { Feed } from './feed.ts'
 import type { Peers } from './peers.ts'
 
-/** How often (ms) names are looked up for servers that came or went. */
-const resolveEvery = 5000
 /** How long (ms) a replica that took a server has to say so before the server counts as nobody's. */
 const sayWithin = 1500
 /** After so long (ms) without a holder a server is taken by another than its owner, who seems not to reach it. */
@@ -27,9 +23,7 @@ export class Feeds {
   readonly #takenAt = new Map<string, number>()
   /** Since when (ms) nobody seems to hold a server. */
   readonly #unheldSince = new Map<string, number>()
-  #addresses: readonly string[] = []
-  readonly #closing = new AbortController()
-  #resolving: Promise<void> | undefined
+  #isClosing = false
 
   constructor(peers: Peers) {
     this.#peers = peers
@@ -48,7 +42,6 @@ export class Feeds {
 
   start(deps: Deps): void {
     this.#deps = deps
-    this.#resolving = this.#resolve(deps)
   }
 
   /** Addresses of the servers whose streams are known here. */
@@ -66,25 +59,15 @@ export class Feeds {
     return undefined
   }
 
-  async #resolve(deps: Deps): Promise<void> {
-    const { signal } = this.#closing
-    while (!signal.aborted) {
-      const found = await lookUp(deps)
-      // A name that can't be looked up at the moment keeps the servers it had.
-      if (found) this.#addresses = found
-      this.#share()
-      await delay(resolveEvery, undefined, { signal }).catch(() => {})
-    }
-  }
-
   #share(): void {
     const deps = this.#deps
-    if (!deps || this.#closing.signal.aborted) return
-    for (const [address, { stop }] of this.#held) if (!this.#addresses.includes(address)) stop.abort()
+    if (!deps || this.#isClosing) return
+    const { addresses } = deps.xmppServers
+    // A server that ends is not named any more, and still has something to hand on.
+    for (const [address, { feed, stop }] of this.#held) if (!addresses.includes(address) && !feed.holds) stop.abort()
     // Nothing follows from the silence of others while they can't be heard: what we hold we keep.
     if (deps.config.messageRole === 'http' || !this.#peers.hears) return
-    for (const address of this.#addresses)
-      if (!this.#held.has(address) && this.#isOurs(address)) this.#hold(deps, address)
+    for (const address of addresses) if (!this.#held.has(address) && this.#isOurs(address)) this.#hold(deps, address)
   }
 
   #isOurs(address: string): boolean {
@@ -114,27 +97,9 @@ export class Feeds {
   }
 
   async close(): Promise<void> {
-    this.#closing.abort()
+    this.#isClosing = true
     for (const { stop } of this.#held.values()) stop.abort()
     await Promise.all([...this.#held.values()].map(({ running }) => running))
-    await this.#resolving
-  }
-}
-
-/** Addresses behind the configured names; undefined when one of these is not known now. */
-async function lookUp({ config, log }: Deps): Promise<string[] | undefined> {
-  const urls = config.xmppComponentUrl.split(',').map((url) => new URL(url.trim()))
-  try {
-    const found = await Promise.all(
-      urls.map(async ({ hostname, port }) => {
-        const hosts = await lookup(hostname.replace(/^\[|\]$/g, ''), { all: true })
-        return hosts.map(({ address, family }) => `xmpp://${family === 6 ? `[${address}]` : address}:${port || 5347}`)
-      }),
-    )
-    return [...new Set(found.flat())].sort()
-  } catch (error) {
-    log.debug({ err: error }, 'the name of an XMPP server is not known')
-    return undefined
   }
 }
 
