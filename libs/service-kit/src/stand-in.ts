@@ -62,3 +62,37 @@ export async function findNewest<T extends Document>(
     }
   return await find(from)
 }
+
+export interface FirstQuery<T extends Document> {
+  filter: Filter<T>
+  /** By `_id`, which is a whole number. An index must hold the equalities of `filter` and then `_id`. */
+  order: 1 | -1
+  /** Ids where the search begins and where it can end: `from` is not smaller than `to` when `order` is -1. Both are included. */
+  from: number
+  to: number
+  limit: number
+  projection?: Document
+}
+
+/** Lengths of the ranges of ids that are tried before the whole one. */
+const spans = [2000, 50_000]
+
+/** Finds the first documents in the order of their ids. The stand-in is asked for short ranges first, as in `findNewest`. */
+export async function findFirst<T extends Document & { _id: number }>(
+  collection: Collection<T>,
+  query: FirstQuery<T>,
+): Promise<WithId<T>[]> {
+  const { filter, order, from, to, limit, projection } = query
+  const find = (end: number) => {
+    const range = order === 1 ? { $gte: from, $lte: end } : { $gte: end, $lte: from }
+    const within = { ...filter, _id: { ...(filter['_id'] as object), ...range } } as Filter<T>
+    return collection.find(within, { sort: { _id: order }, limit, ...(projection ? { projection } : {}) }).toArray()
+  }
+  if (await isStandIn(collection.db))
+    for (const span of spans) {
+      if (span >= Math.abs(to - from)) break
+      const rows = await find(from + order * span)
+      if (rows.length === limit) return rows
+    }
+  return await find(to)
+}

@@ -1,4 +1,4 @@
-import { type ConfigOf, setting } from '@im/service-kit'
+import { type ConfigOf, peerUrl, setting } from '@im/service-kit'
 import { Type } from 'typebox'
 
 const switchText = ['auto', 'true', 'false'] as const
@@ -22,11 +22,104 @@ export const settings = {
         '32 bytes as hex; encrypts stored pay passwords for checks that need the md5; without it these checks are off',
     }),
   ),
-  smsProvider: setting.choice(['console', 'http'], {
+  socialUrl: peerUrl('social'),
+  roomUrl: peerUrl('room'),
+  messageUrl: peerUrl('message'),
+  apiKey: setting.text({
+    env: 'API_KEY',
+    default: '',
+    secret: true,
+    description: 'key of the secrets of withdrawals and the macs of message keys, as built into the apps',
+  }),
+  authKeysMac: setting.choice(['require', 'off'], {
+    env: 'AUTHKEYS_MAC',
+    default: 'require',
+    description: 'off: message keys are taken without a mac (pay keys never are)',
+  }),
+  paymentProvider: setting.text({
+    env: 'PAYMENT_PROVIDER',
+    default: 'none',
+    pattern: '^(none|sandbox|alipay|wechat|alipay, ?wechat|wechat, ?alipay)$',
+    description:
+      'none; sandbox credits every recharge at once (refused in production); alipay, wechat or alipay,wechat: real ones',
+  }),
+  withdrawMinimum: setting.int({
+    env: 'WITHDRAW_MINIMUM',
+    default: 50,
+    minimum: 2,
+    description: 'least amount of a withdrawal, in fen',
+  }),
+  withdrawNeedsPayPassword: setting.flag({
+    env: 'WITHDRAW_NEEDS_PAY_PASSWORD',
+    default: false,
+    description: 'secrets of withdrawals must hold the pay password of users who have one',
+  }),
+  alipayAppId: setting.optionalText({ env: 'ALIPAY_APP_ID', description: 'app of the merchant' }),
+  alipayPrivateKey: setting.optionalText({
+    env: 'ALIPAY_PRIVATE_KEY',
+    secret: true,
+    description: 'private key of the app, PEM or Base64',
+  }),
+  alipayPublicKey: setting.optionalText({
+    env: 'ALIPAY_PUBLIC_KEY',
+    description: "Alipay's public key (not that of the app), PEM or Base64",
+  }),
+  alipaySellerId: setting.optionalText({ env: 'ALIPAY_SELLER_ID', description: 'merchant that payments must be for' }),
+  alipayUrl: setting.url({
+    env: 'ALIPAY_URL',
+    default: 'https://openapi.alipay.com/gateway.do',
+    description: 'gateway of Alipay',
+  }),
+  weChatAppId: setting.optionalText({ env: 'WECHAT_APP_ID', description: 'app of the WeChat login and of WeChat Pay' }),
+  weChatAppSecret: setting.optionalText({
+    env: 'WECHAT_APP_SECRET',
+    secret: true,
+    description: 'secret of the app; without it nobody can bind a WeChat account',
+  }),
+  weChatMerchantId: setting.optionalText({ env: 'WECHAT_MERCHANT_ID', description: 'merchant of WeChat Pay' }),
+  weChatMerchantSerial: setting.optionalText({
+    env: 'WECHAT_MERCHANT_SERIAL',
+    description: 'serial number of the merchant certificate',
+  }),
+  weChatMerchantKey: setting.optionalText({
+    env: 'WECHAT_MERCHANT_KEY',
+    secret: true,
+    description: 'private key of the merchant certificate, PEM or Base64',
+  }),
+  weChatPlatformSerial: setting.optionalText({
+    env: 'WECHAT_PLATFORM_SERIAL',
+    description: "serial number of WeChat's certificate, or PUB_KEY_ID_… of its public key",
+  }),
+  weChatPlatformKey: setting.optionalText({
+    env: 'WECHAT_PLATFORM_KEY',
+    description: "WeChat's public key, PEM or Base64",
+  }),
+  weChatApiKey: setting.optionalText({
+    env: 'WECHAT_API_V3_KEY',
+    secret: true,
+    description: '32 characters; WeChat encrypts notifications with it',
+  }),
+  weChatTransferScene: setting.text({
+    env: 'WECHAT_TRANSFER_SCENE',
+    default: '1000',
+    description: 'scene that WeChat granted for transfers to users',
+  }),
+  weChatPayUrl: setting.url({
+    env: 'WECHAT_PAY_URL',
+    default: 'https://api.mch.weixin.qq.com/',
+    description: 'address of WeChat Pay',
+  }),
+  weChatOAuthUrl: setting.url({
+    env: 'WECHAT_OAUTH_URL',
+    default: 'https://api.weixin.qq.com/',
+    description: 'address of the WeChat login',
+  }),
+  smsProvider: setting.choice(['console', 'http', 'aliyun', 'tencent'], {
     env: 'SMS_PROVIDER',
     default: 'console',
     production: 'required',
-    description: 'console writes codes to the log (refused in production); http posts them to SMS_HTTP_URL',
+    description:
+      'console writes codes to the log (refused in production); http posts them to SMS_HTTP_URL; aliyun and tencent send them',
   }),
   smsHttpUrl: setting.optionalText({ env: 'SMS_HTTP_URL', description: 'address of the SMS webhook' }),
   smsHttpKey: setting.optionalText({
@@ -34,6 +127,20 @@ export const settings = {
     secret: true,
     description: 'sent to the SMS webhook as bearer token',
   }),
+  smsKeyId: setting.optionalText({ env: 'SMS_KEY_ID', description: 'access key of Aliyun or Tencent Cloud' }),
+  smsKeySecret: setting.optionalText({ env: 'SMS_KEY_SECRET', secret: true, description: 'secret of the access key' }),
+  smsSignName: setting.optionalText({ env: 'SMS_SIGN_NAME', description: 'approved signature of the messages' }),
+  smsTemplate: setting.optionalText({
+    env: 'SMS_TEMPLATE',
+    description: 'approved template with the code as variable',
+  }),
+  smsTemplateEn: setting.optionalText({
+    env: 'SMS_TEMPLATE_EN',
+    description: 'template for those who use English; without it SMS_TEMPLATE',
+  }),
+  smsAppId: setting.optionalText({ env: 'SMS_APP_ID', description: 'SmsSdkAppId of Tencent Cloud' }),
+  smsRegion: setting.text({ env: 'SMS_REGION', default: 'ap-guangzhou', description: 'region of Tencent Cloud' }),
+  smsUrl: setting.optionalText({ env: 'SMS_URL', description: 'another address than that of Aliyun or Tencent Cloud' }),
   smsEchoCode: setting.choice(switchText, {
     env: 'SMS_ECHO_CODE',
     default: 'auto',
@@ -117,12 +224,31 @@ export type UserConfig = ConfigOf<typeof settings>
 
 const shortestAdminPassword = 8
 
+/** What a provider can't do without. */
+const needed: Readonly<Record<string, readonly (keyof typeof settings)[]>> = {
+  aliyun: ['smsKeyId', 'smsKeySecret', 'smsSignName', 'smsTemplate'],
+  tencent: ['smsKeyId', 'smsKeySecret', 'smsSignName', 'smsTemplate', 'smsAppId'],
+  alipay: ['alipayAppId', 'alipayPrivateKey', 'alipayPublicKey'],
+  wechat: [
+    ...(['weChatAppId', 'weChatMerchantId', 'weChatMerchantSerial', 'weChatMerchantKey'] as const),
+    ...(['weChatPlatformSerial', 'weChatPlatformKey', 'weChatApiKey'] as const),
+  ],
+}
+
+const envOf = (name: keyof typeof settings) => (settings[name] as unknown as { setting: { env: string } }).setting.env
+
 export function checkConfig(config: UserConfig): string[] {
-  const { nodeEnv, smsProvider, smsHttpUrl, smsEchoCode, consoleAdminPassword } = config
+  const { nodeEnv, smsProvider, smsHttpUrl, smsEchoCode, consoleAdminPassword, paymentProvider, weChatApiKey } = config
   const problems: string[] = []
   if (smsProvider === 'http' && !(smsHttpUrl && URL.canParse(smsHttpUrl)))
     problems.push('SMS_HTTP_URL must be the address of the SMS webhook with SMS_PROVIDER=http')
+  for (const provider of [smsProvider, ...paymentProvider.split(/, ?/)])
+    for (const name of needed[provider] ?? [])
+      if (!config[name]) problems.push(`${envOf(name)} must be set for ${provider}`)
+  if (weChatApiKey && Buffer.byteLength(weChatApiKey) !== 32) problems.push('WECHAT_API_V3_KEY must have 32 characters')
   if (nodeEnv !== 'production') return problems
+  if (paymentProvider === 'sandbox')
+    problems.push('PAYMENT_PROVIDER=sandbox gives money to whoever asks and is refused in production')
   if (smsProvider === 'console')
     problems.push('SMS_PROVIDER=console sends codes to nobody but the log and is refused in production')
   if (smsEchoCode === 'true')

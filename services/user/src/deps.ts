@@ -1,16 +1,28 @@
 import { randomBytes } from 'node:crypto'
-import type { Logger, Runtime } from '@im/service-kit'
+import { createServiceClient, type Logger, type Runtime, type ServiceClient } from '@im/service-kit'
 import { ConfigRepository } from './config/config-repository.ts'
 import type { UserConfig } from './config.ts'
+import { KeysRepository } from './keys/keys-repository.ts'
 import { LoginLimits } from './limits/login-limits.ts'
 import { PasswordHasher } from './passwords/password-hasher.ts'
+import { createPayments, type Payments } from './payments/payments.ts'
+import { UserCountsRepository } from './presence/user-counts-repository.ts'
+import { BlockedLinksRepository } from './reports/blocked-links-repository.ts'
+import { ReportsRepository } from './reports/reports-repository.ts'
 import { RefreshTokensRepository } from './sessions/refresh-tokens-repository.ts'
 import { SessionCache } from './sessions/session-cache.ts'
 import { SessionsRepository } from './sessions/sessions-repository.ts'
+import { aliyunSmsProvider } from './sms/aliyun-sms.ts'
 import { ImageCodes } from './sms/image-codes.ts'
 import { SmsCodes } from './sms/sms-codes.ts'
 import { consoleSmsProvider, httpSmsProvider, type SmsProvider } from './sms/sms-provider.ts'
+import { tencentSmsProvider } from './sms/tencent-sms.ts'
 import { UsersRepository } from './users/users-repository.ts'
+import { Ledger } from './wallet/ledger.ts'
+import { OpenidsRepository } from './wallet/openids-repository.ts'
+import { RechargesRepository } from './wallet/recharges-repository.ts'
+import { SpentSecretsRepository } from './wallet/spent-secrets-repository.ts'
+import { WithdrawalsRepository } from './wallet/withdrawals-repository.ts'
 import { ProvenPasswords } from './xmpp-auth/proven-passwords.ts'
 
 /** What operations of this service may use. */
@@ -28,13 +40,31 @@ export interface Deps extends Runtime<UserConfig> {
   smsCodes: SmsCodes
   imageCodes: ImageCodes
   smsProvider: SmsProvider
+  keys: KeysRepository
+  reports: ReportsRepository
+  blockedLinks: BlockedLinksRepository
+  userCounts: UserCountsRepository
+  payments: Payments
+  ledger: Ledger
+  recharges: RechargesRepository
+  withdrawals: WithdrawalsRepository
+  spentSecrets: SpentSecretsRepository
+  openids: OpenidsRepository
+  social: ServiceClient
+  room: ServiceClient
+  message: ServiceClient
   /** 64 random bits as hex. Tests replace it. */
   newInviteCode: () => string
 }
 
+/** How long (ms) another service may take to answer. */
+const peerTimeoutMs = 3000
+
 /** Puts the service together. */
 export async function createDeps(runtime: Runtime<UserConfig>): Promise<Omit<Deps, keyof Runtime>> {
-  const { config, db, redis, rateCounters, log } = runtime
+  const { config, db, redis, rateCounters, log, now } = runtime
+  const peer = (baseUrl: string) =>
+    createServiceClient({ baseUrl, serviceKeys: config.serviceKeys, timeoutMs: peerTimeoutMs })
   return {
     smsOptions: smsOptionsOf(config),
     serverConfig: new ConfigRepository(db, config),
@@ -48,6 +78,19 @@ export async function createDeps(runtime: Runtime<UserConfig>): Promise<Omit<Dep
     smsCodes: new SmsCodes(redis, rateCounters, config.pepper),
     imageCodes: new ImageCodes(redis, rateCounters),
     smsProvider: smsProviderOf(config, log),
+    keys: new KeysRepository(db),
+    reports: new ReportsRepository(db),
+    blockedLinks: new BlockedLinksRepository(db),
+    userCounts: new UserCountsRepository(db),
+    payments: createPayments(config, now),
+    ledger: new Ledger(db),
+    recharges: new RechargesRepository(db),
+    withdrawals: new WithdrawalsRepository(db),
+    spentSecrets: new SpentSecretsRepository(db),
+    openids: new OpenidsRepository(db),
+    social: peer(config.socialUrl),
+    room: peer(config.roomUrl),
+    message: peer(config.messageUrl),
     newInviteCode: () => randomBytes(8).toString('hex'),
   }
 }
@@ -60,7 +103,13 @@ function smsOptionsOf({ smsProvider, smsEchoCode, smsImageCode }: UserConfig): D
   }
 }
 
-function smsProviderOf({ smsProvider, smsHttpUrl, smsHttpKey }: UserConfig, log: Logger): SmsProvider {
+function smsProviderOf(config: UserConfig, log: Logger): SmsProvider {
+  const { smsProvider, smsHttpUrl, smsHttpKey } = config
   if (smsProvider === 'console') return consoleSmsProvider(log)
-  return httpSmsProvider({ url: smsHttpUrl ?? '', key: smsHttpKey })
+  if (smsProvider === 'http') return httpSmsProvider({ url: smsHttpUrl ?? '', key: smsHttpKey })
+  const { smsKeyId: id = '', smsKeySecret: secret = '', smsSignName: signName = '', smsTemplate = '' } = config
+  const templateOf = (language: 'zh' | 'en') => (language === 'en' && config.smsTemplateEn) || smsTemplate
+  const { smsAppId: appId = '', smsRegion: region, smsUrl: url } = config
+  const settings = { key: { id, secret }, signName, templateOf, appId, region, url }
+  return smsProvider === 'aliyun' ? aliyunSmsProvider(settings) : tencentSmsProvider(settings)
 }

@@ -1,7 +1,8 @@
 import { presenceChanged, presencesChanged } from '@im/contracts/message'
-import { configChanged, sessionRevoked } from '@im/contracts/user'
+import { configChanged, sessionRevoked, userDeleted } from '@im/contracts/user'
 import { type EventHandler, on } from '@im/service-kit'
 import type { Deps } from './deps.ts'
+import { forgetUser } from './forget-user.ts'
 import { recordPresences } from './presence/record-presences.ts'
 
 /** What this service does with the events of others and its own. */
@@ -12,6 +13,7 @@ export function eventHandlers(deps: Deps): EventHandler[] {
     on(presencesChanged, ({ changes }) => recordPresences(deps, changes)),
     // Whoever keeps values of the configuration reads them again: the processes of this service, too.
     on(configChanged, (change) => bus.broadcast(configChanged, change)),
+    on(userDeleted, ({ userId }) => forgetUser(deps, userId)),
     // The process that revoked may have died before it could remove the copies.
     on(sessionRevoked, ({ sessionIds }) => sessionCache.remove(sessionIds)),
   ]

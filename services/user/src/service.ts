@@ -6,15 +6,23 @@ import { checkConfig, settings } from './config.ts'
 import { createDeps, type Deps } from './deps.ts'
 import { eventHandlers } from './event-handlers.ts'
 import { friendRuleRoutes } from './friend-rules/routes.ts'
+import { keyRoutes } from './keys/routes.ts'
+import { meetingRoutes } from './meetings/routes.ts'
 import { oauthRoutes } from './oauth/routes.ts'
 import { passwordRoutes } from './passwords/routes.ts'
+import { presenceRoutes } from './presence/routes.ts'
+import { startSampling } from './presence/sample-users.ts'
 import { profileRoutes } from './profiles/routes.ts'
+import { reportRoutes } from './reports/routes.ts'
+import { searchRoutes } from './search/routes.ts'
 import { sessionRoutes } from './sessions/routes.ts'
 import { settingsRoutes } from './settings/routes.ts'
 import { smsRoutes } from './sms/routes.ts'
 import { makeConfiguredAdmin } from './system-users/configured-admin.ts'
 import { makeSystemUsers } from './system-users/make-system-users.ts'
 import { internalUserRoutes } from './system-users/routes.ts'
+import { startAskingProviders } from './wallet/ask-providers.ts'
+import { walletRoutes } from './wallet/routes.ts'
 import { xmppRoutes } from './xmpp-auth/routes.ts'
 
 export const service = defineService<typeof settings, Deps>({
@@ -25,6 +33,7 @@ export const service = defineService<typeof settings, Deps>({
   async prepare(deps) {
     await makeSystemUsers(deps)
     await makeConfiguredAdmin(deps)
+    await deps.users.makeAllSearchable()
   },
   handlers: [
     configRoutes,
@@ -38,8 +47,20 @@ export const service = defineService<typeof settings, Deps>({
     sessionRoutes,
     internalUserRoutes,
     friendRuleRoutes,
+    keyRoutes,
+    meetingRoutes,
+    presenceRoutes,
+    reportRoutes,
+    searchRoutes,
+    walletRoutes,
   ],
   eventHandlers,
-  // Another replica may have changed it.
-  background: ({ bus, serverConfig }) => [bus.listen(configChanged, () => serverConfig.forget())],
+  background: (deps) => [
+    // They were opened with the service and are closed with it.
+    ...[deps.social, deps.room, deps.message],
+    // Another replica may have changed it.
+    deps.bus.listen(configChanged, () => deps.serverConfig.forget()),
+    startSampling(deps),
+    startAskingProviders(deps),
+  ],
 })

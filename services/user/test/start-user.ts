@@ -7,6 +7,7 @@ import { changeConfig } from '../src/config/change-config.ts'
 import type { Deps } from '../src/deps.ts'
 import { service } from '../src/service.ts'
 import { tokenId } from '../src/sessions/tokens.ts'
+import { startPeers } from './start-peers.ts'
 
 export { readCaller }
 
@@ -27,6 +28,7 @@ const quick = { LIMIT_FACTOR: '0', ARGON2_MEMORY_KIB: '64', ARGON2_PASSES: '1' }
 export async function startUser(t: Test, env: Record<string, string> = {}, overrides: Partial<Deps> = {}) {
   let ahead = 0
   const now = () => Date.now() + ahead
+  const peers = await startPeers(t, 'test-service-key')
   const {
     url,
     env: settings,
@@ -34,7 +36,7 @@ export async function startUser(t: Test, env: Record<string, string> = {}, overr
     internal,
     deps,
   } = await startService(t, service, {
-    env: { ...quick, ...env },
+    env: { ...quick, ...peers.env, ...env },
     overrides: { now, ...overrides },
   })
   const closing: (() => Promise<unknown>)[] = []
@@ -58,6 +60,7 @@ export async function startUser(t: Test, env: Record<string, string> = {}, overr
     deps,
     api,
     internal,
+    peers,
     nextPhone,
     callerOf,
     /** Lets the service believe that so much time has passed. */

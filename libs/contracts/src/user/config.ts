@@ -1,8 +1,9 @@
 import { Type } from 'typebox'
 import { contract } from '../contract.ts'
-import { typesOf } from '../fields.ts'
-import { Ignored } from '../param-types.ts'
-import { appConfigFields, configFields } from './config-fields.ts'
+import { changingParams, typesOf } from '../fields.ts'
+import { Entity, Ignored } from '../param-types.ts'
+import { Nothing } from '../result-types.ts'
+import { appConfigFields, changeableConfigFields, configFields } from './config-fields.ts'
 
 const { XMPPDomain, XMPPHost, XMPPTimeout } = appConfigFields
 
@@ -23,6 +24,32 @@ export const clientConfig = contract('user', {
     signature: 'none',
     params: Type.Object({ area: Ignored() }),
     result: Config,
+  },
+})
+
+/** The configuration as the console shows and changes it. */
+export const consoleConfig = contract('user', {
+  showConfig: {
+    path: '/config/set',
+    methods: ['GET'],
+    summary: { zh: '查看系统配置', en: 'Show the whole configuration' },
+    auth: { console: 5 },
+    site: 'console',
+    safe: true,
+    params: Type.Object({}),
+    result: Type.Object(typesOf(configFields)),
+  },
+  setConfig: {
+    path: '/config/set',
+    methods: ['POST'],
+    summary: { zh: '修改系统配置', en: 'Change the configuration' },
+    auth: { console: 6 },
+    site: 'console',
+    page: '/config/set',
+    audit: true,
+    maxBytes: 1024 * 1024,
+    params: Type.Object({ config: Entity(changingParams(changeableConfigFields)) }),
+    result: Nothing,
   },
 })
 

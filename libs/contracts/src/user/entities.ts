@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import { typesOf } from '../fields.ts'
 import { FlagResult, UnixSeconds } from '../result-types.ts'
+import { Friends } from '../social/entities.ts'
 import { settingFields } from './setting-fields.ts'
 import { ownUserFields, publicUserFields } from './user-fields.ts'
 
@@ -69,6 +70,7 @@ export const User = Type.Object({
   friendsList: Type.Array(Type.Integer()),
   company: Type.Optional(Company),
   companyId: Type.Integer(),
+  friends: Type.Optional(Friends),
   onlinestate: FlagResult(),
   showLastLoginTime: UnixSeconds(),
   loc: Type.Optional(Position),
@@ -88,6 +90,33 @@ export const User = Type.Object({
   integralTotal: Type.Number(),
   headImg: Type.String(),
   headThumImg: Type.String(),
+})
+
+/** A user in a list. */
+export const UserCard = Type.Object({
+  userId: Type.Integer(),
+  account: Type.String(),
+  username: Type.String({ description: 'the account' }),
+  nickname: Type.String(),
+  userType: Type.Integer(),
+  sex: Type.Integer(),
+  age: Type.Integer({ description: 'full years, 0 unknown' }),
+  birthday: UnixSeconds(),
+  description: Type.String(),
+  createTime: UnixSeconds(),
+  countryId: Type.Integer(),
+  provinceId: Type.Integer(),
+  cityId: Type.Integer(),
+  areaId: Type.Integer(),
+  status: Type.Integer(),
+  onlinestate: FlagResult(),
+  headImg: Type.String(),
+  headThumImg: Type.String(),
+  loc: Type.Optional(Position),
+  distance: Type.Optional(Type.Number({ description: 'km' })),
+  telephone: Type.Optional(Type.String()),
+  phone: Type.Optional(Type.String()),
+  friends: Type.Optional(Friends),
 })
 
 /** Answer of register and login. No password in it: apps then keep the md5 they sent. */

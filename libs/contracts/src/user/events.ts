@@ -69,6 +69,25 @@ export const passwordReplaced = event(
   }),
 )
 
+export const payPasswordChanged = event(
+  'password.pay-changed.v1',
+  'A pay password was set or changed',
+  Type.Object({ userId, at: Milliseconds() }),
+)
+
+/** Friends fetch the new keys; nobody needs to know what they are. */
+export const messageKeysChanged = event(
+  'user.keys-changed.v1',
+  'A user replaced the public keys that friends encrypt messages with',
+  Type.Object({ userId, at: Milliseconds() }),
+)
+
+export const doNotDisturbChanged = event(
+  'settings.do-not-disturb-changed.v1',
+  'A user switched all push notifications off or on',
+  Type.Object({ userId, offlineNoPushMsg: Type.Integer({ description: '1: off' }), at: Milliseconds() }),
+)
+
 export const settingsChanged = event(
   'settings.changed.v1',
   'Private settings changed',

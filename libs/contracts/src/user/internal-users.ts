@@ -122,6 +122,14 @@ export const internalUsers = contract('user', {
     result: Nothing,
     errors: ['UserNotFound', 'SystemAccountProtected'],
   },
+  deleteUser: {
+    path: '/internal/users/delete',
+    summary: { zh: '删除用户', en: 'Delete a user' },
+    auth: 'internal',
+    params: Type.Object({ userId: UserId() }),
+    result: Nothing,
+    errors: ['UserNotFound', 'SystemAccountProtected'],
+  },
   seed: {
     path: '/internal/users/seed',
     summary: { zh: '创建系统帐号和管理员', en: 'Make system accounts and the administrator' },

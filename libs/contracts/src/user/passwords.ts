@@ -1,7 +1,16 @@
 import { Type } from 'typebox'
-import { contract } from '../contract.ts'
+import { contract, type RateLimit } from '../contract.ts'
 import { Ignored, Pwd, Text } from '../param-types.ts'
 import { Nothing } from '../result-types.ts'
+
+/** Guesses at a pay password count together, wherever they are made. */
+export const payPasswordGuesses = {
+  by: 'user',
+  max: 5,
+  seconds: 900,
+  counts: 'failures',
+  group: 'pay-password',
+} as const satisfies RateLimit
 
 export const passwords = contract('user', {
   updatePassword: {
@@ -26,5 +35,26 @@ export const passwords = contract('user', {
     errors: ['AccountNotFound', 'SmsCodeInvalid'],
     // The answer shows whether somebody has the number, like that of /verify/telephone.
     limits: [{ by: 'user-or-ip', max: 30, seconds: 60 }],
+  },
+  checkPayPassword: {
+    path: '/user/checkPayPassword',
+    summary: { zh: '校验支付密码', en: 'Check the pay password' },
+    auth: 'user',
+    params: Type.Object({ payPassword: Pwd() }),
+    result: Nothing,
+    errors: ['PayPasswordNotSet', 'PayPasswordWrong'],
+    limits: [payPasswordGuesses],
+  },
+  updatePayPassword: {
+    path: '/user/update/payPassword',
+    summary: { zh: '设置或修改支付密码', en: 'Set or change the pay password' },
+    auth: 'user',
+    params: Type.Object({
+      payPassword: Pwd(),
+      oldPayPassword: Type.Optional(Pwd({ description: 'required once one is set' })),
+    }),
+    result: Nothing,
+    errors: ['PayPasswordWrong'],
+    limits: [payPasswordGuesses],
   },
 })

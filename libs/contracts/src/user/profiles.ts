@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import { contract } from '../contract.ts'
 import { changingParams } from '../fields.ts'
-import { Ignored, Int, Pwd, Text, UserId, UserRef } from '../param-types.ts'
+import { Flag, Ignored, Int, Pwd, Text, UserId, UserRef } from '../param-types.ts'
 import { FlagResult } from '../result-types.ts'
 import { User } from './entities.ts'
 import { profileFields } from './profile-fields.ts'
@@ -61,6 +61,13 @@ export const profiles = contract('user', {
       'PermissionDenied',
       'PayPasswordWrong',
     ],
+  },
+  updateDoNotDisturb: {
+    path: '/user/update/OfflineNoPushMsg',
+    summary: { zh: '设置全局消息免打扰', en: 'Switch all push notifications off or on' },
+    auth: 'user',
+    params: Type.Object({ offlineNoPushMsg: Flag() }),
+    result: User,
   },
   getOnlineState: {
     path: '/user/getOnLine',

@@ -4,6 +4,7 @@ import { type OpenedSession, openSession } from '../sessions/open-session.ts'
 import { announceRevocation, forgetSessions } from '../sessions/revoke-sessions.ts'
 import type { SmsProof } from '../sms/sms-codes.ts'
 import type { UserDocument } from '../users/user-document.ts'
+import { keyMacsOf } from './key-macs-of-session.ts'
 import { type LoginDevice, loginRecord, positionOf } from './login-device.ts'
 
 export interface CompletedLogin {
@@ -14,13 +15,14 @@ export interface CompletedLogin {
 
 /**
  * Records a login whose credentials were checked and opens its session. Throws WrongPassword or AccountLocked when the password
- * was changed or the account locked since the check. `proof` is the SMS code that was checked; the login uses it up.
+ * was changed or the account locked since the check. `proof` is the SMS code that was checked; the login uses it up. `passwordMd5` is
+ * the password that was checked.
  */
 export async function completeLogin(
   deps: Deps,
   checked: UserDocument,
   from: LoginDevice,
-  { proof, ...tokens }: { withRefresh: boolean; proof?: SmsProof | undefined },
+  login: { withRefresh: boolean; proof?: SmsProof | undefined; passwordMd5?: string | undefined },
 ): Promise<CompletedLogin> {
   const { outbox, users, now } = deps
   const userId = checked._id
@@ -30,9 +32,11 @@ export async function completeLogin(
     if (!before) throw new ContractError((await users.byId(userId))?.status === -1 ? 'AccountLocked' : 'WrongPassword')
     const { device, serial, model, ip } = from
     const multipleDevices = before.settings.multipleDevices === 1
-    const opened = await openSession(deps, { userId, device, serial, model, ip, multipleDevices }, tokens, change)
+    const keyMacs = login.passwordMd5 === undefined ? undefined : keyMacsOf(deps, before, login.passwordMd5)
+    const owner = { userId, device, serial, model, ip, multipleDevices, keyMacs }
+    const opened = await openSession(deps, owner, { withRefresh: login.withRefresh }, change)
     announceRevocation(change, userId, opened.ended, 'login', now())
-    await proof?.use()
+    await login.proof?.use()
     const user: UserDocument = { ...before, lastLogin: record, previousLogin: checked.lastLogin }
     return { user, opened }
   })

@@ -26,5 +26,5 @@ export async function logIn(deps: Deps, login: LoginRequest): Promise<CompletedL
     return completeLogin(deps, user, from, { withRefresh: false, proof })
   }
   const user = await checkPassword(deps, { ...guess, passwordMd5: passwordMd5 ?? '' })
-  return completeLogin(deps, user, from, { withRefresh: false })
+  return completeLogin(deps, user, from, { withRefresh: false, passwordMd5 })
 }

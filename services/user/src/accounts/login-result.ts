@@ -1,15 +1,24 @@
 import { pickFields } from '@im/contracts'
 import { type LoginResult, ownUserFields } from '@im/contracts/user'
 import type { Static } from 'typebox'
+import type { Deps } from '../deps.ts'
+import { countsOf } from '../relations/relations.ts'
 import { accessSeconds } from '../sessions/tokens.ts'
 import { telephoneText } from '../users/telephones.ts'
 import type { UserDocument } from '../users/user-document.ts'
 import { previousLogin, publicFields } from '../users/user-view.ts'
 
 /** Answer of register, login and login/auto. */
-export function loginResult(user: UserDocument, accessToken: string): Static<typeof LoginResult> {
+export async function loginResult(
+  deps: Pick<Deps, 'social' | 'log'>,
+  user: UserDocument,
+  accessToken: string,
+): Promise<Static<typeof LoginResult>> {
+  const { attCount, fansCount, friendsCount } = await countsOf(deps, user._id)
   return {
     ...publicFields(user),
+    attCount,
+    fansCount,
     ...pickFields(ownUserFields, user),
     settings: user.settings,
     access_token: accessToken,
@@ -19,7 +28,7 @@ export function loginResult(user: UserDocument, accessToken: string): Static<typ
     login: previousLogin(user),
     multipleDevices: user.settings.multipleDevices,
     payPassword: user.payPassword ? 1 : 0,
-    friendCount: 0,
+    friendCount: friendsCount,
     isupdate: user.lastLogin?.isupdate ?? 1,
     myInviteCode: user.inviteCode,
   }

@@ -9,6 +9,7 @@ import { newUser } from '../users/new-user.ts'
 import { type Registered, telephoneText } from '../users/telephones.ts'
 import { admitRegistration, proveNumber, type Registration, withinNumberLimit } from './admit-registration.ts'
 import type { CompletedLogin } from './complete-login.ts'
+import { keyMacsOf } from './key-macs-of-session.ts'
 import { loginRecord, positionOf } from './login-device.ts'
 
 /** Makes an account and logs it in. When two register one number at the same time, one gets TelephoneTaken. */
@@ -51,6 +52,7 @@ async function addUser(deps: Deps, registration: Registration, admitted: Admitte
         password,
         lastLogin: loginRecord(from, undefined, createTime),
         loc: position && { type: 'Point', coordinates: position },
+        locatedAt: position && createTime,
         inviteCode: config.registerInviteCode ? newInviteCode() : undefined,
       })
       await users.add(user, change)
@@ -59,7 +61,9 @@ async function addUser(deps: Deps, registration: Registration, admitted: Admitte
       const fact = { userId, nickname, account, telephone, userType, defaultFriends, registeredAt: createTime }
       change.announce(userRegistered, String(userId), fact)
       const multipleDevices = user.settings.multipleDevices === 1
-      const opened = await openSession(deps, { ...from, userId, multipleDevices }, { withRefresh: false }, change)
+      const keyMacs = keyMacsOf(deps, user, registration.passwordMd5)
+      const owner = { ...from, userId, multipleDevices, keyMacs }
+      const opened = await openSession(deps, owner, { withRefresh: false }, change)
       await proof?.use()
       return { user, opened }
     }),

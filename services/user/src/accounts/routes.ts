@@ -24,7 +24,7 @@ const handlers: Handlers<typeof accounts, Deps> = {
       from: loginDevice(params, request),
       signal,
     })
-    return loginResult(user, opened.accessToken)
+    return loginResult(deps, user, opened.accessToken)
   },
 
   async login(deps, { params, request, signal }) {
@@ -37,7 +37,7 @@ const handlers: Handlers<typeof accounts, Deps> = {
       from: loginDevice(params, request),
       signal,
     })
-    return loginResult(user, opened.accessToken)
+    return loginResult(deps, user, opened.accessToken)
   },
 
   async autoLogin(deps, { params, request }) {
@@ -47,7 +47,7 @@ const handlers: Handlers<typeof accounts, Deps> = {
     const { user, serialStatus, tokenExists } = auto
     if (!tokenExists) return { tokenExists: 0, serialStatus, userId: user._id }
     const isupdate = isUpdate(serial, user.lastLogin?.serial)
-    return { ...loginResult(user, token ?? ''), isupdate, tokenExists: 1, serialStatus }
+    return { ...(await loginResult(deps, user, token ?? '')), isupdate, tokenExists: 1, serialStatus }
   },
 
   async logout(deps, { caller }) {

@@ -1,14 +1,17 @@
 import { configChanged, type ServerConfig } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
 
-/** Stores the given values of the configuration and announces those that differ from before. */
+/** Stores the given values of the configuration and announces those that differ from before. Returns what they were. */
 export async function changeConfig(
   { serverConfig, outbox, now }: Pick<Deps, 'serverConfig' | 'outbox' | 'now'>,
   values: Partial<ServerConfig>,
-): Promise<void> {
-  await outbox.commit(async (change) => {
-    const changed = await serverConfig.store(values, change)
+): Promise<Partial<ServerConfig>> {
+  const before = await outbox.commit(async (change) => {
+    const replaced = await serverConfig.store(values, change)
+    const changed = Object.keys(replaced)
     if (changed.length) change.announce(configChanged, 'config', { changed, at: now() })
+    return replaced
   })
   serverConfig.forget()
+  return before
 }

@@ -41,14 +41,14 @@ export class ConfigRepository {
     this.#read = undefined
   }
 
-  /** Stores the given values that differ from the present ones, and returns their names. */
-  async store(values: Partial<ServerConfig>, { session }: Change): Promise<string[]> {
+  /** Stores the given values that differ from the present ones, and returns those that were there before. */
+  async store(values: Partial<ServerConfig>, { session }: Change): Promise<Partial<ServerConfig>> {
     const present: Record<string, unknown> = await this.#load(session)
     const changed = Object.entries(values).filter(([name, value]) => !isDeepStrictEqual(value, present[name]))
-    if (!changed.length) return []
+    if (!changed.length) return {}
     const set = Object.fromEntries(changed.map(([name, value]) => [`values.${name}`, value]))
     await this.#documents.updateOne({ _id: 'config' }, { $set: set }, { upsert: true, session })
-    return changed.map(([name]) => name)
+    return Object.fromEntries(changed.map(([name]) => [name, present[name]]))
   }
 
   async #load(session?: ClientSession): Promise<ServerConfig> {

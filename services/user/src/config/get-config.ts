@@ -7,5 +7,7 @@ import type { Deps } from '../deps.ts'
 export async function getConfig({ serverConfig }: Pick<Deps, 'serverConfig'>): Promise<Static<typeof Config>> {
   const config = pickFields(appConfigFields, await serverConfig.get())
   const { XMPPDomain: xMPPDomain, XMPPHost: xMPPHost, XMPPTimeout: xMPPTimeout } = config
-  return { ...config, xMPPDomain, xMPPHost, xMPPTimeout }
+  // Apps read it as JSON when it is there.
+  const popularAPP = config.popularAPP || undefined
+  return { ...config, popularAPP, xMPPDomain, xMPPHost, xMPPTimeout }
 }

@@ -23,7 +23,7 @@ export async function grantByPassword(deps: Deps, grant: PasswordGrant): Promise
   const withId = userId === undefined ? undefined : await deps.users.byId(userId)
   const candidates = withId ? [...named, withId] : named
   const checked = await checkPassword(deps, { candidates, name, passwordMd5, ip: from.ip, signal })
-  return completeLogin(deps, checked, from, { withRefresh: true })
+  return completeLogin(deps, checked, from, { withRefresh: true, passwordMd5 })
 }
 
 export const invalidGrant = (description: string) => new OAuthError(400, 'invalid_grant', description)

@@ -24,9 +24,9 @@ export async function refreshToken(
   const opened = await outbox.commit(async (change) => {
     if (!(await refreshTokens.use(id, change))) return undefined
     // The device stays the same. A session that ended long ago is deleted, and then its device is unknown.
-    const { serial = '', model = '' } = (await sessions.ofDevice(userId, device, change)) ?? {}
+    const { serial = '', model = '', keyMacs } = (await sessions.ofDevice(userId, device, change)) ?? {}
     // A renewed session is no new login, so sessions on other devices go on.
-    const owner = { userId, device, serial, model, ip, multipleDevices: true }
+    const owner = { userId, device, serial, model, ip, multipleDevices: true, keyMacs }
     const next = await openSession(deps, owner, { withRefresh: true, family }, change)
     announceRevocation(change, userId, next.ended, 'refresh', now())
     return next

@@ -2,32 +2,28 @@ import { ContractError, type Handlers, pickFields } from '@im/contracts'
 import { profileFields, profiles } from '@im/contracts/user'
 import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
+import { relationsTo, toStranger } from '../relations/relations.ts'
 import { findUserByAccount, getUser } from '../users/find-user.ts'
-import type { UserDocument } from '../users/user-document.ts'
-import { isOnline, userView } from '../users/user-view.ts'
-import { relationOf } from '../users/visibility.ts'
+import { onlineState } from '../users/user-view.ts'
+import { showUser } from './show-user.ts'
+import { updateDoNotDisturb } from './update-do-not-disturb.ts'
 import { updateUser } from './update-user.ts'
 
-async function show({ serverConfig }: Deps, viewerId: number, user: UserDocument) {
-  const { downloadAvatarUrl } = await serverConfig.get()
-  return userView(user, relationOf(viewerId, user), downloadAvatarUrl)
-}
-
 const handlers: Handlers<typeof profiles, Deps> = {
-  async getUser(deps, { caller, params }) {
-    if (params.userId === undefined) return show(deps, caller.userId, await getUser(deps, caller.userId))
-    const user = await findUserByAccount(deps, params.userId)
+  async getUser(deps, { caller, params, ...waiting }) {
+    const ref = params.userId
+    const user = ref === undefined ? await getUser(deps, caller.userId) : await findUserByAccount(deps, ref)
     if (!user) throw new ContractError('UserNotFound')
-    return show(deps, caller.userId, user)
+    return showUser(deps, caller.userId, user, waiting)
   },
 
-  async getUserByAccount(deps, { caller, params }) {
+  async getUserByAccount(deps, { caller, params, ...waiting }) {
     const user = await findUserByAccount(deps, params.account)
     if (!user) throw new ContractError('AccountUnknown')
-    return show(deps, caller.userId, user)
+    return showUser(deps, caller.userId, user, waiting)
   },
 
-  async updateUser(deps, { caller, params }) {
+  async updateUser(deps, { caller, params, ...waiting }) {
     const user = await updateUser(deps, caller.userId, {
       fields: { ...pickFields(profileFields, params), msgBackGroundUrl: params.msgBackGroundUrl },
       account: params.account,
@@ -38,11 +34,20 @@ const handlers: Handlers<typeof profiles, Deps> = {
       payPasswordMd5: params.payPassword,
       settings: { multipleDevices: params.multipleDevices },
     })
-    return show(deps, caller.userId, user)
+    return showUser(deps, caller.userId, user, waiting)
   },
 
-  async getOnlineState(deps, { caller, params }) {
-    return isOnline(await getUser(deps, params.userId ?? caller.userId))
+  async updateDoNotDisturb(deps, { caller, params, ...waiting }) {
+    const user = await updateDoNotDisturb(deps, caller.userId, params.offlineNoPushMsg)
+    return showUser(deps, caller.userId, user, waiting)
+  },
+
+  async getOnlineState(deps, { caller, params, ...waiting }) {
+    const userId = params.userId ?? caller.userId
+    const user = await getUser(deps, userId)
+    // Who is offline is shown so to everybody.
+    if (!user.presence.online) return 0
+    return onlineState(user, (await relationsTo(deps, caller.userId, [userId], waiting)).get(userId) ?? toStranger)
   },
 }
 

@@ -14,6 +14,7 @@ export interface SessionOwner {
   ip: string
   /** False: the new session ends those on all other devices. */
   multipleDevices: boolean
+  keyMacs?: readonly string[]
 }
 
 export interface OpenedSession {
@@ -38,7 +39,7 @@ export async function openSession(
   change: Change,
 ): Promise<OpenedSession> {
   const { sessions, sessionCache, refreshTokens, now } = deps
-  const { userId, device, serial, model, ip } = owner
+  const { userId, device, serial, model, ip, keyMacs } = owner
   const at = now()
   const accessToken = newAccessToken()
   const session: SessionDocument = {
@@ -52,6 +53,7 @@ export async function openSession(
     createdAt: new Date(at),
     expiresAt: new Date(at + accessSeconds * 1000),
     isRefreshable: tokens.withRefresh,
+    ...(keyMacs ? { keyMacs } : {}),
   }
   const replaced = await sessions.replace(session, change)
   const ended = replaced ? [replaced] : []

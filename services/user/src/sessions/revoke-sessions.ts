@@ -3,7 +3,7 @@ import type { Change } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import type { SessionDocument } from './sessions-repository.ts'
 
-export type RevocationReason = 'logout' | 'login' | 'refresh' | 'password' | 'locked' | 'revoked'
+export type RevocationReason = 'logout' | 'login' | 'refresh' | 'password' | 'locked' | 'revoked' | 'deleted'
 
 const payloadOf = (userId: number, ended: readonly SessionDocument[], reason: RevocationReason, at: number) => ({
   userId,

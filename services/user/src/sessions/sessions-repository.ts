@@ -17,6 +17,8 @@ export interface SessionDocument {
   expiresAt: Date
   /** Whether a refresh token may continue it. */
   isRefreshable: boolean
+  /** What the macs of message keys must be (secrets/key-macs.ts). Absent when the session never saw the password. */
+  keyMacs?: readonly string[]
 }
 
 /** Sessions of the apps. Redis holds copies of them (session-cache.ts). */

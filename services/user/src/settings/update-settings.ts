@@ -26,7 +26,7 @@ export async function changeSettings(
     ([name, value]) => value !== user.settings[name as keyof SettingValues],
   )
   if (!changed.length) return user
-  const after = (await users.changeSettings(userId, Object.fromEntries(changed), change)) ?? user
+  const after = (await users.changeSettings(user, Object.fromEntries(changed), change)) ?? user
   const { multipleDevices, allowGreet } = after.settings
   const names = changed.map(([name]) => name)
   change.announce(settingsChanged, String(userId), { userId, changed: names, multipleDevices, allowGreet, at: now() })

@@ -1,7 +1,8 @@
 import { ContractError } from '@im/contracts'
-import { isStoreAway, type Limit, limitAddress } from '@im/service-kit'
+import { isStoreAway, type Limit, limitAddress, limitError } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { parseTelephone, telephoneKey, telephoneText } from '../users/telephones.ts'
+import { SmsThrottledError } from './ask-json.ts'
 
 export interface SmsRequest {
   telephone: string
@@ -54,6 +55,7 @@ export async function sendSms(deps: Deps, request: SmsRequest): Promise<string> 
     await rateCounters.giveBack(...limits)
     if (isStoreAway(error)) throw error
     log.warn({ err: error }, 'the SMS provider did not take a code')
+    if (error instanceof SmsThrottledError) throw limitError('SmsTooFrequent', minuteLimit(number).seconds)
     throw new ContractError('SmsSendFailed')
   }
 }

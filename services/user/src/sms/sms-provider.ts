@@ -9,9 +9,22 @@ export interface SmsMessage {
   language: 'zh' | 'en'
 }
 
-/** Delivers codes. `send` rejects when the message was not taken. */
+/** Delivers codes. `send` rejects when the message was not taken, with SmsThrottledError when there were too many. */
 export interface SmsProvider {
   send(message: SmsMessage): Promise<void>
+}
+
+/** What the cloud providers need. */
+export interface CloudSmsSettings {
+  key: { id: string; secret: string }
+  signName: string
+  templateOf(language: SmsMessage['language']): string
+  /** Tencent only. */
+  appId: string
+  /** Tencent only. */
+  region: string
+  /** Another address than that of the provider. */
+  url?: string
 }
 
 /** Writes codes to the log, for development. */

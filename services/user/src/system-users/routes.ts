@@ -1,6 +1,7 @@
 import type { Handlers } from '@im/contracts'
 import { internalUsers, replayedUsers } from '@im/contracts/user'
 import { bindHandlers } from '@im/service-kit'
+import { deleteUser } from '../accounts/delete-user.ts'
 import { lockUser } from '../accounts/lock-user.ts'
 import type { Deps } from '../deps.ts'
 import { pageUsers } from '../users/page-users.ts'
@@ -30,6 +31,10 @@ const handlers: Handlers<typeof internalUsers, Deps> = {
 
   async setLocked(deps, { params }) {
     await lockUser(deps, params.userId, params.locked === 1)
+  },
+
+  async deleteUser(deps, { params }) {
+    await deleteUser(deps, params.userId)
   },
 
   async seed(deps, { params }) {

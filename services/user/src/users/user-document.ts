@@ -37,6 +37,8 @@ export interface UserDocument extends StoredFields {
   settings: SettingValues
   inviteCode?: string
   loc?: { type: 'Point'; coordinates: [longitude: number, latitude: number] }
+  /** Seconds; when `loc` was told. */
+  locatedAt?: number
   /** Whether any XMPP resource is there, as of `at` (ms). */
   presence: { online: boolean; at: number }
   /** Seconds; last time the user went offline, 0 never. */

@@ -1,9 +1,10 @@
 import { defaultsOf, pickFields } from '@im/contracts'
 import { type Login, ownUserFields, publicUserFields, type User } from '@im/contracts/user'
 import type { Static } from 'typebox'
+import type { Counts, Relation } from '../relations/relations.ts'
+import { mayShow } from '../relations/visibility.ts'
 import { telephoneText } from './telephones.ts'
 import type { UserDocument } from './user-document.ts'
-import { mayShow, type Relation } from './visibility.ts'
 
 /** The login before the latest one. At the first login everything is 0 or empty. */
 export function previousLogin(user: UserDocument): Static<typeof Login> {
@@ -24,10 +25,12 @@ export function previousLogin(user: UserDocument): Static<typeof Login> {
   }
 }
 
-export const isOnline = (user: UserDocument): 0 | 1 => (user.presence.online ? 1 : 0)
+/** Who is blocked by a user never sees them online. */
+export const onlineState = (user: UserDocument, { isBlocked }: Relation): 0 | 1 =>
+  user.presence.online && !isBlocked ? 1 : 0
 
 /** Address of the avatar below downloadAvatarUrl (spec 12-files.md): `o` original, `t` thumbnail. */
-const avatarUrl = (base: string, size: 'o' | 't', userId: number) =>
+export const avatarUrl = (base: string, size: 'o' | 't', userId: number) =>
   `${base}avatar/${size}/${userId % 10_000}/${userId}.jpg`
 
 /** The fields that everybody sees. */
@@ -35,7 +38,6 @@ export function publicFields(user: UserDocument) {
   return {
     userId: user._id,
     ...pickFields(publicUserFields, user),
-    // Companies belong to the org service, counts of friends to the social service.
     companyId: 0,
     attCount: 0,
     fansCount: 0,
@@ -51,26 +53,49 @@ export function telephoneFields({ telephone, userName }: UserDocument) {
   }
 }
 
+/** Positions are rounded for others: about 100 m. */
+export function placeOf({ loc }: UserDocument, isSelf: boolean): { lat: number; lng: number } | undefined {
+  if (!loc) return undefined
+  const [lng, lat] = isSelf ? loc.coordinates : loc.coordinates.map((degrees) => Math.round(degrees * 1000) / 1000)
+  return lat === undefined || lng === undefined ? undefined : { lat, lng }
+}
+
+/** What other collections and services know about users themselves. */
+export interface OwnMatters {
+  counts: Counts
+  /** Cents: what they have, and all they ever paid in. */
+  money: { balance: number; recharged: number }
+}
+
 /** What only the user sees. */
-function ownFields(user: UserDocument): Partial<Static<typeof User>> {
+function ownFields(user: UserDocument, { counts, money }: OwnMatters): Partial<Static<typeof User>> {
   const login = previousLogin(user)
+  const balance = money.balance / 100
   return {
     ...pickFields(ownUserFields, user),
+    ...counts,
+    balance,
+    money: balance,
+    moneyTotal: money.recharged / 100,
     settings: user.settings,
     multipleDevices: user.settings.multipleDevices,
     login,
     loginLog: login,
     payPassword: user.payPassword ? 1 : 0,
     myInviteCode: user.inviteCode,
-    loc: user.loc && { lat: user.loc.coordinates[1], lng: user.loc.coordinates[0] },
+    loc: placeOf(user, true),
   }
 }
 
 /** What others see of those fields: numbers are never absent, so they are 0. */
 const hiddenFields = { ...defaultsOf(ownUserFields), multipleDevices: 0, payPassword: 0 }
 
-/** A user as the viewer may see them. */
-export function userView(user: UserDocument, relation: Relation, avatarBase: string): Static<typeof User> {
+/** A user as the viewer may see them. `own` is there when the viewer is the user. */
+export function userView(
+  user: UserDocument,
+  shown: { relation: Relation; avatarBase: string; publicKey?: string; own?: OwnMatters },
+): Static<typeof User> {
+  const { relation, avatarBase, publicKey, own } = shown
   const { settings } = user
   const seesLogin = mayShow(settings.showLastLoginTime, relation)
   return {
@@ -81,9 +106,11 @@ export function userView(user: UserDocument, relation: Relation, avatarBase: str
     attList: [],
     fansList: [],
     friendsList: [],
-    onlinestate: isOnline(user),
+    friends: relation.friends,
+    onlinestate: onlineState(user, relation),
     showLastLoginTime: seesLogin ? (user.lastLogin?.loginTime ?? 0) : 0,
     msgBackGroundUrl: user.msgBackGroundUrl,
+    publicKey,
     money: 0,
     moneyTotal: 0,
     balance: 0,
@@ -93,6 +120,6 @@ export function userView(user: UserDocument, relation: Relation, avatarBase: str
     headImg: avatarUrl(avatarBase, 'o', user._id),
     headThumImg: avatarUrl(avatarBase, 't', user._id),
     ...hiddenFields,
-    ...(relation === 'self' ? ownFields(user) : {}),
+    ...(own ? ownFields(user, own) : {}),
   }
 }

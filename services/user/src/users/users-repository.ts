@@ -1,8 +1,9 @@
 import { firstUserId, type Profile, type SettingValues } from '@im/contracts/user'
 import { type Change, ensureIndexes } from '@im/service-kit'
-import type { ClientSession, Collection, Db, Filter } from 'mongodb'
+import type { ClientSession, Collection, Db, Document, Filter } from 'mongodb'
 import { claimedNames } from './login-names.ts'
 import { NamesRepository } from './names-repository.ts'
+import { SearchableUsersRepository, type UserFilter } from './searchable-users-repository.ts'
 import type { LoginRecord, UserDocument } from './user-document.ts'
 
 /** Fields that users change about themselves as they like. */
@@ -15,6 +16,9 @@ export type ProfileChange = PlainFields & Partial<Pick<UserDocument, NameFields 
 /** When nobody has a number under the given area code, the password is tried with so many who have it under others. */
 const mostUnderOtherCodes = 3
 
+/** The highest id that apps can read. */
+const lastUserId = 2_147_483_647
+
 /** What others need to know of a user before they write to them. */
 export type Contactable = Pick<UserDocument, 'status' | 'userType' | 'nickname' | 'settings'>
 
@@ -26,15 +30,24 @@ export class UsersRepository {
   readonly #users: Collection<UserDocument>
   readonly #counters: Collection<{ _id: string; value: number }>
   readonly #names: NamesRepository
+  readonly #searchable: SearchableUsersRepository
 
   constructor(db: Db) {
     this.#users = db.collection('users')
     this.#counters = db.collection('counters')
     this.#names = new NamesRepository(db)
+    this.#searchable = new SearchableUsersRepository(db)
   }
 
   async createIndexes(): Promise<void> {
-    await ensureIndexes(this.#users, [{ key: { loginNames: 1 } }, { key: { numberNames: 1, isAuth: -1, _id: 1 } }])
+    await ensureIndexes(this.#users, [
+      { key: { loginNames: 1 } },
+      { key: { numberNames: 1, isAuth: -1, _id: 1 } },
+      { key: { loc: '2dsphere' } },
+      // Users who are online are counted, and only they are in this index.
+      { key: { 'presence.online': 1 }, partialFilterExpression: { 'presence.online': true } },
+    ])
+    await this.#searchable.createIndexes()
     await this.#counters.updateOne({ _id: 'userId' }, { $setOnInsert: { value: firstUserId - 1 } }, { upsert: true })
   }
 
@@ -49,10 +62,22 @@ export class UsersRepository {
     return counter.value
   }
 
+  async #newestUserId(): Promise<number> {
+    return (await this.#counters.findOne({ _id: 'userId' }))?.value ?? firstUserId
+  }
+
   /** Throws NameTakenError. */
   async add(user: UserDocument, change: Change): Promise<void> {
     await this.#names.change(user._id, [], claimedNames(user), change)
     await this.#users.insertOne(user, { session: change.session })
+    await this.#searchable.follow(undefined, user, change)
+  }
+
+  /** Frees the names of a user, who must have been read within the change, and removes them. */
+  async remove(user: UserDocument, change: Change): Promise<void> {
+    await this.#names.change(user._id, claimedNames(user), [], change)
+    await this.#users.deleteOne({ _id: user._id }, { session: change.session })
+    await this.#searchable.follow(user, undefined, change)
   }
 
   async byId(userId: number, change?: Change): Promise<UserDocument | undefined> {
@@ -152,7 +177,10 @@ export class UsersRepository {
     else filter.password = { $exists: false }
     const set: Partial<UserDocument> = { lastLogin: login.record }
     if (checked.lastLogin) set.previousLogin = checked.lastLogin
-    if (login.position) set.loc = { type: 'Point', coordinates: login.position }
+    if (login.position) {
+      set.loc = { type: 'Point', coordinates: login.position }
+      set.locatedAt = login.record.loginTime
+    }
     const options = { session: change.session, returnDocument: 'before' as const }
     return (await this.#users.findOneAndUpdate(filter, { $set: set, $inc: { logins: 1 } }, options)) ?? undefined
   }
@@ -175,28 +203,55 @@ export class UsersRepository {
   /** `current` must have been read within the change. Throws NameTakenError. */
   async changeProfile(current: UserDocument, set: ProfileChange, change: Change): Promise<UserDocument | undefined> {
     await this.#names.change(current._id, claimedNames(current), claimedNames({ ...current, ...set }), change)
-    const options = { session: change.session, returnDocument: 'after' as const }
-    return (await this.#users.findOneAndUpdate({ _id: current._id }, { $set: set }, options)) ?? undefined
+    return this.#change(current, set, change)
   }
 
+  /** `current` must have been read within the change. */
   async changeSettings(
-    userId: number,
+    current: UserDocument,
     changed: Partial<SettingValues>,
     change: Change,
   ): Promise<UserDocument | undefined> {
     const set = Object.fromEntries(Object.entries(changed).map(([name, value]) => [`settings.${name}`, value]))
+    return this.#change(current, set, change)
+  }
+
+  async #change(current: UserDocument, set: Document, change: Change): Promise<UserDocument | undefined> {
     const options = { session: change.session, returnDocument: 'after' as const }
-    return (await this.#users.findOneAndUpdate({ _id: userId }, { $set: set }, options)) ?? undefined
+    const after = (await this.#users.findOneAndUpdate({ _id: current._id }, { $set: set }, options)) ?? undefined
+    await this.#searchable.follow(current, after, change)
+    return after
   }
 
   /** False when nothing changed. */
   async setStatus(userId: number, status: 1 | -1, change: Change): Promise<boolean> {
-    const { modifiedCount } = await this.#users.updateOne(
-      { _id: userId, status: { $ne: status } },
-      { $set: { status } },
-      { session: change.session },
-    )
-    return modifiedCount > 0
+    const options = { session: change.session, returnDocument: 'before' as const }
+    const filter: Filter<UserDocument> = { _id: userId, status: { $ne: status } }
+    const before = await this.#users.findOneAndUpdate(filter, { $set: { status } }, options)
+    if (!before) return false
+    await this.#searchable.follow(before, { ...before, status }, change)
+    return true
+  }
+
+  async setDoNotDisturb(userId: number, flag: 0 | 1, change: Change): Promise<UserDocument | undefined> {
+    const options = { session: change.session, returnDocument: 'after' as const }
+    const set = { offlineNoPushMsg: flag }
+    return (await this.#users.findOneAndUpdate({ _id: userId }, { $set: set }, options)) ?? undefined
+  }
+
+  /** Replaces the pay password `replaced` (its hash; undefined when none was set). False when it is another one by now. */
+  async setPayPassword(
+    userId: number,
+    replaced: string | undefined,
+    payPassword: NonNullable<UserDocument['payPassword']>,
+    change: Change,
+  ): Promise<boolean> {
+    const filter: Filter<UserDocument> =
+      replaced === undefined
+        ? { _id: userId, payPassword: { $exists: false } }
+        : { _id: userId, 'payPassword.hash': replaced }
+    const { matchedCount } = await this.#users.updateOne(filter, { $set: { payPassword } }, { session: change.session })
+    return matchedCount > 0
   }
 
   async setOfflineTime(userId: number, seconds: number, change?: Change): Promise<void> {
@@ -218,6 +273,74 @@ export class UsersRepository {
       })),
       { ordered: false },
     )
+  }
+
+  /** Users who have one of these ids, as far as they exist. */
+  async byIds(userIds: readonly number[]): Promise<Map<number, UserDocument>> {
+    const found = await this.#users.find({ _id: { $in: [...userIds] } }).toArray()
+    return new Map(found.map((user) => [user._id, user]))
+  }
+
+  /** Users whom one of these md5 login names means, whatever their area code. They are few, as in `byLoginNames`. */
+  byAnyName(names: readonly string[]): Promise<UserDocument[]> {
+    const anyOf = { $in: [...names] }
+    return this.#users
+      .find({ $or: [{ loginNames: anyOf }, { numberNames: anyOf }] })
+      .limit(10)
+      .toArray()
+  }
+
+  /**
+   * Ids of users who may be listed and fit the filter, newest first (`order` -1) or oldest first. The search begins behind
+   * `after`.
+   */
+  async search(filter: UserFilter, order: 1 | -1, after: number | undefined, limit: number): Promise<number[]> {
+    const [from, to] =
+      order === 1
+        ? [(after ?? firstUserId - 1) + 1, lastUserId]
+        : [(after ?? (await this.#newestUserId()) + 1) - 1, firstUserId]
+    return this.#searchable.find(filter, { order, from, to }, limit)
+  }
+
+  /** The nearest users first, with their distance in metres. `filter` is on top of who may be listed. */
+  async near(
+    place: { longitude: number; latitude: number; metres: number; locatedSince: number },
+    filter: Filter<UserDocument>,
+    limit: number,
+  ): Promise<{ user: UserDocument; metres: number }[]> {
+    const { longitude, latitude, metres: maxDistance, locatedSince } = place
+    const near = { type: 'Point' as const, coordinates: [longitude, latitude] as [number, number] }
+    const listed = { status: 1, userType: 0, locatedAt: { $gte: locatedSince } }
+    const query = { $and: [listed, { _id: { $gte: firstUserId } }, filter] }
+    const found = await this.#users
+      .aggregate<UserDocument & { metres: number }>([
+        { $geoNear: { near, key: 'loc', spherical: true, maxDistance, distanceField: 'metres', query } },
+        { $limit: limit },
+      ])
+      .toArray()
+    return found.map(({ metres, ...user }) => ({ user, metres }))
+  }
+
+  /** Users who are online, and about how many ordinary users there are. */
+  async counts(): Promise<{ online: number; registered: number }> {
+    const [online, registered] = await Promise.all([
+      this.#users.countDocuments({ 'presence.online': true }),
+      this.#searchable.count(),
+    ])
+    return { online, registered }
+  }
+
+  /** Makes users who registered before users could be searched searchable. Once is enough. */
+  async makeAllSearchable(): Promise<void> {
+    const mark = { _id: 'searchable-users', value: 1 }
+    if (await this.#counters.findOne({ _id: mark._id })) return
+    const found = this.#users.find({ _id: { $gte: firstUserId } }, { batchSize: 500 })
+    for (let batch: UserDocument[] = []; ; batch = []) {
+      while (batch.length < 500 && (await found.hasNext())) batch.push((await found.next()) as UserDocument)
+      if (!batch.length) break
+      await this.#searchable.add(batch)
+    }
+    await this.#counters.updateOne({ _id: mark._id }, { $set: { value: mark.value } }, { upsert: true })
   }
 
   async grantRole(userId: number, role: number): Promise<void> {

@@ -1,0 +1,22 @@
+import { ContractError } from '@im/contracts'
+import type { Deps } from '../deps.ts'
+import { isPayKeyMac } from '../secrets/key-macs.ts'
+import { unseal } from '../secrets/sealed-text.ts'
+
+/** Stores the key pair of payments. The mac shows that the app knows the pay password. */
+export async function uploadPayKey(
+  { users, keys, config, now }: Pick<Deps, 'users' | 'keys' | 'config' | 'now'>,
+  userId: number,
+  { publicKey, privateKey, mac }: { publicKey: string; privateKey: string; mac: string },
+): Promise<void> {
+  if (!config.payMacKey) throw new ContractError('FeatureDisabled')
+  const user = await users.byId(userId)
+  if (!user) throw new ContractError('TokenInvalid')
+  if (!user.payPassword) throw new ContractError('PayPasswordNotSet')
+  const { sealed } = user.payPassword
+  // It was set while there was no key to seal it with, so nobody can check the mac until the password is set again.
+  if (!sealed) throw new ContractError('FeatureDisabled', { detail: 'the pay password must be set again' })
+  const passwordMd5 = unseal(Buffer.from(config.payMacKey, 'hex'), sealed)
+  if (!isPayKeyMac(mac, { privateKey, publicKey }, passwordMd5)) throw new ContractError('MacInvalid')
+  await keys.setPay(userId, { publicKey, privateKey }, Math.floor(now() / 1000))
+}

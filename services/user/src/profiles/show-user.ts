@@ -1,0 +1,27 @@
+import type { Call } from '@im/contracts'
+import type { Deps } from '../deps.ts'
+import { countsOf, relationsTo, toStranger } from '../relations/relations.ts'
+import type { UserDocument } from '../users/user-document.ts'
+import { type OwnMatters, userView } from '../users/user-view.ts'
+
+/** A user as the viewer may see them, with what other collections and services know. */
+export async function showUser(
+  deps: Deps,
+  viewerId: number,
+  user: UserDocument,
+  waiting: Pick<Call, 'deadline' | 'signal'>,
+) {
+  const userId = user._id
+  const [{ downloadAvatarUrl: avatarBase }, publicKey, relations, own] = await Promise.all([
+    deps.serverConfig.get(),
+    deps.keys.publicKeyOf(userId),
+    relationsTo(deps, viewerId, [userId], waiting),
+    viewerId === userId ? ownMatters(deps, userId) : undefined,
+  ])
+  return userView(user, { relation: relations.get(userId) ?? toStranger, avatarBase, publicKey, own })
+}
+
+async function ownMatters(deps: Deps, userId: number): Promise<OwnMatters> {
+  const [counts, money] = await Promise.all([countsOf(deps, userId), deps.ledger.of(userId)])
+  return { counts, money }
+}

@@ -1,0 +1,53 @@
+import type { Call, ResultOf } from '@im/contracts'
+import { internalRelations } from '@im/contracts/social'
+import type { Deps } from '../deps.ts'
+
+type Relations = ResultOf<(typeof internalRelations)['getRelations']>
+
+/** What another user and the viewer are to each other. */
+export interface Relation {
+  isSelf: boolean
+  /** The viewer's row about the user. */
+  friends?: Relations['relations'][number]['friends']
+  /** The user blocked the viewer. */
+  isBlocked: boolean
+  /** The viewer's number is in the user's address book. */
+  isContact: boolean
+}
+
+export type Counts = NonNullable<Relations['counts']>
+
+export const toSelf: Relation = { isSelf: true, isBlocked: false, isContact: false }
+export const toStranger: Relation = { isSelf: false, isBlocked: false, isContact: false }
+const noCounts: Counts = { attCount: 0, fansCount: 0, friendsCount: 0 }
+
+type Waiting = Pick<Call, 'deadline' | 'signal'>
+
+/** Asks the social service what the viewer and these users are to each other: one call for all. */
+export async function relationsTo(
+  { social }: Pick<Deps, 'social'>,
+  viewerId: number,
+  userIds: readonly number[],
+  waiting?: Waiting,
+): Promise<Map<number, Relation>> {
+  const others = userIds.filter((userId) => userId !== viewerId)
+  const relations = new Map([[viewerId, toSelf]])
+  if (!others.length) return relations
+  const asked = { viewerId, userIds: others, counts: 0 } as const
+  for (const { userId, friends, blockedBy, contact } of (
+    await social.call(internalRelations.getRelations, asked, waiting)
+  ).relations)
+    relations.set(userId, { isSelf: false, friends, isBlocked: blockedBy === 1, isContact: contact === 1 })
+  return relations
+}
+
+/** How many friends and followers a user has. Nobody is kept from their own account because this can't be told now. */
+export async function countsOf({ social, log }: Pick<Deps, 'social' | 'log'>, userId: number): Promise<Counts> {
+  try {
+    const { counts } = await social.call(internalRelations.getRelations, { viewerId: userId, counts: 1 })
+    return counts ?? noCounts
+  } catch (error) {
+    log.warn({ err: error, userId }, 'the social service did not tell the counts of a user')
+    return noCounts
+  }
+}

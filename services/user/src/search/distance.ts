@@ -1,0 +1,14 @@
+/** As MongoDB takes it for $geoNear. */
+const earthRadiusMetres = 6_378_100
+const radians = (degrees: number) => (degrees * Math.PI) / 180
+
+/** The way between two places on the globe (haversine formula). */
+export function metresBetween(
+  { longitude, latitude }: { longitude: number; latitude: number },
+  [otherLongitude, otherLatitude]: readonly [number, number],
+): number {
+  const [a, b] = [radians(latitude), radians(otherLatitude)]
+  const height = Math.sin((b - a) / 2) ** 2
+  const width = Math.sin(radians(otherLongitude - longitude) / 2) ** 2
+  return 2 * earthRadiusMetres * Math.asin(Math.sqrt(height + Math.cos(a) * Math.cos(b) * width))
+}

@@ -1,0 +1,25 @@
+import type { Params } from '@im/contracts'
+import type { userSearch } from '@im/contracts/user'
+import type { Deps } from '../deps.ts'
+import type { UserDocument } from '../users/user-document.ts'
+import { metresBetween } from './distance.ts'
+import { placeOf } from './find-nearby.ts'
+import { listUsers, rowsUpTo, showPage, type Viewing } from './find-users.ts'
+import { criteria } from './search-users.ts'
+
+/** Lists the newest users, with their distance when the viewer says where they are. */
+export async function listNewUsers(deps: Deps, query: Params<(typeof userSearch)['listNewUsers']>, viewing: Viewing) {
+  const rows = rowsUpTo(query)
+  const filter = { ...criteria(query, deps.now()), except: viewing.viewerId }
+  const users = rows ? await listUsers(deps, filter, { order: -1, rows }) : []
+  const place = placeOf(query)
+  const locatedSince = Math.floor(deps.now() / 1000) - 7 * 86_400
+  const distanceTo = ({ loc, locatedAt = 0 }: UserDocument) =>
+    place && loc && locatedAt >= locatedSince ? metresBetween(place, loc.coordinates) : undefined
+  return showPage(
+    deps,
+    users.map((user) => ({ user, metres: distanceTo(user) })),
+    query,
+    viewing,
+  )
+}

@@ -1,0 +1,106 @@
+import { firstUserId } from '@im/contracts/user'
+import { type Change, ensureIndexes, findFirst } from '@im/service-kit'
+import type { Collection, Db, Filter } from 'mongodb'
+import { foldName, gramsOf, gramToFind } from './search-grams.ts'
+import type { UserDocument } from './user-document.ts'
+
+interface SearchableUser {
+  _id: number
+  /** The folded nickname. */
+  name: string
+  /** Its pieces; none when the user does not want to be found by name. */
+  grams: string[]
+  sex: number
+  birthday: number
+}
+
+export interface UserFilter {
+  /** The whole nickname, or a part of it. */
+  name?: { text: string; whole: boolean }
+  sex?: number
+  /** Seconds, both included. Users without a birthday are in no range. */
+  birthday?: { from?: number; to?: number }
+  except: number
+}
+
+/** Ordinary users who may be listed, with what lists are filtered by. Locked users are absent. */
+export class SearchableUsersRepository {
+  readonly #users: Collection<SearchableUser>
+
+  constructor(db: Db) {
+    this.#users = db.collection('searchable-users')
+  }
+
+  async createIndexes(): Promise<void> {
+    await ensureIndexes(this.#users, [{ key: { grams: 1, _id: 1 } }])
+  }
+
+  /** Follows a change of the user. Most changes do not matter here and write nothing. */
+  async follow(before: UserDocument | undefined, after: UserDocument | undefined, { session }: Change): Promise<void> {
+    const was = before && searchable(before)
+    const is = after && searchable(after)
+    if (was && !is) await this.#users.deleteOne({ _id: was._id }, { session })
+    if (!is || (was && !differs(was, is))) return
+    const { _id, ...fields } = { ...is, grams: gramsOf(is.name) }
+    await this.#users.replaceOne({ _id }, fields, { upsert: true, session })
+  }
+
+  /** Stores users as they are, for those who registered before users could be searched. */
+  async add(users: readonly UserDocument[]): Promise<void> {
+    const rows = users.map(searchable).filter((row) => row !== undefined)
+    if (!rows.length) return
+    await this.#users.bulkWrite(
+      rows.map(({ _id, ...fields }) => ({
+        // Whoever changes the user meanwhile writes the row, too, and is right.
+        updateOne: {
+          filter: { _id },
+          update: { $setOnInsert: { ...fields, grams: gramsOf(fields.name) } },
+          upsert: true,
+        },
+      })),
+      { ordered: false },
+    )
+  }
+
+  /** How many there are, as MongoDB estimates it. */
+  count(): Promise<number> {
+    return this.#users.estimatedDocumentCount()
+  }
+
+  /** Ids of users who fit, in the order of their ids. `from` and `to` as in `findFirst`. */
+  async find(filter: UserFilter, range: { order: 1 | -1; from: number; to: number }, limit: number): Promise<number[]> {
+    const found = await findFirst(this.#users, { filter: conditions(filter), ...range, limit, projection: { _id: 1 } })
+    return found.map(({ _id }) => _id)
+  }
+}
+
+/** Undefined when the user may not be listed. */
+function searchable(user: UserDocument): Omit<SearchableUser, 'grams'> | undefined {
+  const { _id, nickname, sex, birthday, status, userType, settings } = user
+  if (status !== 1 || userType !== 0 || _id < firstUserId) return undefined
+  return { _id, name: settings.nameSearch === 1 ? foldName(nickname) : '', sex, birthday }
+}
+
+const differs = (a: Omit<SearchableUser, 'grams'>, b: Omit<SearchableUser, 'grams'>) =>
+  a.name !== b.name || a.sex !== b.sex || a.birthday !== b.birthday
+
+function conditions({ name, sex, birthday, except }: UserFilter): Filter<SearchableUser> {
+  const filter: Filter<SearchableUser> = { _id: { $ne: except } }
+  if (sex !== undefined) filter.sex = sex
+  if (birthday) {
+    const { from, to } = birthday
+    filter.birthday = {
+      $ne: 0,
+      ...(from === undefined ? {} : { $gte: from }),
+      ...(to === undefined ? {} : { $lte: to }),
+    }
+  }
+  if (name) {
+    const folded = foldName(name.text)
+    const gram = gramToFind(folded)
+    filter.grams = gram
+    if (name.whole) filter.name = folded
+    else if (gram !== folded) filter.name = { $regex: RegExp.escape(folded) }
+  }
+  return filter
+}

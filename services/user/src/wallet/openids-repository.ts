@@ -1,0 +1,47 @@
+import { createHash } from 'node:crypto'
+import { type Change, ensureIndexes } from '@im/service-kit'
+import type { Collection, Db } from 'mongodb'
+
+interface OpenidDocument {
+  /** The openid: it belongs to one user. */
+  _id: string
+  userId: number
+  /** SHA-256 of the code it was bound with. */
+  code: string
+}
+
+const hashOf = (code: string) => createHash('sha256').update(code).digest('hex')
+
+/** WeChat accounts of users. */
+export class OpenidsRepository {
+  readonly #openids: Collection<OpenidDocument>
+
+  constructor(db: Db) {
+    this.#openids = db.collection('openids')
+  }
+
+  async createIndexes(): Promise<void> {
+    await ensureIndexes(this.#openids, [{ key: { userId: 1 } }])
+  }
+
+  async of(userId: number): Promise<string | undefined> {
+    return (await this.#openids.findOne({ userId }))?._id
+  }
+
+  /** The openid that the user bound with this code before. */
+  async boundWith(userId: number, code: string): Promise<string | undefined> {
+    const found = await this.#openids.findOne({ userId })
+    return found?.code === hashOf(code) ? found._id : undefined
+  }
+
+  /** Whoever had the openid before loses it, and the user loses another one. */
+  async bind(openid: string, userId: number, code: string, { session }: Change): Promise<void> {
+    await this.#openids.deleteMany({ userId, _id: { $ne: openid } }, { session })
+    const set = { userId, code: hashOf(code) }
+    await this.#openids.updateOne({ _id: openid }, { $set: set }, { upsert: true, session })
+  }
+
+  async removeUser(userId: number): Promise<void> {
+    await this.#openids.deleteMany({ userId })
+  }
+}

@@ -1,0 +1,67 @@
+import { type Change, ensureIndexes } from '@im/service-kit'
+import type { Collection, Db } from 'mongodb'
+
+export interface RechargeDocument {
+  /** What the payment provider calls our order number: 32 hex digits. */
+  _id: string
+  userId: number
+  cents: number
+  provider: string
+  status: 'open' | 'paid' | 'closed'
+  createdAt: Date
+  /** When the provider is asked what became of it. */
+  checkAt: Date
+  checks: number
+  /** The provider's number of the payment. */
+  tradeId?: string
+  paidAt?: Date
+}
+
+/** Orders of users who want to pay money in. */
+export class RechargesRepository {
+  readonly #recharges: Collection<RechargeDocument>
+
+  constructor(db: Db) {
+    this.#recharges = db.collection('recharges')
+  }
+
+  async createIndexes(): Promise<void> {
+    await ensureIndexes(this.#recharges, [{ key: { status: 1, checkAt: 1 } }])
+  }
+
+  async add(recharge: RechargeDocument): Promise<void> {
+    await this.#recharges.insertOne(recharge)
+  }
+
+  async byId(orderId: string, change: Change): Promise<RechargeDocument | undefined> {
+    return (await this.#recharges.findOne({ _id: orderId }, { session: change.session })) ?? undefined
+  }
+
+  /** Returns true to the one who marks it as paid. */
+  async setPaid(orderId: string, tradeId: string, at: number, { session }: Change): Promise<boolean> {
+    const { modifiedCount } = await this.#recharges.updateOne(
+      { _id: orderId, status: { $ne: 'paid' } },
+      { $set: { status: 'paid', tradeId, paidAt: new Date(at) } },
+      { session },
+    )
+    return modifiedCount > 0
+  }
+
+  /** Open orders that the provider should be asked about by now. */
+  async due(now: number, limit: number): Promise<RechargeDocument[]> {
+    return this.#recharges
+      .find({ status: 'open', checkAt: { $lte: new Date(now) } })
+      .sort({ checkAt: 1 })
+      .limit(limit)
+      .toArray()
+  }
+
+  async checkAgain(orderId: string, at: number): Promise<void> {
+    await this.#recharges.updateOne({ _id: orderId }, { $set: { checkAt: new Date(at) }, $inc: { checks: 1 } })
+  }
+
+  /** The provider will not take money for it any more. */
+  async close(orderId: string): Promise<void> {
+    await this.#recharges.updateOne({ _id: orderId, status: 'open' }, { $set: { status: 'closed' } })
+  }
+}

@@ -1,0 +1,31 @@
+import { createHash } from 'node:crypto'
+import { ensureIndexes, isDuplicateKey } from '@im/service-kit'
+import type { Collection, Db } from 'mongodb'
+
+/** A secret is good for ten minutes around its time; it is remembered a little longer. */
+const rememberedMs = 900_000
+
+/** Secrets of withdrawals that were used. */
+export class SpentSecretsRepository {
+  readonly #secrets: Collection<{ _id: string; expireAt: Date }>
+
+  constructor(db: Db) {
+    this.#secrets = db.collection('spent-secrets')
+  }
+
+  async createIndexes(): Promise<void> {
+    await ensureIndexes(this.#secrets, [{ key: { expireAt: 1 }, expireAfterSeconds: 0 }])
+  }
+
+  /** Returns true to the one who uses the secret first. */
+  async spend(userId: number, secret: string, now: number): Promise<boolean> {
+    const _id = createHash('sha256').update(`${userId}:${secret.toLowerCase()}`).digest('hex')
+    try {
+      await this.#secrets.insertOne({ _id, expireAt: new Date(now + rememberedMs) })
+      return true
+    } catch (error) {
+      if (isDuplicateKey(error)) return false
+      throw error
+    }
+  }
+}

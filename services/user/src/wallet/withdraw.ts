@@ -1,0 +1,94 @@
+import { randomBytes } from 'node:crypto'
+import { ContractError } from '@im/contracts'
+import type { Deps } from '../deps.ts'
+import type { TransferState } from '../payments/payment-provider.ts'
+import { unseal } from '../secrets/sealed-text.ts'
+import { settleWithdrawal } from './settle-withdrawal.ts'
+import { isWithdrawalSecret } from './withdrawal-secret.ts'
+
+/** Clocks of apps and server may differ by this much (seconds). */
+const clockSkew = 300
+/** A bill is asked about for the first time after this time (ms). */
+const firstCheckAfter = 60_000
+
+export interface Withdrawal {
+  userId: number
+  token: string
+  /** Whole cents and seconds or milliseconds, as they were sent. */
+  amount: string
+  time: string
+  secret: string
+}
+
+export interface Withdrawn {
+  billNo: string
+  paymentNo: string
+  /** ms */
+  at: number
+  packageInfo?: string
+}
+
+/** What we keep of a withdrawal (cents): 0.6 %, rounded up, at least one cent. */
+export const feeOf = (cents: number): number => Math.max(1, Math.ceil((cents * 6) / 1000))
+
+/**
+ * Sends money from the user's wallet to their WeChat account (spec 02-user.md, /transfer/wx/pay). The money leaves the wallet
+ * before the provider is asked. It comes back when the provider surely did not send it. While nobody knows, the withdrawal is
+ * pending, and the user can make no other one.
+ */
+export async function withdraw(deps: Deps, withdrawal: Withdrawal): Promise<Withdrawn> {
+  const { payments, openids, spentSecrets, config, now, log } = deps
+  const { userId, amount, secret } = withdrawal
+  if (!payments.transfers) throw new ContractError('FeatureDisabled')
+  const [openid, user] = await Promise.all([openids.of(userId), deps.users.byId(userId)])
+  if (!openid) throw new ContractError('WxNotBound')
+  checkSecret(deps, withdrawal, openid, user?.payPassword?.sealed)
+  if (!(await spentSecrets.spend(userId, secret, now())))
+    throw new ContractError('SignatureInvalid', { detail: 'the secret was used before' })
+  const cents = Number(amount)
+  if (cents < config.withdrawMinimum)
+    throw new ContractError('AmountTooSmall', { text: minimumText(config.withdrawMinimum) })
+  const billNo = await takeMoney(deps, userId, openid, cents)
+  let transfer: TransferState
+  try {
+    transfer = await payments.transfers.transfer({ billNo, openid, cents: cents - feeOf(cents) })
+  } catch (error) {
+    log.error({ err: error, billNo, userId }, 'nobody knows whether a transfer was made; it will be asked about')
+    throw new ContractError('WithdrawFailed', { detail: `${billNo} is pending` })
+  }
+  await settleWithdrawal(deps, billNo, transfer)
+  if (transfer.state === 'refused') throw new ContractError('WithdrawFailed', { detail: transfer.reason })
+  const { paymentNo, at } = transfer
+  return { billNo, paymentNo, at, packageInfo: 'packageInfo' in transfer ? transfer.packageInfo : undefined }
+}
+
+function checkSecret(deps: Deps, withdrawal: Withdrawal, openid: string, sealed: string | undefined): void {
+  const { config, now } = deps
+  const { time, secret } = withdrawal
+  const seconds = Number(time) >= 1e11 ? Number(time) / 1000 : Number(time)
+  if (Math.abs(now() / 1000 - seconds) > clockSkew) throw new ContractError('SignatureInvalid', { detail: 'time' })
+  const key = config.payMacKey
+  const payPasswordMd5 = sealed !== undefined && key ? unseal(Buffer.from(key, 'hex'), sealed) : undefined
+  const signed = { ...withdrawal, apiKey: config.apiKey, openid, payPasswordMd5 }
+  if (!isWithdrawalSecret(secret, signed, { needsPayPassword: config.withdrawNeedsPayPassword }))
+    throw new ContractError('SignatureInvalid')
+}
+
+const minimumText = (cents: number) => ({
+  zh: `提现最低限制${cents / 100}元`,
+  en: `The minimum is ${cents / 100} yuan`,
+})
+
+async function takeMoney(deps: Deps, userId: number, openid: string, cents: number): Promise<string> {
+  const { outbox, ledger, withdrawals, now } = deps
+  const billNo = randomBytes(16).toString('hex')
+  const at = now()
+  await outbox.commit(async (change) => {
+    const movement = { userId, key: `withdrawal:${billNo}`, kind: 'withdrawal' as const, cents, at }
+    await ledger.withdraw(billNo, movement, change)
+    const dates = { createdAt: new Date(at), checkAt: new Date(at + firstCheckAfter), checks: 0 }
+    const bill = { _id: billNo, userId, openid, cents, feeCents: feeOf(cents), status: 'pending' as const }
+    await withdrawals.add({ ...bill, ...dates }, change)
+  })
+  return billNo
+}

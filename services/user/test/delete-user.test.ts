@@ -1,0 +1,44 @@
+import { accounts, internalUsers, keyPairs, profiles, sessionRevoked, userDeleted, wallet } from '@im/contracts/user'
+import { eventually, failure } from '@im/service-kit/testing'
+import { test } from 'tap'
+import { makeAdmin } from '../src/system-users/make-admin.ts'
+import { md5Of123456, startUser } from './start-user.ts'
+
+test('a deleted user is gone, and their names are free', async (t) => {
+  const { api, internal, deps, person, events } = await startUser(t, { PAYMENT_PROVIDER: 'sandbox' })
+  const alice = await person('alice')
+  const bob = await person('bob')
+  await api.call(profiles.updateUser, { account: 'the_one' }, { as: alice.caller })
+  await api.call(keyPairs.uploadKeyPair, { publicKey: 'cHVi', privateKey: 'cHJpdg==' }, { as: alice.caller })
+  await api.call(wallet.bindWeChat, { code: 'c' }, { as: alice.caller })
+  await api.call(wallet.recharge, { money: 5, type: 1 }, { as: alice.caller })
+  const deleted = await events(userDeleted)
+  const revoked = await events(sessionRevoked)
+
+  await internal.call(internalUsers.deleteUser, { userId: alice.userId })
+  await t.rejects(internal.call(internalUsers.deleteUser, { userId: alice.userId }), failure('UserNotFound'))
+  await t.rejects(api.call(profiles.getUser, { userId: alice.userId }, { as: bob.caller }), failure('UserNotFound'))
+  await t.rejects(api.call(accounts.login, { telephone: alice.phone, password: '123456' }), failure('AccountNotFound'))
+  t.equal(await deps.sessions.live(alice.caller.sessionId, Date.now()), undefined)
+  await eventually(() => deleted.length && revoked.some(({ reason }) => reason === 'deleted'))
+  t.strictSame(
+    deleted.map(({ userId, nickname }) => [userId, nickname]),
+    [[alice.userId, 'alice']],
+    'announced once',
+  )
+  await eventually(async () => !(await deps.openids.of(alice.userId)))
+  await eventually(async () => !(await deps.keys.pairOf(alice.userId, 'pair')))
+  t.equal((await deps.ledger.of(alice.userId)).balance, 500, 'what was paid stays in the books')
+
+  await api.call(profiles.updateUser, { account: 'THE_ONE' }, { as: bob.caller })
+  const again = await api.call(accounts.register, { telephone: alice.phone, password: 'x', nickname: 'carol' })
+  t.ok(again.userId > bob.userId, 'an id is never used again')
+})
+
+test('accounts of the system and of the console can not be deleted', async (t) => {
+  const { internal, deps } = await startUser(t)
+  await makeAdmin(deps, { telephone: 'admin_1', passwordMd5: md5Of123456 })
+  const admin = await deps.users.byName('admin_1')
+  for (const userId of [10_000, 10_005, admin?._id ?? 0])
+    await t.rejects(internal.call(internalUsers.deleteUser, { userId }), failure('SystemAccountProtected'))
+})

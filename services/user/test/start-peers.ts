@@ -1,0 +1,120 @@
+import { internalRooms } from '@im/contracts/room'
+import { internalRelations } from '@im/contracts/social'
+import { type BoundHandler, createLogger, createMetrics, createServiceApp } from '@im/service-kit'
+import type { Test } from 'tap'
+
+/** What one user and another are to each other, as the social service would tell. */
+export interface TestRelation {
+  /** Status of the viewer's row; absent without a row. */
+  status?: 0 | 1 | 2
+  isBlocked?: boolean
+  isContact?: boolean
+}
+
+export interface TestRoom {
+  roomId: string
+  jid: string
+  /** Roles of the members. */
+  members: Map<number, 1 | 2 | 3 | 4>
+  allowSpeakCourse: 0 | 1
+}
+
+const rowOf = (userId: number, toUserId: number, status: number) => ({
+  id: 'f'.repeat(24),
+  userId,
+  toUserId,
+  toNickname: `n${toUserId}`,
+  toUserType: 0,
+  remarkName: '',
+  describe: '',
+  status,
+  blacklist: 0,
+  isBeenBlack: 0,
+  createTime: 1,
+  modifyTime: 1,
+  lastTalkTime: 0,
+  msgNum: 0,
+  companyId: 0,
+  chatRecordTimeOut: -1,
+  offlineNoPushMsg: 0,
+  isOpenSnapchat: 0,
+  isOpenTopChat: 0,
+  openTopChatTime: 0,
+  fromAddType: 0,
+  groupId: 0,
+  groupName: '',
+  talkTime: 0,
+})
+
+const memberOf = ([userId, role]: readonly [number, number]) => ({
+  userId,
+  role,
+  name: `n${userId}`,
+  talkTime: 0,
+  joinedAt: 1,
+})
+
+const handle = <E extends BoundHandler<object>['endpoint']>(
+  endpoint: E,
+  handler: (params: never) => unknown,
+): BoundHandler<object> => ({
+  endpoint,
+  handler: (_deps, { params }) => handler(params as never) as never,
+})
+
+/** Answers the questions of the user service as the other services do: the real contracts over real HTTP. */
+export async function startPeers(t: Test, serviceKey: string) {
+  const relations = new Map<string, TestRelation>()
+  const counts = new Map<number, { attCount: number; fansCount: number; friendsCount: number }>()
+  const rooms = new Map<string, TestRoom>()
+  const state = { isAway: false }
+  const handlers = [
+    handle(
+      internalRelations.getRelations,
+      ({ viewerId, userIds = [], counts: wanted }: { viewerId: number; userIds?: number[]; counts: 0 | 1 }) => ({
+        relations: userIds.map((userId) => {
+          const { status, isBlocked, isContact } = relations.get(`${viewerId}:${userId}`) ?? {}
+          return {
+            userId,
+            friends: status === undefined ? undefined : rowOf(viewerId, userId, status),
+            blockedBy: isBlocked ? 1 : 0,
+            contact: isContact ? 1 : 0,
+          }
+        }),
+        counts: wanted ? (counts.get(viewerId) ?? { attCount: 0, fansCount: 0, friendsCount: 0 }) : undefined,
+      }),
+    ),
+    handle(internalRooms.pageMembers, ({ roomId }: { roomId: string }) => {
+      const room = [...rooms.values()].find(({ jid, roomId: id }) => jid === roomId || id === roomId)
+      return { members: room ? [...room.members].map(memberOf) : [] }
+    }),
+  ]
+  const log = createLogger({ service: 'peers', level: 'error', format: 'json' })
+  const app = createServiceApp({
+    handlers,
+    deps: {},
+    config: { serviceKeys: [serviceKey], callerKeys: [] },
+    log,
+    metrics: createMetrics('peers'),
+  })
+  app.addHook('onRequest', async (request) => {
+    if (state.isAway) request.raw.socket.destroy()
+  })
+  const url = await app.listen({ host: '127.0.0.1', port: 0 })
+  t.after(() => app.close())
+  return {
+    env: { SOCIAL_URL: url, ROOM_URL: url, MESSAGE_URL: url },
+    relations,
+    counts,
+    rooms,
+    state,
+    /** What `viewer` and `user` are to each other, as `viewer` asks. */
+    relate(viewer: { userId: number }, user: { userId: number }, relation: TestRelation) {
+      relations.set(`${viewer.userId}:${user.userId}`, relation)
+    },
+    befriend(a: { userId: number }, b: { userId: number }) {
+      relations.set(`${a.userId}:${b.userId}`, { status: 2 })
+      relations.set(`${b.userId}:${a.userId}`, { status: 2 })
+    },
+  }
+}
