@@ -1,6 +1,6 @@
 import type { Closable } from '@im/service-kit'
 import { sweepMessages } from './archive/sweep-messages.ts'
-import { followContacts } from './decide/follow-contacts.ts'
+import { followFacts } from './decide/follow-facts.ts'
 import type { Deps } from './deps.ts'
 import { shareServers } from './feed/share-servers.ts'
 import { followPresence } from './presence/follow-presence.ts'
@@ -11,6 +11,7 @@ export function background(deps: Deps): Closable[] {
   deps.mailboxDrain.start()
   return [
     deps.user,
+    deps.social,
     deps.serverConfig,
     deps.xmppServers,
     ...(deps.config.messageRole === 'feed' ? [] : [startSearchIndexer(deps), sweepMessages(deps)]),
@@ -23,7 +24,7 @@ export function background(deps: Deps): Closable[] {
     }),
     deps.toldStreams.start(),
     deps.streamCloser.start(),
-    followContacts(deps),
+    followFacts(deps),
     followPresence(deps),
     shareServers(deps),
   ]

@@ -3,6 +3,7 @@ import { type ConfigOf, peerUrl, setting } from '@im/service-kit'
 /** Settings of the message service, also the source of docs/configuration.md. */
 export const settings = {
   userUrl: peerUrl('user'),
+  socialUrl: peerUrl('social'),
   xmppDomain: setting.text({
     env: 'XMPP_DOMAIN',
     default: 'im.localhost',

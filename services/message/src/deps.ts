@@ -4,7 +4,7 @@ import { MessagesRepository } from './archive/messages-repository.ts'
 import { createPageCursors, type PageCursors } from './archive/page-cursors.ts'
 import type { MessageConfig } from './config.ts'
 import { Contacts } from './decide/contacts.ts'
-import { noRelations, type Relations } from './decide/relations.ts'
+import { type Relations, SocialRelations } from './decide/relations.ts'
 import { Deliverer } from './deliver/deliverer.ts'
 import { FarDeliveriesOverNats } from './deliver/far-deliveries.ts'
 import { createRecentMessages, type RecentMessages } from './deliver/recent-messages.ts'
@@ -55,7 +55,10 @@ export interface Deps extends Runtime<MessageConfig> {
   roomsOf: (userId: number) => Promise<JoinedRoom[]>
   contacts: Contacts
   relations: Relations
+  /** The same, as it is asked of the social service. */
+  socialRelations: SocialRelations
   user: ServiceClient
+  social: ServiceClient
   /** The configuration that the user service keeps. */
   serverConfig: FollowedValue<ServerConfig>
   feedMetrics: FeedMetrics
@@ -63,12 +66,15 @@ export interface Deps extends Runtime<MessageConfig> {
 }
 
 /** How long (ms) an answer about users is waited for: meanwhile their messages wait. */
-const userTimeout = 2000
+const answerTimeout = 2000
 
 /** The composition root. */
 export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Runtime> {
   const { config, db, redis, metrics, now, log, bus } = runtime
-  const user = createServiceClient({ baseUrl: config.userUrl, serviceKeys: config.serviceKeys, timeoutMs: userTimeout })
+  const { serviceKeys } = config
+  const user = createServiceClient({ baseUrl: config.userUrl, serviceKeys, timeoutMs: answerTimeout })
+  const social = createServiceClient({ baseUrl: config.socialUrl, serviceKeys, timeoutMs: answerTimeout })
+  const socialRelations = new SocialRelations(social, now)
   const messages = new MessagesRepository(db)
   const mailbox = new MailboxRepository(db, now)
   const mailboxLimits = new MailboxLimits(mailbox, now)
@@ -103,8 +109,10 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
     searchQueue: createSearchQueue(),
     roomsOf: async () => [],
     contacts: new Contacts(user, now),
-    relations: noRelations,
+    relations: socialRelations,
+    socialRelations,
     user,
+    social,
     serverConfig: new FollowedValue({
       read: () => user.call(internalConfig.getServerConfig, {}),
       changed: configChanged,

@@ -1,6 +1,17 @@
+import {
+  blacklistChanged,
+  contactRegistered,
+  friendChanged,
+  friendRequested,
+  friendRowChanged,
+  labelChanged,
+  userErased,
+} from '@im/contracts/social'
 import { passwordReplaced, sessionRevoked, settingsChanged, userLocked, userUpdated } from '@im/contracts/user'
 import { type EventHandler, on } from '@im/service-kit'
 import type { Deps } from './deps.ts'
+import { hideChat } from './inbox/hide-chat.ts'
+import { sendRequest, tellContactRegistered, tellErased } from './notices/friend-notices.ts'
 import { sendNotice } from './notices/send-notice.ts'
 
 /** What other services' events make this one do. */
@@ -11,6 +22,21 @@ export function eventHandlers(deps: Deps): EventHandler[] {
       sendNotice(deps, id, { userId, type: 800, objectId: 'sync_private_settings', onlyMultipleDevices: true }),
     ),
     on(userUpdated, ({ userId }, { id }) => sendNotice(deps, id, { userId, type: 801, onlyMultipleDevices: true })),
+    on(friendRowChanged, ({ userId, toUserId }, { id }) =>
+      sendNotice(deps, id, { userId, type: 801, about: toUserId, onlyMultipleDevices: true }),
+    ),
+    on(labelChanged, ({ userId }, { id }) =>
+      sendNotice(deps, id, { userId, type: 800, objectId: 'sync_label', onlyMultipleDevices: true }),
+    ),
+    on(friendRequested, (requested, { id }) => sendRequest(deps, id, requested)),
+    on(contactRegistered, (registered, { id }) => tellContactRegistered(deps, id, registered)),
+    on(userErased, (erased, { id }) => tellErased(deps, id, erased)),
+    on(friendChanged, async ({ userId, toUserId, how, at }) => {
+      if (how === 'deleted') await hideChat(deps, [userId, toUserId], [userId, toUserId], at)
+    }),
+    on(blacklistChanged, async ({ userId, toUserId, blocked, at }) => {
+      if (blocked) await hideChat(deps, [userId, toUserId], [userId], at)
+    }),
     on(passwordReplaced, async ({ userId, version, at }, { id }) => {
       // The devices are told first why their streams close.
       await sendNotice(deps, id, { userId, type: 800, objectId: 'sync_login_password', onlyMultipleDevices: false })

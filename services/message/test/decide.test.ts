@@ -1,3 +1,4 @@
+import { friendChanged, pairOf } from '@im/contracts/social'
 import { settingsChanged, userLocked } from '@im/contracts/user'
 import { eventPublisher, eventually } from '@im/service-kit/testing'
 import { test } from 'tap'
@@ -130,4 +131,54 @@ test('answers outlive a user service that is away for ten minutes, and no longer
   ahead = 11 * 60_000
   const unknown = sender.say({ to: bob })
   await eventually(() => sender.refusals.get(unknown) === 'resource-constraint')
+})
+
+test('a change of a relation counts from its broadcast on, and never is anybody refused by what was true before', async (t) => {
+  const { xmpp, online, user, deps } = await startMessage(t)
+  const sender = await online(alice)
+  const pair = pairOf(alice, bob)
+  const at = Date.now()
+  /** As the social service does: the change is stored, then told, then answered. */
+  async function change(low: FriendRow, high: FriendRow) {
+    user.pairs.set(pair, { low, high })
+    const { status } = low
+    await deps.bus.broadcast(friendChanged, {
+      ...{ userId: alice, toUserId: bob, status, toStatus: high.status, how: 'befriended', at },
+    })
+  }
+  const told = async (type: number) => {
+    const id = sender.say({ to: bob, body: { type } })
+    await eventually(() => sender.receipts.includes(id) || sender.refusals.has(id))
+    return sender.refusals.get(id) ?? 'told'
+  }
+  for (let round = 0; round < 20; round++) {
+    await change(row(0), row(0))
+    await eventually(async () => (await told(501)) === 'not-allowed')
+    await change(row(2), row(2))
+    t.equal(await told(501), 'told', 'the next message after the answer')
+    await change(row(2), row(2, true))
+    await eventually(async () => (await told(1)) === 'not-allowed', 1000)
+  }
+  await xmpp.drained()
+})
+
+test('a social service that is away: known relations count for ten minutes, unknown ones are put off', async (t) => {
+  let ahead = 0
+  const { online, user } = await startMessage(t, { overrides: { now: () => Date.now() + ahead } })
+  const sender = await online(alice)
+  user.pairs.set(pairOf(alice, bob), { low: row(2), high: row(2) })
+  const told = async (to: number, type: number) => {
+    const id = sender.say({ to, body: { type } })
+    await eventually(() => sender.receipts.includes(id) || sender.refusals.has(id))
+    return sender.refusals.get(id) ?? 'told'
+  }
+  t.equal(await told(bob, 501), 'told')
+  user.socialIsAway = true
+  t.equal(await told(bob, 508), 'told')
+  t.equal(await told(carol, 1), 'resource-constraint')
+  ahead = 9 * 60_000
+  t.equal(await told(bob, 508), 'told')
+  t.equal(await told(bob, 507), 'not-allowed', 'what is known refuses, too')
+  ahead = 11 * 60_000
+  t.equal(await told(bob, 508), 'resource-constraint')
 })

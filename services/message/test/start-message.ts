@@ -2,9 +2,11 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { isDeepStrictEqual } from 'node:util'
 import { defaultsOf } from '@im/contracts'
-import { configFields, type ServerConfig } from '@im/contracts/user'
+import { internalRelations } from '@im/contracts/social'
+import { configFields, internalUsers, type ServerConfig } from '@im/contracts/user'
 import { eventually, startService } from '@im/service-kit/testing'
 import type { Test } from 'tap'
+import type { FriendRow } from '../src/decide/relations.ts'
 import type { Deps } from '../src/deps.ts'
 import { service } from '../src/service.ts'
 import { type ClientStream, domain, secret, XmppServer } from './xmpp-server.ts'
@@ -22,26 +24,40 @@ export interface FakeContact {
   nickname?: string
 }
 
-/** Answers `/internal/users/contacts` as the user service does, over real HTTP. */
+/** The rows of two users about each other, by `pairOf`. */
+export type FakePair = { low?: FriendRow; high?: FriendRow }
+
+/** Answers `/internal/users/contacts` as the user service does, and the social service's `/internal/relations/standings`. */
 async function startUserService() {
   const contacts = new Map<number, FakeContact>()
+  const pairs = new Map<string, FakePair>()
   /** `questions`: how often it was asked; `mode`: what it does with a question. */
   const state = {
     contacts,
+    pairs,
     questions: 0,
     asked: [] as number[],
     mode: 'answers' as 'answers' | 'is away' | 'hangs',
+    socialIsAway: false,
     config: defaultsOf(configFields),
   }
   const server = createServer(async (request, response) => {
     let body = ''
     for await (const chunk of request) body += chunk
-    const isQuestion = !request.url?.startsWith('/internal/config')
+    const isQuestion = request.url === internalUsers.getContacts.path
+    const isAboutPairs = request.url === internalRelations.getStandings.path
     if (isQuestion) state.questions++
+    const answer = (data: unknown) => {
+      response.setHeader('content-type', 'application/json')
+      response.end(JSON.stringify({ currentTime: Date.now(), resultCode: 1, data }))
+    }
+    if (isAboutPairs) {
+      if (state.socialIsAway) return void response.destroy()
+      const asked = (JSON.parse(body) as { pairs: string[] }).pairs
+      return answer({ standings: asked.map((pair) => ({ pair, ...pairs.get(pair) })) })
+    }
     if (state.mode === 'is away') return void response.destroy()
     if (state.mode === 'hangs') return
-    response.setHeader('content-type', 'application/json')
-    const answer = (data: unknown) => response.end(JSON.stringify({ currentTime: Date.now(), resultCode: 1, data }))
     if (!isQuestion) return answer(state.config)
     const userIds = (JSON.parse(body) as { userIds: number[] }).userIds
     state.asked.push(...userIds)
@@ -89,6 +105,7 @@ export async function startMessage(
   Object.assign(user.config, options.config)
   const env = {
     USER_URL: user.url,
+    SOCIAL_URL: user.url,
     XMPP_DOMAIN: domain,
     XMPP_COMPONENT_URL: servers.map(({ url }) => url).join(','),
     XMPP_COMPONENT_SECRET: secret,

@@ -1,3 +1,4 @@
+import { friendsTold } from '@im/contracts/message'
 import { userDeleted, userRegistered, userUpdated } from '@im/contracts/user'
 import { type EventHandler, exactlyOnce, on } from '@im/service-kit'
 import { tellOwners } from './address-book/tell-owners.ts'
@@ -7,13 +8,19 @@ import { projection, welcomeUser } from './people/follow-users.ts'
 
 /** What this service does with the events of others. */
 export function eventHandlers(deps: Deps): EventHandler[] {
-  const { people, outbox } = deps
+  const { people, newFriends, outbox } = deps
   return [
     on(userRegistered, async (registered) => {
       await outbox.commit((change) => welcomeUser(deps, registered, change))
       await tellOwners(deps, registered)
     }),
     exactlyOnce(userUpdated, ({ userId, nickname }, change) => people.rename(userId, nickname, change), { projection }),
+    exactlyOnce(friendsTold, ({ messages }, change) =>
+      newFriends.tellAll(
+        messages.map(({ from, to, contentType: type, content, arrivedAt: at }) => ({ from, to, type, content, at })),
+        change,
+      ),
+    ),
     on(userDeleted, (deleted) => eraseUser(deps, deleted)),
   ]
 }

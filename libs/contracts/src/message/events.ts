@@ -46,6 +46,24 @@ export const messagesPassed = event(
   }),
 )
 
+/** One event for each batch, beside the others. */
+export const friendsTold = event(
+  'message.friends-told.v1',
+  'Users told each other that they ask to be friends, accept, follow, block …: types 500 to 510',
+  Type.Object({
+    messages: Type.Array(
+      Type.Object({
+        messageId: Type.String(),
+        from: userId,
+        to: userId,
+        contentType: Type.Integer(),
+        content: Type.String({ description: 'the first 500 characters' }),
+        arrivedAt: Milliseconds(),
+      }),
+    ),
+  }),
+)
+
 export const messageRecalled = event(
   'message.recalled.v1',
   'Messages were removed for everybody',

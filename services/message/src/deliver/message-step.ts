@@ -16,6 +16,9 @@ import { errorText, messageText, receiptText, sentCarbonText } from './stanza-te
 
 const readReceipt = 26
 const recall = 202
+const isAboutFriends = (type: number) => type >= 500 && type <= 510
+/** Characters of such a message that are kept: a list shows them. */
+const longestRequest = 500
 
 /** Something push has to know of, though the archive doesn't. */
 export interface Passed {
@@ -29,12 +32,23 @@ export interface Passed {
   isReadDel: boolean
 }
 
+/** Something that the list of new friends shows, though the archive keeps no such message. */
+export interface FriendTold {
+  messageId: string
+  from: number
+  to: number
+  contentType: number
+  content: string
+  arrivedAt: number
+}
+
 /** What of a message has to be written before anybody hears of it. */
 export interface MessageWrite {
   entry: ArchiveEntry
   /** To its receiver. */
   outgoing: Outgoing | undefined
   passed: Passed | undefined
+  friendTold?: FriendTold | undefined
   /** Set by the write: what became of it, and the row that was written with it. */
   outcome?: Outcome
   row?: MailboxRow
@@ -217,6 +231,16 @@ function writeOf(message: Message, outgoing: Outgoing, conversation: string): Me
         isReadDel: isBurnt(message),
       }
     : undefined
-  const needsWrite = store || entry.read || entry.recall || passed || outgoing.waits !== 'never'
-  return needsWrite ? { entry, outgoing, passed } : undefined
+  const friendTold = isAboutFriends(body.type) ? friendToldBy(message, outgoing) : undefined
+  const needsWrite = store || entry.read || entry.recall || passed || friendTold || outgoing.waits !== 'never'
+  return needsWrite ? { entry, outgoing, passed, friendTold } : undefined
 }
+
+const friendToldBy = ({ body, sender, stamp }: Message, { user, messageId }: Outgoing): FriendTold => ({
+  messageId,
+  from: sender.user,
+  to: user,
+  contentType: body.type,
+  content: body.content.slice(0, longestRequest).toWellFormed(),
+  arrivedAt: stamp,
+})

@@ -1,4 +1,4 @@
-import { messagesPassed } from '@im/contracts/message'
+import { friendsTold, messagesPassed } from '@im/contracts/message'
 import { archiveBatch, logOf } from '../archive/archive-batch.ts'
 import type { Deps } from '../deps.ts'
 import type { MailboxRow } from '../mailbox/mailbox-repository.ts'
@@ -32,7 +32,13 @@ export async function writeMessages(deps: WriteDeps, writes: readonly MessageWri
     if (row) rows.set(write, row)
   }
   const needed = writes.filter(
-    (write) => write.entry.store || write.entry.read || write.entry.recall || write.passed || rows.has(write),
+    (write) =>
+      write.entry.store ||
+      write.entry.read ||
+      write.entry.recall ||
+      write.passed ||
+      write.friendTold ||
+      rows.has(write),
   )
   if (!needed.length) return
   const users = [...rows.values()].map(({ user }) => user)
@@ -51,7 +57,10 @@ export async function writeMessages(deps: WriteDeps, writes: readonly MessageWri
           const recalls = [...fresh].flatMap(({ entry }) => entry.recall ?? [])
           await mailbox.forget(recalls.flatMap(recalledOf), change.session)
           const passed = [...fresh].flatMap((write) => write.passed ?? [])
-          if (passed.length) change.announce(messagesPassed, logOf(needed[0]!.entry), { messages: passed })
+          const told = [...fresh].flatMap((write) => write.friendTold ?? [])
+          const log = logOf(needed[0]!.entry)
+          if (passed.length) change.announce(messagesPassed, log, { messages: passed })
+          if (told.length) change.announce(friendsTold, log, { messages: told })
         },
       },
     )

@@ -57,12 +57,14 @@ export class NewFriendsRepository {
       .project<Pick<NewFriendDocument, '_id' | 'changedAt'>>({ changedAt: 1 })
       .toArray()
     const changedAt = new Map(stored.map((row) => [row._id, row.changedAt]))
+    // The message of an app follows its call, and the clocks of two machines differ a little.
+    const isOlder = (_id: string, at: number) => (changedAt.get(_id) ?? 0) > at + clocksDiffer
     const writes = [...newest].flatMap(([_id, { owner, peer, told }]) => {
       const { from, type, content, at } = told
-      if ((changedAt.get(_id) ?? 0) > at) return []
-      const set = { userId: owner, toUserId: peer, from, type, content, changedAt: at }
+      if (isOlder(_id, at)) return []
+      const set = { userId: owner, toUserId: peer, from, type, content }
       const direction = from === owner ? (0 as const) : (1 as const)
-      const update = { $set: { ...set, direction }, $setOnInsert: { createdAt: at } }
+      const update = { $set: { ...set, direction }, $max: { changedAt: at }, $setOnInsert: { createdAt: at } }
       return { updateOne: { filter: { _id }, update, upsert: true } }
     })
     if (writes.length) await this.#rows.bulkWrite(writes, { session, ordered: false })
@@ -80,5 +82,8 @@ export class NewFriendsRepository {
     await this.#rows.deleteMany({ toUserId: userId })
   }
 }
+
+/** Milliseconds. */
+const clocksDiffer = 1000
 
 const idOf = (owner: number, peer: number) => `${owner}:${peer}`

@@ -32,6 +32,6 @@ export async function welcomeUser(
   { userId, nickname, userType, defaultFriends }: Payload<typeof userRegistered>,
   change: Change,
 ): Promise<void> {
-  await deps.people.put([{ _id: userId, nickname, userType }], change)
+  await deps.people.add({ _id: userId, nickname, userType }, change)
   await befriendWithin(deps, userId, [...new Set([systemUserId, ...defaultFriends])], change)
 }

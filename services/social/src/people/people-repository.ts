@@ -45,19 +45,18 @@ export class PeopleRepository {
   async put(people: readonly Person[], { session }: Change): Promise<void> {
     if (!people.length) return
     await this.#people.bulkWrite(
-      people.map(({ _id, ...facts }) => ({
-        updateOne: { filter: { _id, gone: { $exists: false } }, update: { $set: facts }, upsert: true },
-      })),
+      people.map(({ _id, ...facts }) => ({ updateOne: { filter: { _id }, update: { $set: facts }, upsert: true } })),
       { session, ordered: false },
     )
   }
 
+  /** A user begins as this. Whatever is known of them is newer. */
+  async add({ _id, ...facts }: Person, { session }: Change): Promise<void> {
+    await this.#people.updateOne({ _id }, { $setOnInsert: facts }, { session, upsert: true })
+  }
+
   async rename(userId: number, nickname: string, { session }: Change): Promise<void> {
-    await this.#people.updateOne(
-      { _id: userId },
-      { $set: { nickname }, $setOnInsert: { userType: 0 } },
-      { session, upsert: true },
-    )
+    await this.#people.updateOne({ _id: userId }, { $set: { nickname } }, { session })
   }
 
   async markGone(userId: number): Promise<void> {

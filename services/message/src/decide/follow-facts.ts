@@ -1,0 +1,36 @@
+import { blacklistChanged, friendChanged, friendRowChanged, pairOf } from '@im/contracts/social'
+import { settingsChanged, userDeleted, userLocked, userUpdated } from '@im/contracts/user'
+import type { Closable } from '@im/service-kit'
+import type { Deps } from '../deps.ts'
+
+/**
+ * Forgets what was known of users and pairs of them when an event tells of a change: in each replica, as soon as it is published.
+ * Changes of pairs are broadcast, too, before they are answered.
+ */
+export function followFacts({
+  bus,
+  contacts,
+  socialRelations,
+}: Pick<Deps, 'bus' | 'contacts' | 'socialRelations'>): Closable {
+  const { facts: pairs } = socialRelations
+  const forgetPair = (changed: { userId: number; toUserId: number }) =>
+    pairs.forget(pairOf(changed.userId, changed.toUserId))
+  const parts = [
+    bus.hear(settingsChanged, ({ userId }) => contacts.forget(userId)),
+    bus.hear(userUpdated, ({ userId }) => contacts.forget(userId)),
+    bus.hear(userLocked, ({ userId }) => contacts.forget(userId)),
+    bus.hear(userDeleted, ({ userId }) => contacts.forget(userId)),
+    ...[friendChanged, blacklistChanged, friendRowChanged].flatMap((event) => [
+      bus.listen(event, forgetPair),
+      bus.hear(event, forgetPair),
+    ]),
+    bus.onConnection((isConnected) => {
+      for (const known of [contacts, pairs]) {
+        known.hearsEvents = isConnected
+        // What was published meanwhile was not heard.
+        if (isConnected) known.forgetAll()
+      }
+    }),
+  ]
+  return { close: async () => void (await Promise.all(parts.map((part) => part.close()))) }
+}

@@ -1,0 +1,151 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { ContractError } from '@im/contracts'
+import { LRUCache } from 'lru-cache'
+
+/** How long (ms) an answer counts without a question, while events tell of changes and while they may not arrive. */
+const freshFor = 60_000
+const freshWithoutEvents = 1000
+/** A refusal needs an answer that is not older than this. */
+const freshForRefusal = 1000
+/** How old an answer may be when the owner does not answer (spec xmpp.md §8). */
+const usableFor = 600_000
+
+const keysAtOnce = 500
+const questionsAtOnce = 4
+/** Questions of the same moment go together. */
+const gatherFor = 2
+/** After so many failures in a row nobody is asked for a while: messages would only wait for the same failure. */
+const failuresInRow = 3
+const restAfterFailures = 1000
+
+interface Known<T> {
+  fact: T
+  askedAt: number
+  /** Something changed since: good only when nobody answers. */
+  isOld: boolean
+}
+
+/** Keys of the next question, and who waits for its answer. */
+interface NextQuestion<K, T> {
+  keys: Set<K>
+  waiting: Map<K, Promise<T>>
+  answer: Promise<Map<K, T>>
+}
+
+/** Facts that another service owns: asked for many at once, kept until an event tells of a change. */
+export class KnownFacts<K extends string | number, T extends object> {
+  readonly #askOwner: (keys: K[]) => Promise<Map<K, T>>
+  readonly #now: () => number
+  readonly #known: LRUCache<K, Known<T>>
+  readonly #asking = new Map<K, Promise<T>>()
+  /** When an event told of a change: an answer to an older question is old. */
+  readonly #changedAt = new LRUCache<K, number>({ max: 50_000, ttl: usableFor })
+  #allChangedAt = 0
+  #next: NextQuestion<K, T> | undefined
+  #running = 0
+  readonly #turns: (() => void)[] = []
+  #failures = 0
+  #restUntil = 0
+  /** False while events of changes may be missed. */
+  hearsEvents = true
+
+  constructor(options: { ask: (keys: K[]) => Promise<Map<K, T>>; now: () => number; max: number }) {
+    this.#askOwner = options.ask
+    this.#now = options.now
+    this.#known = new LRUCache({ max: options.max })
+  }
+
+  /** What is known without a question; with `forRefusal`, only when it was asked just now. */
+  peek(key: K, { forRefusal = false } = {}): T | undefined {
+    const known = this.#known.get(key)
+    if (!known || known.isOld) return undefined
+    const age = this.#now() - known.askedAt
+    const limit = forRefusal ? freshForRefusal : this.hearsEvents ? freshFor : freshWithoutEvents
+    if (age < limit) return known.fact
+    // Used once more, and asked about beside it.
+    if (!forRefusal && this.hearsEvents && age < usableFor) {
+      this.ask(key).catch(() => {})
+      return known.fact
+    }
+    return undefined
+  }
+
+  /**
+   * Asks the owner. When it does not answer, an answer of the last ten minutes counts; without one it throws
+   * ServiceUnavailable. With `anew` the question is sent after this call, so that it sees whatever was true before.
+   */
+  ask(key: K, { anew = false } = {}): Promise<T> {
+    const running = (anew ? this.#next?.waiting : this.#asking)?.get(key)
+    if (running) return running
+    const answer = this.#askFor(key).finally(() => {
+      if (this.#asking.get(key) === answer) this.#asking.delete(key)
+    })
+    this.#asking.set(key, answer)
+    this.#next?.waiting.set(key, answer)
+    return answer
+  }
+
+  async of(key: K): Promise<T> {
+    return this.peek(key) ?? (await this.ask(key))
+  }
+
+  /** Something about it changed: the next answer must be a new one. */
+  forget(key: K): void {
+    this.#changedAt.set(key, this.#now())
+    const known = this.#known.get(key)
+    if (known) known.isOld = true
+    this.#asking.delete(key)
+  }
+
+  /** Events may have been missed: all has to be asked again. */
+  forgetAll(): void {
+    this.#allChangedAt = this.#now()
+    for (const known of this.#known.values()) known.isOld = true
+    this.#asking.clear()
+  }
+
+  async #askFor(key: K): Promise<T> {
+    const askedAt = this.#now()
+    try {
+      if (askedAt < this.#restUntil)
+        throw new ContractError('ServiceUnavailable', { detail: 'the owner does not answer' })
+      const fact = (await this.#gather(key)).get(key)
+      if (!fact) throw new ContractError('ServiceUnavailable', { detail: 'the owner gave no answer' })
+      const known = this.#known.get(key)
+      const isOld = askedAt <= Math.max(this.#allChangedAt, this.#changedAt.get(key) ?? 0)
+      if (!known || known.askedAt <= askedAt) this.#known.set(key, { fact, askedAt, isOld })
+      return fact
+    } catch (error) {
+      const known = this.#known.get(key)
+      if (known && askedAt - known.askedAt < usableFor) return known.fact
+      throw new ContractError('ServiceUnavailable', { cause: error })
+    }
+  }
+
+  #gather(key: K): Promise<Map<K, T>> {
+    if (!this.#next || this.#next.keys.size >= keysAtOnce) {
+      const keys = new Set<K>()
+      this.#next = { keys, waiting: new Map(), answer: this.#question(keys) }
+    }
+    this.#next.keys.add(key)
+    return this.#next.answer
+  }
+
+  async #question(keys: Set<K>): Promise<Map<K, T>> {
+    await delay(gatherFor)
+    if (this.#running >= questionsAtOnce) await new Promise<void>((resolve) => this.#turns.push(resolve))
+    this.#running++
+    if (this.#next?.keys === keys) this.#next = undefined
+    try {
+      const facts = await this.#askOwner([...keys])
+      this.#failures = 0
+      return facts
+    } catch (error) {
+      if (++this.#failures >= failuresInRow) this.#restUntil = this.#now() + restAfterFailures
+      throw error
+    } finally {
+      this.#running--
+      this.#turns.shift()?.()
+    }
+  }
+}

@@ -1,0 +1,25 @@
+import { singleConversation } from '../archive/conversations.ts'
+import type { Deps } from '../deps.ts'
+import { sideNames, withShown } from './chats-repository.ts'
+
+/**
+ * Takes a chat out of the lists of these of its two users until something new comes. Its messages stay. What came after `at` (ms)
+ * stays in the lists.
+ */
+export async function hideChat(
+  { chats, outbox }: Pick<Deps, 'chats' | 'outbox'>,
+  [first, second]: [number, number],
+  users: readonly number[],
+  at: number,
+): Promise<void> {
+  await outbox.commit(async ({ session }) => {
+    const chat = await chats.get(singleConversation(first, second), session)
+    if (!chat) return
+    const hidden = { ...chat }
+    for (const name of sideNames) {
+      const side = chat[name]
+      if (users.includes(side.user) && side.shown && (side.ts ?? 0) <= at) hidden[name] = withShown(side, undefined)
+    }
+    if (sideNames.some((name) => hidden[name] !== chat[name])) await chats.write([hidden], session)
+  })
+}

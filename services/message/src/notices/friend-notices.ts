@@ -1,0 +1,64 @@
+import type { Payload } from '@im/contracts'
+import type { contactRegistered, friendRequested, userErased } from '@im/contracts/social'
+import { noticeUserId } from '@im/contracts/user'
+import type { Deps } from '../deps.ts'
+import { causedId, type Named, named, sendMessages } from './send-messages.ts'
+
+type NoticeDeps = Pick<Deps, 'contacts' | 'config' | 'deliverer' | 'mailbox' | 'outbox' | 'now'>
+
+const removedText = '后台管理员解除了你们好友关系'
+/** The sender of notices is no user whom the user service knows by another name. */
+const noticeSender: Named = { userId: noticeUserId, name: '系统通知' }
+
+/** Type 500 in the name of the user who asked many at once (spec 03-friends.md, batchAdd). */
+export async function sendRequest(
+  deps: NoticeDeps,
+  cause: string,
+  { userId, toUserId }: Payload<typeof friendRequested>,
+): Promise<void> {
+  const [sender, receiver] = await Promise.all([deps.contacts.of(userId), deps.contacts.of(toUserId)])
+  if (!sender.exists || !receiver.exists) return
+  const messageId = causedId(cause, 500)
+  const people = { sender: named(sender), receiver: named(receiver) }
+  await sendMessages(deps, [{ to: toUserId, from: userId, type: 500, messageId, ...people }])
+}
+
+/** Type 511: somebody in the address book of each of these users has registered. */
+export async function tellContactRegistered(
+  deps: NoticeDeps,
+  cause: string,
+  { userId, nickname, telephone, owners }: Payload<typeof contactRegistered>,
+): Promise<void> {
+  const receivers = await Promise.all(owners.map((owner) => deps.contacts.of(owner.userId)))
+  const sender: Named = { userId, name: nickname || String(userId) }
+  await sendMessages(
+    deps,
+    owners.flatMap((owner, n) => {
+      const receiver = receivers[n]!
+      if (!receiver.exists) return []
+      const row = { telephone: owner.telephone, toTelephone: telephone, toUserId: userId, toUserName: nickname }
+      const content = JSON.stringify({ ...row, userId: owner.userId })
+      const messageId = causedId(cause, 511, owner.userId)
+      return { to: owner.userId, from: userId, type: 511, messageId, sender, receiver: named(receiver), content }
+    }),
+  )
+}
+
+/** Type 512: a user was removed; each friend is told. */
+export async function tellErased(
+  deps: NoticeDeps,
+  cause: string,
+  { userId, friends }: Payload<typeof userErased>,
+): Promise<void> {
+  const receivers = await Promise.all(friends.map((friend) => deps.contacts.of(friend)))
+  await sendMessages(
+    deps,
+    receivers.flatMap((receiver) => {
+      if (!receiver.exists) return []
+      const messageId = causedId(cause, 512, receiver.userId)
+      const people = { sender: noticeSender, receiver: named(receiver) }
+      const about = { content: removedText, objectId: String(userId) }
+      return { to: receiver.userId, from: noticeUserId, type: 512, messageId, ...people, ...about }
+    }),
+  )
+}

@@ -1,0 +1,97 @@
+import { createHash } from 'node:crypto'
+import { messagesPassed, messageType } from '@im/contracts/message'
+import type { Contact } from '../decide/contacts.ts'
+import { type Outgoing, rowOf } from '../deliver/delivery.ts'
+import { messageText } from '../deliver/stanza-text.ts'
+import type { Deps } from '../deps.ts'
+import { rowId } from '../mailbox/mailbox-repository.ts'
+import { xmlJson } from './xml-json.ts'
+
+export interface Named {
+  userId: number
+  name: string
+}
+
+/** A message that the server sends to all devices of a user (spec xmpp.md §6). */
+export interface ServerMessage {
+  to: number
+  /** Whom the stanza comes from. */
+  from: number
+  type: number
+  /** Makes telling it again harmless, because apps know doubles by the id. */
+  messageId: string
+  /** As the body says it. */
+  sender: Named
+  receiver: Named
+  content?: string
+  objectId?: string | undefined
+  fileName?: string | undefined
+}
+
+/** The id of a message that an event causes: the same whenever the event is handled. */
+export const causedId = (...cause: (string | number)[]): string =>
+  createHash('md5').update(cause.join(':')).digest('hex')
+
+/** A name is never empty in a message. */
+export const named = ({ userId, nickname }: Pick<Contact, 'userId' | 'nickname'>): Named => ({
+  userId,
+  name: nickname || String(userId),
+})
+
+/**
+ * Sends messages that wait for whoever is not there. Resolves when they stand in the mailbox, so that they can't be lost; the
+ * first device of a user that confirms one takes it out. The push service is told of those that are pushed.
+ */
+export async function sendMessages(
+  { config, deliverer, mailbox, outbox, now }: Pick<Deps, 'config' | 'deliverer' | 'mailbox' | 'outbox' | 'now'>,
+  messages: readonly ServerMessage[],
+): Promise<void> {
+  if (!messages.length) return
+  const at = now()
+  const outgoing = messages.map((message) => outgoingOf(message, at, config.xmppDomain))
+  const rows = outgoing.map((message) => rowOf(rowId(message.user, message.from, message.messageId), message, false))
+  const passed = messages.filter(({ type }) => messageType(type).push !== '-')
+  const users = messages.map(({ to }) => to)
+  deliverer.rowsBegin(users)
+  try {
+    await outbox.commit(async (change) => {
+      await mailbox.add(rows, change.session)
+      if (passed.length) change.announce(messagesPassed, `user:${passed[0]!.to}`, { messages: passed.map(factOf) })
+    })
+    for (const message of outgoing) deliverer.deliver(message, { hasRow: true, settled() {} })
+  } finally {
+    deliverer.rowsEnd(users)
+  }
+
+  function factOf({ messageId, from, to, type }: ServerMessage) {
+    const time = { timeSend: Math.floor(at / 1000), arrivedAt: at }
+    return { messageId, from, to, contentType: type, ...time, isEncrypt: false, isReadDel: false }
+  }
+}
+
+function outgoingOf(message: ServerMessage, at: number, domain: string): Outgoing {
+  const { to, from, type, messageId, sender, receiver, content = '', objectId, fileName } = message
+  const body = xmlJson({
+    type,
+    messageId,
+    fromUserId: String(sender.userId),
+    fromUserName: sender.name,
+    toUserId: String(receiver.userId),
+    toUserName: receiver.name,
+    content,
+    timeSend: Math.floor(at / 1000),
+    objectId,
+    fileName,
+  })
+  return {
+    user: to,
+    from,
+    messageId,
+    at,
+    seq: 0,
+    text: messageText({ from: `${from}@${domain}`, id: messageId, type: 'chat', body, wantsReceipt: false }),
+    id: messageId,
+    waits: 'month',
+    audience: { kind: 'available' },
+  }
+}
