@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Secrets, type ServerName, type ServiceName, startStack } from '@im/dev'
+import { type ProcessName, type Secrets, type ServerName, type ServiceName, startStack } from '@im/dev'
 import type { StackAddresses } from './people.ts'
 
 export interface TestStack extends StackAddresses {
@@ -11,8 +11,10 @@ export interface TestStack extends StackAddresses {
   env: Record<string, string>
   secrets: Secrets
   /** kill -9 of its process. It stays down until `restart`. With mode 'together' all services are one process. */
-  kill(name: ServiceName | ServerName): Promise<void>
-  restart(name: ServiceName | ServerName): Promise<void>
+  kill(name: ProcessName | ServerName): Promise<void>
+  /** Ends it in order. It stays down until `restart`. */
+  stop(name: ProcessName | ServerName): Promise<void>
+  restart(name: ProcessName | ServerName): Promise<void>
   /** All that services and servers wrote into their logs; services do so with mode 'processes'. */
   logs(): Promise<string>
   close(): Promise<void>
@@ -54,6 +56,7 @@ async function startProcesses(options: TestStackOptions): Promise<TestStack> {
     xmppPort: Number(stack.env['XMPP_PORT']),
     xmppDomain: stack.env['XMPP_DOMAIN'] ?? '',
     kill: (name) => stack.kill(name, 'SIGKILL'),
+    stop: (name) => stack.kill(name, 'SIGTERM'),
     restart: (name) => stack.restart(name),
     async logs() {
       const files = (await readdir(join(dataDir, 'logs'))).map((name) => join(dataDir, 'logs', name))

@@ -70,7 +70,7 @@ const answerTimeout = 2000
 
 /** The composition root. */
 export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Runtime> {
-  const { config, db, redis, metrics, now, log, bus } = runtime
+  const { config, db, redis, metrics, now, log, bus, replicas } = runtime
   const { serviceKeys } = config
   const user = createServiceClient({ baseUrl: config.userUrl, serviceKeys, timeoutMs: answerTimeout })
   const social = createServiceClient({ baseUrl: config.socialUrl, serviceKeys, timeoutMs: answerTimeout })
@@ -80,7 +80,7 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
   const mailboxLimits = new MailboxLimits(mailbox, now)
   const mailboxWriter = new MailboxWriter(mailbox, log)
   const streams = new StreamTable()
-  const peers = new Peers(bus, { feeds: config.messageRole !== 'http' })
+  const peers = new Peers({ bus, replicas, feeds: config.messageRole !== 'http' })
   const far = new FarDeliveriesOverNats({ bus, peers })
   const deliverer = new Deliverer({ streams, writer: mailboxWriter, limits: mailboxLimits, far, now })
   const feeds = new Feeds(peers)

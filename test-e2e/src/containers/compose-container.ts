@@ -50,11 +50,11 @@ export class ComposeContainer extends GenericContainer {
   }
 }
 
-/** kill -9 of what runs in it. It stays down until it is restarted. */
-export async function killContainer(container: StartedTestContainer): Promise<void> {
+/** Ends what runs in it. It stays down until it is restarted. */
+export async function endContainer(container: StartedTestContainer, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
   const { container: containers } = await getContainerRuntimeClient()
   const killed = containers.getById(container.getId())
-  await killed.kill({ signal: 'SIGKILL' })
+  await killed.kill({ signal })
   await killed.wait()
 }
 

@@ -1,18 +1,18 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freePort, loadSecrets, type ServerName, type ServiceName } from '@im/dev'
+import { freePort, loadSecrets, type ProcessName, type ServerName, type ServiceName } from '@im/dev'
 import { type ComposeService, readCompose } from '@im/dev/containers'
 import { Network, type StartedTestContainer } from 'testcontainers'
 import type { TestStack } from '../stack.ts'
-import { ComposeContainer, killContainer, logsOf } from './compose-container.ts'
+import { ComposeContainer, endContainer, logsOf } from './compose-container.ts'
 import { reachThisMachine } from './reach-this-machine.ts'
 
 /** Where the stores and the XMPP server listen inside; services say it by their PORT. */
 const portsOf: Record<string, number[]> = { mongodb: [27_017], redis: [6379], nats: [4222, 8222], xmpp: [5222, 5280] }
 const isStore = ({ name }: ComposeService) => ['mongodb', 'redis', 'nats'].includes(name)
 /** compose.yaml names the XMPP server by what it does, not by its product. */
-const composeName = (name: ServiceName | ServerName) => (name === 'prosody' ? 'xmpp' : name)
+const composeName = (name: ProcessName | ServerName) => (name === 'prosody' ? 'xmpp' : name)
 
 let networks = 0
 
@@ -56,7 +56,7 @@ export async function startContainers({ env: given = {} }: { env?: Record<string
     throw cause
   }
 
-  const find = (part: ServiceName | ServerName) => {
+  const find = (part: ProcessName | ServerName) => {
     const container = containers.get(composeName(part))
     if (!container) throw new Error(`compose.yaml has no ${part}`)
     return container
@@ -76,7 +76,8 @@ export async function startContainers({ env: given = {} }: { env?: Record<string
       XMPP_HTTP_URL: `http://${address('xmpp', 5280)}`,
     },
     secrets,
-    kill: (part) => killContainer(find(part)),
+    kill: (part) => endContainer(find(part), 'SIGKILL'),
+    stop: (part) => endContainer(find(part), 'SIGTERM'),
     restart: (part) => find(part).restart(),
     logs: async () => (await Promise.all([...containers.values()].map(logsOf))).join('\n'),
     close,

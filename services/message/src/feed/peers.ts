@@ -1,5 +1,5 @@
-import { createHash, randomBytes } from 'node:crypto'
-import type { Bus, Closable } from '@im/service-kit'
+import { createHash } from 'node:crypto'
+import type { Bus, Closable, Replicas } from '@im/service-kit'
 
 /** How often (ms) a replica says that it is there, and after what silence it counts as gone. */
 const beatEvery = 300
@@ -34,13 +34,17 @@ export interface PeerWatcher {
   tick?(): void
 }
 
+/** What replicas that take XMPP servers offer to share, in the words of `Replicas`. */
+const task = 'xmpp-servers'
+
 /**
- * The replicas of this service that are there, as they tell each other over NATS. Only hints: nothing is decided by them
- * that an XMPP server or a mailbox does not make good.
+ * The replicas of this service that are there, as they tell each other over NATS, and more slowly through MongoDB while NATS
+ * is away. Only hints: nothing is decided by them that an XMPP server or a mailbox does not make good.
  */
 export class Peers {
-  readonly id = randomBytes(8).toString('hex')
+  readonly id: string
   readonly #bus: Bus
+  readonly #replicas: Replicas
   readonly #feeds: boolean
   readonly #peers = new Map<string, Peer>()
   readonly #watchers: PeerWatcher[] = []
@@ -50,9 +54,11 @@ export class Peers {
   holds: () => string[] = () => []
   told: () => number = () => 0
 
-  constructor(bus: Bus, options: { feeds: boolean }) {
+  constructor({ bus, replicas, feeds }: { bus: Bus; replicas: Replicas; feeds: boolean }) {
+    this.id = replicas.id
     this.#bus = bus
-    this.#feeds = options.feeds
+    this.#replicas = replicas
+    this.#feeds = feeds
   }
 
   watch(watcher: PeerWatcher): void {
@@ -74,6 +80,7 @@ export class Peers {
       }),
     )
     this.#bus.tell('join', this.id)
+    const offer = this.#feeds ? this.#replicas.offer(task) : undefined
     const beating = setInterval(() => {
       this.#beat()
       this.#look()
@@ -82,15 +89,21 @@ export class Peers {
     return {
       close: async () => {
         clearInterval(beating)
+        offer?.withdraw()
         this.#bus.tell('beat', JSON.stringify({ ...this.#own(), leaves: true }))
         await Promise.all(this.#parts.map((part) => part.close()))
       },
     }
   }
 
-  /** False while others can't be heard: nothing follows from their silence. */
+  /** False while others can't be heard over NATS: nothing follows from their silence. */
   get hears(): boolean {
     return this.#isConnected && performance.now() >= this.#deafUntil
+  }
+
+  /** It is known, by one of the two ways, who is there. */
+  get sees(): boolean {
+    return this.#isConnected ? this.hears : this.#replicas.isAlive
   }
 
   get others(): readonly Beat[] {
@@ -99,14 +112,18 @@ export class Peers {
 
   /** Which replica is to hold a server: each of them finds the same one. */
   ownerOf(address: string): string {
-    const feeders = [...this.#peers.values()].filter(({ feeds }) => feeds).map(({ id }) => id)
-    if (this.#feeds) feeders.push(this.id)
     let [owner, highest] = ['', '']
-    for (const id of feeders) {
+    for (const id of this.#feeders()) {
       const rank = createHash('sha1').update(`${id} ${address}`).digest('hex')
       if (rank > highest) [owner, highest] = [id, rank]
     }
     return owner
+  }
+
+  #feeders(): string[] {
+    if (!this.#isConnected) return this.#replicas.sharing(task)
+    const others = [...this.#peers.values()].filter(({ feeds }) => feeds).map(({ id }) => id)
+    return this.#feeds ? [...others, this.id] : others
   }
 
   /** Another replica that says it holds the server. */
@@ -136,9 +153,11 @@ export class Peers {
   }
 
   #look(): void {
-    if (!this.hears) return
+    if (!this.sees) return
+    const living = this.#isConnected ? undefined : new Set(this.#replicas.sharing(task))
     const silentSince = performance.now() - goneAfter
-    for (const { id, heardAt } of this.#peers.values()) if (heardAt < silentSince) this.#forget(id)
+    for (const { id, feeds, heardAt } of this.#peers.values())
+      if (living ? feeds && !living.has(id) : heardAt < silentSince) this.#forget(id)
   }
 
   #forget(id: string): void {

@@ -65,8 +65,8 @@ export class Feeds {
     const { addresses } = deps.xmppServers
     // A server that ends is not named any more, and still has something to hand on.
     for (const [address, { feed, stop }] of this.#held) if (!addresses.includes(address) && !feed.holds) stop.abort()
-    // Nothing follows from the silence of others while they can't be heard: what we hold we keep.
-    if (deps.config.messageRole === 'http' || !this.#peers.hears) return
+    // While it is not known who is there, what we hold we keep.
+    if (deps.config.messageRole === 'http' || !this.#peers.sees) return
     for (const address of addresses) if (!this.#held.has(address) && this.#isOurs(address)) this.#hold(deps, address)
   }
 
@@ -83,7 +83,9 @@ export class Feeds {
     }
     const unheldSince = this.#unheldSince.get(address) ?? now
     this.#unheldSince.set(address, unheldSince)
-    return isOwner ? now - takenAt > sayWithin : now - Math.max(unheldSince, takenAt) > helpAfter
+    if (isOwner) return now - takenAt > sayWithin
+    // Who holds it may be there and not be heard.
+    return peers.hears && now - Math.max(unheldSince, takenAt) > helpAfter
   }
 
   #hold(deps: Deps, address: string): void {
