@@ -4,6 +4,7 @@ import { MessagesRepository } from './archive/messages-repository.ts'
 import { createPageCursors, type PageCursors } from './archive/page-cursors.ts'
 import type { MessageConfig } from './config.ts'
 import { Contacts } from './decide/contacts.ts'
+import { KeywordFilter } from './decide/keyword-filter.ts'
 import { type Relations, SocialRelations } from './decide/relations.ts'
 import { Deliverer } from './deliver/deliverer.ts'
 import { FarDeliveriesOverNats } from './deliver/far-deliveries.ts'
@@ -61,6 +62,7 @@ export interface Deps extends Runtime<MessageConfig> {
   social: ServiceClient
   /** The configuration that the user service keeps. */
   serverConfig: FollowedValue<ServerConfig>
+  keywordFilter: KeywordFilter
   feedMetrics: FeedMetrics
   feedWatchers: FeedWatchers
 }
@@ -85,6 +87,12 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
   const deliverer = new Deliverer({ streams, writer: mailboxWriter, limits: mailboxLimits, far, now })
   const feeds = new Feeds(peers)
   const revocations = new RevocationsRepository(db)
+  const serverConfig = new FollowedValue({
+    read: () => user.call(internalConfig.getServerConfig, {}),
+    changed: configChanged,
+    bus,
+    log,
+  })
   return {
     messages,
     chats: new ChatsRepository(db),
@@ -113,12 +121,8 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
     socialRelations,
     user,
     social,
-    serverConfig: new FollowedValue({
-      read: () => user.call(internalConfig.getServerConfig, {}),
-      changed: configChanged,
-      bus,
-      log,
-    }),
+    serverConfig,
+    keywordFilter: new KeywordFilter(serverConfig),
     feedMetrics: createFeedMetrics(metrics),
     feedWatchers: new FeedWatchers(),
   }

@@ -182,3 +182,40 @@ test('a social service that is away: known relations count for ten minutes, unkn
   ahead = 11 * 60_000
   t.equal(await told(bob, 508), 'resource-constraint')
 })
+
+test('a text with a keyword of the configuration is confirmed to its sender and reaches nobody', async (t) => {
+  const { xmpp, online, user, deps } = await startMessage(t, {
+    config: { isKeyWord: 1, keywords: ['敏感', 'ＢＡＤ word', ' '] },
+  })
+  const sender = await online(alice)
+  const peer = await online(bob)
+  const own = await online(alice, { resource: 'pc', carbons: true })
+  const stopped = ['这是敏感的', '敏感', 'a Bad WORD here', 'BAD wor敏感d'].map((content) =>
+    sender.say({ to: bob, body: { content } }),
+  )
+  const passed = [
+    sender.say({ to: bob, body: { content: '敏 感 bad wor' } }),
+    sender.say({ to: bob, body: { content: '敏感', isEncrypt: 1 } }),
+    sender.say({ to: bob, body: { type: 2, content: '敏感' } }),
+  ]
+  const toOwn = sender.say({ to: alice, body: { content: '敏感' } })
+  await xmpp.drained()
+  await eventually(() => [...stopped, ...passed].every((id) => sender.receipts.includes(id)))
+  await eventually(() => peer.messages.length === passed.length)
+  t.strictSame(
+    peer.messages.map(({ id }) => id),
+    passed,
+  )
+  t.equal(await deps.messages.collection.countDocuments(), passed.length)
+  t.equal(await deps.mailbox.collection.countDocuments(), 0)
+  t.ok(own.received.every(({ xml }) => stopped.every((id) => !xml.includes(id))))
+  t.notOk(
+    own.messages.some(({ id }) => id === toOwn),
+    'nor to own devices',
+  )
+
+  user.config.isKeyWord = 0
+  await eventually(() => deps.serverConfig.current?.isKeyWord === 0, 10_000)
+  const free = sender.say({ to: bob, body: { content: '敏感' } })
+  await eventually(() => peer.messages.at(-1)?.id === free)
+})

@@ -9,13 +9,17 @@ import type { Message, Refusal } from '../read/read-message.ts'
 import { type Attempt, type Fact, type Facts, refusalBetween } from './may-write.ts'
 
 /** What becomes of a message. One place decides it, for every message: a later verdict (held back, refused) belongs here. */
-export type Verdict = { goes: true } | { goes: false; refusal: Refusal }
+export type Verdict =
+  | { goes: true }
+  /** Without a refusal the sender sees no difference, and nobody else hears of it. */
+  | { goes: false; refusal?: Refusal }
 
-type DecideDeps = Pick<Deps, 'contacts' | 'relations' | 'messages' | 'config' | 'log'>
+type DecideDeps = Pick<Deps, 'keywordFilter' | 'contacts' | 'relations' | 'messages' | 'config' | 'log'>
 
 const recall = 202
 
 const go: Verdict = { goes: true }
+const stopped: Verdict = { goes: false }
 const refuse = (condition: Refusal['condition'], text: string): Verdict => ({
   goes: false,
   refusal: { condition, text },
@@ -29,6 +33,12 @@ const tryLater = refuse('resource-constraint', 'it cannot be found out now wheth
  * the owners of the facts. It never refuses by what may be old.
  */
 export function decide(deps: DecideDeps, message: Message): Verdict | Promise<Verdict> {
+  const verdict = decideByFacts(deps, message)
+  const filter = (decided: Verdict) => (decided.goes && deps.keywordFilter.stops(message.body) ? stopped : decided)
+  return verdict instanceof Promise ? verdict.then(filter) : filter(verdict)
+}
+
+function decideByFacts(deps: DecideDeps, message: Message): Verdict | Promise<Verdict> {
   const { to, sender, body } = message
   const { xmppDomain } = deps.config
   if (to.domain !== xmppDomain || !to.local) return noUser

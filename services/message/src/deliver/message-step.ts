@@ -70,7 +70,8 @@ export function messageStep(
 }
 
 function decidedStep(deps: Deps, message: Message, verdict: Verdict, answer: Answer): Step<MessageWrite> {
-  if (!verdict.goes) return refusedStep(deps, message, verdict.refusal, answer)
+  if (!verdict.goes)
+    return verdict.refusal ? refusedStep(deps, message, verdict.refusal, answer) : stoppedStep(message, answer)
   const receiver = userIdOf(message.to.local)!
   return receiver === message.sender.user ? ownStep(deps, message, answer) : peerStep(deps, message, receiver, answer)
 }
@@ -93,6 +94,16 @@ export function refusedStep(
     fail() {},
   }
 }
+
+/** A message that reaches nobody, though its sender is told as ever. */
+const stoppedStep = (message: Message, answer: Answer): Step<MessageWrite> => ({
+  size: 0,
+  run(settled) {
+    confirm(message, answer)
+    settled()
+  },
+  fail() {},
+})
 
 const confirm = ({ id, type, wantsReceipt, ...message }: Message, answer: Answer): void => {
   if (id && type === 'chat' && wantsReceipt) answer(receiptText(peerJid(message), id))
