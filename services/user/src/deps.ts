@@ -1,9 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { createServiceClient, type Logger, type Runtime, type ServiceClient } from '@im/service-kit'
+import { CollectedRepository } from './collections/collected-repository.ts'
 import { ConfigRepository } from './config/config-repository.ts'
 import type { UserConfig } from './config.ts'
+import { CoursesRepository } from './courses/courses-repository.ts'
 import { KeysRepository } from './keys/keys-repository.ts'
 import { LoginLimits } from './limits/login-limits.ts'
+import { OwnChangesRepository } from './own-changes/own-changes-repository.ts'
 import { PasswordHasher } from './passwords/password-hasher.ts'
 import { createPayments, type Payments } from './payments/payments.ts'
 import { UserCountsRepository } from './presence/user-counts-repository.ts'
@@ -41,6 +44,9 @@ export interface Deps extends Runtime<UserConfig> {
   imageCodes: ImageCodes
   smsProvider: SmsProvider
   keys: KeysRepository
+  collected: CollectedRepository
+  courses: CoursesRepository
+  ownChanges: OwnChangesRepository
   reports: ReportsRepository
   blockedLinks: BlockedLinksRepository
   userCounts: UserCountsRepository
@@ -79,6 +85,9 @@ export async function createDeps(runtime: Runtime<UserConfig>): Promise<Omit<Dep
     imageCodes: new ImageCodes(redis, rateCounters),
     smsProvider: smsProviderOf(config, log),
     keys: new KeysRepository(db),
+    collected: new CollectedRepository(db),
+    courses: new CoursesRepository(db),
+    ownChanges: new OwnChangesRepository(db),
     reports: new ReportsRepository(db),
     blockedLinks: new BlockedLinksRepository(db),
     userCounts: new UserCountsRepository(db),

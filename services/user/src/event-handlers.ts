@@ -3,6 +3,7 @@ import { configChanged, sessionRevoked, userDeleted } from '@im/contracts/user'
 import { type EventHandler, on } from '@im/service-kit'
 import type { Deps } from './deps.ts'
 import { forgetUser } from './forget-user.ts'
+import { changesOfLists } from './own-changes/follow-changes.ts'
 import { recordPresences } from './presence/record-presences.ts'
 
 /** What this service does with the events of others and its own. */
@@ -13,6 +14,7 @@ export function eventHandlers(deps: Deps): EventHandler[] {
     on(presencesChanged, ({ changes }) => recordPresences(deps, changes)),
     // Whoever keeps values of the configuration reads them again: the processes of this service, too.
     on(configChanged, (change) => bus.broadcast(configChanged, change)),
+    ...changesOfLists(deps),
     on(userDeleted, ({ userId }) => forgetUser(deps, userId)),
     // The process that revoked may have died before it could remove the copies.
     on(sessionRevoked, ({ sessionIds }) => sessionCache.remove(sessionIds)),

@@ -1,14 +1,17 @@
 import { configChanged } from '@im/contracts/user'
 import { defineService } from '@im/service-kit'
 import { accountRoutes } from './accounts/routes.ts'
+import { collectionRoutes } from './collections/routes.ts'
 import { configRoutes } from './config/routes.ts'
 import { checkConfig, settings } from './config.ts'
+import { courseRoutes } from './courses/routes.ts'
 import { createDeps, type Deps } from './deps.ts'
 import { eventHandlers } from './event-handlers.ts'
 import { friendRuleRoutes } from './friend-rules/routes.ts'
 import { keyRoutes } from './keys/routes.ts'
 import { meetingRoutes } from './meetings/routes.ts'
 import { oauthRoutes } from './oauth/routes.ts'
+import { ownChangeRoutes } from './own-changes/routes.ts'
 import { passwordRoutes } from './passwords/routes.ts'
 import { presenceRoutes } from './presence/routes.ts'
 import { startSampling } from './presence/sample-users.ts'
@@ -48,6 +51,9 @@ export const service = defineService<typeof settings, Deps>({
     internalUserRoutes,
     friendRuleRoutes,
     keyRoutes,
+    collectionRoutes,
+    courseRoutes,
+    ownChangeRoutes,
     meetingRoutes,
     presenceRoutes,
     reportRoutes,

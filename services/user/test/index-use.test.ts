@@ -12,19 +12,40 @@ import {
 import { startService, testEnv, watchQueries } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { changeConfig } from '../src/config/change-config.ts'
+import { forgetUser } from '../src/forget-user.ts'
 import { recordPresences } from '../src/presence/record-presences.ts'
+import { sampleUsers } from '../src/presence/sample-users.ts'
 import { service } from '../src/service.ts'
 import { makeAdmin } from '../src/system-users/make-admin.ts'
+import { askProviders } from '../src/wallet/ask-providers.ts'
 import { md5Of123456, postForm } from './start-user.ts'
 
 test('every query the service sends uses an index', async (t) => {
-  const env = testEnv({ LIMIT_FACTOR: '0', ARGON2_MEMORY_KIB: '64', ARGON2_PASSES: '1', SMS_ECHO_CODE: 'true' })
+  const env = testEnv({
+    LIMIT_FACTOR: '0',
+    ARGON2_MEMORY_KIB: '64',
+    ARGON2_PASSES: '1',
+    SMS_ECHO_CODE: 'true',
+    PAYMENT_PROVIDER: 'sandbox',
+    AUTHKEYS_MAC: 'off',
+  })
   const { url, deps, internal: api } = await startService(t, service, { env })
 
   const queries = watchQueries(deps)
   await everythingOnce()
-  for (const collection of ['users', 'sessions', 'refresh-tokens', 'counters', 'names', 'config'])
-    t.ok(queries.collections().has(collection), collection)
+  const own = ['users', 'sessions', 'refresh-tokens', 'counters', 'names', 'config', 'searchable-users', 'user-counts']
+  const kept = [
+    'keys',
+    'collected',
+    'courses',
+    'own-changes',
+    'wallets',
+    'journal',
+    'recharges',
+    'withdrawals',
+    'openids',
+  ]
+  for (const collection of [...own, ...kept]) t.ok(queries.collections().has(collection), collection)
   await queries.demandIndexes(t)
 
   async function everythingOnce(): Promise<void> {
@@ -68,11 +89,38 @@ test('every query the service sends uses an index', async (t) => {
     await postForm(url, '/oauth2/token', again)
     const third = (await postForm(url, '/oauth2/token', grant)).body as Record<string, string>
     await postForm(url, '/oauth2/revoke', { token: third['refresh_token'] ?? '' })
+    await api.call(keyPairs.uploadKeyPair, { publicKey: 'a', privateKey: 'b' }, as)
+    await api.call(authKeys.uploadDhKey, { publicKey: 'a', privateKey: 'b', mac: 'c' }, as)
+    await api.call(authKeys.listDhKeys, {}, as)
+    await api.call(collections.addCollected, { url: 'http://x' }, as)
+    await api.call(collections.listEmoji, {}, as)
+    await api.call(collections.listCollected, {}, as)
+    await api.call(collections.listCollected, { type: 5 }, as)
+    await api.call(collections.deleteCollected, { emojiId: 'f'.repeat(24) }, as)
+    await api.call(courses.listCourses, {}, as)
+    await api.envelope(courses.getCourse, { courseId: 'f'.repeat(24) }, as)
+    await api.envelope(courses.deleteCourses, { courseId: 'f'.repeat(24) }, as)
+    await api.call(ownChanges.listOwnChanges, {}, as)
+    await api.call(wallet.recharge, { money: 1, type: 1 }, as)
+    await api.call(wallet.bindWeChat, { code: 'x' }, as)
+    await api.call(wallet.getBalance, {}, as)
+    await deps.ledger.entriesOf(userId)
+    await askProviders(deps)
+    await sampleUsers(deps)
+    await api.call(
+      userPresence.listUserCounts,
+      {},
+      { as: { userId, sessionId: '', device: 'pc', kind: 'console', role: 6 } },
+    )
+    await api.call(reports.report, { webUrl: 'x', reason: 1 }, as)
+    await api.call(reports.checkLink, { webUrl: 'x' }, as)
     await api.call(accounts.logout, {}, as)
     await api.call(passwords.updatePassword, { oldPassword: '123456', newPassword: 'new' }, as)
     const reset = await api.call(smsCodes.sendSms, { telephone, isRegister: 0 })
     await api.call(passwords.resetPassword, { telephone, randcode: reset.code, newPassword: 'x' })
     await api.call(internalUsers.setLocked, { userId, locked: 1 })
     await api.call(internalUsers.setLocked, { userId, locked: 0 })
+    await api.call(internalUsers.deleteUser, { userId })
+    await forgetUser(deps, userId)
   }
 })

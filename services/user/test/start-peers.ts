@@ -1,4 +1,5 @@
-import { internalRooms } from '@im/contracts/room'
+import { internalMessages } from '@im/contracts/message'
+import { internalMemberships } from '@im/contracts/room'
 import { internalRelations } from '@im/contracts/social'
 import { type BoundHandler, createLogger, createMetrics, createServiceApp } from '@im/service-kit'
 import type { Test } from 'tap'
@@ -9,6 +10,15 @@ export interface TestRelation {
   status?: 0 | 1 | 2
   isBlocked?: boolean
   isContact?: boolean
+}
+
+export interface TestMessage {
+  messageId: string
+  from: number
+  body: string
+  type: number
+  readers: number[]
+  room?: string
 }
 
 export interface TestRoom {
@@ -46,14 +56,6 @@ const rowOf = (userId: number, toUserId: number, status: number) => ({
   talkTime: 0,
 })
 
-const memberOf = ([userId, role]: readonly [number, number]) => ({
-  userId,
-  role,
-  name: `n${userId}`,
-  talkTime: 0,
-  joinedAt: 1,
-})
-
 const handle = <E extends BoundHandler<object>['endpoint']>(
   endpoint: E,
   handler: (params: never) => unknown,
@@ -67,6 +69,7 @@ export async function startPeers(t: Test, serviceKey: string) {
   const relations = new Map<string, TestRelation>()
   const counts = new Map<number, { attCount: number; fansCount: number; friendsCount: number }>()
   const rooms = new Map<string, TestRoom>()
+  const messages: TestMessage[] = []
   const state = { isAway: false }
   const handlers = [
     handle(
@@ -84,10 +87,20 @@ export async function startPeers(t: Test, serviceKey: string) {
         counts: wanted ? (counts.get(viewerId) ?? { attCount: 0, fansCount: 0, friendsCount: 0 }) : undefined,
       }),
     ),
-    handle(internalRooms.pageMembers, ({ roomId }: { roomId: string }) => {
-      const room = [...rooms.values()].find(({ jid, roomId: id }) => jid === roomId || id === roomId)
-      return { members: room ? [...room.members].map(memberOf) : [] }
+    handle(internalMemberships.getMembership, ({ userId, room: ref }: { userId: number; room: string }) => {
+      const room = [...rooms.values()].find(({ jid, roomId }) => jid === ref || roomId === ref)
+      const { roomId = '', jid = '', members, allowSpeakCourse = 0 } = room ?? {}
+      return { exists: room ? 1 : 0, roomId, jid, role: members?.get(userId) ?? 0, allowSpeakCourse }
     }),
+    handle(
+      internalMessages.readMessages,
+      ({ userId, messageIds, room }: { userId: number; messageIds: string[]; room?: string }) => ({
+        messages: messages.filter(
+          (message) =>
+            messageIds.includes(message.messageId) && message.readers.includes(userId) && message.room === room,
+        ),
+      }),
+    ),
   ]
   const log = createLogger({ service: 'peers', level: 'error', format: 'json' })
   const app = createServiceApp({
@@ -107,6 +120,7 @@ export async function startPeers(t: Test, serviceKey: string) {
     relations,
     counts,
     rooms,
+    messages,
     state,
     /** What `viewer` and `user` are to each other, as `viewer` asks. */
     relate(viewer: { userId: number }, user: { userId: number }, relation: TestRelation) {

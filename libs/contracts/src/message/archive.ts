@@ -149,3 +149,23 @@ export const xmppChecks = contract('message', {
     }),
   },
 })
+
+/** Asked by the user service, which keeps copies of messages that users collect. */
+export const internalMessages = contract('message', {
+  readMessages: {
+    path: '/internal/messages/read',
+    summary: { zh: '读取用户可见的消息', en: 'Bodies of messages that a user can see' },
+    auth: 'internal',
+    safe: true,
+    params: Type.Object({
+      userId: UserId(),
+      messageIds: List({ item: Text({ maxLength: 128 }) }),
+      room: Type.Optional(RoomRef({ description: 'absent: single chats' })),
+    }),
+    result: Type.Object({
+      messages: Type.Array(
+        Type.Object({ messageId: Type.String(), from: Type.Integer(), body: Type.String(), type: Type.Integer() }),
+      ),
+    }),
+  },
+})

@@ -1,5 +1,5 @@
 import type { Handlers } from '@im/contracts'
-import { archive } from '@im/contracts/message'
+import { archive, internalMessages } from '@im/contracts/message'
 import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { listLastChats } from '../inbox/list-last-chats.ts'
@@ -8,6 +8,7 @@ import { deleteMessages } from './delete-messages.ts'
 import { getMessage } from './get-message.ts'
 import { listSingleHistory } from './list-single-history.ts'
 import { markRead } from './mark-read.ts'
+import { readMessages } from './read-messages.ts'
 
 const handlers: Handlers<typeof archive, Deps> = {
   listLastChats: (deps, { caller, params }) => listLastChats(deps, caller, params),
@@ -18,4 +19,8 @@ const handlers: Handlers<typeof archive, Deps> = {
   markRead: (deps, { caller, params }) => markRead(deps, caller.userId, params.messageId),
 }
 
-export const archiveRoutes = bindHandlers(archive, handlers)
+const internalHandlers: Handlers<typeof internalMessages, Deps> = {
+  readMessages: (deps, { params }) => readMessages(deps, params),
+}
+
+export const archiveRoutes = [...bindHandlers(archive, handlers), ...bindHandlers(internalMessages, internalHandlers)]

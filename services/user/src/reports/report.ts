@@ -14,6 +14,7 @@ export async function report(
   if (toUserId === undefined && roomId === undefined && webUrl === undefined)
     throw new ContractError('MissingParam', { detail: 'toUserId, roomId or webUrl' })
   if (toUserId !== undefined) await getUser(deps, toUserId)
-  if (roomId !== undefined && !(await roomExists(deps, roomId, waiting))) throw new ContractError('RoomNotFound')
+  if (roomId !== undefined && !(await roomExists(deps, userId, roomId, waiting)))
+    throw new ContractError('RoomNotFound')
   await deps.reports.add(userId, { toUserId, roomId, webUrl }, reason, deps.now())
 }

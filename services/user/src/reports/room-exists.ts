@@ -1,13 +1,13 @@
 import type { Call } from '@im/contracts'
-import { internalRooms } from '@im/contracts/room'
+import { internalMemberships } from '@im/contracts/room'
 import type { Deps } from '../deps.ts'
 
-/** Asks the room service. A room has at least its owner as member. */
+/** Asks the room service, whoever is in the room. */
 export async function roomExists(
   { room }: Pick<Deps, 'room'>,
-  roomId: string,
+  userId: number,
+  roomRef: string,
   waiting: Pick<Call, 'deadline' | 'signal'>,
 ): Promise<boolean> {
-  const { members } = await room.call(internalRooms.pageMembers, { roomId, pageSize: 1 }, waiting)
-  return members.length > 0
+  return (await room.call(internalMemberships.getMembership, { userId, room: roomRef }, waiting)).exists === 1
 }

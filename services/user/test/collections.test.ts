@@ -1,0 +1,103 @@
+import { collections } from '@im/contracts/user'
+import { failure, type WireParams } from '@im/service-kit/testing'
+import { test } from 'tap'
+import { startUser } from './start-user.ts'
+
+test('collections', async (t) => {
+  const { api, person, peers, passSeconds } = await startUser(t)
+  const alice = await person('alice')
+  const bob = await person('bob')
+  const as = { as: alice.caller }
+  const add = (params: WireParams<(typeof collections)['addCollected']>) =>
+    api.call(collections.addCollected, params, as)
+  const listed = () => api.call(collections.listCollected, {}, as)
+  const say = (messageId: string, content: string, room?: string) => {
+    const body = JSON.stringify({ type: 1, content })
+    peers.messages.push({
+      messageId,
+      from: bob.userId,
+      body,
+      type: 1,
+      readers: [alice.userId],
+      ...(room ? { room } : {}),
+    })
+    return body
+  }
+
+  t.test('apps send items as JSON, with numbers as texts', async (t) => {
+    const item = { type: '5', msg: '{"content":"hi"}', msgId: 'm1', collectType: '0', fileSize: '1.5', title: 't' }
+    await add({ emoji: JSON.stringify([item, { type: 1, url: 'http://x/1.jpg', collectType: -1 }]) })
+    passSeconds(2)
+    await add({ emoji: JSON.stringify({ type: 7, msg: 'link', shareURL: 'http://y' }), messageId: 'm2' })
+    const rows = await listed()
+    t.strictSame([rows.length, rows[0]?.type], [3, 7], 'the newest first')
+    t.equal(rows[0]?.msgId, 'm2')
+    t.match(
+      rows.find(({ type }) => type === 5),
+      { msg: '{"content":"hi"}', fileSize: 1.5, fileLength: 0, title: 't', userId: alice.userId },
+    )
+    t.strictSame(await api.call(collections.listCollected, { type: 7 }, as), [rows[0]])
+    t.equal((await api.call(collections.listCollected, { pageSize: 1, pageIndex: 2 }, as)).length, 1)
+  })
+
+  t.test('nothing is kept twice', async (t) => {
+    const before = (await listed()).length
+    const items = [
+      { type: 5, msg: 'again', msgId: 'm9' },
+      { type: 5, msg: 'other', msgId: 'm9' },
+    ]
+    await add({ emoji: JSON.stringify(items.slice(0, 1)) })
+    for (const item of [...items, { type: 5, msg: 'again', msgId: 'm10' }])
+      await t.rejects(add({ emoji: JSON.stringify(item) }), failure('AlreadyCollected'))
+    await add({ emoji: JSON.stringify([...items, { type: 5, msg: 'new', msgId: 'm11' }]) })
+    t.equal((await listed()).length, before + 2)
+    const race = JSON.stringify({ type: 5, msg: 'race' })
+    const outcomes = await Promise.all([1, 2, 3].map(() => api.envelope(collections.addCollected, { emoji: race }, as)))
+    t.equal(outcomes.filter(({ resultCode }) => resultCode === 1).length, 1)
+  })
+
+  t.test('emoji are listed by themselves', async (t) => {
+    const before = (await listed()).length
+    await add({ url: 'http://x/e.gif' })
+    await t.rejects(add({ url: 'http://x/e.gif' }), failure('AlreadyCollected'))
+    await t.rejects(add({}), failure('MissingParam'))
+    t.match(await api.call(collections.listEmoji, {}, as), [{ type: 6, url: 'http://x/e.gif' }])
+    t.equal((await listed()).length, before)
+  })
+
+  t.test('messages are kept as they are stored, if the caller can read them', async (t) => {
+    const body = say('n1', 'hello')
+    const room = 'a'.repeat(32)
+    say('n2', 'in a room', room)
+    peers.messages.push({ messageId: 'n3', from: bob.userId, body: '{}', type: 1, readers: [bob.userId] })
+    await add({ msgId: 'n1', type: 5, roomJid: '0' })
+    await add({ msgId: 'n2', type: 5, roomJid: room })
+    const rows = await listed()
+    t.equal(rows.find(({ msgId }) => msgId === 'n1')?.msg, body)
+    t.equal(rows.find(({ msgId }) => msgId === 'n2')?.roomJid, room)
+    for (const msgId of ['n3', 'n4', 'n2']) await t.rejects(add({ msgId, type: 5 }), failure('MessageNotFound'), msgId)
+    await t.rejects(add({ msgId: 'n1,n2', type: 5 }), failure('InvalidParams'))
+  })
+
+  t.test('bad items are refused, and nothing of them is kept', async (t) => {
+    const before = (await listed()).length
+    const bad = ['{"type":5}', '{"type":9,"msg":"x"}', '{"type":"x","msg":"x"}', '[]', '[1]', '"x"', '{', '{"$ne":1}']
+    for (const emoji of bad) {
+      const { resultCode } = await api.envelope(collections.addCollected, { emoji }, as)
+      t.ok([1_010_101, 1_010_102].includes(resultCode), `${emoji}: ${resultCode}`)
+    }
+    const mixed = JSON.stringify([{ type: 5, msg: 'good' }, { type: 5 }])
+    await t.rejects(add({ emoji: mixed }), failure('MissingParam'))
+    t.equal((await listed()).length, before)
+    await t.rejects(api.call(collections.listEmoji, { userId: bob.userId }, as), failure('PermissionDenied'))
+  })
+
+  t.test('only the own ones are deleted', async (t) => {
+    const [first, second] = await listed()
+    const ids = [first?.emojiId, second?.emojiId, 'nonsense', 'f'.repeat(24)].join()
+    await api.call(collections.deleteCollected, { emojiId: ids }, { as: bob.caller })
+    t.strictSame((await listed())[0], first)
+    await api.call(collections.deleteCollected, { emojiId: ids }, as)
+    t.notOk((await listed()).some(({ emojiId }) => emojiId === first?.emojiId || emojiId === second?.emojiId))
+  })
+})
