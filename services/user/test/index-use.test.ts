@@ -1,12 +1,20 @@
 import {
   accounts,
+  authKeys,
+  collections,
+  courses,
   friendRules,
   internalUsers,
+  keyPairs,
+  ownChanges,
   passwords,
   profiles,
   replayedUsers,
+  reports,
   smsCodes,
+  userPresence,
   userSettings,
+  wallet,
   xmppAccounts,
 } from '@im/contracts/user'
 import { startService, testEnv, watchQueries } from '@im/service-kit/testing'
