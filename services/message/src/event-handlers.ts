@@ -7,11 +7,26 @@ import {
   labelChanged,
   userErased,
 } from '@im/contracts/social'
-import { passwordReplaced, sessionRevoked, settingsChanged, userLocked, userUpdated } from '@im/contracts/user'
+import {
+  messageKeysChanged,
+  passwordReplaced,
+  payPasswordChanged,
+  sessionRevoked,
+  settingsChanged,
+  userDeleted,
+  userLocked,
+  userUpdated,
+} from '@im/contracts/user'
 import { type EventHandler, on } from '@im/service-kit'
 import type { Deps } from './deps.ts'
 import { hideChat } from './inbox/hide-chat.ts'
-import { sendRequest, tellContactRegistered, tellErased } from './notices/friend-notices.ts'
+import {
+  sendRequest,
+  tellContactRegistered,
+  tellErased,
+  tellKeysChanged,
+  tellOwnErasure,
+} from './notices/friend-notices.ts'
 import { sendNotice } from './notices/send-notice.ts'
 
 /** What other services' events make this one do. */
@@ -22,6 +37,13 @@ export function eventHandlers(deps: Deps): EventHandler[] {
       sendNotice(deps, id, { userId, type: 800, objectId: 'sync_private_settings', onlyMultipleDevices: true }),
     ),
     on(userUpdated, ({ userId }, { id }) => sendNotice(deps, id, { userId, type: 801, onlyMultipleDevices: true })),
+    on(payPasswordChanged, ({ userId }, { id }) =>
+      sendNotice(deps, id, { userId, type: 800, objectId: 'sync_pay_password', onlyMultipleDevices: true }),
+    ),
+    on(messageKeysChanged, async ({ userId }, { id }) => {
+      await sendNotice(deps, id, { userId, type: 801, onlyMultipleDevices: true })
+      await tellKeysChanged(deps, id, userId)
+    }),
     on(friendRowChanged, ({ userId, toUserId }, { id }) =>
       sendNotice(deps, id, { userId, type: 801, about: toUserId, onlyMultipleDevices: true }),
     ),
@@ -46,13 +68,19 @@ export function eventHandlers(deps: Deps): EventHandler[] {
     on(sessionRevoked, async ({ userId, sessionIds, reason, at }) => {
       // Who refreshes a token stays logged in.
       if (reason === 'refresh') return
-      const closeAt = reason === 'password' ? at + config.streamGraceMs : at
+      const isToldBefore = reason === 'password' || reason === 'deleted'
+      const closeAt = isToldBefore ? at + config.streamGraceMs : at
       const text = `session ended: ${reason}`
       await streamCloser.revoke(sessionIds.map((id) => ({ _id: `t:${id}`, user: userId, text, closeAt })))
     }),
     on(userLocked, async ({ userId, locked, at }) => {
       if (!locked) return await streamCloser.restore(userId)
       await streamCloser.revoke([{ _id: `u:${userId}`, user: userId, text: 'account locked', closeAt: at }])
+    }),
+    on(userDeleted, async ({ userId, nickname, at }, { id }) => {
+      await tellOwnErasure(deps, id, { userId, nickname })
+      const closeAt = at + config.streamGraceMs
+      await streamCloser.revoke([{ _id: `u:${userId}`, user: userId, text: 'account deleted', closeAt }])
     }),
   ]
 }

@@ -9,6 +9,7 @@ import {
   pairOf,
   userErased,
 } from '@im/contracts/social'
+import { messageKeysChanged, userDeleted } from '@im/contracts/user'
 import { eventPublisher, eventually, recordEvents } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { alice, bob, carol, startMessage } from './start-message.ts'
@@ -144,4 +145,27 @@ test('unread messages are counted for their receiver until they are read, recall
   t.equal(await unread(bob, alice), 1, 'expired')
   await api.call(archive.clearChats, { toUserId: alice }, { as: bob })
   t.equal(await unread(bob, alice), 0, 'cleared')
+})
+
+test('friends hear of new keys, and a removed user of their removal before their streams close', async (t) => {
+  const { online, user, env } = await startMessage(t, { env: { STREAM_GRACE_MS: '300' } })
+  const publish = eventPublisher(t, env)
+  user.friends.push(10000, bob, carol)
+  const [a, b, c] = [await online(alice), await online(bob), await online(carol)]
+  const at = Date.now()
+  await publish(messageKeysChanged, alice, { userId: alice, at })
+  await eventually(() => [a, b, c].every(({ messages }) => messages.length === 1))
+  const told = [a, b, c].map(({ messages }) => JSON.parse(messages[0]!.body))
+  const keys = { type: 803, fromUserId: String(alice), content: 'dhPublicKey,rsaPublicKey' }
+  t.match(told, [
+    { type: 801, toUserId: String(alice) },
+    { ...keys, toUserId: String(bob) },
+    { ...keys, toUserId: String(carol) },
+  ])
+  user.contacts.set(alice, { exists: 0, status: -1 })
+  const erasedAt = Date.now()
+  await publish(userDeleted, alice, { userId: alice, nickname: 'alice', at: erasedAt })
+  await eventually(() => a.messages.length === 2)
+  t.match(JSON.parse(a.messages[1]!.body), { type: 512, objectId: String(alice), toUserName: 'alice' })
+  await eventually(() => a.closedWith === 'not-authorized')
 })

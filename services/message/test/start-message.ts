@@ -35,6 +35,8 @@ async function startUserService() {
   const state = {
     contacts,
     pairs,
+    /** Everybody's friends. */
+    friends: [] as number[],
     questions: 0,
     asked: [] as number[],
     mode: 'answers' as 'answers' | 'is away' | 'hangs',
@@ -45,12 +47,14 @@ async function startUserService() {
     let body = ''
     for await (const chunk of request) body += chunk
     const isQuestion = request.url === internalUsers.getContacts.path
+    const isAboutFriends = request.url === internalRelations.pageFriendIds.path
     const isAboutPairs = request.url === internalRelations.getStandings.path
     if (isQuestion) state.questions++
     const answer = (data: unknown) => {
       response.setHeader('content-type', 'application/json')
       response.end(JSON.stringify({ currentTime: Date.now(), resultCode: 1, data }))
     }
+    if (isAboutFriends) return answer({ userIds: state.friends })
     if (isAboutPairs) {
       if (state.socialIsAway) return void response.destroy()
       const asked = (JSON.parse(body) as { pairs: string[] }).pairs

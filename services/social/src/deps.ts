@@ -37,7 +37,7 @@ export function createDeps(runtime: Runtime<SocialConfig>): Omit<Deps, keyof Run
   return {
     user,
     message,
-    people: new PeopleRepository(db, (userIds) => askFriendRules(user, userIds)),
+    people: new PeopleRepository({ db, askNames: (userIds) => askFriendRules(user, userIds), log }),
     relations: new RelationsRepository(db),
     labels: new LabelsRepository(db, now),
     newFriends: new NewFriendsRepository(db),

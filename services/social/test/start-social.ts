@@ -42,7 +42,12 @@ async function startNeighbours() {
           : []
       }),
     }),
-    '/internal/users/page': () => ({ rows: [] }),
+    '/internal/users/page': () => ({
+      rows: [...users.values()].map(({ userId, nickname, userType, registeredAt }) => ({
+        ...{ aggregate: String(userId), sequence: 0 },
+        data: { userId, nickname, userType, account: nickname, telephone: '', locked: false, registeredAt },
+      })),
+    }),
     '/internal/messages/talks': ({ userId, peers }) => ({
       talks: (peers as number[]).flatMap((peer) => {
         const talk = state.talks.get(`${userId}:${peer}`)
@@ -70,36 +75,32 @@ async function startNeighbours() {
   })
 }
 
+function addUser(users: Map<number, FakeUser>, userId: number, nickname: string, rules: Partial<FakeUser>): FakeUser {
+  const number = String(13_800_000_000 + (userId % 1e6))
+  const user: FakeUser = {
+    ...{ userId, nickname, userType: 0, telephone: { areaCode: '86', number } },
+    ...{ allowAtt: 1, friendsVerify: 1, friendFromList: '1,2,3,4,5', chatRecordTimeOut: -1, phoneSearch: 1 },
+    ...{ registeredAt: 1_700_000_000 },
+    ...rules,
+  }
+  users.set(userId, user)
+  return user
+}
+
 /** The social service on real stores, beside services that answer for users and messages. */
 export async function startSocial(t: Test, env: Record<string, string> = {}, overrides: Partial<Deps> = {}) {
   const others = await startNeighbours()
   t.after(async () => others.close())
+  let lastUserId = firstUserId - 1
+  const add = (userId: number, nickname: string, rules: Partial<FakeUser>) =>
+    addUser(others.users, userId, nickname, rules)
+  add(systemUserId, '系统消息', { userType: 2, telephone: undefined })
   const running = await startService(t, service, {
     env: { LIMIT_FACTOR: '0', USER_URL: others.url, MESSAGE_URL: others.url, ...env },
     overrides,
   })
   const publish = eventPublisher(t, running.env)
   const { people, relations } = running.deps
-  let lastUserId = firstUserId - 1
-
-  function add(userId: number, nickname: string, rules: Partial<FakeUser>): FakeUser {
-    const user: FakeUser = {
-      ...{
-        userId,
-        nickname,
-        userType: 0,
-        telephone: { areaCode: '86', number: String(13_800_000_000 + (userId % 1e6)) },
-      },
-      ...{ allowAtt: 1, friendsVerify: 1, friendFromList: '1,2,3,4,5', chatRecordTimeOut: -1, phoneSearch: 1 },
-      ...{ registeredAt: 1_700_000_000 },
-      ...rules,
-    }
-    others.users.set(userId, user)
-    return user
-  }
-
-  add(systemUserId, '系统消息', { userType: 2, telephone: undefined })
-
   return {
     ...running,
     others,

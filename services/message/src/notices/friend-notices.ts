@@ -1,11 +1,14 @@
 import type { Payload } from '@im/contracts'
 import type { contactRegistered, friendRequested, userErased } from '@im/contracts/social'
-import { noticeUserId } from '@im/contracts/user'
+import { internalRelations } from '@im/contracts/social'
+import { firstUserId, noticeUserId } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
-import { causedId, type Named, named, sendMessages } from './send-messages.ts'
+import { causedId, type Named, named, type ServerMessage, sendMessages } from './send-messages.ts'
 
 type NoticeDeps = Pick<Deps, 'contacts' | 'config' | 'deliverer' | 'mailbox' | 'outbox' | 'now'>
 
+/** Friends of one part of a notice to all. */
+const friendsAtOnce = 500
 const removedText = '后台管理员解除了你们好友关系'
 /** The sender of notices is no user whom the user service knows by another name. */
 const noticeSender: Named = { userId: noticeUserId, name: '系统通知' }
@@ -53,12 +56,51 @@ export async function tellErased(
   const receivers = await Promise.all(friends.map((friend) => deps.contacts.of(friend)))
   await sendMessages(
     deps,
-    receivers.flatMap((receiver) => {
-      if (!receiver.exists) return []
-      const messageId = causedId(cause, 512, receiver.userId)
-      const people = { sender: noticeSender, receiver: named(receiver) }
-      const about = { content: removedText, objectId: String(userId) }
-      return { to: receiver.userId, from: noticeUserId, type: 512, messageId, ...people, ...about }
-    }),
+    receivers.filter(({ exists }) => exists).map((receiver) => erasure(cause, userId, named(receiver))),
   )
+}
+
+/** The removed user is told, too: whichever of their devices is there. */
+export async function tellOwnErasure(
+  deps: NoticeDeps,
+  cause: string,
+  { userId, nickname }: { userId: number; nickname: string },
+): Promise<void> {
+  await sendMessages(deps, [erasure(cause, userId, { userId, name: nickname || String(userId) })])
+}
+
+const erasure = (cause: string, erased: number, receiver: Named): ServerMessage => ({
+  to: receiver.userId,
+  from: noticeUserId,
+  type: 512,
+  messageId: causedId(cause, 512, receiver.userId),
+  sender: noticeSender,
+  receiver,
+  content: removedText,
+  objectId: String(erased),
+})
+
+/** Type 803: all friends fetch the new message keys of a user. */
+export async function tellKeysChanged(
+  deps: NoticeDeps & Pick<Deps, 'social'>,
+  cause: string,
+  userId: number,
+): Promise<void> {
+  const sender = named(await deps.contacts.of(userId))
+  for (let after: number | undefined, isLast = false; !isLast; ) {
+    const asked = { userId, after, pageSize: friendsAtOnce }
+    const { userIds } = await deps.social.call(internalRelations.pageFriendIds, asked)
+    const friends = await Promise.all(userIds.map((friend) => deps.contacts.of(friend)))
+    await sendMessages(
+      deps,
+      friends
+        .filter((friend) => friend.exists && friend.userId >= firstUserId)
+        .map((friend) => ({
+          ...{ to: friend.userId, from: noticeUserId, type: 803, content: 'dhPublicKey,rsaPublicKey' },
+          ...{ messageId: causedId(cause, 803, friend.userId), sender, receiver: named(friend) },
+        })),
+    )
+    after = userIds.at(-1)
+    isLast = userIds.length < friendsAtOnce
+  }
 }

@@ -5,7 +5,7 @@ import { causedId, named, sendMessages } from './send-messages.ts'
 /** A message to a user's own devices (spec xmpp.md §6.3). */
 export interface OwnNotice {
   userId: number
-  type: 800 | 801 | 802 | 803
+  type: 800 | 801 | 802
   /** The friend that 801 is about. */
   about?: number
   /** `sync_private_settings` … of 800, the jid of a room of 802. */

@@ -16,6 +16,7 @@ const byTelephone = 4
  */
 export async function followMany(deps: Deps, userId: number, toUserIds: readonly number[]): Promise<void> {
   const { user, books, relations, newFriends } = deps
+  if (!toUserIds.length) throw new ContractError('MissingParam', { detail: 'toUserIds' })
   const wanted = toUserIds.filter((toUserId) => toUserId !== userId && toUserId !== systemUserId)
   if (!wanted.length) return
   const rules = await askFriendRules(user, [userId, ...wanted])

@@ -1,0 +1,98 @@
+import { errors } from '@im/contracts'
+import { addressBook, contactRegistered, follows } from '@im/contracts/social'
+import { eventually, failure, recordEvents } from '@im/service-kit/testing'
+import { test } from 'tap'
+import { startSocial } from './start-social.ts'
+
+test('an address book finds who is registered, however their number is written', async (t) => {
+  const { api, person, allow } = await startSocial(t)
+  const [alice, bob, carol] = [
+    await person('alice'),
+    await person('bob', { friendsVerify: 0 }),
+    await person('carol', { phoneSearch: 0 }),
+  ]
+  const german = await person('german', { telephone: { areaCode: '49', number: '15123456789' } })
+  await api.call(follows.follow, { toUserId: bob }, { as: alice })
+  const as = { as: alice }
+  t.strictSame(await api.call(addressBook.listContacts, { telephone: 'ignored' }, as), [])
+  const upload = [
+    { toTelephone: '138 0000-0002', toRemarkName: 'Bo\u202eb' },
+    { toTelephone: '+8613800000003' },
+    { toTelephone: '0049 1512 3456789', toRemarkName: 'G' },
+    { toTelephone: '+86 138 0000 0001', toRemarkName: 'me' },
+    { toTelephone: '8613799999999' },
+    { toTelephone: 'no number' },
+    { toTelephone: '138-0000-0002', toRemarkName: 'again' },
+  ]
+  const found = await api.call(addressBook.uploadContacts, { uploadJsonStr: JSON.stringify(upload) }, as)
+  t.match(
+    found.sort((a, b) => a.toUserId - b.toUserId),
+    [
+      {
+        ...{
+          userId: alice,
+          telephone: '8613800000001',
+          toTelephone: '8613800000002',
+          toUserId: bob,
+          toUserName: 'bob',
+        },
+        ...{ toRemarkName: 'Bob', registerEd: 1, registerTime: 1_700_000_000, status: 2 },
+      },
+      { toTelephone: '4915123456789', toUserId: german, toUserName: 'german', toRemarkName: 'G', status: 0 },
+    ],
+  )
+  t.equal((await api.call(addressBook.listContacts, {}, as)).length, 2)
+  allow(carol, { phoneSearch: 1 })
+  allow(bob, { phoneSearch: 0 })
+  await api.call(addressBook.uploadContacts, { uploadStr: '13800000003,13800000002' }, as)
+  const listed = async () => (await api.call(addressBook.listContacts, {}, as)).map(({ toUserId }) => toUserId).sort()
+  t.strictSame(await listed(), [carol, german])
+  await api.call(follows.followMany, { toUserIds: String(carol) }, as)
+  await api.call(follows.follow, { toUserId: alice }, { as: carol })
+  t.match(await api.call(addressBook.pageContacts, { pageSize: 1 }, as), [{ registerEd: 1 }])
+  const carolsRow = (await api.call(addressBook.listContacts, {}, as)).find(({ toUserId }) => toUserId === carol)
+  t.equal(carolsRow?.status, 1, 'a friend by the address book')
+  await api.call(addressBook.uploadContacts, { deleteStr: '+4915123456789', uploadStr: '13800000004' }, as)
+  t.strictSame(await listed(), [carol])
+  await t.rejects(api.call(addressBook.uploadContacts, {}, as), failure('MissingParam'))
+})
+
+test('who registers a number is told to everybody who has it, once', async (t) => {
+  const { api, env, person } = await startSocial(t)
+  const told = await recordEvents(t, env, contactRegistered)
+  const [alice, bob] = [await person('alice'), await person('bob')]
+  for (const as of [alice, bob]) await api.call(addressBook.uploadContacts, { uploadStr: '13800000003' }, { as })
+  const carol = await person('carol')
+  await eventually(() => told.length === 1)
+  t.match(told, [{ userId: carol, nickname: 'carol', telephone: '8613800000003' }])
+  t.match(
+    told[0]!.owners.sort((a, b) => a.userId - b.userId),
+    [
+      { userId: alice, telephone: '8613800000001' },
+      { userId: bob, telephone: '8613800000002' },
+    ],
+  )
+  t.match(await api.call(addressBook.listContacts, {}, { as: alice }), [{ toUserId: carol, registerEd: 1, status: 0 }])
+})
+
+test('an address book has 20,000 numbers at most, uploads 5,000', async (t) => {
+  const { api, person } = await startSocial(t)
+  const alice = await person('alice')
+  const numbers = (from: number, count: number) =>
+    Array.from({ length: count }, (_, n) => ({
+      toTelephone: String(13_000_000_000 + from + n),
+      toRemarkName: `name ${from + n}`,
+    }))
+  const upload = (from: number, count: number) =>
+    api.envelope(addressBook.uploadContacts, { uploadJsonStr: JSON.stringify(numbers(from, count)) }, { as: alice })
+  t.equal((await upload(0, 5001)).resultCode, errors.InvalidParams.code)
+  for (let from = 0; from < 20_000; from += 5000) t.equal((await upload(from, 5000)).resultCode, 1)
+  t.equal((await upload(20_000, 1)).resultCode, errors.InvalidParams.code, 'the 20,001st')
+  t.equal((await upload(19_999, 1)).resultCode, 1, 'known ones are no more')
+  const nonsense = await api.envelope(
+    addressBook.uploadContacts,
+    { uploadJsonStr: '[{"toRemarkName":1}]' },
+    { as: alice },
+  )
+  t.equal(nonsense.resultCode, errors.InvalidParams.code)
+})

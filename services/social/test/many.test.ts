@@ -1,0 +1,157 @@
+import { errors } from '@im/contracts'
+import {
+  addressBook,
+  blacklists,
+  follows,
+  friendRequested,
+  friends,
+  labelChanged,
+  labels,
+  userErased,
+} from '@im/contracts/social'
+import { systemUserId } from '@im/contracts/user'
+import { eventually, failure, recordEvents } from '@im/service-kit/testing'
+import { test } from 'tap'
+import { startSocial } from './start-social.ts'
+
+test('asking many at once: friends where nothing hinders, requests else, nobody who can not be asked', async (t) => {
+  const { api, env, person } = await startSocial(t)
+  const requests = await recordEvents(t, env, friendRequested)
+  const alice = await person('alice')
+  const [open, shy, asked, closed, blocking] = [
+    await person('open', { friendsVerify: 0 }),
+    await person('shy'),
+    await person('asked'),
+    await person('closed', { allowAtt: 0, friendsVerify: 0 }),
+    await person('blocking'),
+  ]
+  await api.call(follows.follow, { toUserId: alice }, { as: asked })
+  await api.call(blacklists.blockUser, { toUserId: alice }, { as: blocking })
+  const contact = await person('contact')
+  await api.call(addressBook.uploadContacts, { uploadStr: '13800000007' }, { as: alice })
+  await api.call(addressBook.uploadContacts, { uploadStr: '+86 138-0000-0001' }, { as: contact })
+  const wanted = [alice, systemUserId, 99999999, open, shy, asked, closed, blocking, contact]
+  await api.call(follows.followMany, { toUserIds: JSON.stringify(wanted) }, { as: alice })
+  const rows = await api.call(follows.listFollowed, {}, { as: alice })
+  const statusOf = (userId: number) => rows.find(({ toUserId }) => toUserId === userId)?.status
+  t.strictSame([open, shy, asked, closed, blocking, contact].map(statusOf), [2, 1, 2, undefined, undefined, 2])
+  await eventually(() => requests.length > 0)
+  t.match(requests, [{ userId: alice, toUserId: shy }])
+  await api.call(follows.followMany, { toUserIds: wanted.join() }, { as: alice })
+  t.equal(rows.find(({ toUserId }) => toUserId === open)?.fromAddType, 4)
+  t.equal(requests.length, 1, 'nobody is asked twice')
+})
+
+test('requests have a limit a day, however they are made', async (t) => {
+  const { api, person } = await startSocial(t, { LIMIT_FACTOR: '0.03' })
+  const alice = await person('alice')
+  const others = [await person('b'), await person('c'), await person('d'), await person('e')]
+  await api.call(follows.follow, { toUserId: others[0]! }, { as: alice })
+  await api.call(follows.followMany, { toUserIds: others.join() }, { as: alice })
+  const followed = (await api.call(follows.listFollowed, { status: 1 }, { as: alice })).length
+  t.equal(followed, 3)
+  await t.rejects(api.call(follows.follow, { toUserId: others[3]! }, { as: alice }), failure('RateLimited'))
+  await t.rejects(api.call(follows.followMany, { toUserIds: String(others[3]) }, { as: alice }), failure('RateLimited'))
+})
+
+test('everybody begins with the system account and the configured friends', async (t) => {
+  const { api, person } = await startSocial(t)
+  const helper = await person('helper')
+  const alice = await person('alice', { defaultFriends: [helper, systemUserId] })
+  await eventually(async () => {
+    const list = await api.call(friends.listFriends, {}, { as: alice })
+    return (
+      list.map(({ toUserId, fromAddType }) => `${toUserId} ${fromAddType}`).join() === `${helper} 0,${systemUserId} 0`
+    )
+  })
+  t.match(await api.call(friends.getFriend, { toUserId: alice }, { as: helper }), { status: 2 })
+})
+
+test('a super administrator makes a public account everybody’s friend, others only their own', async (t) => {
+  const { api, person, deps } = await startSocial(t)
+  const [alice, bob] = [await person('alice'), await person('bob')]
+  const news = await person('news', { userType: 2 })
+  const caller = { userId: alice, sessionId: '', device: 'android', kind: 'user' } as const
+  const call = (toUserId: number, role: number) =>
+    api.call(friends.befriendSystemAccount, { toUserId }, { as: { ...caller, role } })
+  await t.rejects(call(bob, 0), failure('InvalidParams'))
+  await call(news, 0)
+  t.equal((await deps.relations.byId(alice, news))?.status, 2)
+  t.equal(await deps.relations.byId(bob, news), undefined)
+  await call(news, 6)
+  await eventually(async () => (await deps.relations.byId(bob, news))?.status === 2)
+  t.equal((await deps.relations.byId(news, bob))?.status, 2)
+  t.equal(await deps.relations.byId(news, news), undefined)
+})
+
+test('a deleted user leaves every list, label and address book; friends are told once', async (t) => {
+  const { api, env, person, erase, deps } = await startSocial(t)
+  const told = await recordEvents(t, env, userErased)
+  const [alice, bob, carol] = [await person('alice'), await person('bob', { friendsVerify: 0 }), await person('carol')]
+  await api.call(follows.follow, { toUserId: bob }, { as: alice })
+  await api.call(follows.follow, { toUserId: carol }, { as: bob })
+  const { groupId } = await api.call(labels.addLabel, { groupName: 'near' }, { as: alice })
+  await api.call(labels.setLabelFriends, { groupId, userIdListStr: String(bob) }, { as: alice })
+  await api.call(addressBook.uploadContacts, { uploadStr: '13800000002' }, { as: alice })
+  t.equal((await api.call(addressBook.listContacts, {}, { as: alice })).length, 1)
+  await erase(bob)
+  await eventually(
+    async () =>
+      (await deps.db.collection('relations').countDocuments({ $or: [{ userId: bob }, { toUserId: bob }] })) === 0,
+  )
+  await eventually(async () => (await api.call(addressBook.listContacts, {}, { as: alice })).length === 0)
+  t.match(await api.call(labels.listLabels, {}, { as: alice }), [{ userIdList: [] }])
+  t.strictSame((await api.call(friends.listNewFriends, {}, { as: carol })).length, 0)
+  await eventually(() => told.length === 1)
+  t.strictSame([...told[0]!.friends].sort(), [systemUserId, alice].sort())
+})
+
+test('labels: names are taken once, friends only, 200 at most', async (t) => {
+  const { api, env, person } = await startSocial(t)
+  const changes = await recordEvents(t, env, labelChanged)
+  const [alice, bob, carol] = [await person('alice'), await person('bob', { friendsVerify: 0 }), await person('carol')]
+  await api.call(follows.follow, { toUserId: bob }, { as: alice })
+  await api.call(follows.follow, { toUserId: carol }, { as: alice })
+  const as = { as: alice }
+  t.strictSame(await api.call(labels.listLabels, {}, as), [])
+  const near = await api.call(labels.addLabel, { groupName: ' near ' }, as)
+  t.match(near, { groupName: 'near', userId: alice, userIdList: [] })
+  const far = await api.call(labels.addLabel, { groupName: 'far' }, as)
+  await t.rejects(api.call(labels.addLabel, { groupName: 'n\u200bear' }, as), failure('LabelNameTaken'))
+  await t.rejects(api.call(labels.addLabel, { groupName: '\u2800' }, as), failure('InvalidParams'))
+  await t.rejects(
+    api.call(labels.renameLabel, { groupId: far.groupId, groupName: 'near' }, as),
+    failure('LabelNameTaken'),
+  )
+  await t.rejects(
+    api.call(labels.renameLabel, { groupId: far.groupId, groupName: 'x' }, { as: bob }),
+    failure('LabelNotFound'),
+  )
+  await t.rejects(api.call(labels.deleteLabel, { groupId: 'nonsense' }, as), failure('LabelNotFound'))
+  await api.call(labels.setLabelFriends, { groupId: near.groupId, userIdListStr: [bob, carol, alice].join() }, as)
+  await api.call(labels.setFriendLabels, { toUserId: bob, groupIdStr: `${near.groupId},${far.groupId}` }, as)
+  const lists = async () =>
+    (await api.call(labels.listLabels, {}, as)).map(({ groupName, userIdList }) => [groupName, ...userIdList])
+  t.strictSame(await lists(), [
+    ['far', bob],
+    ['near', bob],
+  ])
+  await api.call(labels.setFriendLabels, { toUserId: bob, groupIdStr: far.groupId }, as)
+  t.strictSame(await lists(), [['far', bob], ['near']])
+  await t.rejects(
+    api.call(labels.setFriendLabels, { toUserId: carol, groupIdStr: far.groupId }, as),
+    failure('NotFriends'),
+  )
+  const unknown = 'a'.repeat(24)
+  await t.rejects(
+    api.call(labels.setFriendLabels, { toUserId: bob, groupIdStr: unknown }, as),
+    failure('LabelNotFound'),
+  )
+  await api.call(friends.deleteFriend, { toUserId: alice }, { as: bob })
+  t.strictSame(await lists(), [['far'], ['near']], 'who is no friend any more has no label')
+  await api.call(labels.deleteLabel, { groupId: near.groupId }, as)
+  t.strictSame(await lists(), [['far']])
+  await eventually(() => changes.length === 7)
+  for (let n = 1; n < 200; n++) await api.call(labels.addLabel, { groupName: `l${n}` }, as)
+  t.equal((await api.envelope(labels.addLabel, { groupName: 'more' }, as)).resultCode, errors.InvalidParams.code)
+})
