@@ -50,19 +50,25 @@ const awayLabels = [
   MongoErrorLabel.SystemOverloadedError,
 ]
 
-/** Error codes of a server that has no primary or shuts down. */
+/** Error codes of a server that has no primary, no majority, no room or no time, shuts down, or does not know this service. */
 const awayCodes = {
   HostUnreachable: 6,
   HostNotFound: 7,
+  AuthenticationFailed: 18,
+  WriteConcernFailed: 64,
   NetworkTimeout: 89,
   ShutdownInProgress: 91,
+  UnsatisfiableWriteConcern: 100,
+  ReadConcernMajorityNotAvailableYet: 134,
   PrimarySteppedDown: 189,
+  ExceededTimeLimit: 262,
   SocketException: 9001,
   NotWritablePrimary: 10_107,
   InterruptedAtShutdown: 11_600,
   InterruptedDueToReplStateChange: 11_602,
   NotPrimaryNoSecondaryOk: 13_435,
   NotPrimaryOrSecondary: 13_436,
+  OutOfDiskSpace: 14_031,
 }
 
 function isMongoAway(error: MongoError): boolean {

@@ -1,6 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { ReplayPage } from '@im/contracts'
-import { streams } from '@im/contracts'
+import { ContractError, type ReplayPage, streams } from '@im/contracts'
 import { userLocked, userUpdated } from '@im/contracts/user'
 import { catchUp, type EventHandler, exactlyOnce, inTransaction, on, type Runtime } from '@im/service-kit'
 import { eventually, ownServer } from '@im/service-kit/testing'
@@ -218,6 +217,37 @@ test('an event that a row contains already has its effects all the same, once', 
   await eventually(() => effects.includes('b'))
   t.strictSame(effects, ['a', 'b'])
   t.strictSame(await social.copies(), ['1 a', '2 x'])
+})
+
+test('a handler of the projection is not called for what a row contained already', async (t) => {
+  const env = ownNamespace(t)
+  const user = owner(await startRuntime(t, env))
+  for (const nickname of ['a', 'b']) await user.rename(1, nickname)
+  const social = await startRuntime(t, env, 'social')
+  const projection = { name: 'names', stream: streams.user }
+  const told: string[] = []
+  let isCaughtUp = false
+  handle(t, social, [
+    exactlyOnce(
+      userUpdated,
+      async ({ nickname }) => {
+        if (!isCaughtUp) throw new ContractError('ServiceUnavailable')
+        told.push(nickname)
+      },
+      { projection },
+    ),
+  ])
+  const catching = catchUp<Name>(social, {
+    projection,
+    page: (after) => user.page(after, 10),
+    apply: async (rows) => told.push(...rows.map(({ nickname }) => `row ${nickname}`)),
+  })
+  t.after(() => catching.close())
+  await eventually(async () => (await social.db.collection('catch_ups').findOne())?.['finishedAt'])
+  isCaughtUp = true
+  await user.rename(1, 'c')
+  await eventually(() => told.includes('c'))
+  t.strictSame(told, ['row b', 'c'])
 })
 
 test('what is read while the stream turns out to have lost events is read again', async (t) => {

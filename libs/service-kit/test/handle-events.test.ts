@@ -7,6 +7,7 @@ import { eventually } from '@im/service-kit/testing'
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { type Test, test } from 'tap'
+import { Shards } from '../src/events/shards.ts'
 import { envelope, handle, ownNamespace, startProcess, startRuntime, update } from './runtime.ts'
 
 async function nats(t: Test, env: Record<string, string>) {
@@ -214,10 +215,11 @@ test('a long transaction gets through beside short ones that write the same', as
   handle(t, runtime, [
     exactlyOnce(userUpdated, async (_payload, { session }, { sequence }) => {
       await delay(5)
-      await tallies.updateOne({ _id: 'a' }, { $inc: { value: sequence === 60 ? 1_000_000 : 1000 } }, { session })
+      // Late in the transaction: what it began with has changed by then.
+      if (sequence % 20 === 0) await tallies.updateOne({ _id: 'a' }, { $inc: { value: 1_000_000 } }, { session })
     }),
   ])
-  t.ok(await eventually(async () => ((await tallies.findOne())?.value ?? 0) >= 1_059_000, 60_000))
+  t.ok(await eventually(async () => ((await tallies.findOne())?.value ?? 0) >= 3_000_000, 60_000))
   ending.abort()
   await others
 })
@@ -305,6 +307,14 @@ test('a replica that stands still loses its partitions, and what it was writing 
     const rows = await heard.find({ userId: userId + 1 }).toArray()
     t.strictSame(rows.map(({ nickname }) => nickname).sort(), ['1', '2', '3', '4'])
   }
+})
+
+test('of several replicas that take a partition over at once one gets it', async (t) => {
+  const { db } = await startRuntime(t)
+  const replicas = numbers(10).map((n) => new Shards(db, String(n)))
+  await new Shards(db, 'gone').take('a', undefined)
+  const taken = await Promise.all(replicas.map((shards) => shards.take('a', 'gone')))
+  t.equal(taken.filter(Boolean).length, 1)
 })
 
 test('what was handled while the partition went to another replica is not committed', async (t) => {

@@ -43,6 +43,17 @@ test('one of several replicas works, and another takes over at once when it ends
   t.equal(count.most, 1)
 })
 
+test('of several replicas that take over at once one works', async (t) => {
+  const env = ownNamespace(t)
+  const runtimes = await Promise.all(Array.from({ length: 8 }, () => startRuntime(t, env)))
+  await runtimes[0]?.db.collection<{ _id: string }>('leases').insertOne({ _id: 'a', owner: 'gone' } as never)
+  const count = countedWork()
+  for (const runtime of runtimes) hold(t, runtime, count.work)
+  await eventually(() => count.starts > 0)
+  await delay(1000)
+  t.equal(count.most, 1)
+})
+
 test('two leases of one service are held beside each other', async (t) => {
   const runtime = await startRuntime(t)
   const count = countedWork()

@@ -1,6 +1,6 @@
 import { connectMongo, isStoreAway, StoreAwayError } from '@im/service-kit'
 import { ownServer, testEnv } from '@im/service-kit/testing'
-import { MongoClient } from 'mongodb'
+import { MongoClient, MongoServerError } from 'mongodb'
 import { type Test, test } from 'tap'
 
 const thrown = (work: Promise<unknown>): Promise<unknown> =>
@@ -55,4 +55,11 @@ test('a conflict of two transactions is tried again, what MongoDB refuses is not
   await second.abortTransaction()
   t.notOk(isStoreAway(await thrown(things.insertOne({ _id: 'a', n: 2 }))))
   t.notOk(isStoreAway(await thrown(db.command({ noSuchCommand: 1 }))))
+})
+
+test('a server without room, majority or knowledge of the password is away: events wait instead of being put aside', (t) => {
+  for (const code of [18, 64, 100, 134, 262, 14_031])
+    t.ok(isStoreAway(new MongoServerError({ message: 'x', code })), String(code))
+  t.notOk(isStoreAway(new MongoServerError({ message: 'x', code: 11_000 })))
+  t.end()
 })

@@ -2,11 +2,11 @@ import type { EventType } from '@im/contracts'
 import type { Logger } from '../logs.ts'
 import type { Bus, Subscription } from './bus.ts'
 
-/** A change is known here after this time (ms) at the latest, also when nobody could tell about it. */
-const freshFor = 5000
+/** How often it is read when nobody tells of a change (ms): owners keep theirs for a second, and all know it within five. */
+const readEvery = 4000
 
 /**
- * A value that another service owns, such as its configuration. It is read at the start, every five seconds, and at once when
+ * A value that another service owns, such as its configuration. It is read at the start, every four seconds, and at once when
  * the owner broadcasts that it changed. While the owner is away the last known value counts.
  */
 export class FollowedValue<T> {
@@ -69,7 +69,7 @@ export class FollowedValue<T> {
         // What changed while it was read may not be in it.
         if (this.#mustRepeat) return this.#readAnew()
         clearTimeout(this.#timer)
-        this.#timer = setTimeout(() => this.#readAnew(), freshFor).unref()
+        this.#timer = setTimeout(() => this.#readAnew(), readEvery).unref()
       })
     return this.#reading
   }
