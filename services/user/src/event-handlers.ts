@@ -1,6 +1,6 @@
 import { presenceChanged, presencesChanged } from '@im/contracts/message'
 import { configChanged, sessionRevoked, userDeleted } from '@im/contracts/user'
-import { type EventHandler, on } from '@im/service-kit'
+import { type EventHandler, on, StoreAwayError } from '@im/service-kit'
 import type { Deps } from './deps.ts'
 import { forgetUser } from './forget-user.ts'
 import { changesOfLists } from './own-changes/follow-changes.ts'
@@ -16,7 +16,10 @@ export function eventHandlers(deps: Deps): EventHandler[] {
     on(configChanged, (change) => bus.broadcast(configChanged, change)),
     ...changesOfLists(deps),
     on(userDeleted, ({ userId }) => forgetUser(deps, userId)),
-    // The process that revoked may have died before it could remove the copies.
-    on(sessionRevoked, ({ sessionIds }) => sessionCache.remove(sessionIds)),
+    // The process that revoked may have died before it could remove the copies. So may this one: the event waits for Redis.
+    on(sessionRevoked, async ({ sessionIds }) => {
+      if (!(await sessionCache.remove(sessionIds)))
+        throw new StoreAwayError('Redis', 'copies of revoked sessions are there')
+    }),
   ]
 }

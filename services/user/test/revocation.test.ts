@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { internalSessions, sessionRevoked } from '@im/contracts/user'
 import { connectRedis } from '@im/service-kit'
-import { eventually } from '@im/service-kit/testing'
+import { eventually, ownServer } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { startUser } from './start-user.ts'
 
@@ -24,4 +24,35 @@ test('a revocation whose announcer died before it told anybody is heard by its e
   await bus.publish({ id, name: sessionRevoked.name, at, aggregate: String(alice.userId), sequence: 99, data })
   await eventually(() => heard.includes(sessionId))
   t.ok(await eventually(async () => (await redis.exists(`session:${sessionId}`)) === 0))
+})
+
+test('a revocation waits for Redis: no process needs to live until it is back', async (t) => {
+  const server = await ownServer(t, 'redis')
+  if (!server) return
+  const user = await startUser(t, { REDIS_URL: server.url })
+  const alice = await user.person('alice')
+  const { sessionId } = alice.caller
+  await user.internal.call(internalSessions.resolveSession, { sessionId })
+  const counted = async (outcome: string) =>
+    (await user.deps.metrics.metrics()).includes(
+      `im_events_handled_total{event="session.revoked.v1",outcome="${outcome}"`,
+    )
+  server.freeze()
+  await user.deps.outbox.commit(async (change) => {
+    const data = {
+      userId: alice.userId,
+      sessionIds: [sessionId],
+      devices: ['android'],
+      reason: 'logout',
+      at: Date.now(),
+    }
+    change.announce(sessionRevoked, String(alice.userId), data)
+  })
+  await eventually(() => counted('failed'))
+  t.notOk(await counted('done'))
+  server.thaw()
+  await eventually(() => counted('done'))
+  const redis = await connectRedis({ url: server.url, namespace: user.env['NAMESPACE'] ?? '' })
+  t.after(() => redis.disconnect())
+  t.equal(await redis.exists(`session:${sessionId}`), 0)
 })

@@ -54,13 +54,16 @@ export class SessionCache {
     }
   }
 
-  async remove(sessionIds: readonly string[]): Promise<void> {
-    if (!sessionIds.length) return
+  /** Returns false when Redis was away: then this process removes the copies later, if it lives that long. */
+  async remove(sessionIds: readonly string[]): Promise<boolean> {
+    if (!sessionIds.length) return true
     try {
       await this.#redis.del(...sessionIds.map(keyOf))
+      return true
     } catch (error) {
       this.#tellAway(error, 'copies of revoked sessions stay until Redis is back')
       this.#removeLater(sessionIds)
+      return false
     }
   }
 
