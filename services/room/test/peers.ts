@@ -1,8 +1,8 @@
-import { ContractError, defaultsOf, type Endpoint, type Handler } from '@im/contracts'
+import { ContractError, defaultsOf } from '@im/contracts'
 import { liveRooms } from '@im/contracts/message'
 import { internalRelations } from '@im/contracts/social'
 import { configFields, internalConfig, internalUsers, replayedUsers, type ServerConfig } from '@im/contracts/user'
-import { createLogger, createMetrics, createServiceApp } from '@im/service-kit'
+import { stub, stubServices } from '@im/service-kit/testing'
 import type { Test } from 'tap'
 
 /** What the services beside this one say. They answer over HTTP by their contracts. */
@@ -52,10 +52,10 @@ export async function startPeers(t: Test, keys: { serviceKeys: readonly string[]
     } as const
   }
   const handlers = [
-    answer(internalConfig.getServerConfig, () => peers.config),
-    answer(internalUsers.getContacts, (_, { params }) => ({ contacts: params.userIds.map(contactOf) })),
-    answer(replayedUsers.pageUsers, () => ({ rows: [] })),
-    answer(internalRelations.getRelations, (_, { params: { viewerId, userIds = [] } }) => ({
+    stub(internalConfig.getServerConfig, () => peers.config),
+    stub(internalUsers.getContacts, (_, { params }) => ({ contacts: params.userIds.map(contactOf) })),
+    stub(replayedUsers.pageUsers, () => ({ rows: [] })),
+    stub(internalRelations.getRelations, (_, { params: { viewerId, userIds = [] } }) => ({
       relations: userIds.map((userId) => ({
         userId,
         friends: friends.has(`${viewerId}:${userId}`) ? friendRow(viewerId, userId) : undefined,
@@ -63,27 +63,18 @@ export async function startPeers(t: Test, keys: { serviceKeys: readonly string[]
         contact: 0,
       })),
     })),
-    answer(liveRooms.claimRoom, (_, { params: { jid, userId } }) => {
+    stub(liveRooms.claimRoom, (_, { params: { jid, userId } }) => {
       const owner = peers.reserved.get(jid)
       if (owner !== undefined && owner !== userId) throw new ContractError('JidTaken')
     }),
-    answer(liveRooms.enforceRoom, async (_, { params: { jid, sequence, removed = [], dissolved } }) => {
+    stub(liveRooms.enforceRoom, async (_, { params: { jid, sequence, removed = [], dissolved } }) => {
       await peers.onEnforce()
       peers.enforced.push({ jid, sequence, removed, dissolved })
     }),
   ]
-  const log = createLogger({ service: 'peers', level: 'error', format: 'json' })
-  const app = createServiceApp({ handlers, deps: undefined, config: keys, log, metrics: createMetrics('peers') })
-  const url = await app.listen({ host: '127.0.0.1', port: 0 })
-  t.after(() => app.close())
+  const url = await stubServices(t, keys, handlers)
   return Object.assign(peers, { url }) as Peers
 }
-
-/** The contract checks what is asked and what is answered. */
-const answer = <E extends Endpoint>(endpoint: E, handler: Handler<E, undefined>) => ({
-  endpoint: endpoint as Endpoint,
-  handler: handler as unknown as Handler<Endpoint, undefined>,
-})
 
 const friendRow = (userId: number, toUserId: number) => ({
   ...{ id: 'f'.repeat(24), userId, toUserId, toNickname: '', toUserType: 0, remarkName: '', describe: '' },

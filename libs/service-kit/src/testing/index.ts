@@ -9,6 +9,7 @@ export * from './record-events.ts'
 export * from './slow-proxy.ts'
 export * from './stand-in-faults.ts'
 export * from './start-service.ts'
+export * from './stub-services.ts'
 export * from './test-client.ts'
 export * from './watch-queries.ts'
 

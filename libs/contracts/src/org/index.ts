@@ -1,0 +1,6 @@
+export * from './companies.ts'
+export * from './departments.ts'
+export * from './employees.ts'
+export * from './entities.ts'
+export * from './events.ts'
+export * from './internal-org.ts'

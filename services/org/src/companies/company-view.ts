@@ -1,0 +1,51 @@
+import type { Department, OrgCompany } from '@im/contracts/org'
+import type { Static } from 'typebox'
+import type { DepartmentDocument } from '../departments/departments-repository.ts'
+import type { Deps } from '../deps.ts'
+import { employeeView } from '../employees/employee-view.ts'
+import type { EmployeeDocument } from '../employees/employees-repository.ts'
+import type { CompanyDocument } from './company-document.ts'
+
+export function departmentView(
+  { _id: id, ...department }: DepartmentDocument,
+  employees: readonly EmployeeDocument[],
+): Static<typeof Department> {
+  const { companyId, parentId, departName, createUserId, createTime, empNum, type } = department
+  const people = employees.map(employeeView)
+  return { id, companyId, parentId, departName, createUserId, createTime, empNum, type, employees: people }
+}
+
+/** A company as everybody sees it. */
+export function companyCard({ _id: id, ...company }: CompanyDocument): Static<typeof OrgCompany> {
+  const { companyName, createUserId, createTime, deleteUserId, deleteTime, noticeTime, type, empNum } = company
+  const shown = { id, companyName, createUserId, createTime, deleteUserId, deleteTime, noticeTime, type, empNum }
+  return { ...shown, noticeContent: '', rootDpartId: [company.rootDepartmentId], departments: [] }
+}
+
+/** Companies as their employees see them, with departments and employees. */
+export async function companyViews(
+  deps: Pick<Deps, 'departments' | 'employees'>,
+  companies: readonly CompanyDocument[],
+): Promise<Static<typeof OrgCompany>[]> {
+  const views = await departmentViews(
+    deps,
+    companies.map(({ _id }) => _id),
+  )
+  const byCompany = Map.groupBy(views, ({ companyId }) => companyId)
+  return companies.map((company) => ({
+    ...companyCard(company),
+    noticeContent: company.noticeContent,
+    departments: byCompany.get(company._id) ?? [],
+  }))
+}
+
+/** Departments of companies with their employees, the oldest first. */
+export async function departmentViews(
+  { departments, employees }: Pick<Deps, 'departments' | 'employees'>,
+  companyIds: readonly string[],
+): Promise<Static<typeof Department>[]> {
+  if (!companyIds.length) return []
+  const [found, people] = await Promise.all([departments.of(companyIds), employees.ofCompanies(companyIds)])
+  const byDepartment = Map.groupBy(people, ({ departmentId }) => departmentId)
+  return found.map((department) => departmentView(department, byDepartment.get(department._id) ?? []))
+}

@@ -1,0 +1,26 @@
+import { createServiceClient, type Runtime, type ServiceClient } from '@im/service-kit'
+import { CompaniesRepository } from './companies/companies-repository.ts'
+import type { OrgConfig } from './config.ts'
+import { DepartmentsRepository } from './departments/departments-repository.ts'
+import { EmployeesRepository } from './employees/employees-repository.ts'
+
+/** What operations of this service may use. */
+export interface Deps extends Runtime<OrgConfig> {
+  companies: CompaniesRepository
+  departments: DepartmentsRepository
+  employees: EmployeesRepository
+  user: ServiceClient
+}
+
+/** How long (ms) an answer about users is waited for. */
+const userTimeout = 2000
+
+/** Puts the service together. */
+export function createDeps({ config, db }: Runtime<OrgConfig>): Omit<Deps, keyof Runtime> {
+  return {
+    companies: new CompaniesRepository(db),
+    departments: new DepartmentsRepository(db),
+    employees: new EmployeesRepository(db),
+    user: createServiceClient({ baseUrl: config.userUrl, serviceKeys: config.serviceKeys, timeoutMs: userTimeout }),
+  }
+}
