@@ -60,6 +60,9 @@ export class Person {
   }
 }
 
+const freeTelephone = () =>
+  `138${String(Date.now() % 100_000).padStart(5, '0')}${String(registered++ % 1000).padStart(3, '0')}`
+
 /** Registers people on a stack. */
 export class People {
   readonly #stack: StackAddresses
@@ -74,8 +77,7 @@ export class People {
     return this.#api
   }
 
-  async register(name: string): Promise<Person> {
-    const telephone = `138${String(Date.now() % 100_000).padStart(5, '0')}${String(registered++ % 1000).padStart(3, '0')}`
+  async register(name: string, telephone = freeTelephone()): Promise<Person> {
     const password = md5(`${name}'s secret`)
     const result = await this.#api.call(accounts.register, {
       telephone,

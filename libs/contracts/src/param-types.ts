@@ -173,8 +173,8 @@ export const PageIndex = (options: ParamOptions<number> = {}) =>
   Type.Integer({ wire: 'page', minimum: 0, maximum: 1_000_000, default: 0, ...options })
 
 /** Rows of a page, at most `maximum` (1000). The default replaces a negative or unreadable value. */
-export const PageSize = (defaultSize: number, maximum = 1000) =>
-  Type.Integer({ wire: 'page', minimum: 1, maximum, default: defaultSize })
+export const PageSize = (defaultSize: number, maximum = 1000, options: ParamOptions<number> = {}) =>
+  Type.Integer({ wire: 'page', minimum: 1, maximum, default: defaultSize, ...options })
 
 /** Rows of a page. Without a size everything is returned. */
 export const PageSizeOrAll = (maximum = 1000) =>

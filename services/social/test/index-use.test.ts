@@ -43,6 +43,8 @@ test('every query the service sends uses an index', async (t) => {
   await api.call(addressBook.listContacts, {}, as)
   await api.call(addressBook.pageContacts, {}, as)
   await api.call(publicAccounts.listMenus, { userId: news }, as)
+  await api.call(publicAccounts.searchAccounts, {}, as)
+  await api.call(publicAccounts.searchAccounts, { keyWorld: 'n' }, as)
   await api.call(blacklists.blockUser, { toUserId: bob }, as)
   await api.call(blacklists.listBlocked, { pageSize: 5 }, as)
   await api.call(blacklists.unblockUser, { toUserId: bob }, as)

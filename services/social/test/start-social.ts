@@ -42,6 +42,7 @@ async function startNeighbours() {
           : []
       }),
     }),
+    '/internal/users/cards': ({ userIds }) => ({ cards: (userIds as number[]).flatMap((id) => cardOf(users.get(id))) }),
     '/internal/users/page': () => ({
       rows: [...users.values()].map(({ userId, nickname, userType, registeredAt }) => ({
         ...{ aggregate: String(userId), sequence: 0 },
@@ -73,6 +74,16 @@ async function startNeighbours() {
       server.closeAllConnections()
     },
   })
+}
+
+const noRegion = { countryId: 0, provinceId: 0, cityId: 0, areaId: 0 }
+
+const cardOf = (user: FakeUser | undefined) => {
+  if (!user) return []
+  const { userId, nickname, userType, registeredAt } = user
+  const account = { userId, account: nickname, username: nickname, nickname, userType, createTime: registeredAt }
+  const texts = { description: '', headImg: '', headThumImg: '' }
+  return [{ ...account, ...texts, ...noRegion, sex: 1, age: 0, birthday: 0, status: 1, onlinestate: 0 }]
 }
 
 function addUser(users: Map<number, FakeUser>, userId: number, nickname: string, rules: Partial<FakeUser>): FakeUser {
