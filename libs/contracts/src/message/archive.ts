@@ -47,6 +47,22 @@ export const archive = contract('message', {
     result: Type.Array(MessageRow),
     successText: { zh: '', en: '' },
   },
+  listRoomHistory: {
+    path: '/tigase/shiku_muc_msgs',
+    summary: { zh: '获取群聊漫游消息', en: 'History of a room' },
+    auth: 'user',
+    safe: true,
+    params: Type.Object({
+      roomId: RoomRef(),
+      startTime: Time({ default: 0, fraction: true }),
+      endTime: Time({ default: 0, fraction: true }),
+      pageIndex: PageIndex(),
+      pageSize: PageSize(20),
+      maxType: Int({ default: 200, description: 'only type codes below it' }),
+    }),
+    result: Type.Array(RoomRow),
+    successText: { zh: '', en: '' },
+  },
   getMessage: {
     path: '/tigase/getMessage',
     summary: { zh: '获取单条消息', en: 'One message' },

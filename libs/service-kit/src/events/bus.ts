@@ -56,7 +56,10 @@ export interface Bus {
   broadcast<E extends EventType>(event: E, payload: Payload<E>): Promise<void>
   listen<E extends EventType>(event: E, handle: (payload: Payload<E>) => void): Subscription
   /** Calls `handle` in every replica for events published while it is connected, for caches. Others use event handlers. */
-  hear<E extends EventType>(event: E, handle: (payload: Payload<E>) => void): Subscription
+  hear<E extends EventType>(
+    event: E,
+    handle: (payload: Payload<E>, envelope: EventEnvelope<Payload<E>>) => void,
+  ): Subscription
   /** To all replicas of this service, this one included, that listen right now; in order for each sender. */
   tell(topic: string, text: string): void
   onTell(topic: string, handle: (text: string) => void): Subscription

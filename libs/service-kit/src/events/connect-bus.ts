@@ -119,7 +119,10 @@ export async function connectBus(options: {
       plainSubscription(
         connection,
         `${namespace}.${streamOf(event.name).name}.*.${event.name}`,
-        (text) => handle((JSON.parse(text) as EventEnvelope).data as Payload<typeof event>),
+        (text) => {
+          const envelope = JSON.parse(text) as EventEnvelope<Payload<typeof event>>
+          handle(envelope.data, envelope)
+        },
         log,
       ),
     tell(topic, text) {
