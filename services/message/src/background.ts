@@ -4,6 +4,8 @@ import { followFacts } from './decide/follow-facts.ts'
 import type { Deps } from './deps.ts'
 import { shareServers } from './feed/share-servers.ts'
 import { followPresence } from './presence/follow-presence.ts'
+import { closeMissedStreams } from './rooms/close-missed.ts'
+import { expireReservedRooms } from './rooms/expire-reserved.ts'
 import { startSearchIndexer } from './search/start-indexer.ts'
 
 /** Work beside requests and events. Its end, last first: no new entries, then what is under way. */
@@ -12,9 +14,12 @@ export function background(deps: Deps): Closable[] {
   return [
     deps.user,
     deps.social,
+    deps.room,
     deps.serverConfig,
     deps.xmppServers,
-    ...(deps.config.messageRole === 'feed' ? [] : [startSearchIndexer(deps), sweepMessages(deps)]),
+    ...(deps.config.messageRole === 'feed'
+      ? []
+      : [startSearchIndexer(deps), sweepMessages(deps), expireReservedRooms(deps)]),
     deps.mailboxWriter,
     { close: async () => deps.deliverer.close() },
     deps.mailboxDrain,
@@ -22,6 +27,10 @@ export function background(deps: Deps): Closable[] {
       deliverHere: (message, answer) => deps.deliverer.deliverHere(message, answer),
       mailboxGrew: (user, place) => deps.mailboxDrain.wakeUser(user, place),
     }),
+    deps.roomEnforcer.start(),
+    deps.occupantRolls.start(),
+    deps.roomFanOut.start(),
+    closeMissedStreams(deps),
     deps.toldStreams.start(),
     deps.streamCloser.start(),
     followFacts(deps),

@@ -4,6 +4,7 @@ import { type ConfigOf, peerUrl, setting } from '@im/service-kit'
 export const settings = {
   userUrl: peerUrl('user'),
   socialUrl: peerUrl('social'),
+  roomUrl: peerUrl('room'),
   xmppDomain: setting.text({
     env: 'XMPP_DOMAIN',
     default: 'im.localhost',
@@ -49,6 +50,9 @@ export const settings = {
 }
 
 export type MessageConfig = ConfigOf<typeof settings>
+
+/** The domain whose local parts are rooms (spec xmpp.md §7). */
+export const roomsDomain = ({ xmppDomain }: Pick<MessageConfig, 'xmppDomain'>) => `muc.${xmppDomain}`
 
 /** Name of our component on the XMPP server. */
 export const componentName = ({ xmppComponentName, xmppDomain }: MessageConfig) =>

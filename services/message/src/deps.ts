@@ -15,14 +15,23 @@ import { ParkedRepository } from './feed/parked-repository.ts'
 import { Peers } from './feed/peers.ts'
 import { Feeds } from './feed/share-servers.ts'
 import { ChatsRepository } from './inbox/chats-repository.ts'
+import { RoomChatsRepository } from './inbox/room-chats-repository.ts'
 import { MailboxDrain } from './mailbox/drain.ts'
 import { MailboxLimits } from './mailbox/mailbox-limits.ts'
 import { MailboxRepository } from './mailbox/mailbox-repository.ts'
 import { MailboxWriter } from './mailbox/mailbox-writer.ts'
 import { PresencesRepository } from './presence/presence-repository.ts'
+import { RoomEnforcer } from './rooms/enforce-room.ts'
+import { FanOut } from './rooms/fan-out.ts'
+import { MissedRoomsRepository } from './rooms/missed-rooms-repository.ts'
+import { OccupantRolls } from './rooms/occupant-rolls.ts'
+import { Occupants } from './rooms/occupants.ts'
+import { ReservedRoomsRepository } from './rooms/reserved-rooms-repository.ts'
+import { RoomFacts } from './rooms/room-facts.ts'
+import { RoomOrders } from './rooms/room-order.ts'
+import { type RoomsOf, roomsOf } from './rooms/rooms-of.ts'
 import { openSearchIndex, type SearchIndex } from './search/search-index.ts'
 import { createSearchQueue, type SearchQueue } from './search/search-queue.ts'
-import type { JoinedRoom } from './search/search-scope.ts'
 import { StreamCloser } from './streams/close-revoked.ts'
 import { RevocationsRepository } from './streams/revocations-repository.ts'
 import { StreamTable } from './streams/stream-table.ts'
@@ -52,8 +61,17 @@ export interface Deps extends Runtime<MessageConfig> {
   cursors: PageCursors
   searchIndex: SearchIndex
   searchQueue: SearchQueue
-  /** Rooms the user is in now. Rooms have no owner in the fleet yet, so nobody is in one. */
-  roomsOf: (userId: number) => Promise<JoinedRoom[]>
+  roomChats: RoomChatsRepository
+  /** Rooms the user is in now. */
+  roomsOf: RoomsOf
+  room: ServiceClient
+  roomFacts: RoomFacts
+  roomEnforcer: RoomEnforcer
+  occupants: Occupants
+  occupantRolls: OccupantRolls
+  roomFanOut: FanOut
+  reservedRooms: ReservedRoomsRepository
+  missedRooms: MissedRoomsRepository
   contacts: Contacts
   relations: Relations
   /** The same, as it is asked of the social service. */
@@ -67,7 +85,7 @@ export interface Deps extends Runtime<MessageConfig> {
   feedWatchers: FeedWatchers
 }
 
-/** How long (ms) an answer about users is waited for: meanwhile their messages wait. */
+/** How long (ms) an answer about users or rooms is waited for: meanwhile their messages wait. */
 const answerTimeout = 2000
 
 /** The composition root. */
@@ -77,6 +95,7 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
   const user = createServiceClient({ baseUrl: config.userUrl, serviceKeys, timeoutMs: answerTimeout })
   const social = createServiceClient({ baseUrl: config.socialUrl, serviceKeys, timeoutMs: answerTimeout })
   const socialRelations = new SocialRelations(social, now)
+  const room = createServiceClient({ baseUrl: config.roomUrl, serviceKeys, timeoutMs: answerTimeout })
   const messages = new MessagesRepository(db)
   const mailbox = new MailboxRepository(db, now)
   const mailboxLimits = new MailboxLimits(mailbox, now)
@@ -93,6 +112,11 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
     bus,
     log,
   })
+  const occupants = new Occupants(streams)
+  const roomFacts = new RoomFacts({ service: room, now, isInTouch: () => peers.isInTouch })
+  const missedRooms = new MissedRoomsRepository(db)
+  const orders = new RoomOrders({ occupants, roomFacts, feeds, config, log })
+  const carryOut = (server: string, order: Parameters<typeof orders.carryOut>[1]) => orders.carryOut(server, order)
   return {
     messages,
     chats: new ChatsRepository(db),
@@ -115,7 +139,16 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
     cursors: createPageCursors(redis),
     searchIndex: openSearchIndex(db),
     searchQueue: createSearchQueue(),
-    roomsOf: async () => [],
+    roomChats: new RoomChatsRepository(db),
+    roomsOf: roomsOf(roomFacts),
+    room,
+    roomFacts,
+    roomEnforcer: new RoomEnforcer({ bus, peers, facts: roomFacts }),
+    occupants,
+    occupantRolls: new OccupantRolls({ bus, peers, occupants }),
+    roomFanOut: new FanOut({ bus, peers, feeds, missed: missedRooms, log, carryOut }),
+    reservedRooms: new ReservedRoomsRepository(db, now),
+    missedRooms,
     contacts: new Contacts(user, now),
     relations: socialRelations,
     socialRelations,

@@ -28,11 +28,13 @@ import {
   tellOwnErasure,
 } from './notices/friend-notices.ts'
 import { sendNotice } from './notices/send-notice.ts'
+import { roomEventHandlers } from './rooms/event-handlers.ts'
 
 /** What other services' events make this one do. */
 export function eventHandlers(deps: Deps): EventHandler[] {
   const { config, streamCloser } = deps
   return [
+    ...roomEventHandlers(deps),
     on(settingsChanged, ({ userId }, { id }) =>
       sendNotice(deps, id, { userId, type: 800, objectId: 'sync_private_settings', onlyMultipleDevices: true }),
     ),

@@ -7,6 +7,7 @@ import { createDeps, type Deps } from './deps.ts'
 import { eventHandlers } from './event-handlers.ts'
 import { talkRoutes } from './inbox/talk-routes.ts'
 import { presenceRoutes } from './presence/routes.ts'
+import { liveRoomRoutes } from './rooms/routes.ts'
 import { searchRoutes } from './search/routes.ts'
 
 /** A process that takes what XMPP servers hand on serves nobody else: its event loop is theirs. */
@@ -20,7 +21,7 @@ export const service = defineService<typeof settings, Deps>({
   name: 'message',
   settings,
   createDeps,
-  handlers: [archiveRoutes, searchRoutes, cipherRoutes, presenceRoutes, talkRoutes],
+  handlers: [archiveRoutes, searchRoutes, cipherRoutes, presenceRoutes, talkRoutes, liveRoomRoutes],
   listeners: (deps) => (deps.config.messageRole === 'feed' ? [operationsOnly(deps)] : undefined),
   eventHandlers,
   background,

@@ -10,6 +10,7 @@ import { deleteMessages } from '../src/archive/delete-messages.ts'
 import type { MessageDocument } from '../src/archive/message-document.ts'
 import { MessagesRepository } from '../src/archive/messages-repository.ts'
 import { ChatsRepository } from '../src/inbox/chats-repository.ts'
+import { RoomChatsRepository } from '../src/inbox/room-chats-repository.ts'
 import { MailboxRepository } from '../src/mailbox/mailbox-repository.ts'
 import { findHighlights, foldText, foldWords } from '../src/search/fold-text.ts'
 import { indexWaiting } from '../src/search/index-waiting.ts'
@@ -350,6 +351,7 @@ test('search', async (t) => {
         to: undefined,
         roomJid: room,
         timeSend: 1_790_000_000 + n,
+        ts: (1_790_000_000 + n) * 1000,
       })
     const rows = Array.from({ length: 30 }, (_, n) => inRoom(jid, n))
     const direct = message(peers[0]!, alice, '房间', { timeSend: 1_790_000_100 })
@@ -442,6 +444,8 @@ test('search', async (t) => {
       }),
       serverConfig: { current: undefined },
       mailbox: new MailboxRepository(mongo.db, Date.now),
+      roomChats: new RoomChatsRepository(mongo.db),
+      roomsOf: async () => [],
     }
     const remove = (caller: number, n: number, how: number) =>
       deleteMessages(operation, caller, { messageId: [rows[n]!.messageId], type: 1, delete: how })

@@ -106,6 +106,12 @@ export async function startMessage(
   const xmpp = options.xmpp ?? options.servers?.[0] ?? (await XmppServer.start())
   const servers = options.servers ?? [xmpp]
   const user = options.user ?? (await startUserService())
+  // Registered first, so that it comes last: a service that ends still reaches them. Further replicas share those of the first.
+  if (!options.user)
+    t.after(async () => {
+      await Promise.all(servers.map((server) => server.close()))
+      user.close()
+    })
   Object.assign(user.config, options.config)
   const env = {
     USER_URL: user.url,
@@ -117,10 +123,6 @@ export async function startMessage(
   }
   const running = await startService(t, service, { env, overrides: options.overrides })
   if (options.config) await eventually(() => isDeepStrictEqual(running.deps.serverConfig.current, user.config))
-  t.after(async () => {
-    await Promise.all(servers.map((server) => server.close()))
-    user.close()
-  })
   /** A client logs in; resolves when what comes for it goes to it at once. */
   async function online(
     userId: number,

@@ -38,7 +38,8 @@ const mostIds = 200
 /** Ids of one command that marks messages as read. */
 const idsAtOnce = 1000
 
-type ArchiveDeps = Pick<Deps, 'messages' | 'mailbox' | 'chats' | 'outbox' | 'searchIndex' | 'now'> & RecallDeps
+type ArchiveDeps = Pick<Deps, 'messages' | 'mailbox' | 'chats' | 'roomChats' | 'outbox' | 'searchIndex' | 'now'> &
+  RecallDeps
 
 /**
  * Stores a batch of entries and their event in one transaction; messages that are stored already change nothing. Then, still

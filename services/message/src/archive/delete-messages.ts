@@ -3,12 +3,17 @@ import { type archive, messageDeleted, messageRecalled } from '@im/contracts/mes
 import type { Deps } from '../deps.ts'
 import { peerOf } from '../inbox/chats-repository.ts'
 import { refreshChats } from '../inbox/refresh-chats.ts'
-import { findVisible } from './find-visible.ts'
+import { roomsOrNone } from '../rooms/rooms-of.ts'
+import { findVisible, findVisibleInRooms, type RoomMessage } from './find-visible.ts'
 import { forgetMessages } from './forget-messages.ts'
 import type { MessageDocument } from './message-document.ts'
 import { type RecallDeps, recallLimitMs } from './recall-limit.ts'
 
-type DeleteDeps = Pick<Deps, 'messages' | 'mailbox' | 'chats' | 'outbox' | 'searchIndex' | 'now'> & RecallDeps
+type DeleteDeps = Pick<
+  Deps,
+  'messages' | 'mailbox' | 'chats' | 'roomChats' | 'roomsOf' | 'outbox' | 'searchIndex' | 'now'
+> &
+  RecallDeps
 
 /**
  * `delete` 1 hides messages for the caller, 2 removes them for everybody. Ids that are not in the archive are passed over
@@ -18,17 +23,32 @@ type DeleteDeps = Pick<Deps, 'messages' | 'mailbox' | 'chats' | 'outbox' | 'sear
 export async function deleteMessages(
   deps: DeleteDeps,
   userId: number,
-  { messageId, type, delete: how }: Params<(typeof archive)['deleteMessages']>,
+  { messageId, type, delete: how, roomJid }: Params<(typeof archive)['deleteMessages']>,
 ): Promise<void> {
   if (how !== 1 && how !== 2) throw new ContractError('InvalidParams', { detail: 'delete: 1 or 2' })
-  if (type === 2) return
-  const found = await findVisible(deps, userId, messageId)
-  const wanted = how === 1 ? found : recallable(deps, userId, found)
+  const singles = type === 2 ? [] : await findVisible(deps, userId, messageId)
+  const known = new Set(singles.map((message) => message.messageId))
+  // Without a type, rooms are looked into for what no single chat has.
+  const others = type === 1 ? [] : messageId.filter((id) => !known.has(id))
+  const inRooms = others.length ? await foundInRooms(deps, userId, others, { roomJid, isNeeded: type === 2 }) : []
+  const found = [...singles, ...inRooms.map(({ message }) => message)]
+  const wanted = how === 1 ? found : recallable(deps, userId, singles, inRooms)
   if (!wanted.length) return
   if (how === 1) await hideMessages(deps, userId, wanted)
   else await recallMessages(deps, userId, wanted)
   // Whoever lists chats looks whether what they show may still be seen: a death in between is mended there.
   await refreshChats(deps, wanted)
+}
+
+/** Where rooms are only looked into beside single chats, their messages count as unknown while the room service is away. */
+function foundInRooms(
+  deps: DeleteDeps,
+  userId: number,
+  ids: readonly string[],
+  { roomJid, isNeeded }: { roomJid: string | undefined; isNeeded: boolean },
+): Promise<RoomMessage[]> {
+  const found = findVisibleInRooms(deps, userId, ids, roomJid)
+  return isNeeded ? found : roomsOrNone(found)
 }
 
 /** What one user removes is in order for itself, however many chats it is in: one number of events to take, not one a chat. */
@@ -47,7 +67,8 @@ async function hideMessages(deps: DeleteDeps, userId: number, found: readonly Me
       current.map(({ conversation }) => conversation),
       change.session,
     )
-    const isLostToPeer = ({ conversation, from, to = 0, deletedFor, timeSend }: (typeof current)[number]) => {
+    const isLostToPeer = ({ conversation, from, to, deletedFor, timeSend }: (typeof current)[number]) => {
+      if (to === undefined) return false
       const chat = known.get(conversation)
       const clearedBefore = chat ? (peerOf(chat, userId).clearedBefore ?? 0) : 0
       return deletedFor.includes(from === userId ? to : from) || timeSend < clearedBefore
@@ -60,7 +81,9 @@ async function hideMessages(deps: DeleteDeps, userId: number, found: readonly Me
       userId,
       change.session,
     )
-    await searchIndex.removals.addForUser(hidden, userId, change.session)
+    // What a member hides stays in the index of the room: searches ask the archive last.
+    const ofSingles = hidden.filter(({ to }) => to !== undefined)
+    await searchIndex.removals.addForUser(ofSingles, userId, change.session)
     await forgetMessages(deps, lost, change)
     announceByConversation(alive, (conversation, messageIds) =>
       change.announce(messageDeleted, deletionsOf(userId), { conversation, messageIds, userId, at: now() }),
@@ -68,10 +91,21 @@ async function hideMessages(deps: DeleteDeps, userId: number, found: readonly Me
   })
 }
 
-/** The caller's own messages among those found; the peer may have used the same id for one of theirs. */
-function recallable(deps: DeleteDeps, userId: number, found: readonly MessageDocument[]): MessageDocument[] {
-  const own = found.filter(({ from }) => from === userId)
+/**
+ * What the caller may take back: their own messages, in rooms as owner or admin all. The peer may have used the same id for one
+ * of theirs.
+ */
+function recallable(
+  deps: DeleteDeps,
+  userId: number,
+  singles: readonly MessageDocument[],
+  inRooms: readonly RoomMessage[],
+): MessageDocument[] {
+  const isOwn = ({ from }: MessageDocument) => from === userId
+  const ofRooms = inRooms.filter(({ message, room }) => isOwn(message) || room.role <= 2).map(({ message }) => message)
+  const own = [...singles.filter(isOwn), ...ofRooms]
   const ownIds = new Set(own.map(({ messageId }) => messageId))
+  const found = [...singles, ...inRooms.map(({ message }) => message)]
   if (found.some(({ messageId }) => !ownIds.has(messageId))) throw new ContractError('RecallNotAllowed')
   const limit = recallLimitMs(deps)
   if (limit > 0 && own.some(({ ts }) => deps.now() - ts > limit)) throw new ContractError('RecallExpired')

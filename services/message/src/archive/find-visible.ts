@@ -1,5 +1,7 @@
 import type { Deps } from '../deps.ts'
 import { sideOf } from '../inbox/chats-repository.ts'
+import { isSince } from '../rooms/room-history.ts'
+import { type MemberRoom, roomNamed } from '../rooms/rooms-of.ts'
 import { isVisible, type MessageDocument } from './message-document.ts'
 
 /** Messages of a user's single chats by their ids, as far as this user can see them. */
@@ -14,4 +16,28 @@ export async function findVisible(
     const chat = known.get(message.conversation)
     return isVisible(message, { user, clearedBefore: chat && sideOf(chat, user).clearedBefore, now: now() })
   })
+}
+
+/** A message of a room, and the room as its reader is in it. */
+export interface RoomMessage {
+  message: MessageDocument
+  room: MemberRoom
+}
+
+/** Messages by their ids of the rooms a user is in, as far as this user can see them. */
+export async function findVisibleInRooms(
+  { messages, roomsOf, now }: Pick<Deps, 'messages' | 'roomsOf' | 'now'>,
+  user: number,
+  messageIds: readonly string[],
+  roomRef: string | undefined,
+): Promise<RoomMessage[]> {
+  const all = await roomsOf(user)
+  const only = roomRef === undefined ? undefined : roomNamed(all, roomRef)
+  const joined = roomRef === undefined ? all : only ? [only] : []
+  const rooms = new Map(joined.map((room) => [room.jid, room]))
+  const found = await messages.inRooms([...rooms.keys()], messageIds)
+  const reader = { user, now: now() }
+  return found
+    .map((message) => ({ message, room: rooms.get(message.roomJid!)! }))
+    .filter(({ message, room }) => isVisible(message, reader) && isSince(room, message))
 }

@@ -1,77 +1,29 @@
-import { type Caller, ContractError, type Params } from '@im/contracts'
+import type { Caller, Params } from '@im/contracts'
 import type { archive, MessageRow } from '@im/contracts/message'
-import { ObjectId } from 'mongodb'
 import type { Deps } from '../deps.ts'
 import { sideOf } from '../inbox/chats-repository.ts'
 import { singleConversation } from './conversations.ts'
-import { isVisible, type MessageDocument, type Place, type Reader } from './message-document.ts'
+import { readHistoryPage } from './history-page.ts'
+import { isVisible, type Reader } from './message-document.ts'
 import { messageRow } from './message-row.ts'
-import { timeRange } from './time-range.ts'
-
-/** Rows that may be skipped when the end of the page before is not known any more. */
-const maxSkip = 10_000
-/** Rows that may come on top of a page, at its upper and at its lower border each. */
-const mostOnTop = 1000
 
 type HistoryDeps = Pick<Deps, 'messages' | 'chats' | 'cursors' | 'now'>
-type HistoryParams = Params<(typeof archive)['listSingleHistory']>
 
-/**
- * A page of a single chat, newest first. Rows in the second of `endTime` come on top of the page, and the first page is filled
- * up to the end of the second of its last row (spec 07-message.md), so that paging by the time of the last row gets on and
- * misses nothing. A page deep in the history without the pages before it (their ends are remembered for ten minutes) is
- * refused: InvalidParams says to narrow `endTime`.
- */
+/** A page of a single chat. */
 export async function listSingleHistory(
   { messages, chats, cursors, now }: HistoryDeps,
   caller: Caller,
-  params: HistoryParams,
+  params: Params<(typeof archive)['listSingleHistory']>,
 ): Promise<MessageRow[]> {
-  const { pageIndex, ...query } = params
-  const { receiver, pageSize, maxType } = query
-  const conversation = singleConversation(caller.userId, receiver)
-  const chat = receiver === caller.userId ? undefined : await chats.get(conversation)
+  const conversation = singleConversation(caller.userId, params.receiver)
+  const chat = params.receiver === caller.userId ? undefined : await chats.get(conversation)
   if (!chat) return []
   const reader: Reader = { ...sideOf(chat, caller.userId), now: now() }
-  const { from = 0, before } = timeRange(query)
-  const border = before === undefined ? undefined : before - 1
-  const range = { conversation, from: Math.max(from, reader.clearedBefore ?? 0), before }
-  const after = pageIndex > 0 ? await endOfPageBefore() : undefined
-
-  const page = pageIndex > 0 && !after ? [] : await readPage()
-  const last = page.at(-1)
-  if (last && page.length >= pageSize)
-    await cursors.keep(caller, query, pageIndex, [last.timeSend, last.ts, last._id.toHexString()])
+  const page = await readHistoryPage({ messages, cursors }, caller, params, {
+    conversation,
+    from: reader.clearedBefore ?? 0,
+    isSeen: (message) => isVisible(message, reader),
+    near: chat.latest,
+  })
   return page.map((message) => messageRow(message, caller.userId))
-
-  async function endOfPageBefore(): Promise<Place | undefined> {
-    const kept = await cursors.after<[number, number, string]>(caller, query, pageIndex - 1)
-    if (kept) return { timeSend: kept[0], ts: kept[1], _id: new ObjectId(kept[2]) }
-    const skipped = pageIndex * pageSize
-    if (skipped > maxSkip) throw new ContractError('InvalidParams', { detail: 'pageIndex: too deep, use endTime' })
-    // Counts also what the reader does not see: a row may come twice then, but none is missing.
-    return await messages.placeAt({ ...range, before: border }, skipped, chat!.latest)
-  }
-
-  async function readPage(): Promise<MessageDocument[]> {
-    const rows: MessageDocument[] = []
-    let [onTop, counted, added] = [0, 0, 0]
-    const found = messages.newestFirst(range, { near: chat!.latest, after, chunk: pageSize + spareRows })
-    for await (const message of found) {
-      if (message.contentType >= maxType || !isVisible(message, reader)) continue
-      if (border !== undefined && message.timeSend >= border) {
-        if (onTop++ < mostOnTop) rows.push(message)
-        continue
-      }
-      if (counted < pageSize) counted++
-      else if (pageIndex > 0 || !isSameSecond(message, rows.at(-1)!) || added++ === mostOnTop) break
-      rows.push(message)
-    }
-    return rows
-  }
 }
-
-/** Read beyond a page at once, for rows its reader does not see. */
-const spareRows = 20
-
-const isSameSecond = (a: MessageDocument, b: MessageDocument) => Math.floor(a.timeSend) === Math.floor(b.timeSend)

@@ -1,5 +1,5 @@
 import type { MessageRow, RoomRow } from '@im/contracts/message'
-import { escapeAttribute, escapeText } from '../read/xml-text.ts'
+import { escapeAttribute, escapeText, unescapeAttribute } from '../read/xml-text.ts'
 import type { MessageDocument } from './message-document.ts'
 
 /** The stanza as it went on: its text is put back into the empty body element. */
@@ -7,9 +7,21 @@ export const stanzaOf = ({ stanza, ...message }: MessageDocument) =>
   (stanza ?? plainStanza(message)).replace('<body/>', () => `<body>${escapeText(message.body)}</body>`)
 
 /** What apps send: see `isPlain` in deliver/message-document.ts. */
-const plainStanza = ({ fromJid, toJid, messageId }: Pick<MessageDocument, 'fromJid' | 'toJid' | 'messageId'>) =>
+const plainStanza = ({
+  fromJid,
+  toJid,
+  messageId,
+  roomJid,
+}: Pick<MessageDocument, 'fromJid' | 'toJid' | 'messageId' | 'roomJid'>) =>
   `<message xmlns='jabber:client' from='${escapeAttribute(fromJid)}' to='${escapeAttribute(toJid)}' ` +
-  `id='${escapeAttribute(messageId)}' type='chat'><body/><request xmlns='urn:xmpp:receipts'/></message>`
+  `id='${escapeAttribute(messageId)}' type='${roomJid === undefined ? 'chat' : 'groupchat'}'><body/><request xmlns='urn:xmpp:receipts'/></message>`
+
+/** The id the stanza had; undefined when it had none. */
+export function stanzaId({ stanza, messageId }: Pick<MessageDocument, 'stanza' | 'messageId'>): string | undefined {
+  if (stanza === undefined) return messageId
+  const id = / id='([^']*)'/.exec(stanza)?.[1]
+  return id === undefined ? undefined : unescapeAttribute(id)
+}
 
 const shared = (message: MessageDocument) => ({
   _id: message._id.toHexString(),

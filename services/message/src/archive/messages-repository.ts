@@ -1,16 +1,14 @@
 import { messageType } from '@im/contracts/message'
 import { ensureIndexes, findNewest } from '@im/service-kit'
 import type { ClientSession, Collection, Db, Document, ObjectId } from 'mongodb'
-import { usersOf } from './conversations.ts'
+import { roomConversation, usersOf } from './conversations.ts'
 import {
   isNewer,
-  isVisible,
   keyText,
   type MessageDocument,
   type MessageKey,
   newestFirst,
   type Place,
-  type Reader,
   type Visibility,
 } from './message-document.ts'
 
@@ -59,6 +57,7 @@ export class MessagesRepository {
       { key: { conversation: 1, messageId: 1, from: 1 }, unique: true },
       { key: byMessageId },
       { key: { conversation: 1, ...newestFirst } },
+      { key: { roomJid: 1, ts: -1, _id: -1 }, sparse: true },
       { key: { expireAt: 1 }, sparse: true },
       { key: { ...unread }, partialFilterExpression: { unreadBy: { $exists: true } } },
       { key: { removeAt: 1 }, expireAfterSeconds: 0, sparse: true },
@@ -89,10 +88,26 @@ export class MessagesRepository {
   }
 
   /** Messages of a room by their ids, whoever sent them. */
-  async ofRoom(conversation: string, messageIds: readonly string[], session: ClientSession): Promise<KnownMessage[]> {
+  async ofRoom(conversation: string, messageIds: readonly string[], session?: ClientSession): Promise<KnownMessage[]> {
     return await this.collection
       .find({ messageId: { $in: unique(messageIds) }, to: { $exists: false }, conversation }, { session })
       .hint(byMessageId)
+      .project<KnownMessage>(knownFields)
+      .toArray()
+  }
+
+  /** The last messages that came to a room, the newest first, not before `from` (ms); stones are not among them. */
+  async lastOfRoom(roomJid: string, from: number, limit: number): Promise<MessageDocument[]> {
+    const order = { ts: -1, _id: -1 } as const
+    const range = { equal: { roomJid }, field: 'ts', from, sort: order, limit }
+    return (await findNewest(this.collection, range, Date.now())).filter(({ gone }) => !gone)
+  }
+
+  /** Some messages of a room that are not stones. */
+  async someOfRoom(roomJid: string, limit: number, session: ClientSession): Promise<KnownMessage[]> {
+    return await this.collection
+      .find({ roomJid, gone: { $exists: false } }, { session })
+      .limit(limit)
       .project<KnownMessage>(knownFields)
       .toArray()
   }
@@ -203,16 +218,14 @@ export class MessagesRepository {
     return rows[n - 1]
   }
 
-  /** The newest message of a single chat that may stand in a reader's list of chats. */
+  /** The newest message of a conversation that may stand in the list of chats of somebody who sees these messages. */
   async newestListed(
     conversation: string,
-    reader: Reader,
-    near: number,
-    session: ClientSession,
+    isSeen: (message: MessageDocument) => boolean,
+    { near, from, session }: { near: number; from?: number | undefined; session?: ClientSession },
   ): Promise<MessageDocument | undefined> {
-    const range = { conversation, from: reader.clearedBefore }
-    for await (const message of this.newestFirst(range, { near, chunk: 10, session }))
-      if (messageType(message.contentType).listed && isVisible(message, reader)) return message
+    const found = this.newestFirst({ conversation, from }, { near, chunk: 10, ...(session ? { session } : {}) })
+    for await (const message of found) if (messageType(message.contentType).listed && isSeen(message)) return message
     return undefined
   }
 
@@ -238,6 +251,16 @@ export class MessagesRepository {
       this.collection.find({ messageId, to: userId }).toArray(),
     ])
     return [...sent, ...received]
+  }
+
+  /** Messages of these rooms by their ids, whoever sent them; stones are not among them. */
+  async inRooms(jids: readonly string[], messageIds: readonly string[]): Promise<MessageDocument[]> {
+    if (!jids.length || !messageIds.length) return []
+    const conversation = { $in: jids.map(roomConversation) }
+    return await this.collection
+      .find({ messageId: { $in: unique(messageIds) }, to: { $exists: false }, conversation, gone: { $exists: false } })
+      .hint(byMessageId)
+      .toArray()
   }
 
   /** Whether one of these ids is a message of `author`, recalled ones included. Unknown ids say nothing. */

@@ -6,6 +6,7 @@ import { listLastChats } from '../inbox/list-last-chats.ts'
 import { clearChats } from './clear-chats.ts'
 import { deleteMessages } from './delete-messages.ts'
 import { getMessage } from './get-message.ts'
+import { listRoomHistory } from './list-room-history.ts'
 import { listSingleHistory } from './list-single-history.ts'
 import { markRead } from './mark-read.ts'
 import { readMessages } from './read-messages.ts'
@@ -13,6 +14,7 @@ import { readMessages } from './read-messages.ts'
 const handlers: Handlers<typeof archive, Deps> = {
   listLastChats: (deps, { caller, params }) => listLastChats(deps, caller, params),
   listSingleHistory: (deps, { caller, params }) => listSingleHistory(deps, caller, params),
+  listRoomHistory: (deps, { caller, params }) => listRoomHistory(deps, caller, params),
   getMessage: (deps, { caller, params }) => getMessage(deps, caller.userId, params),
   deleteMessages: (deps, { caller, params }) => deleteMessages(deps, caller.userId, params),
   clearChats: (deps, { caller, params }) => clearChats(deps, caller.userId, params),

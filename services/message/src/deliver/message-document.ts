@@ -54,7 +54,7 @@ export function messageDocument(
     nickname: asText(body.fields['fromUserName']).slice(0, longestName),
     toName: asText(body.fields['toUserName']).slice(0, longestName),
     body: body.text,
-    ...(isPlain(message, messageId) ? {} : { stanza: emptyStanza(message) }),
+    ...(isPlain(message, messageId, 'to' in place ? 'chat' : 'groupchat') ? {} : { stanza: emptyStanza(message) }),
     contentType: body.type,
     content: body.content,
     ...(body.type === 9 ? { fileName: asText(body.fields['fileName']) } : {}),
@@ -72,8 +72,8 @@ export function messageDocument(
 }
 
 /** What apps send: the archive builds such a stanza from its other fields. */
-const isPlain = ({ id, type, wantsReceipt }: Message, messageId: string) =>
-  id === messageId && type === 'chat' && wantsReceipt
+const isPlain = ({ id, type, wantsReceipt }: Message, messageId: string, usual: Message['type']) =>
+  id === messageId && type === usual && wantsReceipt
 
 /** Any other stanza, its body left empty: the text is stored once. */
 function emptyStanza({ sender, toJid, id, type, wantsReceipt }: Message): string {

@@ -9,6 +9,7 @@ import type { MailboxRow } from '../mailbox/mailbox-repository.ts'
 import { userIdOf } from '../read/addresses.ts'
 import { asFlag } from '../read/read-body.ts'
 import { type Message, peerJid, type Refusal } from '../read/read-message.ts'
+import type { StanzaName } from '../streams/own-stream.ts'
 import type { Outgoing } from './delivery.ts'
 import { boundIds, deleteTimeOf, isBurnt, messageDocument, messageIdOf } from './message-document.ts'
 import { RecentMessage } from './recent-messages.ts'
@@ -54,8 +55,8 @@ export interface MessageWrite {
   row?: MailboxRow
 }
 
-/** Answers the sender, by the stream the message came by. */
-export type Answer = (text: string) => void
+/** Answers the sender, by the stream the stanza came by; with a message unless it is named otherwise. */
+export type Answer = (text: string, name?: StanzaName) => void
 
 /** A message to a user, from the decision to what its sender is told. */
 export function messageStep(
@@ -96,7 +97,7 @@ export function refusedStep(
 }
 
 /** A message that reaches nobody, though its sender is told as ever. */
-const stoppedStep = (message: Message, answer: Answer): Step<MessageWrite> => ({
+export const stoppedStep = (message: Message, answer: Answer): Step<MessageWrite> => ({
   size: 0,
   run(settled) {
     confirm(message, answer)
@@ -106,7 +107,7 @@ const stoppedStep = (message: Message, answer: Answer): Step<MessageWrite> => ({
 })
 
 const confirm = ({ id, type, wantsReceipt, ...message }: Message, answer: Answer): void => {
-  if (id && type === 'chat' && wantsReceipt) answer(receiptText(peerJid(message), id))
+  if (id && type && wantsReceipt) answer(receiptText(peerJid(message), id))
 }
 
 const textOf = ({ sender, id, type, body, wantsReceipt }: Message) =>
@@ -147,7 +148,7 @@ function peerStep(deps: Deps, message: Message, receiver: number, answer: Answer
   const messageId = messageIdOf(message)
   const key = keyText({ messageId, conversation, from: sender.user })
   const first = recentMessages.get(key)
-  if (first && first.tap !== tap) return copyStep(message, first, answer)
+  if (first && first.tap !== tap) return copyStep(first, () => confirm(message, answer))
   const recent = first ?? new RecentMessage(tap)
   recentMessages.set(key, recent)
 
@@ -208,12 +209,12 @@ function copyToOwn({ deliverer, config }: Deps, { sender, seq, stamp, toJid }: M
 }
 
 /** It was sent again: its sender is told once more that it is here, and that is all. */
-function copyStep(message: Message, first: RecentMessage, answer: Answer): Step<MessageWrite> {
+export function copyStep(first: RecentMessage, confirm: () => void): Step<MessageWrite> {
   return {
     size: 0,
     run(settled) {
       first.whenEnded((isTaken) => {
-        if (isTaken) confirm(message, answer)
+        if (isTaken) confirm()
         settled()
       })
     },

@@ -1,5 +1,6 @@
 import type { Refusal } from '../read/read-message.ts'
 import { escapeAttribute, escapeText } from '../read/xml-text.ts'
+import type { StanzaName } from '../streams/own-stream.ts'
 
 /**
  * Texts of stanzas without their beginning: the XMPP server writes `<message to='full JID' ` before them, for each stream
@@ -37,15 +38,27 @@ export const receiptText = (from: string, id: string): StanzaText =>
 export const receivedText = (from: string, ids: readonly string[]): StanzaText =>
   `${attribute('from', from).trimEnd()}>${ids.map((id) => `<received xmlns='urn:xmpp:receipts' id='${escapeAttribute(id)}'/>`).join('')}${end}`
 
-const waiting = new Set(['resource-constraint', 'internal-server-error'])
+/** What its sender can do about it (RFC 6120 §8.3.2), where that is not `cancel`. */
+const kinds: Partial<Record<Refusal['condition'], string>> = {
+  'resource-constraint': 'wait',
+  'internal-server-error': 'wait',
+  'bad-request': 'modify',
+  forbidden: 'auth',
+  'registration-required': 'auth',
+}
 
-/** The answer to a message that is not taken. */
-export function errorText(from: string, id: string | undefined, { condition, text }: Refusal): StanzaText {
-  const kind = waiting.has(condition) ? 'wait' : condition === 'bad-request' ? 'modify' : 'cancel'
+/** The answer to a stanza that is not taken. */
+export function errorText(
+  from: string,
+  id: string | undefined,
+  { condition, text }: Refusal,
+  name: StanzaName = 'message',
+): StanzaText {
+  const kind = kinds[condition] ?? 'cancel'
   const stanzas = 'urn:ietf:params:xml:ns:xmpp-stanzas'
   return (
     `${attribute('from', from)}${attribute('id', id)}type='error'><error type='${kind}'><${condition} xmlns='${stanzas}'/>` +
-    `<text xmlns='${stanzas}'>${escapeText(text)}</text></error>${end}`
+    `<text xmlns='${stanzas}'>${escapeText(text)}</text></error></${name}>`
   )
 }
 
@@ -57,5 +70,3 @@ export function sentCarbonText(bare: string, to: string, text: StanzaText): Stan
     `${message}</forwarded></sent>${end}`
   )
 }
-
-export type { Refusal }

@@ -8,6 +8,7 @@ type WriteDeps = Pick<
   Deps,
   | 'messages'
   | 'chats'
+  | 'roomChats'
   | 'outbox'
   | 'searchIndex'
   | 'now'

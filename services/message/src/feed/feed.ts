@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
 import { type Element, xml } from '@xmpp/component'
 import { componentName } from '../config.ts'
 import type { MessageWrite } from '../deliver/message-step.ts'
@@ -95,11 +95,37 @@ export class Feed {
     )
   }
 
-  async #request(order: Element): Promise<void> {
+  /** Resolves when the server has taken what was written to it until now. Many who wait share one question. */
+  whenTaken(): Promise<void> {
+    if (!this.#asking) {
+      this.#asking = this.#ask().finally(() => {
+        this.#asking = undefined
+      })
+      return this.#asking
+    }
+    this.#askingNext ??= this.#asking
+      .catch(() => {})
+      .then(() => {
+        this.#askingNext = undefined
+        return this.whenTaken()
+      })
+    return this.#askingNext
+  }
+
+  #asking: Promise<void> | undefined
+  #askingNext: Promise<void> | undefined
+
+  async #ask(): Promise<void> {
+    await turn()
+    this.#writer?.flush()
+    await this.#request(xml('ping', { xmlns: 'urn:xmpp:ping' }), 'get')
+  }
+
+  async #request(order: Element, type: 'get' | 'set' = 'set'): Promise<void> {
     const connection = this.#connection
     if (!connection) throw new Error('no connection to the XMPP server')
     const { config } = this.#deps
-    await connection.request(xml('iq', { type: 'set', from: componentName(config), to: config.xmppDomain }, order))
+    await connection.request(xml('iq', { type, from: componentName(config), to: config.xmppDomain }, order))
   }
 
   async #connect(signal: AbortSignal, progressed: () => void): Promise<void> {
@@ -225,7 +251,9 @@ export class Feed {
       marks,
       maxBatch: deps.config.archiveBatch,
       prepare: (entry, sender) =>
-        prepareEntry(deps, entry, sender, (text) => this.#writer?.deliver(entry.stream, undefined, text)),
+        prepareEntry(deps, entry, sender, (text, name = 'message') =>
+          this.#writer?.deliverTo(entry.stream, name, text),
+        ),
       write: (writes) => writeMessages(deps, writes),
       park: (entry, error) => deps.parked.keep(entry, error),
       giveUp: (error) => this.#fail(new BugError(error.message)),

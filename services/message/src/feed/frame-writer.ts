@@ -1,12 +1,10 @@
 import type { StanzaText } from '../deliver/stanza-text.ts'
 import { escapeAttribute, escapeText } from '../read/xml-text.ts'
-import type { StreamWriter } from '../streams/own-stream.ts'
+import type { StanzaName, StreamWriter } from '../streams/own-stream.ts'
 import { frameNamespace } from './frame-namespace.ts'
 
 /** Frames of one turn go together, up to so many characters in a stanza. */
 const stanzaLength = 256 * 1024
-
-export type StanzaName = 'message' | 'presence' | 'iq'
 
 /** Writes frames to one XMPP server, those of one turn in one go and in their order. */
 export class FrameWriter implements StreamWriter {
@@ -38,7 +36,6 @@ export class FrameWriter implements StreamWriter {
     this.deliverTo(number === undefined ? streamId : `${streamId}:${number}`, 'message', text, expectId)
   }
 
-  /** One text for many streams: `to` is a list of `stream` or `stream:number`, separated by blanks. */
   deliverTo(to: string, name: StanzaName, text: StanzaText, expectId?: string): void {
     const expects = expectId === undefined ? '' : ` id='${escapeAttribute(expectId)}' expect='1'`
     this.#add(
@@ -46,7 +43,6 @@ export class FrameWriter implements StreamWriter {
     )
   }
 
-  /** The server keeps it with the stream and tells it again; without value it is forgotten. */
   note(streamId: string, name: string, value: string | undefined): void {
     const kept = value === undefined ? '' : ` value='${escapeAttribute(value)}'`
     this.#add(

@@ -6,6 +6,8 @@ const beatEvery = 300
 const goneAfter = 1200
 /** A replica that joins hears of the others within this time (ms). */
 const joinTime = 150
+/** Shorter than the silence after which others give this replica up: see `isInTouch`. */
+const inTouchFor = 1000
 
 /** What a replica says of itself. */
 export interface Beat {
@@ -18,6 +20,8 @@ export interface Beat {
   yields: string[]
   /** Number of what it told last of its streams: who has seen less has missed something. */
   told: number
+  /** When it was sent, by the clock of its sender. */
+  at: number
   /** It ends. */
   leaves?: true
 }
@@ -51,6 +55,8 @@ export class Peers {
   readonly #parts: Closable[] = []
   #isConnected = true
   #deafUntil = 0
+  /** When the last of our own beats was sent that came back to us. */
+  #ownBeatAt = Number.NEGATIVE_INFINITY
   holds: () => string[] = () => []
   told: () => number = () => 0
 
@@ -106,6 +112,14 @@ export class Peers {
     return this.#isConnected ? this.hears : this.#replicas.isAlive
   }
 
+  /**
+   * What others told until a moment ago was heard here, and they still wait for what this replica has to say: NATS keeps the
+   * order, so a beat of our own that came back came after everything told before it. False for a process that was suspended.
+   */
+  get isInTouch(): boolean {
+    return performance.now() - this.#ownBeatAt < inTouchFor
+  }
+
   get others(): readonly Beat[] {
     return [...this.#peers.values()]
   }
@@ -134,7 +148,7 @@ export class Peers {
   #own(): Beat {
     const holds = this.holds()
     const yields = holds.filter((address) => this.ownerOf(address) !== this.id)
-    return { id: this.id, feeds: this.#feeds, holds, yields, told: this.told() }
+    return { id: this.id, feeds: this.#feeds, holds, yields, told: this.told(), at: performance.now() }
   }
 
   #beat(): void {
@@ -142,7 +156,10 @@ export class Peers {
   }
 
   #hear(beat: Beat): void {
-    if (beat.id === this.id) return
+    if (beat.id === this.id) {
+      this.#ownBeatAt = beat.at
+      return
+    }
     if (beat.leaves) {
       this.#forget(beat.id)
       return

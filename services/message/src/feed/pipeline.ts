@@ -17,6 +17,9 @@ export interface Step<W> {
   fail(): void
 }
 
+/** Nothing comes of an entry. */
+export const nothing: Step<never> = { size: 0, run: (settled) => settled(), fail() {} }
+
 export interface PipelineOptions<W> {
   marks: EntryMarks
   maxBatch: number

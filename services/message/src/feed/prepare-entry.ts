@@ -1,12 +1,12 @@
+import { roomsDomain } from '../config.ts'
 import type { Outgoing } from '../deliver/delivery.ts'
 import { type Answer, type MessageWrite, messageStep, refusedStep } from '../deliver/message-step.ts'
 import { receivedText } from '../deliver/stanza-text.ts'
 import type { Deps } from '../deps.ts'
 import { userIdOf } from '../read/addresses.ts'
 import { type Entry, readMessage, type Sender } from '../read/read-message.ts'
-import type { Step } from './pipeline.ts'
-
-const nothing: Step<MessageWrite> = { size: 0, run: (settled) => settled(), fail() {} }
+import { prepareRoomEntry, roomTarget } from '../rooms/prepare-room-entry.ts'
+import { nothing, type Step } from './pipeline.ts'
 
 /** Reads an entry and decides what comes of it. */
 export function prepareEntry(
@@ -16,6 +16,8 @@ export function prepareEntry(
   answer: Answer,
 ): Step<MessageWrite> | Promise<Step<MessageWrite>> {
   const { xmppDomain } = deps.config
+  const room = roomTarget(entry, roomsDomain(deps.config))
+  if (room) return prepareRoomEntry(deps, { entry, sender, to: room }, answer)
   if (entry.stanza.name !== 'message') return nothing
   const reading = readMessage(entry, sender, xmppDomain)
   switch (reading.kind) {

@@ -53,6 +53,23 @@ export class Feeds {
     return [...this.#held.values()].flatMap(({ feed }) => feed.holds ?? [])
   }
 
+  /** Addresses of all servers of the fleet: those that are named, and those that are held though they are named no more. */
+  get all(): ReadonlySet<string> {
+    const held = this.#peers.others.flatMap(({ holds }) => holds)
+    return new Set([...(this.#deps?.xmppServers.addresses ?? []), ...this.addresses, ...held])
+  }
+
+  /** Resolves when the servers of the fleet were looked up. */
+  async whenKnown(): Promise<void> {
+    await this.#deps?.xmppServers.found
+  }
+
+  /** The feed of the server behind an address, when its streams are known here. */
+  at(address: string): Feed | undefined {
+    const feed = this.#held.get(address)?.feed
+    return feed?.holds ? feed : undefined
+  }
+
   /** The feed of a server by its name. */
   of(server: string): Feed | undefined {
     for (const { feed } of this.#held.values()) if (feed.holds?.server === server) return feed

@@ -3,7 +3,8 @@ import type { archive, LastChat } from '@im/contracts/message'
 import { isVisible, type MessageDocument } from '../archive/message-document.ts'
 import { timeRange } from '../archive/time-range.ts'
 import type { Deps } from '../deps.ts'
-import { type Chat, type ListPlace, peerOf, sideOf } from './chats-repository.ts'
+import { type Chat, type ListPlace, sideOf } from './chats-repository.ts'
+import { type ListedChat, listRoomChats, type RoomChatDeps } from './list-room-chats.ts'
 import { refreshChats } from './refresh-chats.ts'
 
 /** Rows of an answer without a size: an answer of many megabytes helps nobody. Further pages hold the rest. */
@@ -15,22 +16,21 @@ const mostLate = 25 * 3600
 /** What is shown is looked up again as often; each time a message of the page has just been lost. */
 const mostTries = 5
 
-type ListDeps = Pick<Deps, 'messages' | 'chats' | 'outbox' | 'cursors' | 'now'>
+type ListDeps = Pick<Deps, 'messages' | 'chats' | 'outbox' | 'cursors'> & RoomChatDeps
 type ListParams = Params<(typeof archive)['listLastChats']>
 
 /** What is kept between two pages. */
 interface PageEnd {
   below: ListPlace
-  /** Peers of the chats that were given so far. */
-  given: number[]
+  /** The chats that were given so far. */
+  given: string[]
   /** When the first page was read, in seconds. */
   since: number
 }
 
 /**
- * The newest message of each single chat of a user, newest first. Rooms join the list when their members are known. A chat that
- * moves up between two pages is neither missed nor given twice: the next page begins with those that came above its end and
- * were not given yet.
+ * The newest message of each single chat and each room of a user, newest first. A chat that moves up between two pages is
+ * neither missed nor given twice: the next page begins with those that came above its end and were not given yet.
  */
 export async function listLastChats(deps: ListDeps, caller: Caller, params: ListParams): Promise<LastChat[]> {
   const { pageIndex, ...query } = params
@@ -41,20 +41,23 @@ export async function listLastChats(deps: ListDeps, caller: Caller, params: List
   const now = deps.now()
   const end = pageIndex > 0 ? await endOfPageBefore() : undefined
   if (pageIndex > 0 && !end) return []
+  const given = new Set(end?.given)
+  const rooms = (await listRoomChats(deps, user, range)).filter(({ conversation }) => !given.has(conversation))
   for (let tries = 1; ; tries++) {
-    const page = end ? await readPageAfter(end) : await chats.list(user, range, size, now)
-    const { rows, lost } = await rowsOf(deps, user, page)
+    const singles = end ? await readPageAfter(end) : await chats.list(user, range, size, now)
+    const { listed, lost } = await listedOf(deps, user, singles)
     if (lost.length && tries < mostTries) {
       await refreshChats(deps, lost)
       continue
     }
+    const page = [...listed, ...rooms].sort(byPlace).slice(0, size)
     if (page.length === size) await cursors.keep(caller, query, pageIndex, endOf(page, end))
-    return rows
+    return page.map(({ row }) => row)
   }
 
   async function readPageAfter({ below, given, since }: PageEnd): Promise<Chat[]> {
     const known = new Set(given)
-    const isFresh = (chat: Chat) => !known.has(peerOf(chat, user).user)
+    const isFresh = (chat: Chat) => !known.has(chat._id)
     const recent = { ...range, from: Math.max(range.from ?? 0, below.timeSend, since - mostLate) }
     const above = await chats.list(user, recent, given.length + mostRows, now)
     const page = above.filter((chat) => isFresh(chat) && isAbove(placeOf(chat, user), below))
@@ -73,15 +76,17 @@ export async function listLastChats(deps: ListDeps, caller: Caller, params: List
     if (kept) return kept
     const skipped = pageIndex * size
     if (skipped > maxSkip) throw new ContractError('InvalidParams', { detail: 'pageIndex: too deep, use endTime' })
-    const before = await chats.list(user, range, skipped, now)
+    const singles = (await chats.list(user, range, skipped, now)).map((chat) => placeOf(chat, user))
+    const before = [...singles, ...(await listRoomChats(deps, user, range))].sort(byPlace).slice(0, skipped)
     return before.length < skipped ? undefined : endOf(before)
   }
 
-  function endOf(page: readonly Chat[], before?: PageEnd): PageEnd {
-    const last = placeOf(page.at(-1)!, user)
+  function endOf(page: readonly ListPlace[], before?: PageEnd): PageEnd {
+    const { timeSend, conversation } = page.at(-1)!
+    const last = { timeSend, conversation }
     return {
       below: before && isAbove(last, before.below) ? before.below : last,
-      given: [...(before?.given ?? []), ...page.map((chat) => peerOf(chat, user).user)],
+      given: [...(before?.given ?? []), ...page.map((chat) => chat.conversation)],
       since: before?.since ?? now / 1000,
     }
   }
@@ -95,18 +100,21 @@ const placeOf = (chat: Chat, user: number): ListPlace => ({
 const isAbove = (a: ListPlace, b: ListPlace) =>
   a.timeSend > b.timeSend || (a.timeSend === b.timeSend && a.conversation > b.conversation)
 
+const byPlace = (a: ListPlace, b: ListPlace) => (isAbove(a, b) ? -1 : 1)
+
 /** Looks up what the chats show: `lost` are those messages the user does not see any more. */
-async function rowsOf({ messages, now }: ListDeps, user: number, chats: readonly Chat[]) {
+async function listedOf({ messages, now }: ListDeps, user: number, chats: readonly Chat[]) {
   const shown = await messages.forList(chats.flatMap((chat) => sideOf(chat, user).shown ?? []))
-  const rows: LastChat[] = []
+  const listed: ListedChat[] = []
   const lost: { _id: NonNullable<Chat['low']['shown']>; conversation: string }[] = []
   for (const chat of chats) {
     const side = sideOf(chat, user)
     const message = shown.get(side.shown!.toHexString())
-    if (message && isVisible(message, { ...side, now: now() })) rows.push(lastChat(message, user))
+    if (message && isVisible(message, { ...side, now: now() }))
+      listed.push({ ...placeOf(chat, user), row: lastChat(message, user) })
     else lost.push({ _id: side.shown!, conversation: chat._id })
   }
-  return { rows, lost }
+  return { listed, lost }
 }
 
 const lastChat = (message: MessageDocument, user: number): LastChat => ({

@@ -1,4 +1,6 @@
 import type { ObjectId } from 'mongodb'
+import { usersOf } from '../archive/conversations.ts'
+import { isVisible, type MessageDocument } from '../archive/message-document.ts'
 import type { Deps } from '../deps.ts'
 import { type Chat, type ChatSide, sideNames, withShown } from './chats-repository.ts'
 
@@ -7,9 +9,10 @@ const atOnce = 50
 
 /** Where these messages, which somebody has lost, are what a chat shows: shows the newest one each side can still see. */
 export async function refreshChats(
-  { messages, chats, outbox, now }: Pick<Deps, 'messages' | 'chats' | 'outbox' | 'now'>,
-  lost: readonly { _id: ObjectId; conversation: string }[],
+  { messages, chats, roomChats, outbox, now }: Pick<Deps, 'messages' | 'chats' | 'roomChats' | 'outbox' | 'now'>,
+  gone: readonly { _id: ObjectId; conversation: string }[],
 ): Promise<void> {
+  const [lost, lostInRooms] = [gone.filter(isSingle), gone.filter((one) => !isSingle(one))]
   const ids = new Set(lost.map(({ _id }) => _id.toHexString()))
   const isLost = ({ shown }: ChatSide) => shown !== undefined && ids.has(shown.toHexString())
   const conversations = [...new Set(lost.map(({ conversation }) => conversation))]
@@ -21,11 +24,24 @@ export async function refreshChats(
         const fresh = { ...chat }
         for (const name of sideNames.filter((side) => isLost(chat[side]))) {
           const side = chat[name]
-          const newest = await messages.newestListed(chat._id, { ...side, now: now() }, chat.latest, session)
+          const isSeen = (message: MessageDocument) => isVisible(message, { ...side, now: now() })
+          const range = { near: chat.latest, from: side.clearedBefore, session }
+          const newest = await messages.newestListed(chat._id, isSeen, range)
           fresh[name] = withShown(side, newest)
         }
         if (sideNames.some((name) => fresh[name] !== chat[name])) changed.push(fresh)
       }
       await chats.write(changed, session)
     })
+  for (const chat of await roomChats.byIds([...new Set(lostInRooms.map(({ conversation }) => conversation))])) {
+    if (!lostInRooms.some(({ _id }) => _id.equals(chat.shown))) continue
+    const isAlive = (message: MessageDocument) => isVisible(message, { user: 0, now: now() })
+    await roomChats.replace(
+      chat._id,
+      chat.shown,
+      await messages.newestListed(chat._id, isAlive, { near: chat.timeSend }),
+    )
+  }
 }
+
+const isSingle = ({ conversation }: { conversation: string }) => usersOf(conversation) !== undefined

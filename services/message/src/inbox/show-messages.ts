@@ -11,9 +11,10 @@ type Shown = Place & Visibility & Pick<MessageDocument, 'conversation' | 'conten
  * were archived before do no harm, so it is done again for those that a log tells again.
  */
 export async function showMessages(
-  { chats, outbox, now }: Pick<Deps, 'chats' | 'outbox' | 'now'>,
+  { chats, roomChats, outbox, now }: Pick<Deps, 'chats' | 'roomChats' | 'outbox' | 'now'>,
   messages: readonly Shown[],
 ): Promise<void> {
+  await roomChats.show(newestOfRooms(messages))
   const byChat = Map.groupBy(
     messages.filter(({ to, gone }) => to !== undefined && !gone),
     ({ conversation }) => conversation,
@@ -26,6 +27,18 @@ export async function showMessages(
     )
     await chats.write(changed, session)
   })
+}
+
+/** The newest listed message of each room. */
+function newestOfRooms(messages: readonly Shown[]): Map<string, Place> {
+  const newest = new Map<string, Place>()
+  for (const message of messages) {
+    const { to, gone, conversation, contentType } = message
+    if (to !== undefined || gone || !messageType(contentType).listed) continue
+    const before = newest.get(conversation)
+    if (!before || isNewer(message, before)) newest.set(conversation, message)
+  }
+  return newest
 }
 
 /** The chat after these messages. */

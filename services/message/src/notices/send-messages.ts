@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { messagesPassed, messageType } from '@im/contracts/message'
+import type { Change } from '@im/service-kit'
 import type { Contact } from '../decide/contacts.ts'
 import { type Outgoing, rowOf } from '../deliver/delivery.ts'
 import { messageText } from '../deliver/stanza-text.ts'
@@ -43,29 +44,41 @@ export const named = ({ userId, nickname }: Pick<Contact, 'userId' | 'nickname'>
  * first device of a user that confirms one takes it out. The push service is told of those that are pushed.
  */
 export async function sendMessages(
-  { config, deliverer, mailbox, outbox, now }: Pick<Deps, 'config' | 'deliverer' | 'mailbox' | 'outbox' | 'now'>,
+  deps: Pick<Deps, 'config' | 'deliverer' | 'mailbox' | 'outbox' | 'now'>,
   messages: readonly ServerMessage[],
 ): Promise<void> {
+  const { config, now } = deps
   if (!messages.length) return
   const at = now()
   const outgoing = messages.map((message) => outgoingOf(message, at, config.xmppDomain))
-  const rows = outgoing.map((message) => rowOf(rowId(message.user, message.from, message.messageId), message, false))
   const passed = messages.filter(({ type }) => messageType(type).push !== '-')
-  const users = messages.map(({ to }) => to)
-  deliverer.rowsBegin(users)
-  try {
-    await outbox.commit(async (change) => {
-      await mailbox.add(rows, change.session)
-      if (passed.length) change.announce(messagesPassed, `user:${passed[0]!.to}`, { messages: passed.map(factOf) })
-    })
-    for (const message of outgoing) deliverer.deliver(message, { hasRow: true, settled() {} })
-  } finally {
-    deliverer.rowsEnd(users)
-  }
+  await keepAndDeliver(deps, outgoing, (change) => {
+    if (passed.length) change.announce(messagesPassed, `user:${passed[0]!.to}`, { messages: passed.map(factOf) })
+  })
 
   function factOf({ messageId, from, to, type }: ServerMessage) {
     const time = { timeSend: Math.floor(at / 1000), arrivedAt: at }
     return { messageId, from, to, contentType: type, ...time, isEncrypt: false, isReadDel: false }
+  }
+}
+
+/** Puts messages into mailboxes, with what `announce` tells, and hands them to the devices that are there. */
+export async function keepAndDeliver(
+  { deliverer, mailbox, outbox }: Pick<Deps, 'deliverer' | 'mailbox' | 'outbox'>,
+  messages: readonly Outgoing[],
+  announce: (change: Change) => void = () => {},
+): Promise<void> {
+  const rows = messages.map((message) => rowOf(rowId(message.user, message.from, message.messageId), message, false))
+  const users = messages.map(({ user }) => user)
+  deliverer.rowsBegin(users)
+  try {
+    await outbox.commit(async (change) => {
+      await mailbox.add(rows, change.session)
+      announce(change)
+    })
+    for (const message of messages) deliverer.deliver(message, { hasRow: true, settled() {} })
+  } finally {
+    deliverer.rowsEnd(users)
   }
 }
 

@@ -23,3 +23,9 @@ export function userIdOf(local: string): number | undefined {
   const id = Number(local)
   return id <= 2147483647 ? id : undefined
 }
+
+/** The room a local part stands for: letters have no case there. Undefined when no room has such a name. */
+export function roomJidOf(local: string): string | undefined {
+  const jid = local.toLowerCase()
+  return /^[a-z0-9_-]{1,64}$/.test(jid) ? jid : undefined
+}

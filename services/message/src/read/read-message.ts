@@ -56,6 +56,8 @@ export type Condition =
   | 'policy-violation'
   | 'not-allowed'
   | 'forbidden'
+  | 'item-not-found'
+  | 'registration-required'
   | 'service-unavailable'
   | 'resource-constraint'
   | 'internal-server-error'

@@ -13,3 +13,11 @@ const attributeEscapes: Record<string, string> = {
 /** The value of an attribute between single quotes. */
 export const escapeAttribute = (text: string) =>
   text.replace(/[&<>'\r\n\t]/g, (character) => attributeEscapes[character]!)
+
+const attributeReferences = new Map(
+  Object.entries(attributeEscapes).map(([character, reference]) => [reference, character]),
+)
+
+/** What `escapeAttribute` was given. */
+export const unescapeAttribute = (text: string) =>
+  text.replace(/&(?:[a-z]+|#\d+);/g, (reference) => attributeReferences.get(reference) ?? reference)

@@ -6,6 +6,8 @@ import { isVisible, type MessageDocument } from '../archive/message-document.ts'
 import { messageRow, roomRow } from '../archive/message-row.ts'
 import type { MessagesRepository } from '../archive/messages-repository.ts'
 import type { ChatsRepository } from '../inbox/chats-repository.ts'
+import { isSince } from '../rooms/room-history.ts'
+import { roomsOrNone } from '../rooms/rooms-of.ts'
 import { findMatches } from './find-matches.ts'
 import { findHighlights, foldWords, type Highlight } from './fold-text.ts'
 import type { Match } from './newest-matches.ts'
@@ -41,12 +43,13 @@ export async function searchMessages(deps: SearchDeps, caller: number, params: S
 
 async function lookFor(deps: SearchDeps, caller: number, params: SearchParams, words: readonly string[]) {
   const { receiver, pageIndex, pageSize } = params
-  const joined = receiver === undefined ? await deps.roomsOf(caller) : []
+  const rooms = receiver === undefined ? deps.roomsOf(caller) : Promise.resolve([])
+  const joined = await (params.roomId === undefined ? roomsOrNone(rooms) : rooms)
   const unseen = await unseenBy(deps, caller)
   const scope = new SearchScope(caller, params, joined, unseen, deps.now())
   const found = scope.owners.length ? await findMatches(deps.searchIndex, scope, words, mostResults) : []
   const wanted = found.slice(pageIndex * pageSize, (pageIndex + 1) * pageSize)
-  const rows = await readRows(deps, caller, unseen, wanted)
+  const rows = await readRows(deps, caller, { ...unseen, joined }, wanted)
   return pageOf(await withHighlights(rows, words), found.length, pageIndex, pageSize)
 }
 
@@ -74,7 +77,7 @@ const longText = 2000
 async function readRows(
   { messages, now }: SearchDeps,
   caller: number,
-  { clearedBefore }: Unseen,
+  { clearedBefore, joined }: Unseen & { joined: readonly JoinedRoom[] },
   wanted: readonly Match[],
 ): Promise<(MessageRow | RoomRow)[]> {
   if (!wanted.length) return []
@@ -82,7 +85,10 @@ async function readRows(
     .find({ _id: { $in: wanted.map(({ id }) => ObjectId.createFromHexString(id)) } })
     .toArray()
   const byId = new Map(found.map((message) => [message._id.toHexString(), message]))
+  const rooms = new Map(joined.map((room) => [room.jid, room]))
   const isSeen = (message: MessageDocument) => {
+    const room = message.roomJid === undefined ? undefined : rooms.get(message.roomJid)
+    if (room && !isSince(room, message)) return false
     const peer = message.from === caller ? message.to : message.from
     const bound = message.to === undefined ? undefined : clearedBefore.get(peer!)
     return isVisible(message, { user: caller, clearedBefore: bound, now: now() })

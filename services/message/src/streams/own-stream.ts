@@ -38,9 +38,15 @@ export type MailState =
 const mostUnconfirmed = 500
 const mostUnconfirmedBytes = 512 * 1024
 
-/** Writes to a stream. */
+export type StanzaName = 'message' | 'presence' | 'iq'
+
+/** Writes to the streams of one server. */
 export interface StreamWriter {
   deliver(streamId: string, number: number | undefined, text: StanzaText, expectId: string | undefined): void
+  /** One text for many streams: `to` is a list of `stream` or `stream:number`, separated by blanks. */
+  deliverTo(to: string, name: StanzaName, text: StanzaText, expectId?: string): void
+  /** The server keeps it with the stream and tells it again; without value it is forgotten. */
+  note(streamId: string, name: string, value: string | undefined): void
 }
 
 export const streamKey = (server: string, id: string) => `${server}/${id}`
@@ -48,7 +54,8 @@ export const streamKey = (server: string, id: string) => `${server}/${id}`
 interface Handed {
   number: number
   bytes: number
-  delivery: Delivery
+  /** Undefined: nobody keeps it beside the server. */
+  delivery: Delivery | undefined
 }
 
 /** A stream on an XMPP server whose connection this replica holds. */
@@ -64,7 +71,8 @@ export class OwnStream {
   /** The mailbox may have changed since it was read. */
   rung = false
   ended = false
-  readonly #writer: StreamWriter
+  /** Of its server. */
+  readonly writer: StreamWriter
   readonly #handed: Handed[] = []
   #bytes = 0
   #next: number
@@ -72,7 +80,7 @@ export class OwnStream {
   constructor(server: string, report: StreamReport, writer: StreamWriter) {
     this.server = server
     this.report = report
-    this.#writer = writer
+    this.writer = writer
     this.#next = report.delivered + 1
   }
 
@@ -118,12 +126,20 @@ export class OwnStream {
     const number = this.#next++
     this.#handed.push({ number, bytes: text.length, delivery })
     this.#bytes += text.length
-    this.#writer.deliver(this.id, number, text, delivery.message.id)
+    this.writer.deliver(this.id, number, text, delivery.message.id)
   }
 
   /** Writes what nobody confirms. */
-  write(text: StanzaText): void {
-    this.#writer.deliver(this.id, undefined, text, undefined)
+  write(text: StanzaText, name: StanzaName = 'message'): void {
+    this.writer.deliverTo(this.id, name, text)
+  }
+
+  /** The number of a delivery that it is given together with other streams. */
+  number(text: StanzaText): number {
+    const number = this.#next++
+    this.#handed.push({ number, bytes: text.length, delivery: undefined })
+    this.#bytes += text.length
+    return number
   }
 
   /** What its client has confirmed with this. */
@@ -131,13 +147,13 @@ export class OwnStream {
     let count = 0
     while (count < this.#handed.length && this.#handed[count]!.number <= upTo)
       this.#bytes -= this.#handed[count++]!.bytes
-    return this.#handed.splice(0, count).map(({ delivery }) => delivery)
+    return this.#handed.splice(0, count).flatMap(({ delivery }) => delivery ?? [])
   }
 
   /** What was handed over and never confirmed, when the stream is gone. */
   abandon(): Delivery[] {
     this.ended = true
     this.#bytes = 0
-    return this.#handed.splice(0).map(({ delivery }) => delivery)
+    return this.#handed.splice(0).flatMap(({ delivery }) => delivery ?? [])
   }
 }

@@ -19,10 +19,6 @@ const mostUnderOtherCodes = 3
 /** The highest id that apps can read. */
 const lastUserId = 2_147_483_647
 
-/** What other services keep of each user. */
-const keptFields = { status: 1, userType: 1, nickname: 1, account: 1, telephone: 1, createTime: 1 } as const
-export type KeptUser = Pick<UserDocument, '_id' | keyof typeof keptFields>
-
 /** What others need to know of a user before they write to them. */
 export type Contactable = Pick<UserDocument, 'status' | 'userType' | 'nickname' | 'settings'>
 
@@ -89,10 +85,9 @@ export class UsersRepository {
   }
 
   /** Users with greater ids, in the order of their ids. */
-  async pageAfter(userId: number, limit: number, session: ClientSession): Promise<KeptUser[]> {
+  async pageAfter(userId: number, limit: number, session: ClientSession): Promise<UserDocument[]> {
     return await this.#users
       .find({ _id: { $gt: userId } }, { session })
-      .project<KeptUser>(keptFields)
       .sort({ _id: 1 })
       .limit(limit)
       .toArray()

@@ -1,0 +1,85 @@
+import { type Caller, ContractError } from '@im/contracts'
+import { ObjectId } from 'mongodb'
+import type { Deps } from '../deps.ts'
+import type { MessageDocument, Place } from './message-document.ts'
+import { timeRange } from './time-range.ts'
+
+/** Rows that may be skipped when the end of the page before is not known any more. */
+const maxSkip = 10_000
+/** Rows that may come on top of a page, at its upper and at its lower border each. */
+const mostOnTop = 1000
+
+/** What is asked of a history. */
+interface HistoryQuery {
+  startTime: number
+  endTime: number
+  pageIndex: number
+  pageSize: number
+  maxType: number
+}
+
+/** The part of a conversation that its reader can see. */
+export interface ReadableHistory {
+  conversation: string
+  /** Seconds; nothing before is theirs. */
+  from: number
+  isSeen: (message: MessageDocument) => boolean
+  /** About the time (seconds) of the newest message. */
+  near: number
+}
+
+/**
+ * A page of a history, newest first. Rows in the second of `endTime` come on top of the page, and the first page is filled
+ * up to the end of the second of its last row (spec 07-message.md), so that paging by the time of the last row gets on and
+ * misses nothing. A page deep in the history without the pages before it (their ends are remembered for ten minutes) is
+ * refused: InvalidParams says to narrow `endTime`.
+ */
+export async function readHistoryPage(
+  { messages, cursors }: Pick<Deps, 'messages' | 'cursors'>,
+  caller: Caller,
+  { pageIndex, ...query }: HistoryQuery,
+  { conversation, isSeen, near, ...history }: ReadableHistory,
+): Promise<MessageDocument[]> {
+  const { pageSize, maxType } = query
+  const { from = 0, before } = timeRange(query)
+  const border = before === undefined ? undefined : before - 1
+  const range = { conversation, from: Math.max(from, history.from), before }
+  const after = pageIndex > 0 ? await endOfPageBefore() : undefined
+
+  const page = pageIndex > 0 && !after ? [] : await readPage()
+  const last = page.at(-1)
+  if (last && page.length >= pageSize)
+    await cursors.keep(caller, query, pageIndex, [last.timeSend, last.ts, last._id.toHexString()])
+  return page
+
+  async function endOfPageBefore(): Promise<Place | undefined> {
+    const kept = await cursors.after<[number, number, string]>(caller, query, pageIndex - 1)
+    if (kept) return { timeSend: kept[0], ts: kept[1], _id: new ObjectId(kept[2]) }
+    const skipped = pageIndex * pageSize
+    if (skipped > maxSkip) throw new ContractError('InvalidParams', { detail: 'pageIndex: too deep, use endTime' })
+    // Counts also what the reader does not see: a row may come twice then, but none is missing.
+    return await messages.placeAt({ ...range, before: border }, skipped, near)
+  }
+
+  async function readPage(): Promise<MessageDocument[]> {
+    const rows: MessageDocument[] = []
+    let [onTop, counted, added] = [0, 0, 0]
+    const found = messages.newestFirst(range, { near, after, chunk: pageSize + spareRows })
+    for await (const message of found) {
+      if (message.contentType >= maxType || !isSeen(message)) continue
+      if (border !== undefined && message.timeSend >= border) {
+        if (onTop++ < mostOnTop) rows.push(message)
+        continue
+      }
+      if (counted < pageSize) counted++
+      else if (pageIndex > 0 || !isSameSecond(message, rows.at(-1)!) || added++ === mostOnTop) break
+      rows.push(message)
+    }
+    return rows
+  }
+}
+
+/** Read beyond a page at once, for rows its reader does not see. */
+const spareRows = 20
+
+const isSameSecond = (a: MessageDocument, b: MessageDocument) => Math.floor(a.timeSend) === Math.floor(b.timeSend)

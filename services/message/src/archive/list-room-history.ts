@@ -1,0 +1,30 @@
+import type { Caller, Params } from '@im/contracts'
+import type { archive, RoomRow } from '@im/contracts/message'
+import type { Deps } from '../deps.ts'
+import { isSince } from '../rooms/room-history.ts'
+import { roomNamed } from '../rooms/rooms-of.ts'
+import { roomConversation } from './conversations.ts'
+import { readHistoryPage } from './history-page.ts'
+import { isVisible } from './message-document.ts'
+import { roomRow } from './message-row.ts'
+
+/** A message may stand so long (s) before the moment it came (`orderKey`). */
+const mostLate = 86_400
+
+/** A page of the history of a room, for its members: what came since they joined. Others get nothing. */
+export async function listRoomHistory(
+  { messages, roomsOf, cursors, now }: Pick<Deps, 'messages' | 'roomsOf' | 'cursors' | 'now'>,
+  caller: Caller,
+  params: Params<(typeof archive)['listRoomHistory']>,
+): Promise<RoomRow[]> {
+  const room = roomNamed(await roomsOf(caller.userId), params.roomId)
+  if (!room) return []
+  const reader = { user: caller.userId, now: now() }
+  const page = await readHistoryPage({ messages, cursors }, caller, params, {
+    conversation: roomConversation(room.jid),
+    from: room.joinedAt - mostLate,
+    isSeen: (message) => isVisible(message, reader) && isSince(room, message),
+    near: now() / 1000,
+  })
+  return page.map(roomRow)
+}

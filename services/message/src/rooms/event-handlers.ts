@@ -1,0 +1,93 @@
+import {
+  memberChanged,
+  memberLeft,
+  membersJoined,
+  noticeEdited,
+  noticePublished,
+  type RoomState,
+  roomChanged,
+  roomDissolved,
+  roomTransferred,
+  shareAdded,
+  shareDeleted,
+  waitingRoomChanged,
+} from '@im/contracts/room'
+import { type EventHandler, on } from '@im/service-kit'
+import type { Deps } from '../deps.ts'
+import { sendNotice } from '../notices/send-notice.ts'
+import { forgetRoom } from './forget-room.ts'
+import {
+  ofDissolution,
+  ofJoins,
+  ofLeaving,
+  ofMemberChange,
+  ofNotice,
+  ofNoticeEdit,
+  ofRoomChange,
+  ofShareAdded,
+  ofShareDeleted,
+  ofTransfer,
+  ofWaiting,
+  type RoomNotice,
+} from './room-events.ts'
+import { type Cause, causeOf, tellMembers, tellRoom } from './tell-room.ts'
+
+/**
+ * What happens in rooms because of what the room service tells: the room events of apps, who is taken out, and the notice to
+ * the own devices of whose list of rooms changed. Each handler may run again and tells the same messages then.
+ */
+export function roomEventHandlers(deps: Deps): EventHandler[] {
+  /** Chat copies first, so that somebody who is taken out knows why; then what happens in the room. */
+  async function tell(notices: readonly RoomNotice[], cause: Cause, between?: () => Promise<void>) {
+    await tellMembers(deps, notices, cause)
+    await between?.()
+    await tellRoom(
+      deps,
+      notices.filter(({ inRoom }) => inRoom),
+      cause,
+    )
+  }
+  const ownDevices = (userId: number, { jid, roomId }: RoomState, id: string) =>
+    sendNotice(deps, id, { userId, type: 802, objectId: jid, fileName: roomId, onlyMultipleDevices: true })
+
+  return [
+    on(roomChanged, (payload, { id }) => tell(ofRoomChange(payload), causeOf(payload.room, id, payload.at))),
+    on(roomTransferred, async (payload, { id }) => {
+      const { room, by, to, at } = payload
+      await tell(ofTransfer(payload), causeOf(room, id, at))
+      for (const { userId } of [by, to]) await ownDevices(userId, room, id)
+    }),
+    on(roomDissolved, async (payload, { id }) => {
+      const { room, memberIds, at } = payload
+      await tell(ofDissolution(payload), causeOf(room, id, at), () =>
+        deps.roomFanOut.sent({ kind: 'destroy', jid: room.jid }),
+      )
+      await forgetRoom(deps, room.jid)
+      for (const userId of memberIds) await ownDevices(userId, room, id)
+    }),
+    on(membersJoined, async (payload, { id }) => {
+      const { room, members, at } = payload
+      await tell(ofJoins(payload), causeOf(room, id, at))
+      for (const { userId } of members) await ownDevices(userId, room, id)
+    }),
+    on(memberLeft, async (payload, { id }) => {
+      const { room, member, at } = payload
+      await tell(ofLeaving(payload), causeOf(room, id, at), () =>
+        deps.roomFanOut.sent({ kind: 'remove', jid: room.jid, users: [member.userId] }),
+      )
+      await ownDevices(member.userId, room, id)
+    }),
+    on(memberChanged, async (payload, { id }) => {
+      const { room, member, at } = payload
+      await tell(ofMemberChange(payload), causeOf(room, id, at))
+      await ownDevices(member.userId, room, id)
+    }),
+    on(noticePublished, (payload, { id }) => tell(ofNotice(payload), causeOf(payload.room, id, payload.at))),
+    on(noticeEdited, (payload, { id }) => tell(ofNoticeEdit(payload), causeOf(payload.room, id, payload.at))),
+    on(shareAdded, (payload, { id }) => tell(ofShareAdded(payload), causeOf(payload.room, id, payload.at))),
+    on(shareDeleted, (payload, { id }) => tell(ofShareDeleted(payload), causeOf(payload.room, id, payload.at))),
+    on(waitingRoomChanged, (payload, { id }) =>
+      tell(ofWaiting(payload), { id, at: payload.at, jid: payload.jid, roomId: '' }),
+    ),
+  ]
+}

@@ -1,0 +1,268 @@
+import type { Bus, Closable, Logger } from '@im/service-kit'
+import type { Peers } from '../feed/peers.ts'
+import type { Feeds } from '../feed/share-servers.ts'
+import type { MissedRoomsRepository } from './missed-rooms-repository.ts'
+import type { RoomOrder } from './room-order.ts'
+
+/** After so long (ms) without an answer another replica is asked again. */
+const answeredWithin = 2000
+/** So long (ms) a server that nobody holds is waited for: longer than a takeover. Then its streams have missed something. */
+const heldWithin = 10_000
+/** Characters of orders that go together. */
+const partLength = 200_000
+/** Characters of orders that may wait for servers nobody holds: beyond it none is waited for. */
+const mostWaiting = 64 * 1024 * 1024
+
+interface Pending {
+  order: RoomOrder
+  size: number
+  /** Servers whose streams may not have it yet, and who was asked to give it to them when. */
+  servers: Map<string, { replica: string; at: number } | undefined>
+  settled: () => void
+}
+
+interface Asked {
+  from: string
+  items: [number: number, servers: string[], order: RoomOrder][]
+}
+
+interface Answered {
+  items: [number: number, servers: string[]][]
+}
+
+/** Gives an order to the streams of one server; resolves when the server has it. */
+export type CarryOut = (server: string, order: RoomOrder) => Promise<void>
+
+/**
+ * Brings what happens in a room to all streams that have joined it, on whichever server. An order is settled when each server
+ * has taken it: from then on the server answers for its streams, and one that ends gets the history when it joins again. While
+ * a server changes hands its order waits; one that nobody holds for long has missed it, which is kept for who holds it next.
+ */
+export class FanOut {
+  readonly #bus: Bus
+  readonly #peers: Peers
+  readonly #feeds: Feeds
+  readonly #missed: MissedRoomsRepository
+  readonly #log: Logger
+  readonly #carryOut: CarryOut
+  readonly #pending = new Map<number, Pending>()
+  #number = 0
+  #waiting = 0
+  /** Since when (ms) nobody seems to hold a server. */
+  readonly #unheldSince = new Map<string, number>()
+  readonly #serving = new Set<string>()
+  readonly #asking = new Map<string, Asked['items']>()
+  readonly #answering = new Map<string, Answered['items']>()
+  #isFlushing = false
+  #isClosed = false
+
+  constructor(options: {
+    bus: Bus
+    peers: Peers
+    feeds: Feeds
+    missed: MissedRoomsRepository
+    log: Logger
+    carryOut: CarryOut
+  }) {
+    this.#bus = options.bus
+    this.#peers = options.peers
+    this.#feeds = options.feeds
+    this.#missed = options.missed
+    this.#log = options.log
+    this.#carryOut = options.carryOut
+    this.#peers.watch({
+      gone: (id) => {
+        for (const { servers } of this.#pending.values())
+          for (const [server, asked] of servers) if (asked?.replica === id) servers.set(server, undefined)
+      },
+      tick: () => this.#look(),
+    })
+  }
+
+  start(): Closable {
+    const { id } = this.#peers
+    const parts = [
+      this.#bus.onTell(`rooms.order.${id}`, (text) => {
+        const { from, items } = JSON.parse(text) as Asked
+        for (const [number, servers, order] of items)
+          for (const server of servers) this.#serveOther(from, number, server, order)
+      }),
+      this.#bus.onTell(`rooms.done.${id}`, (text) => {
+        for (const [number, servers] of (JSON.parse(text) as Answered).items)
+          for (const server of servers) this.#done(number, server)
+      }),
+    ]
+    return {
+      close: async () => {
+        this.#isClosed = true
+        await Promise.all(parts.map((part) => part.close()))
+      },
+    }
+  }
+
+  /** `settled` is called when all joined streams have the order or are sure to get the history. */
+  send(order: RoomOrder, settled: () => void): void {
+    const number = ++this.#number
+    const size = order.kind === 'say' ? order.text.length : 100
+    const servers: Pending['servers'] = new Map([...this.#feeds.all].map((server) => [server, undefined]))
+    this.#pending.set(number, { order, size, servers, settled })
+    this.#waiting += size
+    this.#attempt(number)
+  }
+
+  /** As `send`; resolves when it is settled. */
+  async sent(order: RoomOrder): Promise<void> {
+    // Before the first look-up nobody knows which servers there are.
+    await this.#feeds.whenKnown()
+    await new Promise<void>((resolve) => this.send(order, resolve))
+  }
+
+  #attempt(number: number): void {
+    const pending = this.#pending.get(number)
+    if (!pending) return
+    const { servers, order } = pending
+    for (const [server, asked] of servers) {
+      if (asked) continue
+      const replica = this.#feeds.at(server) ? this.#peers.id : this.#peers.holderOf(server)?.id
+      if (replica === undefined) continue
+      servers.set(server, { replica, at: performance.now() })
+      if (replica !== this.#peers.id) this.#ask(replica, number, server, order)
+      else
+        this.#serve(
+          server,
+          order,
+          () => this.#done(number, server),
+          () => servers.has(server) && servers.set(server, undefined),
+        )
+    }
+    if (!servers.size) this.#settle(number)
+  }
+
+  /** Gives it to the streams here, when this replica holds the server. */
+  #serve(server: string, order: RoomOrder, done: () => void, failed: () => void = () => {}): void {
+    const name = this.#feeds.at(server)?.holds?.server
+    if (name === undefined) {
+      failed()
+      return
+    }
+    this.#carryOut(name, order).then(done, (error) => {
+      this.#log.debug({ reason: String(error), server: name }, 'a server has not taken what was said in a room')
+      failed()
+    })
+  }
+
+  /** What is asked again while it is under way is answered once. */
+  #serveOther(replica: string, number: number, server: string, order: RoomOrder): void {
+    const key = `${replica} ${number} ${server}`
+    if (this.#serving.has(key)) return
+    this.#serving.add(key)
+    const ended = () => this.#serving.delete(key)
+    this.#serve(
+      server,
+      order,
+      () => {
+        ended()
+        this.#answer(replica, number, server)
+      },
+      ended,
+    )
+  }
+
+  #done(number: number, server: string): void {
+    const pending = this.#pending.get(number)
+    if (!pending) return
+    pending.servers.delete(server)
+    if (!pending.servers.size) this.#settle(number)
+  }
+
+  #settle(number: number): void {
+    const pending = this.#pending.get(number)
+    if (!pending || !this.#pending.delete(number)) return
+    this.#waiting -= pending.size
+    pending.settled()
+  }
+
+  /** Tries again where nobody was asked, or nobody answered. */
+  #look(): void {
+    const now = performance.now()
+    const all = this.#feeds.all
+    for (const server of all) {
+      const isHeld = this.#feeds.at(server) !== undefined || this.#peers.holderOf(server) !== undefined
+      if (isHeld) this.#unheldSince.delete(server)
+      else if (!this.#unheldSince.has(server)) this.#unheldSince.set(server, now)
+    }
+    for (const [number, { servers, order }] of this.#pending) {
+      for (const [server, asked] of servers) {
+        if (asked && now - asked.at > answeredWithin && asked.replica !== this.#peers.id) servers.set(server, undefined)
+        if (!all.has(server)) servers.delete(server)
+        else if (!servers.get(server)) this.#giveUp(number, server, order)
+      }
+      this.#attempt(number)
+    }
+  }
+
+  #giveUp(number: number, server: string, { jid }: RoomOrder): void {
+    const unheldFor = performance.now() - (this.#unheldSince.get(server) ?? Number.POSITIVE_INFINITY)
+    if (unheldFor < (this.#waiting > mostWaiting ? 0 : heldWithin)) return
+    this.#pending.get(number)?.servers.set(server, { replica: this.#peers.id, at: performance.now() })
+    this.#missed.add(server, jid).then(
+      () => this.#done(number, server),
+      (error) => {
+        this.#log.warn({ reason: String(error), server }, 'what a server missed could not be kept; trying again')
+        this.#pending.get(number)?.servers.set(server, undefined)
+      },
+    )
+  }
+
+  #ask(replica: string, number: number, server: string, order: RoomOrder): void {
+    const items = this.#asking.get(replica) ?? []
+    this.#asking.set(replica, items)
+    const last = items.at(-1)
+    if (last?.[0] === number) last[1].push(server)
+    else items.push([number, [server], order])
+    this.#soon()
+  }
+
+  #answer(replica: string, number: number, server: string): void {
+    const items = this.#answering.get(replica) ?? []
+    this.#answering.set(replica, items)
+    items.push([number, [server]])
+    this.#soon()
+  }
+
+  #soon(): void {
+    if (this.#isFlushing || this.#isClosed) return
+    this.#isFlushing = true
+    setImmediate(() => this.#flush())
+  }
+
+  #flush(): void {
+    this.#isFlushing = false
+    const { id: from } = this.#peers
+    for (const [replica, items] of this.#asking)
+      for (const part of parts(items))
+        this.#bus.tell(`rooms.order.${replica}`, JSON.stringify({ from, items: part } satisfies Asked))
+    for (const [replica, items] of this.#answering)
+      while (items.length)
+        this.#bus.tell(`rooms.done.${replica}`, JSON.stringify({ items: items.splice(0, 2000) } satisfies Answered))
+    this.#asking.clear()
+    this.#answering.clear()
+  }
+}
+
+function* parts(items: Asked['items']): Generator<Asked['items']> {
+  let part: Asked['items'] = []
+  let length = 0
+  for (const item of items) {
+    const [, , order] = item
+    const own = 200 + (order.kind === 'say' ? order.text.length : 0)
+    if (part.length && length + own > partLength) {
+      yield part
+      part = []
+      length = 0
+    }
+    part.push(item)
+    length += own
+  }
+  yield part
+}

@@ -1,0 +1,151 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { MemberState } from '@im/contracts/room'
+import { roomsDomain } from '../config.ts'
+import type { Answer, MessageWrite } from '../deliver/message-step.ts'
+import type { Deps } from '../deps.ts'
+import { nothing, type Step } from '../feed/pipeline.ts'
+import type { Entry, Refusal, Sender } from '../read/read-message.ts'
+import type { OwnStream } from '../streams/own-stream.ts'
+import { mostShown } from './occupant-rolls.ts'
+import type { Standing } from './room-facts.ts'
+import { readHistory, readWish, type Wish } from './room-history.ts'
+import { joinErrorText, occupantText, outText, roomAddress, type Status, subjectText } from './room-stanzas.ts'
+
+/** Presence that a client sent to a room. */
+export interface RoomPresence {
+  entry: Entry
+  sender: Sender
+  jid: string
+  /** As the client named itself. */
+  nick: string
+}
+
+const notMember: Refusal = { condition: 'registration-required', text: 'only members may join' }
+const noRoom: Refusal = { condition: 'item-not-found', text: 'no such room' }
+const tooMany: Refusal = { condition: 'resource-constraint', text: 'too many rooms wait to be registered' }
+const tryLater: Refusal = { condition: 'resource-constraint', text: 'it cannot be found out now whether you may join' }
+
+/** After how long (ms) a history that could not be read is tried again. */
+const readAgainAfter = 500
+
+/** A client joins a room, or makes one (spec xmpp.md §7). */
+export async function joinStep(deps: Deps, presence: RoomPresence, answer: Answer): Promise<Step<MessageWrite>> {
+  const { roomFacts, reservedRooms, log } = deps
+  const { entry, sender, jid } = presence
+  const refused = (refusal: Refusal) => refusedJoin(deps, presence, refusal, answer)
+  let standing: Standing
+  try {
+    const known = roomFacts.peek(jid, sender.user)
+    standing = known?.member ? known : await roomFacts.ask(jid, sender.user)
+  } catch (error) {
+    log.debug({ err: error, jid }, 'a join was put off: the room service does not answer')
+    return refused(tryLater)
+  }
+  if (standing.state === 'dissolved') return refused(noRoom)
+  if (standing.state === 'live') {
+    if (!standing.member) return refused(notMember)
+    return joined(deps, presence, standing.member, [])
+  }
+  const outcome = await reservedRooms.reserve(jid, sender.user)
+  if (outcome === 'taken') return refused(noRoom)
+  if (outcome === 'too many') return refused(tooMany)
+  const owner = { userId: sender.user, name: '', role: 1, talkTime: 0, joinedAt: Math.floor(entry.stamp / 1000) }
+  return joined(deps, presence, owner, outcome === 'made' ? [201] : [])
+}
+
+function refusedJoin(deps: Deps, { entry, jid, nick }: RoomPresence, refusal: Refusal, answer: Answer) {
+  const from = roomAddress(roomsDomain(deps.config), jid, nick || undefined)
+  return {
+    ...nothing,
+    run(settled: () => void) {
+      answer(joinErrorText(from, entry.stanza.attrs['id'], refusal), 'presence')
+      settled()
+    },
+  }
+}
+
+function joined(deps: Deps, presence: RoomPresence, member: MemberState, codes: Status[]): Step<MessageWrite> {
+  const { streams, occupants, config, now } = deps
+  const { entry, sender, jid, nick } = presence
+  return {
+    ...nothing,
+    run(settled) {
+      const stream = streams.find(entry.server, entry.stream)
+      if (!stream) return settled()
+      const own = occupantText(roomAddress(roomsDomain(config), jid, sender.user), {
+        role: member.role,
+        user: sender.jid,
+        codes: [100, 110, ...codes, ...(nick === String(sender.user) ? [] : ([210] as const))],
+      })
+      // Apps tell rooms of their presence now and then; only a join begins again.
+      const isUpdate = occupants.has(stream, jid) && !entry.stanza.getChildElements().some(({ name }) => name === 'x')
+      if (isUpdate) {
+        stream.write(own, 'presence')
+        return settled()
+      }
+      void welcome(deps, stream, { jid, member, own, wish: readWish(entry.stanza, now()) }).then(settled)
+    },
+  }
+}
+
+/** All that a stream gets when it joins, then what was said meanwhile (XEP-0045 §7.1). */
+async function welcome(
+  deps: Deps,
+  stream: OwnStream,
+  { jid, member, own, wish }: { jid: string; member: MemberState; own: string; wish: Wish },
+): Promise<void> {
+  const { occupants, config, log } = deps
+  const rooms = roomsDomain(config)
+  const joining = occupants.begin(stream, jid)
+  for (;;) {
+    try {
+      const [others, history] = await Promise.all([
+        othersIn(deps, jid, member.userId),
+        readHistory(deps, jid, member, wish),
+      ])
+      if (!occupants.isJoining(stream, jid, joining)) return
+      for (const { userId, role } of others) {
+        const user = `${userId}@${config.xmppDomain}`
+        stream.write(occupantText(roomAddress(rooms, jid, userId), { role, user }), 'presence')
+      }
+      stream.write(own, 'presence')
+      for (const { text } of history) stream.write(text)
+      stream.write(subjectText(roomAddress(rooms, jid)))
+      const known = new Set(history.map(({ id }) => id))
+      for (const text of joining.end((id) => known.has(id))) stream.write(text)
+      occupants.complete(stream, jid)
+      return
+    } catch (error) {
+      log.warn({ reason: String(error), jid }, 'a join could not be answered; trying again')
+      await delay(readAgainAfter)
+      if (stream.ended) return
+    }
+  }
+}
+
+/** Who is shown to somebody who joins: nobody whose role is not announced, and nobody at all in a crowd. */
+async function othersIn(
+  { occupantRolls, roomFacts }: Pick<Deps, 'occupantRolls' | 'roomFacts'>,
+  jid: string,
+  user: number,
+): Promise<{ userId: number; role: number }[]> {
+  const users = await occupantRolls.of(jid)
+  if (!users || users.size >= mostShown) return []
+  users.delete(user)
+  const standings = await Promise.all([...users].map((other) => roomFacts.of(jid, other)))
+  return standings.flatMap(({ member }) => (member && member.role <= 3 ? [member] : []))
+}
+
+/** A client leaves a room, by any nick or none. */
+export function leaveStep(deps: Deps, { entry, sender, jid }: RoomPresence, answer: Answer): Step<MessageWrite> {
+  const { streams, occupants, config } = deps
+  return {
+    ...nothing,
+    run(settled) {
+      const stream = streams.find(entry.server, entry.stream)
+      if (stream) occupants.leave(stream, jid)
+      answer(outText(roomAddress(roomsDomain(config), jid, sender.user), [110]), 'presence')
+      settled()
+    },
+  }
+}

@@ -1,0 +1,189 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { ContractError, type ResultOf } from '@im/contracts'
+import { internalRooms, type MemberState, type RoomState } from '@im/contracts/room'
+import type { ServiceClient } from '@im/service-kit'
+import { LRUCache } from 'lru-cache'
+
+/** What a user is in a room. */
+export type Standing = ResultOf<(typeof internalRooms)['getStandings']>['standings'][number]
+
+/**
+ * What is known of a room: all of it was true at the same moment, that of its event `sequence`. An answer with the same number
+ * confirms all of it. Another object when anything of it has changed.
+ */
+export interface KnownRoom {
+  readonly jid: string
+  readonly state: Standing['state']
+  readonly sequence: number
+  readonly room: RoomState | undefined
+  /** Those who were asked about; undefined for who is no member. */
+  readonly members: Map<number, MemberState | undefined>
+  askedAt: number
+}
+
+/** How long (ms) an answer counts without a question. Changes are told, so this is only for what got lost. */
+const freshFor = 60_000
+/** A refusal needs an answer that is not older than this. */
+const freshForRefusal = 1000
+/** How old an answer may be when the room service does not answer (spec xmpp.md §8). */
+const usableFor = 600_000
+const pairsAtOnce = 500
+const questionsAtOnce = 4
+/** Questions of the same moment go together. */
+const gatherFor = 2
+/** An answer may be older than a change that was told meanwhile: then it is asked for again. */
+const mostTries = 5
+
+interface Pair {
+  jid: string
+  userId: number
+}
+
+/**
+ * What the room service says about rooms and who is in them: asked for many pairs at once, kept until a change is told
+ * (`forget`). What it knows counts only while this replica is in touch with the others, because a change is in force when all
+ * that are in touch have heard of it.
+ */
+export class RoomFacts {
+  readonly #service: Pick<ServiceClient, 'call'>
+  readonly #now: () => number
+  readonly #isInTouch: () => boolean
+  readonly #known = new LRUCache<string, KnownRoom>({ max: 20_000 })
+  /** The last change of a room that was told of: an answer from before is void. */
+  readonly #changed = new LRUCache<string, number>({ max: 100_000 })
+  readonly #asking = new Map<string, Promise<Standing>>()
+  #next: { pairs: Pair[]; answers: Promise<Standing[]> } | undefined
+  #running = 0
+  readonly #turns: (() => void)[] = []
+
+  constructor(options: { service: Pick<ServiceClient, 'call'>; now: () => number; isInTouch: () => boolean }) {
+    this.#service = options.service
+    this.#now = options.now
+    this.#isInTouch = options.isInTouch
+  }
+
+  /** What is known counts; else each question goes to the room service. */
+  get isInTouch(): boolean {
+    return this.#isInTouch()
+  }
+
+  /** What is known of a room without a question; with `forRefusal` only when it was asked just now. */
+  room(jid: string, { forRefusal = false } = {}): KnownRoom | undefined {
+    const known = this.#known.get(jid)
+    if (!known || !this.#isInTouch()) return undefined
+    return this.#now() - known.askedAt < (forRefusal ? freshForRefusal : freshFor) ? known : undefined
+  }
+
+  /** What a user is in a room, as far as it is known without a question. */
+  peek(jid: string, userId: number, { forRefusal = false } = {}): Standing | undefined {
+    const known = this.room(jid, { forRefusal })
+    if (!known) return undefined
+    if (known.state === 'dissolved') return { state: 'dissolved', sequence: known.sequence }
+    return known.members.has(userId) ? standingIn(known, userId) : undefined
+  }
+
+  /**
+   * Asks the room service. When it does not answer, what it said within ten minutes counts unless a change was told since;
+   * without that it throws ServiceUnavailable.
+   */
+  ask(jid: string, userId: number): Promise<Standing> {
+    const key = `${jid} ${userId}`
+    const running = this.#asking.get(key)
+    if (running) return running
+    const answer = this.#askFor(jid, userId).finally(() => {
+      if (this.#asking.get(key) === answer) this.#asking.delete(key)
+    })
+    this.#asking.set(key, answer)
+    return answer
+  }
+
+  async of(jid: string, userId: number): Promise<Standing> {
+    return this.peek(jid, userId) ?? (await this.ask(jid, userId))
+  }
+
+  /** Something about the room changed: nothing from before its event `sequence` is believed any more. */
+  forget(jid: string, sequence: number): void {
+    this.#changed.set(jid, Math.max(sequence, this.#changed.get(jid) ?? 0))
+    const known = this.#known.peek(jid)
+    if (known && known.sequence < sequence) this.#known.delete(jid)
+  }
+
+  /** The rooms a user is in now. Throws ServiceUnavailable when the room service does not answer. */
+  async roomsOf(userId: number): Promise<{ room: RoomState; member: MemberState }[]> {
+    return (await this.#service.call(internalRooms.listRoomsOf, { userId })).rooms
+  }
+
+  /** The ids of all members of a room. */
+  async *membersOf(roomId: string): AsyncGenerator<number[]> {
+    for (let after: number | undefined; ; ) {
+      const params = { roomId, pageSize: 1000, ...(after === undefined ? {} : { after }) }
+      const { members, next } = await this.#service.call(internalRooms.pageMembers, params)
+      yield members.map(({ userId }) => userId)
+      if (next === undefined) return
+      after = next
+    }
+  }
+
+  async #askFor(jid: string, userId: number): Promise<Standing> {
+    for (let tries = 1; ; tries++) {
+      let standing: Standing
+      try {
+        standing = await this.#gather({ jid, userId })
+      } catch (cause) {
+        const known = this.#known.get(jid)
+        if (known?.members.has(userId) && this.#now() - known.askedAt < usableFor) return standingIn(known, userId)
+        throw new ContractError('ServiceUnavailable', { cause })
+      }
+      if (standing.state === 'unknown' || standing.sequence >= (this.#changed.get(jid) ?? 0)) return standing
+      if (tries === mostTries) throw new ContractError('ServiceUnavailable', { detail: 'room gave an old answer' })
+      await delay(20 * tries)
+    }
+  }
+
+  async #gather(pair: Pair): Promise<Standing> {
+    if (!this.#next || this.#next.pairs.length >= pairsAtOnce) {
+      const pairs: Pair[] = []
+      this.#next = { pairs, answers: this.#question(pairs) }
+    }
+    const { pairs, answers } = this.#next
+    const place = pairs.push(pair) - 1
+    const standing = (await answers)[place]
+    if (!standing) throw new ContractError('ServiceUnavailable', { detail: 'room gave no answer' })
+    return standing
+  }
+
+  async #question(pairs: Pair[]): Promise<Standing[]> {
+    await delay(gatherFor)
+    if (this.#running >= questionsAtOnce) await new Promise<void>((resolve) => this.#turns.push(resolve))
+    this.#running++
+    if (this.#next?.pairs === pairs) this.#next = undefined
+    const askedAt = this.#now()
+    try {
+      const { standings } = await this.#service.call(internalRooms.getStandings, { pairs })
+      standings.forEach((standing, index) => {
+        const pair = pairs[index]
+        if (pair) this.#remember(pair, standing, askedAt)
+      })
+      return standings
+    } finally {
+      this.#running--
+      this.#turns.shift()?.()
+    }
+  }
+
+  /** A room that is unknown may be made at any moment: that is asked each time. */
+  #remember({ jid, userId }: Pair, { state, sequence, room, member }: Standing, askedAt: number): void {
+    if (state === 'unknown' || sequence < (this.#changed.get(jid) ?? 0)) return
+    const known = this.#known.peek(jid)
+    if (known && known.sequence > sequence) return
+    if (known?.sequence === sequence) {
+      known.members.set(userId, member)
+      known.askedAt = Math.max(known.askedAt, askedAt)
+    } else this.#known.set(jid, { jid, state, sequence, room, members: new Map([[userId, member]]), askedAt })
+  }
+}
+
+const standingIn = ({ state, sequence, room, members }: KnownRoom, userId: number): Standing => {
+  const member = members.get(userId)
+  return { state, sequence, ...(room ? { room } : {}), ...(member ? { member } : {}) }
+}

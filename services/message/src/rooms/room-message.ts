@@ -1,0 +1,183 @@
+import { ContractError } from '@im/contracts'
+import { messageType } from '@im/contracts/message'
+import type { ArchiveEntry } from '../archive/archive-batch.ts'
+import { roomConversation } from '../archive/conversations.ts'
+import { keyText } from '../archive/message-document.ts'
+import { roomsDomain } from '../config.ts'
+import { refusalByBody, type Verdict } from '../decide/decide.ts'
+import { boundIds, messageDocument, messageIdOf } from '../deliver/message-document.ts'
+import {
+  type Answer,
+  copyStep,
+  type MessageWrite,
+  messageStep,
+  refusedStep,
+  stoppedStep,
+} from '../deliver/message-step.ts'
+import { RecentMessage } from '../deliver/recent-messages.ts'
+import { errorText, receiptText } from '../deliver/stanza-text.ts'
+import type { Deps } from '../deps.ts'
+import type { Step } from '../feed/pipeline.ts'
+import { userIdOf } from '../read/addresses.ts'
+import type { Entry, Message, Refusal } from '../read/read-message.ts'
+import { maySpeak } from './may-speak.ts'
+import type { RoomOrder } from './room-order.ts'
+import { roomAddress, saidText } from './room-stanzas.ts'
+
+const recall = 202
+const go: Verdict = { goes: true }
+const refuse = (condition: Refusal['condition'], text: string): Verdict => ({
+  goes: false,
+  refusal: { condition, text },
+})
+const tryLater = refuse('resource-constraint', 'it cannot be found out now whether you may write')
+const notOwn = refuse('not-allowed', 'only owner and admins recall messages of others')
+
+/** A message to a room, from the decision to what its sender is told. */
+export function roomMessageStep(
+  deps: Deps,
+  entry: Entry,
+  message: Message,
+  jid: string,
+  answer: Answer,
+): Step<MessageWrite> | Promise<Step<MessageWrite>> {
+  const verdict = decideInRoom(deps, message, jid)
+  const stopped: RoomVerdict = { goes: false }
+  const filter = (settled: RoomVerdict) => (settled.goes && deps.keywordFilter.stops(message.body) ? stopped : settled)
+  const decided = (settled: RoomVerdict) => {
+    const room = { ...message, toJid: roomAddress(roomsDomain(deps.config), jid) }
+    if (!settled.goes)
+      return settled.refusal ? refusedStep(deps, message, settled.refusal, answer) : stoppedStep(message, answer)
+    return saidStep(deps, entry, room, { jid, mayRecallAny: settled.mayRecallAny === true }, answer)
+  }
+  return verdict instanceof Promise ? verdict.then((settled) => decided(filter(settled))) : decided(filter(verdict))
+}
+
+type RoomVerdict = Verdict & { mayRecallAny?: boolean }
+
+/** Decides by spec xmpp.md §7 and §8. It never refuses by what may be old. */
+function decideInRoom(deps: Deps, message: Message, jid: string): RoomVerdict | Promise<RoomVerdict> {
+  const { roomFacts, now, log } = deps
+  const { sender, body } = message
+  const forbidden = refusalByBody(message)
+  if (forbidden) return forbidden
+  const known = roomFacts.peek(jid, sender.user)
+  if (known && body.type !== recall && !maySpeak(known, body.type, now())) return go
+  return askAndDecide()
+
+  async function askAndDecide(): Promise<RoomVerdict> {
+    try {
+      const standing = roomFacts.peek(jid, sender.user, { forRefusal: true }) ?? (await roomFacts.ask(jid, sender.user))
+      const refusal = maySpeak(standing, body.type, now())
+      if (refusal) return { goes: false, refusal }
+      if (body.type !== recall) return go
+      const mayRecallAny = (standing.member?.role ?? 3) <= 2
+      const isOthers =
+        !mayRecallAny &&
+        (await deps.messages.ofRoom(roomConversation(jid), boundIds(body.content))).some(
+          ({ from }) => from !== sender.user,
+        )
+      return isOthers ? notOwn : { goes: true, mayRecallAny }
+    } catch (error) {
+      if (!(error instanceof ContractError)) throw error
+      log.debug({ err: error, jid }, 'a message was put off: what its sender is in the room cannot be asked')
+      return tryLater
+    }
+  }
+}
+
+/** It is stored, confirmed, and goes to all who have joined, the sender's own streams among them. */
+function saidStep(
+  deps: Deps,
+  entry: Entry,
+  message: Message,
+  { jid, mayRecallAny }: { jid: string; mayRecallAny: boolean },
+  answer: Answer,
+): Step<MessageWrite> {
+  const { recentMessages, roomFanOut, occupants, streams, config } = deps
+  const { sender, body, tap, id, wantsReceipt } = message
+  const room = roomAddress(roomsDomain(config), jid)
+  const conversation = roomConversation(jid)
+  const key = keyText({ messageId: messageIdOf(message), conversation, from: sender.user })
+  const confirm = () => {
+    if (id && wantsReceipt) answer(receiptText(room, id))
+  }
+  const first = recentMessages.get(key)
+  if (first && first.tap !== tap) return copyStep(first, confirm)
+  const recent = first ?? new RecentMessage(tap)
+  recentMessages.set(key, recent)
+  const write = writeOf(message, conversation, { jid, mayRecallAny })
+  const text = saidText(`${room}/${sender.user}`, { id, body: body.text, wantsReceipt })
+  const isKept = messageType(body.type).waits !== 'never'
+  const order: RoomOrder = { kind: 'say', jid, text, ...(isKept && id ? { id } : {}) }
+  return {
+    ...(write ? { write } : {}),
+    size: body.text.length,
+    run(settled) {
+      confirm()
+      recent.end(true)
+      const { outcome } = write ?? {}
+      if (outcome === 'resent' || outcome === 'gone') return settled()
+      const stream = streams.find(entry.server, entry.stream)
+      if (stream) occupants.admit(stream, jid)
+      roomFanOut.send(order, settled)
+    },
+    fail() {
+      recentMessages.delete(key)
+      recent.end(false)
+      answer(errorText(room, id, { condition: 'internal-server-error', text: 'not stored' }))
+    },
+  }
+}
+
+/** Undefined when nothing of it is written. */
+function writeOf(
+  message: Message,
+  conversation: string,
+  { jid, mayRecallAny }: { jid: string; mayRecallAny: boolean },
+): MessageWrite | undefined {
+  const { body, sender, tap } = message
+  const store = messageDocument(message, { conversation, roomJid: jid })
+  const entry: ArchiveEntry = { tap, ...(store ? { store } : {}) }
+  if (body.type === recall)
+    entry.recall = {
+      ...{ conversation, by: sender.user, messageIds: boundIds(body.content) },
+      ...(mayRecallAny ? { anybody: true as const } : {}),
+    }
+  return store || entry.recall ? { entry, outgoing: undefined, passed: undefined } : undefined
+}
+
+const noOccupant: Refusal = { condition: 'item-not-found', text: 'no such member' }
+const notPrivate: Refusal = { condition: 'not-allowed', text: 'the room allows no private messages' }
+
+/**
+ * A message to one member, by their nick: a message of the single chat of the two that comes from the room's address of its
+ * sender.
+ */
+export async function privateMessageStep(
+  deps: Deps,
+  message: Message,
+  jid: string,
+  answer: Answer,
+): Promise<Step<MessageWrite>> {
+  const { roomFacts, config, now, log } = deps
+  const { sender, to, body } = message
+  const refused = (refusal: Refusal) => refusedStep(deps, message, refusal, answer)
+  const receiver = userIdOf(to.resource)
+  if (receiver === undefined) return refused(noOccupant)
+  try {
+    const standing = roomFacts.peek(jid, sender.user, { forRefusal: true }) ?? (await roomFacts.ask(jid, sender.user))
+    const refusal = maySpeak(standing, body.type, now())
+    if (refusal) return refused(refusal)
+    if (standing.room?.allowSendCard === 0) return refused(notPrivate)
+    const other = roomFacts.peek(jid, receiver, { forRefusal: true }) ?? (await roomFacts.ask(jid, receiver))
+    if (!other.member) return refused(noOccupant)
+  } catch (error) {
+    if (!(error instanceof ContractError)) throw error
+    log.debug({ err: error, jid }, 'a message was put off: what its sender is in the room cannot be asked')
+    return refused({ condition: 'resource-constraint', text: 'it cannot be found out now whether you may write' })
+  }
+  const from = roomAddress(roomsDomain(config), jid, sender.user)
+  const single = { local: String(receiver), domain: config.xmppDomain, resource: '' }
+  return await messageStep(deps, { ...message, sender: { ...sender, jid: from }, to: single, type: 'chat' }, answer)
+}

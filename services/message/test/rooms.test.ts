@@ -1,0 +1,367 @@
+import { archive, search } from '@im/contracts/message'
+import { eventually, failure } from '@im/service-kit/testing'
+import { test } from 'tap'
+import { alice, bob, carol } from './start-message.ts'
+import { addressOf, join, joined, presencesOf, saidIn, sayIn, startRooms } from './start-rooms.ts'
+import { XmppServer } from './xmpp-server.ts'
+
+test('what is said in a room is stored once, confirmed, and reaches all who have joined on every server', async (t) => {
+  const servers = [await XmppServer.start(), await XmppServer.start()]
+  const { newRoom, online, deps, api } = await startRooms(t, { servers })
+  const jid = await newRoom(alice, [bob, carol])
+  const [phone, pc] = [await online(alice), await online(alice, { resource: 'pc', server: servers[1]! })]
+  const [near, far] = [await online(bob), await online(carol, { server: servers[1]! })]
+  const absent = await online(bob, { resource: 'ios' })
+  for (const stream of [phone, pc, near, far]) await joined(stream, jid)
+  const body = `{"type":1, "messageId":"m1","content":"a<b>&amp;😀","x":[1.0]}`
+  phone.say({ to: addressOf(jid), type: 'groupchat', id: 'm1', body })
+  for (const stream of [phone, pc, near, far]) await eventually(() => saidIn(stream, jid).length === 1)
+  await Promise.all(servers.map((server) => server.drained()))
+  for (const stream of [phone, pc, near, far]) {
+    const [said] = stream.messages.filter(({ id }) => id === 'm1')
+    t.equal(said?.body, body)
+    t.strictSame(said?.stanza.attrs, { to: stream.jid, from: addressOf(jid, alice), id: 'm1', type: 'groupchat' })
+    t.notOk(said?.isDelayed)
+  }
+  t.strictSame(saidIn(absent, jid), [], 'who has not joined gets it with the history')
+  const receipt = phone.received.find(({ stanza }) => stanza.getChild('received'))
+  t.strictSame(receipt?.stanza.attrs, { to: phone.jid, from: addressOf(jid), type: 'normal' })
+  const rows = await deps.messages.collection.find({ roomJid: jid, contentType: 1 }).toArray()
+  t.equal(rows.length, 1)
+  const [row] = await api.call(archive.listRoomHistory, { roomId: jid, maxType: 100 }, { as: bob })
+  t.match(row, { messageId: 'm1', body, sender: alice, room_jid_id: jid, room_jid: addressOf(jid), type: 2 })
+  t.match(row?.message, /type='groupchat'/)
+  const [chat] = await api.call(archive.listLastChats, {}, { as: carol })
+  t.match(chat, { jid, isRoom: 1, messageId: 'm1', userId: String(carol), from: String(alice), to: jid })
+  t.equal(await deps.mailbox.collection.countDocuments({ 'late.conversation': `r:${jid}` }), 0, 'rooms need no mailbox')
+})
+
+test('one frame for each server carries a message with the list of its streams', async (t) => {
+  const { newRoom, online, xmpp } = await startRooms(t)
+  const jid = await newRoom(alice, [bob, carol])
+  const streams = [await online(alice), await online(bob), await online(carol)]
+  for (const stream of streams) await joined(stream, jid)
+  const frames: string[] = []
+  xmpp.onFrame = ({ name, attrs, children }) => {
+    if (name === 'deliver' && children.join('').includes('groupchat')) frames.push(attrs['to'] ?? '')
+  }
+  sayIn(streams[0]!, jid, 'x')
+  await xmpp.drained()
+  t.equal(frames.length, 1)
+  t.strictSame(frames[0]?.split(' ').sort(), streams.map(({ id }) => id).sort())
+})
+
+test('a join is answered with occupants, the own presence, history and subject, in this order', async (t) => {
+  const { newRoom, online, rooms, deps } = await startRooms(t)
+  const jid = await newRoom(alice, [bob, carol])
+  const [hidden, guard] = [10000004, 10000005]
+  await rooms.add(jid, hidden, 4)
+  await rooms.add(jid, guard, 5)
+  for (const user of [alice, carol, hidden, guard]) await joined(await online(user), jid)
+  const speaker = await online(alice, { resource: 'pc' })
+  await joined(speaker, jid)
+  await eventually(async () => (await deps.messages.collection.countDocuments({ contentType: 907 })) === 5)
+  sayIn(speaker, jid, 'before')
+  await eventually(() => saidIn(speaker, jid).includes('before'))
+  const stream = await online(bob)
+  await joined(stream, jid, `maxstanzas='1'`)
+  const ofRoom = stream.received.filter(({ stanza }) => stanza.attrs['from']?.startsWith(addressOf(jid)))
+  const kinds = ofRoom.map(({ stanza }) =>
+    stanza.name === 'message'
+      ? stanza.getChild('subject')
+        ? 'subject'
+        : 'history'
+      : (stanza.attrs['from']?.split('/')[1] ?? ''),
+  )
+  const own = kinds.indexOf(String(bob))
+  t.strictSame(new Set(kinds.slice(0, own)), new Set([String(alice), String(carol)]), 'roles 4 and 5 are not announced')
+  t.strictSame(kinds.slice(own), [String(bob), 'history', 'subject'])
+  t.strictSame(presencesOf(stream, jid).at(-1)?.codes, [100, 110])
+  t.ok(stream.messages.find(({ content }) => content === 'before')?.isDelayed)
+  t.notOk(
+    presencesOf(speaker, jid).some(({ nick }) => nick === String(bob)),
+    'nobody is told who joins',
+  )
+})
+
+test('a nick is the user id, whatever the client asks for, and a join needs no x element', async (t) => {
+  const { newRoom, online } = await startRooms(t)
+  const jid = await newRoom(alice, [bob])
+  const stream = await online(bob)
+  join(stream, jid, `seconds='0'`, 'Bobby')
+  await eventually(() => presencesOf(stream, jid).length === 1)
+  t.match(presencesOf(stream, jid), [{ nick: String(bob), codes: [100, 110, 210] }])
+  const plain = await online(bob, { resource: 'pc' })
+  plain.send(`<presence xmlns='jabber:client' to='${addressOf(jid.toUpperCase(), bob)}'/>`)
+  await eventually(() => presencesOf(plain, jid).some(({ codes }) => codes.includes(110)))
+  sayIn(stream, jid, 'both')
+  await eventually(() => saidIn(stream, jid).includes('both') && saidIn(plain, jid).includes('both'))
+  plain.send(`<presence xmlns='jabber:client' to='${addressOf(jid)}' type='unavailable'/>`)
+  await eventually(() => presencesOf(plain, jid).at(-1)?.kind === 'unavailable')
+  sayIn(stream, jid, 'one')
+  await eventually(() => saidIn(stream, jid).includes('one'))
+  t.notOk(saidIn(plain, jid).includes('one'))
+})
+
+test('only members join: others are told to register, and dissolved rooms are gone', async (t) => {
+  const { newRoom, online, rooms } = await startRooms(t)
+  const [jid, gone] = [await newRoom(alice), await newRoom(alice, [bob])]
+  await rooms.dissolve(gone)
+  const stream = await online(bob)
+  for (const room of [jid, gone, 'no.room']) join(stream, room)
+  await eventually(() => stream.received.filter(({ stanza }) => stanza.attrs['type'] === 'error').length === 3)
+  const conditions = [jid, gone, 'no.room'].map((room) => presencesOf(stream, room).map(({ condition }) => condition))
+  t.strictSame(conditions, [['registration-required'], ['item-not-found'], ['item-not-found']])
+})
+
+test('who may not speak is told why, and what an HTTP answer said is in force from then on', async (t) => {
+  const { newRoom, online, rooms, xmpp } = await startRooms(t)
+  const jid = await newRoom(alice, [bob, carol])
+  const [owner, member] = [await online(alice), await online(bob)]
+  for (const stream of [owner, member]) await joined(stream, jid)
+  const outcome = async (stream = member, more: Record<string, unknown> = {}) => {
+    const id = sayIn(stream, jid, 'x', more)
+    await eventually(() => stream.refusals.has(id) || stream.receipts.includes(id))
+    return stream.refusals.get(id) ?? 'taken'
+  }
+  const later = Math.floor(Date.now() / 1000) + 600
+  t.equal(await outcome(), 'taken')
+  await rooms.changeMember(jid, bob, { talkTime: later })
+  t.equal(await outcome(), 'forbidden')
+  t.equal(await outcome(member, { type: 26 }), 'taken', 'reading is no speaking')
+  await rooms.changeMember(jid, bob, { talkTime: 0 })
+  t.equal(await outcome(), 'taken')
+  await rooms.change(jid, { talkTime: later })
+  t.strictSame([await outcome(), await outcome(owner)], ['forbidden', 'taken'])
+  await rooms.change(jid, { talkTime: 0 })
+  await rooms.change(jid, { locked: 1 })
+  t.strictSame([await outcome(), await outcome(owner)], ['forbidden', 'forbidden'])
+  await rooms.change(jid, { locked: 0 })
+  await rooms.changeMember(jid, bob, { role: 4 })
+  t.equal(await outcome(), 'forbidden')
+  await rooms.changeMember(jid, bob, { role: 3 })
+  t.equal(await outcome(member, { fromUserId: String(alice) }), 'not-allowed')
+  t.equal(await outcome(member, { type: 902 }), 'not-allowed')
+  const stranger = await online(10000009)
+  t.equal(await outcome(stranger), 'forbidden')
+  await rooms.remove(jid, bob)
+  t.equal(await outcome(), 'forbidden')
+  const before = saidIn(member, jid).length
+  sayIn(owner, jid, 'after')
+  await xmpp.drained()
+  t.notOk(saidIn(member, jid).slice(before).includes('after'), 'who was removed hears nothing')
+  await rooms.add(jid, bob)
+  t.equal(await outcome(), 'taken')
+})
+
+test('a member who has not joined is admitted and hears the room from then on', async (t) => {
+  const { newRoom, online } = await startRooms(t)
+  const jid = await newRoom(alice, [bob])
+  const [first, second] = [await online(alice), await online(bob)]
+  sayIn(first, jid, 'one')
+  await eventually(() => saidIn(first, jid).includes('one'))
+  await joined(second, jid)
+  sayIn(second, jid, 'two')
+  await eventually(() => saidIn(first, jid).includes('two'))
+  t.strictSame(saidIn(first, jid), ['one', 'two'])
+})
+
+test('history is bounded by the join, by what the client wishes, and by 100', async (t) => {
+  const { newRoom, online, rooms } = await startRooms(t)
+  const jid = await newRoom(alice)
+  const speaker = await online(alice)
+  await joined(speaker, jid)
+  sayIn(speaker, jid, 'before bob')
+  await eventually(() => saidIn(speaker, jid).length === 1)
+  // Joins count in whole seconds.
+  await eventually(() => Date.now() % 1000 < 100)
+  await rooms.add(jid, bob)
+  const ids = Array.from({ length: 120 }, (_, n) => sayIn(speaker, jid, n))
+  await eventually(() => saidIn(speaker, jid).length === 121)
+  const heard = async (wish: string) => {
+    const stream = await online(bob, { resource: `r${Math.random()}` })
+    await joined(stream, jid, wish)
+    return saidIn(stream, jid)
+  }
+  const all = await heard('')
+  t.equal(all.length, 100)
+  t.strictSame(all.slice(-2), [118, 119])
+  t.strictSame(await heard(`seconds='0'`), [])
+  t.strictSame(await heard(`maxstanzas='2'`), [118, 119])
+  t.equal((await heard(`seconds='3600' maxstanzas='500'`)).length, 100)
+  t.strictSame(await heard(`since='2999-01-01T00:00:00Z'`), [])
+  t.strictSame(await heard(`maxchars='10'`), [])
+  t.notOk(all.includes('before bob'))
+  const last = ids.at(-1)!
+  speaker.say({ to: addressOf(jid), type: 'groupchat', body: { type: 202, content: last } })
+  await eventually(() => saidIn(speaker, jid).at(-1) === last)
+  t.strictSame((await heard(`maxstanzas='2'`))[0], 118, 'what was recalled is gone, the recall is there')
+  await rooms.remove(jid, bob)
+  sayIn(speaker, jid, 'while away')
+  await eventually(() => saidIn(speaker, jid).includes('while away'))
+  await eventually(() => Date.now() % 1000 < 100)
+  await rooms.add(jid, bob)
+  const again = await heard('')
+  t.notOk(again.includes('while away') || again.includes(118))
+})
+
+test('who is removed, leaves, or loses the room is out, and is told before', async (t) => {
+  const { newRoom, online, rooms, deps } = await startRooms(t)
+  const jid = await newRoom(alice, [bob, carol])
+  const [owner, removed, leaving] = [await online(alice), await online(bob), await online(carol)]
+  for (const stream of [owner, removed, leaving]) await joined(stream, jid)
+  await rooms.remove(jid, bob)
+  await rooms.remove(jid, carol, carol)
+  await eventually(() => [removed, leaving].every((stream) => presencesOf(stream, jid).at(-1)?.kind === 'unavailable'))
+  t.strictSame(presencesOf(removed, jid).at(-1)?.codes, [110, 321])
+  const place = (type: number) =>
+    removed.received.findIndex(({ stanza }) => stanza.getChildText('body')?.includes(`"type":${type}`))
+  const out = removed.received.findIndex(({ stanza }) => stanza.attrs['type'] === 'unavailable')
+  t.ok(place(904) >= 0 && place(904) < out, 'the chat copy goes first')
+  await rooms.dissolve(jid)
+  await eventually(() => presencesOf(owner, jid).at(-1)?.isDestroyed)
+  await eventually(() => owner.messages.some(({ body }) => JSON.parse(body).type === 903))
+  await eventually(
+    async () => (await deps.messages.collection.countDocuments({ roomJid: jid, gone: { $exists: false } })) === 0,
+  )
+})
+
+test('a room that a client makes by joining is reserved for it until it is registered or ten minutes are over', async (t) => {
+  let ahead = 0
+  const { online, rooms, deps } = await startRooms(t, { overrides: { now: () => Date.now() + ahead } })
+  const [kept, lost] = ['a'.repeat(32), 'b'.repeat(32)]
+  const [owner, other] = [await online(alice), await online(bob)]
+  for (const jid of [kept, lost]) {
+    join(owner, jid)
+    await eventually(() => presencesOf(owner, jid).length === 1)
+    t.strictSame(presencesOf(owner, jid)[0]?.codes, [100, 110, 201])
+    join(other, jid)
+    await eventually(() => presencesOf(other, jid).length === 1)
+    t.equal(presencesOf(other, jid)[0]?.condition, 'item-not-found')
+  }
+  await t.rejects(rooms.create(kept, bob), failure('JidTaken'))
+  await rooms.create(kept, alice, [bob])
+  sayIn(owner, kept, 'registered')
+  await eventually(() => saidIn(owner, kept).includes('registered'))
+  ahead = 700_000
+  await eventually(() => presencesOf(owner, lost).at(-1)?.isDestroyed, 30_000)
+  await eventually(async () => (await deps.reservedRooms.collection.countDocuments()) === 0)
+  t.notOk(presencesOf(owner, kept).some(({ isDestroyed }) => isDestroyed))
+  sayIn(owner, kept, 'still there')
+  await eventually(() => saidIn(owner, kept).includes('still there'))
+})
+
+test('a room answers disco, pings and the form of its owner, and nothing else', async (t) => {
+  const { newRoom, online } = await startRooms(t)
+  const [jid, made] = [await newRoom(alice, [bob]), 'c'.repeat(32)]
+  const [owner, member] = [await online(alice), await online(bob)]
+  join(owner, made)
+  let number = 0
+  const ask = async (stream: typeof owner, to: string, type: string, query: string) => {
+    const id = `q${++number}`
+    stream.send(`<iq xmlns='jabber:client' id='${id}' type='${type}' to='${to}'>${query}</iq>`)
+    const { stanza } = await eventually(() =>
+      stream.received.find(({ stanza: { name, attrs } }) => name === 'iq' && attrs['id'] === id),
+    )
+    return stanza.attrs['type'] === 'error' ? stanza.getChild('error')!.getChildElements()[0]!.name : stanza.toString()
+  }
+  const query = (ns: string, content = '') => `<query xmlns='${ns}'>${content}</query>`
+  const [info, items] = ['http://jabber.org/protocol/disco#info', 'http://jabber.org/protocol/disco#items']
+  const [own, admin] = ['http://jabber.org/protocol/muc#owner', 'http://jabber.org/protocol/muc#admin']
+  t.match(await ask(member, addressOf(jid), 'get', query(info)), `name="room ${jid}"`)
+  t.match(await ask(member, `muc.im.localhost`, 'get', query(info)), 'conference')
+  t.match(await ask(member, addressOf(jid), 'get', query(items)), 'result')
+  t.match(await ask(member, addressOf(jid, bob), 'get', `<ping xmlns='urn:xmpp:ping'/>`), 'result')
+  t.equal(await ask(member, addressOf('f'.repeat(32)), 'get', query(info)), 'item-not-found')
+  t.match(await ask(owner, addressOf(made), 'get', query(own)), 'roomconfig_roomname')
+  const form = `<x xmlns='jabber:x:data' type='submit'><field var='muc#roomconfig_roomname'><value>My room</value></field><field var='muc#roomconfig_membersonly'><value>0</value></field></x>`
+  t.match(await ask(owner, addressOf(made), 'set', query(own, form)), 'result')
+  t.match(await ask(owner, addressOf(made), 'get', query(info)), 'My room')
+  t.equal(await ask(member, addressOf(jid), 'get', query(own)), 'forbidden')
+  t.equal(await ask(owner, addressOf(jid), 'set', query(own, '<destroy/>')), 'not-allowed')
+  t.match(await ask(owner, addressOf(jid), 'set', query(admin, `<item nick='${bob}' role='none'/>`)), 'result')
+  t.equal(await ask(member, addressOf(jid), 'get', query('jabber:iq:version')), 'service-unavailable')
+})
+
+test('private messages go to one member, unless the room allows none', async (t) => {
+  const { newRoom, online, rooms } = await startRooms(t)
+  const jid = await newRoom(alice, [bob])
+  const [first, second] = [await online(alice), await online(bob)]
+  const say = async (nick: number | string) => {
+    const id = first.say({ to: addressOf(jid, nick), body: { content: 'psst' } })
+    await eventually(() => first.refusals.has(id) || first.receipts.includes(id))
+    return first.refusals.get(id) ?? 'taken'
+  }
+  t.equal(await say(bob), 'taken')
+  await eventually(() =>
+    second.messages.some(({ from, content }) => from === addressOf(jid, alice) && content === 'psst'),
+  )
+  t.strictSame([await say(carol), await say('nobody')], ['item-not-found', 'item-not-found'])
+  await rooms.change(jid, { allowSendCard: 0 })
+  t.equal(await say(bob), 'not-allowed')
+})
+
+test('a recall in a room is for its author, the owner and admins', async (t) => {
+  const { newRoom, online, rooms, api, deps } = await startRooms(t)
+  const jid = await newRoom(alice, [bob, carol])
+  const [owner, author, member] = [await online(alice), await online(bob), await online(carol)]
+  for (const stream of [owner, author, member]) await joined(stream, jid)
+  const recall = async (stream: typeof owner, messageId: string) => {
+    const id = sayIn(stream, jid, messageId, { type: 202 })
+    await eventually(() => stream.refusals.has(id) || stream.receipts.includes(id))
+    return stream.refusals.get(id) ?? 'taken'
+  }
+  const say = async () => {
+    const id = sayIn(author, jid, 'oops')
+    await eventually(() => author.receipts.includes(id))
+    return id
+  }
+  const isGone = async (messageId: string) => (await deps.messages.collection.findOne({ messageId }))?.gone === true
+  const [first, second, third, fourth] = [await say(), await say(), await say(), await say()]
+  t.equal(await recall(member, first), 'not-allowed')
+  t.notOk(await isGone(first))
+  t.equal(await recall(author, first), 'taken')
+  t.equal(await recall(owner, second), 'taken')
+  t.equal(await recall(member, 'f'.repeat(32)), 'taken')
+  t.ok((await isGone(first)) && (await isGone(second)))
+  await t.rejects(api.call(archive.deleteMessages, { messageId: third, type: 2, delete: 2 }, { as: carol }), {
+    code: 1400102,
+  })
+  await rooms.changeMember(jid, carol, { role: 2 })
+  await api.call(archive.deleteMessages, { messageId: third, type: 2, delete: 2 }, { as: carol })
+  t.ok(await isGone(third))
+  await api.call(archive.deleteMessages, { messageId: fourth, type: 2, delete: 1 }, { as: carol })
+  t.notOk(await isGone(fourth))
+  const seen = async (as: number) =>
+    (await api.call(archive.listRoomHistory, { roomId: jid, pageSize: 100 }, { as })).map(({ messageId }) => messageId)
+  t.ok((await seen(bob)).includes(fourth) && !(await seen(carol)).includes(fourth))
+  await t.rejects(api.call(archive.getMessage, { messageId: fourth, type: 2 }, { as: carol }), { code: 1400101 })
+  t.match(await api.call(archive.getMessage, { messageId: fourth, type: 2, roomJid: jid }, { as: bob }), {
+    messageId: fourth,
+  })
+  t.match(await api.call(archive.listLastChats, {}, { as: bob }), [{ jid, messageId: fourth }])
+  t.strictSame(await api.call(archive.listLastChats, {}, { as: carol }), [])
+})
+
+test('history, search and the list of chats show a room to its members alone, from their join on', async (t) => {
+  const { newRoom, online, rooms, api } = await startRooms(t)
+  const jid = await newRoom(alice)
+  const speaker = await online(alice)
+  sayIn(speaker, jid, 'early secret')
+  await eventually(() => saidIn(speaker, jid).includes('early secret'))
+  await eventually(() => Date.now() % 1000 < 100)
+  await rooms.add(jid, bob)
+  sayIn(speaker, jid, 'late secret')
+  await eventually(() => saidIn(speaker, jid).includes('late secret'))
+  const found = async (as: number) =>
+    (await api.call(search.searchMessages, { keyword: 'secret' }, { as })).pageData.map(({ content }) => content)
+  await eventually(async () => (await found(alice)).length === 2)
+  t.strictSame([await found(bob), await found(carol)], [['late secret'], []])
+  const history = async (as: number) =>
+    (await api.call(archive.listRoomHistory, { roomId: jid, maxType: 100 }, { as })).map(({ content }) => content)
+  t.strictSame(await history(alice), ['late secret', 'early secret'])
+  t.strictSame([await history(bob), await history(carol)], [['late secret'], []])
+  await rooms.remove(jid, bob)
+  t.strictSame([await found(bob), await history(bob)], [[], []])
+  t.strictSame(await api.call(archive.listLastChats, {}, { as: bob }), [])
+})
