@@ -15,6 +15,7 @@ export function background(deps: Deps): Closable[] {
     deps.user,
     deps.social,
     deps.room,
+    deps.org,
     deps.serverConfig,
     deps.xmppServers,
     ...(deps.config.messageRole === 'feed'

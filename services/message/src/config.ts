@@ -5,6 +5,7 @@ export const settings = {
   userUrl: peerUrl('user'),
   socialUrl: peerUrl('social'),
   roomUrl: peerUrl('room'),
+  orgUrl: peerUrl('org'),
   xmppDomain: setting.text({
     env: 'XMPP_DOMAIN',
     default: 'im.localhost',

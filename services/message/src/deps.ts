@@ -3,6 +3,7 @@ import { createServiceClient, FollowedServers, FollowedValue, type Runtime, type
 import { MessagesRepository } from './archive/messages-repository.ts'
 import { createPageCursors, type PageCursors } from './archive/page-cursors.ts'
 import type { MessageConfig } from './config.ts'
+import { Colleagues } from './decide/colleagues.ts'
 import { Contacts } from './decide/contacts.ts'
 import { KeywordFilter } from './decide/keyword-filter.ts'
 import { type Relations, SocialRelations } from './decide/relations.ts'
@@ -76,8 +77,10 @@ export interface Deps extends Runtime<MessageConfig> {
   relations: Relations
   /** The same, as it is asked of the social service. */
   socialRelations: SocialRelations
+  colleagues: Colleagues
   user: ServiceClient
   social: ServiceClient
+  org: ServiceClient
   /** The configuration that the user service keeps. */
   serverConfig: FollowedValue<ServerConfig>
   keywordFilter: KeywordFilter
@@ -94,6 +97,7 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
   const { serviceKeys } = config
   const user = createServiceClient({ baseUrl: config.userUrl, serviceKeys, timeoutMs: answerTimeout })
   const social = createServiceClient({ baseUrl: config.socialUrl, serviceKeys, timeoutMs: answerTimeout })
+  const org = createServiceClient({ baseUrl: config.orgUrl, serviceKeys, timeoutMs: answerTimeout })
   const socialRelations = new SocialRelations(social, now)
   const room = createServiceClient({ baseUrl: config.roomUrl, serviceKeys, timeoutMs: answerTimeout })
   const messages = new MessagesRepository(db)
@@ -152,8 +156,10 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
     contacts: new Contacts(user, now),
     relations: socialRelations,
     socialRelations,
+    colleagues: new Colleagues(org, now),
     user,
     social,
+    org,
     serverConfig,
     keywordFilter: new KeywordFilter(serverConfig),
     feedMetrics: createFeedMetrics(metrics),

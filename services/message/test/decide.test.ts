@@ -1,3 +1,4 @@
+import { employeesLeft } from '@im/contracts/org'
 import { friendChanged, pairOf } from '@im/contracts/social'
 import { settingsChanged, userLocked } from '@im/contracts/user'
 import { eventPublisher, eventually } from '@im/service-kit/testing'
@@ -9,14 +10,14 @@ const row = (status: FriendRow['status'], hasBlocked = false): FriendRow => ({ s
 const strangers = undefined
 
 test('who may write what follows from the rows of both sides', async (t) => {
-  let standing: Awaited<ReturnType<Relations['ask']>> = { areColleagues: false }
+  let standing: Awaited<ReturnType<Relations['ask']>> = {}
   const { xmpp, online, user } = await startMessage(t, {
     overrides: { relations: { peek: () => undefined, ask: async () => standing } },
   })
   const sender = await online(alice)
   /** Types that alice may send to a user. */
   async function allowed(own: FriendRow | undefined, other: FriendRow | undefined, to = bob): Promise<number[]> {
-    standing = { areColleagues: false, ...(own ? { own } : {}), ...(other ? { other } : {}) }
+    standing = { ...(own ? { own } : {}), ...(other ? { other } : {}) }
     const types = [1, 26, 100, 136, 500, 501, 502, 503, 504, 505, 507, 508, 509, 510]
     const sent = types.map((type) => [type, sender.say({ to, body: { type } })] as const)
     await xmpp.drained()
@@ -55,6 +56,28 @@ test('public accounts write to whoever takes no greetings, and are written to', 
   await xmpp.drained()
   t.strictSame([...person.refusals.keys()], [sent[0]])
   t.strictSame([account.receipts, account.refusals.size], [[told], 0])
+})
+
+test('colleagues write to whoever takes no greetings, as long as they are', async (t) => {
+  const { xmpp, online, user, env } = await startMessage(t)
+  const publish = eventPublisher(t, env)
+  user.contacts.set(bob, { allowGreet: 0 })
+  const sender = await online(alice)
+  const isAllowed = async () => {
+    const id = sender.say({ to: bob })
+    await xmpp.drained()
+    await eventually(() => sender.receipts.includes(id) || sender.refusals.has(id))
+    return sender.receipts.includes(id)
+  }
+  t.equal(await isAllowed(), false)
+  user.colleagues.add(pairOf(alice, bob))
+  t.equal(await isAllowed(), true, 'before a refusal it is asked again')
+  user.colleagues.clear()
+  t.equal(await isAllowed(), true, 'nobody told yet')
+  const company = { companyId: 'c'.repeat(24), companyNo: 1, companyName: 'c', at: Date.now() }
+  await publish(employeesLeft, company.companyId, { ...company, userIds: [bob] })
+  await eventually(async () => !(await isAllowed()))
+  t.equal(await isAllowed(), false)
 })
 
 test('many receivers are asked about at once, and known ones not again', async (t) => {

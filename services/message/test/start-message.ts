@@ -2,6 +2,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { isDeepStrictEqual } from 'node:util'
 import { defaultsOf } from '@im/contracts'
+import { internalOrg } from '@im/contracts/org'
 import { internalRelations } from '@im/contracts/social'
 import { configFields, internalUsers, type ServerConfig } from '@im/contracts/user'
 import { eventually, startService } from '@im/service-kit/testing'
@@ -27,7 +28,7 @@ export interface FakeContact {
 /** The rows of two users about each other, by `pairOf`. */
 export type FakePair = { low?: FriendRow; high?: FriendRow }
 
-/** Answers `/internal/users/contacts` as the user service does, and the social service's `/internal/relations/standings`. */
+/** Answers `/internal/users/contacts` as the user service does, and the social service's `/internal/relations/standings` and the org service's colleagues. */
 async function startUserService() {
   const contacts = new Map<number, FakeContact>()
   const pairs = new Map<string, FakePair>()
@@ -35,6 +36,8 @@ async function startUserService() {
   const state = {
     contacts,
     pairs,
+    /** Who works with whom, by `pairOf`. */
+    colleagues: new Set<string>(),
     /** Everybody's friends. */
     friends: [] as number[],
     questions: 0,
@@ -55,6 +58,10 @@ async function startUserService() {
       response.end(JSON.stringify({ currentTime: Date.now(), resultCode: 1, data }))
     }
     if (isAboutFriends) return answer({ userIds: state.friends })
+    if (request.url === internalOrg.findColleagues.path) {
+      const asked = (JSON.parse(body) as { pairs: string[] }).pairs
+      return answer({ colleagues: asked.filter((pair) => state.colleagues.has(pair)) })
+    }
     if (isAboutPairs) {
       if (state.socialIsAway) return void response.destroy()
       const asked = (JSON.parse(body) as { pairs: string[] }).pairs
@@ -116,6 +123,7 @@ export async function startMessage(
   const env = {
     USER_URL: user.url,
     SOCIAL_URL: user.url,
+    ORG_URL: user.url,
     XMPP_DOMAIN: domain,
     XMPP_COMPONENT_URL: servers.map(({ url }) => url).join(','),
     XMPP_COMPONENT_SECRET: secret,

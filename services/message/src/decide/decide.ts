@@ -14,7 +14,7 @@ export type Verdict =
   /** Without a refusal the sender sees no difference, and nobody else hears of it. */
   | { goes: false; refusal?: Refusal }
 
-type DecideDeps = Pick<Deps, 'keywordFilter' | 'contacts' | 'relations' | 'messages' | 'config' | 'log'>
+type DecideDeps = Pick<Deps, 'keywordFilter' | 'contacts' | 'relations' | 'colleagues' | 'messages' | 'config' | 'log'>
 
 const recall = 202
 
@@ -72,19 +72,23 @@ async function decideRecall(deps: DecideDeps, { body }: Message, attempt: Attemp
   return isPeers ? notOwn : go
 }
 
-function decideBetween({ contacts, relations, log }: DecideDeps, attempt: Attempt): Verdict | Promise<Verdict> {
+function decideBetween(
+  { contacts, relations, colleagues, log }: DecideDeps,
+  attempt: Attempt,
+): Verdict | Promise<Verdict> {
   const { from, to } = attempt
   const known = refusalBetween(attempt, {
     receiver: contacts.peek(to),
     sender: contacts.peek(from),
     standing: relations.peek(from, to),
+    colleagues: colleagues.peek(from, to),
   })
   if (!('lacks' in known) && !known.refusal) return go
   return askAndDecide()
 
   /** Asks for what is missing; before a refusal for all it rests on. */
   async function askAndDecide(): Promise<Verdict> {
-    const facts: Facts = { receiver: undefined, sender: undefined, standing: undefined }
+    const facts: Facts = { receiver: undefined, sender: undefined, standing: undefined, colleagues: undefined }
     const asking: Record<Fact, () => Promise<unknown>> = {
       receiver: async () => {
         facts.receiver = contacts.peek(to, { forRefusal: true }) ?? (await contacts.ask(to))
@@ -94,6 +98,9 @@ function decideBetween({ contacts, relations, log }: DecideDeps, attempt: Attemp
       },
       standing: async () => {
         facts.standing = await relations.ask(from, to)
+      },
+      colleagues: async () => {
+        facts.colleagues = await colleagues.ask(from, to)
       },
     }
     try {

@@ -1,3 +1,4 @@
+import { employeesJoined, employeesLeft } from '@im/contracts/org'
 import { blacklistChanged, friendChanged, friendRowChanged, pairOf } from '@im/contracts/social'
 import { settingsChanged, userDeleted, userLocked, userUpdated } from '@im/contracts/user'
 import type { Closable } from '@im/service-kit'
@@ -11,7 +12,8 @@ export function followFacts({
   bus,
   contacts,
   socialRelations,
-}: Pick<Deps, 'bus' | 'contacts' | 'socialRelations'>): Closable {
+  colleagues,
+}: Pick<Deps, 'bus' | 'contacts' | 'socialRelations' | 'colleagues'>): Closable {
   const { facts: pairs } = socialRelations
   const forgetPair = (changed: { userId: number; toUserId: number }) =>
     pairs.forget(pairOf(changed.userId, changed.toUserId))
@@ -24,8 +26,10 @@ export function followFacts({
       bus.listen(event, forgetPair),
       bus.hear(event, forgetPair),
     ]),
+    // They say who came or went, not whose colleagues these are.
+    ...[employeesJoined, employeesLeft].map((event) => bus.hear(event, () => colleagues.facts.forgetAll())),
     bus.onConnection((isConnected) => {
-      for (const known of [contacts, pairs]) {
+      for (const known of [contacts, pairs, colleagues.facts]) {
         known.hearsEvents = isConnected
         // What was published meanwhile was not heard.
         if (isConnected) known.forgetAll()

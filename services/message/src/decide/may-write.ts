@@ -1,5 +1,6 @@
 import { firstUserId } from '@im/contracts/user'
 import type { Refusal } from '../read/read-message.ts'
+import type { Collegiality } from './colleagues.ts'
 import type { Contact } from './contacts.ts'
 import type { FriendRow, Standing } from './relations.ts'
 
@@ -16,6 +17,7 @@ export interface Facts {
   receiver: Contact | undefined
   sender: Contact | undefined
   standing: Standing | undefined
+  colleagues: Collegiality | undefined
 }
 
 export type Fact = keyof Facts
@@ -48,19 +50,21 @@ const conditions: Record<number, (own: FriendRow | undefined, other: FriendRow |
  */
 export function refusalBetween(
   { from, to, type }: Attempt,
-  { receiver, sender, standing }: Facts,
+  { receiver, sender, standing, colleagues }: Facts,
 ): { refusal?: Refusal } | { lacks: Fact } {
   if (!receiver) return { lacks: 'receiver' }
   if (!receiver.exists || receiver.status !== 1) return { refusal: gone }
   const condition = conditions[type]
   if (from < firstUserId || (!condition && !isTalk(type))) return {}
   if (!standing) return { lacks: 'standing' }
-  const { own, other, areColleagues } = standing
+  const { own, other } = standing
   if (other?.hasBlocked && stoppedByBlock(type)) return { refusal: blocked }
   if (condition) return condition(own, other) ? {} : { refusal: notTrue }
   const isKnown = [own, other].some((row) => (row?.status ?? 0) >= 1)
-  if (receiver.allowGreet || isKnown || areColleagues) return {}
+  if (receiver.allowGreet || isKnown) return {}
   if (to < firstUserId || receiver.userType === publicAccount) return {}
+  if (!colleagues) return { lacks: 'colleagues' }
+  if (colleagues.areColleagues) return {}
   if (!sender) return { lacks: 'sender' }
   return sender.userType === publicAccount ? {} : { refusal: noGreetings }
 }

@@ -15,8 +15,6 @@ export interface Standing {
   /** The row of the first about the second, and the other way round; undefined when there is none. */
   own?: FriendRow | undefined
   other?: FriendRow | undefined
-  /** Both work for one company. */
-  areColleagues: boolean
 }
 
 /** How users stand to each other. Whoever decides by it to refuse asks first. */
@@ -57,9 +55,7 @@ export class SocialRelations implements Relations {
   }
 }
 
-/** No service of the fleet tells yet who works with whom. */
 const seenFrom = (first: number, second: number, { low, high }: Sides): Standing => ({
   own: first < second ? low : high,
   other: first < second ? high : low,
-  areColleagues: false,
 })
