@@ -12,6 +12,9 @@ export const payPasswordGuesses = {
   group: 'pay-password',
 } as const satisfies RateLimit
 
+/** Each call costs a hash, the right ones too. */
+const payPasswordCalls = { by: 'user', max: 30, seconds: 60 } as const satisfies RateLimit
+
 export const passwords = contract('user', {
   updatePassword: {
     path: '/user/password/update',
@@ -43,7 +46,7 @@ export const passwords = contract('user', {
     params: Type.Object({ payPassword: Pwd() }),
     result: Nothing,
     errors: ['PayPasswordNotSet', 'PayPasswordWrong'],
-    limits: [payPasswordGuesses],
+    limits: [payPasswordGuesses, payPasswordCalls],
   },
   updatePayPassword: {
     path: '/user/update/payPassword',
@@ -55,6 +58,6 @@ export const passwords = contract('user', {
     }),
     result: Nothing,
     errors: ['PayPasswordWrong'],
-    limits: [payPasswordGuesses],
+    limits: [payPasswordGuesses, payPasswordCalls],
   },
 })

@@ -19,6 +19,8 @@ export type Counts = NonNullable<Relations['counts']>
 
 export const toSelf: Relation = { isSelf: true, isBlocked: false, isContact: false }
 export const toStranger: Relation = { isSelf: false, isBlocked: false, isContact: false }
+/** How long (ms) a login waits for its counts. */
+const countsWithin = 1000
 const noCounts: Counts = { attCount: 0, fansCount: 0, friendsCount: 0 }
 
 type Waiting = Pick<Call, 'deadline' | 'signal'>
@@ -44,10 +46,12 @@ export async function relationsTo(
 /** How many friends and followers a user has. Nobody is kept from their own account because this can't be told now. */
 export async function countsOf({ social, log }: Pick<Deps, 'social' | 'log'>, userId: number): Promise<Counts> {
   try {
-    const { counts } = await social.call(internalRelations.getRelations, { viewerId: userId, counts: 1 })
+    const waiting = { deadline: Date.now() + countsWithin }
+    const { counts } = await social.call(internalRelations.getRelations, { viewerId: userId, counts: 1 }, waiting)
     return counts ?? noCounts
   } catch (error) {
-    log.warn({ err: error, userId }, 'the social service did not tell the counts of a user')
+    // Not louder: while the social service is away, this happens at every login.
+    log.debug({ err: error, userId }, 'the social service did not tell the counts of a user')
     return noCounts
   }
 }

@@ -4,7 +4,8 @@ import type { Collection, Db, Filter } from 'mongodb'
 import { foldName, gramsOf, gramToFind } from './search-grams.ts'
 import type { UserDocument } from './user-document.ts'
 
-interface SearchableUser {
+/** A user as lists find them. */
+export interface SearchableUser {
   _id: number
   /** The folded nickname. */
   name: string
@@ -41,22 +42,18 @@ export class SearchableUsersRepository {
     const is = after && searchable(after)
     if (was && !is) await this.#users.deleteOne({ _id: was._id }, { session })
     if (!is || (was && !differs(was, is))) return
-    const { _id, ...fields } = { ...is, grams: gramsOf(is.name) }
+    const { _id, ...fields } = withGrams(is)
     await this.#users.replaceOne({ _id }, fields, { upsert: true, session })
   }
 
   /** Stores users as they are, for those who registered before users could be searched. */
   async add(users: readonly UserDocument[]): Promise<void> {
-    const rows = users.map(searchable).filter((row) => row !== undefined)
+    const rows = users.map(searchableRow).filter((row) => row !== undefined)
     if (!rows.length) return
     await this.#users.bulkWrite(
       rows.map(({ _id, ...fields }) => ({
         // Whoever changes the user meanwhile writes the row, too, and is right.
-        updateOne: {
-          filter: { _id },
-          update: { $setOnInsert: { ...fields, grams: gramsOf(fields.name) } },
-          upsert: true,
-        },
+        updateOne: { filter: { _id }, update: { $setOnInsert: fields }, upsert: true },
       })),
       { ordered: false },
     )
@@ -74,7 +71,15 @@ export class SearchableUsersRepository {
   }
 }
 
-/** Undefined when the user may not be listed. */
+/** The row of a user; undefined when they may not be listed. */
+export function searchableRow(user: UserDocument): SearchableUser | undefined {
+  const row = searchable(user)
+  return row && withGrams(row)
+}
+
+const withGrams = (row: Omit<SearchableUser, 'grams'>): SearchableUser => ({ ...row, grams: gramsOf(row.name) })
+
+/** The same without the pieces, which take longer to make. */
 function searchable(user: UserDocument): Omit<SearchableUser, 'grams'> | undefined {
   const { _id, nickname, sex, birthday, status, userType, settings } = user
   if (status !== 1 || userType !== 0 || _id < firstUserId) return undefined
