@@ -56,6 +56,7 @@ async function load(db: Db, maker: ReturnType<typeof userMaker>): Promise<Known[
       db.collection<{ _id: number }>('users').insertMany(users, { ordered: false }),
       db.collection<{ _id: number }>('searchable-users').insertMany(users.map(maker.row), { ordered: false }),
     ])
+    if (from % 20_000 === 0) console.error(`${from} users stored`)
     for (const { _id: userId, nickname, sex } of users) known.push({ userId, name: foldName(nickname), sex })
   }
   const counters = db.collection<{ _id: string; value: number }>('counters')
@@ -107,6 +108,7 @@ async function measure(api: TestClient, known: readonly Known[], { what, query }
     times.push(performance.now() - begin)
     if (cards.map(({ userId }) => userId).join() !== scan(known, asked).join()) wrong++
   }
+  console.error(`${what}: p95 ${latencyOf(times).p95} ms`)
   return { what, latency: latencyOf(times), wrong }
 }
 

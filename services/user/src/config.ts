@@ -23,6 +23,7 @@ export const settings = {
     }),
   ),
   socialUrl: peerUrl('social'),
+  orgUrl: peerUrl('org'),
   roomUrl: peerUrl('room'),
   messageUrl: peerUrl('message'),
   apiKey: setting.text({

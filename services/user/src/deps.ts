@@ -57,6 +57,7 @@ export interface Deps extends Runtime<UserConfig> {
   spentSecrets: SpentSecretsRepository
   openids: OpenidsRepository
   social: ServiceClient
+  org: ServiceClient
   room: ServiceClient
   message: ServiceClient
   /** 64 random bits as hex. Tests replace it. */
@@ -98,6 +99,7 @@ export async function createDeps(runtime: Runtime<UserConfig>): Promise<Omit<Dep
     spentSecrets: new SpentSecretsRepository(db),
     openids: new OpenidsRepository(db),
     social: peer(config.socialUrl),
+    org: peer(config.orgUrl),
     room: peer(config.roomUrl),
     message: peer(config.messageUrl),
     newInviteCode: () => randomBytes(8).toString('hex'),

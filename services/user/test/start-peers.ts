@@ -1,4 +1,5 @@
 import { internalMessages } from '@im/contracts/message'
+import { internalOrg } from '@im/contracts/org'
 import { internalMemberships } from '@im/contracts/room'
 import { internalRelations } from '@im/contracts/social'
 import { type BoundHandler, createLogger, createMetrics, createServiceApp } from '@im/service-kit'
@@ -19,6 +20,16 @@ export interface TestMessage {
   type: number
   readers: number[]
   room?: string
+}
+
+export interface TestEmployment {
+  userId: number
+  companyId: string
+  companyNo: number
+  companyName: string
+  notice: string
+  createTime: number
+  joinedAt: number
 }
 
 export interface TestRoom {
@@ -71,7 +82,11 @@ export async function startPeers(t: Test, serviceKey: string) {
   const rooms = new Map<string, TestRoom>()
   const messages: TestMessage[] = []
   const state = { isAway: false }
+  const employments: TestEmployment[] = []
   const handlers = [
+    handle(internalOrg.listCompaniesOf, ({ userIds }: { userIds: number[] }) => ({
+      employments: employments.filter(({ userId }) => userIds.includes(userId)),
+    })),
     handle(
       internalRelations.getRelations,
       ({ viewerId, userIds = [], counts: wanted }: { viewerId: number; userIds?: number[]; counts: 0 | 1 }) => ({
@@ -116,9 +131,10 @@ export async function startPeers(t: Test, serviceKey: string) {
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   t.after(() => app.close())
   return {
-    env: { SOCIAL_URL: url, ROOM_URL: url, MESSAGE_URL: url },
+    env: { SOCIAL_URL: url, ORG_URL: url, ROOM_URL: url, MESSAGE_URL: url },
     relations,
     counts,
+    employments,
     rooms,
     messages,
     state,

@@ -34,6 +34,7 @@ export const internalOrg = contract('org', {
           companyId: Type.String(),
           companyNo: Type.Integer(),
           companyName: Type.String(),
+          notice: Type.String(),
           createTime: UnixSeconds({ description: 'of the company' }),
           joinedAt: UnixSeconds(),
         }),

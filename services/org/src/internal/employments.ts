@@ -10,8 +10,8 @@ export async function listCompaniesOf({ companies, employees }: EmploymentDeps, 
   const employments = found.flatMap(({ userId, companyId, createTime: joinedAt }) => {
     const company = byId.get(companyId)
     if (!company) return []
-    const { companyNo, companyName, createTime } = company
-    return [{ userId, companyId, companyNo, companyName, createTime, joinedAt }]
+    const { companyNo, companyName, noticeContent: notice, createTime } = company
+    return [{ userId, companyId, companyNo, companyName, notice, createTime, joinedAt }]
   })
   return employments.sort((a, b) => a.userId - b.userId)
 }

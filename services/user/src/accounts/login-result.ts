@@ -1,6 +1,7 @@
 import { pickFields } from '@im/contracts'
 import { type LoginResult, ownUserFields } from '@im/contracts/user'
 import type { Static } from 'typebox'
+import { companyNumber, employmentsOf } from '../companies/companies.ts'
 import type { Deps } from '../deps.ts'
 import { countsOf } from '../relations/relations.ts'
 import { accessSeconds } from '../sessions/tokens.ts'
@@ -10,13 +11,17 @@ import { previousLogin, publicFields } from '../users/user-view.ts'
 
 /** Answer of register, login and login/auto. */
 export async function loginResult(
-  deps: Pick<Deps, 'social' | 'log'>,
+  deps: Pick<Deps, 'social' | 'org' | 'log'>,
   user: UserDocument,
   accessToken: string,
 ): Promise<Static<typeof LoginResult>> {
-  const { attCount, fansCount, friendsCount } = await countsOf(deps, user._id)
+  const [{ attCount, fansCount, friendsCount }, employments] = await Promise.all([
+    countsOf(deps, user._id),
+    employmentsOf(deps, [user._id]),
+  ])
   return {
     ...publicFields(user),
+    companyId: companyNumber(employments, user._id),
     attCount,
     fansCount,
     ...pickFields(ownUserFields, user),

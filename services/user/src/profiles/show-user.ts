@@ -1,4 +1,5 @@
 import type { Call } from '@im/contracts'
+import { companyNumber, companySeen, employmentsOf } from '../companies/companies.ts'
 import type { Deps } from '../deps.ts'
 import { countsOf, relationsTo, toStranger } from '../relations/relations.ts'
 import type { UserDocument } from '../users/user-document.ts'
@@ -12,13 +13,18 @@ export async function showUser(
   waiting: Pick<Call, 'deadline' | 'signal'>,
 ) {
   const userId = user._id
-  const [{ downloadAvatarUrl: avatarBase }, publicKey, relations, own] = await Promise.all([
+  const [{ downloadAvatarUrl: avatarBase }, publicKey, relations, employments, own] = await Promise.all([
     deps.serverConfig.get(),
     deps.keys.publicKeyOf(userId),
     relationsTo(deps, viewerId, [userId], waiting),
+    employmentsOf(deps, [userId, viewerId]),
     viewerId === userId ? ownMatters(deps, userId) : undefined,
   ])
-  return userView(user, { relation: relations.get(userId) ?? toStranger, avatarBase, publicKey, own })
+  const work = {
+    companyId: companyNumber(employments, userId),
+    company: companySeen(employments, userId, viewerId),
+  }
+  return userView(user, { relation: relations.get(userId) ?? toStranger, avatarBase, publicKey, work, own })
 }
 
 async function ownMatters(deps: Deps, userId: number): Promise<OwnMatters> {

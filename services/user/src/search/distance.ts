@@ -1,4 +1,4 @@
-/** As MongoDB takes it for $geoNear. */
+/** As MongoDB takes it for $near. */
 const earthRadiusMetres = 6_378_100
 const radians = (degrees: number) => (degrees * Math.PI) / 180
 

@@ -6,6 +6,7 @@ import { dayOf } from '../users/ages.ts'
 import { loginNameCandidates } from '../users/login-names.ts'
 import type { UserFilter } from '../users/searchable-users-repository.ts'
 import type { UserDocument } from '../users/user-document.ts'
+import { metresBetween } from './distance.ts'
 import {
   countSearch,
   type Found,
@@ -95,7 +96,11 @@ async function around(
   const keyword = keywordConditions(query, config)
   if (!keyword) return []
   const filter: Filter<UserDocument> = { $and: [conditions(query, viewerId, now), keyword] }
-  return deps.users.near({ longitude, latitude, metres, locatedSince }, filter, rows)
+  const found = await deps.users.near({ longitude, latitude, metres, locatedSince }, filter, rows)
+  return found.map((user) => ({
+    user,
+    metres: user.loc && metresBetween({ longitude, latitude }, user.loc.coordinates),
+  }))
 }
 
 function conditions(query: Query, viewerId: number, now: number): Filter<UserDocument> {

@@ -38,7 +38,6 @@ export function publicFields(user: UserDocument) {
   return {
     userId: user._id,
     ...pickFields(publicUserFields, user),
-    companyId: 0,
     attCount: 0,
     fansCount: 0,
   }
@@ -59,6 +58,9 @@ export function placeOf({ loc }: UserDocument, isSelf: boolean): { lat: number; 
   const [lng, lat] = isSelf ? loc.coordinates : loc.coordinates.map((degrees) => Math.round(degrees * 1000) / 1000)
   return lat === undefined || lng === undefined ? undefined : { lat, lng }
 }
+
+/** Whom a user works for, as far as the viewer sees it. */
+export type Work = Pick<Static<typeof User>, 'companyId' | 'company'>
 
 /** What other collections and services know about users themselves. */
 export interface OwnMatters {
@@ -93,14 +95,15 @@ const hiddenFields = { ...defaultsOf(ownUserFields), multipleDevices: 0, payPass
 /** A user as the viewer may see them. `own` is there when the viewer is the user. */
 export function userView(
   user: UserDocument,
-  shown: { relation: Relation; avatarBase: string; publicKey?: string; own?: OwnMatters },
+  shown: { relation: Relation; avatarBase: string; publicKey?: string; work: Work; own?: OwnMatters },
 ): Static<typeof User> {
-  const { relation, avatarBase, publicKey, own } = shown
+  const { relation, avatarBase, publicKey, work, own } = shown
   const { settings } = user
   const seesLogin = mayShow(settings.showLastLoginTime, relation)
   return {
     ...publicFields(user),
     ...(mayShow(settings.showTelephone, relation) ? telephoneFields(user) : {}),
+    ...work,
     isAuth: user.isAuth,
     friendsCount: 0,
     attList: [],

@@ -43,7 +43,8 @@ export class UsersRepository {
     await ensureIndexes(this.#users, [
       { key: { loginNames: 1 } },
       { key: { numberNames: 1, isAuth: -1, _id: 1 } },
-      { key: { loc: '2dsphere' } },
+      // With its version, which the stand-in else takes for another index at the second start.
+      { key: { loc: '2dsphere' }, '2dsphereIndexVersion': 3 },
       // Users who are online are counted, and only they are in this index.
       { key: { 'presence.online': 1 }, partialFilterExpression: { 'presence.online': true } },
     ])
@@ -302,23 +303,19 @@ export class UsersRepository {
     return this.#searchable.find(filter, { order, from, to }, limit)
   }
 
-  /** The nearest users first, with their distance in metres. `filter` is on top of who may be listed. */
+  /** The nearest users first. `filter` is on top of who may be listed. */
   async near(
     place: { longitude: number; latitude: number; metres: number; locatedSince: number },
     filter: Filter<UserDocument>,
     limit: number,
-  ): Promise<{ user: UserDocument; metres: number }[]> {
-    const { longitude, latitude, metres: maxDistance, locatedSince } = place
-    const near = { type: 'Point' as const, coordinates: [longitude, latitude] as [number, number] }
-    const listed = { status: 1, userType: 0, locatedAt: { $gte: locatedSince } }
-    const query = { $and: [listed, { _id: { $gte: firstUserId } }, filter] }
-    const found = await this.#users
-      .aggregate<UserDocument & { metres: number }>([
-        { $geoNear: { near, key: 'loc', spherical: true, maxDistance, distanceField: 'metres', query } },
-        { $limit: limit },
-      ])
+  ): Promise<UserDocument[]> {
+    const { longitude, latitude, metres, locatedSince } = place
+    const $geometry = { type: 'Point' as const, coordinates: [longitude, latitude] as [number, number] }
+    const listed = { status: 1 as const, userType: 0, locatedAt: { $gte: locatedSince }, _id: { $gte: firstUserId } }
+    return this.#users
+      .find({ loc: { $near: { $geometry, $maxDistance: metres } }, $and: [listed, filter] })
+      .limit(limit)
       .toArray()
-    return found.map(({ metres, ...user }) => ({ user, metres }))
   }
 
   /** Users who are online, and about how many ordinary users there are. */

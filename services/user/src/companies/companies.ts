@@ -1,0 +1,59 @@
+import type { ResultOf } from '@im/contracts'
+import { internalOrg } from '@im/contracts/org'
+import type { Company } from '@im/contracts/user'
+import type { Static } from 'typebox'
+import type { Deps } from '../deps.ts'
+
+type Employment = ResultOf<(typeof internalOrg)['listCompaniesOf']>['employments'][number]
+
+/** How long (ms) is waited for companies: nobody is kept from a profile because they can't be told now. */
+const answerWithin = 1000
+
+/** The companies of these users, each user's first one first. Nothing while the org service does not answer. */
+export async function employmentsOf(
+  { org, log }: Pick<Deps, 'org' | 'log'>,
+  userIds: readonly number[],
+): Promise<Employment[]> {
+  try {
+    const waiting = { deadline: Date.now() + answerWithin }
+    return (await org.call(internalOrg.listCompaniesOf, { userIds: [...new Set(userIds)] }, waiting)).employments
+  } catch (error) {
+    // Not louder: while the org service is away, this happens at every login.
+    log.debug({ err: error }, 'the org service did not tell the companies of users')
+    return []
+  }
+}
+
+/** The running number of the user's company, 0 without one. */
+export const companyNumber = (employments: readonly Employment[], userId: number): number =>
+  employments.find((employment) => employment.userId === userId)?.companyNo ?? 0
+
+/** The company of a user as themselves and their colleagues see it. */
+export function companySeen(
+  employments: readonly Employment[],
+  userId: number,
+  viewerId: number,
+): Static<typeof Company> | undefined {
+  const own = employments.find((employment) => employment.userId === userId)
+  const isColleague = employments.some(
+    (employment) => employment.userId === viewerId && employment.companyId === own?.companyId,
+  )
+  if (!own || !isColleague) return undefined
+  const { companyNo: id, companyName: name, notice: description, createTime } = own
+  return { id, name, description, createTime, ...unused, website: '' }
+}
+
+/** Fields that apps read and nobody sets. */
+const unused = {
+  areaId: 0,
+  browseCount: 0,
+  cityId: 0,
+  countryId: 0,
+  fansCount: 0,
+  industryId: 0,
+  isAuth: 0,
+  natureId: 0,
+  provinceId: 0,
+  scale: 0,
+  sponsorMoney: 0,
+}

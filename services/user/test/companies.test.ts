@@ -1,0 +1,40 @@
+import { accounts, profiles } from '@im/contracts/user'
+import { failure } from '@im/service-kit/testing'
+import { test } from 'tap'
+import { startUser } from './start-user.ts'
+
+test('profiles and logins name the company; its card is for colleagues', async (t) => {
+  const { api, person, peers } = await startUser(t)
+  const alice = await person('alice')
+  const bob = await person('bob')
+  const carol = await person('carol')
+  const [first, second] = ['1'.repeat(24), '2'.repeat(24)]
+  const company = { companyName: 'ACME', notice: 'welcome', createTime: 5, joinedAt: 6 }
+  for (const { userId } of [alice, bob]) peers.employments.push({ userId, companyId: first, companyNo: 7, ...company })
+  peers.employments.push({ userId: carol.userId, companyId: second, companyNo: 8, ...company })
+  const seen = (viewer: typeof alice) => api.call(profiles.getUser, { userId: alice.userId }, { as: viewer.caller })
+  const card = { id: 7, name: 'ACME', description: 'welcome', createTime: 5, website: '', scale: 0 }
+  for (const viewer of [alice, bob]) t.match(await seen(viewer), { companyId: 7, company: card })
+  const stranger = await seen(carol)
+  t.strictSame([stranger.companyId, stranger.company], [7, undefined])
+  const login = await api.call(accounts.login, { telephone: alice.phone, password: '123456' })
+  t.equal(login.companyId, 7)
+})
+
+test('while other services are away people log in, and nobody is shown more than they may see', async (t) => {
+  const { api, person, peers } = await startUser(t)
+  const alice = await person('alice')
+  const bob = await person('bob')
+  peers.befriend(bob, alice)
+  peers.counts.set(alice.userId, { attCount: 3, fansCount: 2, friendsCount: 1 })
+  const logIn = () => api.call(accounts.login, { telephone: alice.phone, password: '123456' })
+  t.match(await logIn(), { attCount: 3, fansCount: 2, friendCount: 1 })
+  t.match(await api.call(profiles.getUser, {}, { as: alice.caller }), { attCount: 3, fansCount: 2, friendsCount: 1 })
+  peers.state.isAway = true
+  t.match(await logIn(), { userId: alice.userId, companyId: 0, friendCount: 0 })
+  t.match(await api.call(profiles.getUser, {}, { as: alice.caller }), { nickname: 'alice', friendsCount: 0 })
+  await t.rejects(
+    api.call(profiles.getUser, { userId: alice.userId }, { as: bob.caller }),
+    failure('ServiceUnavailable'),
+  )
+})
