@@ -46,14 +46,17 @@ test('when the database is killed in the middle, balance and journal agree, and 
     }),
   )
   const enough = (count: number) => eventually(() => [...acknowledged.values()].every((n) => n >= count), 30_000)
-  for (const count of [20, 40]) {
-    await enough(count)
-    await mongo.kill()
-    await mongo.start()
+  try {
+    for (const count of [20, 40]) {
+      await enough(count)
+      await mongo.kill()
+      await mongo.start()
+    }
+    await enough(60)
+  } finally {
+    isOver = true
+    await Promise.all(payers)
   }
-  await enough(60)
-  isOver = true
-  await Promise.all(payers)
   for (const { userId } of people) {
     const { balance, sum } = await sumOf(deps.ledger, userId)
     t.equal(balance, sum)
