@@ -145,7 +145,7 @@ export class Rooms {
       this.#outbox.lastSequences(streams.room.name, [roomId], session),
     )
     room.sequence = sequences.get(roomId) ?? 0
-    await this.message?.call(liveRooms.enforceRoom, { jid, roomId, sequence: room.sequence, dissolved: 0 })
+    await this.message?.call(liveRooms.enforceRoom, { jid, roomId, sequence: room.sequence })
   }
 
   #of(jid: string): Room {

@@ -23,8 +23,9 @@ test('the owner removes anybody, admins ordinary members, and nobody leaves a ro
   await t.rejects(kick(carol, dave), failure('PermissionDenied'))
   await t.rejects(kick(bob, eve), failure('NotRoomMember'))
   await t.rejects(kick(eve, alice), failure('MemberNotFound'))
+  const told = peers.enforced.length
   await kick(carol, bob)
-  t.match(peers.enforced.at(-1), { jid, removed: [carol] })
+  t.match(peers.enforced.slice(told), [{ jid, sequence: Number }])
   await kick(bob, alice)
   await t.rejects(kick(alice, alice), failure('OwnerCannotLeave'))
   await t.rejects(api.call(roomMembers.leaveRoom, { roomId }, { as: alice }), failure('OwnerCannotLeave'))

@@ -16,7 +16,7 @@ export interface Peers {
   /** Jids of live rooms that somebody made over XMPP. */
   reserved: Map<string, number>
   /** What the live rooms were told, in order. */
-  enforced: { jid: string; sequence: number; removed: readonly number[]; dissolved: number }[]
+  enforced: { jid: string; sequence: number }[]
   /** Called before a change is in force. */
   onEnforce: () => Promise<unknown>
 }
@@ -67,9 +67,9 @@ export async function startPeers(t: Test, keys: { serviceKeys: readonly string[]
       const owner = peers.reserved.get(jid)
       if (owner !== undefined && owner !== userId) throw new ContractError('JidTaken')
     }),
-    stub(liveRooms.enforceRoom, async (_, { params: { jid, sequence, removed = [], dissolved } }) => {
+    stub(liveRooms.enforceRoom, async (_, { params: { jid, sequence } }) => {
       await peers.onEnforce()
-      peers.enforced.push({ jid, sequence, removed, dissolved })
+      peers.enforced.push({ jid, sequence })
     }),
   ]
   const url = await stubServices(t, keys, handlers)

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { contract } from '../contract.ts'
-import { Flag, Ids, Int, Oid, Text, UserId } from '../param-types.ts'
+import { Int, Oid, Text, UserId } from '../param-types.ts'
 import { Nothing } from '../result-types.ts'
 
 const Jid = () => Text({ maxLength: 64, pattern: '^[a-z0-9_-]{1,64}$', description: 'in lower case' })
@@ -27,8 +27,6 @@ export const liveRooms = contract('message', {
       jid: Jid(),
       roomId: Oid(),
       sequence: Int({ minimum: 1, description: 'of the last event of the change' }),
-      removed: Type.Optional(Ids({ description: 'who is a member no more' })),
-      dissolved: Flag({ default: 0 }),
     }),
     result: Nothing,
   },

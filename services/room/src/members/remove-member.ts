@@ -36,5 +36,4 @@ export async function remove(
   await members.remove(member, act.change)
   await act.update({ sizes: sizesOf(member.role, undefined) })
   act.announce(memberLeft, personOf(by), { member: personOf(member) })
-  act.enforceRemoval([member.userId])
 }

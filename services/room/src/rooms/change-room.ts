@@ -3,7 +3,7 @@ import { liveRooms } from '@im/contracts/message'
 import type { Change } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import type { MemberDocument } from '../members/member-document.ts'
-import { type Enforcement, RoomAct } from './room-act.ts'
+import { RoomAct } from './room-act.ts'
 import type { RoomDocument } from './room-document.ts'
 
 type ChangeDeps = Pick<Deps, 'rooms' | 'members' | 'outbox' | 'turns' | 'message' | 'mongoClient' | 'log' | 'now'>
@@ -52,7 +52,7 @@ export async function inTurn<T>(
 ): Promise<T> {
   return await deps.turns.run(roomId, async () => {
     const { result, act } = await deps.outbox.commit(work)
-    if (act.enforcement) await enforce(deps, act.room, act.enforcement)
+    if (act.isDecisive) await enforce(deps, act.room)
     return result
   })
 }
@@ -61,15 +61,13 @@ export async function inTurn<T>(
  * Lets no message pass any more that the change forbids. While the message service is away it accepts none, and when it is back
  * it asks for what is true, so the change is in force without it, too.
  */
-async function enforce(deps: ChangeDeps, room: RoomDocument, { removed, dissolved }: Enforcement): Promise<void> {
+async function enforce(deps: ChangeDeps, { _id: roomId, jid }: RoomDocument): Promise<void> {
   const { outbox, mongoClient, message, log } = deps
-  const { _id: roomId, jid } = room
   const sequences = await mongoClient.withSession((session) =>
     outbox.lastSequences(streams.room.name, [roomId], session),
   )
   const sequence = sequences.get(roomId) ?? 1
-  const change = { jid, roomId, sequence, removed, dissolved: dissolved ? 1 : 0 } as const
-  await message.call(liveRooms.enforceRoom, change).catch((error: unknown) => {
+  await message.call(liveRooms.enforceRoom, { jid, roomId, sequence }).catch((error: unknown) => {
     log.warn({ err: error, roomId, sequence }, 'the message service was not told of a change of a room')
   })
 }

@@ -27,5 +27,4 @@ export async function dissolve(
   await shares.removeAll(roomId, change)
   await act.update({ set: { dissolvedAt: act.seconds, userSize: 0, hiddenSize: 0, adminSize: 0 }, unset: ['notice'] })
   act.announce(roomDissolved, personOf(by), { memberIds })
-  act.enforceDissolution()
 }

@@ -25,19 +25,13 @@ const decisive: ReadonlySet<EventType> = new Set<EventType>([
 const isDecisive = (event: EventType, { changed = [] }: { changed?: string[] }) =>
   decisive.has(event) || (event === memberChanged && (changed.includes('role') || changed.includes('talkTime')))
 
-/** What the live room has to know before anybody is told that a change was made. */
-export interface Enforcement {
-  removed: number[]
-  dissolved: boolean
-}
-
 /** A change of one room: the room as the change sees it, and what it announces. */
 export class RoomAct {
   readonly change: Change
   readonly #rooms: Pick<RoomsRepository, 'change'>
   readonly #at: number
   #room: RoomDocument
-  #enforcement: Enforcement | undefined
+  #isDecisive = false
 
   constructor(
     room: RoomDocument,
@@ -64,8 +58,9 @@ export class RoomAct {
     return Math.floor(this.#at / 1000)
   }
 
-  get enforcement(): Enforcement | undefined {
-    return this.#enforcement
+  /** Whether the live room has to know before anybody is told that the change was made. */
+  get isDecisive(): boolean {
+    return this.#isDecisive
   }
 
   async update(change: RoomChange): Promise<void> {
@@ -78,16 +73,6 @@ export class RoomAct {
   announce<E extends EventType>(event: E, by: Person, details: Omit<Payload<E>, 'room' | 'by' | 'at'>): void {
     const payload = { room: roomState(this.#room), by, at: this.#at, ...details }
     this.change.announce(event, this.#room._id, payload as Payload<E>)
-    if (isDecisive(event, details)) this.#enforcement ??= { removed: [], dissolved: false }
-  }
-
-  /** The users are members no more. */
-  enforceRemoval(userIds: readonly number[]): void {
-    this.#enforcement ??= { removed: [], dissolved: false }
-    this.#enforcement.removed.push(...userIds)
-  }
-
-  enforceDissolution(): void {
-    this.#enforcement = { removed: [], dissolved: true }
+    this.#isDecisive ||= isDecisive(event, details)
   }
 }
