@@ -50,12 +50,7 @@ export class Rooms {
 
   async create(jid: string, ownerId: number, members: readonly number[] = [], more: Partial<RoomState> = {}) {
     await this.message?.call(liveRooms.claimRoom, { jid, userId: ownerId })
-    const state: RoomState = {
-      ...{ roomId: randomBytes(12).toString('hex'), jid, name: `room ${jid}`, ownerId, locked: 0, talkTime: 0 },
-      ...{ isAttritionNotice: 1, showRead: 0, isLook: 0, isNeedVerify: 0, showMember: 1, allowSendCard: 1 },
-      ...{ allowInviteFriend: 1, allowUploadFile: 1, allowConference: 1, allowSpeakCourse: 1, maxUserSize: 20_000 },
-      ...{ chatRecordTimeOut: -1, ...more },
-    }
+    const state: RoomState = { ...stateOf(jid, ownerId), ...more }
     const room: Room = { state, sequence: 0, isDissolved: false, members: new Map() }
     const all = [ownerId, ...members].map((userId, index) => memberOf(userId, index ? 3 : 1))
     for (const member of all) room.members.set(member.userId, member)
@@ -65,6 +60,18 @@ export class Rooms {
       change.announce(membersJoined, state.roomId, { ...about, members: all })
     })
     return state
+  }
+
+  /** Rooms that have been there for long: nobody is told of them. */
+  stock(jids: readonly string[], members: readonly number[]): void {
+    for (const jid of jids) {
+      const all = members.map((userId, index) => memberOf(userId, index ? 3 : 1))
+      const state = stateOf(jid, members[0] ?? 0)
+      this.byJid.set(jid, {
+        ...{ state, sequence: 1, isDissolved: false },
+        members: new Map(all.map((member) => [member.userId, member])),
+      })
+    }
   }
 
   async add(jid: string, userId: number, role = 3, by = this.#of(jid).state.ownerId) {
@@ -155,6 +162,12 @@ export class Rooms {
   }
 }
 
+const stateOf = (jid: string, ownerId: number): RoomState => ({
+  ...{ roomId: randomBytes(12).toString('hex'), jid, name: `room ${jid}`, ownerId, locked: 0, talkTime: 0 },
+  ...{ isAttritionNotice: 1, showRead: 0, isLook: 0, isNeedVerify: 0, showMember: 1, allowSendCard: 1 },
+  ...{ allowInviteFriend: 1, allowUploadFile: 1, allowConference: 1, allowSpeakCourse: 1, maxUserSize: 20_000 },
+  ...{ chatRecordTimeOut: -1 },
+})
 const personOf = (userId: number): Person => ({ userId, name: `n${userId}` })
 const memberOf = (userId: number, role: number): MemberState => ({
   ...personOf(userId),

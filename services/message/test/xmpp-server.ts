@@ -207,6 +207,10 @@ export class XmppServer {
   readonly closeOrders: Record<string, string | undefined>[] = []
   /** Decides how an order to close streams is answered; default: done. */
   onOrder: (order: Element) => 'result' | 'error' | 'silence' = () => 'result'
+  /** False: pings stay without an answer, so nobody hears that frames were taken. */
+  answersPings = true
+  #unanswered: (() => void)[] = []
+  #isOutOfReach = false
   /** Called with each frame the service wrote, before it counts. */
   onFrame: (frame: Element) => void = () => {}
   window = 512
@@ -282,6 +286,12 @@ export class XmppServer {
     this.#pump()
   }
 
+  /** Answers the pings that waited, and those to come. */
+  answerPings(): void {
+    this.answersPings = true
+    for (const answer of this.#unanswered.splice(0)) answer()
+  }
+
   /** Damage on the disk: the last `count` entries can't be read any more. */
   damage(count: number): void {
     const from = this.#last - count + 1
@@ -311,6 +321,17 @@ export class XmppServer {
     this.streams.clear()
   }
 
+  /** Nobody reaches it, as while a network is cut; its streams live on. */
+  refuseConnections(): { end(): void } {
+    this.#isOutOfReach = true
+    this.cut()
+    return {
+      end: () => {
+        this.#isOutOfReach = false
+      },
+    }
+  }
+
   /** Resolves when everything in the log was released. */
   async drained(deadline = 20_000): Promise<void> {
     await eventually(() => this.connected && this.released === this.#last, deadline)
@@ -334,6 +355,10 @@ export class XmppServer {
   }
 
   #accept(socket: Socket): void {
+    if (this.#isOutOfReach) {
+      socket.destroy()
+      return
+    }
     this.#sockets.add(socket)
     socket.setEncoding('utf8')
     socket.setNoDelay(true)
@@ -454,6 +479,10 @@ export class XmppServer {
       if (outcome === 'result') this.#closeStreams(order.attrs)
     }
     const attributes = `id='${iq.attrs['id']}' from='${domain}' to='api.${domain}'`
+    if (order.name === 'ping' && !this.answersPings) {
+      this.#unanswered.push(() => socket.write(`<iq type='result' ${attributes}/>`))
+      return
+    }
     if (outcome === 'result') socket.write(`<iq type='result' ${attributes}/>`)
     if (outcome === 'error')
       socket.write(
