@@ -4,7 +4,7 @@ import type { SocialConfig } from './config.ts'
 import { EverybodysFriends } from './friends/everybodys-friends.ts'
 import { LabelsRepository } from './labels/labels-repository.ts'
 import { NewFriendsRepository } from './new-friends/new-friends-repository.ts'
-import { askFriendRules } from './people/friend-rules.ts'
+import { Names } from './people/names.ts'
 import { PeopleRepository } from './people/people-repository.ts'
 import { MenusRepository } from './public-accounts/menus-repository.ts'
 import { RelationsRepository } from './relations/relations-repository.ts'
@@ -15,6 +15,7 @@ export interface Deps extends Runtime<SocialConfig> {
   user: ServiceClient
   message: ServiceClient
   people: PeopleRepository
+  names: Names
   relations: RelationsRepository
   labels: LabelsRepository
   newFriends: NewFriendsRepository
@@ -34,10 +35,12 @@ export function createDeps(runtime: Runtime<SocialConfig>): Omit<Deps, keyof Run
   const { serviceKeys } = config
   const user = createServiceClient({ baseUrl: config.userUrl, serviceKeys, timeoutMs: userTimeout })
   const message = createServiceClient({ baseUrl: config.messageUrl, serviceKeys, timeoutMs: messageTimeout })
+  const people = new PeopleRepository(db)
   return {
     user,
     message,
-    people: new PeopleRepository({ db, askNames: (userIds) => askFriendRules(user, userIds), log }),
+    people,
+    names: new Names({ people, user, log }),
     relations: new RelationsRepository(db),
     labels: new LabelsRepository(db, now),
     newFriends: new NewFriendsRepository(db),

@@ -25,5 +25,11 @@ export const service = defineService<typeof settings, Deps>({
     internalRelationRoutes,
   ],
   eventHandlers,
-  background: (deps) => [deps.user, deps.message, deps.everybodysFriends.start(deps), catchUpWithUsers(deps)],
+  background: (deps) => [
+    deps.user,
+    deps.message,
+    deps.names.follow(deps),
+    deps.everybodysFriends.start(deps),
+    catchUpWithUsers(deps),
+  ],
 })

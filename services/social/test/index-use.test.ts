@@ -65,7 +65,7 @@ test('every query the service sends uses an index', async (t) => {
   await api.call(friends.deleteFriend, { toUserId: bob }, as)
   await erase(alice)
   await eventually(
-    async () => !(await deps.relations.byId(alice, 10000)) && (await deps.people.namesOf([alice])).get(alice)?.gone,
+    async () => !(await deps.relations.byId(alice, 10000)) && (await deps.people.find([alice])).get(alice)?.gone,
   )
   for (const collection of ['relations', 'people', 'labels', 'new_friends', 'contacts', 'menus'])
     t.ok(queries.collections().has(collection), collection)

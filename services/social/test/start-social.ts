@@ -50,9 +50,10 @@ async function startNeighbours() {
       })),
     }),
     '/internal/messages/talks': ({ userId, peers }) => ({
-      talks: (peers as number[]).flatMap((peer) => {
-        const talk = state.talks.get(`${userId}:${peer}`)
-        return talk ? [{ peer, ...talk }] : []
+      talks: [...state.talks].flatMap(([key, talk]) => {
+        const [user, peer] = key.split(':').map(Number)
+        const isAsked = user === userId && (peers === undefined || (peers as number[]).includes(peer!))
+        return isAsked ? [{ peer, ...talk }] : []
       }),
     }),
   }

@@ -10,7 +10,10 @@ export const talks = contract('message', {
     summary: { zh: '与多人的未读数和最后沟通时间', en: 'Unread messages of a user by peer, and when they last talked' },
     auth: 'internal',
     safe: true,
-    params: Type.Object({ userId: UserId(), peers: List({ item: UserId(), maxItems: 1000 }) }),
+    params: Type.Object({
+      userId: UserId(),
+      peers: Type.Optional(List({ item: UserId(), maxItems: 1000, description: 'absent: everybody' })),
+    }),
     result: Type.Object({
       talks: Type.Array(
         Type.Object({

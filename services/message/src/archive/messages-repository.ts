@@ -166,10 +166,10 @@ export class MessagesRepository {
     )
   }
 
-  /** What a user has not read yet, of these authors. */
-  async unreadOf(userId: number, authors: readonly number[]): Promise<Unread[]> {
+  /** What a user has not read yet, of these authors or of all. */
+  async unreadOf(userId: number, authors: readonly number[] | undefined): Promise<Unread[]> {
     return await this.collection
-      .find({ unreadBy: userId, from: { $in: [...authors] } }, { batchSize: mostUnread })
+      .find({ unreadBy: userId, ...(authors ? { from: { $in: [...authors] } } : {}) }, { batchSize: mostUnread })
       .hint(unread)
       .project<Unread>({ _id: 0, from: 1, timeSend: 1, expireAt: 1 })
       .limit(mostUnread)

@@ -66,6 +66,8 @@ export interface ListPlace {
   conversation: string
 }
 
+const mostOfUser = 10_000
+
 export class ChatsRepository {
   readonly collection: Collection<Chat>
 
@@ -167,6 +169,22 @@ export class ChatsRepository {
       ),
     )
     return new Map(parts.flat().map((chat) => [peerOf(chat, user).user, sideOf(chat, user).clearedBefore ?? 0]))
+  }
+
+  /** The chats of a user, ten thousand at most of each side: who they are with, and when they were last written to. */
+  async ofUser(user: number): Promise<Pick<Chat, '_id' | 'low' | 'high' | 'latest'>[]> {
+    const parts = await Promise.all(
+      sideNames.map((side) =>
+        this.collection
+          .find({ [`${side}.user`]: user }, { batchSize: mostOfUser })
+          .project<Pick<Chat, '_id' | 'low' | 'high' | 'latest'>>({
+            ...{ 'low.user': 1, 'high.user': 1, 'low.clearedBefore': 1, 'high.clearedBefore': 1, latest: 1 },
+          })
+          .limit(mostOfUser)
+          .toArray(),
+      ),
+    )
+    return parts.flat()
   }
 
   /** The conversations of all chats of a user. */

@@ -2,28 +2,33 @@ import type { ResultOf } from '@im/contracts'
 import type { talks } from '@im/contracts/message'
 import { singleConversation } from '../archive/conversations.ts'
 import type { Deps } from '../deps.ts'
-import { sideOf } from './chats-repository.ts'
+import { peerOf, sideOf } from './chats-repository.ts'
 
-/** What a user has not read of each peer, and when they last talked. Peers without messages are absent. */
+/**
+ * What a user has not read of each peer, or of everybody, and when they last talked. Peers without messages are absent; of
+ * everybody no more than ten thousand are told.
+ */
 export async function listTalks(
   { messages, chats, now }: Pick<Deps, 'messages' | 'chats' | 'now'>,
   userId: number,
-  peers: readonly number[],
+  peers?: readonly number[],
 ): Promise<ResultOf<(typeof talks)['getTalks']>['talks']> {
-  const conversations = new Map(peers.map((peer) => [peer, singleConversation(userId, peer)]))
   const [known, unread] = await Promise.all([
-    chats.byIds([...conversations.values()]),
+    peers
+      ? chats.byIds(peers.map((peer) => singleConversation(userId, peer))).then((found) => [...found.values()])
+      : chats.ofUser(userId),
     messages.unreadOf(userId, peers),
   ])
-  const counts = new Map<number, number>()
+  const byPeer = new Map(
+    known.map((chat) => {
+      const { clearedBefore = 0 } = sideOf(chat, userId)
+      const peer = peerOf(chat, userId).user
+      return [peer, { talk: { peer, unread: 0, lastTalkTime: Math.floor(chat.latest) }, clearedBefore }]
+    }),
+  )
   for (const { from, timeSend, expireAt } of unread) {
-    const chat = known.get(conversations.get(from) ?? '')
-    const clearedBefore = chat ? (sideOf(chat, userId).clearedBefore ?? 0) : 0
-    const isSeen = timeSend >= clearedBefore && !(expireAt && expireAt.getTime() <= now())
-    if (isSeen) counts.set(from, (counts.get(from) ?? 0) + 1)
+    const found = byPeer.get(from)
+    if (found && timeSend >= found.clearedBefore && !(expireAt && expireAt.getTime() <= now())) found.talk.unread++
   }
-  return [...conversations].flatMap(([peer, conversation]) => {
-    const chat = known.get(conversation)
-    return chat ? [{ peer, unread: counts.get(peer) ?? 0, lastTalkTime: Math.floor(chat.latest) }] : []
-  })
+  return [...byPeer.values()].map(({ talk }) => talk)
 }

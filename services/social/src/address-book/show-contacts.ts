@@ -7,16 +7,16 @@ type View = ResultOf<(typeof addressBook)['listContacts']>[number]
 
 /** Contacts as they are answered, with what the owner and they are to each other now. */
 export async function showContacts(
-  { people, relations }: Pick<Deps, 'people' | 'relations'>,
+  { names, relations }: Pick<Deps, 'names' | 'relations'>,
   userId: number,
   contacts: readonly Contact[],
 ): Promise<View[]> {
   const found = contacts.flatMap(({ toUserId }) => (toUserId ? [toUserId] : []))
-  const [names, own] = await Promise.all([people.namesOf(found), relations.rowsAbout(userId, found)])
+  const [known, own] = await Promise.all([names.of(found), relations.rowsAbout(userId, found)])
   return contacts.map(({ _id, wereFriends, ...contact }) => ({
     ...contact,
     id: _id.toHexString(),
-    toUserName: names.get(contact.toUserId)?.nickname ?? '',
+    toUserName: known.get(contact.toUserId)?.nickname ?? '',
     status: own.get(contact.toUserId)?.status !== 2 ? 0 : wereFriends ? 2 : 1,
   }))
 }

@@ -13,7 +13,7 @@ const handlers: Handlers<typeof blacklists, Deps> = {
 
   async unblockUser(deps, { caller: { userId }, params: { toUserId } }) {
     const row = await unblockUser(deps, userId, toUserId)
-    return viewOf(row, (await deps.people.namesOf([toUserId])).get(toUserId))
+    return viewOf(row, await deps.names.ofOne(toUserId))
   },
 
   async listBlocked(deps, { caller: { userId }, params: { pageIndex, pageSize } }) {

@@ -5,15 +5,15 @@ import type { Page } from '../relations/relations-repository.ts'
 
 /** Those who follow a user, the newest first. */
 export async function listFans(
-  { relations, people }: Pick<Deps, 'relations' | 'people'>,
+  { relations, names }: Pick<Deps, 'relations' | 'names'>,
   userId: number,
   page: Page,
 ): Promise<ResultOf<(typeof follows)['listFans']>> {
   const rows = await relations.fansOf(userId, page)
   const fans = rows.map((row) => row.userId)
-  const [own, names] = await Promise.all([relations.rowsAbout(userId, fans), people.namesOf(fans)])
+  const [own, known] = await Promise.all([relations.rowsAbout(userId, fans), names.of(fans)])
   return rows.flatMap(({ userId: fan, createTime }) => {
-    const name = names.get(fan)
+    const name = known.get(fan)
     if (name?.gone) return []
     return {
       userId,

@@ -27,7 +27,12 @@ const handlers: Handlers<typeof follows, Deps> = {
   listFans: (deps, { caller, params }) => listFans(deps, caller.userId, params),
 
   async listFollowed(deps, { caller: { userId }, params }) {
-    return showRows(deps, userId, await deps.relations.followedBy(userId, params.status as 0 | 1 | 2))
+    const { relations, talks } = deps
+    const [rows, talked] = await Promise.all([
+      relations.followedBy(userId, params.status as 0 | 1 | 2),
+      talks.all(userId),
+    ])
+    return showRows(deps, userId, rows, talked)
   },
 }
 

@@ -11,9 +11,9 @@ const publicAccount = 2
 export async function unfollow(deps: Deps, userId: number, toUserId: number): Promise<void> {
   refuseSelf(userId, toUserId)
   if (toUserId === systemUserId) throw new ContractError('SystemAccountProtected')
-  const { relations, people } = deps
+  const { relations, names } = deps
   if (!(await relations.byId(userId, toUserId))) await demandUser(deps, toUserId)
-  const isPublic = (await people.namesOf([toUserId])).get(toUserId)?.userType === publicAccount
+  const isPublic = (await names.ofOne(toUserId))?.userType === publicAccount
   await changePair(deps, userId, toUserId, (pair) => ({ pair: unfollowed(pair, isPublic), how: 'unfollowed' }))
 }
 

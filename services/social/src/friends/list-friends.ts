@@ -9,12 +9,16 @@ interface Wanted {
 
 /** Friends (or followed users, too, for status 0) who are not blocked, in the order of the names the owner sees. */
 export async function listFriends(
-  deps: Pick<Deps, 'relations' | 'people' | 'talks'>,
+  deps: Pick<Deps, 'relations' | 'names' | 'talks'>,
   userId: number,
   { keyword, status }: Wanted,
 ): Promise<FriendsView[]> {
-  const rows = await deps.relations.unblockedBy(userId, status === 0 ? [1, 2] : [status])
-  const shown = await showRows(deps, userId, rows)
+  const { relations, talks } = deps
+  const [rows, talked] = await Promise.all([
+    relations.unblockedBy(userId, status === 0 ? [1, 2] : [status]),
+    talks.all(userId),
+  ])
+  const shown = await showRows(deps, userId, rows, talked)
   const text = keyword.toLowerCase()
   const isWanted = ({ toNickname, remarkName }: FriendsView) =>
     toNickname.toLowerCase().includes(text) || remarkName.toLowerCase().includes(text)

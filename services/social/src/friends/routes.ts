@@ -55,8 +55,8 @@ const handlers: Handlers<typeof friends, Deps> = {
   async switchForFriend(deps, { caller: { userId }, params: { toUserId, type, offlineNoPushMsg } }) {
     const fields = switchFields(type, offlineNoPushMsg, deps.now())
     const row = await changeOwnRow(deps, userId, toUserId, fields)
-    const names = await deps.people.namesOf([toUserId])
-    return viewOf(row, names.get(toUserId), (await deps.talks.of(userId, [toUserId])).get(toUserId))
+    const talked = await deps.talks.of(userId, [toUserId])
+    return viewOf(row, await deps.names.ofOne(toUserId), talked.get(toUserId))
   },
 
   listNewFriends: (deps, { caller, params }) => listNewFriends(deps, caller.userId, params),

@@ -5,15 +5,15 @@ import type { Page } from '../relations/relations-repository.ts'
 
 /** What a user and others last told each other, the newest first, with what they are to each other now. */
 export async function listNewFriends(
-  { newFriends, relations, people }: Pick<Deps, 'newFriends' | 'relations' | 'people'>,
+  { newFriends, relations, names }: Pick<Deps, 'newFriends' | 'relations' | 'names'>,
   userId: number,
   page: Page,
 ): Promise<ResultOf<(typeof friends)['listNewFriends']>> {
   const rows = await newFriends.page(userId, page)
   const peers = rows.map(({ toUserId }) => toUserId)
-  const [own, names] = await Promise.all([relations.rowsAbout(userId, peers), people.namesOf(peers)])
+  const [own, known] = await Promise.all([relations.rowsAbout(userId, peers), names.of(peers)])
   return rows.map(({ _id, createdAt, changedAt, ...row }) => {
-    const nickname = names.get(row.toUserId)?.nickname ?? ''
+    const nickname = known.get(row.toUserId)?.nickname ?? ''
     return {
       ...row,
       nickname,

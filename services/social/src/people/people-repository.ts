@@ -1,4 +1,4 @@
-import { type Change, ensureIndexes, type Logger } from '@im/service-kit'
+import { type Change, ensureIndexes } from '@im/service-kit'
 import type { Collection, Db } from 'mongodb'
 
 /** What this service keeps of each user: its copy of facts of the user service. */
@@ -12,41 +12,22 @@ export interface Person {
 
 export type KnownName = Pick<Person, 'nickname' | 'userType' | 'gone'>
 
-type AskNames = (userIds: number[]) => Promise<Map<number, KnownName>>
-
 const publicAccount = 2
-/** Users of one question. */
-const mostAsked = 1000
 
 export class PeopleRepository {
   readonly #people: Collection<Person>
-  readonly #askNames: AskNames
-  readonly #log: Logger
 
-  /** `askNames` asks the owner for those whom events have not told of yet. */
-  constructor({ db, askNames, log }: { db: Db; askNames: AskNames; log: Logger }) {
+  constructor(db: Db) {
     this.#people = db.collection('people')
-    this.#askNames = askNames
-    this.#log = log
   }
 
   createIndexes = () => ensureIndexes(this.#people, [{ key: { userType: 1, _id: 1 } }])
 
-  /** By userId. */
-  async namesOf(userIds: readonly number[]): Promise<Map<number, KnownName>> {
+  /** Those who are known, by userId. */
+  async find(userIds: readonly number[]): Promise<Map<number, KnownName>> {
     if (!userIds.length) return new Map()
-    const wanted = [...new Set(userIds)]
-    const found = await this.#people.find({ _id: { $in: wanted } }, { batchSize: wanted.length + 1 }).toArray()
-    const names = new Map<number, KnownName>(found.map((person) => [person._id, person]))
-    const missing = wanted.filter((userId) => !names.has(userId))
-    if (!missing.length) return names
-    try {
-      return new Map([...names, ...(await this.#askNames(missing.slice(0, mostAsked)))])
-    } catch (error) {
-      // A list without some names is better than none.
-      this.#log.warn({ err: error, users: missing.length }, 'names of users are not known')
-      return names
-    }
+    const found = await this.#people.find({ _id: { $in: [...userIds] } }, { batchSize: userIds.length + 1 }).toArray()
+    return new Map(found.map(({ _id, ...name }) => [_id, name]))
   }
 
   async isKnown(userId: number): Promise<boolean> {

@@ -8,18 +8,18 @@ import { viewOf } from './show-rows.ts'
 const sideOf = (row: Relation | undefined) => row && { status: row.status, hasBlocked: row.blacklist === 1 }
 
 const handlers: Handlers<typeof internalRelations, Deps> = {
-  async getRelations({ relations, books, people }, { params: { viewerId, userIds = [], counts } }) {
-    const [pairs, knowing, names] = await Promise.all([
+  async getRelations({ relations, books, names }, { params: { viewerId, userIds = [], counts } }) {
+    const [pairs, knowing, known] = await Promise.all([
       relations.pairs(viewerId, userIds),
       userIds.length ? books.ownersAmong(userIds, viewerId) : new Set(),
-      people.namesOf(userIds),
+      names.of(userIds),
     ])
     return {
       relations: userIds.map((userId) => {
         const { own, other } = pairs.get(userId)!
         return {
           userId,
-          friends: own && viewOf(own, names.get(userId)),
+          friends: own && viewOf(own, known.get(userId)),
           blockedBy: other?.blacklist ?? 0,
           contact: knowing.has(userId) ? 1 : 0,
         }

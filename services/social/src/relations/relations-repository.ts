@@ -19,9 +19,30 @@ export interface Page {
 export const skipOf = ({ pageIndex, pageSize }: Page): number | undefined =>
   pageIndex * pageSize > furthestPage ? undefined : pageIndex * pageSize
 
+/** What most rows say. It is not stored, because lists of friends are long. */
+const defaults = {
+  remarkName: '',
+  describe: '',
+  chatRecordTimeOut: -1,
+  offlineNoPushMsg: 0,
+  isOpenSnapchat: 0,
+  isOpenTopChat: 0,
+  openTopChatTime: 0,
+  fromAddType: 0,
+} as const
+
+type Stored = Omit<Relation, keyof typeof defaults> & Partial<Pick<Relation, keyof typeof defaults>>
+
+const whole = (row: Stored): Relation => ({ ...defaults, ...row })
+
+const stored = (row: Relation): Stored =>
+  Object.fromEntries(
+    Object.entries(row).filter(([name, value]) => value !== (defaults as Record<string, unknown>)[name]),
+  ) as Stored
+
 /** The rows of all users about each other. */
 export class RelationsRepository {
-  readonly #rows: Collection<Relation>
+  readonly #rows: Collection<Stored>
 
   constructor(db: Db) {
     this.#rows = db.collection('relations')
@@ -54,18 +75,20 @@ export class RelationsRepository {
 
   async byPairs(pairs: readonly string[], session?: ClientSession): Promise<Relation[]> {
     if (!pairs.length) return []
-    return await this.#rows.find({ pair: { $in: [...pairs] } }, { session, batchSize: 2000 }).toArray()
+    const rows = await this.#rows.find({ pair: { $in: [...pairs] } }, { session, batchSize: 2000 }).toArray()
+    return rows.map(whole)
   }
 
   async byId(userId: number, toUserId: number): Promise<Relation | undefined> {
-    return (await this.#rows.findOne({ pair: pairOf(userId, toUserId), userId })) ?? undefined
+    const row = await this.#rows.findOne({ pair: pairOf(userId, toUserId), userId })
+    return row ? whole(row) : undefined
   }
 
   /** What the owner says about each of these users. */
   async rowsAbout(userId: number, toUserIds: readonly number[]): Promise<Map<number, Relation>> {
     const pairs = toUserIds.map((toUserId) => pairOf(userId, toUserId))
     const rows = await this.#rows.find({ pair: { $in: pairs }, userId }, { batchSize: 2000 }).toArray()
-    return new Map(rows.map((row) => [row.toUserId, row]))
+    return new Map(rows.map((row) => [row.toUserId, whole(row)]))
   }
 
   /** Writes what became of pairs that were read in the same change. */
@@ -77,54 +100,59 @@ export class RelationsRepository {
     const inserts = sides.flatMap(({ old, row }) => (row && !old ? [row] : []))
     const removals = sides.flatMap(({ old, row }) => (old && !row ? [old._id] : []))
     const replacements = sides.flatMap(({ old, row }) => (old && row && old !== row ? [row] : []))
-    if (inserts.length) await this.#rows.insertMany(inserts, { session })
+    if (inserts.length) await this.#rows.insertMany(inserts.map(stored), { session })
     if (removals.length) await this.#rows.deleteMany({ _id: { $in: removals } }, { session })
     if (replacements.length)
       await this.#rows.bulkWrite(
-        replacements.map(({ _id, ...replacement }) => ({ replaceOne: { filter: { _id }, replacement } })),
+        replacements.map(stored).map(({ _id, ...replacement }) => ({ replaceOne: { filter: { _id }, replacement } })),
         { session, ordered: false },
       )
   }
 
   /** Followed users and friends, the newest first; with blocked ones, too, when no status is asked for. */
   async followedBy(userId: number, status: 0 | 1 | 2): Promise<Relation[]> {
-    const wanted: Filter<Relation> = status ? { status } : { $or: [{ status: { $in: [1, 2] } }, { blacklist: 1 }] }
-    return await this.#rows
+    const wanted: Filter<Stored> = status ? { status } : { $or: [{ status: { $in: [1, 2] } }, { blacklist: 1 }] }
+    const rows = await this.#rows
       .find({ userId, ...wanted }, { batchSize: longestList })
       .sort({ createTime: -1, _id: -1 })
       .limit(longestList)
       .toArray()
+    return rows.map(whole)
   }
 
   /** Rows of these statuses about users who are not blocked, in no order. */
   async unblockedBy(userId: number, statuses: readonly (1 | 2)[]): Promise<Relation[]> {
-    return await this.#rows
+    const rows = await this.#rows
       .find({ userId, status: { $in: [...statuses] }, blacklist: 0 }, { batchSize: longestList })
+      .project<Omit<Stored, 'userId' | 'pair' | 'blacklist'>>({ userId: 0, pair: 0, blacklist: 0 })
       .limit(longestList)
       .toArray()
+    return rows.map((row) => whole({ ...row, userId, pair: pairOf(userId, row.toUserId), blacklist: 0 }))
   }
 
   async blockedBy(userId: number, page?: Page): Promise<Relation[]> {
     const skip = page ? skipOf(page) : 0
     if (skip === undefined) return []
-    return await this.#rows
+    const rows = await this.#rows
       .find({ userId, blacklist: 1 }, { batchSize: longestList })
       .sort({ modifyTime: -1 })
       .skip(skip)
       .limit(page?.pageSize ?? longestList)
       .toArray()
+    return rows.map(whole)
   }
 
   /** Rows of those who follow the user and are not blocked by them, the newest first. */
   async fansOf(userId: number, page: Page): Promise<Relation[]> {
     const skip = skipOf(page)
     if (skip === undefined) return []
-    return await this.#rows
+    const rows = await this.#rows
       .find({ toUserId: userId, isBeenBlack: 0, status: { $in: [1, 2] } })
       .sort({ createTime: -1, _id: -1 })
       .skip(skip)
       .limit(page.pageSize)
       .toArray()
+    return rows.map(whole)
   }
 
   /** Ids of friends above `after`, ascending. */
@@ -140,12 +168,12 @@ export class RelationsRepository {
 
   /** Any rows of the user, so many that one change can remove them with their other sides. */
   async someOf(userId: number, limit: number, session: ClientSession): Promise<Relation[]> {
-    return await this.#rows.find({ userId }, { session }).limit(limit).toArray()
+    return (await this.#rows.find({ userId }, { session }).limit(limit).toArray()).map(whole)
   }
 
   /** Any rows of others about the user. */
   async someAbout(userId: number, limit: number, session: ClientSession): Promise<Relation[]> {
-    return await this.#rows.find({ toUserId: userId }, { session }).limit(limit).toArray()
+    return (await this.#rows.find({ toUserId: userId }, { session }).limit(limit).toArray()).map(whole)
   }
 
   async removePairs(pairs: readonly string[], { session }: Change): Promise<void> {
@@ -153,7 +181,7 @@ export class RelationsRepository {
   }
 
   async countsOf(userId: number): Promise<{ attCount: number; fansCount: number; friendsCount: number }> {
-    const count = (filter: Filter<Relation>) => this.#rows.countDocuments(filter, { limit: highestCount })
+    const count = (filter: Filter<Stored>) => this.#rows.countDocuments(filter, { limit: highestCount })
     const [attCount, fansCount, friendsCount] = await Promise.all([
       count({ userId, status: { $in: [1, 2] } }),
       count({ toUserId: userId, isBeenBlack: 0, status: { $in: [1, 2] } }),

@@ -24,16 +24,20 @@ export function viewOf(row: Relation, name: KnownName | undefined, talk?: Talk):
   }
 }
 
-/** Rows of one user with the names of the others and what is unread, in the same order. Users who are gone are left out. */
+/**
+ * Rows of one user with the names of the others and what is unread, in the same order. Users who are gone are left out. Whoever
+ * shows a long list has asked for all talks beside the rows.
+ */
 export async function showRows(
-  { people, talks }: Pick<Deps, 'people' | 'talks'>,
+  { names, talks }: Pick<Deps, 'names' | 'talks'>,
   userId: number,
   rows: readonly Relation[],
+  talked?: ReadonlyMap<number, Talk>,
 ): Promise<FriendsView[]> {
   const others = rows.map(({ toUserId }) => toUserId)
-  const [names, talked] = await Promise.all([people.namesOf(others), talks.of(userId, others)])
+  const [known, asked] = await Promise.all([names.of(others), talked ?? talks.of(userId, others)])
   return rows.flatMap((row) => {
-    const name = names.get(row.toUserId)
-    return name?.gone ? [] : [viewOf(row, name, talked.get(row.toUserId))]
+    const name = known.get(row.toUserId)
+    return name?.gone ? [] : [viewOf(row, name, asked.get(row.toUserId))]
   })
 }

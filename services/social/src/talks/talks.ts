@@ -18,19 +18,27 @@ export class Talks {
     this.#log = log
   }
 
-  /** By the peer; those without messages are absent. A list of friends is shown without counts while they are out of reach. */
+  /** With these peers, by the peer; those without messages are absent. */
   async of(userId: number, peers: readonly number[]): Promise<Map<number, Talk>> {
     const parts = Array.from({ length: Math.ceil(peers.length / peersAtOnce) }, (_, n) =>
       peers.slice(n * peersAtOnce, (n + 1) * peersAtOnce),
     )
+    return new Map((await Promise.all(parts.map((some) => this.#ask(userId, some)))).flat())
+  }
+
+  /** With everybody. */
+  async all(userId: number): Promise<Map<number, Talk>> {
+    return new Map(await this.#ask(userId))
+  }
+
+  /** A list of friends is shown without counts while they are out of reach. */
+  async #ask(userId: number, peers?: number[]): Promise<[number, Talk][]> {
     try {
-      const answers = await Promise.all(
-        parts.map((some) => this.#message.call(contract.getTalks, { userId, peers: some })),
-      )
-      return new Map(answers.flatMap(({ talks }) => talks.map((talk) => [talk.peer, talk] as const)))
+      const { talks } = await this.#message.call(contract.getTalks, { userId, peers })
+      return talks.map((talk) => [talk.peer, talk])
     } catch (error) {
       this.#log.warn({ err: error }, 'unread messages could not be counted')
-      return new Map()
+      return []
     }
   }
 }
