@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { Logger } from '@im/service-kit'
 import { type Component, component, type Element, xml } from '@xmpp/component'
 
@@ -55,7 +56,7 @@ export async function openComponent(options: {
 
   try {
     await Promise.race([
-      entity.start(),
+      start(entity, options),
       ended.then((error) => Promise.reject(error ?? new Error('the connection was closed'))),
     ])
   } catch (error) {
@@ -86,6 +87,15 @@ export async function openComponent(options: {
       finish()
     },
   }
+}
+
+/** As `start` of the library, which leaves a rejection to nobody when the connection breaks before the stream is open. */
+async function start(entity: Component, { url, jid }: { url: string; jid: string }): Promise<void> {
+  await entity.connect(url)
+  const online = once(entity, 'online')
+  online.catch(() => {})
+  await entity.open({ domain: jid })
+  await online
 }
 
 /** A stanza the parser cannot read, or a fault in a handler, ends the connection and not the process. */

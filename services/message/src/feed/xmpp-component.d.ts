@@ -23,6 +23,8 @@ declare module '@xmpp/component' {
     reconnect: { stop(): void }
     iqCaller: { request(stanza: Element, timeout?: number): Promise<Element> }
     start(): Promise<unknown>
+    connect(service: string): Promise<void>
+    open(options: { domain: string }): Promise<Element>
     stop(): Promise<unknown>
     write(text: string): Promise<void>
     send(stanza: Element): Promise<void>
