@@ -288,3 +288,17 @@ test('a field whose name is written with escapes is read as apps read it, whatev
   }
   t.ok('condition' in readBody('{"content":1,"content":2,"type":1,"type":903}'), 'a doubled type behind other doubles')
 })
+
+test('the place of a message among those of its moment follows from its place in the log, whoever reads it', async (t) => {
+  const stanza = parseStanza(text(bodyOf('{"type":1}')))
+  const idOf = (log: string, seq: number, stamp = 1_700_000_000_123) => {
+    const entry = { log, seq, stamp, server: 's', stream: '1', from: `${alice}@${domain}/a`, stanza }
+    const reading = readMessage(entry, readSender(entry), domain)
+    return reading.kind === 'message' ? reading.message.archiveId.toHexString() : ''
+  }
+  t.equal(idOf('l', 7), idOf('l', 7))
+  t.not(idOf('l', 7), idOf('other', 7))
+  const ids = [1, 2, 255, 256, 65_536, 2 ** 32, 2 ** 39].map((seq) => idOf('l', seq))
+  t.strictSame(ids.toSorted(), ids)
+  t.equal(Number.parseInt(ids[0]!.slice(0, 8), 16), 1_700_000_000)
+})

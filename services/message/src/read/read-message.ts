@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import type { Element } from '@xmpp/component'
 import { ObjectId } from 'mongodb'
 import { streamKey } from '../streams/own-stream.ts'
@@ -116,7 +117,7 @@ export function readMessage(entry: Entry, sender: Sender, domain: string): Messa
     message: {
       tap: `${entry.log}:${entry.seq}`,
       seq: entry.seq,
-      archiveId: new ObjectId(),
+      archiveId: archiveIdOf(entry),
       stamp: entry.stamp,
       sender,
       to,
@@ -127,6 +128,18 @@ export function readMessage(entry: Entry, sender: Sender, domain: string): Messa
       wantsReceipt: stanza.getChild('request', receiptNamespace) !== undefined,
     },
   }
+}
+
+/**
+ * Says where a message stands among those of its moment: the second of its arrival, its log and its number there. An entry has
+ * the same one whoever reads it, so the order of a log is kept when several replicas have read parts of it.
+ */
+function archiveIdOf({ log, seq, stamp }: Entry): ObjectId {
+  const bytes = Buffer.alloc(12)
+  bytes.writeUInt32BE(Math.floor(stamp / 1000))
+  hash('sha1', log, 'buffer').copy(bytes, 4, 0, 3)
+  bytes.writeUIntBE(seq, 7, 5)
+  return new ObjectId(bytes)
 }
 
 const mostReceived = 50
