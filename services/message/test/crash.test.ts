@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import { eventually } from '@im/service-kit/testing'
 import fc from 'fast-check'
 import { test } from 'tap'
-import { startMessage } from './start-message.ts'
+import { alice, bob, startMessage } from './start-message.ts'
 import { type ClientStream, XmppServer } from './xmpp-server.ts'
 
 /** What happens between two messages. */
@@ -98,4 +99,35 @@ test('whatever is cut, killed or asleep: what was confirmed to its sender reache
       { numRuns: 12, endOnFailure: true },
     ),
   )
+})
+
+test('a message whose server is given up while it is being stored is taken when it comes by another server', async (t) => {
+  const servers = await Promise.all([XmppServer.start(), XmppServer.start()])
+  const { deps, online } = await startMessage(t, { servers })
+  const [lost, other] = servers as [XmppServer, XmppServer]
+  const first = await online(alice, { server: lost })
+  const again = await online(alice, { server: other, resource: 'pc' })
+  const receiver = await online(bob, { server: other })
+  const { commit } = deps.outbox
+  const failed = new Promise<void>((resolve) => {
+    deps.outbox.commit = async () => {
+      resolve()
+      throw new Error('the database is away')
+    }
+  })
+  const id = first.say({ to: bob })
+  await failed
+  // The server leaves the fleet.
+  const left = deps.feeds.addresses.filter((address) => deps.feeds.at(address)?.holds?.server === other.name)
+  Object.defineProperty(deps.xmppServers, 'addresses', { get: () => left })
+  await lost.close()
+  lost.close = async () => {}
+  await eventually(() => deps.feeds.servers.length === 1)
+  // Longer than it takes to see that it is not one's share any more.
+  await delay(500)
+  deps.outbox.commit = commit
+  again.say({ to: bob, id })
+  await eventually(() => again.receipts.includes(id))
+  await eventually(() => receiver.messages.length === 1)
+  t.equal(await deps.messages.collection.countDocuments(), 1)
 })

@@ -12,7 +12,6 @@ import { type Message, peerJid, type Refusal } from '../read/read-message.ts'
 import type { StanzaName } from '../streams/own-stream.ts'
 import type { Outgoing } from './delivery.ts'
 import { boundIds, deleteTimeOf, isBurnt, messageDocument, messageIdOf } from './message-document.ts'
-import { RecentMessage } from './recent-messages.ts'
 import { errorText, messageText, receiptText, sentCarbonText } from './stanza-text.ts'
 
 const readReceipt = 26
@@ -147,10 +146,8 @@ function peerStep(deps: Deps, message: Message, receiver: number, answer: Answer
   const conversation = singleConversation(sender.user, receiver)
   const messageId = messageIdOf(message)
   const key = keyText({ messageId, conversation, from: sender.user })
-  const first = recentMessages.get(key)
-  if (first && first.tap !== tap) return copyStep(first, () => confirm(message, answer))
-  const recent = first ?? new RecentMessage(tap)
-  recentMessages.set(key, recent)
+  const isCopy = () => (recentMessages.get(key) ?? tap) !== tap
+  if (isCopy()) return copyStep(() => confirm(message, answer))
 
   const { waits } = messageType(body.type)
   const deleteTime = deleteTimeOf(message)
@@ -173,18 +170,16 @@ function peerStep(deps: Deps, message: Message, receiver: number, answer: Answer
     size: body.text.length,
     run(settled) {
       confirm(message, answer)
-      recent.end(true)
       const { row, outcome } = write ?? {}
-      if (outcome === 'resent' || outcome === 'gone') settled()
+      if (isCopy() || outcome === 'resent' || outcome === 'gone') settled()
       else {
+        recentMessages.set(key, tap)
         deliverer.deliver(outgoing, { hasRow: row !== undefined, settled })
         copyToOwn(deps, message, outgoing.text)
       }
       if (row) deliverer.rowsEnd([row.user])
     },
     fail() {
-      recentMessages.delete(key)
-      recent.end(false)
       answer(errorText(peerJid(message), message.id, { condition: 'internal-server-error', text: 'not stored' }))
     },
   }
@@ -209,18 +204,14 @@ function copyToOwn({ deliverer, config }: Deps, { sender, seq, stamp, toJid }: M
 }
 
 /** It was sent again: its sender is told once more that it is here, and that is all. */
-export function copyStep(first: RecentMessage, confirm: () => void): Step<MessageWrite> {
-  return {
-    size: 0,
-    run(settled) {
-      first.whenEnded((isTaken) => {
-        if (isTaken) confirm()
-        settled()
-      })
-    },
-    fail() {},
-  }
-}
+export const copyStep = (confirm: () => void): Step<MessageWrite> => ({
+  size: 0,
+  run(settled) {
+    confirm()
+    settled()
+  },
+  fail() {},
+})
 
 /** Undefined when nothing of it has to be written before it goes on. */
 function writeOf(message: Message, outgoing: Outgoing, conversation: string): MessageWrite | undefined {

@@ -14,7 +14,6 @@ import {
   refusedStep,
   stoppedStep,
 } from '../deliver/message-step.ts'
-import { RecentMessage } from '../deliver/recent-messages.ts'
 import { errorText, receiptText } from '../deliver/stanza-text.ts'
 import type { Deps } from '../deps.ts'
 import type { Step } from '../feed/pipeline.ts'
@@ -102,10 +101,8 @@ function saidStep(
   const confirm = () => {
     if (id && wantsReceipt) answer(receiptText(room, id))
   }
-  const first = recentMessages.get(key)
-  if (first && first.tap !== tap) return copyStep(first, confirm)
-  const recent = first ?? new RecentMessage(tap)
-  recentMessages.set(key, recent)
+  const isCopy = () => (recentMessages.get(key) ?? tap) !== tap
+  if (isCopy()) return copyStep(confirm)
   const write = writeOf(message, conversation, { jid, mayRecallAny })
   const text = saidText(`${room}/${sender.user}`, { id, body: body.text, wantsReceipt })
   const isKept = messageType(body.type).waits !== 'never'
@@ -115,16 +112,14 @@ function saidStep(
     size: body.text.length,
     run(settled) {
       confirm()
-      recent.end(true)
       const { outcome } = write ?? {}
-      if (outcome === 'resent' || outcome === 'gone') return settled()
+      if (isCopy() || outcome === 'resent' || outcome === 'gone') return settled()
+      recentMessages.set(key, tap)
       const stream = streams.find(entry.server, entry.stream)
       if (stream) occupants.admit(stream, jid)
       roomFanOut.send(order, settled)
     },
     fail() {
-      recentMessages.delete(key)
-      recent.end(false)
       answer(errorText(room, id, { condition: 'internal-server-error', text: 'not stored' }))
     },
   }
