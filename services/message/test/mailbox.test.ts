@@ -107,7 +107,7 @@ test('a stream that owes too many confirmations gets the rest from the mailbox, 
   await eventually(async () => (await deps.mailbox.collection.countDocuments()) === 0)
 })
 
-test('what a stream has not confirmed when it ends comes again at the next one', async (t) => {
+test('what a stream has not confirmed when it ends comes again at the next one, and at the next one of its device', async (t) => {
   const { xmpp, online, deps } = await startMessage(t)
   const sender = await online(alice)
   const first = await online(bob, { confirming: false })
@@ -120,6 +120,9 @@ test('what a stream has not confirmed when it ends comes again at the next one',
   const second = xmpp.connect(bob, { resource: 'ios' })
   await eventually(() => second.messages.length === 3)
   t.strictSame(second.contents(), [2, 3, 4])
+  const third = xmpp.connect(bob)
+  await eventually(() => third.messages.length === 3)
+  t.strictSame(third.contents(), [2, 3, 4])
   await eventually(async () => (await deps.mailbox.collection.countDocuments()) === 0)
 })
 
@@ -167,7 +170,7 @@ test('a device that lost what another one confirmed gets it at its next login, a
   pc.end()
   await xmpp.drained()
   const [row] = await deps.mailbox.collection.find().toArray()
-  t.strictSame(row?.for, ['pc'])
+  t.match(row, { owes: ['pc'], isTaken: true })
   sender.say({ to: bob, body: { content: 'next' } })
   await eventually(() => phone.messages.length === 2)
   const web = xmpp.connect(bob, { resource: 'web' })
@@ -178,7 +181,7 @@ test('a device that lost what another one confirmed gets it at its next login, a
   t.strictSame([phone.contents(), web.contents()], [['both', 'next'], []])
 })
 
-test('what two devices lose is kept once, for whichever comes first', async (t) => {
+test('what two devices lose waits for each of them, and for whichever comes first', async (t) => {
   const { xmpp, online, deps } = await startMessage(t)
   const sender = await online(alice)
   const devices = await Promise.all(['ios', 'pc'].map((resource) => online(bob, { resource, confirming: false })))
@@ -189,8 +192,12 @@ test('what two devices lose is kept once, for whichever comes first', async (t) 
   await eventually(async () => (await deps.mailbox.collection.countDocuments()) === 1)
   const web = xmpp.connect(bob, { resource: 'web' })
   await eventually(() => web.messages.length === 1)
+  const back = ['ios', 'pc'].map((resource) => xmpp.connect(bob, { resource }))
   await eventually(async () => (await deps.mailbox.collection.countDocuments()) === 0)
-  t.strictSame(web.contents(), ['x'])
+  t.strictSame(
+    [web, ...back].map((device) => device.contents()),
+    [['x'], ['x'], ['x']],
+  )
 })
 
 test('at most 5,000 messages and 64 MiB wait for a user; beyond that they are in the archive alone', async (t) => {
@@ -205,6 +212,7 @@ test('at most 5,000 messages and 64 MiB wait for a user; beyond that they are in
       text: `><body>{}</body></message>`,
       bytes,
       expireAt,
+      owes: [],
     }))
   await deps.mailbox.collection.insertMany([...rows(bob, 4998, 100), ...rows(bob + 1, 63, 2 ** 20)])
   const sender = await online(alice)
@@ -255,6 +263,7 @@ test('a row that nobody rang for is found', async (t) => {
     ...{ _id: 'row', user: bob, at, seq: 1, bytes: 100 },
     text: `from='${alice}@x' type='chat'><body>{"content":"found"}</body></message>`,
     expireAt: new Date(at + 30 * 86_400_000),
+    owes: [],
   })
   await eventually(() => peer.messages.length === 1)
   t.strictSame(peer.contents(), ['found'])

@@ -3,14 +3,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { eventually } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
 import { streamKey } from '../src/streams/own-stream.ts'
-import { alice, bob, startMessage } from './start-message.ts'
+import { alice, bob, carol, startMessage } from './start-message.ts'
 import { type ClientStream, domain, XmppServer } from './xmpp-server.ts'
 
 type Replica = Awaited<ReturnType<typeof startMessage>>
 
-/** Two replicas, and two servers that are held by different ones. */
+/** Two replicas, and two servers that are held by different ones: of 14 hardly ever all fall to one. */
 async function startTwo(t: Test) {
-  const servers = await Promise.all(Array.from({ length: 8 }, () => XmppServer.start()))
+  const servers = await Promise.all(Array.from({ length: 14 }, () => XmppServer.start()))
   const env = { NAMESPACE: `t${randomBytes(5).toString('hex')}` }
   const first = await startMessage(t, { servers, env })
   const second = await startMessage(t, { servers, env, user: first.user })
@@ -133,4 +133,65 @@ test('carbons, client receipts and messages between own devices cross replicas',
   peer.send(`<message xmlns='jabber:client' to='${phone.jid}'><received xmlns='urn:xmpp:receipts' id='m1'/></message>`)
   await eventually(() => phone.received.some(({ stanza }) => stanza.attrs['from'] === `${bob}@${domain}/android`))
   t.equal(phone.messages.length, 0)
+})
+
+test('a device that takes a row from the mailbox leaves it to a device of another replica that is owed it', async (t) => {
+  const { replicas, left, right, first } = await startTwo(t)
+  const sender = left.connect(alice)
+  const pc = left.connect(bob, { resource: 'pc', confirming: false })
+  const phone = right.connect(bob)
+  await Promise.all([live(replicas, left, pc), live(replicas, right, phone)])
+  // Beyond what a stream may owe, messages wait in the mailbox.
+  for (let n = 0; n < 520; n++) sender.say({ to: bob, body: { content: n } })
+  await eventually(() => new Set(phone.contents()).size === 520)
+  await left.drained()
+  pc.state.confirming = true
+  pc.confirm()
+  await eventually(() => pc.messages.length === 520)
+  t.equal(new Set(pc.contents()).size, 520)
+  await eventually(async () => (await first.deps.mailbox.collection.countDocuments()) === 0)
+})
+
+test('a device whose whereabouts a replica has missed gets what another one has confirmed', async (t) => {
+  const { replicas, left, right, first } = await startTwo(t)
+  const sender = left.connect(alice)
+  const pc = left.connect(bob, { resource: 'pc' })
+  const phone = right.connect(bob)
+  await Promise.all([live(replicas, left, pc), live(replicas, right, phone)])
+  const isSeen = async () => {
+    const seen = (await first.deps.presences.of([bob])).get(bob)?.at.flatMap(({ resources }) => resources)
+    return seen?.sort().join() === 'android,pc'
+  }
+  await eventually(isSeen)
+  for (const { deps } of replicas) deps.streams.removeFarWhere(() => true)
+  sender.say({ to: bob, body: { content: 'missed' } })
+  await eventually(() => pc.messages.length === 1 && phone.messages.length === 1)
+  t.strictSame(phone.contents(), ['missed'])
+  await eventually(async () => (await first.deps.mailbox.collection.countDocuments()) === 0)
+})
+
+test('devices that another replica is said to serve and does not are owed the message', async (t) => {
+  const { replicas, left, right, first } = await startTwo(t)
+  const sender = left.connect(alice)
+  const [bobsPc, carolsPc] = [bob, carol].map((user) => left.connect(user, { resource: 'pc' }))
+  const phone = right.connect(bob)
+  for (const stream of [bobsPc!, carolsPc!]) await live(replicas, left, stream)
+  await live(replicas, right, phone)
+  const [near, far] = [left, right].map((server) => replicas.find(({ deps }) => deps.feeds.of(server.name))!.deps)
+  const gone = {
+    replica: far!.peers.id,
+    server: right.name,
+    since: 0,
+    isAvailable: true,
+    carbons: false,
+    resource: 'ios',
+  }
+  for (const user of [bob, carol]) near!.streams.putFar({ ...gone, user, id: `gone-${user}`, key: `gone-${user}` })
+  for (const to of [bob, carol]) sender.say({ to, body: { content: 'owed' } })
+  for (const stream of [bobsPc!, carolsPc!, phone]) await eventually(() => stream.messages.length >= 1)
+  await left.drained()
+  t.match(await first.deps.mailbox.collection.find().toArray(), [{ owes: ['ios'] }, { owes: ['ios'] }])
+  const back = [bob, carol].map((user) => right.connect(user, { resource: 'ios' }))
+  for (const stream of back) await eventually(() => stream.messages.length >= 1)
+  await eventually(async () => (await first.deps.mailbox.collection.countDocuments()) === 0)
 })

@@ -75,10 +75,17 @@ export class Deliverer {
   /** The row a message needs in the transaction that stores it; undefined when a stream can be given it at once. */
   rowFor(message: Outgoing): MailboxRow | undefined {
     if (message.waits === 'never' || this.#replicasOf(message).size) return undefined
-    const isTaken = ({ mail, hasRoom, report }: OwnStream) => mail !== 'behind' && hasRoom && !report.waiting
-    if (this.#devices(message).some(isTaken)) return undefined
-    const row = rowOf(rowId(message.user, message.from, message.messageId), message, false)
+    const takes = ({ mail, hasRoom, report }: OwnStream) => mail !== 'behind' && hasRoom && !report.waiting
+    if (this.#devices(message).some(takes)) return undefined
+    const row = this.firstRow(message)
     return this.#limits.take(row.user, row.bytes) ? row : undefined
+  }
+
+  /** A row for a message that no device has been given yet: it is owed to each that is there. */
+  firstRow(message: Outgoing): MailboxRow {
+    const own = this.#devices(message).map(({ resource }) => resource)
+    const owes = new Set([...own, ...[...this.#replicasOf(message).values()].flat(), ...missingOf(message)])
+    return rowOf(rowId(message.user, message.from, message.messageId), message, [...owes], false)
   }
 
   /** To be called around the writing of a row by a transaction: streams don't pass their mailbox meanwhile. */
@@ -97,17 +104,18 @@ export class Deliverer {
   deliver(message: Outgoing, { hasRow = false, settled }: { hasRow?: boolean; settled: () => void }): void {
     if (message.waits === 'never') {
       for (const stream of this.#devices(message)) stream.write(message.text)
-      for (const replica of this.#replicasOf(message)) this.#far.deliver(replica, message, undefined)
+      for (const replica of this.#replicasOf(message).keys()) this.#far.deliver(replica, message, undefined)
       settled()
       return
     }
     const delivery = this.#begun(message, hasRow, settled)
     if (!delivery) return
-    this.#handOut(delivery, hasRow)
     const replicas = this.#replicasOf(message)
-    for (const replica of replicas) {
-      delivery.handedElsewhere()
-      this.#far.deliver(replica, message, (outcome) => delivery.settledElsewhere(outcome))
+    this.#handOut(delivery, hasRow, new Set([...replicas.values()].flat()))
+    for (const [replica, devices] of replicas) {
+      delivery.handedElsewhere(devices)
+      const settled = (outcome: FarOutcome) => delivery.settledElsewhere(outcome, devices)
+      this.#far.deliver(replica, { ...message, devices }, settled)
     }
     if (hasRow) {
       this.#ringOthers(delivery)
@@ -121,10 +129,12 @@ export class Deliverer {
     const devices = this.#devices(message)
     if (!devices.length || message.waits === 'never') {
       for (const stream of devices) stream.write(message.text)
-      answer(devices.length ? 'confirmed' : 'nobody')
+      answer(devices.length ? { is: 'kept' } : { is: 'nobody' })
       return
     }
-    const delivery = this.#begun(message, false, ({ isConfirmed }) => answer(isConfirmed ? 'confirmed' : 'kept'))
+    const delivery = this.#begun(message, false, ({ confirmedBy }) =>
+      answer(confirmedBy.size ? { is: 'confirmed', by: [...confirmedBy] } : { is: 'kept' }),
+    )
     if (!delivery) return
     this.#handOut(delivery, false)
     delivery.review()
@@ -144,15 +154,20 @@ export class Deliverer {
     return delivery
   }
 
-  /** Gives it to the streams that can take it now; the others get it from the mailbox. */
-  #handOut(delivery: Delivery, hasRow: boolean): void {
-    for (const stream of this.#devices(delivery.message)) {
-      if (stream.mail !== 'behind' && stream.hasRoom) this.#hand(stream, delivery, delivery.message.text)
+  /** Gives it to the streams that can take it now; the others, and devices that can't be found, get it from the mailbox. */
+  #handOut(delivery: Delivery, hasRow: boolean, elsewhere: ReadonlySet<string> = noDevices): void {
+    const { message } = delivery
+    const devices = this.#devices(message)
+    for (const stream of devices) {
+      if (stream.mail !== 'behind' && stream.hasRoom) this.#hand(stream, delivery, message.text)
       else if (!hasRow) {
         stream.mail = 'behind'
         delivery.owe(stream.resource)
       }
     }
+    if (hasRow) return
+    for (const resource of missingOf(message))
+      if (!elsewhere.has(resource) && devices.every((stream) => stream.resource !== resource)) delivery.owe(resource)
   }
 
   /** A row of the mailbox goes to a stream. */
@@ -185,8 +200,10 @@ export class Deliverer {
 
   confirmed(stream: OwnStream, upTo: number): void {
     for (const delivery of stream.confirm(upTo)) {
-      if (delivery.hasRow) this.#justConfirmed.set(`${delivery.rowId}/${stream.resource}`, true)
-      delivery.confirmedBy(stream)
+      // Another replica may put a row of it in the mailbox for a device of its own.
+      if (delivery.hasRow || delivery.message.devices?.length)
+        this.#justConfirmed.set(`${delivery.rowId}/${stream.resource}`, true)
+      delivery.confirmed(stream)
     }
   }
 
@@ -209,8 +226,8 @@ export class Deliverer {
     return isElsewhere ? [] : own.filter(({ isAvailable }) => isAvailable)
   }
 
-  /** Peers that hold streams the message is for. */
-  #replicasOf({ user, audience }: Outgoing): ReadonlySet<string> {
+  /** Peers that hold streams the message is for, and the devices these are. */
+  #replicasOf({ user, audience }: Outgoing): ReadonlyMap<string, string[]> {
     const far = this.#streams.farOf(user)
     if (!far.length) return nowhere
     let meant = far.filter((stream) => isMeant(stream, audience))
@@ -218,11 +235,14 @@ export class Deliverer {
       const isHere = this.#streams.ownOf(user).some(({ resource }) => resource === audience.resource)
       meant = isHere ? [] : far.filter(({ isAvailable }) => isAvailable)
     }
-    return new Set(meant.map(({ replica }) => replica))
+    const devices = new Map<string, string[]>()
+    for (const { replica, resource } of meant) devices.set(replica, [...(devices.get(replica) ?? []), resource])
+    return devices
   }
 
   #change(change: RowChange, done?: () => void): void {
-    if (change.kind === 'remove') this.#limits.give(change.user, change.bytes)
+    if (change.kind === 'remove' || (change.kind === 'took' && !change.owes.length))
+      this.#limits.give(change.user, change.bytes)
     if (change.kind !== 'put') this.#writer.change(change, done)
     else this.#put(change, done)
   }
@@ -271,7 +291,12 @@ export class Deliverer {
   }
 }
 
-const nowhere: ReadonlySet<string> = new Set()
+const nowhere: ReadonlyMap<string, string[]> = new Map()
+const noDevices: ReadonlySet<string> = new Set()
+
+/** Devices that are said to be there, as far as the message is for them. */
+const missingOf = ({ devices = [], audience }: Outgoing) =>
+  audience.kind === 'resource' ? devices.filter((resource) => resource === audience.resource) : devices
 
 type Addressable = Pick<FarStream, 'key' | 'resource' | 'isAvailable' | 'carbons'>
 

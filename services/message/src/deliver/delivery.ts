@@ -36,13 +36,15 @@ export interface Outgoing {
   /** Nobody is to get it later than this (ms). */
   expireAt?: number
   audience: Audience
+  /** Devices (resources) that are said to be there: those of them that no stream can be found for are owed it. */
+  devices?: readonly string[]
 }
 
 const lifeOf = ({ waits, at, expireAt = Number.POSITIVE_INFINITY }: Outgoing) =>
   Math.min(expireAt, at + (waits === 'minute' ? 60_000 : month))
 
-/** The row that keeps a message for its user. */
-export const rowOf = (id: string, message: Outgoing, isLate: boolean): MailboxRow => ({
+/** The row that keeps a message for its user, and for these devices of theirs even when another has it. */
+export const rowOf = (id: string, message: Outgoing, owes: readonly string[], isLate: boolean): MailboxRow => ({
   _id: id,
   user: message.user,
   at: message.at,
@@ -51,13 +53,14 @@ export const rowOf = (id: string, message: Outgoing, isLate: boolean): MailboxRo
   text: message.text,
   bytes: message.text.length,
   expireAt: new Date(lifeOf(message)),
+  owes: [...owes],
   ...(isLate && message.conversation
     ? { late: { conversation: message.conversation, messageId: message.messageId, from: message.from } }
     : {}),
 })
 
-/** What another replica says of its streams: one confirmed it, it stands in the mailbox, or it has none that it is for. */
-export type FarOutcome = 'confirmed' | 'kept' | 'nobody'
+/** What another replica says of its streams: some confirmed it, it stands in the mailbox, or it has none that it is for. */
+export type FarOutcome = { is: 'confirmed'; by: string[] } | { is: 'kept' } | { is: 'nobody' }
 
 /** Where a delivery writes its row, and what it tells of itself. */
 export interface DeliveryBacking {
@@ -78,11 +81,12 @@ export class Delivery {
   readonly message: Outgoing
   readonly #backing: DeliveryBacking
   readonly #streams = new Set<OwnStream>()
-  /** Peers that look after streams of their own and have not said yet that it is settled there. */
-  #elsewhere = 0
+  /** Devices that peers look after who have not said yet that it is settled there: a list for each. */
+  readonly #elsewhere = new Set<readonly string[]>()
   /** Resources that are owed it and have no stream that was given it. */
   readonly #owed = new Set<string>()
-  #isConfirmed = false
+  /** Resources that have confirmed it, here and elsewhere. */
+  readonly #confirmedBy = new Set<string>()
   /** It stands in the mailbox by another replica's hand. */
   #isKeptElsewhere = false
   #isRecalled = false
@@ -98,8 +102,8 @@ export class Delivery {
     this.#row = hasRow ? 'written' : 'none'
   }
 
-  get isConfirmed(): boolean {
-    return this.#isConfirmed
+  get confirmedBy(): ReadonlySet<string> {
+    return this.#confirmedBy
   }
 
   get hasRow(): boolean {
@@ -122,38 +126,34 @@ export class Delivery {
     this.#owed.delete(stream.resource)
   }
 
-  handedElsewhere(): void {
-    this.#elsewhere++
+  handedElsewhere(devices: readonly string[]): void {
+    this.#elsewhere.add(devices)
   }
 
-  /** A device that is there can't be given it now: it gets it from the mailbox. */
+  /** A device can't be given it now: it gets it from the mailbox. A row that is there names it already, as it does all served. */
   owe(resource: string): void {
     this.#owed.add(resource)
   }
 
-  confirmedBy(stream: OwnStream): void {
+  confirmed(stream: OwnStream): void {
     if (!this.#streams.delete(stream)) return
-    this.#isConfirmed = true
-    if (this.#row !== 'none') this.#keepForOthers()
+    this.#took([stream.resource])
     this.review()
   }
 
   /** The stream is gone and never confirmed it. */
   lostBy(stream: OwnStream): void {
     if (!this.#streams.delete(stream)) return
-    if (this.#isConfirmed || this.#isServed) this.#owed.add(stream.resource)
+    this.owe(stream.resource)
     this.review()
   }
 
-  /** Another replica is done with it. */
-  settledElsewhere(outcome: FarOutcome): void {
-    if (this.#elsewhere === 0) return
-    this.#elsewhere--
-    if (outcome === 'confirmed') {
-      this.#isConfirmed = true
-      if (this.#row !== 'none') this.#keepForOthers()
-    }
-    if (outcome === 'kept') this.#isKeptElsewhere = true
+  /** Another replica is done with it, which was to look after these devices. */
+  settledElsewhere(outcome: FarOutcome, devices: readonly string[]): void {
+    if (!this.#elsewhere.delete(devices)) return
+    if (outcome.is === 'confirmed') this.#took(outcome.by)
+    if (outcome.is === 'kept') this.#isKeptElsewhere = true
+    if (outcome.is === 'nobody') for (const resource of devices) this.owe(resource)
     this.review()
   }
 
@@ -170,14 +170,14 @@ export class Delivery {
   }
 
   get #isServed(): boolean {
-    return this.#streams.size > 0 || this.#elsewhere > 0
+    return this.#streams.size > 0 || this.#elsewhere.size > 0
   }
 
   /** Writes the row when somebody is owed the message whom nobody serves, and sees whether it is settled. */
   review(): void {
     const keepsNothing = this.#isRecalled || this.message.waits === 'never'
     const wantsRow =
-      this.#isOverdue || this.#owed.size > 0 || !(this.#isServed || this.#isConfirmed || this.#isKeptElsewhere)
+      this.#isOverdue || this.#owed.size > 0 || !(this.#isServed || this.#confirmedBy.size || this.#isKeptElsewhere)
     if (this.#row === 'none' && wantsRow && !keepsNothing) this.#writeRow()
     const isOver = this.#row === 'none' && (!this.#isServed || this.#isOverdue)
     if (this.#row === 'written' || isOver) this.#settle()
@@ -186,22 +186,27 @@ export class Delivery {
 
   #writeRow(): void {
     this.#row = 'asked'
-    this.#backing.change({ kind: 'put', row: rowOf(this.rowId, this.message, true) }, () => {
+    const row = rowOf(this.rowId, this.message, this.#unconfirmed(), true)
+    if (this.#confirmedBy.size) row.isTaken = true
+    this.#backing.change({ kind: 'put', row }, () => {
       this.#row = 'written'
       if (this.#owed.size > 0 || !this.#isServed) this.#backing.rowWaits(this)
       this.review()
     })
-    if (this.#isConfirmed) this.#keepForOthers()
   }
 
-  /** A first device has it: the row is for those that have not, or goes. */
-  #keepForOthers(): void {
-    const resources = [...new Set([...this.#owed, ...[...this.#streams].map(({ resource }) => resource)])]
-    const id = this.rowId
+  /** Devices have it: the row is for those that have not, or goes. */
+  #took(resources: string[]): void {
+    for (const resource of resources) this.#confirmedBy.add(resource)
+    if (this.#row === 'none') return
     const { user, text } = this.message
-    this.#backing.change(
-      resources.length ? { kind: 'keep-for', id, resources } : { kind: 'remove', id, user, bytes: text.length },
-    )
+    const owes = this.#unconfirmed()
+    this.#backing.change({ kind: 'took', id: this.rowId, user, bytes: text.length, resources, owes })
+  }
+
+  #unconfirmed(): string[] {
+    const served = [...this.#streams].map(({ resource }) => resource)
+    return [...new Set([...this.#owed, ...served, ...[...this.#elsewhere].flat()])]
   }
 
   #settle(): void {

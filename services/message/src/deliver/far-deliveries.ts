@@ -43,21 +43,23 @@ export class FarDeliveriesOverNats implements FarDeliveries {
   #number = 0
   readonly #asking = new Map<string, Asked['messages']>()
   readonly #answering = new Map<string, Answered['outcomes']>()
-  #grown: Grown['users'] = []
+  /** Users whose mailboxes have grown, from which place on. Kept while nobody can be told. */
+  #grown = new Map<number, { at: number; seq: number }>()
   #isFlushing = false
+  #isConnected = true
 
   constructor({ bus, peers }: { bus: Bus; peers: Peers }) {
     this.#bus = bus
     this.#peers = peers
     peers.watch({
       gone: (id) => {
-        for (const [number, { replica }] of this.#open) if (replica === id) this.#settle(number, 'nobody')
+        for (const [number, { replica }] of this.#open) if (replica === id) this.#settle(number, { is: 'nobody' })
       },
       tick: () => {
         const now = performance.now()
         // In the order they were asked.
         for (const [number, { until }] of this.#open)
-          if (until <= now) this.#settle(number, 'nobody')
+          if (until <= now) this.#settle(number, { is: 'nobody' })
           else break
       },
     })
@@ -66,6 +68,12 @@ export class FarDeliveriesOverNats implements FarDeliveries {
   start(served: Served): Closable {
     const { id } = this.#peers
     const parts = [
+      this.#bus.onConnection((isConnected) => {
+        this.#isConnected = isConnected
+        if (isConnected) this.#soon()
+        // What was asked may have got lost, and so may the answer: the mailbox has it sooner than the time for it is over.
+        else for (const number of this.#open.keys()) this.#settle(number, { is: 'nobody' })
+      }),
       this.#bus.onTell(`deliver.${id}`, (text) => {
         const { from, messages } = JSON.parse(text) as Asked
         for (const [number, message] of messages)
@@ -85,6 +93,10 @@ export class FarDeliveriesOverNats implements FarDeliveries {
   }
 
   deliver(replica: string, message: Outgoing, settled: ((outcome: FarOutcome) => void) | undefined): void {
+    if (!this.#isConnected) {
+      settled?.({ is: 'nobody' })
+      return
+    }
     let number = 0
     if (settled) {
       number = ++this.#number
@@ -98,7 +110,8 @@ export class FarDeliveriesOverNats implements FarDeliveries {
 
   mailboxGrew(user: number, { at, seq }: { at: number; seq: number }): void {
     if (!this.#peers.others.length) return
-    this.#grown.push([user, at, seq])
+    const known = this.#grown.get(user)
+    if (!known || at < known.at || (at === known.at && seq < known.seq)) this.#grown.set(user, { at, seq })
     this.#soon()
   }
 
@@ -124,10 +137,13 @@ export class FarDeliveriesOverNats implements FarDeliveries {
 
   #flush(): void {
     this.#isFlushing = false
+    if (!this.#isConnected) return
     const { id: from } = this.#peers
     // Mailboxes first: what comes after must not pass them.
-    while (this.#grown.length)
-      this.#bus.tell('mailbox', JSON.stringify({ from, users: this.#grown.splice(0, 2000) } satisfies Grown))
+    const grown = [...this.#grown].map(([user, { at, seq }]): Grown['users'][number] => [user, at, seq])
+    this.#grown.clear()
+    while (grown.length)
+      this.#bus.tell('mailbox', JSON.stringify({ from, users: grown.splice(0, 2000) } satisfies Grown))
     for (const [replica, messages] of this.#asking)
       for (const part of parts(messages))
         this.#bus.tell(`deliver.${replica}`, JSON.stringify({ from, messages: part } satisfies Asked))

@@ -2,6 +2,7 @@ import { friendsTold, messagesPassed } from '@im/contracts/message'
 import { archiveBatch, logOf } from '../archive/archive-batch.ts'
 import type { Deps } from '../deps.ts'
 import type { MailboxRow } from '../mailbox/mailbox-repository.ts'
+import { devicesElsewhere } from '../presence/devices-elsewhere.ts'
 import type { MessageWrite } from './message-step.ts'
 
 type WriteDeps = Pick<
@@ -17,6 +18,8 @@ type WriteDeps = Pick<
   | 'mailboxLimits'
   | 'deliverer'
   | 'feedMetrics'
+  | 'presences'
+  | 'feeds'
 >
 
 /**
@@ -26,7 +29,8 @@ type WriteDeps = Pick<
 export async function writeMessages(deps: WriteDeps, writes: readonly MessageWrite[]): Promise<void> {
   const { deliverer, mailbox, mailboxLimits, feedMetrics } = deps
   const kept = writes.flatMap(({ outgoing }) => (outgoing && outgoing.waits !== 'never' ? [outgoing.user] : []))
-  await mailboxLimits.prepare(kept)
+  const [devices] = await Promise.all([devicesElsewhere(deps, kept), mailboxLimits.prepare(kept)])
+  for (const { outgoing } of writes) if (outgoing) outgoing.devices = devices.get(outgoing.user) ?? []
   const rows = new Map<MessageWrite, MailboxRow>()
   for (const write of writes) {
     const row = write.outgoing && deliverer.rowFor(write.outgoing)

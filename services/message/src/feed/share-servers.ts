@@ -49,6 +49,12 @@ export class Feeds {
     return [...this.#held].flatMap(([address, { feed }]) => (feed.holds ? [address] : []))
   }
 
+  /** No server is left to other replicas, or out of reach. */
+  get holdsAll(): boolean {
+    const all = this.#deps?.xmppServers.addresses ?? []
+    return all.length > 0 && all.every((address) => this.#held.get(address)?.feed.holds)
+  }
+
   get servers(): { server: string; epoch: number }[] {
     return [...this.#held.values()].flatMap(({ feed }) => feed.holds ?? [])
   }

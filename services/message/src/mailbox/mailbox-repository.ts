@@ -17,8 +17,10 @@ export interface MailboxRow {
   /** Length of the text. */
   bytes: number
   expireAt: Date
-  /** Resources it waits for when another device of the user has it already. Absent: for whichever comes first. */
-  for?: string[]
+  /** Devices (resources) that were there when the message came and have not confirmed it. */
+  owes: string[]
+  /** Some device has it: from now on it waits for those it is owed alone, not for whichever comes first. */
+  isTaken?: true
   /** Written after its message was stored: a recall may have come before it. */
   late?: SingleMessage
 }
@@ -51,8 +53,10 @@ export function rowIdOf({ conversation, from, messageId }: SingleMessage): strin
 }
 
 export type RowChange =
+  /** When it is there already, the devices it is owed come on top. */
   | { kind: 'put'; row: MailboxRow }
-  | { kind: 'keep-for'; id: string; resources: string[] }
+  /** Devices have confirmed it; `owes` are others known here that have not. It goes when it is owed nobody any more. */
+  | { kind: 'took'; id: string; user: number; bytes: number; resources: string[]; owes: string[] }
   | { kind: 'remove'; id: string; user: number; bytes: number }
 
 export class MailboxRepository {
@@ -79,7 +83,7 @@ export class MailboxRepository {
   /** Changes in this order. */
   async apply(changes: readonly RowChange[]): Promise<void> {
     if (!changes.length) return
-    await this.collection.bulkWrite(changes.map(commandOf), { ordered: true })
+    await this.collection.bulkWrite(commandsOf(changes), { ordered: true })
   }
 
   /** The oldest rows for a resource behind a place. */
@@ -89,7 +93,7 @@ export class MailboxRepository {
         user,
         ...(after ? { at: { $gte: after.at }, $or: behind(after) } : {}),
         expireAt: { $gt: new Date(this.#now()) },
-        $and: [{ $or: [{ for: { $exists: false } }, { for: resource }] }],
+        $and: [{ $or: [{ isTaken: { $exists: false } }, { owes: resource }] }],
       })
       .sort({ at: 1, seq: 1, _id: 1 })
       .limit(limit)
@@ -131,14 +135,48 @@ const behind = ({ at, seq, _id }: RowPlace) => [
   { at, seq, _id: { $gt: _id } },
 ]
 
-function commandOf(change: RowChange): AnyBulkWriteOperation<MailboxRow> {
-  if (change.kind === 'put') return insertion(change.row)
-  const filter = { _id: change.id }
-  return change.kind === 'remove'
-    ? { deleteOne: { filter } }
-    : { updateOne: { filter, update: { $set: { for: change.resources } } } }
+/**
+ * Replicas that serve devices of one user change one row: each adds and takes away what it knows, none writes it whole. What
+ * the same kind of device has confirmed in a row of changes takes two commands, not two for each.
+ */
+function commandsOf(changes: readonly RowChange[]): AnyBulkWriteOperation<MailboxRow>[] {
+  const commands: AnyBulkWriteOperation<MailboxRow>[] = []
+  let taken: { ids: string[]; resources: string[] } | undefined
+  const endTaken = () => {
+    if (taken) commands.push(...taking(taken.ids, taken.resources))
+    taken = undefined
+  }
+  for (const change of changes) {
+    if (change.kind !== 'took') {
+      endTaken()
+      commands.push(change.kind === 'put' ? insertion(change.row) : { deleteOne: { filter: { _id: change.id } } })
+      continue
+    }
+    const { id, resources, owes } = change
+    if (owes.length || taken?.resources.join() !== resources.join()) endTaken()
+    if (owes.length)
+      commands.push({ updateOne: { filter: { _id: id }, update: { $addToSet: { owes: { $each: owes } } } } })
+    taken ??= { ids: [], resources }
+    taken.ids.push(id)
+  }
+  endTaken()
+  return commands
 }
 
-const insertion = ({ _id, ...row }: MailboxRow): AnyBulkWriteOperation<MailboxRow> => ({
-  updateOne: { filter: { _id }, update: { $setOnInsert: row }, upsert: true },
+/** Rows these devices have: those that are owed nobody else go, the others are for whom they are owed alone. */
+const taking = (ids: string[], resources: string[]): AnyBulkWriteOperation<MailboxRow>[] => [
+  { deleteMany: { filter: { _id: { $in: ids }, owes: { $not: { $elemMatch: { $nin: resources } } } } } },
+  { updateMany: { filter: { _id: { $in: ids } }, update: { $set: { isTaken: true }, $pullAll: { owes: resources } } } },
+]
+
+const insertion = ({ _id, owes, isTaken, ...row }: MailboxRow): AnyBulkWriteOperation<MailboxRow> => ({
+  updateOne: {
+    filter: { _id },
+    update: {
+      $setOnInsert: row,
+      $addToSet: { owes: { $each: owes } },
+      ...(isTaken ? { $set: { isTaken } } : {}),
+    },
+    upsert: true,
+  },
 })

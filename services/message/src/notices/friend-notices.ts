@@ -3,9 +3,9 @@ import type { contactRegistered, friendRequested, userErased } from '@im/contrac
 import { internalRelations } from '@im/contracts/social'
 import { firstUserId, noticeUserId } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
-import { causedId, type Named, named, type ServerMessage, sendMessages } from './send-messages.ts'
+import { causedId, type Named, named, type SendDeps, type ServerMessage, sendMessages } from './send-messages.ts'
 
-type NoticeDeps = Pick<Deps, 'contacts' | 'config' | 'deliverer' | 'mailbox' | 'outbox' | 'now'>
+type NoticeDeps = SendDeps & Pick<Deps, 'contacts'>
 
 /** Friends of one part of a notice to all. */
 const friendsAtOnce = 500

@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto'
 import { messagesPassed, messageType } from '@im/contracts/message'
 import type { Change } from '@im/service-kit'
 import type { Contact } from '../decide/contacts.ts'
-import { type Outgoing, rowOf } from '../deliver/delivery.ts'
+import type { Outgoing } from '../deliver/delivery.ts'
 import { messageText } from '../deliver/stanza-text.ts'
 import type { Deps } from '../deps.ts'
-import { rowId } from '../mailbox/mailbox-repository.ts'
+import { devicesElsewhere } from '../presence/devices-elsewhere.ts'
 import { xmlJson } from './xml-json.ts'
 
 export interface Named {
@@ -39,16 +39,15 @@ export const named = ({ userId, nickname }: Pick<Contact, 'userId' | 'nickname'>
   name: nickname || String(userId),
 })
 
+export type SendDeps = Pick<Deps, 'config' | 'deliverer' | 'mailbox' | 'outbox' | 'now' | 'presences' | 'feeds'>
+
 /**
- * Sends messages that wait for whoever is not there. Resolves when they stand in the mailbox, so that they can't be lost; the
- * first device of a user that confirms one takes it out. The push service is told of those that are pushed.
+ * Sends messages that wait for whoever is not there. Resolves when they stand in the mailbox, so that they can't be lost; one
+ * goes when the devices that are there have confirmed it. The push service is told of those that are pushed.
  */
-export async function sendMessages(
-  deps: Pick<Deps, 'config' | 'deliverer' | 'mailbox' | 'outbox' | 'now'>,
-  messages: readonly ServerMessage[],
-): Promise<void> {
-  const { config, now } = deps
+export async function sendMessages(deps: SendDeps, messages: readonly ServerMessage[]): Promise<void> {
   if (!messages.length) return
+  const { config, now } = deps
   const at = now()
   const outgoing = messages.map((message) => outgoingOf(message, at, config.xmppDomain))
   const passed = messages.filter(({ type }) => messageType(type).push !== '-')
@@ -64,12 +63,15 @@ export async function sendMessages(
 
 /** Puts messages into mailboxes, with what `announce` tells, and hands them to the devices that are there. */
 export async function keepAndDeliver(
-  { deliverer, mailbox, outbox }: Pick<Deps, 'deliverer' | 'mailbox' | 'outbox'>,
+  deps: Pick<SendDeps, 'deliverer' | 'mailbox' | 'outbox' | 'presences' | 'feeds'>,
   messages: readonly Outgoing[],
   announce: (change: Change) => void = () => {},
 ): Promise<void> {
-  const rows = messages.map((message) => rowOf(rowId(message.user, message.from, message.messageId), message, false))
+  const { deliverer, mailbox, outbox } = deps
   const users = messages.map(({ user }) => user)
+  const devices = await devicesElsewhere(deps, users)
+  for (const message of messages) message.devices = devices.get(message.user) ?? []
+  const rows = messages.map((message) => deliverer.firstRow(message))
   deliverer.rowsBegin(users)
   try {
     await outbox.commit(async (change) => {

@@ -1,6 +1,6 @@
 import { noticeUserId } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
-import { causedId, named, sendMessages } from './send-messages.ts'
+import { causedId, named, type SendDeps, sendMessages } from './send-messages.ts'
 
 /** A message to a user's own devices (spec xmpp.md §6.3). */
 export interface OwnNotice {
@@ -18,7 +18,7 @@ export interface OwnNotice {
 
 /** Sends a notice to all devices of a user. `cause` makes telling it again harmless: the id of an event. */
 export async function sendNotice(
-  deps: Pick<Deps, 'contacts' | 'config' | 'deliverer' | 'mailbox' | 'outbox' | 'now'>,
+  deps: SendDeps & Pick<Deps, 'contacts'>,
   cause: string,
   { userId, type, about = userId, objectId, fileName, onlyMultipleDevices }: OwnNotice,
 ): Promise<void> {

@@ -57,7 +57,7 @@ function messageOf(notice: RoomNotice, { id, at, jid, roomId }: Cause): Told {
 
 /**
  * Tells the chat copies of notices: from 10005, because apps take their own address for another device of theirs. Resolves
- * when they stand in the mailboxes; who is there and confirms one takes it out.
+ * when they stand in the mailboxes; one goes when the devices that are there have confirmed it.
  */
 export async function tellMembers(deps: Deps, notices: readonly RoomNotice[], cause: Cause): Promise<void> {
   const { config, roomFacts } = deps
