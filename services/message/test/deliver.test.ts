@@ -1,5 +1,5 @@
-import { archive } from '@im/contracts/message'
-import { eventually } from '@im/service-kit/testing'
+import { archive, messagesPassed } from '@im/contracts/message'
+import { eventually, recordEvents } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { alice, bob, carol, startMessage } from './start-message.ts'
 import { domain } from './xmpp-server.ts'
@@ -326,4 +326,37 @@ test('entries that come again after a lost connection are taken once', async (t)
     firsts,
     Array.from({ length: 40 }, (_, n) => n),
   )
+})
+
+test('what is pushed though it is not archived is announced once, with what push needs and no text', async (t) => {
+  const { xmpp, online, env } = await startMessage(t)
+  const events = await recordEvents(t, env, messagesPassed)
+  const sender = await online(alice)
+  const announced = [
+    sender.say({ to: bob, body: { type: 100 } }),
+    sender.say({ to: bob, body: { type: 103 } }),
+    sender.say({ to: bob, body: { content: 'burns', isReadDel: 1 } }),
+    sender.say({ to: bob, body: { type: 2, isReadDel: true, isEncrypt: '1' } }),
+  ]
+  const quiet = [
+    sender.say({ to: bob, body: { content: 'archived' } }),
+    sender.say({ to: bob, body: { type: 201 } }),
+    sender.say({ to: bob, body: { type: 26, content: 'x' } }),
+    sender.say({ to: bob, body: { type: 102 } }),
+    sender.say({ to: alice, body: { content: 'to an own device', isReadDel: 1 } }),
+  ]
+  sender.say({ to: bob, body: { type: 100 }, id: announced[0]! }) // sent again
+  await xmpp.drained()
+  xmpp.cut() // the log is told again
+  const last = sender.say({ to: bob, body: { type: 110 } })
+  const all = () => events.flatMap(({ messages }) => messages)
+  await eventually(() => all().some(({ messageId }) => messageId === last))
+  t.strictSame(
+    all().map(({ messageId }) => messageId),
+    [...announced, last],
+  )
+  t.ok(quiet.every((id) => !JSON.stringify(events).includes(id)))
+  t.match(all()[3], { from: alice, to: bob, contentType: 2, isEncrypt: true, isReadDel: true })
+  t.match(all()[0], { contentType: 100, isEncrypt: false, isReadDel: false })
+  t.notOk(JSON.stringify(events).includes('burns'))
 })
