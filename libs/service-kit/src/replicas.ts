@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import type { Collection, Db } from 'mongodb'
+import type { Binary, Collection, Db } from 'mongodb'
 import type { Logger } from './logs.ts'
+import { usedSessions } from './used-sessions.ts'
 
 const beatEvery = 500
 /** A replica without a new beat for this long (ms) counts as gone, and others may take over its work. */
@@ -16,12 +17,15 @@ interface ReplicaDocument {
   beat: number
   /** Names of the work that it shares with others. */
   tasks: string[]
+  /** In which it had transactions. */
+  sessions: Binary[]
 }
 
 /** The last beat of another replica, and the time (ms, monotonic) from and until which no newer one was seen. */
 interface SeenBeat {
   beat: number
   tasks: readonly string[]
+  sessions: readonly Binary[]
   from: number
   until: number
 }
@@ -33,6 +37,7 @@ interface SeenBeat {
  */
 export class Replicas {
   readonly id = randomBytes(8).toString('hex')
+  readonly #db: Db
   readonly #replicas: Collection<ReplicaDocument>
   readonly #log: Logger
   #others = new Map<string, SeenBeat>()
@@ -45,6 +50,7 @@ export class Replicas {
   #isClosed = false
 
   private constructor(db: Db, log: Logger) {
+    this.#db = db
     this.#replicas = db.collection('replicas')
     this.#log = log
   }
@@ -66,6 +72,17 @@ export class Replicas {
     const seen = this.#others.get(id)
     // A replica that is not known yet may have joined after the last read.
     return seen ? isStale(seen) : (await this.#replicas.findOne({ _id: id })) === null
+  }
+
+  /**
+   * Ends the transactions of another replica, which seems to be dead. The database would keep what they hold for a minute, and
+   * whoever takes over its work needs just that. One that lives begins them again.
+   */
+  async endTransactionsOf(id: string): Promise<void> {
+    const sessions = this.#others.get(id)?.sessions ?? []
+    if (!sessions.length) return
+    const killed = this.#db.admin().command({ killSessions: sessions.map((session) => ({ id: session })) })
+    await killed.catch((error) => this.#log.warn({ err: error }, 'transactions of a dead replica could not be ended'))
   }
 
   /** Tells the others that this replica is ready for its share of some work. */
@@ -106,7 +123,12 @@ export class Replicas {
   async #writeAndRead(startedAt: number): Promise<void> {
     try {
       const tasks = [...this.#tasks]
-      await this.#replicas.updateOne({ _id: this.id }, { $inc: { beat: 1 }, $set: { tasks } }, { upsert: true })
+      const sessions = usedSessions(this.#db.client)
+      await this.#replicas.updateOne(
+        { _id: this.id },
+        { $inc: { beat: 1 }, $set: { tasks, sessions } },
+        { upsert: true },
+      )
       // Counted from before the write was sent, because others may have seen it since then.
       this.#trust(startedAt + lostAfter)
       const askedAt = performance.now()
@@ -133,14 +155,16 @@ export class Replicas {
   #remember(askedAt: number, documents: readonly ReplicaDocument[]): void {
     const now = performance.now()
     const others = new Map<string, SeenBeat>()
-    for (const { _id, beat, tasks } of documents) {
+    for (const { _id, beat, tasks, sessions } of documents) {
       if (_id === this.id) continue
       const known = this.#others.get(_id)
-      const seen = { beat, tasks, from: known?.beat === beat ? known.from : now, until: askedAt }
+      const seen = { beat, tasks, sessions, from: known?.beat === beat ? known.from : now, until: askedAt }
       if (seen.until - seen.from < forgottenAfter) others.set(_id, seen)
       else this.#replicas.deleteOne({ _id, beat }).catch(() => {})
     }
+    const died = [...others].filter(([id, seen]) => isStale(seen) && !isStale(this.#others.get(id) ?? seen))
     this.#others = others
+    for (const [id] of died) void this.endTransactionsOf(id)
   }
 }
 

@@ -3,6 +3,7 @@ import { ContractError } from '@im/contracts'
 import { type ClientSession, type MongoClient, MongoError, MongoErrorLabel } from 'mongodb'
 import { isCallerGone } from './current-call.ts'
 import { StoreAwayError } from './store-away.ts'
+import { noteSession } from './used-sessions.ts'
 import { within } from './within.ts'
 
 /** How long (ms) a transaction is retried: about as long as anybody waits for an answer. */
@@ -43,6 +44,7 @@ async function runOnce<T>(
   let isStuck = false
   try {
     session.startTransaction()
+    noteSession(client, session)
     const result = await within(stuckAfter, 'MongoDB', work(session))
     if (isCallerGone()) throw new ContractError('ServiceUnavailable', { detail: 'the caller is gone' })
     await commit(session, giveUpAt)

@@ -6,7 +6,7 @@ import { bindHandlers, connectMongo, createServiceApp, inTransaction, isStoreAwa
 import { createTestClient, dropNamespace, eventually, failure, testEnv } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { Type } from 'typebox'
-import { readConfig, startRuntime } from './runtime.ts'
+import { ownNamespace, readConfig, startProcess, startRuntime } from './runtime.ts'
 
 const things = contract('org', {
   addThing: {
@@ -155,4 +155,20 @@ test('what a failed attempt left running does not write in the next', async (t) 
     things.map(({ n }) => n),
     [attempt],
   )
+})
+
+test('what the transaction of a killed replica holds is free when the replica counts as gone', async (t) => {
+  const env = ownNamespace(t)
+  const { mongoClient, db } = await startRuntime(t, env)
+  await db.createCollection('rows')
+  const child = await startProcess(t, 'transacting-process.ts', env)
+  await child.killHard()
+  const killedAt = Date.now()
+  const rows = db.collection<{ _id: string; by: string }>('rows')
+  const take = () => inTransaction(mongoClient, (session) => rows.insertOne({ _id: 'a', by: 'another' }, { session }))
+  await eventually(() => take().then(Boolean), 20_000)
+  const waited = Date.now() - killedAt
+  t.ok(waited > 1000, 'it was held')
+  t.ok(waited < 8000, `${waited} ms`)
+  t.equal((await rows.findOne({ _id: 'a' }))?.by, 'another')
 })

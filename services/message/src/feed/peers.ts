@@ -179,6 +179,7 @@ export class Peers {
 
   #forget(id: string): void {
     if (!this.#peers.delete(id)) return
+    void this.#replicas.endTransactionsOf(id)
     for (const watcher of this.#watchers) watcher.gone?.(id)
   }
 }

@@ -1,0 +1,12 @@
+/** Run by tests, and killed by them in the middle of a transaction. */
+import { connectRuntime, inTransaction } from '@im/service-kit'
+import { readConfig } from './runtime.ts'
+
+const { mongoClient, db } = await connectRuntime('user', readConfig(process.env))
+const rows = db.collection<{ _id: string; by: string }>('rows')
+await inTransaction(mongoClient, async (session) => {
+  await rows.insertOne({ _id: 'a', by: 'the process' }, { session })
+  // Long enough that its beat tells of the session.
+  setTimeout(() => console.log('holds a row'), 1000)
+  await new Promise(() => {})
+})
