@@ -21,6 +21,8 @@ export class XmppClient {
   readonly #socket: Socket
   #cutter = new StanzaCutter()
   #closing = false
+  /** While an answer is waited for: takes what is no message. */
+  #take: ((stanza: string) => void) | undefined
 
   private constructor(account: Account, socket: Socket) {
     this.account = account
@@ -28,15 +30,24 @@ export class XmppClient {
     socket.setEncoding('utf8')
     socket.setNoDelay(true)
     socket.on('data', (chunk: unknown) => {
-      for (const stanza of this.#cutter.push(chunk as string)) this.onStanza(stanza)
+      for (const stanza of this.#cutter.push(chunk as string))
+        if (this.#take && !stanza.startsWith('<message')) this.#take(stanza)
+        else this.onStanza(stanza)
     })
     socket.on('error', (cause) => this.#ended(cause.message))
     socket.on('close', () => this.#ended('closed by the server'))
   }
 
-  /** Resolves when the client is available: messages to it are delivered from here on. */
-  static async login(address: XmppAddress, account: Account, resource: string): Promise<XmppClient> {
+  /** Resolves when the client is available: messages to it are delivered from here on, to `watch` from the first one. */
+  static async login(
+    address: XmppAddress,
+    account: Account,
+    resource: string,
+    watch: (client: XmppClient) => void = () => {},
+  ): Promise<XmppClient> {
     const client = new XmppClient(account, connect(address.port, address.host))
+    watch(client)
+    const { onEnd } = client
     const { domain } = address
     const open = `<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='${domain}' version='1.0'>`
     const plain = Buffer.from(`\0${account.userId}\0${account.password}`).toString('base64')
@@ -48,11 +59,17 @@ export class XmppClient {
     await client.#ask(`<iq type='set' id='bind'>${bind}</iq>`, '<iq')
     client.send('<presence/>')
     await client.#ask(`<iq type='get' id='here' to='${domain}'><ping xmlns='urn:xmpp:ping'/></iq>`, '<iq')
+    client.onEnd = onEnd
     return client
   }
 
   send(xml: string): void {
     this.#socket.write(xml)
+  }
+
+  /** Reads nothing from here on. */
+  pause(): void {
+    this.#socket.pause()
   }
 
   close(): void {
@@ -69,11 +86,11 @@ export class XmppClient {
       }
       const timer = setTimeout(() => fail(`no ${answer}> within 20 s`), 20_000)
       this.onEnd = fail
-      this.onStanza = (stanza) => {
+      this.#take = (stanza) => {
         if (stanza.startsWith('<failure') || attributeOf(stanza, 'type') === 'error') return fail(stanza)
         if (!stanza.startsWith(answer)) return
         clearTimeout(timer)
-        this.onStanza = () => {}
+        this.#take = undefined
         this.onEnd = () => {}
         resolve()
       }
