@@ -64,35 +64,40 @@ export async function findNewest<T extends Document>(
 }
 
 export interface FirstQuery<T extends Document> {
+  /** Without a condition on `_id`. */
   filter: Filter<T>
   /** By `_id`, which is a whole number. An index must hold the equalities of `filter` and then `_id`. */
   order: 1 | -1
   /** Ids where the search begins and where it can end: `from` is not smaller than `to` when `order` is -1. Both are included. */
   from: number
   to: number
+  /** An id near which the first document is, where `from` may be far from it. Only asked for the stand-in. */
+  near?: () => Promise<number>
   limit: number
   projection?: Document
 }
 
 /** Lengths of the ranges of ids that are tried before the whole one. */
-const spans = [2000, 50_000]
+const spans = [2000, 10_000, 50_000, 250_000]
 
 /** Finds the first documents in the order of their ids. The stand-in is asked for short ranges first, as in `findNewest`. */
 export async function findFirst<T extends Document & { _id: number }>(
   collection: Collection<T>,
   query: FirstQuery<T>,
 ): Promise<WithId<T>[]> {
-  const { filter, order, from, to, limit, projection } = query
+  const { filter, order, from, to, near, limit, projection } = query
   const find = (end: number) => {
     const range = order === 1 ? { $gte: from, $lte: end } : { $gte: end, $lte: from }
-    const within = { ...filter, _id: { ...(filter['_id'] as object), ...range } } as Filter<T>
+    const within = { ...filter, _id: range } as Filter<T>
     return collection.find(within, { sort: { _id: order }, limit, ...(projection ? { projection } : {}) }).toArray()
   }
-  if (await isStandIn(collection.db))
+  if (await isStandIn(collection.db)) {
+    const first = near ? order * Math.max(order * from, order * (await near())) : from
     for (const span of spans) {
-      if (span >= Math.abs(to - from)) break
-      const rows = await find(from + order * span)
+      if (span >= Math.abs(to - first)) break
+      const rows = await find(first + order * span)
       if (rows.length === limit) return rows
     }
+  }
   return await find(to)
 }

@@ -1,5 +1,6 @@
 import { type ConfigOf, peerUrl, setting } from '@im/service-kit'
 import { Type } from 'typebox'
+import { readPrivateKey, readPublicKey } from './payments/pem.ts'
 
 const switchText = ['auto', 'true', 'false'] as const
 
@@ -238,6 +239,14 @@ const needed: Readonly<Record<string, readonly (keyof typeof settings)[]>> = {
 
 const envOf = (name: keyof typeof settings) => (settings[name] as unknown as { setting: { env: string } }).setting.env
 
+function isReadable(read: (text: string) => unknown, text: string | undefined): boolean {
+  try {
+    return text === undefined || Boolean(read(text))
+  } catch {
+    return false
+  }
+}
+
 export function checkConfig(config: UserConfig): string[] {
   const { nodeEnv, smsProvider, smsHttpUrl, smsEchoCode, consoleAdminPassword, paymentProvider, weChatApiKey } = config
   const problems: string[] = []
@@ -246,6 +255,10 @@ export function checkConfig(config: UserConfig): string[] {
   for (const provider of [smsProvider, ...paymentProvider.split(/, ?/)])
     for (const name of needed[provider] ?? [])
       if (!config[name]) problems.push(`${envOf(name)} must be set for ${provider}`)
+  for (const name of ['alipayPrivateKey', 'weChatMerchantKey'] as const)
+    if (!isReadable(readPrivateKey, config[name])) problems.push(`${envOf(name)} is no private key`)
+  for (const name of ['alipayPublicKey', 'weChatPlatformKey'] as const)
+    if (!isReadable(readPublicKey, config[name])) problems.push(`${envOf(name)} is no public key`)
   if (weChatApiKey && Buffer.byteLength(weChatApiKey) !== 32) problems.push('WECHAT_API_V3_KEY must have 32 characters')
   if (nodeEnv !== 'production') return problems
   if (paymentProvider === 'sandbox')

@@ -158,5 +158,7 @@ test('WeChat Pay', async (t) => {
 test('a service with half a provider does not start', async (t) => {
   await t.rejects(startUser(t, { PAYMENT_PROVIDER: 'wechat' }), /WECHAT_MERCHANT_KEY must be set for wechat/)
   await t.rejects(startUser(t, { PAYMENT_PROVIDER: 'alipay' }), /ALIPAY_PUBLIC_KEY must be set for alipay/)
+  await t.rejects(startUser(t, { ALIPAY_PRIVATE_KEY: 'nonsense' }), /ALIPAY_PRIVATE_KEY is no private key/)
+  await t.rejects(startUser(t, { WECHAT_PLATFORM_KEY: 'nonsense' }), /WECHAT_PLATFORM_KEY is no public key/)
   await t.rejects(startUser(t, { SMS_PROVIDER: 'tencent' }), /SMS_APP_ID must be set for tencent/)
 })

@@ -20,7 +20,7 @@ export interface Payments {
 export const providersIn = ({ paymentProvider }: Pick<UserConfig, 'paymentProvider'>): ReadonlySet<string> =>
   new Set(paymentProvider.split(',').map((name) => name.trim()))
 
-/** Throws when a key can't be read. `checkConfig` has demanded the settings. */
+/** `checkConfig` has demanded the settings, and has read the keys. */
 export function createPayments(config: UserConfig, now: () => number): Payments {
   const named = providersIn(config)
   const isSandbox = named.has('sandbox')

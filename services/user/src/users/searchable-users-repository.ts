@@ -1,5 +1,5 @@
 import { firstUserId } from '@im/contracts/user'
-import { type Change, ensureIndexes, findFirst } from '@im/service-kit'
+import { type Change, ensureIndexes, type FirstQuery, findFirst } from '@im/service-kit'
 import type { Collection, Db, Filter } from 'mongodb'
 import { foldName, gramsOf, gramToFind } from './search-grams.ts'
 import type { UserDocument } from './user-document.ts'
@@ -64,10 +64,17 @@ export class SearchableUsersRepository {
     return this.#users.estimatedDocumentCount()
   }
 
-  /** Ids of users who fit, in the order of their ids. `from` and `to` as in `findFirst`. */
-  async find(filter: UserFilter, range: { order: 1 | -1; from: number; to: number }, limit: number): Promise<number[]> {
-    const found = await findFirst(this.#users, { filter: conditions(filter), ...range, limit, projection: { _id: 1 } })
-    return found.map(({ _id }) => _id)
+  /** Ids of users who fit, in the order of their ids. `range` as in `findFirst`. */
+  async find(
+    filter: UserFilter,
+    range: Pick<FirstQuery<SearchableUser>, 'order' | 'from' | 'to' | 'near'>,
+    limit: number,
+  ): Promise<number[]> {
+    // The one who is not wanted is dropped here: a condition on the id beside its range keeps the stand-in from the index.
+    const query = { filter: conditions(filter), ...range, limit: limit + 1, projection: { _id: 1 } }
+    const found = await findFirst(this.#users, query)
+    const ids = found.map(({ _id }) => _id).filter((userId) => userId !== filter.except)
+    return ids.slice(0, limit)
   }
 }
 
@@ -89,8 +96,8 @@ function searchable(user: UserDocument): Omit<SearchableUser, 'grams'> | undefin
 const differs = (a: Omit<SearchableUser, 'grams'>, b: Omit<SearchableUser, 'grams'>) =>
   a.name !== b.name || a.sex !== b.sex || a.birthday !== b.birthday
 
-function conditions({ name, sex, birthday, except }: UserFilter): Filter<SearchableUser> {
-  const filter: Filter<SearchableUser> = { _id: { $ne: except } }
+function conditions({ name, sex, birthday }: UserFilter): Filter<SearchableUser> {
+  const filter: Filter<SearchableUser> = {}
   if (sex !== undefined) filter.sex = sex
   if (birthday) {
     const { from, to } = birthday

@@ -296,11 +296,11 @@ export class UsersRepository {
    * `after`.
    */
   async search(filter: UserFilter, order: 1 | -1, after: number | undefined, limit: number): Promise<number[]> {
-    const [from, to] =
+    const range =
       order === 1
-        ? [(after ?? firstUserId - 1) + 1, lastUserId]
-        : [(after ?? (await this.#newestUserId()) + 1) - 1, firstUserId]
-    return this.#searchable.find(filter, { order, from, to }, limit)
+        ? { from: (after ?? firstUserId - 1) + 1, to: lastUserId }
+        : { from: (after ?? lastUserId) - 1, to: firstUserId, near: () => this.#newestUserId() }
+    return this.#searchable.find(filter, { order, ...range }, limit)
   }
 
   /** The nearest users first. `filter` is on top of who may be listed. */
