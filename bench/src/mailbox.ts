@@ -74,7 +74,7 @@ async function main(): Promise<number> {
       env: {
         ...process.env,
         NODE_ENV: 'development',
-        LOG_LEVEL: 'warn',
+        LOG_LEVEL: process.env['LOG_LEVEL'] ?? 'warn',
         LIMIT_FACTOR: '0',
         ...(values['node-options'] ? { NODE_OPTIONS: values['node-options'] } : {}),
       },

@@ -103,6 +103,22 @@ test('not more than the window is on its way; stored moves it, marks of another 
   t.strictSame(again.contents(), numbers(1, 1200).map(String))
 })
 
+test('what an earlier connection brought counts as stored before it is sent again', async (t) => {
+  const prosody = await startProsody(t)
+  const service = await startMessageService(t, prosody, { releases: false })
+  const from = await join(prosody, alice)
+  for (const i of numbers(1, 1200)) from.send(bob, String(i))
+  await eventually(() => service.entries.length === 1200)
+  service.disconnect()
+  const again = await startMessageService(t, prosody, { stores: false })
+  again.stored(1200)
+  await eventually(() => again.entries.length === 1200)
+  for (const i of numbers(1, 600)) from.send(bob, `later ${i}`)
+  await eventually(() => again.entries.length === 1712)
+  await from.sync()
+  t.equal(again.entries.length, 1712, 'the window begins behind it')
+})
+
 test('entries on their way are bounded in bytes', async (t) => {
   const prosody = await startProsody(t)
   const service = await startMessageService(t, prosody, { stores: false })

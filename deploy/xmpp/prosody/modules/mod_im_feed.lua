@@ -72,7 +72,7 @@ local function pump()
 			break;
 		end
 		if text then
-			self.sizes[seq], self.bytes = #text, self.bytes + #text;
+			if seq > self.acked then self.sizes[seq], self.bytes = #text, self.bytes + #text; end
 			tell(self, "%s", text);
 		else
 			holes = holes + 1;
@@ -208,9 +208,9 @@ local function number_in(attr, last)
 	return tonumber(attr.epoch) == component.epoch and number <= last and number or 0;
 end
 
--- Entries are stored: the window moves.
+-- Entries are stored: the window moves. What an earlier connection brought counts before it is sent again.
 function exports.stored(attr)
-	local self, number = component, number_in(attr, component.sent);
+	local self, number = component, number_in(attr, marks.last);
 	for seq = self.acked + 1, number do
 		self.bytes = self.bytes - (self.sizes[seq] or 0);
 		self.sizes[seq] = nil;
