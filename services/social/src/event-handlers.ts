@@ -16,7 +16,7 @@ export function eventHandlers(deps: Deps): EventHandler[] {
     }),
     exactlyOnce(userUpdated, ({ userId, nickname }, change) => people.rename(userId, nickname, change), { projection }),
     exactlyOnce(friendsTold, ({ messages }, change) =>
-      newFriends.tellAll(
+      newFriends.tellLater(
         messages.map(({ from, to, contentType: type, content, arrivedAt: at }) => ({ from, to, type, content, at })),
         change,
       ),

@@ -30,12 +30,19 @@ export async function followMany(deps: Deps, userId: number, toUserIds: readonly
   const asking = known.filter((toUserId) => rulingOf(pairs.get(toUserId)!, toUserId))
   const targets = await withinLimit(deps, userId, asking)
   await changePairs(deps, userId, targets, rulingOf, async (changed, change) => {
-    for (const { toUserId, before, after } of changed) {
-      if (!isFriend(after) && before.own?.status !== 1)
-        change.announce(friendRequested, pairOf(userId, toUserId), { userId, toUserId, at: deps.now() })
-      const type = toldBy(before, after)!
-      await newFriends.tell({ from: userId, to: toUserId, type, content: '', at: deps.now() }, change)
-    }
+    const at = deps.now()
+    for (const { toUserId, after } of changed)
+      if (!isFriend(after)) change.announce(friendRequested, pairOf(userId, toUserId), { userId, toUserId, at })
+    await newFriends.tell(
+      changed.map(({ toUserId: to, before, after }) => ({
+        from: userId,
+        to,
+        type: toldBy(before, after)!,
+        content: '',
+        at,
+      })),
+      change,
+    )
   })
 }
 

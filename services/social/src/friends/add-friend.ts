@@ -19,7 +19,7 @@ export async function addFriend(deps: Deps, userId: number, toUserId: number): P
     (pair) => accepted(pair, following),
     async ({ before, after }, change) => {
       const type = toldBy(before, after)
-      if (type) await newFriends.tell({ from: userId, to: toUserId, type, content: '', at: now() }, change)
+      if (type) await newFriends.tell([{ from: userId, to: toUserId, type, content: '', at: now() }], change)
     },
   )
 }

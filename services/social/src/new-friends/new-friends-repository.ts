@@ -1,5 +1,5 @@
 import { type Change, ensureIndexes } from '@im/service-kit'
-import type { Collection, Db } from 'mongodb'
+import type { AnyBulkWriteOperation, Collection, Db } from 'mongodb'
 import { type Page, skipOf } from '../relations/relations-repository.ts'
 
 /** Something that one user told another about being friends. */
@@ -38,19 +38,15 @@ export class NewFriendsRepository {
   createIndexes = () =>
     ensureIndexes(this.#rows, [{ key: { userId: 1, changedAt: -1, _id: 1 } }, { key: { toUserId: 1 } }])
 
-  tell = (told: FriendTold, change: Change) => this.tellAll([told], change)
+  /** Stores for both sides what users tell each other by calls: nothing is newer. */
+  async tell(all: readonly FriendTold[], { session }: Change): Promise<void> {
+    const writes = [...newestOf(all)].map(([_id, side]) => writingOf(_id, side))
+    if (writes.length) await this.#rows.bulkWrite(writes, { session, ordered: false })
+  }
 
-  /** Stores both sides, unless they know of something newer. */
-  async tellAll(all: readonly FriendTold[], { session }: Change): Promise<void> {
-    const newest = new Map<string, { owner: number; peer: number; told: FriendTold }>()
-    for (const told of all)
-      for (const [owner, peer] of [
-        [told.from, told.to],
-        [told.to, told.from],
-      ] as const) {
-        const known = newest.get(idOf(owner, peer))
-        if (!known || known.told.at <= told.at) newest.set(idOf(owner, peer), { owner, peer, told })
-      }
+  /** Stores for both sides what messages tell, unless the sides know of something newer. */
+  async tellLater(all: readonly FriendTold[], { session }: Change): Promise<void> {
+    const newest = newestOf(all)
     if (!newest.size) return
     const stored = await this.#rows
       .find({ _id: { $in: [...newest.keys()] } }, { session })
@@ -59,14 +55,7 @@ export class NewFriendsRepository {
     const changedAt = new Map(stored.map((row) => [row._id, row.changedAt]))
     // The message of an app follows its call, and the clocks of two machines differ a little.
     const isOlder = (_id: string, at: number) => (changedAt.get(_id) ?? 0) > at + clocksDiffer
-    const writes = [...newest].flatMap(([_id, { owner, peer, told }]) => {
-      const { from, type, content, at } = told
-      if (isOlder(_id, at)) return []
-      const set = { userId: owner, toUserId: peer, from, type, content }
-      const direction = from === owner ? (0 as const) : (1 as const)
-      const update = { $set: { ...set, direction }, $max: { changedAt: at }, $setOnInsert: { createdAt: at } }
-      return { updateOne: { filter: { _id }, update, upsert: true } }
-    })
+    const writes = [...newest].flatMap(([_id, side]) => (isOlder(_id, side.told.at) ? [] : [writingOf(_id, side)]))
     if (writes.length) await this.#rows.bulkWrite(writes, { session, ordered: false })
   }
 
@@ -86,4 +75,31 @@ export class NewFriendsRepository {
 /** Milliseconds. */
 const clocksDiffer = 1000
 
-const idOf = (owner: number, peer: number) => `${owner}:${peer}`
+interface Side {
+  owner: number
+  peer: number
+  told: FriendTold
+}
+
+/** The last of what each two told each other, once for each side, by the ids of their rows. */
+function newestOf(all: readonly FriendTold[]): Map<string, Side> {
+  const newest = new Map<string, Side>()
+  for (const told of all)
+    for (const [owner, peer] of [
+      [told.from, told.to],
+      [told.to, told.from],
+    ] as const) {
+      const _id = `${owner}:${peer}`
+      const known = newest.get(_id)
+      if (!known || known.told.at <= told.at) newest.set(_id, { owner, peer, told })
+    }
+  return newest
+}
+
+function writingOf(_id: string, { owner, peer, told }: Side): AnyBulkWriteOperation<NewFriendDocument> {
+  const { from, type, content, at } = told
+  const direction = from === owner ? 0 : 1
+  const set = { userId: owner, toUserId: peer, from, direction, type, content } as const
+  const update = { $set: set, $max: { changedAt: at }, $setOnInsert: { createdAt: at } }
+  return { updateOne: { filter: { _id }, update, upsert: true } }
+}

@@ -1,6 +1,6 @@
 import type { EventType, Payload } from '@im/contracts'
 import { blacklistChanged, friendChanged, friendRowChanged, pairOf } from '@im/contracts/social'
-import type { Change } from '@im/service-kit'
+import { type Change, isDuplicateKey } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { type Pair, type Relation, settled } from './pair.ts'
 
@@ -61,10 +61,16 @@ export async function changePairs(
   const all: PairChange[] = []
   for (let at = 0; at < toUserIds.length; at += pairsAtOnce) {
     const some = toUserIds.slice(at, at + pairsAtOnce)
-    const { changed, told } = await deps.outbox.commit(async (change) => {
-      const result = await changePairsWithin(deps, userId, some, rule, change)
-      await alongside?.(result.changed, change)
-      return result
+    const commit = () =>
+      deps.outbox.commit(async (change) => {
+        const result = await changePairsWithin(deps, userId, some, rule, change)
+        await alongside?.(result.changed, change)
+        return result
+      })
+    // Both sides may make the same rows at the same moment: whoever is later changes them instead.
+    const { changed, told } = await commit().catch((error) => {
+      if (isDuplicateKey(error)) return commit()
+      throw error
     })
     await tellAtOnce(deps, told)
     all.push(...changed)
