@@ -44,6 +44,19 @@ export function chatBody(fields: { from: number; to: number; content: string } &
   return { messageId: (more['messageId'] as string | undefined) ?? messageId, body }
 }
 
+/** A presence of a room, as an app sees it. */
+export interface RoomPresence {
+  jid: string
+  nick: string
+  kind: string
+  /** Status codes: 110 the own one, 201 the room was made, 321 removed. */
+  codes: number[]
+  isDestroyed: boolean
+  condition?: string | undefined
+}
+
+const mucNamespace = 'http://jabber.org/protocol/muc'
+
 /** One device of a user: an XMPP connection that keeps what it saw. */
 export class Phone {
   readonly received: Received[] = []
@@ -51,6 +64,7 @@ export class Phone {
   readonly receipts = new Set<string>()
   /** Ids the server refused, with the condition. */
   readonly refused = new Map<string, string>()
+  readonly presences: RoomPresence[] = []
   readonly #xmpp: ReturnType<typeof client>
   readonly #domain: string
   readonly #userId: number
@@ -110,6 +124,7 @@ export class Phone {
   }
 
   #take(stanza: Stanza): void {
+    if (stanza.is('presence')) this.presences.push(roomPresenceOf(stanza))
     if (!stanza.is('message')) return
     const receipt = stanza.getChild('received', 'urn:xmpp:receipts')
     if (receipt) {
@@ -157,6 +172,49 @@ export class Phone {
     return { messageId, body, content }
   }
 
+  roomAddress = (jid: string, nick?: number): string =>
+    `${jid}@muc.${this.#domain}${nick === undefined ? '' : `/${nick}`}`
+
+  /** Asks to join a room; resolves with the room's answer about the own presence, or its refusal. */
+  async join(jid: string, history: Record<string, string> = { seconds: '0' }): Promise<RoomPresence> {
+    const before = this.presences.length
+    await this.#xmpp.send(
+      xml(
+        'presence',
+        { to: this.roomAddress(jid, this.#userId) },
+        xml('x', { xmlns: mucNamespace }, xml('history', history)),
+      ),
+    )
+    return await eventually(() =>
+      this.presences
+        .slice(before)
+        .find((presence) => presence.jid === jid && (presence.kind === 'error' || presence.codes.includes(110))),
+    )
+  }
+
+  /** Says something in a room; does not wait for the receipt. */
+  async tellRoom(jid: string, content: string, more: Record<string, unknown> = {}): Promise<string> {
+    const { messageId, body } = chatBody({ from: this.#userId, to: this.#userId, content, toUserId: jid, ...more })
+    await this.#xmpp.send(
+      xml(
+        'message',
+        { id: messageId, type: 'groupchat', to: this.roomAddress(jid) },
+        xml('body', {}, body),
+        xml('request', { xmlns: 'urn:xmpp:receipts' }),
+      ),
+    )
+    return messageId
+  }
+
+  /** Says something in a room and waits for the receipt, or for the refusal, which it throws. */
+  async sayIn(jid: string, content: string, more: Record<string, unknown> = {}): Promise<string> {
+    const id = await this.tellRoom(jid, content, more)
+    await eventually(() => this.receipts.has(id) || this.refused.has(id))
+    const refusal = this.refused.get(id)
+    if (refusal) throw new Error(`refused: ${refusal}`)
+    return id
+  }
+
   /** Waits for a message. */
   hears(match: (message: Received) => boolean, deadline?: number): Promise<Received> {
     return eventually(() => this.received.find(match), deadline)
@@ -181,5 +239,16 @@ export class Phone {
       { condition?: string } | undefined,
     ]
     return error?.condition ?? ''
+  }
+}
+
+function roomPresenceOf(stanza: Stanza): RoomPresence {
+  const [address = '', nick = ''] = String(stanza.attrs['from'] ?? '').split('/')
+  const x = stanza.getChild('x', `${mucNamespace}#user`)
+  const codes = x?.getChildren('status').map(({ attrs }) => Number(attrs['code'])) ?? []
+  const condition = (stanza.getChild('error')?.children[0] as Stanza | undefined)?.name
+  return {
+    ...{ jid: address.split('@')[0] ?? '', nick, kind: stanza.attrs['type'] ?? 'available', codes, condition },
+    isDestroyed: x?.getChild('destroy') !== undefined,
   }
 }
