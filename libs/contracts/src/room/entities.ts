@@ -32,7 +32,9 @@ export const MemberState = Type.Object({
   name: Type.String({ description: 'as the room shows them' }),
   role: Type.Integer({ description: '1 owner, 2 admin, 3 member, 4 invisible, 5 guardian', minimum: 1, maximum: 5 }),
   talkTime: UnixSeconds({ description: 'muted until then; 0 = not' }),
-  joinedAt: UnixSeconds(),
+  joinedAt: Type.Number({
+    description: 'seconds, with a fraction: what was said before in the same second is not for them',
+  }),
 })
 export type MemberState = Static<typeof MemberState>
 

@@ -15,8 +15,8 @@ export function roomState(room: RoomDocument): RoomState {
   }
 }
 
-export function memberState({ userId, nickname: name, role, talkTime, createTime }: MemberDocument): MemberState {
-  return { userId, name, role, talkTime, joinedAt: createTime }
+export function memberState({ userId, nickname: name, role, talkTime, joinedAt }: MemberDocument): MemberState {
+  return { userId, name, role, talkTime, joinedAt: joinedAt / 1000 }
 }
 
 export const personOf = ({ userId, nickname }: Pick<MemberDocument, 'userId' | 'nickname'>): Person => ({
