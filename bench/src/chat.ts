@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type ArchiveCheck, archiveFaults } from './chat/archive-check.ts'
 import { faultsOf, type Plan, type Round, runRound } from './chat/rounds.ts'
-import { type Setup, type SetupOptions, startFull, startTapAlone } from './chat/setups.ts'
+import { type Setup, type SetupOptions, startDouble, startFull, startTapAlone } from './chat/setups.ts'
 import { Traffic } from './chat/traffic.ts'
 import { XmppClient } from './chat/xmpp-client.ts'
 import { machine } from './machine.ts'
@@ -14,7 +14,7 @@ import { cpuSeconds } from './process-usage.ts'
 
 const usage = `npm run bench:chat -- [options]
 
-  --setups LIST      of tap-alone, full                                    (tap-alone,full)
+  --setups LIST      of tap-alone, full, double                            (tap-alone,full)
   --rounds N         rounds of each load on each setup, interleaved        (3)
   --seconds N        length of a round                                     (8)
   --in-flight N      messages on their way in a closed-loop round          (500)
@@ -46,6 +46,7 @@ const { values } = parseArgs({
 const starters: Record<string, (options: SetupOptions) => Promise<Setup>> = {
   'tap-alone': startTapAlone,
   full: startFull,
+  double: startDouble,
 }
 
 interface Result extends Omit<Round, 'messages'> {
@@ -89,7 +90,7 @@ async function main(): Promise<number> {
       const own = await Promise.all(logins)
       clients.push(...own)
       const couples = Array.from({ length: pairs }, (_, index) => [own[2 * index]!, own[2 * index + 1]!] as const)
-      loads.push({ setup, traffic: new Traffic(couples, setup.address.domain) })
+      loads.push({ setup, traffic: new Traffic(couples, setup.addresses[0]!.domain) })
     }
 
     const results: Result[] = []
@@ -125,7 +126,11 @@ function plansOf(): Plan[] {
 }
 
 function login(setup: Setup, account: Setup['accounts'][number], index: number): Promise<XmppClient> {
-  return XmppClient.login(setup.address, account, index % 2 ? 'ios' : 'android')
+  // Of two servers each has half of the senders, and half of the pairs are on both.
+  const pair = index >> 1
+  const server = index % 2 ? pair + (pair >> 1) : pair
+  const address = setup.addresses[server % setup.addresses.length]!
+  return XmppClient.login(address, account, index % 2 ? 'ios' : 'android')
 }
 
 async function measure(setup: Setup, traffic: Traffic, plan: Plan): Promise<Result> {
@@ -164,6 +169,10 @@ function lineOf(title: string, { setup, plan, faults, ...result }: Result): stri
   ].join('')
 }
 
+/** CPU seconds of the whole stack, without the load, for 1,000 messages. */
+const stackCpu = ({ load: _load, ...processes }: Record<string, number>) =>
+  Object.values(processes).reduce((sum, seconds) => sum + seconds, 0)
+
 /** Medians over the rounds of each setup and load, and how the whole stack compares with the tap alone. */
 function summarise(results: readonly Result[], plans: readonly Plan[]) {
   const rows = plans.flatMap((plan) =>
@@ -178,6 +187,7 @@ function summarise(results: readonly Result[], plans: readonly Plan[]) {
         receiptP50: middle((result) => result.receipt.p50),
         receiptP95: middle((result) => result.receipt.p95),
         receiptP99: middle((result) => result.receipt.p99),
+        cpu: middle((result) => stackCpu(result.cpuPerThousand)),
         faults: own.flatMap((result) => result.faults),
       }
     }),
@@ -185,7 +195,7 @@ function summarise(results: readonly Result[], plans: readonly Plan[]) {
   const lines = rows.map(
     (row) =>
       `median   ${row.setup.padEnd(17)} ${row.load.padEnd(14)}${`${row.messagesPerSecond} msg/s`.padStart(11)}` +
-      `  receipt p50/p95/p99 ${row.receiptP50}/${row.receiptP95}/${row.receiptP99} ms` +
+      `  receipt p50/p95/p99 ${row.receiptP50}/${row.receiptP95}/${row.receiptP99} ms  CPU ${row.cpu.toFixed(2)} s/1000` +
       `  ${row.faults.length ? `${row.faults.length} FAULTS` : 'nothing lost, twice, altered or out of order'}`,
   )
   const ratios: Record<string, number> = {}
@@ -195,6 +205,15 @@ function summarise(results: readonly Result[], plans: readonly Plan[]) {
   if (whole && alone) {
     ratios['full'] = Math.round((whole.messagesPerSecond / alone.messagesPerSecond) * 100) / 100
     lines.push(`ratio    full / tap-alone: ${ratios['full']} (target 0.8)`)
+  }
+  for (const plan of plans) {
+    const [one, two] = ['full', 'double'].map((setup) =>
+      rows.find((row) => row.setup === setup && row.load === planText(plan)),
+    )
+    if (!one || !two) continue
+    const ratio = Math.round((two.cpu / one.cpu) * 100) / 100
+    ratios[`double CPU, ${planText(plan)}`] = ratio
+    lines.push(`ratio    CPU of double / full, ${planText(plan)}: ${ratio} (target 1.3)`)
   }
   const target = (met: boolean, what: string) => lines.push(`${met ? 'met   ' : 'MISSED'}   ${what}`)
   const closed = rows.find((row) => row.setup === 'full' && row.load.endsWith('in flight'))

@@ -13,7 +13,8 @@ import type { Account, XmppAddress } from './xmpp-client.ts'
 /** What a load is put on. */
 export interface Setup {
   name: string
-  address: XmppAddress
+  /** Of each XMPP server. */
+  addresses: XmppAddress[]
   accounts: Account[]
   /** Process ids by name, to account for CPU. */
   processes(): Record<string, number>
@@ -61,7 +62,7 @@ export async function startTapAlone({ dataDir, users, report }: SetupOptions): P
   await once(consumer, 'message')
   return {
     name: 'tap-alone',
-    address: addressOf(env),
+    addresses: addressesOf(env),
     accounts: Array.from({ length: users }, (_, index) => ({ userId: firstUserId + index, password: '0'.repeat(32) })),
     processes: () => ({ prosody: servers.process('prosody').pid!, consumer: consumer.pid! }),
     servers: servers.choices,
@@ -73,7 +74,16 @@ export async function startTapAlone({ dataDir, users, report }: SetupOptions): P
 }
 
 /** Everything: the servers, and each service in a process of its own. */
-export async function startFull({ dataDir, users, report, nodeOptions }: SetupOptions): Promise<Setup> {
+export const startFull = (options: SetupOptions) => startWhole('full', 1, options)
+
+/** The same with two XMPP servers and two replicas of the message service. */
+export const startDouble = (options: SetupOptions) => startWhole('double', 2, options)
+
+async function startWhole(
+  name: string,
+  copies: 1 | 2,
+  { dataDir, users, report, nodeOptions }: SetupOptions,
+): Promise<Setup> {
   const stack = await startStack({
     dataDir,
     ports: 'free',
@@ -85,15 +95,18 @@ export async function startFull({ dataDir, users, report, nodeOptions }: SetupOp
       ...(nodeOptions ? { NODE_OPTIONS: nodeOptions } : {}),
     },
     mode: 'processes',
+    xmppServers: copies,
+    messageReplicas: copies,
     supervise: false,
     report: { info: report, progress() {} },
   })
   const names = ['prosody', 'mongodb', 'redis', 'nats', 'message', 'user', 'gateway'] as const
+  const further = copies === 2 ? (['prosody-2', 'message-2'] as const) : []
   return {
-    name: 'full',
-    address: addressOf(stack.env),
+    name,
+    addresses: addressesOf(stack.env),
     accounts: await register(stack.urls.user, users),
-    processes: () => Object.fromEntries(names.map((name) => [name, stack.process(name).pid!])),
+    processes: () => Object.fromEntries([...names, ...further].map((name) => [name, stack.process(name).pid!])),
     servers: stack.servers.choices,
     checkArchive: (messages) =>
       checkArchive(stack.env['MONGODB_URL']!, `${stack.env['NAMESPACE'] || 'im'}_message`, messages),
@@ -101,11 +114,12 @@ export async function startFull({ dataDir, users, report, nodeOptions }: SetupOp
   }
 }
 
-const addressOf = (env: Record<string, string>): XmppAddress => ({
-  host: env['XMPP_HOST']!,
-  port: Number(env['XMPP_PORT']),
-  domain: env['XMPP_DOMAIN']!,
-})
+const addressesOf = (env: Record<string, string>): XmppAddress[] =>
+  (env['XMPP_PORTS'] ?? env['XMPP_PORT']!).split(',').map((port) => ({
+    host: env['XMPP_HOST']!,
+    port: Number(port),
+    domain: env['XMPP_DOMAIN']!,
+  }))
 
 async function register(baseUrl: string, users: number): Promise<Account[]> {
   const client = createTestClient({ baseUrl, timeout: 20_000 })
