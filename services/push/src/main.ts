@@ -1,0 +1,4 @@
+import { runProcess } from '@im/service-kit'
+import { service } from './service.ts'
+
+await runProcess(service)

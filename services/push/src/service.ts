@@ -1,0 +1,14 @@
+import { defineService } from '@im/service-kit'
+import { badgeRoutes } from './badges/routes.ts'
+import { settings } from './config.ts'
+import { createDeps, type Deps } from './deps.ts'
+import { eventHandlers } from './event-handlers.ts'
+import { tokenRoutes } from './tokens/routes.ts'
+
+export const service = defineService<typeof settings, Deps>({
+  name: 'push',
+  settings,
+  createDeps,
+  handlers: [tokenRoutes, badgeRoutes],
+  eventHandlers,
+})

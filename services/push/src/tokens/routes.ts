@@ -1,0 +1,47 @@
+import type { Handlers } from '@im/contracts'
+import { pushTokens } from '@im/contracts/push'
+import { bindHandlers } from '@im/service-kit'
+import type { Deps } from '../deps.ts'
+import type { ProviderName, PushDevice } from './tokens-repository.ts'
+
+interface Registration {
+  userId: number
+  device: PushDevice
+  provider: ProviderName
+  token: string | undefined
+  app?: string | undefined
+}
+
+async function register({ tokens, now }: Deps, { token, app, ...device }: Registration): Promise<void> {
+  if (!token) return
+  await tokens.register({ ...device, token, ...(app && { app }), registeredAt: new Date(now()) })
+}
+
+const baiduIos = { device: 3, deviceId: '2' }
+
+const handlers: Handlers<typeof pushTokens, Deps> = {
+  registerBaidu: (deps, { caller: { userId }, params: { channelId: token, device, deviceId, appId: app } }) => {
+    const isIos = device === undefined ? deviceId === baiduIos.deviceId : device === baiduIos.device
+    return register(deps, { userId, device: isIos ? 'ios' : 'android', provider: 'baidu', token, app })
+  },
+  registerXiaomi: (deps, { caller: { userId }, params: { regId: token } }) =>
+    register(deps, { userId, device: 'android', provider: 'xiaomi', token }),
+  registerHuawei: (deps, { caller: { userId }, params: { token } }) =>
+    register(deps, { userId, device: 'android', provider: 'huawei', token }),
+  registerJPushAndroid: (deps, { caller: { userId }, params: { regId: token } }) =>
+    register(deps, { userId, device: 'android', provider: 'jpush', token }),
+  registerJPushIos: (deps, { caller: { userId }, params: { regId: token, appId: app } }) =>
+    register(deps, { userId, device: 'ios', provider: 'jpush', token, app }),
+  registerMeizu: (deps, { caller: { userId }, params: { pushId: token } }) =>
+    register(deps, { userId, device: 'android', provider: 'meizu', token }),
+  registerOppo: (deps, { caller: { userId }, params: { pushId: token } }) =>
+    register(deps, { userId, device: 'android', provider: 'oppo', token }),
+  registerVivo: (deps, { caller: { userId }, params: { pushId: token } }) =>
+    register(deps, { userId, device: 'android', provider: 'vivo', token }),
+  registerFcm: (deps, { caller: { userId }, params: { token } }) =>
+    register(deps, { userId, device: 'android', provider: 'fcm', token }),
+  registerApns: (deps, { caller: { userId }, params: { token, isVoip, appId: app } }) =>
+    register(deps, { userId, device: 'ios', provider: isVoip ? 'apns_voip' : 'apns', token, app }),
+}
+
+export const tokenRoutes = bindHandlers(pushTokens, handlers)

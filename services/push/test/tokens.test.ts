@@ -1,0 +1,71 @@
+import { pushTokens } from '@im/contracts/push'
+import { sessionRevoked, userDeleted } from '@im/contracts/user'
+import { eventPublisher, eventually, failure, startService } from '@im/service-kit/testing'
+import { type Test, test } from 'tap'
+import { service } from '../src/service.ts'
+
+const [alice, bob] = [10_000_001, 10_000_002]
+
+async function startPush(t: Test) {
+  const running = await startService(t, service, { env: { LIMIT_FACTOR: '0' } })
+  const { tokens } = running.deps
+  const has = async (userId: number) =>
+    (await tokens.of([userId])).map(({ device, provider, token }) => `${device} ${provider} ${token}`).sort()
+  return { ...running, has, publish: eventPublisher(t, running.env) }
+}
+
+test('a device class has one token for messages and one for calls, the last that was registered', async (t) => {
+  const { api, has } = await startPush(t)
+  await api.call(pushTokens.registerXiaomi, { regId: 'x1', deviceId: '2' }, { as: alice })
+  await api.call(pushTokens.registerHuawei, { token: 'h1' }, { as: alice })
+  await api.call(pushTokens.registerApns, { token: 'a1', isVoip: 0, appId: 'im.app' }, { as: alice })
+  await api.call(pushTokens.registerApns, { token: 'a2' }, { as: alice })
+  t.strictSame(await has(alice), ['android huawei h1', 'ios apns a1', 'ios apns_voip a2'])
+  await api.call(pushTokens.registerBaidu, { channelId: 'b1', device: 4 }, { as: alice })
+  await api.call(pushTokens.registerBaidu, { channelId: 'b2', deviceId: '2' }, { as: alice })
+  t.strictSame(await has(alice), ['android baidu b1', 'ios apns_voip a2', 'ios baidu b2'])
+})
+
+test('a token belongs to the user who registered it last', async (t) => {
+  const { api, has } = await startPush(t)
+  await api.call(pushTokens.registerFcm, { token: 'f1' }, { as: alice })
+  await api.call(pushTokens.registerFcm, { token: 'f1' }, { as: bob })
+  t.strictSame([await has(alice), await has(bob)], [[], ['android fcm f1']])
+  await Promise.all(
+    [alice, bob, alice, bob].flatMap((user) =>
+      ['f2', 'f3'].map((token) => api.call(pushTokens.registerFcm, { token }, { as: user })),
+    ),
+  )
+  const all = [...(await has(alice)), ...(await has(bob))]
+  t.equal(new Set(all).size, all.length, 'nobody shares a token')
+  t.ok(all.length <= 2)
+})
+
+test('an empty token changes nothing; one that cannot be one is refused', async (t) => {
+  const { api, has } = await startPush(t)
+  await api.call(pushTokens.registerVivo, { pushId: 'v1' }, { as: alice })
+  await api.call(pushTokens.registerVivo, { pushId: '' }, { as: alice })
+  await api.call(pushTokens.registerBaidu, {}, { as: alice })
+  t.strictSame(await has(alice), ['android vivo v1'])
+  await t.rejects(
+    api.call(pushTokens.registerVivo, { pushId: 'x'.repeat(4097) }, { as: alice }),
+    failure('InvalidParams'),
+  )
+  await t.rejects(api.call(pushTokens.registerVivo, { pushId: 'a\u0000b' }, { as: alice }), failure('InvalidParams'))
+})
+
+test('tokens go with the session of their device class and with the user', async (t) => {
+  const { api, has, publish } = await startPush(t)
+  await api.call(pushTokens.registerOppo, { pushId: 'o1' }, { as: alice })
+  await api.call(pushTokens.registerApns, { token: 'a1', isVoip: 0 }, { as: alice })
+  const ended = (devices: string[], reason: string, at: number) =>
+    publish(sessionRevoked, alice, { userId: alice, sessionIds: devices.map(() => 'x'), devices, reason, at })
+  await ended(['ios'], 'refresh', Date.now())
+  await ended(['android'], 'login', Date.now() - 60_000)
+  await ended(['android'], 'logout', Date.now())
+  await eventually(async () => (await has(alice)).length === 1)
+  t.strictSame(await has(alice), ['ios apns a1'])
+  await api.call(pushTokens.registerOppo, { pushId: 'o2' }, { as: alice })
+  await publish(userDeleted, alice, { userId: alice, nickname: 'alice', at: Date.now() })
+  await eventually(async () => (await has(alice)).length === 0)
+})
