@@ -46,6 +46,8 @@ export interface StackOptions {
   report?: Reporter
   /** Aborts a start: `startStack` rejects when every process has ended. */
   abort?: AbortSignal
+  /** Changes where services find the servers: a test puts proxies between them. Gets and gives `Servers.env`. */
+  reroute?: (env: Record<string, string>) => Promise<Record<string, string>>
   /** Gets each line that services log. */
   onServiceLog?: (line: string) => void
   /** Shows the steps to a person; `work` gets the reporter of its step. */
@@ -111,7 +113,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       alsoPorts: options.ports === 'free' ? [] : wantedPorts(services, ports, operations),
     }),
   )
-  const env = { ...settings, ...servers.env } as Record<string, string>
+  const env = { ...settings, ...((await options.reroute?.(servers.env)) ?? servers.env) } as Record<string, string>
   const groups = mode === 'processes' ? services.map((name) => [name]) : [services]
   const processes = new Map<ProcessName, SupervisedProcess>()
   const close = async () => {

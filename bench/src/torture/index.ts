@@ -1,0 +1,2 @@
+export { timelineOf } from './timeline.ts'
+export { forget, type TortureOptions, type TortureReport, torture } from './torture.ts'
