@@ -189,6 +189,9 @@ function wantedPorts(services: readonly ServiceName[], ports: ServicePorts, oper
   return services.includes('gateway') ? [...listeners, { ...operationsPort, port: operations }] : listeners
 }
 
+/** All services in one process are for a developer's machine: 100 MB less for some more garbage collection. */
+const frugal = ['--max-semi-space-size=4']
+
 /** A process that runs these services; the first is ended first. */
 function serviceProcess(
   names: readonly ServiceName[],
@@ -210,7 +213,11 @@ function serviceProcess(
     name,
     title: name === 'services' ? 'The process of the services' : `The ${name} service`,
     file: process.execPath,
-    args: [join(import.meta.dirname, 'run-services.ts'), ...names.map((each) => `${each}=${ports[each]}`)],
+    args: [
+      ...(names.length > 1 ? frugal : []),
+      join(import.meta.dirname, 'run-services.ts'),
+      ...names.map((each) => `${each}=${ports[each]}`),
+    ],
     env: { ...env, LOG_FORMAT: 'json' },
     ready: async () => void (await Promise.all(names.map((each) => healthy(serviceUrl(ports, each))))),
     stopDeadlineMs: (Number(env['SHUTDOWN_SECONDS']) || 15) * 1000 + 2000,

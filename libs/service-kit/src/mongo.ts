@@ -13,6 +13,8 @@ export interface MongoConnection {
 
 /** Operations at a time; more wait. */
 const connections = 50
+/** A connection that nobody needed for this long (ms) is closed: the start opens many at once. */
+const idleForMs = 10_000
 /** Operations that wait for a connection before others are refused. */
 const longestQueue = 500
 /** How long an operation waits for a connection, or for a primary, before it fails (ms). */
@@ -38,6 +40,7 @@ export async function connectMongo(options: {
     ignoreUndefined: true,
     monitorCommands: options.monitorCommands ?? false,
     maxPoolSize: connections,
+    maxIdleTimeMS: idleForMs,
     waitQueueTimeoutMS: waitMs,
     serverSelectionTimeoutMS: waitMs,
     // A server that stands still is found by asking it: then all that waits for its answers fails at once.
