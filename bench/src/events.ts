@@ -69,9 +69,10 @@ class Announcer {
   async publish(): Promise<void> {
     const data = this.#payload()
     const aggregate = String(data.userId)
-    const sequence = Number(data.nickname)
-    const id = `${aggregate}-${sequence}`
-    await this.#runtime.bus.publish({ id, name: userUpdated.name, at: Date.now(), aggregate, sequence, data })
+    const { updatedAt: at } = data
+    const id = `${aggregate}-${data.nickname}`
+    // The number is at least the time, as the outbox gives it.
+    await this.#runtime.bus.publish({ id, name: userUpdated.name, at, aggregate, sequence: at, data })
   }
 
   /** Many in one transaction: for a backlog. */

@@ -65,9 +65,11 @@ async function main(): Promise<number> {
     servers: ['mongodb', 'redis', 'nats'],
     supervise: false,
   })
-  const service = await startUserService(servers.env)
+  const social = await startService('social', servers.env)
+  const service = await startService('user', { ...servers.env, SOCIAL_URL: social.url })
   const processes = {
     user: service.process.pid,
+    social: social.process.pid,
     database: servers.process('mongodb').pid,
     redis: servers.process('redis').pid,
     nats: servers.process('nats').pid,
@@ -93,8 +95,10 @@ async function main(): Promise<number> {
     }
     return report(rounds, wrong)
   } finally {
-    service.process.kill('SIGTERM')
-    await once(service.process, 'exit')
+    for (const { process: child } of [service, social]) {
+      child.kill('SIGTERM')
+      await once(child, 'exit')
+    }
     await servers.close()
     await rm(folder, { recursive: true, force: true })
   }
@@ -106,12 +110,14 @@ async function usedBy(processes: Record<string, number | undefined>): Promise<Re
   return Object.fromEntries(await Promise.all(used))
 }
 
-async function startUserService(
+/** The user service, or social, which counts the friends of whoever logs in. */
+async function startService(
+  name: 'user' | 'social',
   env: Record<string, string | undefined>,
 ): Promise<{ url: string; process: ChildProcess }> {
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
-  const main = join(import.meta.dirname, '../../services/user/src/main.ts')
+  const main = join(import.meta.dirname, `../../services/${name}/src/main.ts`)
   const child = fork(main, {
     env: {
       ...process.env,
