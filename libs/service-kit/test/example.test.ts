@@ -1,6 +1,5 @@
 import { userRegistered } from '@im/contracts/user'
-import { connectBus, createLogger } from '@im/service-kit'
-import { eventually, failure, recordEvents, startService } from '@im/service-kit/testing'
+import { eventPublisher, eventually, failure, recordEvents, startService } from '@im/service-kit/testing'
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { Redis } from 'ioredis'
@@ -20,11 +19,7 @@ test('the example is a whole service: calls, errors, events in and out', async (
   await eventually(() => announced.length === 1)
   t.strictSame(announced, [{ userId: alice }], 'what failed announced nothing')
 
-  const { NATS_URL: url = '', NAMESPACE: namespace = '' } = env
-  const log = createLogger({ service: 'user', level: 'error', format: 'json' })
-  const user = await connectBus({ url, namespace, replicas: 1, service: 'user', log })
-  t.after(() => user.close())
-  const data = {
+  await eventPublisher(t, env)(userRegistered, 10000002, {
     userId: 10000002,
     nickname: '',
     account: '',
@@ -32,8 +27,7 @@ test('the example is a whole service: calls, errors, events in and out', async (
     userType: 0,
     defaultFriends: [],
     registeredAt: 1,
-  }
-  await user.publish({ id: 'e1', name: userRegistered.name, at: Date.now(), aggregate: '10000002', sequence: 1, data })
+  })
   const texts = async () => (await api.call(notes.listNotes, {}, { as: 10000002 })).map(({ text }) => text)
   t.strictSame(await eventually(async () => (await texts()).length > 0 && texts()), ['hello'])
 })
