@@ -78,6 +78,15 @@ test('members see the room, others its card, nobody a dissolved one', async (t) 
   t.match(dissolved, [{ memberIds: [alice, bob], by: { userId: alice } }])
 })
 
+test('a change is made while the message service is away', async (t) => {
+  const { api, person, room: make, peers } = await startRoom(t)
+  const [alice, bob] = [person('alice'), person('bob')]
+  const { id: roomId } = await make(alice, [bob], { maxUserSize: 0 })
+  peers.onEnforce = () => Promise.reject(new Error('away'))
+  await api.call(roomMembers.removeMember, { roomId, userId: bob }, { as: alice })
+  t.match(await api.call(rooms.getRoomBriefly, { roomId }, { as: alice }), { userSize: 1, maxUserSize: 1000 })
+})
+
 test('what an answer says is in force in the live room before it is said', async (t) => {
   const { api, person, room: make, peers, events } = await startRoom(t)
   const [alice, bob] = [person('alice'), person('bob')]

@@ -136,7 +136,7 @@ export const rooms = contract('room', {
       pageSize: PageSize(10),
     }),
     result: Type.Array(Room),
-    limits: [{ by: ['user', 'param:roomName'], max: 60, seconds: 60 }],
+    limits: [{ by: 'user', max: 60, seconds: 60 }],
   },
   listOwnRooms: {
     path: '/room/list/his',

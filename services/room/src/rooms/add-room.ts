@@ -44,7 +44,8 @@ export async function addRoom(
     await message.call(liveRooms.claimRoom, { jid, userId: ownerId })
   }
   const most = await mostMembers(deps)
-  const maxUserSize = Math.max(1, Math.min(wanted.maxUserSize ?? most, most))
+  const { maxUserSize: size = 0 } = wanted
+  const maxUserSize = size > 0 ? Math.min(size, most) : most
   const owner = await deps.names.ofOne(ownerId)
   if (owner === undefined) throw new ContractError('TokenInvalid')
   const people = await pickInvited(deps, { userId: ownerId, role: memberRoles.owner }, invited)
