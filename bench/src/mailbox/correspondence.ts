@@ -106,18 +106,23 @@ export class Correspondence {
   async sendAll(tasks: Iterable<() => Letter>, inFlight: number): Promise<void> {
     const waiting = new Set<string>()
     const before = this.onReceipt
+    let goOn = () => {}
     this.onReceipt = (letter) => {
       waiting.delete(letter.id)
       before(letter)
+      goOn()
     }
-    let lastAt = performance.now()
     for (const task of tasks) {
-      while (waiting.size >= inFlight) {
-        if (performance.now() - lastAt > patience) throw new Error(`${waiting.size} messages have no receipt`)
-        await new Promise<void>((resolve) => setImmediate(resolve))
-      }
+      if (waiting.size >= inFlight)
+        await new Promise<void>((resolve, reject) => {
+          const giveUp = () => reject(new Error(`${waiting.size} messages have no receipt`))
+          const timer = setTimeout(giveUp, patience)
+          goOn = () => {
+            clearTimeout(timer)
+            resolve()
+          }
+        })
       waiting.add(task().id)
-      lastAt = performance.now()
     }
     await this.until(() => waiting.size === 0, 'receipts')
     this.onReceipt = before
