@@ -2,11 +2,12 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { contract, type Handlers, Nothing, Text } from '@im/contracts'
+import { userUpdated } from '@im/contracts/user'
 import { bindHandlers, connectMongo, createServiceApp, inTransaction, isStoreAway, type Runtime } from '@im/service-kit'
-import { createTestClient, dropNamespace, eventually, failure, testEnv } from '@im/service-kit/testing'
+import { createTestClient, dropNamespace, eventually, failure, recordEvents, testEnv } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { Type } from 'typebox'
-import { ownNamespace, readConfig, startProcess, startRuntime } from './runtime.ts'
+import { ownNamespace, readConfig, startProcess, startRuntime, update } from './runtime.ts'
 
 const things = contract('org', {
   addThing: {
@@ -21,15 +22,18 @@ const things = contract('org', {
 
 const handlers: Handlers<typeof things, Runtime> = {
   async addThing({ outbox, db }, { params }) {
-    await outbox.commit(async ({ session }) => {
-      await db.collection('things').insertOne({ name: params.name }, { session })
+    await outbox.commit(async (change) => {
+      await db.collection('things').insertOne({ name: params.name }, { session: change.session })
+      change.announce(userUpdated, params.name, update(1, params.name))
       await delay(Number(params.workMs))
     })
   },
 }
 
-test('nothing is committed of which the caller was told that it failed', async (t) => {
-  const runtime = await startRuntime(t)
+test('nothing is committed or announced of which the caller was told that it failed', async (t) => {
+  const env = ownNamespace(t)
+  const runtime = await startRuntime(t, env)
+  const announced = await recordEvents(t, env, userUpdated)
   const { db, log, metrics } = runtime
   await db.createCollection('things')
   const config = readConfig({ ...process.env, NODE_ENV: 'test' })
@@ -47,6 +51,11 @@ test('nothing is committed of which the caller was told that it failed', async (
   await delay(500)
   t.strictSame(
     (await db.collection('things').find().toArray()).map(({ name }) => name),
+    ['in time'],
+  )
+  await eventually(() => announced.length > 0)
+  t.strictSame(
+    announced.map(({ nickname }) => nickname),
     ['in time'],
   )
 })
