@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { ContractError, type EventEnvelope } from '@im/contracts'
+import { ContractError, type EventEnvelope, streams } from '@im/contracts'
 import { presenceChanged } from '@im/contracts/message'
 import { configChanged, userLocked, userUpdated } from '@im/contracts/user'
-import { exactlyOnce, on, type Runtime } from '@im/service-kit'
+import { exactlyOnce, handleEvents, on, type Runtime } from '@im/service-kit'
 import { eventually } from '@im/service-kit/testing'
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
@@ -222,6 +222,37 @@ test('a long transaction gets through beside short ones that write the same', as
   t.ok(await eventually(async () => ((await tallies.findOne())?.value ?? 0) >= 3_000_000, 60_000))
   ending.abort()
   await others
+})
+
+test('handlers that could not all keep their promise are refused', async (t) => {
+  const runtime = await startRuntime(t)
+  const once = exactlyOnce(userUpdated, async () => {})
+  const often = on(userUpdated, async () => {})
+  const projection = { name: 'x', stream: streams.social }
+  for (const [handlers, message] of [
+    [[once, once], /two handlers/],
+    [[often, often], /two handlers/],
+    [[once, often], /two handlers/],
+    [[exactlyOnce(userUpdated, async () => {}, { projection })], /not in the stream of x/],
+  ] as const)
+    t.throws(() => handleEvents(runtime, handlers), { message })
+})
+
+test('reading goes on soon after somebody deleted the consumers, or the stream', async (t) => {
+  const env = ownNamespace(t)
+  const runtime = await startRuntime(t, env)
+  const heard: number[] = []
+  handle(t, runtime, [on(userUpdated, async ({ userId }) => heard.push(userId))])
+  await runtime.bus.publish(envelope(1))
+  await eventually(() => heard.includes(1))
+  const manager = await jetstreamManager(await nats(t, env))
+  const stream = `${env['NAMESPACE']}_user`
+  for await (const { name } of manager.consumers.list(stream)) await manager.consumers.delete(stream, name)
+  await runtime.bus.publish(envelope(2))
+  await eventually(() => heard.includes(2), 12_000)
+  await manager.streams.delete(stream)
+  await eventually(() => runtime.bus.publish(envelope(3)).then(() => true))
+  t.ok(await eventually(() => heard.includes(3), 12_000))
 })
 
 test('two services each hear every event; one may be there before the stream is', async (t) => {
