@@ -42,6 +42,22 @@ test('a window ends, and the next one begins with the next count', async (t) => 
   t.equal(await takes(counters, 5, limit('a', 2, 1)), 2)
 })
 
+test('a window is not made longer by later counts', async (t) => {
+  const { counters } = await openCounters(t)
+  t.equal(await takes(counters, 1, limit('a', 3, 1)), 1)
+  await new Promise((resolve) => setTimeout(resolve, 700))
+  t.equal(await takes(counters, 1, limit('a', 3, 1)), 1)
+  await new Promise((resolve) => setTimeout(resolve, 400))
+  t.equal(await takes(counters, 9, limit('a', 3, 1)), 3)
+})
+
+test('a block has as many as the window has room for', async (t) => {
+  const { counters, other } = await openCounters(t)
+  t.equal(await counters.takeBlock(limit('a', 5), 3), 3)
+  t.equal(await other.takeBlock(limit('a', 5), 3), 2)
+  t.match(await counters.takeBlock(limit('a', 5), 3), { full: { key: 'test:a' } })
+})
+
 test('several limits are taken all or none', async (t) => {
   const { counters, other } = await openCounters(t)
   await takes(counters, 3, limit('full'))
@@ -105,6 +121,11 @@ for (const way of ['killed', 'standing still'] as const)
     t.equal(await takes(counters, 9, limit('b')), 0)
     await counters.giveBack(limit('a'), limit('b'))
     t.equal(await takes(counters, 9, limit('a'), limit('b')), 1)
+    t.equal(await takes(counters, 9, limit('full')), 3)
+    t.equal(await takes(counters, 1, limit('free'), limit('full')), 0)
+    t.equal(await takes(counters, 9, limit('free')), 3, 'all or none')
+    t.equal(await counters.takeBlock(limit('block', 5), 9), 5)
+    t.match(await counters.takeBlock(limit('block', 5), 9), { full: { key: 'test:block' } })
     t.ok(performance.now() - startedAt < 300)
     clock.now += 61_000
     t.equal(await takes(counters, 9, limit('a')), 3, 'windows end there too')
