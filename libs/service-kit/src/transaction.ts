@@ -6,8 +6,8 @@ import { StoreAwayError } from './store-away.ts'
 import { noteSession } from './used-sessions.ts'
 import { within } from './within.ts'
 
-/** How long (ms) a transaction is retried: about as long as anybody waits for an answer. */
-const retryFor = 4000
+/** How long (ms) a transaction is retried unless its caller says otherwise: about as long as anybody waits for an answer. */
+const defaultRetryFor = 4000
 /**
  * A step of a transaction that is neither done nor failed after so long (ms) never will be. The driver (7.9) waits for ever for
  * a connection to take a long command when that connection is destroyed without an error, as happens when the network drops it.
@@ -21,7 +21,11 @@ const stuckAfter = 15_000
  * A transaction of a call is not committed once its caller left or got an error: after a stall of the database, nothing takes
  * effect that the caller was told has failed.
  */
-export async function inTransaction<T>(client: MongoClient, work: (session: ClientSession) => Promise<T>): Promise<T> {
+export async function inTransaction<T>(
+  client: MongoClient,
+  work: (session: ClientSession) => Promise<T>,
+  retryFor = defaultRetryFor,
+): Promise<T> {
   const giveUpAt = performance.now() + retryFor
   for (let attempt = 0; ; attempt++) {
     try {

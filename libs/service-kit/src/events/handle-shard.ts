@@ -12,6 +12,8 @@ import { type Shard, ShardLostError } from './shards.ts'
 import { isMissingStream } from './streams.ts'
 
 const eventsAtOnce = 100
+/** How long (ms) a transaction of several events is tried again after conflicts, before one of fewer is tried. */
+const retrySeveralFor = 500
 /** A transaction takes no more events after this time (ms). */
 const transactionBudget = 200
 /**
@@ -211,29 +213,32 @@ export class ShardHandling {
     let outcomes: Outcome[] = []
     let isHandling = false
     try {
-      await outbox.commit(async (change) => {
-        outcomes = []
-        isHandling = false
-        const startedAt = performance.now()
-        const known = await this.#knownSequences(run, change)
-        const fresh = new Map<string, number>()
-        for (const event of run) {
-          if (outcomes.length && performance.now() - startedAt > transactionBudget) break
-          const envelope = event.envelope as EventEnvelope<never>
-          const due = this.#keyedHandlersOf(event).filter(
-            ({ key }) => !(envelope.sequence <= (fresh.get(key) ?? known.get(key) ?? 0)),
-          )
-          isHandling = true
-          for (const { handler, key } of due) {
-            await inTime(handler, handler.handle(envelope.data, change, envelope))
-            fresh.set(key, envelope.sequence)
-          }
+      await outbox.commit(
+        async (change) => {
+          outcomes = []
           isHandling = false
-          outcomes.push(due.length || !this.#handlersOf(event).length ? 'done' : 'repeated')
-        }
-        await this.#wiring.handled.store(fresh, change.session)
-        await shards.move(this.#shard.id, positionAfter(run, outcomes.length), change.session)
-      })
+          const startedAt = performance.now()
+          const known = await this.#knownSequences(run, change)
+          const fresh = new Map<string, number>()
+          for (const event of run) {
+            if (outcomes.length && performance.now() - startedAt > transactionBudget) break
+            const envelope = event.envelope as EventEnvelope<never>
+            const due = this.#keyedHandlersOf(event).filter(
+              ({ key }) => !(envelope.sequence <= (fresh.get(key) ?? known.get(key) ?? 0)),
+            )
+            isHandling = true
+            for (const { handler, key } of due) {
+              await inTime(handler, handler.handle(envelope.data, change, envelope))
+              fresh.set(key, envelope.sequence)
+            }
+            isHandling = false
+            outcomes.push(due.length || !this.#handlersOf(event).length ? 'done' : 'repeated')
+          }
+          await this.#wiring.handled.store(fresh, change.session)
+          await shards.move(this.#shard.id, positionAfter(run, outcomes.length), change.session)
+        },
+        run.length > 1 ? retrySeveralFor : undefined,
+      )
     } catch (error) {
       return await this.#shorten(run, outcomes.length, isHandling, error)
     }

@@ -20,8 +20,10 @@ export interface Change {
 
 /** Changes and their events commit together, so no event is lost, and none is sent for a change that did not happen. */
 export interface Outbox {
-  /** Runs `work` in a transaction. It runs again after a conflict, so it must have no other effects. */
-  commit<T>(work: (change: Change) => Promise<T>): Promise<T>
+  /**
+   * Runs `work` in a transaction. It runs again after a conflict, for `retryFor` (4 s), so it must have no other effects.
+   */
+  commit<T>(work: (change: Change) => Promise<T>, retryFor?: number): Promise<T>
   /** The number of the last event of each aggregate, as the transaction sees it. Aggregates without events are absent. */
   lastSequences(stream: string, aggregates: readonly string[], session: ClientSession): Promise<Map<string, number>>
 }
@@ -72,18 +74,22 @@ export async function createOutbox(options: {
   }
 
   return {
-    async commit(work) {
+    async commit(work, retryFor) {
       let hasEvents = false
-      const result = await inTransaction(client, async (session) => {
-        const events: Omit<OutboxRow, 'sequence'>[] = []
-        const result = await work({
-          session,
-          announce: (event, aggregate, payload) => void events.push(newRow(bus, event, aggregate, payload)),
-        })
-        hasEvents = events.length > 0
-        if (hasEvents) await store(events, session)
-        return result
-      })
+      const result = await inTransaction(
+        client,
+        async (session) => {
+          const events: Omit<OutboxRow, 'sequence'>[] = []
+          const result = await work({
+            session,
+            announce: (event, aggregate, payload) => void events.push(newRow(bus, event, aggregate, payload)),
+          })
+          hasEvents = events.length > 0
+          if (hasEvents) await store(events, session)
+          return result
+        },
+        retryFor,
+      )
       if (hasEvents) wake()
       return result
     },
