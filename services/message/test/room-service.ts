@@ -14,6 +14,7 @@ import {
   roomCreated,
   roomDissolved,
   roomTransferred,
+  type StandingMember,
 } from '@im/contracts/room'
 import {
   bindHandlers,
@@ -28,7 +29,7 @@ interface Room {
   state: RoomState
   sequence: number
   isDissolved: boolean
-  members: Map<number, MemberState>
+  members: Map<number, StandingMember>
 }
 
 const byId = (rooms: Rooms, roomId: string) => [...rooms.byJid.values()].find(({ state }) => state.roomId === roomId)
@@ -169,9 +170,9 @@ const stateOf = (jid: string, ownerId: number): RoomState => ({
   ...{ chatRecordTimeOut: -1 },
 })
 const personOf = (userId: number): Person => ({ userId, name: `n${userId}` })
-const memberOf = (userId: number, role: number): MemberState => ({
+const memberOf = (userId: number, role: number): StandingMember => ({
   ...personOf(userId),
-  ...{ role, talkTime: 0, joinedAt: Math.floor(Date.now() / 1000) },
+  ...{ role, talkTime: 0, joinedAt: Math.floor(Date.now() / 1000), since: Date.now() },
 })
 
 interface RoomDeps extends Runtime {

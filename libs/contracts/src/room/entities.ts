@@ -1,5 +1,5 @@
 import { type Static, Type } from 'typebox'
-import { FlagResult, UnixSeconds } from '../result-types.ts'
+import { FlagResult, Milliseconds, UnixSeconds } from '../result-types.ts'
 
 const userId = Type.Integer({ minimum: 1 })
 
@@ -37,6 +37,13 @@ export const MemberState = Type.Object({
   }),
 })
 export type MemberState = Static<typeof MemberState>
+
+/** A member as the message service has to know them: what came before they joined is not theirs. */
+export const StandingMember = Type.Object({
+  ...MemberState.properties,
+  since: Milliseconds({ description: 'when they joined, in milliseconds' }),
+})
+export type StandingMember = Static<typeof StandingMember>
 
 /** A user and the name that apps show for them. */
 export const Person = Type.Object({ userId, name: Type.String({ description: 'never empty' }) })

@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import { contract } from '../contract.ts'
 import { JsonOf, PageSize, RoomRef, UserId } from '../param-types.ts'
-import { MemberState, RoomState } from './entities.ts'
+import { MemberState, RoomState, StandingMember } from './entities.ts'
 
 const userId = Type.Integer({ minimum: 1 })
 
@@ -21,7 +21,7 @@ export const internalRooms = contract('room', {
           state: Type.Enum(['unknown', 'live', 'dissolved'], { description: 'dissolved: there was such a room' }),
           sequence: Type.Integer({ description: 'of the last event about the room that this contains; 0 unknown' }),
           room: Type.Optional(RoomState),
-          member: Type.Optional(MemberState),
+          member: Type.Optional(StandingMember),
         }),
         { description: 'one for each pair, in their order; the room when it is live, the member when they are one' },
       ),
@@ -34,7 +34,9 @@ export const internalRooms = contract('room', {
     safe: true,
     params: Type.Object({ userId: UserId() }),
     result: Type.Object({
-      rooms: Type.Array(Type.Object({ room: RoomState, member: MemberState }), { description: 'all, locked ones too' }),
+      rooms: Type.Array(Type.Object({ room: RoomState, member: StandingMember }), {
+        description: 'all, locked ones too',
+      }),
     }),
   },
   pageMembers: {

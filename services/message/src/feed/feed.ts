@@ -114,11 +114,14 @@ export class Feed {
 
   #asking: Promise<void> | undefined
   #askingNext: Promise<void> | undefined
+  #giveUpAsking: (reason: Error) => void = () => {}
 
   async #ask(): Promise<void> {
     await turn()
     this.#writer?.flush()
-    await this.#request(xml('ping', { xmlns: 'urn:xmpp:ping' }), 'get')
+    const lost = Promise.withResolvers<never>()
+    this.#giveUpAsking = lost.reject
+    await Promise.race([this.#request(xml('ping', { xmlns: 'urn:xmpp:ping' }), 'get'), lost.promise])
   }
 
   async #request(order: Element, type: 'get' | 'set' = 'set'): Promise<void> {
@@ -273,6 +276,7 @@ export class Feed {
     this.#writer = undefined
     this.#hello = undefined
     this.#isReady = false
+    this.#giveUpAsking(new Error('the connection ended'))
     if (!hello) return
     for (const stream of streams.ofServer(hello.server)) streams.end(hello.server, stream.id)
     feedWatchers.lost(hello.server, hello.epoch)

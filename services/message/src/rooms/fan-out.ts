@@ -50,6 +50,10 @@ export class FanOut {
   #waiting = 0
   /** Since when (ms) nobody seems to hold a server. */
   readonly #unheldSince = new Map<string, number>()
+  /** Servers with orders that nobody was asked to carry out, or has to be asked again: what comes now waits behind them. */
+  readonly #behind = new Set<string>()
+  /** Who was asked last for a server: another one gets all that is open, in its order. */
+  readonly #askedFor = new Map<string, string>()
   readonly #serving = new Set<string>()
   readonly #asking = new Map<string, Asked['items']>()
   readonly #answering = new Map<string, Answered['items']>()
@@ -73,7 +77,7 @@ export class FanOut {
     this.#peers.watch({
       gone: (id) => {
         for (const { servers } of this.#pending.values())
-          for (const [server, asked] of servers) if (asked?.replica === id) servers.set(server, undefined)
+          for (const [server, asked] of servers) if (asked?.replica === id) this.#askAgain(servers, server)
       },
       tick: () => this.#look(),
     })
@@ -105,9 +109,16 @@ export class FanOut {
     const number = ++this.#number
     const size = order.kind === 'say' ? order.text.length : 100
     const servers: Pending['servers'] = new Map([...this.#feeds.all].map((server) => [server, undefined]))
-    this.#pending.set(number, { order, size, servers, settled })
+    const pending = { order, size, servers, settled }
+    this.#pending.set(number, pending)
     this.#waiting += size
-    this.#attempt(number)
+    for (const server of [...servers.keys()]) {
+      const replica = this.#holderOf(server)
+      if (this.#behind.has(server) || replica !== this.#askedFor.get(server)) this.#askForAll(server)
+      else if (replica !== undefined) this.#askFor(number, pending, server, replica)
+      else this.#behind.add(server)
+    }
+    if (!servers.size) this.#settle(number)
   }
 
   /** As `send`; resolves when it is settled. */
@@ -117,25 +128,43 @@ export class FanOut {
     await new Promise<void>((resolve) => this.send(order, resolve))
   }
 
-  #attempt(number: number): void {
-    const pending = this.#pending.get(number)
-    if (!pending) return
-    const { servers, order } = pending
-    for (const [server, asked] of servers) {
-      if (asked) continue
-      const replica = this.#feeds.at(server) ? this.#peers.id : this.#peers.holderOf(server)?.id
-      if (replica === undefined) continue
-      servers.set(server, { replica, at: performance.now() })
-      if (replica !== this.#peers.id) this.#ask(replica, number, server, order)
-      else
-        this.#serve(
-          server,
-          order,
-          () => this.#done(number, server),
-          () => servers.has(server) && servers.set(server, undefined),
-        )
+  #holderOf(server: string): string | undefined {
+    return this.#feeds.at(server) ? this.#peers.id : this.#peers.holderOf(server)?.id
+  }
+
+  /** Asks whoever holds the server now for all it has not taken, in the order in which it was said. */
+  #askForAll(server: string): void {
+    const replica = this.#holderOf(server)
+    if (replica === undefined) {
+      this.#behind.add(server)
+      return
     }
-    if (!servers.size) this.#settle(number)
+    this.#behind.delete(server)
+    const isOther = this.#askedFor.get(server) !== replica
+    this.#askedFor.set(server, replica)
+    for (const [number, pending] of this.#pending) {
+      if (!pending.servers.has(server)) continue
+      const asked = pending.servers.get(server)
+      if (!asked || (isOther && asked.replica !== replica)) this.#askFor(number, pending, server, replica)
+    }
+  }
+
+  #askFor(number: number, { servers, order }: Pending, server: string, replica: string): void {
+    servers.set(server, { replica, at: performance.now() })
+    if (replica !== this.#peers.id) this.#ask(replica, number, server, order)
+    else
+      this.#serve(
+        server,
+        order,
+        () => this.#done(number, server),
+        () => this.#askAgain(servers, server),
+      )
+  }
+
+  #askAgain(servers: Pending['servers'], server: string): void {
+    if (!servers.has(server)) return
+    servers.set(server, undefined)
+    this.#behind.add(server)
   }
 
   /** Gives it to the streams here, when this replica holds the server. */
@@ -191,14 +220,13 @@ export class FanOut {
       if (isHeld) this.#unheldSince.delete(server)
       else if (!this.#unheldSince.has(server)) this.#unheldSince.set(server, now)
     }
-    for (const [number, { servers, order }] of this.#pending) {
+    for (const [number, { servers, order }] of this.#pending)
       for (const [server, asked] of servers) {
-        if (asked && now - asked.at > answeredWithin && asked.replica !== this.#peers.id) servers.set(server, undefined)
-        if (!all.has(server)) servers.delete(server)
-        else if (!servers.get(server)) this.#giveUp(number, server, order)
+        if (!all.has(server)) this.#done(number, server)
+        else if (!asked) this.#giveUp(number, server, order)
+        else if (now - asked.at > answeredWithin && asked.replica !== this.#peers.id) this.#askAgain(servers, server)
       }
-      this.#attempt(number)
-    }
+    for (const server of [...this.#behind]) this.#askForAll(server)
   }
 
   #giveUp(number: number, server: string, { jid }: RoomOrder): void {
@@ -209,7 +237,8 @@ export class FanOut {
       () => this.#done(number, server),
       (error) => {
         this.#log.warn({ reason: String(error), server }, 'what a server missed could not be kept; trying again')
-        this.#pending.get(number)?.servers.set(server, undefined)
+        const servers = this.#pending.get(number)?.servers
+        if (servers) this.#askAgain(servers, server)
       },
     )
   }

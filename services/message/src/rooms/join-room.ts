@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { MemberState } from '@im/contracts/room'
+import type { StandingMember } from '@im/contracts/room'
 import { roomsDomain } from '../config.ts'
 import type { Answer, MessageWrite } from '../deliver/message-step.ts'
 import type { Deps } from '../deps.ts'
@@ -49,7 +49,7 @@ export async function joinStep(deps: Deps, presence: RoomPresence, answer: Answe
   const outcome = await reservedRooms.reserve(jid, sender.user)
   if (outcome === 'taken') return refused(noRoom)
   if (outcome === 'too many') return refused(tooMany)
-  const owner = { userId: sender.user, name: '', role: 1, talkTime: 0, joinedAt: Math.floor(entry.stamp / 1000) }
+  const owner = { userId: sender.user, name: '', role: 1, talkTime: 0, joinedAt: 0, since: entry.stamp }
   return joined(deps, presence, owner, outcome === 'made' ? [201] : [])
 }
 
@@ -64,7 +64,7 @@ function refusedJoin(deps: Deps, { entry, jid, nick }: RoomPresence, refusal: Re
   }
 }
 
-function joined(deps: Deps, presence: RoomPresence, member: MemberState, codes: Status[]): Step<MessageWrite> {
+function joined(deps: Deps, presence: RoomPresence, member: StandingMember, codes: Status[]): Step<MessageWrite> {
   const { streams, occupants, config, now } = deps
   const { entry, sender, jid, nick } = presence
   return {
@@ -92,7 +92,7 @@ function joined(deps: Deps, presence: RoomPresence, member: MemberState, codes: 
 async function welcome(
   deps: Deps,
   stream: OwnStream,
-  { jid, member, own, wish }: { jid: string; member: MemberState; own: string; wish: Wish },
+  { jid, member, own, wish }: { jid: string; member: StandingMember; own: string; wish: Wish },
 ): Promise<void> {
   const { occupants, config, log } = deps
   const rooms = roomsDomain(config)

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { ContractError, type ResultOf } from '@im/contracts'
-import { internalRooms, type MemberState, type RoomState } from '@im/contracts/room'
+import { internalRooms, type RoomState, type StandingMember } from '@im/contracts/room'
 import type { ServiceClient } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
 
@@ -17,7 +17,7 @@ export interface KnownRoom {
   readonly sequence: number
   readonly room: RoomState | undefined
   /** Those who were asked about; undefined for who is no member. */
-  readonly members: Map<number, MemberState | undefined>
+  readonly members: Map<number, StandingMember | undefined>
   askedAt: number
 }
 
@@ -109,7 +109,7 @@ export class RoomFacts {
   }
 
   /** The rooms a user is in now. Throws ServiceUnavailable when the room service does not answer. */
-  async roomsOf(userId: number): Promise<{ room: RoomState; member: MemberState }[]> {
+  async roomsOf(userId: number): Promise<{ room: RoomState; member: StandingMember }[]> {
     return (await this.#service.call(internalRooms.listRoomsOf, { userId })).rooms
   }
 

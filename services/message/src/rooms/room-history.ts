@@ -1,10 +1,11 @@
-import type { MemberState } from '@im/contracts/room'
+import type { StandingMember } from '@im/contracts/room'
 import type { Element } from '@xmpp/component'
 import { isVisible, type MessageDocument } from '../archive/message-document.ts'
 import { stanzaId } from '../archive/message-row.ts'
 import { roomsDomain } from '../config.ts'
 import type { StanzaText } from '../deliver/stanza-text.ts'
 import type { Deps } from '../deps.ts'
+import type { JoinedRoom } from '../search/search-scope.ts'
 import { roomAddress, saidBeforeText } from './room-stanzas.ts'
 
 /** How much of what was said a client wants to have again when it joins (XEP-0045 §7.2.14). */
@@ -40,19 +41,19 @@ function numberIn(text: string | undefined): number | undefined {
 }
 
 /** Whether a member may see what came to a room then: `ts` in ms. Who left and came back sees nothing of the time between. */
-export const isSince = ({ joinedAt }: Pick<MemberState, 'joinedAt'>, { ts }: Pick<MessageDocument, 'ts'>) =>
-  ts >= joinedAt * 1000
+export const isSince = ({ joinedAt }: Pick<JoinedRoom, 'joinedAt'>, { ts }: Pick<MessageDocument, 'ts'>) =>
+  ts >= Math.round(joinedAt * 1000)
 
 /** What was said in a room as a member may see it, the oldest first: ids of the stanzas and their texts. */
 export async function readHistory(
   { messages, config, now }: Pick<Deps, 'messages' | 'config' | 'now'>,
   jid: string,
-  member: MemberState,
+  member: StandingMember,
   { since, messages: most, characters }: Wish,
 ): Promise<{ id: string; text: StanzaText }[]> {
   if (most === 0) return []
   const reader = { user: member.userId, now: now() }
-  const from = Math.max(since, member.joinedAt * 1000)
+  const from = Math.max(since, member.since)
   const found = await messages.lastOfRoom(jid, from, most + spareRows)
   const said: { id: string; text: StanzaText }[] = []
   let length = 0

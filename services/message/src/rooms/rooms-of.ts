@@ -14,8 +14,8 @@ export type RoomsOf = (userId: number) => Promise<MemberRoom[]>
 export const roomsOf =
   (facts: RoomFacts): RoomsOf =>
   async (userId) =>
-    (await facts.roomsOf(userId)).map(({ room: { roomId, jid, name }, member: { role, joinedAt } }) => ({
-      ...{ roomId, jid, name, role, joinedAt },
+    (await facts.roomsOf(userId)).map(({ room: { roomId, jid, name }, member: { role, since } }) => ({
+      ...{ roomId, jid, name, role, joinedAt: since / 1000 },
     }))
 
 /** The rooms of a user, for answers that are worth something without them: none while the room service is away. */

@@ -9,7 +9,7 @@ import type { RowReader } from './packed-rows.ts'
 export interface JoinedRoom {
   roomId: string
   jid: string
-  /** Messages before this moment (seconds) are not theirs. */
+  /** Messages before this moment (seconds, with a fraction) are not theirs. */
   joinedAt: number
 }
 

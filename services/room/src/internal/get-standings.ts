@@ -3,7 +3,7 @@ import type { internalRooms } from '@im/contracts/room'
 import { inTransaction } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { memberId } from '../members/member-document.ts'
-import { memberState, roomState } from '../rooms/room-states.ts'
+import { roomState, standingMember } from '../rooms/room-states.ts'
 
 type Standing = ResultOf<(typeof internalRooms)['getStandings']>['standings'][number]
 
@@ -28,7 +28,7 @@ export async function getStandings(
       const sequence = sequences.get(room._id) ?? 0
       if (room.dissolvedAt) return { state: 'dissolved', sequence }
       const member = own.get(memberId(room._id, userId))
-      return { state: 'live', sequence, room: roomState(room), member: member && memberState(member) }
+      return { state: 'live', sequence, room: roomState(room), member: member && standingMember(member) }
     })
   })
 }

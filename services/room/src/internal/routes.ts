@@ -3,7 +3,7 @@ import { internalMemberships, internalRooms } from '@im/contracts/room'
 import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { lockRoom } from '../rooms/lock-room.ts'
-import { memberState, roomState } from '../rooms/room-states.ts'
+import { memberState, roomState, standingMember } from '../rooms/room-states.ts'
 import { getStandings } from './get-standings.ts'
 
 const roomHandlers: Handlers<typeof internalRooms, Deps> = {
@@ -15,7 +15,7 @@ const roomHandlers: Handlers<typeof internalRooms, Deps> = {
     return {
       rooms: own.flatMap((member) => {
         const room = found.get(member.roomId)
-        return room && !room.dissolvedAt ? [{ room: roomState(room), member: memberState(member) }] : []
+        return room && !room.dissolvedAt ? [{ room: roomState(room), member: standingMember(member) }] : []
       }),
     }
   },

@@ -1,4 +1,4 @@
-import type { MemberState, Person, RoomState } from '@im/contracts/room'
+import type { MemberState, Person, RoomState, StandingMember } from '@im/contracts/room'
 import type { MemberDocument } from '../members/member-document.ts'
 import type { RoomDocument } from './room-document.ts'
 
@@ -18,6 +18,11 @@ export function roomState(room: RoomDocument): RoomState {
 export function memberState({ userId, nickname: name, role, talkTime, joinedAt }: MemberDocument): MemberState {
   return { userId, name, role, talkTime, joinedAt: joinedAt / 1000 }
 }
+
+export const standingMember = (member: MemberDocument): StandingMember => ({
+  ...memberState(member),
+  since: member.joinedAt,
+})
 
 export const personOf = ({ userId, nickname }: Pick<MemberDocument, 'userId' | 'nickname'>): Person => ({
   userId,
