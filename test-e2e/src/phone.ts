@@ -65,6 +65,8 @@ export class Phone {
   /** Ids the server refused, with the condition. */
   readonly refused = new Map<string, string>()
   readonly presences: RoomPresence[] = []
+  /** Called with the XML of each message. */
+  onMessage: (stanza: string) => void = () => {}
   readonly #xmpp: ReturnType<typeof client>
   readonly #domain: string
   readonly #userId: number
@@ -126,6 +128,7 @@ export class Phone {
   #take(stanza: Stanza): void {
     if (stanza.is('presence')) this.presences.push(roomPresenceOf(stanza))
     if (!stanza.is('message')) return
+    this.onMessage(stanza.toString())
     const receipt = stanza.getChild('received', 'urn:xmpp:receipts')
     if (receipt) {
       this.receipts.add(receipt.attrs['id'])
