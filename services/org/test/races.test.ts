@@ -1,5 +1,6 @@
 import { ContractError } from '@im/contracts'
 import { companies, departments, employees } from '@im/contracts/org'
+import { inTransaction } from '@im/service-kit'
 import fc from 'fast-check'
 import { test } from 'tap'
 import type { CompanyDocument } from '../src/companies/company-document.ts'
@@ -68,9 +69,12 @@ test('whatever happens at the same time, counts are right and every department h
   }
 
   async function check(companyId: string): Promise<void> {
-    const found = await deps.db.collection<CompanyDocument>('companies').findOne({ _id: companyId })
-    const all = await deps.db.collection<DepartmentDocument>('departments').find({ companyId }).toArray()
-    const staff = await deps.db.collection<EmployeeDocument>('employees').find({ companyId }).toArray()
+    // As of one moment: an answer that came too late may still have an effect.
+    const { found, all, staff } = await inTransaction(deps.mongoClient, async (session) => ({
+      found: await deps.db.collection<CompanyDocument>('companies').findOne({ _id: companyId }, { session }),
+      all: await deps.db.collection<DepartmentDocument>('departments').find({ companyId }, { session }).toArray(),
+      staff: await deps.db.collection<EmployeeDocument>('employees').find({ companyId }, { session }).toArray(),
+    }))
     t.equal(found?.empNum, staff.length)
     const wrong = all.filter(
       ({ _id, empNum }) => empNum !== staff.filter(({ departmentId }) => departmentId === _id).length,

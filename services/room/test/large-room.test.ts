@@ -1,5 +1,5 @@
 import { membersJoined, roomMembers, rooms } from '@im/contracts/room'
-import { eventually } from '@im/service-kit/testing'
+import { createTestClient, eventually } from '@im/service-kit/testing'
 import type { CommandStartedEvent } from 'mongodb'
 import { test } from 'tap'
 import { newMember } from '../src/members/member-document.ts'
@@ -24,7 +24,11 @@ function countWrites({ mongoClient, db }: Awaited<ReturnType<typeof startRoom>>[
 
 test('in a room of 10,000 members a change writes a few rows, and lists come by pages', async (t) => {
   const service = await startRoom(t)
-  const { api, person, peers, room, deps, events } = service
+  const { person, peers, room, deps, events } = service
+  // Copies and dissolutions touch all members.
+  const [callerKey] = deps.config.callerKeys
+  const api = createTestClient({ baseUrl: service.url, callerKey, timeout: 60_000 })
+  t.after(() => api.close())
   peers.config.maxUserSize = 2 * size
   const [alice, bob] = [person('alice'), person('bob')]
   const { id: roomId } = await room(alice, [bob])

@@ -1,5 +1,6 @@
 import { ContractError } from '@im/contracts'
 import { describingFields, waitingRoomChanged } from '@im/contracts/room'
+import type { Change } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { newJid } from '../rooms/room-document.ts'
 import { personOf } from '../rooms/room-states.ts'
@@ -19,12 +20,12 @@ export interface Waiting extends Place {
 
 /** Puts the caller into the waiting room of the digits at this place, which is made if there is none. */
 export async function waitForOthers(deps: Deps, userId: number, waiting: Waiting): Promise<WaitingRoom> {
-  const { waitingRooms, outbox, names, now } = deps
+  const { waitingRooms, outbox, names, turns, now } = deps
   const { digits } = waiting
   const nickname = await names.ofOne(userId)
   if (nickname === undefined) throw new ContractError('TokenInvalid')
   await waitingRooms.open(digits)
-  return await outbox.commit(async (change) => {
+  const work = async (change: Change) => {
     const at = now()
     const rooms = await waitingRooms.of(digits, change)
     const [nearest] = rooms
@@ -43,7 +44,8 @@ export async function waitForOthers(deps: Deps, userId: number, waiting: Waiting
     if (others.length && !waiting.isQuiet)
       change.announce(waitingRoomChanged, room.jid, { jid: room.jid, userIds: others, by: personOf(member), at })
     return joined
-  })
+  }
+  return await turns.run(`digits ${digits}`, () => outbox.commit(work))
 }
 
 const newWaitingRoom = ({ name, latitude, longitude }: Waiting, at: number): WaitingRoom => ({
