@@ -1,0 +1,51 @@
+/** Where the order of two effects decides whether something can get lost, the second is held back until the first is done. */
+import { setTimeout as delay } from 'node:timers/promises'
+import { eventually } from '@im/service-kit/testing'
+import { test } from 'tap'
+import { alice, bob, startMessage } from './start-message.ts'
+
+/** Long enough for what must not happen to happen. */
+const aWhile = 300
+
+test('nobody hears of a message before it is stored: no receipt, no delivery, no release of its entry', async (t) => {
+  const { xmpp, online, deps } = await startMessage(t)
+  const [sender, receiver] = [await online(alice), await online(bob)]
+  const before = xmpp.released
+  const { commit } = deps.outbox
+  const [asked, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  deps.outbox.commit = (async (...args: Parameters<typeof commit>) => {
+    asked.resolve()
+    await gate.promise
+    return await commit.apply(deps.outbox, args)
+  }) as typeof commit
+  const id = sender.say({ to: bob })
+  await asked.promise
+  await delay(aWhile)
+  t.strictSame([sender.receipts, receiver.messages, xmpp.released], [[], [], before])
+  gate.resolve()
+  await eventually(() => sender.receipts.includes(id) && receiver.messages.length === 1)
+  await xmpp.drained()
+})
+
+test('an entry is not released before what was not confirmed stands in the mailbox', async (t) => {
+  const { xmpp, online, deps } = await startMessage(t)
+  const [sender, receiver] = [await online(alice), await online(bob, { confirming: false })]
+  const { apply } = deps.mailbox
+  const [asked, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  deps.mailbox.apply = async (changes) => {
+    asked.resolve()
+    await gate.promise
+    await apply.call(deps.mailbox, changes)
+  }
+  const before = xmpp.released
+  sender.say({ to: bob })
+  await eventually(() => receiver.messages.length === 1)
+  receiver.end()
+  await asked.promise
+  await delay(aWhile)
+  t.equal(xmpp.released, before)
+  t.ok(xmpp.stored > before)
+  gate.resolve()
+  await xmpp.drained()
+  t.equal(await deps.mailbox.collection.countDocuments(), 1)
+})
