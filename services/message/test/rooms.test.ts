@@ -43,7 +43,7 @@ test('one frame for each server carries a message with the list of its streams',
   for (const stream of streams) await joined(stream, jid)
   const frames: string[] = []
   xmpp.onFrame = ({ name, attrs, children }) => {
-    if (name === 'deliver' && children.join('').includes('groupchat')) frames.push(attrs['to'] ?? '')
+    if (name === 'deliver' && /id=["']x["']/.test(children.join(''))) frames.push(attrs['to'] ?? '')
   }
   sayIn(streams[0]!, jid, 'x')
   await xmpp.drained()

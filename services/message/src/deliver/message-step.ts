@@ -45,6 +45,8 @@ export interface FriendTold {
 /** What of a message has to be written before anybody hears of it. */
 export interface MessageWrite {
   entry: ArchiveEntry
+  /** Of its message among `recentMessages`. */
+  key?: string
   /** To its receiver. */
   outgoing: Outgoing | undefined
   passed: Passed | undefined
@@ -164,7 +166,7 @@ function peerStep(deps: Deps, message: Message, receiver: number, answer: Answer
     ...(deleteTime > 0 ? { expireAt: deleteTime * 1000 } : {}),
     audience: to.resource ? { kind: 'resource', resource: to.resource } : { kind: 'available' },
   }
-  const write = writeOf(message, outgoing, conversation)
+  const write = writeOf(message, outgoing, conversation, key)
   return {
     ...(write ? { write } : {}),
     size: body.text.length,
@@ -214,7 +216,7 @@ export const copyStep = (confirm: () => void): Step<MessageWrite> => ({
 })
 
 /** Undefined when nothing of it has to be written before it goes on. */
-function writeOf(message: Message, outgoing: Outgoing, conversation: string): MessageWrite | undefined {
+function writeOf(message: Message, outgoing: Outgoing, conversation: string, key: string): MessageWrite | undefined {
   const { body, sender, tap, stamp } = message
   const { user } = outgoing
   const store = messageDocument(message, { conversation, to: user })
@@ -236,7 +238,7 @@ function writeOf(message: Message, outgoing: Outgoing, conversation: string): Me
     : undefined
   const friendTold = isAboutFriends(body.type) ? friendToldBy(message, outgoing) : undefined
   const needsWrite = store || entry.read || entry.recall || passed || friendTold || outgoing.waits !== 'never'
-  return needsWrite ? { entry, outgoing, passed, friendTold } : undefined
+  return needsWrite ? { entry, key, outgoing, passed, friendTold } : undefined
 }
 
 const friendToldBy = ({ body, sender, stamp }: Message, { user, messageId }: Outgoing): FriendTold => ({

@@ -20,6 +20,7 @@ type WriteDeps = Pick<
   | 'feedMetrics'
   | 'presences'
   | 'feeds'
+  | 'recentMessages'
 >
 
 /**
@@ -31,6 +32,7 @@ export async function writeMessages(deps: WriteDeps, writes: readonly MessageWri
   const kept = writes.flatMap(({ outgoing }) => (outgoing && outgoing.waits !== 'never' ? [outgoing.user] : []))
   const [devices] = await Promise.all([devicesElsewhere(deps, kept), mailboxLimits.prepare(kept)])
   for (const { outgoing } of writes) if (outgoing) outgoing.devices = devices.get(outgoing.user) ?? []
+  withoutRepeatedNews(deps, writes)
   const rows = new Map<MessageWrite, MailboxRow>()
   for (const write of writes) {
     const row = write.outgoing && deliverer.rowFor(write.outgoing)
@@ -91,3 +93,21 @@ export async function writeMessages(deps: WriteDeps, writes: readonly MessageWri
 
 const recalledOf = ({ conversation, by, messageIds }: { conversation: string; by: number; messageIds: string[] }) =>
   messageIds.map((messageId) => ({ conversation, from: by, messageId }))
+
+/**
+ * The archive knows what was sent again; of what it does not keep, other services are told once all the same: by the first copy
+ * that came to this replica.
+ */
+function withoutRepeatedNews({ recentMessages }: Pick<Deps, 'recentMessages'>, writes: readonly MessageWrite[]): void {
+  const inThisBatch = new Map<string, string>()
+  for (const write of writes) {
+    const { key, entry } = write
+    if (key === undefined || !(write.passed || write.friendTold)) continue
+    const first = recentMessages.get(key) ?? inThisBatch.get(key)
+    if (first === undefined) inThisBatch.set(key, entry.tap)
+    else if (first !== entry.tap) {
+      write.passed = undefined
+      write.friendTold = undefined
+    }
+  }
+}
