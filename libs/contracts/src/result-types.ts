@@ -4,7 +4,7 @@ import { type Static, type TSchema, Type } from 'typebox'
 export const Nothing = Type.Void({ description: 'no data' })
 
 /** Success with this `data` member, or without one when there is nothing to answer. */
-export const Maybe = <T extends TSchema>(data: T) => Type.Unsafe<Static<T> | undefined>({ ...data })
+export const Maybe = <T extends TSchema>(data: T) => Type.Unsafe<Static<T> | undefined>({ ...data, maybe: true })
 
 /** Milliseconds since 1970. */
 export const Milliseconds = (options: object = {}) => Type.Integer({ description: 'milliseconds', ...options })

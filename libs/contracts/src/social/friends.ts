@@ -1,8 +1,7 @@
-import type { Static } from 'typebox'
 import { Type } from 'typebox'
 import { contract } from '../contract.ts'
 import { Days, Flag, Int, Name, PageIndex, PageSize, Prose, Self, Text, UserId } from '../param-types.ts'
-import { Nothing, PageVO } from '../result-types.ts'
+import { Maybe, Nothing, PageVO } from '../result-types.ts'
 import { Friends, NewFriend } from './entities.ts'
 
 const keyword = Text({ default: '', trim: true, maxLength: 64, description: 'part of the nickname or the remark' })
@@ -32,7 +31,7 @@ export const friends = contract('social', {
     safe: true,
     params: Type.Object({ userId: Self(), toUserId: UserId() }),
     // No data when there is no row.
-    result: Type.Unsafe<Static<typeof Friends> | undefined>(Friends),
+    result: Maybe(Friends),
     errors: ['CannotAddSelf', 'UserNotFound'],
   },
   listFriends: {

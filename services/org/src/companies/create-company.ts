@@ -42,7 +42,7 @@ export async function createCompany(deps: Deps, userId: number, companyName: str
   }
   return await outbox.commit(async (change) => {
     if ((await companies.countMade(userId, change)) > mostPerUser)
-      throw new ContractError('InvalidParams', { detail: `a user makes at most ${mostPerUser} companies` })
+      throw new ContractError('InvalidParams', { detail: `companyName: a user makes at most ${mostPerUser} companies` })
     await companies.claimName(companyName, companyId, change)
     await companies.add(company, change)
     await departments.add([rootDepartment, { ...home, empNum: 1 }, ...others.slice(1)], change)

@@ -28,7 +28,7 @@ export async function createDepartment(
     if (!path) throw new ContractError('DepartmentNotFound')
     demandFreeName(all, departName)
     if (all.length >= mostPerCompany || path.length >= deepest)
-      throw new ContractError('InvalidParams', { detail: 'the company has too many departments' })
+      throw new ContractError('InvalidParams', { detail: 'departName: the company has too many departments' })
     const department = {
       ...{ _id: newId(), companyId, parentId, departName, createUserId: callerId },
       ...{ createTime: Math.floor(now() / 1000), type: departmentTypes.normal, empNum: 0 },

@@ -29,7 +29,7 @@ export async function addEmployees(
     const joining = [...names].filter(([userId]) => !present.has(userId))
     if (!joining.length) throw new ContractError('EmployeeExists')
     if (company.empNum + joining.length > mostPerCompany)
-      throw new ContractError('InvalidParams', { detail: `a company has at most ${mostPerCompany} employees` })
+      throw new ContractError('InvalidParams', { detail: `userId: a company has at most ${mostPerCompany} employees` })
     const createTime = Math.floor(now() / 1000)
     await employees.add(
       joining.map(([userId, nickname]) => ({

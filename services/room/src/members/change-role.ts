@@ -47,7 +47,7 @@ async function changeRole(
     const role = roleAfter(before)
     if (role === before.role) return
     if (role === admin && act.room.adminSize >= mostAdmins)
-      throw new ContractError('InvalidParams', { detail: `a room has at most ${mostAdmins} admins` })
+      throw new ContractError('InvalidParams', { detail: `touserId: a room has at most ${mostAdmins} admins` })
     const fields = { role, rank: rankOf(role), modifyTime: act.seconds }
     await members.set(before, fields, act.change)
     const { adminSize, hiddenSize } = sizesOf(before.role, role)

@@ -21,7 +21,9 @@ const handlers: Handlers<typeof addressBook, Deps> = {
       ...(uploadStr ?? []).map((text) => ({ text, remark: '' })),
     ]
     if (added.length > addressBookLimits.upload)
-      throw new ContractError('InvalidParams', { detail: `more than ${addressBookLimits.upload} numbers` })
+      throw new ContractError('InvalidParams', {
+        detail: `uploadJsonStr: more than ${addressBookLimits.upload} numbers`,
+      })
     return showContacts(deps, userId, await uploadContacts(deps, userId, { added, removed: deleteStr ?? [] }))
   },
 

@@ -33,7 +33,7 @@ export async function uploadContacts(deps: Deps, userId: number, { added, remove
     )
     const fresh = [...remarks].filter(([toTelephone]) => !known.has(toTelephone))
     if (fresh.length && (await books.count(userId, change)) + fresh.length > addressBookLimits.user)
-      throw new ContractError('InvalidParams', { detail: `more than ${addressBookLimits.user} numbers` })
+      throw new ContractError('InvalidParams', { detail: `uploadJsonStr: more than ${addressBookLimits.user} numbers` })
     await books.add(
       fresh.map(([toTelephone, toRemarkName]) => ({
         ...{ userId, telephone: own, toTelephone, toRemarkName },

@@ -37,7 +37,7 @@ export class LabelsRepository {
     const known = await this.of(userId, change)
     if (known.some((label) => label.name === name)) throw new ContractError('LabelNameTaken')
     if (known.length >= mostLabels)
-      throw new ContractError('InvalidParams', { detail: `more than ${mostLabels} labels` })
+      throw new ContractError('InvalidParams', { detail: `groupName: more than ${mostLabels} labels` })
     const label: Label = { _id: new ObjectId(), userId, name, friends: [], drops: 0 }
     await asNameTaken(this.#labels.insertOne(label, { session: change.session }))
     this.#announce(userId, change)

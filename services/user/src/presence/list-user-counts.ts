@@ -24,7 +24,7 @@ export async function listUserCounts({ userCounts, now }: Pick<Deps, 'userCounts
 /** Dates win over `sign`; the end is included. */
 function rangeOf({ sign = 0, startData, endData }: Query, now: number): { from: number; to: number } {
   if (startData !== undefined || endData !== undefined)
-    return { from: startData ? dayStart(startData) : 0, to: endData ? dayStart(endData, 1) - 1 : now }
+    return { from: startData ? dayStart('startData', startData) : 0, to: endData ? dayStart('endData', endData, 1) - 1 : now }
   if (sign === 3) return { from: 0, to: now }
   const length = lengthsOfSigns[sign]
   if (length === undefined && sign !== 0) throw new ContractError('InvalidParams', { detail: 'sign' })
@@ -38,10 +38,10 @@ function grainOf({ from, to }: { from: number; to: number }): Grain {
 }
 
 /** The first second of a day `yyyy-MM-dd` in the server's time zone. */
-function dayStart(text: string, daysLater = 0): number {
+function dayStart(name: string, text: string, daysLater = 0): number {
   const [year = 0, month = 0, date = 0] = text.split('-').map(Number)
   const start = new Date(year, month - 1, date)
   if (start.getMonth() !== month - 1 || start.getDate() !== date)
-    throw new ContractError('InvalidParams', { detail: `${text} is no day` })
+    throw new ContractError('InvalidParams', { detail: `${name}: ${text} is no day` })
   return Math.floor(new Date(year, month - 1, date + daysLater).getTime() / 1000)
 }
