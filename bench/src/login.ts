@@ -65,8 +65,10 @@ async function main(): Promise<number> {
     servers: ['mongodb', 'redis', 'nats'],
     supervise: false,
   })
-  const social = await startService('social', servers.env)
-  const service = await startService('user', { ...servers.env, SOCIAL_URL: social.url })
+  const [userPort, socialPort] = [await freePort(), await freePort()]
+  const peers = { USER_URL: `http://127.0.0.1:${userPort}`, SOCIAL_URL: `http://127.0.0.1:${socialPort}` }
+  const service = await startService('user', userPort, { ...servers.env, ...peers })
+  const social = await startService('social', socialPort, { ...servers.env, ...peers })
   const processes = {
     user: service.process.pid,
     social: social.process.pid,
@@ -113,9 +115,9 @@ async function usedBy(processes: Record<string, number | undefined>): Promise<Re
 /** The user service, or social, which counts the friends of whoever logs in. */
 async function startService(
   name: 'user' | 'social',
+  port: number,
   env: Record<string, string | undefined>,
 ): Promise<{ url: string; process: ChildProcess }> {
-  const port = await freePort()
   const url = `http://127.0.0.1:${port}`
   const main = join(import.meta.dirname, `../../services/${name}/src/main.ts`)
   const child = fork(main, {
