@@ -43,9 +43,9 @@ test('one frame for each server carries a message with the list of its streams',
   for (const stream of streams) await joined(stream, jid)
   const frames: string[] = []
   xmpp.onFrame = ({ name, attrs, children }) => {
-    if (name === 'deliver' && /id=["']x["']/.test(children.join(''))) frames.push(attrs['to'] ?? '')
+    if (name === 'deliver' && children.join('').includes('said once')) frames.push(attrs['to'] ?? '')
   }
-  sayIn(streams[0]!, jid, 'x')
+  sayIn(streams[0]!, jid, 'said once')
   await xmpp.drained()
   t.equal(frames.length, 1)
   t.strictSame(frames[0]?.split(' ').sort(), streams.map(({ id }) => id).sort())
@@ -360,4 +360,28 @@ test('history, search and the list of chats show a room to its members alone, fr
   await rooms.remove(jid, bob)
   t.strictSame([await found(bob), await history(bob)], [[], []])
   t.strictSame(await api.call(archive.listLastChats, {}, { as: bob }), [])
+})
+
+test('a request to join goes to the owner or an admin, of who is no member or from a member for others', async (t) => {
+  const { newRoom, online } = await startRooms(t)
+  const jid = await newRoom(alice, [bob])
+  const [owner, member, stranger] = [await online(alice), await online(bob), await online(carol)]
+  const outcome = async (stream: typeof owner, to: number, isInvite: unknown, roomJid: unknown = jid) => {
+    const objectId = JSON.stringify({ isInvite, userIds: String(stream.user), userNames: 'n', roomJid, reason: '' })
+    const id = stream.say({ to, body: { type: 916, content: '', objectId } })
+    await eventually(() => stream.refusals.has(id) || stream.receipts.includes(id))
+    return stream.refusals.get(id) ?? 'taken'
+  }
+  t.strictSame([await outcome(stranger, alice, '1'), await outcome(member, alice, 0)], ['taken', 'taken'])
+  await eventually(() => owner.messages.filter(({ body }) => JSON.parse(body).type === 916).length === 2)
+  t.strictSame(
+    [
+      await outcome(stranger, bob, '1'),
+      await outcome(stranger, alice, '0'),
+      await outcome(member, alice, true),
+      await outcome(stranger, alice, '1', 'f'.repeat(32)),
+      await outcome(stranger, alice, '1', ''),
+    ],
+    Array(5).fill('not-allowed'),
+  )
 })

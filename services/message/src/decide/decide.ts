@@ -6,6 +6,7 @@ import { boundIds } from '../deliver/message-document.ts'
 import type { Deps } from '../deps.ts'
 import { userIdOf } from '../read/addresses.ts'
 import type { Message, Refusal } from '../read/read-message.ts'
+import { joinRequest, joinRequestRefusal } from '../rooms/join-request.ts'
 import { type Attempt, type Fact, type Facts, refusalBetween } from './may-write.ts'
 
 /** What becomes of a message. One place decides it, for every message: a later verdict (held back, refused) belongs here. */
@@ -14,7 +15,10 @@ export type Verdict =
   /** Without a refusal the sender sees no difference, and nobody else hears of it. */
   | { goes: false; refusal?: Refusal }
 
-type DecideDeps = Pick<Deps, 'keywordFilter' | 'contacts' | 'relations' | 'colleagues' | 'messages' | 'config' | 'log'>
+type DecideDeps = Pick<
+  Deps,
+  'keywordFilter' | 'contacts' | 'relations' | 'colleagues' | 'roomFacts' | 'messages' | 'config' | 'log'
+>
 
 const recall = 202
 
@@ -50,6 +54,7 @@ function decideByFacts(deps: DecideDeps, message: Message): Verdict | Promise<Ve
   if (forbidden) return forbidden
   const attempt = { from: sender.user, to: receiver, type: body.type }
   if (body.type === recall) return decideRecall(deps, message, attempt)
+  if (body.type === joinRequest) return decideJoinRequest(deps, message, attempt)
   return decideBetween(deps, attempt)
 }
 
@@ -70,6 +75,13 @@ async function decideRecall(deps: DecideDeps, { body }: Message, attempt: Attemp
   const { from, to } = attempt
   const isPeers = await deps.messages.anyFrom(to, singleConversation(from, to), boundIds(body.content))
   return isPeers ? notOwn : go
+}
+
+async function decideJoinRequest(deps: DecideDeps, { body }: Message, attempt: Attempt): Promise<Verdict> {
+  const verdict = await decideBetween(deps, attempt)
+  if (!verdict.goes) return verdict
+  const refusal = await joinRequestRefusal(deps, attempt, body)
+  return refusal ? { goes: false, refusal } : go
 }
 
 function decideBetween(

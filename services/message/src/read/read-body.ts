@@ -25,6 +25,7 @@ const readFields = new Set([
   'fromUserName',
   'isEncrypt',
   'isReadDel',
+  'objectId',
   'timeSend',
   'toUserName',
 ])

@@ -10,7 +10,7 @@ const answeredWithin = 2000
 const heldWithin = 10_000
 /** Characters of orders that go together. */
 const partLength = 200_000
-/** Characters of orders that may wait for servers nobody holds: beyond it none is waited for. */
+/** Characters of orders that may wait for servers which nobody holds, or whose holder does not answer: beyond it none is waited for. */
 const mostWaiting = 64 * 1024 * 1024
 
 interface Pending {
@@ -223,22 +223,25 @@ export class FanOut {
     for (const [number, { servers, order }] of this.#pending)
       for (const [server, asked] of servers) {
         if (!all.has(server)) this.#done(number, server)
-        else if (!asked) this.#giveUp(number, server, order)
-        else if (now - asked.at > answeredWithin && asked.replica !== this.#peers.id) this.#askAgain(servers, server)
+        const isLate = asked && asked.replica !== this.#peers.id && now - asked.at > answeredWithin
+        if (isLate) this.#askAgain(servers, server)
+        if (isLate || !asked) this.#giveUp(number, server, order)
       }
     for (const server of [...this.#behind]) this.#askForAll(server)
   }
 
   #giveUp(number: number, server: string, { jid }: RoomOrder): void {
-    const unheldFor = performance.now() - (this.#unheldSince.get(server) ?? Number.POSITIVE_INFINITY)
+    const since = this.#unheldSince.get(server)
+    const unheldFor = since === undefined ? 0 : performance.now() - since
     if (unheldFor < (this.#waiting > mostWaiting ? 0 : heldWithin)) return
-    this.#pending.get(number)?.servers.set(server, { replica: this.#peers.id, at: performance.now() })
+    const servers = this.#pending.get(number)?.servers
+    if (!servers?.has(server)) return
+    servers.set(server, { replica: this.#peers.id, at: performance.now() })
     this.#missed.add(server, jid).then(
       () => this.#done(number, server),
       (error) => {
         this.#log.warn({ reason: String(error), server }, 'what a server missed could not be kept; trying again')
-        const servers = this.#pending.get(number)?.servers
-        if (servers) this.#askAgain(servers, server)
+        this.#askAgain(servers, server)
       },
     )
   }
