@@ -55,7 +55,7 @@ async function check(title: string, command: string, args: string[]): Promise<bo
 }
 
 /** Failed files that run once more: more than so many are no accident. */
-const mostRepeated = 6
+const mostRepeated = 12
 
 /**
  * Runs test files, and those that failed once more, alone: deadlines of a few seconds can be missed beside others on a busy
