@@ -1,7 +1,9 @@
 import { errors } from '@im/contracts'
 import { addressBook, contactRegistered, follows } from '@im/contracts/social'
 import { eventually, failure, recordEvents } from '@im/service-kit/testing'
+import fc from 'fast-check'
 import { test } from 'tap'
+import { contactKey } from '../src/address-book/contact-number.ts'
 import { startSocial } from './start-social.ts'
 
 test('an address book finds who is registered, however their number is written', async (t) => {
@@ -95,4 +97,19 @@ test('an address book has 20,000 numbers at most, uploads 5,000', async (t) => {
     { as: alice },
   )
   t.equal(nonsense.resultCode, errors.InvalidParams.code)
+})
+
+test('whatever is noted comes to a number that others can be asked about, or to none', async (t) => {
+  for (const text of ['1e3', '110', '01', '+86110', '']) t.equal(contactKey(text, '86'), undefined, text)
+  fc.assert(
+    fc.property(
+      fc.string({ unit: fc.constantFrom(...'0123456789+- ()ex') }),
+      fc.constantFrom('86', '1', '49'),
+      (text, code) => {
+        const key = contactKey(text, code)
+        return key === undefined || /^\d{1,3}:\d{4,15}$/.test(key)
+      },
+    ),
+    { numRuns: 2000 },
+  )
 })

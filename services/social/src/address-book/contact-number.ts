@@ -13,7 +13,10 @@ export function contactKey(text: string, areaCode: string): string | undefined {
   if (compact.length > 24) return undefined
   if (areaCode === '86' && /^1\d{10}$/.test(compact)) return `86:${compact}`
   const parsed = parsePhoneNumberFromString(compact, { defaultCallingCode: areaCode, extract: false })
-  return parsed && `${parsed.countryCallingCode}:${parsed.nationalNumber}`
+  // Nobody registers a number of three digits: those are services, and no number that others are asked about.
+  return parsed && /^\d{4,15}$/.test(parsed.nationalNumber)
+    ? `${parsed.countryCallingCode}:${parsed.nationalNumber}`
+    : undefined
 }
 
 /** Area code and number as one, as the API shows them. */
