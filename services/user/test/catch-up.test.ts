@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ContractError } from '@im/contracts'
 import { internalUsers, profiles } from '@im/contracts/user'
-import { eventually } from '@im/service-kit/testing'
+import { eventually, ownServer } from '@im/service-kit/testing'
 import type { Collection } from 'mongodb'
 import { type Test, test } from 'tap'
 import { newUser } from '../src/users/new-user.ts'
@@ -109,7 +109,9 @@ for (const [story, count] of [
   ['a service that is killed while it catches up goes on where it was', 20_000],
 ] as const)
   test(`${story}, while they keep changing`, async (t) => {
-    const user = await startUser(t)
+    // A database of its own: so much work would keep other tests waiting for theirs.
+    const server = await ownServer(t, 'mongodb')
+    const user = await startUser(t, server ? { MONGODB_URL: server.url } : {})
     await addUsers(user.deps.db.collection<UserDocument>('users'), count)
     const env = { ...user.env, USER_URL: user.url }
     const endChanges = changeUsers(user, count)
