@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { contract } from '../contract.ts'
-import { List, Name, Oid, Self, Text, Time } from '../param-types.ts'
+import { List, Name, Oid, RoomRef, Self, Text, Time } from '../param-types.ts'
 import { Nothing, UnixSeconds } from '../result-types.ts'
 
 export const Course = Type.Object({
@@ -37,7 +37,7 @@ export const courses = contract('user', {
       messageIds: messageIds(),
       createTime: Type.Optional(Time()),
       courseName: Name({ maxLength: 64 }),
-      roomJid: Text({ default: '0', trim: true, maxLength: 64 }),
+      roomJid: RoomRef({ default: '0' }),
     }),
     result: Nothing,
     errors: ['CourseNotAllowed', 'NotRoomMember', 'MessageNotFound'],
