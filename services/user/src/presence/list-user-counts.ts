@@ -24,7 +24,10 @@ export async function listUserCounts({ userCounts, now }: Pick<Deps, 'userCounts
 /** Dates win over `sign`; the end is included. */
 function rangeOf({ sign = 0, startData, endData }: Query, now: number): { from: number; to: number } {
   if (startData !== undefined || endData !== undefined)
-    return { from: startData ? dayStart('startData', startData) : 0, to: endData ? dayStart('endData', endData, 1) - 1 : now }
+    return {
+      from: startData ? dayStart('startData', startData) : 0,
+      to: endData ? dayStart('endData', endData, 1) - 1 : now,
+    }
   if (sign === 3) return { from: 0, to: now }
   const length = lengthsOfSigns[sign]
   if (length === undefined && sign !== 0) throw new ContractError('InvalidParams', { detail: 'sign' })
