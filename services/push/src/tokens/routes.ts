@@ -2,7 +2,7 @@ import type { Handlers } from '@im/contracts'
 import { pushTokens } from '@im/contracts/push'
 import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
-import type { ProviderName, PushDevice } from './tokens-repository.ts'
+import type { ProviderName, PushDevice } from '../providers/provider.ts'
 
 interface Registration {
   userId: number

@@ -1,24 +1,7 @@
 import { createHash } from 'node:crypto'
 import { ensureIndexes, isDuplicateKey } from '@im/service-kit'
 import type { Collection, Db } from 'mongodb'
-
-/** Push providers, by the names of spec xmpp.md §9. `apns_voip` wakes an iPhone for calls. */
-export const providerNames = [
-  'apns',
-  'apns_voip',
-  'fcm',
-  'xiaomi',
-  'huawei',
-  'meizu',
-  'oppo',
-  'vivo',
-  'jpush',
-  'baidu',
-] as const
-export type ProviderName = (typeof providerNames)[number]
-
-/** Device classes that have push tokens (spec 02-user.md). */
-export type PushDevice = 'android' | 'ios'
+import type { ProviderName, PushDevice } from '../providers/provider.ts'
 
 export interface PushToken {
   userId: number
