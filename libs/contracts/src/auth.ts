@@ -29,8 +29,12 @@ export function rulesOf(auth: Auth): readonly AuthRule[] {
   return typeof auth === 'object' && 'anyOf' in auth ? auth.anyOf : [auth]
 }
 
-/** True when access depends on the caller's role, which is then read again for each call. */
-export const asksForRole = (auth: Auth): boolean => rulesOf(auth).some((rule) => typeof rule === 'object')
+/**
+ * True when the user service is asked at each call: for the caller's role at this moment, or because use renews the session of
+ * our own pages.
+ */
+export const asksEachTime = (auth: Auth): boolean =>
+  rulesOf(auth).some((rule) => typeof rule === 'object' || rule === 'mp')
 
 /** True when only other services and the XMPP server may call. */
 export const isInternalOnly = (auth: Auth): boolean => auth === 'internal'

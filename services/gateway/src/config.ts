@@ -67,7 +67,7 @@ export const settings = {
   }),
   consolePage: setting.optionalText({
     env: 'CONSOLE_PAGE',
-    description: 'HTML file of the pages below /console and /mp; without it browsers get JSON there, too',
+    description: 'HTML file of the pages below /console and /mp (default: one that says that no pages are installed)',
   }),
   apiPage: setting.choice(['auto', 'on', 'off'], {
     env: 'API_PAGE',

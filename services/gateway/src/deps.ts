@@ -20,7 +20,7 @@ import { type GatewayConfig, type PeerName, serviceUrl } from './config.ts'
 import { AddressBudget } from './limits/address-budget.ts'
 import { CallLimits } from './limits/call-limits.ts'
 import { outerEndpoints, outerServices } from './outer-endpoints.ts'
-import { type Page, readPage } from './pages/page.ts'
+import { type Page, plainPage, readPage } from './pages/page.ts'
 import { Readiness } from './readiness.ts'
 import { SessionCache } from './sessions/session-cache.ts'
 import { type IsTrustedProxy, trustedProxies } from './trusted-proxies.ts'
@@ -29,8 +29,8 @@ import { XmppServers } from './xmpp/xmpp-servers.ts'
 export interface Deps extends Connections<GatewayConfig> {
   /** The endpoints that are served. */
   endpoints: readonly Endpoint[]
-  /** The page for browsers below /console and /mp. Without it they get JSON, like all clients. */
-  page: Page | undefined
+  /** What browsers get below /console and /mp. */
+  page: Page
   isTrustedProxy: IsTrustedProxy
   user: ServiceClient
   sessions: SessionCache
@@ -58,7 +58,7 @@ export function createDeps(runtime: Connections<GatewayConfig>): Omit<Deps, keyo
   const user = createServiceClient({ baseUrl: config.userUrl, serviceKeys, timeoutMs: serviceTimeoutMs })
   return {
     endpoints: outerEndpoints,
-    page: config.consolePage === undefined ? undefined : readPage(config.consolePage),
+    page: readPage(config.consolePage ?? plainPage),
     isTrustedProxy: trustedProxies(config.trustedProxies),
     user,
     sessions: new SessionCache({ redis: optionalRedis, user, bus, now }),

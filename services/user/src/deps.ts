@@ -12,6 +12,7 @@ import { createPayments, type Payments } from './payments/payments.ts'
 import { UserCountsRepository } from './presence/user-counts-repository.ts'
 import { BlockedLinksRepository } from './reports/blocked-links-repository.ts'
 import { ReportsRepository } from './reports/reports-repository.ts'
+import { PageSessionsRepository } from './sessions/page-sessions-repository.ts'
 import { RefreshTokensRepository } from './sessions/refresh-tokens-repository.ts'
 import { SessionCache } from './sessions/session-cache.ts'
 import { SessionsRepository } from './sessions/sessions-repository.ts'
@@ -35,6 +36,7 @@ export interface Deps extends Runtime<UserConfig> {
   serverConfig: ConfigRepository
   users: UsersRepository
   sessions: SessionsRepository
+  pageSessions: PageSessionsRepository
   sessionCache: SessionCache
   refreshTokens: RefreshTokensRepository
   loginLimits: LoginLimits
@@ -77,6 +79,7 @@ export async function createDeps(runtime: Runtime<UserConfig>): Promise<Omit<Dep
     serverConfig: new ConfigRepository(db, config),
     users: new UsersRepository(db),
     sessions: new SessionsRepository(db),
+    pageSessions: new PageSessionsRepository(db),
     sessionCache: new SessionCache(redis, log),
     refreshTokens: new RefreshTokensRepository(db),
     loginLimits: new LoginLimits(rateCounters, 2 * config.hashConcurrency),

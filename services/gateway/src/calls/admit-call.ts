@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { asksForRole, type Caller, ContractError } from '@im/contracts'
+import { asksEachTime, type Caller, ContractError } from '@im/contracts'
 import type { ServerConfig } from '@im/contracts/user'
 import { authorise, csrfField, csrfHeader, type FollowedValue, firstText, longestBody } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
@@ -82,7 +82,7 @@ async function findOwner(deps: Deps, call: IncomingCall, token: string): Promise
 async function findSession(deps: Deps, call: IncomingCall, sessionId: string): Promise<SessionState> {
   const { sessions, limits } = deps
   const known = sessions.known(sessionId)
-  const asks = asksForRole(call.endpoint.auth)
+  const asks = asksEachTime(call.endpoint.auth)
   if (known === 'ended' || (known && !asks)) return known
   // At the limit only sessions with a copy in Redis are read. So a mass of dead tokens costs the user service nothing, while
   // users who share the address of an attacker can go on.

@@ -36,10 +36,9 @@ function addRoutes(app: FastifyInstance, deps: Deps, endpoint: Endpoint, answer:
       config,
       handler: (request, reply) => {
         const url = urlOf(path, request)
-        const answering =
-          deps.page && isBrowser(endpoint, request)
-            ? answerBrowser(deps, deps.page, endpoint, request, url, reply)
-            : run(deps, new IncomingCall(endpoint, request, deps.config.serviceKeys), url, reply, answer)
+        const answering = isBrowser(endpoint, request)
+          ? answerBrowser(deps, deps.page, endpoint, request, url, reply)
+          : run(deps, new IncomingCall(endpoint, request, deps.config.serviceKeys), url, reply, answer)
         answering.catch((error: unknown) => {
           deps.log.error({ err: error, requestId: request.id, path }, 'a call could not be answered')
           reply.raw.destroy()

@@ -1,10 +1,14 @@
 import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 
 /** The page of the console and of public accounts: a static application that calls the same paths as JSON. */
 export interface Page {
   /** Its HTML, with the CSRF token and the error in `<meta>` elements of the head. */
   show(about: { csrfToken?: string | undefined; error?: string | undefined }): string
 }
+
+/** What stands there until pages are installed: one that says so. */
+export const plainPage = fileURLToPath(new URL('plain-page.html', import.meta.url))
 
 export function readPage(file: string): Page {
   const html = readFileSync(file, 'utf8')

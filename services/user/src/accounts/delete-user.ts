@@ -1,7 +1,8 @@
 import { ContractError } from '@im/contracts'
 import { firstUserId, userDeleted } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
-import { announceRevocation, forgetSessions } from '../sessions/revoke-sessions.ts'
+import { endAllSessions } from '../sessions/end-all-sessions.ts'
+import { forgetSessions } from '../sessions/revoke-sessions.ts'
 
 /**
  * Deletes an account (spec 10-console.md): its sessions end, its telephone and account name are free again, and its userId is
@@ -9,15 +10,13 @@ import { announceRevocation, forgetSessions } from '../sessions/revoke-sessions.
  * Throws UserNotFound, and SystemAccountProtected for accounts of the system and of the console.
  */
 export async function deleteUser(deps: Deps, userId: number): Promise<void> {
-  const { users, sessions, refreshTokens, outbox, now } = deps
+  const { users, outbox, now } = deps
   const ended = await outbox.commit(async (change) => {
     const user = await users.byId(userId, change)
     if (!user) throw new ContractError('UserNotFound')
     if (userId < firstUserId || user.role.length) throw new ContractError('SystemAccountProtected')
     await users.remove(user, change)
-    const removed = await sessions.removeAll(userId, change)
-    await refreshTokens.removeAll(userId, change)
-    announceRevocation(change, userId, removed, 'deleted', now())
+    const removed = await endAllSessions(deps, userId, 'deleted', change)
     change.announce(userDeleted, String(userId), { userId, nickname: user.nickname, at: now() })
     return removed
   })

@@ -1,6 +1,7 @@
 import { passwordChanged, passwordReplaced } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
-import { announceRevocation, forgetSessions } from '../sessions/revoke-sessions.ts'
+import { endAllSessions } from '../sessions/end-all-sessions.ts'
+import { forgetSessions } from '../sessions/revoke-sessions.ts'
 import type { SmsProof } from '../sms/sms-codes.ts'
 import type { UserDocument } from '../users/user-document.ts'
 
@@ -14,17 +15,15 @@ export async function setPassword(
   passwordMd5: string,
   proof?: SmsProof,
 ): Promise<boolean> {
-  const { hasher, outbox, users, sessions, refreshTokens, now } = deps
+  const { hasher, outbox, users, now } = deps
   const userId = user._id
   const hash = await hasher.hash(passwordMd5)
   const version = user.password?.version ?? 0
   const ended = await outbox.commit(async (change) => {
     if (!(await users.setPassword(userId, version, hash, change))) return undefined
-    const removed = await sessions.removeAll(userId, change)
-    await refreshTokens.removeAll(userId, change)
     change.announce(passwordChanged, String(userId), { userId, at: now() })
     change.announce(passwordReplaced, String(userId), { userId, version: version + 1, at: now() })
-    announceRevocation(change, userId, removed, 'password', now())
+    const removed = await endAllSessions(deps, userId, 'password', change)
     await proof?.use()
     return removed
   })

@@ -5,10 +5,13 @@ import type { SessionDocument } from './sessions-repository.ts'
 
 export type RevocationReason = 'logout' | 'login' | 'refresh' | 'password' | 'locked' | 'revoked' | 'deleted'
 
-const payloadOf = (userId: number, ended: readonly SessionDocument[], reason: RevocationReason, at: number) => ({
+/** What is told of a session that ended. */
+export type EndedSession = Pick<SessionDocument, 'sessionId'> & { device: string }
+
+const payloadOf = (userId: number, ended: readonly EndedSession[], reason: RevocationReason, at: number) => ({
   userId,
   sessionIds: ended.map(({ sessionId }) => sessionId),
-  devices: ended.map(({ device }) => device as string),
+  devices: ended.map(({ device }) => device),
   reason,
   at,
 })
@@ -17,7 +20,7 @@ const payloadOf = (userId: number, ended: readonly SessionDocument[], reason: Re
 export function announceRevocation(
   change: Change,
   userId: number,
-  ended: readonly SessionDocument[],
+  ended: readonly EndedSession[],
   reason: RevocationReason,
   at: number,
 ): void {
@@ -31,7 +34,7 @@ export function announceRevocation(
 export async function forgetSessions(
   { sessionCache, bus, now, log }: Pick<Deps, 'sessionCache' | 'bus' | 'now' | 'log'>,
   userId: number,
-  ended: readonly SessionDocument[],
+  ended: readonly EndedSession[],
   reason: RevocationReason,
 ): Promise<void> {
   if (!ended.length) return

@@ -186,6 +186,12 @@ export class UsersRepository {
     return (await this.#users.findOneAndUpdate(filter, { $set: set, $inc: { logins: 1 } }, options)) ?? undefined
   }
 
+  /** Counts a login that records no device. False when the password was changed or the account locked since the check. */
+  async countLogin({ _id, password }: UserDocument, { session }: Change): Promise<boolean> {
+    const filter = { _id, status: 1 as const, 'password.version': password?.version ?? -1 }
+    return (await this.#users.updateOne(filter, { $inc: { logins: 1 } }, { session })).matchedCount > 0
+  }
+
   /** A stronger hash of the same password. */
   async renewPasswordHash(userId: number, oldHash: string, hash: string): Promise<void> {
     await this.#users.updateOne({ _id: userId, 'password.hash': oldHash }, { $set: { 'password.hash': hash } })
