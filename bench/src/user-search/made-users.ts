@@ -64,7 +64,7 @@ export function userMaker() {
       sex: random(2),
       birthday: 300_000_000 + random(1_000_000_000),
       telephone: { areaCode: '86', number: String(13_000_000_000 + n) },
-      loc: { type: 'Point', coordinates: [100 + random(20_000) / 1000, 20 + random(20_000) / 1000] },
+      shownLoc: { type: 'Point', coordinates: [100 + random(20_000) / 1000, 20 + random(20_000) / 1000] },
       locatedAt: Math.floor(Date.now() / 1000),
     })
   }

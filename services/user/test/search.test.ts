@@ -152,9 +152,31 @@ test('people around are listed by distance, while their position is fresh', asyn
   t.equal(fresh[0]?.distance, undefined)
   const toBeijing = fresh[1]?.distance ?? 0
   t.ok(toBeijing > 1900 && toBeijing < 2000, `${toBeijing} km`)
+  t.strictSame(namesOf(await around({ nickname: 'a', distance: 500 })), ['near'], 'a keyword looks around, too')
+  t.strictSame(namesOf(await around({ nickname: 'far' })), [], 'who is too far away has the name in vain')
   await t.rejects(around({ latitude: 91 }), failure('InvalidParams'))
   passSeconds(7 * 86_400 + 10)
   t.strictSame(namesOf(await around()), [])
+})
+
+test('nobody finds out more of a position than is shown of it', async (t) => {
+  const { api, person } = await startUser(t)
+  const [spy, shown] = [await person('spy'), { latitude: 22.546, longitude: 114.065 }]
+  await person('here', shown)
+  await person('there', { latitude: 22.5464321, longitude: 114.0645678 })
+  const around = (params: object) => api.call(userSearch.findNearby, params, { as: spy.caller })
+  const metresPerDegree = 111_320 * Math.cos((shown.latitude * Math.PI) / 180)
+  /** The edge of a circle of one kilometre passes both at the same place, and so do the digits of the distance. */
+  for (let metres = 900; metres <= 1100; metres += 10) {
+    const place = { latitude: shown.latitude, longitude: shown.longitude + metres / metresPerDegree }
+    for (const more of [{}, { nickname: 'here' }]) {
+      const cards = await around({ ...place, ...more, distance: 1 })
+      t.ok(cards.length === 0 || cards.length === 2, `${metres} m`)
+      t.equal(cards[0]?.distance, cards[1]?.distance)
+    }
+    const fresh = await api.call(userSearch.listNewUsers, place, { as: spy.caller })
+    t.equal(fresh[0]?.distance, fresh[1]?.distance)
+  }
 })
 
 test('searches are limited, use indexes and need three round trips', async (t) => {
@@ -177,6 +199,7 @@ test('searches are limited, use indexes and need three round trips', async (t) =
     () => api.call(userSearch.searchUsers, { sex: 1 }, as),
     () => api.call(userSearch.findNearby, { nickname: 'other' }, as),
     () => api.call(userSearch.findNearby, { longitude: 1, latitude: 1 }, as),
+    () => api.call(userSearch.findNearby, { longitude: 1, latitude: 1, nickname: 'oth' }, as),
     () => api.call(userSearch.listNewUsers, {}, as),
   ]
   for (const call of calls) {
@@ -185,7 +208,7 @@ test('searches are limited, use indexes and need three round trips', async (t) =
     t.ok(asked.size <= 3, `${call}: ${[...asked]}`)
   }
   await queries.demandIndexes(t)
-  for (let n = 0; n < 56; n++) await api.call(userSearch.searchUsers, {}, as)
+  for (let n = 0; n < 55; n++) await api.call(userSearch.searchUsers, {}, as)
   await t.rejects(api.call(userSearch.findNearby, { nickname: 'x' }, as), failure('RateLimited'))
   await api.call(userSearch.listNewUsers, {}, as)
 })

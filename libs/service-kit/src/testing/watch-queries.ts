@@ -43,6 +43,7 @@ function queriesOf({ commandName, command }: CommandStartedEvent): Query[] {
     case 'count':
       return Object.keys(command['query'] ?? {}).length ? [query(command['query'])] : []
     case 'aggregate': {
+      if (JSON.stringify(command['pipeline']).includes('"$geoNear"')) return []
       const finding = { aggregate: collection, pipeline: command['pipeline'] as Document[], cursor: {} }
       return [{ collection, finding }]
     }

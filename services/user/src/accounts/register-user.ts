@@ -6,6 +6,7 @@ import type { SmsProof } from '../sms/sms-codes.ts'
 import { configuredKeys, registeredKey } from '../users/login-names.ts'
 import { NameTakenError } from '../users/names-repository.ts'
 import { newUser } from '../users/new-user.ts'
+import { positionFields } from '../users/positions.ts'
 import { type Registered, telephoneText } from '../users/telephones.ts'
 import { admitRegistration, proveNumber, type Registration, withinNumberLimit } from './admit-registration.ts'
 import type { CompletedLogin } from './complete-login.ts'
@@ -51,8 +52,7 @@ async function addUser(deps: Deps, registration: Registration, admitted: Admitte
         isAuth: proof && registration.isSmsRegister ? 1 : 0,
         password,
         lastLogin: loginRecord(from, undefined, createTime),
-        loc: position && { type: 'Point', coordinates: position },
-        locatedAt: position && createTime,
+        ...(position ? positionFields(position, createTime) : {}),
         inviteCode: config.registerInviteCode ? newInviteCode() : undefined,
       })
       await users.add(user, change)

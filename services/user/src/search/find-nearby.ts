@@ -3,15 +3,15 @@ import type { ServerConfig, userSearch } from '@im/contracts/user'
 import type { Filter } from 'mongodb'
 import type { Deps } from '../deps.ts'
 import { dayOf } from '../users/ages.ts'
-import { loginNameCandidates } from '../users/login-names.ts'
 import type { UserFilter } from '../users/searchable-users-repository.ts'
 import type { UserDocument } from '../users/user-document.ts'
-import { metresBetween } from './distance.ts'
+import { metresTo } from './distance.ts'
 import {
   countSearch,
   type Found,
   findExactly,
   listUsers,
+  longestList,
   nameCriterion,
   rowsUpTo,
   showPage,
@@ -34,16 +34,20 @@ export async function findNearby(deps: Deps, query: Query, viewing: Viewing) {
   if (isKeyword) await countSearch(deps, viewing.viewerId)
   const place = placeOf(query)
   const rows = rowsUpTo(query)
-  if (!rows || !(place || isKeyword || userId !== undefined)) return []
-  const config = await deps.serverConfig.get()
-  const found = place
-    ? await around(deps, query, { ...place, rows, viewerId: viewing.viewerId, config })
-    : await byKeyword(deps, query, { rows, viewerId: viewing.viewerId, config })
+  if (!rows) return []
+  const finding = { rows, viewerId: viewing.viewerId, config: await deps.serverConfig.get() }
+  const isNamed = isKeyword || userId !== undefined
+  const found = isNamed ? await byKeyword(deps, query, finding) : place ? await around(deps, query, finding, place) : []
   return showPage(deps, found, query, viewing)
 }
 
+export interface Place {
+  longitude: number
+  latitude: number
+}
+
 /** 0/0 is what apps send when they do not know where they are. */
-export function placeOf({ longitude, latitude }: Pick<Query, 'longitude' | 'latitude'>) {
+export function placeOf({ longitude, latitude }: Partial<Place>): Place | undefined {
   if (longitude === undefined || latitude === undefined || (longitude === 0 && latitude === 0)) return undefined
   return { longitude, latitude }
 }
@@ -60,21 +64,29 @@ interface Finding {
   config: ServerConfig
 }
 
+/** Users by a keyword or an id. With a place, those of them who are around it, nearest first. */
 async function byKeyword(deps: Deps, query: Query, { rows, viewerId, config }: Finding): Promise<Found[]> {
   const { nickname, telephone, userId } = query
+  const place = placeOf(query)
   const filter = filterOf(query, viewerId, deps.now())
   const isActive = activityCheck(query, deps.now())
-  const also = (user: UserDocument) =>
+  const distanceTo = distances(deps, query, config)
+  const isNear = (user: UserDocument) => !place || distanceTo(user) !== undefined
+  const isWanted = (user: UserDocument) =>
     isListed(user, viewerId) && fits(user, filter) && isActive(user) && (userId === undefined || user._id === userId)
   const name = nickname === undefined || telephone !== undefined ? undefined : nameCriterion(nickname, config)
-  const listing = { order: 1, rows, ...(query.active ? { also: isActive } : {}) } as const
+  // The nearest ones are not those with the smallest ids.
+  const listing = { order: 1, rows: place ? longestList : rows } as const
+  const also = query.active || place ? { also: (user: UserDocument) => isActive(user) && isNear(user) } : {}
   const [exact, named] = await Promise.all([
     exactMatches(deps, query, config),
-    name && userId === undefined ? listUsers(deps, { ...filter, name }, listing) : [],
+    name && userId === undefined ? listUsers(deps, { ...filter, name }, { ...listing, ...also }) : [],
   ])
-  const first = exact.filter(also).slice(0, rows)
+  const first = exact.filter((user) => isWanted(user) && isNear(user)).slice(0, rows)
   const known = new Set(first.map(({ _id }) => _id))
-  return [...first, ...named.filter(({ _id }) => !known.has(_id))].map((user) => ({ user }))
+  const found = [...first, ...named.filter(({ _id }) => !known.has(_id))]
+  if (!place) return found.map((user) => ({ user }))
+  return found.map((user) => ({ user, metres: distanceTo(user) ?? 0 })).sort((a, b) => a.metres - b.metres)
 }
 
 /** Users whom the criteria name: by account, number or userId. When several are given, all must hold. */
@@ -88,26 +100,33 @@ async function exactMatches(deps: Deps, query: Query, config: ServerConfig): Pro
 async function around(
   deps: Deps,
   query: Query,
-  { longitude, latitude, rows, viewerId, config }: Finding & { longitude: number; latitude: number },
+  { rows, viewerId, config }: Finding,
+  { longitude, latitude }: Place,
 ): Promise<Found[]> {
-  const now = deps.now()
-  const metres = (query.distance ?? config.distance) * 1000
-  const locatedSince = Math.floor(now / 1000) - positionSeconds
-  const keyword = keywordConditions(query, config)
-  if (!keyword) return []
-  const filter: Filter<UserDocument> = { $and: [conditions(query, viewerId, now), keyword] }
+  const metres = radiusOf(query, config)
+  const locatedSince = sinceOf(deps)
+  const filter = conditions(query, viewerId, deps.now())
   const found = await deps.users.near({ longitude, latitude, metres, locatedSince }, filter, rows)
-  return found.map((user) => ({
-    user,
-    metres: user.loc && metresBetween({ longitude, latitude }, user.loc.coordinates),
-  }))
+  return found.map((user) => ({ user, metres: metresTo({ longitude, latitude }, user) }))
+}
+
+const radiusOf = ({ distance }: Query, config: ServerConfig) => (distance ?? config.distance) * 1000
+const sinceOf = ({ now }: Pick<Deps, 'now'>) => Math.floor(now() / 1000) - positionSeconds
+
+/** Tells how far away users are (metres): undefined for those out of reach or with an old position. */
+function distances(deps: Deps, query: Query, config: ServerConfig): (user: UserDocument) => number | undefined {
+  const place = placeOf(query)
+  const [radius, since] = [radiusOf(query, config), sinceOf(deps)]
+  return (user) => {
+    const metres = place && (user.locatedAt ?? 0) >= since ? metresTo(place, user) : undefined
+    return metres !== undefined && metres <= radius ? metres : undefined
+  }
 }
 
 function conditions(query: Query, viewerId: number, now: number): Filter<UserDocument> {
   const { sex, birthday } = filterOf(query, viewerId, now)
-  const { userId, active } = query
+  const { active } = query
   const all: Filter<UserDocument>[] = [{ _id: { $ne: viewerId } }]
-  if (userId !== undefined) all.push({ _id: userId })
   if (sex !== undefined) all.push({ sex })
   if (birthday) {
     const { from = Number.MIN_SAFE_INTEGER, to = Number.MAX_SAFE_INTEGER } = birthday
@@ -119,32 +138,6 @@ function conditions(query: Query, viewerId: number, now: number): Filter<UserDoc
     all.push({ $or: [{ 'presence.online': true }, { offlineTime: seen }, { 'lastLogin.loginTime': seen }] })
   }
   return { $and: all }
-}
-
-/** Undefined when the configuration lets nobody be found by what is given. */
-function keywordConditions(
-  { nickname, telephone }: Query,
-  { nicknameSearchUser, telephoneSearchUser }: ServerConfig,
-): Filter<UserDocument> | undefined {
-  const text = telephone ?? nickname
-  if (text === undefined) return {}
-  const anyOf: Filter<UserDocument>[] = []
-  const names = { $in: loginNameCandidates(text) }
-  if (telephoneSearchUser === 1)
-    anyOf.push({
-      $or: [{ loginNames: names }, { numberNames: names }],
-      'settings.phoneSearch': 1,
-      'settings.closeTelephoneFind': 0,
-    })
-  if (telephone === undefined) {
-    const literal = RegExp.escape(text)
-    anyOf.push({ account: { $regex: `^${literal}$`, $options: 'i' } })
-    if (nicknameSearchUser !== 0) {
-      const pattern = nicknameSearchUser === 1 ? `^${literal}$` : literal
-      anyOf.push({ nickname: { $regex: pattern, $options: 'i' }, 'settings.nameSearch': 1 })
-    }
-  }
-  return anyOf.length ? { $or: anyOf } : undefined
 }
 
 /** Whether a user was seen within `active` seconds; 0 asks for nothing. */

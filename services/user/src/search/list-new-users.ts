@@ -2,7 +2,7 @@ import type { Params } from '@im/contracts'
 import type { userSearch } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
 import type { UserDocument } from '../users/user-document.ts'
-import { metresBetween } from './distance.ts'
+import { metresTo } from './distance.ts'
 import { placeOf } from './find-nearby.ts'
 import { listUsers, rowsUpTo, showPage, type Viewing } from './find-users.ts'
 import { criteria } from './search-users.ts'
@@ -14,8 +14,8 @@ export async function listNewUsers(deps: Deps, query: Params<(typeof userSearch)
   const users = rows ? await listUsers(deps, filter, { order: -1, rows }) : []
   const place = placeOf(query)
   const locatedSince = Math.floor(deps.now() / 1000) - 7 * 86_400
-  const distanceTo = ({ loc, locatedAt = 0 }: UserDocument) =>
-    place && loc && locatedAt >= locatedSince ? metresBetween(place, loc.coordinates) : undefined
+  const distanceTo = (user: UserDocument) =>
+    place && (user.locatedAt ?? 0) >= locatedSince ? metresTo(place, user) : undefined
   return showPage(
     deps,
     users.map((user) => ({ user, metres: distanceTo(user) })),

@@ -16,6 +16,12 @@ export interface LoginRecord {
   longitude: number
 }
 
+/** A point of GeoJSON, in degrees. */
+export interface Point {
+  type: 'Point'
+  coordinates: [longitude: number, latitude: number]
+}
+
 type StoredFields = EntityOf<typeof publicUserFields> & EntityOf<typeof ownUserFields>
 
 export interface UserDocument extends StoredFields {
@@ -36,7 +42,10 @@ export interface UserDocument extends StoredFields {
   payPassword?: { hash: string; sealed?: string }
   settings: SettingValues
   inviteCode?: string
-  loc?: { type: 'Point'; coordinates: [longitude: number, latitude: number] }
+  /** Where the user was, as only they see it. */
+  loc?: Point
+  /** The same as others see it (positions.ts). They are found and measured by it alone. */
+  shownLoc?: Point
   /** Seconds; when `loc` was told. */
   locatedAt?: number
   /** Whether any XMPP resource is there, as of `at` (ms). */

@@ -52,11 +52,12 @@ export function telephoneFields({ telephone, userName }: UserDocument) {
   }
 }
 
-/** Positions are rounded for others: about 100 m. */
-export function placeOf({ loc }: UserDocument, isSelf: boolean): { lat: number; lng: number } | undefined {
-  if (!loc) return undefined
-  const [lng, lat] = isSelf ? loc.coordinates : loc.coordinates.map((degrees) => Math.round(degrees * 1000) / 1000)
-  return lat === undefined || lng === undefined ? undefined : { lat, lng }
+/** Others see the rounded position. */
+export function placeOf({ loc, shownLoc }: UserDocument, isSelf: boolean): { lat: number; lng: number } | undefined {
+  const point = isSelf ? loc : shownLoc
+  if (!point) return undefined
+  const [lng, lat] = point.coordinates
+  return { lat, lng }
 }
 
 /** Whom a user works for, as far as the viewer sees it. */

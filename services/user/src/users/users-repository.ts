@@ -3,8 +3,9 @@ import { type Change, ensureIndexes } from '@im/service-kit'
 import type { ClientSession, Collection, Db, Document, Filter } from 'mongodb'
 import { claimedNames } from './login-names.ts'
 import { NamesRepository } from './names-repository.ts'
+import { positionFields } from './positions.ts'
 import { SearchableUsersRepository, type UserFilter } from './searchable-users-repository.ts'
-import type { LoginRecord, UserDocument } from './user-document.ts'
+import type { LoginRecord, Point, UserDocument } from './user-document.ts'
 
 /** Fields that users change about themselves as they like. */
 export type PlainFields = Partial<Profile & Pick<UserDocument, 'msgBackGroundUrl'>>
@@ -15,6 +16,9 @@ export type ProfileChange = PlainFields & Partial<Pick<UserDocument, NameFields 
 
 /** When nobody has a number under the given area code, the password is tried with so many who have it under others. */
 const mostUnderOtherCodes = 3
+
+/** Users around a place who are looked at for those who fit: 500 km around a city may hold very many. */
+const mostLookedAt = 5000
 
 /** The highest id that apps can read. */
 const lastUserId = 2_147_483_647
@@ -44,7 +48,7 @@ export class UsersRepository {
       { key: { loginNames: 1 } },
       { key: { numberNames: 1, isAuth: -1, _id: 1 } },
       // With its version, which the stand-in else takes for another index at the second start.
-      { key: { loc: '2dsphere' }, '2dsphereIndexVersion': 3 },
+      { key: { shownLoc: '2dsphere' }, '2dsphereIndexVersion': 3 },
       // Users who are online are counted, and only they are in this index.
       { key: { 'presence.online': 1 }, partialFilterExpression: { 'presence.online': true } },
     ])
@@ -176,12 +180,11 @@ export class UsersRepository {
     const filter: Filter<UserDocument> = { _id: checked._id, status: 1 }
     if (checked.password) filter['password.version'] = checked.password.version
     else filter.password = { $exists: false }
-    const set: Partial<UserDocument> = { lastLogin: login.record }
-    if (checked.lastLogin) set.previousLogin = checked.lastLogin
-    if (login.position) {
-      set.loc = { type: 'Point', coordinates: login.position }
-      set.locatedAt = login.record.loginTime
+    const set: Partial<UserDocument> = {
+      lastLogin: login.record,
+      ...(login.position ? positionFields(login.position, login.record.loginTime) : {}),
     }
+    if (checked.lastLogin) set.previousLogin = checked.lastLogin
     const options = { session: change.session, returnDocument: 'before' as const }
     return (await this.#users.findOneAndUpdate(filter, { $set: set, $inc: { logins: 1 } }, options)) ?? undefined
   }
@@ -309,18 +312,22 @@ export class UsersRepository {
     return this.#searchable.find(filter, { order, ...range }, limit)
   }
 
-  /** The nearest users first. `filter` is on top of who may be listed. */
+  /** Of the nearest thousands of users who may be listed, those who fit the filter, the nearest first. */
   async near(
     place: { longitude: number; latitude: number; metres: number; locatedSince: number },
     filter: Filter<UserDocument>,
     limit: number,
   ): Promise<UserDocument[]> {
     const { longitude, latitude, metres, locatedSince } = place
-    const $geometry = { type: 'Point' as const, coordinates: [longitude, latitude] as [number, number] }
-    const listed = { status: 1 as const, userType: 0, locatedAt: { $gte: locatedSince }, _id: { $gte: firstUserId } }
+    const near = { type: 'Point', coordinates: [longitude, latitude] } satisfies Point
+    const listed = { status: 1, userType: 0, locatedAt: { $gte: locatedSince }, _id: { $gte: firstUserId } }
     return this.#users
-      .find({ loc: { $near: { $geometry, $maxDistance: metres } }, $and: [listed, filter] })
-      .limit(limit)
+      .aggregate<UserDocument>([
+        { $geoNear: { near, maxDistance: metres, key: 'shownLoc', query: listed, distanceField: 'metres' } },
+        { $limit: mostLookedAt },
+        { $match: filter },
+        { $limit: limit },
+      ])
       .toArray()
   }
 
