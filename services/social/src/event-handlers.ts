@@ -1,10 +1,14 @@
 import { friendsTold } from '@im/contracts/message'
-import { userDeleted, userRegistered, userUpdated } from '@im/contracts/user'
+import { settingsChanged, telephoneChanged, userDeleted, userRegistered, userUpdated } from '@im/contracts/user'
 import { type EventHandler, exactlyOnce, on } from '@im/service-kit'
+import { findAgain } from './address-book/find-again.ts'
 import { tellOwners } from './address-book/tell-owners.ts'
 import type { Deps } from './deps.ts'
 import { eraseUser } from './people/erase-user.ts'
 import { projection, welcomeUser } from './people/follow-users.ts'
+
+/** Settings that say whether a user is found by their number. */
+const findingSettings: ReadonlySet<string> = new Set(['phoneSearch', 'closeTelephoneFind'])
 
 /** What this service does with the events of others. */
 export function eventHandlers(deps: Deps): EventHandler[] {
@@ -13,6 +17,10 @@ export function eventHandlers(deps: Deps): EventHandler[] {
     on(userRegistered, async (registered) => {
       await outbox.commit((change) => welcomeUser(deps, registered, change))
       await tellOwners(deps, registered)
+    }),
+    on(telephoneChanged, ({ userId }) => findAgain(deps, userId)),
+    on(settingsChanged, async ({ userId, changed }) => {
+      if (changed.some((name) => findingSettings.has(name))) await findAgain(deps, userId)
     }),
     exactlyOnce(userUpdated, ({ userId, nickname }, change) => people.rename(userId, nickname, change), { projection }),
     exactlyOnce(friendsTold, ({ messages }, change) =>

@@ -77,6 +77,36 @@ test('who registers a number is told to everybody who has it, once', async (t) =
   t.match(await api.call(addressBook.listContacts, {}, { as: alice }), [{ toUserId: carol, registerEd: 1, status: 0 }])
 })
 
+test('who is found by their number no longer, or has another one, is in no address book', async (t) => {
+  const { api, deps, others, person, letBeFound, changeNumber } = await startSocial(t)
+  const [alice, bob] = [await person('alice'), await person('bob', { friendsVerify: 0 })]
+  const as = { as: alice }
+  const upload = (uploadStr: string) => api.call(addressBook.uploadContacts, { uploadStr }, as)
+  const listed = async () =>
+    (await api.call(addressBook.listContacts, {}, as)).map(({ toUserId, toTelephone }) => `${toTelephone} ${toUserId}`)
+  const isListed = (...rows: string[]) => eventually(async () => (await listed()).join() === rows.join())
+  await upload('13800000002,13711112222')
+  await isListed(`8613800000002 ${bob}`)
+  t.ok((await deps.books.ownersAmong([alice], bob)).has(alice))
+  await letBeFound(bob, 0)
+  await isListed()
+  t.notOk((await deps.books.ownersAmong([alice], bob)).has(alice), 'nobody is shown more because they had the number')
+  await api.call(follows.follow, { toUserId: bob }, as)
+  await letBeFound(bob, 1)
+  await isListed(`8613800000002 ${bob}`)
+  t.match(await api.call(addressBook.listContacts, {}, as), [{ status: 2 }], 'they were friends before')
+  await changeNumber(bob, '13711112222')
+  await isListed(`8613711112222 ${bob}`)
+  others.beforeAnswer = (path) => {
+    if (path !== '/internal/users/by-telephones') return
+    others.beforeAnswer = () => {}
+    Object.assign(others.users.get(bob) ?? {}, { phoneSearch: 0 })
+  }
+  await api.call(addressBook.uploadContacts, { deleteStr: '13711112222' }, as)
+  t.strictSame(await upload('13711112222'), [], 'who stopped to be found in this moment is not found')
+  t.strictSame(await listed(), [])
+})
+
 test('an address book has 20,000 numbers at most, uploads 5,000', async (t) => {
   const { api, person } = await startSocial(t)
   const alice = await person('alice')

@@ -14,7 +14,7 @@ import { test } from 'tap'
 import { startSocial } from './start-social.ts'
 
 test('every query the service sends uses an index', async (t) => {
-  const { api, internal, deps, person, rename, erase, publish } = await startSocial(t)
+  const { api, internal, deps, person, rename, letBeFound, erase, publish } = await startSocial(t)
   const queries = watchQueries(deps)
   const [alice, bob] = [await person('alice'), await person('bob', { friendsVerify: 0 })]
   const news = await person('news', { userType: 2 })
@@ -34,7 +34,7 @@ test('every query the service sends uses an index', async (t) => {
   await api.call(labels.setLabelFriends, { groupId, userIdListStr: String(bob) }, as)
   await api.call(labels.setFriendLabels, { toUserId: bob }, as)
   await api.call(labels.listLabels, {}, as)
-  await api.call(addressBook.uploadContacts, { uploadStr: '13800000002,13800000004', deleteStr: '13700000000' }, as)
+  await api.call(addressBook.uploadContacts, { uploadStr: '13800000002,13800000009', deleteStr: '13700000000' }, as)
   await api.call(
     addressBook.uploadContacts,
     { uploadJsonStr: '[{"toTelephone":"13800000002","toRemarkName":"b"}]' },
@@ -61,6 +61,9 @@ test('every query the service sends uses an index', async (t) => {
   const dave = await person('dave')
   await eventually(async () => await deps.relations.byId(dave, news))
   await rename(bob, 'Bob')
+  await letBeFound(bob, 0)
+  await letBeFound(bob, 1)
+  await eventually(async () => (await api.call(addressBook.listContacts, {}, as)).length === 1)
   await api.call(follows.unfollow, { toUserId: news }, as)
   await api.call(friends.deleteFriend, { toUserId: bob }, as)
   await erase(alice)

@@ -1,6 +1,14 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { firstUserId, systemUserId, userDeleted, userRegistered, userUpdated } from '@im/contracts/user'
+import {
+  firstUserId,
+  settingsChanged,
+  systemUserId,
+  telephoneChanged,
+  userDeleted,
+  userRegistered,
+  userUpdated,
+} from '@im/contracts/user'
 import { eventPublisher, eventually, startService } from '@im/service-kit/testing'
 import type { Test } from 'tap'
 import type { Deps } from '../src/deps.ts'
@@ -29,6 +37,8 @@ async function startNeighbours() {
     /** Paths that were asked. */
     asked: [] as string[],
     isAway: false,
+    /** Called when an answer is ready and not sent yet. */
+    beforeAnswer: (_path: string): void => {},
   }
   const answers: Record<string, (params: Record<string, unknown>) => unknown> = {
     '/internal/users/friend-rules': ({ userIds }) => ({
@@ -64,6 +74,7 @@ async function startNeighbours() {
     state.asked.push(path)
     if (state.isAway) return void response.destroy()
     const data = answers[path]?.(JSON.parse(body))
+    state.beforeAnswer(path)
     response.setHeader('content-type', 'application/json')
     response.end(JSON.stringify({ currentTime: Date.now(), resultCode: data ? 1 : 1020105, data }))
   })
@@ -131,6 +142,16 @@ export async function startSocial(t: Test, env: Record<string, string> = {}, ove
     /** Changes what a user allows. */
     allow(userId: number, rules: Partial<FakeUser>): void {
       Object.assign(others.users.get(userId) ?? {}, rules)
+    },
+    /** The same as a user does it, who is found by their number or not. */
+    async letBeFound(userId: number, phoneSearch: 0 | 1): Promise<void> {
+      Object.assign(others.users.get(userId) ?? {}, { phoneSearch })
+      const values = { multipleDevices: 1, allowGreet: 1, at: Date.now() }
+      await publish(settingsChanged, userId, { userId, changed: ['phoneSearch'], ...values })
+    },
+    async changeNumber(userId: number, number: string): Promise<void> {
+      Object.assign(others.users.get(userId) ?? {}, { telephone: { areaCode: '86', number } })
+      await publish(telephoneChanged, userId, { userId, at: Date.now() })
     },
     async rename(userId: number, nickname: string): Promise<void> {
       Object.assign(others.users.get(userId) ?? {}, { nickname })

@@ -1,4 +1,4 @@
-import { profiles, userUpdated } from '@im/contracts/user'
+import { profiles, smsCodes, telephoneChanged, userUpdated } from '@im/contracts/user'
 import { eventually } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { startUser } from './start-user.ts'
@@ -24,4 +24,16 @@ test('a profile is announced when something that others see is different now', a
       ['Alice', 'alice_1'],
     ],
   )
+})
+
+test('another telephone is announced to those who keep numbers', async (t) => {
+  const { api, events, person, nextPhone } = await startUser(t)
+  const alice = await person('alice')
+  const announced = await events(telephoneChanged)
+  const telephone = nextPhone()
+  const { code: randcode } = await api.call(smsCodes.sendSms, { telephone })
+  await api.call(profiles.updateUser, { telephone: alice.phone, nickname: 'Alice' }, { as: alice.caller })
+  await api.call(profiles.updateUser, { telephone, randcode }, { as: alice.caller })
+  await eventually(() => announced.length === 1)
+  t.match(announced, [{ userId: alice.userId }])
 })

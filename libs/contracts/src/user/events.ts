@@ -26,6 +26,13 @@ export const userUpdated = event(
   Type.Object({ userId, nickname: Type.String(), account: Type.String(), updatedAt: Milliseconds() }),
 )
 
+/** Who keeps numbers asks who has them now. */
+export const telephoneChanged = event(
+  'user.telephone-changed.v1',
+  'An account has another telephone',
+  Type.Object({ userId, at: Milliseconds() }),
+)
+
 export const userLocked = event(
   'user.locked.v1',
   'An account was locked or unlocked',

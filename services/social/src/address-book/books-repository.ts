@@ -96,6 +96,12 @@ export class BooksRepository {
       )
   }
 
+  /** Rows with any number but this one say no longer that it belongs to the user. */
+  async forgetNumbers(userId: number, but: string | undefined): Promise<void> {
+    const others = but === undefined ? {} : { toTelephone: { $ne: but } }
+    await this.#contacts.updateMany({ toUserId: userId, ...others }, { $set: unregistered })
+  }
+
   /** Everyone who has this number, from below the last one on. */
   async ownersOf(toTelephone: string, after: ObjectId | undefined, limit: number): Promise<Contact[]> {
     return await this.#contacts
@@ -156,7 +162,7 @@ export class BooksRepository {
   /** Removes the address book of a user; in those of others the number has nobody now. */
   async removeAllOf(userId: number): Promise<void> {
     await this.#contacts.deleteMany({ userId })
-    await this.#contacts.updateMany({ toUserId: userId }, { $set: unregistered })
+    await this.forgetNumbers(userId, undefined)
     await this.#owners.deleteOne({ _id: userId })
   }
 }

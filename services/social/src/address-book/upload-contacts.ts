@@ -78,12 +78,32 @@ async function findOwners(
     return [{ was, found }]
   })
   await books.settle(changes)
+  const noted = changes.flatMap(({ was, found }) => (found ? [{ ...was, toUserId: found.toUserId }] : []))
+  const gone = await takeBack({ user, books }, noted, owners)
   const changed = new Map(changes.map(({ was, found }) => [was, found]))
   return rows.flatMap((row): Contact[] => {
     if (!changed.has(row)) return row.registerEd ? [row] : []
     const found = changed.get(row)
-    return found ? [{ ...row, ...found, registerEd: 1 }] : []
+    return found && !gone.has(row.toTelephone) ? [{ ...row, ...found, registerEd: 1 }] : []
   })
+}
+
+/**
+ * Who stopped to be found, or was deleted, between the question and the notes would stay in them: the event of it may have come
+ * before. So it is asked again what was noted. Returns the numbers that nobody is found by now.
+ */
+async function takeBack(
+  { user, books }: Pick<Deps, 'user' | 'books'>,
+  noted: readonly Contact[],
+  owners: ReadonlyMap<string, { telephone: string }>,
+): Promise<Set<string>> {
+  if (!noted.length) return new Set()
+  const telephones = noted.map(({ toTelephone }) => owners.get(toTelephone)!.telephone)
+  const { users } = await user.call(friendRules.findByTelephones, { telephones })
+  const still = new Set(users.map(({ telephone, userId }) => `${telephoneOf(telephone)} ${userId}`))
+  const gone = noted.filter(({ toTelephone, toUserId }) => !still.has(`${toTelephone} ${toUserId}`))
+  await books.settle(gone.map((was) => ({ was, found: undefined })))
+  return new Set(gone.map(({ toTelephone }) => toTelephone))
 }
 
 /** Names that people note for themselves are shown, too. */

@@ -1,5 +1,5 @@
 import { ContractError } from '@im/contracts'
-import { publicUserFields, userUpdated } from '@im/contracts/user'
+import { publicUserFields, telephoneChanged, userUpdated } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
 import { changeSettings } from '../settings/update-settings.ts'
 import { loginNamesOf } from '../users/login-names.ts'
@@ -29,6 +29,7 @@ export async function updateUser(deps: Deps, userId: number, update: ProfileUpda
         const { nickname, account } = current
         change.announce(userUpdated, String(userId), { userId, nickname, account, updatedAt: now() })
       }
+      if (set.telephone) change.announce(telephoneChanged, String(userId), { userId, at: now() })
       const updated = await changeSettings(deps, current, settings, change)
       await checked.proof?.use()
       return updated
