@@ -1,4 +1,5 @@
 import { addOperationRoutes, createHttpServer, defineService, type Listener } from '@im/service-kit'
+import { accountRoutes } from './accounts/routes.ts'
 import { archiveRoutes } from './archive/routes.ts'
 import { background } from './background.ts'
 import { cipherRoutes } from './ciphers/routes.ts'
@@ -21,7 +22,7 @@ export const service = defineService<typeof settings, Deps>({
   name: 'message',
   settings,
   createDeps,
-  handlers: [archiveRoutes, searchRoutes, cipherRoutes, presenceRoutes, talkRoutes, liveRoomRoutes],
+  handlers: [accountRoutes, archiveRoutes, searchRoutes, cipherRoutes, presenceRoutes, talkRoutes, liveRoomRoutes],
   listeners: (deps) => (deps.config.messageRole === 'feed' ? [operationsOnly(deps)] : undefined),
   eventHandlers,
   background,

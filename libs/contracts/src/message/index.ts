@@ -1,3 +1,4 @@
+export * from './account-messages.ts'
 export * from './archive.ts'
 export * from './entities.ts'
 export * from './events.ts'

@@ -9,6 +9,7 @@ import {
   type MessageKey,
   newestFirst,
   type Place,
+  type Reader,
   type Visibility,
 } from './message-document.ts'
 
@@ -205,6 +206,26 @@ export class MessagesRepository {
     }
   }
 
+  /** Some of the messages of a conversation that a reader sees, newest first, and how many there are; both end at a bound. */
+  async visiblePage(
+    conversation: string,
+    { user, clearedBefore = 0, now }: Reader,
+    skip: number,
+    limit: number,
+  ): Promise<{ rows: MessageDocument[]; total: number }> {
+    const filter = {
+      conversation,
+      timeSend: { $gte: clearedBefore },
+      deletedFor: { $ne: user },
+      $or: [{ expireAt: { $exists: false } }, { expireAt: { $gt: new Date(now) } }],
+    }
+    const [rows, total] = await Promise.all([
+      skip > mostCounted ? [] : this.collection.find(filter).sort(newestFirst).skip(skip).limit(limit).toArray(),
+      this.collection.countDocuments(filter, { limit: mostCounted }),
+    ])
+    return { rows, total }
+  }
+
   /** Where the `n`-th newest message of a range stands, whoever sees it; undefined when there are fewer. */
   async placeAt({ conversation, from, before }: Range, n: number, near: number): Promise<Place | undefined> {
     const rows = await findNewest(
@@ -321,6 +342,9 @@ export class MessagesRepository {
 
 /** Characters of a text that a list of chats shows: apps show one line. */
 const longestPreview = 500
+
+/** Messages of a conversation that are counted, and that a page of them may skip. */
+const mostCounted = 10_000
 
 /** Rows of one query. */
 const mostAtOnce = 1000

@@ -1,0 +1,123 @@
+import { ContractError, type Params, type ResultOf } from '@im/contracts'
+import { messageType, type serverMessages } from '@im/contracts/message'
+import { ObjectId } from 'mongodb'
+import { archiveBatch } from '../archive/archive-batch.ts'
+import { singleConversation } from '../archive/conversations.ts'
+import { longestName, type MessageDocument } from '../archive/message-document.ts'
+import type { Outgoing } from '../deliver/delivery.ts'
+import { messageText } from '../deliver/stanza-text.ts'
+import type { Deps } from '../deps.ts'
+import type { MailboxRow } from '../mailbox/mailbox-repository.ts'
+import { xmlJson } from '../notices/xml-json.ts'
+import { devicesElsewhere } from '../presence/devices-elsewhere.ts'
+
+type Send = (typeof serverMessages)['sendToUsers']
+type Receiver = Params<Send>['receivers'][number]
+
+interface Sent {
+  document: MessageDocument
+  outgoing: Outgoing
+}
+
+/** What only the sender's app may say of a message: it would change how long it lives, or whether it can be read. */
+const notOurs = new Set(['isEncrypt', 'isReadDel', 'deleteTime', 'signature', 'encryptType'])
+
+/**
+ * Sends one message to many users: archived, and owed to each by a mailbox row of the same transaction, so that nothing is lost
+ * when this process dies. The messageId makes sending it again harmless. Resolves when all of it is committed.
+ */
+export async function sendToUsers(deps: Deps, params: Params<Send>): Promise<ResultOf<Send>> {
+  if (!messageType(params.type).archived) throw new ContractError('InvalidParams', { detail: 'type: is not archived' })
+  const at = deps.now()
+  const receivers = params.receivers.filter(({ userId }) => userId !== params.from)
+  const messages = receivers.map((receiver) => messageFor(params, receiver, at, deps.config.xmppDomain))
+  if (!messages.length) return { sent: 0, known: 0 }
+  const users = receivers.map(({ userId }) => userId)
+  const [devices] = await Promise.all([devicesElsewhere(deps, users), deps.mailboxLimits.prepare(users)])
+  for (const { outgoing } of messages) outgoing.devices = devices.get(outgoing.user) ?? []
+  deps.deliverer.rowsBegin(users)
+  try {
+    return await storeAndDeliver(deps, messages)
+  } finally {
+    deps.deliverer.rowsEnd(users)
+  }
+}
+
+async function storeAndDeliver(deps: Deps, messages: readonly Sent[]): Promise<ResultOf<Send>> {
+  const { deliverer, mailbox, mailboxLimits, feedMetrics } = deps
+  // Beyond the limit of a mailbox a message is in the archive alone (spec xmpp.md §5).
+  const taken = messages.map(({ outgoing }) => {
+    const row = deliverer.firstRow(outgoing)
+    return mailboxLimits.take(row.user, row.bytes) ? row : undefined
+  })
+  const entries = messages.map(({ document }, n) => ({ tap: document.tap, store: document, row: taken[n] }))
+  const written = new Set<MailboxRow>()
+  try {
+    const outcomes = await archiveBatch(deps, entries, {
+      alongside: async (fresh, change) => {
+        written.clear()
+        for (const { row } of fresh) if (row) written.add(row)
+        await mailbox.add([...written], change.session)
+      },
+    })
+    messages.forEach(({ outgoing }, n) => {
+      if (outcomes[n] !== 'new') return
+      feedMetrics.stored.inc()
+      deliverer.deliver(outgoing, { hasRow: written.has(taken[n]!), settled() {} })
+    })
+    const sent = outcomes.filter((outcome) => outcome === 'new').length
+    return { sent, known: outcomes.length - sent }
+  } catch (error) {
+    written.clear()
+    throw error
+  } finally {
+    for (const row of taken) if (row && !written.has(row)) mailboxLimits.give(row.user, row.bytes)
+  }
+}
+
+function messageFor(
+  { from, fromUserName, type, content, more = {} }: Params<Send>,
+  { userId, name = '', messageId }: Receiver,
+  at: number,
+  domain: string,
+): Sent {
+  const conversation = singleConversation(from, userId)
+  const timeSend = at / 1000
+  const sender = fromUserName || String(from)
+  const body = xmlJson({
+    ...Object.fromEntries(Object.entries(more).filter(([field]) => !notOurs.has(field))),
+    ...{ type, messageId, content, timeSend },
+    ...{ fromUserId: String(from), fromUserName: sender, toUserId: String(userId), toUserName: name || String(userId) },
+  })
+  const fromJid = `${from}@${domain}`
+  const document: MessageDocument = {
+    _id: new ObjectId(),
+    conversation,
+    to: userId,
+    messageId,
+    from,
+    fromJid,
+    toJid: `${userId}@${domain}`,
+    nickname: sender.slice(0, longestName),
+    toName: name.slice(0, longestName),
+    body,
+    contentType: type,
+    content,
+    ...(type === 9 && typeof more['fileName'] === 'string' ? { fileName: more['fileName'] } : {}),
+    timeSend,
+    ts: at,
+    deleteTime: -1,
+    isEncrypt: false,
+    isRead: false,
+    unreadBy: userId,
+    deletedFor: [],
+    searchable: messageType(type).searched,
+    tap: `sent-${from}:${messageId}`,
+  }
+  const outgoing: Outgoing = {
+    ...{ user: userId, from, messageId, conversation, at, seq: 0, id: messageId, waits: 'month' },
+    text: messageText({ from: fromJid, id: messageId, type: 'chat', body, wantsReceipt: true }),
+    audience: { kind: 'available' },
+  }
+  return { document, outgoing }
+}

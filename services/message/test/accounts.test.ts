@@ -1,0 +1,94 @@
+import { accountChats, archive, messageArchived, serverMessages } from '@im/contracts/message'
+import { eventually, failure, recordEvents, watchQueries } from '@im/service-kit/testing'
+import { test } from 'tap'
+import { alice, bob, carol, startMessage } from './start-message.ts'
+import { domain } from './xmpp-server.ts'
+
+const news = 10000900
+const idOf = (n: number) => n.toString(16).padStart(32, '0')
+const send = { from: news, fromUserName: 'News', type: 1, content: '<b>hello</b>' }
+const to = (n: number, ...users: number[]) =>
+  JSON.stringify(users.map((userId) => ({ userId, name: `n${userId}`, messageId: idOf(n + userId) })))
+
+test('a message of an account is archived, delivered, waits for who is away, and is sent once', async (t) => {
+  const { api, internal, online, deps, env } = await startMessage(t)
+  const events = await recordEvents(t, env, messageArchived)
+  const stream = await online(alice)
+  const params = { ...send, receivers: to(0, alice, bob, news) }
+  const [first, second] = await Promise.all([
+    internal.call(serverMessages.sendToUsers, params as never),
+    internal.call(serverMessages.sendToUsers, params as never),
+  ])
+  t.strictSame([first.sent + second.sent, first.known + second.known], [2, 2])
+  t.strictSame(await internal.call(serverMessages.sendToUsers, params as never), { sent: 0, known: 2 })
+  await eventually(() => stream.messages.length === 1)
+  t.match(JSON.parse(stream.messages[0]!.body), {
+    ...{ type: 1, content: '<b>hello</b>', messageId: idOf(alice), fromUserId: String(news), fromUserName: 'News' },
+    ...{ toUserId: String(alice), toUserName: `n${alice}` },
+  })
+  t.equal(stream.messages[0]!.from, `${news}@${domain}`)
+  const late = await online(bob)
+  await eventually(() => late.messages.length === 1)
+  await eventually(async () => (await deps.mailbox.collection.countDocuments()) === 0)
+  const [row] = await api.call(archive.listSingleHistory, { receiver: news }, { as: bob })
+  t.match(row, { content: '<b>hello</b>', direction: 1, sender: bob, receiver: news })
+  await eventually(() => events.flatMap(({ messages }) => messages).length === 2)
+  t.strictSame([stream.messages.length, late.messages.length], [1, 1])
+})
+
+test('further fields of the body go along, but none that would hide it or change how long it lives', async (t) => {
+  const { internal, online } = await startMessage(t)
+  const stream = await online(alice)
+  const more = { fileName: 'a.png', fileSize: 7, isReadDel: 1, deleteTime: 5, isEncrypt: 1, fromUserId: '1', type: 9 }
+  await internal.call(serverMessages.sendToUsers, { ...send, type: 2, more, receivers: to(0, alice) } as never)
+  await eventually(() => stream.messages.length === 1)
+  const body = JSON.parse(stream.messages[0]!.body)
+  t.match(body, { type: 2, fileName: 'a.png', fileSize: 7, fromUserId: String(news) })
+  for (const field of ['isReadDel', 'deleteTime', 'isEncrypt']) t.notOk(field in body, field)
+  await t.rejects(
+    internal.call(serverMessages.sendToUsers, { ...send, type: 201, receivers: to(9, alice) } as never),
+    failure('InvalidParams'),
+  )
+})
+
+test('the chats of an account: what it has not read, who wrote last, and pages that count as read', async (t) => {
+  const { internal, online, api, xmpp, deps } = await startMessage(t)
+  const queries = watchQueries(deps)
+  const [a, b] = [await online(alice), await online(bob)]
+  const now = Math.floor(Date.now() / 1000)
+  for (let n = 0; n < 3; n++)
+    a.say({ to: carol, id: `a${n}`, body: { content: `from alice ${n}`, timeSend: now - 5 + n } })
+  b.say({ to: carol, id: 'b0', body: { content: 'from bob' } })
+  await xmpp.drained().catch(() => {})
+  const unread = () => internal.call(accountChats.countUnread, { userId: carol })
+  await eventually(async () => (await unread()).messages === 4)
+  t.equal((await unread()).peers, 2)
+  await internal.call(serverMessages.sendToUsers, {
+    ...{ from: carol, type: 1, content: 'an answer' },
+    receivers: JSON.stringify([{ userId: alice, messageId: idOf(77) }]),
+  } as never)
+
+  const newest = async () =>
+    (await internal.call(accountChats.findNewestReceived, { userId: carol, peers: `${alice},${bob},${news}` })).messages
+  t.strictSame(
+    (await newest()).map(({ content }) => content),
+    ['from alice 2', 'from bob'],
+  )
+  await api.call(archive.deleteMessages, { messageId: 'a2', delete: 2 }, { as: alice })
+  t.equal((await newest())[0]?.content, 'from alice 1', 'what was recalled is not shown')
+
+  const page = (more: object = {}) =>
+    internal.call(accountChats.pageChat, { userId: carol, peer: alice, pageSize: 2, ...more })
+  t.match(await page(), { total: 3, pageCount: 2, pageData: [{ content: 'an answer' }, { content: 'from alice 1' }] })
+  t.equal((await unread()).messages, 3, 'looking alone reads nothing')
+  await page({ read: 1 })
+  t.strictSame(await unread(), { messages: 1, peers: 1 })
+  t.match(await page({ pageIndex: 1 }), { pageData: [{ content: 'from alice 0' }] })
+  t.match(await page({ pageIndex: 100_000 }), { pageData: [], total: 3 })
+  t.match(await page({ peer: news }), { pageData: [], total: 0 })
+  await api.call(archive.clearChats, { type: 1 }, { as: carol })
+  t.match(await page(), { pageData: [], total: 0 })
+  t.strictSame(await newest(), [])
+  t.strictSame(await unread(), { messages: 0, peers: 0 })
+  await queries.demandIndexes(t)
+})
