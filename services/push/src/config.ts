@@ -1,6 +1,41 @@
-import type { ConfigOf } from '@im/service-kit'
+import { type ConfigOf, setting } from '@im/service-kit'
+import { apns } from './providers/apns.ts'
+import { definitions } from './providers/definitions.ts'
+import { fcm } from './providers/fcm.ts'
+import { configProblems } from './providers/provider-definition.ts'
 
 /** Settings of the push service, also the source of docs/configuration.md. */
-export const settings = {}
+export const settings = {
+  pushConcurrency: setting.int({
+    env: 'PUSH_CONCURRENCY',
+    default: 100,
+    minimum: 1,
+    maximum: 1000,
+    description: 'calls to each push provider at the same time',
+  }),
+  pushWaiting: setting.int({
+    env: 'PUSH_WAITING',
+    default: 5000,
+    minimum: 1,
+    description: 'devices that may wait in memory for a call to their push provider; more are handed over again later',
+  }),
+  pushTimeoutMs: setting.int({
+    env: 'PUSH_TIMEOUT_MS',
+    default: 5000,
+    minimum: 100,
+    description: 'how long a push provider may take to answer',
+  }),
+  pushCa: setting.optionalText({
+    env: 'PUSH_CA',
+    description:
+      'certificate (PEM) that is trusted beside those of the system, for a proxy on the way to the providers',
+  }),
+  ...apns.settings,
+  ...fcm.settings,
+}
 
 export type PushConfig = ConfigOf<typeof settings>
+
+/** A provider is configured whole or not at all. */
+export const checkConfig = (config: PushConfig): string[] =>
+  definitions.flatMap((definition) => configProblems(definition, config))

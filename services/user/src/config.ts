@@ -1,6 +1,5 @@
-import { type ConfigOf, peerUrl, setting } from '@im/service-kit'
+import { type ConfigOf, peerUrl, readPrivateKey, readPublicKey, setting } from '@im/service-kit'
 import { Type } from 'typebox'
-import { readPrivateKey, readPublicKey } from './payments/pem.ts'
 
 const switchText = ['auto', 'true', 'false'] as const
 

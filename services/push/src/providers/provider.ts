@@ -60,8 +60,8 @@ export type Outcome =
   | { kind: 'paused'; reason: string }
   /** What is allowed a day was used up, by this device or by the app. */
   | { kind: 'quota'; scope: 'app' | 'device'; reason: string }
-  /** Our key, clock, package or project is wrong. `isStaleToken`: the cached access token may be, so it is renewed once. */
-  | { kind: 'credentials'; isStaleToken?: boolean; reason: string }
+  /** Our key, clock, package or project is wrong. `isStaleAccess`: it may be only the cached access token. */
+  | { kind: 'credentials'; isStaleAccess?: boolean; reason: string }
   /** The provider is in trouble, or the connection was. */
   | { kind: 'retry'; retryAfterMs?: number; reason: string }
   /** Our message is wrong. */
@@ -75,12 +75,10 @@ export interface Provider {
   /** Whether a notification takes the place of an earlier one with the same id on the device. */
   replaces: boolean
   /**
-   * Sends to at most `perCall` targets. The outcomes stand in the order of the targets. Throws only where nothing is known,
-   * which counts as `retry` of all.
+   * Sends to at most `perCall` targets. The outcomes stand in the order of the targets. Throws Refusal where one thing stopped
+   * the call for all of them; any other error counts as `retry` of all. An access token that was refused has been renewed once.
    */
   send(notification: Notification, targets: readonly Target[], signal: AbortSignal): Promise<Outcome[]>
-  /** Drops a cached access token that the provider refused. */
-  forgetAccess?(): Promise<void>
   /** Ends connections after the calls that run. */
   close(): Promise<void>
 }

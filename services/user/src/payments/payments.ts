@@ -1,7 +1,7 @@
+import { readPrivateKey, readPublicKey } from '@im/service-kit'
 import type { UserConfig } from '../config.ts'
 import { Alipay } from './alipay.ts'
 import type { OpenidProvider, PaymentProvider, TransferProvider } from './payment-provider.ts'
-import { readPrivateKey, readPublicKey } from './pem.ts'
 import { sandboxOpenids, sandboxTransfers } from './sandbox.ts'
 import { WeChatClient } from './wechat-client.ts'
 import { weChatOAuth } from './wechat-oauth.ts'

@@ -1,0 +1,272 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Logger } from '@im/service-kit'
+import {
+  BrokenCircuitError,
+  type CircuitBreakerPolicy,
+  ConsecutiveBreaker,
+  circuitBreaker,
+  ExponentialBackoff,
+  handleWhenResult,
+} from 'cockatiel'
+import PQueue from 'p-queue'
+import type { ChannelMetrics } from './channel-metrics.ts'
+import { DeathGuard } from './death-guard.ts'
+import { Refusal } from './outcomes.ts'
+import type { Channel, Delivery, Notification, Outcome, Provider, ProviderName, Target } from './provider.ts'
+import { RareLog } from './rare-log.ts'
+import { SlowDown } from './slow-down.ts'
+
+export interface ChannelLimits {
+  /** Calls to the provider at the same time. */
+  concurrency: number
+  /** Targets that may wait for a call or its answer. */
+  waiting: number
+  /** Tries of what failed by the fault of the provider or the network. */
+  tries: number
+  /** First pause (ms) between them; it doubles. */
+  retryMs: number
+  /** First pause (ms) of all calls when the provider wants fewer and does not say how long; it doubles. */
+  slowMs: number
+  /** How long (ms) nothing is sent after the provider refused our credentials; it doubles, up to ten times this. */
+  circuitMs: number
+  /** Tokens that may be removed in an hour, as a share of the answers. */
+  deathShare: number
+  /** So many may be removed whatever their share. */
+  deathsAlways: number
+  /** How long (ms) `close` waits for what runs. */
+  closeMs: number
+}
+
+export const channelLimits: ChannelLimits = {
+  concurrency: 100,
+  waiting: 5000,
+  tries: 3,
+  retryMs: 200,
+  slowMs: 1000,
+  circuitMs: 60_000,
+  deathShare: 0.2,
+  deathsAlways: 10,
+  closeMs: 5000,
+}
+
+export interface ChannelOptions {
+  provider: Provider
+  limits: ChannelLimits
+  log: Logger
+  metrics: ChannelMetrics
+  now: () => number
+}
+
+/** Calls in a row that are refused until the circuit opens: one may have been refused for its target alone. */
+const refusalsToOpen = 3
+/** After this (ms) the caller may hand over again what was not sent. */
+const handAgainMs = 30_000
+/** Who asks for a longer pause (ms) before the next try gets the notification later. */
+const longestPauseMs = 5000
+const dayMs = 86_400_000
+/** Allowances of a day begin anew at midnight in China. */
+const chinaMs = 8 * 3_600_000
+
+const midnightInChina = (now: number) => (Math.floor((now + chinaMs) / dayMs) + 1) * dayMs - chinaMs
+
+/** A call of which nothing got through because our credentials are wrong. */
+const isRefused = (result: unknown) => {
+  const outcomes = result as Outcome[]
+  return outcomes.some(({ kind }) => kind === 'credentials') && !outcomes.some(({ kind }) => kind === 'accepted')
+}
+
+/** The way to a provider that is configured. */
+export class ProviderChannel implements Channel {
+  readonly name: ProviderName
+  readonly replaces: boolean
+  readonly isConfigured = true
+  readonly #provider: Provider
+  readonly #limits: ChannelLimits
+  readonly #log: RareLog
+  readonly #metrics: ChannelMetrics
+  readonly #now: () => number
+  readonly #queue: PQueue
+  readonly #breaker: CircuitBreakerPolicy
+  readonly #guard: DeathGuard
+  readonly #slowDown: SlowDown
+  readonly #closing = new AbortController()
+  readonly #ending = new AbortController()
+  #waiting = 0
+  #quotaUntil = 0
+  #isRefused = false
+  #refusal = ''
+
+  constructor({ provider, limits, log, metrics, now }: ChannelOptions) {
+    this.#provider = provider
+    this.name = provider.name
+    this.replaces = provider.replaces
+    this.#limits = limits
+    this.#log = new RareLog(log.child({ provider: provider.name }), now)
+    this.#metrics = metrics
+    this.#now = now
+    this.#queue = new PQueue({ concurrency: limits.concurrency })
+    this.#guard = new DeathGuard({ share: limits.deathShare, always: limits.deathsAlways, now })
+    this.#slowDown = new SlowDown({ firstMs: limits.slowMs, now })
+    this.#breaker = circuitBreaker(handleWhenResult(isRefused), {
+      halfOpenAfter: new ExponentialBackoff({ initialDelay: limits.circuitMs, maxDelay: limits.circuitMs * 10 }),
+      breaker: new ConsecutiveBreaker(refusalsToOpen),
+    })
+    this.#breaker.onBreak(() => this.#tellRefusal())
+    metrics.watch(this.name, () => ({ waiting: this.#waiting, isOpen: this.#isRefused }))
+  }
+
+  async send(notification: Notification, targets: readonly Target[]): Promise<Delivery[]> {
+    const deliveries = await this.#enqueue(notification, targets)
+    for (const { kind } of deliveries) this.#metrics.count(this.name, kind)
+    return deliveries
+  }
+
+  /** Ends what runs; what takes too long is cut off. */
+  async close(): Promise<void> {
+    this.#closing.abort()
+    const forced = setTimeout(() => this.#ending.abort(), this.#limits.closeMs)
+    await this.#queue.onIdle()
+    clearTimeout(forced)
+    await this.#provider.close()
+  }
+
+  async #enqueue(notification: Notification, targets: readonly Target[]): Promise<Delivery[]> {
+    if (this.#waiting && this.#waiting + targets.length > this.#limits.waiting)
+      return targets.map(() => ({ kind: 'slow', retryAfterMs: Math.max(1000, this.#slowDown.leftMs) }))
+    this.#waiting += targets.length
+    const { perCall } = this.#provider
+    const calls: Promise<Delivery[]>[] = []
+    for (let first = 0; first < targets.length; first += perCall) {
+      const part = targets.slice(first, first + perCall)
+      calls.push(
+        this.#queue.add(async () => {
+          const deliveries = await this.#deliver(notification, part)
+          this.#waiting -= part.length
+          return deliveries
+        }),
+      )
+    }
+    return (await Promise.all(calls)).flat()
+  }
+
+  /** Calls the provider until it is known what became of every target. */
+  async #deliver(notification: Notification, targets: readonly Target[]): Promise<Delivery[]> {
+    const deliveries = new Map<Target, Delivery>()
+    let open = targets
+    let tries = 1
+    while (open.length) {
+      await this.#slowDown.wait(this.#closing.signal)
+      const useless = this.#uselessness(notification)
+      if (useless) {
+        for (const target of open) deliveries.set(target, useless)
+        break
+      }
+      const calledAt = this.#now()
+      const outcomes = await this.#call(notification, open, calledAt)
+      const unsettled: Target[] = []
+      let pauseMs = 0
+      open.forEach((target, index) => {
+        const outcome = outcomes[index] ?? { kind: 'retry', reason: 'the answer does not name the target' }
+        const delivery = this.#settle(outcome, tries, calledAt)
+        if (delivery) deliveries.set(target, delivery)
+        else unsettled.push(target)
+        if (!delivery && outcome.kind === 'retry')
+          pauseMs = Math.max(pauseMs, outcome.retryAfterMs ?? this.#limits.retryMs * 2 ** (tries - 1))
+      })
+      open = unsettled
+      if (!pauseMs) continue
+      tries++
+      await delay(pauseMs, undefined, { signal: this.#closing.signal }).catch(() => {})
+    }
+    return targets.map((target) => deliveries.get(target) as Delivery)
+  }
+
+  /** Why a call would be of no use at the moment. */
+  #uselessness({ expiresAt }: Notification): Delivery | undefined {
+    const now = this.#now()
+    if (this.#closing.signal.aborted) return { kind: 'retry', retryAfterMs: 0 }
+    if (expiresAt <= now) return { kind: 'expired' }
+    if (this.#quotaUntil > now) return { kind: 'quota' }
+    return undefined
+  }
+
+  /** One call, and what it teaches about the provider. */
+  async #call(notification: Notification, targets: readonly Target[], calledAt: number): Promise<Outcome[]> {
+    const all = (outcome: Outcome): Outcome[] => targets.map(() => outcome)
+    try {
+      return await this.#breaker.execute(async () => {
+        const ended = this.#metrics.time(this.name)
+        const outcomes = await this.#provider
+          .send(notification, targets, this.#ending.signal)
+          .catch((error: unknown) => {
+            if (error instanceof Refusal) return all(error.outcome)
+            this.#log.rarely('warn', 'no-answer', { err: error }, 'a push provider did not answer')
+            return all({ kind: 'retry', reason: 'no answer' })
+          })
+        ended()
+        this.#learn(outcomes, calledAt)
+        return outcomes
+      })
+    } catch (error) {
+      if (!(error instanceof BrokenCircuitError)) throw error
+      return all({ kind: 'credentials', reason: 'the circuit is open' })
+    }
+  }
+
+  #learn(outcomes: readonly Outcome[], calledAt: number): void {
+    for (const outcome of outcomes) {
+      if (outcome.kind === 'slow' && outcome.scope === 'provider') this.#slowDown.pause(outcome.retryAfterMs, calledAt)
+      if (outcome.kind === 'quota' && outcome.scope === 'app') this.#quotaUntil = midnightInChina(this.#now())
+      if (outcome.kind === 'bad')
+        this.#log.rarely('warn', 'bad', { reason: outcome.reason }, 'a push provider calls a notification wrong')
+      if (outcome.kind === 'credentials') this.#refusal = outcome.reason
+      if (outcome.kind !== 'accepted') continue
+      this.#slowDown.reset(calledAt)
+      if (this.#isRefused) this.#log.always.info('a push provider takes our credentials again')
+      this.#isRefused = false
+    }
+  }
+
+  /** Said once, until the provider takes something again. */
+  #tellRefusal(): void {
+    if (this.#isRefused) return
+    this.#isRefused = true
+    const reason = this.#refusal
+    this.#log.always.error(
+      { reason },
+      'a push provider refuses our credentials: nothing is sent there until it takes them',
+    )
+  }
+
+  /** What an outcome means for a target; undefined when it is sent again. */
+  #settle(outcome: Outcome, tries: number, calledAt: number): Delivery | undefined {
+    switch (outcome.kind) {
+      case 'accepted':
+        this.#guard.count(false)
+        return { kind: 'accepted' }
+      case 'dead':
+        return this.#bury(outcome.since ?? calledAt, outcome.reason)
+      case 'slow':
+        if (outcome.scope === 'provider') return undefined
+        return { kind: 'slow', retryAfterMs: outcome.retryAfterMs ?? handAgainMs }
+      case 'credentials':
+        return { kind: 'credentials', retryAfterMs: this.#limits.circuitMs }
+      case 'retry':
+        if (tries < this.#limits.tries && (outcome.retryAfterMs ?? 0) <= longestPauseMs) return undefined
+        return { kind: 'retry', retryAfterMs: outcome.retryAfterMs ?? handAgainMs }
+      default:
+        return { kind: outcome.kind }
+    }
+  }
+
+  #bury(since: number, reason: string): Delivery {
+    if (this.#guard.count(true)) return { kind: 'dead', since }
+    this.#log.rarely(
+      'error',
+      'mass-death',
+      { reason },
+      'a push provider calls so many tokens dead that none is removed any more: are its settings those of the apps?',
+    )
+    return { kind: 'doubtful' }
+  }
+}

@@ -1,0 +1,39 @@
+/** How a vendor counts a text. `wide`: what is not ASCII counts twice, as vivo does. */
+export type TextUnit = 'characters' | 'wide' | 'bytes'
+
+const sizes: Readonly<Record<TextUnit, (character: string) => number>> = {
+  // UTF-16 units: where a vendor counts code points instead, the text is a little shorter than it could be.
+  characters: (character) => character.length,
+  wide: (character) => (character.length === 1 && character <= '\u007f' ? 1 : 2),
+  bytes: (character) => Buffer.byteLength(character),
+}
+
+/** The longest beginning of a text that has at most `max` units. A surrogate pair is never cut. */
+export function cutText(text: string, max: number, unit: TextUnit = 'characters'): string {
+  const sizeOf = sizes[unit]
+  let size = 0
+  let end = 0
+  for (const character of text) {
+    size += sizeOf(character)
+    if (size > max) return text.slice(0, end)
+    end += character.length
+  }
+  return text
+}
+
+/**
+ * The text of `build` with as much of `body` as makes it at most `max` bytes; undefined where it is too long even without.
+ */
+export function fitBytes(body: string, max: number, build: (body: string) => string): string | undefined {
+  const whole = build(body)
+  let excess = Buffer.byteLength(whole) - max
+  if (excess <= 0) return whole
+  // In JSON a character may take more bytes than in the text, so one cut may not be enough.
+  for (let left = body; left !== ''; ) {
+    left = cutText(left, Math.max(0, Buffer.byteLength(left) - excess), 'bytes')
+    const built = build(left)
+    excess = Buffer.byteLength(built) - max
+    if (excess <= 0) return built
+  }
+  return undefined
+}

@@ -1,0 +1,100 @@
+import { rootCertificates } from 'node:tls'
+import { Agent, type Dispatcher, request } from 'undici'
+import { outcome, Refusal } from './outcomes.ts'
+
+/** Longer answers are not read: no provider needs more. */
+const longestAnswer = 64 * 1024
+
+export interface HttpOptions {
+  baseUrl: string
+  /** Certificates (PEM) that are trusted beside those of the system. */
+  ca: string | undefined
+  connections: number
+  timeoutMs: number
+}
+
+export interface HttpCall {
+  headers?: Record<string, string>
+  body: string | Uint8Array
+  signal?: AbortSignal
+}
+
+export interface HttpAnswer {
+  status: number
+  headers: Dispatcher.ResponseData['headers']
+  text: string
+}
+
+/**
+ * Posts to one provider over kept connections. No redirects, an answer is at most 64 KiB, and each call has its time limit.
+ * Rejects where there is no answer.
+ */
+export class HttpClient {
+  readonly #options: HttpOptions
+  readonly #agent: Agent
+
+  constructor(options: HttpOptions) {
+    this.#options = options
+    const { ca, connections } = options
+    this.#agent = new Agent({
+      connections,
+      maxResponseSize: longestAnswer,
+      connect: { timeout: options.timeoutMs, ...(ca ? { ca: [...rootCertificates, ca] } : {}) },
+    })
+  }
+
+  /** The whole address that a path gets: some signatures are over it. */
+  urlOf(path: string): string {
+    return `${this.#options.baseUrl.replace(/\/+$/, '')}${path}`
+  }
+
+  async post(path: string, { headers, body, signal }: HttpCall): Promise<HttpAnswer> {
+    const answer = await request(this.urlOf(path), {
+      method: 'POST',
+      dispatcher: this.#agent,
+      headers,
+      body,
+      signal: AbortSignal.any([...(signal ? [signal] : []), AbortSignal.timeout(this.#options.timeoutMs)]),
+    })
+    return { status: answer.statusCode, headers: answer.headers, text: await answer.body.text() }
+  }
+
+  postForm(path: string, { body, headers, signal }: HttpCall & { body: string }): Promise<HttpAnswer> {
+    const contentType = 'application/x-www-form-urlencoded;charset=utf-8'
+    return this.post(path, { headers: { 'content-type': contentType, ...headers }, body, signal })
+  }
+
+  postJson(path: string, call: Omit<HttpCall, 'body'> & { body: object }) {
+    const headers = { 'content-type': 'application/json;charset=utf-8', ...call.headers }
+    return this.post(path, { headers, body: JSON.stringify(call.body), signal: call.signal })
+  }
+
+  close(): Promise<void> {
+    return this.#agent.close()
+  }
+}
+
+/** The JSON object of an answer. Throws a Refusal where it is something else, such as the page of a gateway in between. */
+export function jsonOf<T extends object>(answer: HttpAnswer): Partial<T> {
+  try {
+    const value: unknown = JSON.parse(answer.text)
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Partial<T>
+  } catch {}
+  throw new Refusal(statusOutcome(answer) ?? outcome('retry', `HTTP ${answer.status} without JSON`))
+}
+
+/** What the HTTP status alone says: 429 and 5xx, with their Retry-After. */
+export function statusOutcome({ status, headers }: Pick<HttpAnswer, 'status' | 'headers'>) {
+  const retryAfterMs = retryAfterOf(headers['retry-after'])
+  if (status === 429) return outcome('slow', 'HTTP 429', { retryAfterMs })
+  if (status >= 500) return outcome('retry', `HTTP ${status}`, { retryAfterMs })
+  return undefined
+}
+
+/** Milliseconds of a Retry-After header, which has seconds or a date. */
+export function retryAfterOf(header: string | string[] | undefined, now = Date.now()): number | undefined {
+  const text = [header].flat()[0]?.trim()
+  if (!text) return undefined
+  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - now
+  return Number.isFinite(ms) ? Math.max(0, ms) : undefined
+}
