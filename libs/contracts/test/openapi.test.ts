@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
-import { contract, Entity, endpoints, Ids, Nothing, openApiDocument, Text, Time } from '@im/contracts'
+import { contract, Entity, endpoints, Ids, Maybe, Nothing, openApiDocument, Text, Time } from '@im/contracts'
 import { test } from 'tap'
 import { Type } from 'typebox'
 
@@ -146,4 +146,20 @@ test('the generated documents are up to date', async (t) => {
   const generator = join(import.meta.dirname, '..', '..', '..', 'docs', 'generate.ts')
   const { status, stderr } = spawnSync(process.execPath, [generator, '--check'], { encoding: 'utf8' })
   t.equal(status, 0, stderr)
+})
+
+test('an answer is a success or a failure, and may have no data where there is none', async (t) => {
+  const own = contract('user', {
+    getKey: {
+      ...{ path: '/key', summary: { zh: '密钥', en: 'Key' }, auth: 'user', params: Type.Object({}) },
+      result: Maybe(Type.Object({ key: Type.String() })),
+    },
+  })
+  const made = documentOf([own.getKey])
+  const content = at(made, 'components', 'responses', 'key', 'content', 'application/json')
+  const [success] = at(content, 'schema', 'oneOf') as Json[]
+  t.strictSame(success?.['required'] as unknown, ['currentTime', 'resultCode'])
+  t.strictSame(at(success, 'properties', 'data', 'maybe'), undefined)
+  const failed = at(made, 'components', 'schemas', 'Failure', 'properties', 'resultCode', 'not')
+  t.strictSame(failed, { const: 1 }, 'a success with a text is no failure')
 })

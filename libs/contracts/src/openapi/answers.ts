@@ -8,7 +8,7 @@ export const failureSchema: Json = {
   properties: {
     currentTime: { type: 'integer', description: 'milliseconds' },
     detailMsg: { type: 'string', description: 'for developers, in English' },
-    resultCode: { type: 'integer', description: '0 or at least 1000000' },
+    resultCode: { type: 'integer', not: { const: 1 }, description: '0 or at least 1000000' },
     resultMsg: { type: 'string', description: "text in the request's language" },
   },
   required: ['currentTime', 'resultCode', 'resultMsg'],
@@ -43,18 +43,19 @@ export function successAnswer(endpoint: Endpoint): Json {
 }
 
 function successSchema({ members }: Endpoint, result: Json): Json {
+  const { maybe, ...data } = result
   const hasData = result['type'] !== 'void'
   const more = (members ? jsonSchemaOf(members) : {}) as { properties?: Json; required?: string[] }
   return {
     type: 'object',
     properties: {
       currentTime: { type: 'integer', description: 'milliseconds' },
-      ...(hasData ? { data: result } : {}),
+      ...(hasData ? { data } : {}),
       ...more.properties,
       resultCode: { type: 'integer', const: 1 },
       resultMsg: { type: 'string', description: 'only where the endpoint has a text for its success' },
     },
-    required: ['currentTime', ...(hasData ? ['data'] : []), ...(more.required ?? []), 'resultCode'],
+    required: ['currentTime', ...(hasData && !maybe ? ['data'] : []), ...(more.required ?? []), 'resultCode'],
   }
 }
 
