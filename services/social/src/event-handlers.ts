@@ -4,7 +4,7 @@ import { type EventHandler, exactlyOnce, on } from '@im/service-kit'
 import { findAgain } from './address-book/find-again.ts'
 import { tellOwners } from './address-book/tell-owners.ts'
 import type { Deps } from './deps.ts'
-import { eraseUser } from './people/erase-user.ts'
+import { eraseThoseGone, eraseUser } from './people/erase-user.ts'
 import { projection, welcomeUser } from './people/follow-users.ts'
 
 /** Settings that say whether a user is found by their number. */
@@ -16,6 +16,7 @@ export function eventHandlers(deps: Deps): EventHandler[] {
   return [
     on(userRegistered, async (registered) => {
       await outbox.commit((change) => welcomeUser(deps, registered, change))
+      await eraseThoseGone(deps, [registered.userId, ...registered.defaultFriends])
       await tellOwners(deps, registered)
     }),
     on(telephoneChanged, ({ userId }) => findAgain(deps, userId)),
@@ -23,12 +24,16 @@ export function eventHandlers(deps: Deps): EventHandler[] {
       if (changed.some((name) => findingSettings.has(name))) await findAgain(deps, userId)
     }),
     exactlyOnce(userUpdated, ({ userId, nickname }, change) => people.rename(userId, nickname, change), { projection }),
-    exactlyOnce(friendsTold, ({ messages }, change) =>
-      newFriends.tellLater(
-        messages.map(({ from, to, contentType: type, content, arrivedAt: at }) => ({ from, to, type, content, at })),
+    exactlyOnce(friendsTold, async ({ messages }, change) => {
+      const known = await people.find(messages.flatMap(({ from, to }) => [from, to]))
+      const isGone = (userId: number) => known.get(userId)?.gone === true
+      await newFriends.tellLater(
+        messages
+          .filter(({ from, to }) => !isGone(from) && !isGone(to))
+          .map(({ from, to, contentType: type, content, arrivedAt: at }) => ({ from, to, type, content, at })),
         change,
-      ),
-    ),
+      )
+    }),
     on(userDeleted, (deleted) => eraseUser(deps, deleted)),
   ]
 }

@@ -97,9 +97,9 @@ test('who is found by their number no longer, or has another one, is in no addre
   t.match(await api.call(addressBook.listContacts, {}, as), [{ status: 2 }], 'they were friends before')
   await changeNumber(bob, '13711112222')
   await isListed(`8613711112222 ${bob}`)
-  others.beforeAnswer = (path) => {
+  others.beforeAnswer = async (path) => {
     if (path !== '/internal/users/by-telephones') return
-    others.beforeAnswer = () => {}
+    others.beforeAnswer = async () => {}
     Object.assign(others.users.get(bob) ?? {}, { phoneSearch: 0 })
   }
   await api.call(addressBook.uploadContacts, { deleteStr: '13711112222' }, as)

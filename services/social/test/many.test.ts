@@ -1,4 +1,5 @@
 import { errors } from '@im/contracts'
+import { friendsTold } from '@im/contracts/message'
 import {
   addressBook,
   blacklists,
@@ -12,6 +13,7 @@ import {
 import { systemUserId } from '@im/contracts/user'
 import { eventually, failure, recordEvents } from '@im/service-kit/testing'
 import { test } from 'tap'
+import { eraseUser } from '../src/people/erase-user.ts'
 import { startSocial } from './start-social.ts'
 
 test('asking many at once: friends where nothing hinders, requests else, nobody who can not be asked', async (t) => {
@@ -104,6 +106,43 @@ test('a deleted user leaves every list, label and address book; friends are told
   t.strictSame((await api.call(friends.listNewFriends, {}, { as: carol })).length, 0)
   await eventually(() => told.length === 1)
   t.strictSame([...told[0]!.friends].sort(), [systemUserId, alice].sort())
+})
+
+test('nothing is left of a deleted user, in whatever order events and calls come', async (t) => {
+  const { api, deps, others, publish, person, erase } = await startSocial(t)
+  const [alice, bob, helper] = [
+    await person('alice'),
+    await person('bob', { friendsVerify: 0 }),
+    await person('helper'),
+  ]
+  const rowsOf = (userId: number) =>
+    Promise.all(
+      ['relations', 'new_friends'].map((name) =>
+        deps.db.collection(name).countDocuments({ $or: [{ userId }, { toUserId: userId }] }),
+      ),
+    )
+  const isGone = (userId: number) => eventually(async () => (await rowsOf(userId)).join() === '0,0')
+
+  others.beforeAnswer = async (path) => {
+    if (path !== '/internal/users/friend-rules') return
+    others.beforeAnswer = async () => {}
+    await eraseUser(deps, { userId: bob })
+  }
+  await api.call(follows.follow, { toUserId: bob }, { as: alice })
+  t.strictSame(await rowsOf(bob), [0, 0], 'who was deleted while they were made a friend is none')
+
+  await erase(helper)
+  await isGone(helper)
+  await person('newcomer', { defaultFriends: [helper] })
+  await isGone(helper)
+  t.strictSame(await rowsOf(helper), [0, 0], 'configured friends of new users are those that are there')
+
+  const message = { messageId: 'm', from: alice, to: helper, contentType: 502, content: 'why?', arrivedAt: Date.now() }
+  const late = { ...message, from: helper, to: alice, messageId: 'n' }
+  const other = await person('other')
+  await publish(friendsTold, 'log:x', { messages: [message, late, { ...message, to: other }] })
+  await eventually(async () => (await api.call(friends.listNewFriends, {}, { as: other })).length === 1)
+  t.strictSame(await rowsOf(helper), [0, 0], 'messages that come late say nothing of them')
 })
 
 test('labels: names are taken once, friends only, 200 at most', async (t) => {

@@ -38,7 +38,7 @@ async function startNeighbours() {
     asked: [] as string[],
     isAway: false,
     /** Called when an answer is ready and not sent yet. */
-    beforeAnswer: (_path: string): void => {},
+    beforeAnswer: async (_path: string): Promise<void> => {},
   }
   const answers: Record<string, (params: Record<string, unknown>) => unknown> = {
     '/internal/users/friend-rules': ({ userIds }) => ({
@@ -74,7 +74,7 @@ async function startNeighbours() {
     state.asked.push(path)
     if (state.isAway) return void response.destroy()
     const data = answers[path]?.(JSON.parse(body))
-    state.beforeAnswer(path)
+    await state.beforeAnswer(path)
     response.setHeader('content-type', 'application/json')
     response.end(JSON.stringify({ currentTime: Date.now(), resultCode: data ? 1 : 1020105, data }))
   })

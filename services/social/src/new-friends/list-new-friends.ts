@@ -12,8 +12,9 @@ export async function listNewFriends(
   const rows = await newFriends.page(userId, page)
   const peers = rows.map(({ toUserId }) => toUserId)
   const [own, known] = await Promise.all([relations.rowsAbout(userId, peers), names.of(peers)])
-  return rows.map(({ _id, createdAt, changedAt, ...row }) => {
-    const nickname = known.get(row.toUserId)?.nickname ?? ''
+  return rows.flatMap(({ _id, createdAt, changedAt, ...row }) => {
+    const { nickname = '', gone } = known.get(row.toUserId) ?? {}
+    if (gone) return []
     return {
       ...row,
       nickname,

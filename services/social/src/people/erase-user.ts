@@ -6,9 +6,19 @@ import type { Deps } from '../deps.ts'
 /** Rows of one change. */
 const rowsAtOnce = 500
 
+type ErasingDeps = Pick<Deps, 'people' | 'relations' | 'labels' | 'newFriends' | 'books' | 'menus' | 'outbox' | 'now'>
+
+/**
+ * To be called when rows were made: who was deleted meanwhile may have been removed from everything else before. Their own events
+ * and those of others come in any order.
+ */
+export async function eraseThoseGone(deps: ErasingDeps, userIds: readonly number[]): Promise<void> {
+  for (const [userId, { gone }] of await deps.people.find(userIds)) if (gone) await eraseUser(deps, { userId })
+}
+
 /** Removes everything of a deleted user, part by part; doing it again goes on where it was. Friends are told. */
 export async function eraseUser(
-  deps: Pick<Deps, 'people' | 'relations' | 'labels' | 'newFriends' | 'books' | 'menus' | 'outbox' | 'now'>,
+  deps: ErasingDeps,
   { userId }: Pick<Payload<typeof userDeleted>, 'userId'>,
 ): Promise<void> {
   const { people, relations, labels, newFriends, books, menus, outbox, now } = deps

@@ -2,6 +2,7 @@ import type { EventType, Payload } from '@im/contracts'
 import { blacklistChanged, friendChanged, friendRowChanged, pairOf } from '@im/contracts/social'
 import { type Change, isDuplicateKey } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
+import { eraseThoseGone } from '../people/erase-user.ts'
 import { type Pair, type Relation, settled } from './pair.ts'
 
 /** How a relation changed, as `friend.changed` tells it. */
@@ -20,7 +21,10 @@ export interface PairChange {
   after: Pair
 }
 
-type ChangeDeps = Pick<Deps, 'relations' | 'labels' | 'outbox' | 'bus' | 'now' | 'log'>
+type ChangeDeps = Pick<
+  Deps,
+  'relations' | 'labels' | 'outbox' | 'bus' | 'now' | 'log' | 'people' | 'newFriends' | 'books' | 'menus'
+>
 
 /** Pairs of one change: a transaction that holds more may meet others too often. */
 const pairsAtOnce = 50
@@ -73,10 +77,16 @@ export async function changePairs(
       throw error
     })
     await tellAtOnce(deps, told)
+    const made = changed.filter(isNew)
+    if (made.length) await eraseThoseGone(deps, [userId, ...made.map(({ toUserId }) => toUserId)])
     all.push(...changed)
   }
   return all
 }
+
+/** Whether a row was made. */
+const isNew = ({ before, after }: PairChange): boolean =>
+  (after.own !== undefined && before.own === undefined) || (after.other !== undefined && before.other === undefined)
 
 /** The same within a change that writes more. */
 export async function changePairsWithin(
