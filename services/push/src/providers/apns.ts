@@ -2,7 +2,7 @@ import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
 import { readPrivateKey, setting } from '@im/service-kit'
 import { SignJWT } from 'jose'
 import { Type } from 'typebox'
-import { fitBytes } from './cut-text.ts'
+import { cutTitle, fitBytes } from './cut-text.ts'
 import { retryAfterOf } from './http-client.ts'
 import { type Http2Answer, Http2Client } from './http2-client.ts'
 import { meanings, outcome } from './outcomes.ts'
@@ -138,7 +138,7 @@ class Apns implements Provider {
       JSON.stringify({
         ...data,
         aps: {
-          alert: { title, body: text },
+          alert: { title: cutTitle(title), body: text },
           ...(badge === undefined ? {} : { badge }),
           ...(isSilent || isVoip ? {} : { sound: 'default' }),
           'thread-id': threadId,

@@ -8,6 +8,9 @@ const sizes: Readonly<Record<TextUnit, (character: string) => number>> = {
   bytes: (character) => Buffer.byteLength(character),
 }
 
+/** The title where the vendor has no limit of its own: no device shows more. In characters. */
+export const cutTitle = (title: string) => cutText(title, 100)
+
 /** The longest beginning of a text that has at most `max` units. A surrogate pair is never cut. */
 export function cutText(text: string, max: number, unit: TextUnit = 'characters'): string {
   const sizeOf = sizes[unit]
@@ -25,15 +28,17 @@ export function cutText(text: string, max: number, unit: TextUnit = 'characters'
  * The text of `build` with as much of `body` as makes it at most `max` bytes; undefined where it is too long even without.
  */
 export function fitBytes(body: string, max: number, build: (body: string) => string): string | undefined {
+  const fits = (text: string) => Buffer.byteLength(text) <= max
   const whole = build(body)
-  let excess = Buffer.byteLength(whole) - max
-  if (excess <= 0) return whole
-  // In JSON a character may take more bytes than in the text, so one cut may not be enough.
-  for (let left = body; left !== ''; ) {
-    left = cutText(left, Math.max(0, Buffer.byteLength(left) - excess), 'bytes')
-    const built = build(left)
-    excess = Buffer.byteLength(built) - max
-    if (excess <= 0) return built
+  if (fits(whole)) return whole
+  // Encoded, a character may take more bytes than in the text, so the length is searched.
+  let best: string | undefined
+  let [low, high] = [0, Math.min(max, Buffer.byteLength(body))]
+  while (low <= high) {
+    const middle = (low + high) >> 1
+    const built = build(cutText(body, middle, 'bytes'))
+    if (fits(built)) [best, low] = [built, middle + 1]
+    else high = middle - 1
   }
-  return undefined
+  return best
 }

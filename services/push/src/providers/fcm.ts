@@ -1,7 +1,7 @@
 import { readPrivateKey, setting } from '@im/service-kit'
 import { SignJWT } from 'jose'
 import { type AccessToken, withAccess } from './access-token.ts'
-import { fitBytes } from './cut-text.ts'
+import { cutTitle, fitBytes } from './cut-text.ts'
 import { type HttpAnswer, type HttpClient, jsonOf, retryAfterOf, statusOutcome } from './http-client.ts'
 import { readAccess } from './oauth.ts'
 import { meanings, outcome } from './outcomes.ts'
@@ -80,7 +80,7 @@ class Fcm implements Provider {
       JSON.stringify({
         message: {
           token,
-          notification: { title, body: text },
+          notification: { title: cutTitle(title), body: text },
           data: allowedData(data),
           android: {
             priority: 'HIGH',

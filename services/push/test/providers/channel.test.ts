@@ -1,0 +1,225 @@
+import { createMetrics } from '@im/service-kit'
+import { eventually } from '@im/service-kit/testing'
+import { type Test, test } from 'tap'
+import { type ChannelLimits, channelLimits, ProviderChannel } from '../../src/providers/channel.ts'
+import { ChannelMetrics } from '../../src/providers/channel-metrics.ts'
+import { Refusal } from '../../src/providers/outcomes.ts'
+import type { Outcome, Provider, Target } from '../../src/providers/provider.ts'
+import { makeNotification, quickLimits, recordLog, target } from './start-channels.ts'
+
+/** A channel to a provider that answers what `answer` says, and what was sent. */
+function startChannel(
+  t: Test,
+  answer: (to: Target, call: number) => Outcome | Promise<Outcome>,
+  options: { limits?: Partial<ChannelLimits>; perCall?: number; clock?: { now: number } } = {},
+) {
+  const { limits, perCall = 1, clock } = options
+  const sent: string[][] = []
+  const running = { now: 0, most: 0 }
+  const provider: Provider = {
+    name: 'vivo',
+    perCall,
+    replaces: true,
+    async send(_notification, targets) {
+      sent.push(targets.map(({ token }) => token))
+      const call = sent.length
+      running.most = Math.max(running.most, ++running.now)
+      try {
+        return await Promise.all(targets.map((to) => answer(to, call)))
+      } finally {
+        running.now--
+      }
+    },
+    close: async () => {},
+  }
+  const { log, lines } = recordLog()
+  const channel = new ProviderChannel({
+    provider,
+    limits: { ...channelLimits, ...quickLimits, ...limits },
+    log,
+    metrics: new ChannelMetrics(createMetrics('push')),
+    now: () => clock?.now ?? Date.now(),
+  })
+  t.after(() => channel.close())
+  const send = (tokens: string[], given = {}) =>
+    channel.send(
+      makeNotification(given),
+      tokens.map((token) => target(token)),
+    )
+  return { channel, sent, lines, running, send }
+}
+
+const accepted: Outcome = { kind: 'accepted' }
+const dead: Outcome = { kind: 'dead', reason: 'gone' }
+const kinds = (deliveries: { kind: string }[]) => deliveries.map(({ kind }) => kind)
+const tokens = (count: number) => Array.from({ length: count }, (_, index) => `t${index}`)
+
+test('calls hold as many targets as the provider takes, and only so many run at once', async (t) => {
+  const gate = Promise.withResolvers<void>()
+  const { send, sent, running } = startChannel(
+    t,
+    async () => {
+      await gate.promise
+      return accepted
+    },
+    { perCall: 10, limits: { concurrency: 3 } },
+  )
+  const sending = send(tokens(75))
+  await eventually(() => running.now === 3)
+  gate.resolve()
+  t.strictSame(new Set(kinds(await sending)), new Set(['accepted']))
+  t.equal(running.most, 3)
+  t.strictSame(
+    sent.map(({ length }) => length),
+    [10, 10, 10, 10, 10, 10, 10, 5],
+  )
+})
+
+test('only what failed is tried again, three times at most', async (t) => {
+  const { send, sent } = startChannel(
+    t,
+    ({ token }) => (token === 't1' ? { kind: 'retry', reason: '500' } : token === 't2' ? dead : accepted),
+    { perCall: 10 },
+  )
+  t.strictSame(kinds(await send(tokens(4))), ['accepted', 'retry', 'dead', 'accepted'])
+  t.strictSame(sent, [['t0', 't1', 't2', 't3'], ['t1'], ['t1']])
+})
+
+test('more than may wait is refused at once', async (t) => {
+  const gate = Promise.withResolvers<void>()
+  const { send, sent } = startChannel(
+    t,
+    async () => {
+      await gate.promise
+      return accepted
+    },
+    { limits: { concurrency: 1, waiting: 10 } },
+  )
+  const first = send(tokens(8))
+  t.match(await send(tokens(3)), Array(3).fill({ kind: 'slow', retryAfterMs: Number }))
+  const second = send(tokens(2))
+  gate.resolve()
+  t.strictSame(kinds([...(await first), ...(await second)]), Array(10).fill('accepted'))
+  t.equal(sent.length, 10)
+  t.strictSame(kinds(await send(tokens(20))), Array(20).fill('accepted'), 'one large room goes through an empty queue')
+})
+
+test('a pause holds everybody, doubles while the provider is slow, and ends with what has expired', async (t) => {
+  const slow: Outcome = { kind: 'slow', scope: 'provider', reason: '429' }
+  const times: number[] = []
+  const { send } = startChannel(t, (_to, call) => {
+    times.push(Date.now())
+    return call <= 3 ? slow : accepted
+  })
+  const [first] = await Promise.all([send(['a']), send(['b'])])
+  t.strictSame(kinds(first), ['accepted'])
+  const last = times.length - 1
+  t.ok((times[last] ?? 0) - (times[0] ?? 0) > 75, 'two pauses of 50 and 100 ms, a quarter shorter at most')
+
+  const always = startChannel(t, () => ({ ...slow, retryAfterMs: 50 }))
+  t.strictSame(kinds(await always.send(['a'], { expiresAt: Date.now() + 200 })), ['expired'])
+  t.ok(always.sent.length >= 2)
+})
+
+test('a device that gets too many is not waited for, and holds nobody', async (t) => {
+  const { send } = startChannel(t, ({ token }) =>
+    token === 'busy' ? { kind: 'slow', scope: 'device', retryAfterMs: 60_000, reason: '429' } : accepted,
+  )
+  t.strictSame(await send(['busy', 'a']), [{ kind: 'slow', retryAfterMs: 60_000 }, { kind: 'accepted' }])
+})
+
+test('an allowance that is used up stops the provider until midnight in China', async (t) => {
+  const clock = { now: Date.parse('2026-11-26T22:00:00+08:00') }
+  const { send, sent } = startChannel(
+    t,
+    (_to, call) => (call === 1 ? { kind: 'quota', scope: 'app', reason: '10070' } : accepted),
+    { clock },
+  )
+  const expiresAt = clock.now + 86_400_000
+  t.strictSame(kinds(await send(['a'], { expiresAt })), ['quota'])
+  t.strictSame(kinds(await send(['b'], { expiresAt })), ['quota'])
+  t.equal(sent.length, 1)
+  clock.now = Date.parse('2026-11-27T00:00:01+08:00')
+  t.strictSame(kinds(await send(['c'], { expiresAt })), ['accepted'])
+})
+
+test('the circuit opens after three refusals, one call tries again later, and everything flows when that is taken', async (t) => {
+  const state = { isRight: false }
+  const { send, sent, lines } = startChannel(t, () => {
+    if (state.isRight) return accepted
+    throw new Refusal({ kind: 'credentials', reason: 'invalid secret' })
+  })
+  for (let times = 0; times < 6; times++) t.strictSame(kinds(await send(['a'])), ['credentials'])
+  t.equal(sent.length, 3)
+  await eventually(async () => kinds(await send(['a'])) && sent.length === 4)
+  state.isRight = true
+  await eventually(async () => kinds(await send(['a']))[0] === 'accepted')
+  t.strictSame(
+    lines.map(({ level }) => level),
+    ['error', 'info'],
+    'said once, and once more when it is over',
+  )
+  t.match(lines[0]?.details, { reason: 'invalid secret' })
+})
+
+test('one target that is refused does not close the way for others', async (t) => {
+  const { send, sent } = startChannel(t, ({ token }) =>
+    token === 'odd' ? { kind: 'credentials', reason: 'THIRD_PARTY_AUTH_ERROR' } : accepted,
+  )
+  for (let times = 0; times < 5; times++) {
+    await send(['odd'])
+    t.strictSame(kinds(await send(['a'])), ['accepted'])
+  }
+  t.equal(sent.length, 10)
+})
+
+test('tokens are not removed in masses', async (t) => {
+  const clock = { now: Date.now() }
+  const { send, lines } = startChannel(t, ({ token }) => (token.startsWith('d') ? dead : accepted), {
+    clock,
+    limits: { deathsAlways: 5, deathShare: 0.2 },
+  })
+  const expiresAt = clock.now + 100 * 3_600_000
+  const some = (prefix: string, count: number) => Array.from({ length: count }, (_, index) => `${prefix}${index}`)
+  const first = kinds(await send(some('d', 100), { expiresAt }))
+  t.equal(first.filter((kind) => kind === 'dead').length, 5)
+  t.equal(first.filter((kind) => kind === 'doubtful').length, 95)
+  t.equal(lines.filter(({ level }) => level === 'error').length, 1)
+  clock.now += 2 * 3_600_000
+  await send(some('a', 100), { expiresAt })
+  t.strictSame(new Set(kinds(await send(some('d', 20), { expiresAt }))), new Set(['dead']), 'a fifth may die')
+  t.equal(kinds(await send(some('d', 95), { expiresAt })).filter((kind) => kind === 'dead').length, 5, 'and no more')
+})
+
+test('what has expired is not sent', async (t) => {
+  const { send, sent } = startChannel(t, () => accepted)
+  t.strictSame(kinds(await send(['a'], { expiresAt: Date.now() - 1 })), ['expired'])
+  t.equal(sent.length, 0)
+})
+
+test('closing ends what runs, and gives back what waits', async (t) => {
+  const gate = Promise.withResolvers<void>()
+  const { channel, send, running } = startChannel(
+    t,
+    async () => {
+      await gate.promise
+      return accepted
+    },
+    { limits: { concurrency: 2 } },
+  )
+  const sending = send(tokens(5))
+  await eventually(() => running.now === 2)
+  const closing = channel.close()
+  gate.resolve()
+  await closing
+  t.strictSame(kinds(await sending), ['accepted', 'accepted', 'retry', 'retry', 'retry'])
+})
+
+test('a provider that throws is tried again', async (t) => {
+  const { send, lines } = startChannel(t, (_to, call) => {
+    if (call < 3) throw new Error('socket hang up')
+    return accepted
+  })
+  t.strictSame(kinds(await send(['a'])), ['accepted'])
+  t.equal(lines.length, 1, 'and written to the log once a minute')
+})
