@@ -153,6 +153,7 @@ im_stream_max_bytes = number("XMPP_STREAM_MAX_BYTES", 4 * 1024 * 1024)
 im_resume_seconds = number("XMPP_RESUME_SECONDS", 60)
 im_limit_factor = limit_factor
 im_logins_per_second = limit_factor == 0 and math.huge or number("XMPP_LOGINS_PER_SECOND", 300)
+im_end_seconds = env("XMPP_END_SECONDS") and number("XMPP_END_SECONDS")
 im_shiku_ack_seconds = number("XMPP_SHIKU_ACK_SECONDS", 15)
 im_max_resources = 10
 

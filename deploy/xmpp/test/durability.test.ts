@@ -427,6 +427,25 @@ test('SIGTERM: the message service gets what was read, and releases it, before t
   t.equal(again.hello['released'], again.hello['last'])
 })
 
+test('SIGTERM while the message service is away: who may wait (XMPP_END_SECONDS) does, the others say what they keep', async (t) => {
+  const prosody = await startProsody(t)
+  const from = await join(prosody, alice)
+  for (const i of numbers(1, 20)) from.send(bob, String(i))
+  await from.askCount()
+  await from.vanish()
+  await prosody.end('SIGTERM')
+  t.match(prosody.log, /Ends with 20 entries that the message service has not released/)
+  await prosody.start({ XMPP_END_SECONDS: '60' })
+  const ended = prosody.end('SIGTERM')
+  const service = await startMessageService(t, prosody, { releases: false })
+  await eventually(() => service.contents().length === 20)
+  service.released(service.seqs().at(-1)!)
+  await ended
+  await prosody.start()
+  const again = await startMessageService(t, prosody)
+  t.equal(again.hello['released'], again.hello['last'])
+})
+
 test('SIGTERM in the middle of work: nothing is cut off', async (t) => {
   const prosody = await startProsody(t)
   for (const round of numbers(1, 8)) {

@@ -247,7 +247,7 @@ const natsSettings = {
   natsUrl: setting.text({
     env: 'NATS_URL',
     default: 'nats://127.0.0.1:4222',
-    description: 'NATS with JetStream; several addresses separated by commas',
+    description: 'NATS with JetStream, nats://user:password@host:4222; several addresses separated by commas',
     secret: true,
     production: 'required',
   }),

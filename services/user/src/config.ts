@@ -115,12 +115,12 @@ export const settings = {
     default: 'https://api.weixin.qq.com/',
     description: 'address of the WeChat login',
   }),
-  smsProvider: setting.choice(['console', 'http', 'aliyun', 'tencent'], {
+  smsProvider: setting.choice(['console', 'http', 'aliyun', 'tencent', 'none'], {
     env: 'SMS_PROVIDER',
     default: 'console',
     production: 'required',
     description:
-      'console writes codes to the log (refused in production); http posts them to SMS_HTTP_URL; aliyun and tencent send them',
+      'console writes codes to the log (refused in production); http posts them to SMS_HTTP_URL; aliyun and tencent send them; none sends no codes',
   }),
   smsHttpUrl: setting.optionalText({ env: 'SMS_HTTP_URL', description: 'address of the SMS webhook' }),
   smsHttpKey: setting.optionalText({
@@ -251,6 +251,8 @@ export function checkConfig(config: UserConfig): string[] {
   const problems: string[] = []
   if (smsProvider === 'http' && !(smsHttpUrl && URL.canParse(smsHttpUrl)))
     problems.push('SMS_HTTP_URL must be the address of the SMS webhook with SMS_PROVIDER=http')
+  if (smsProvider === 'none' && config.registerRequireSms)
+    problems.push('REGISTER_REQUIRE_SMS needs a provider: with SMS_PROVIDER=none nobody gets a code')
   for (const provider of [smsProvider, ...paymentProvider.split(/, ?/)])
     for (const name of needed[provider] ?? [])
       if (!config[name]) problems.push(`${envOf(name)} must be set for ${provider}`)

@@ -19,7 +19,7 @@ import { SessionsRepository } from './sessions/sessions-repository.ts'
 import { aliyunSmsProvider } from './sms/aliyun-sms.ts'
 import { ImageCodes } from './sms/image-codes.ts'
 import { SmsCodes } from './sms/sms-codes.ts'
-import { consoleSmsProvider, httpSmsProvider, type SmsProvider } from './sms/sms-provider.ts'
+import { consoleSmsProvider, httpSmsProvider, noSmsProvider, type SmsProvider } from './sms/sms-provider.ts'
 import { tencentSmsProvider } from './sms/tencent-sms.ts'
 import { UsersRepository } from './users/users-repository.ts'
 import { Ledger } from './wallet/ledger.ts'
@@ -120,6 +120,7 @@ function smsOptionsOf({ smsProvider, smsEchoCode, smsImageCode }: UserConfig): D
 function smsProviderOf(config: UserConfig, log: Logger): SmsProvider {
   const { smsProvider, smsHttpUrl, smsHttpKey } = config
   if (smsProvider === 'console') return consoleSmsProvider(log)
+  if (smsProvider === 'none') return noSmsProvider
   if (smsProvider === 'http') return httpSmsProvider({ url: smsHttpUrl ?? '', key: smsHttpKey })
   const { smsKeyId: id = '', smsKeySecret: secret = '', smsSignName: signName = '', smsTemplate = '' } = config
   const templateOf = (language: 'zh' | 'en') => (language === 'en' && config.smsTemplateEn) || smsTemplate

@@ -75,6 +75,11 @@ test('production starts with no development secret and no switched-off limit', a
   for (const url of ['', 'sms.example'])
     t.throws(() => service.readConfig({ ...complete, SMS_HTTP_URL: url }), /SMS_HTTP_URL/)
   t.throws(() => service.readConfig({ ...complete, SMS_PROVIDER: 'console' }), /SMS_PROVIDER=console/)
+  t.equal(service.readConfig({ ...complete, SMS_PROVIDER: 'none' }).smsProvider, 'none')
+  t.throws(
+    () => service.readConfig({ ...complete, SMS_PROVIDER: 'none', REGISTER_REQUIRE_SMS: 'true' }),
+    /REGISTER_REQUIRE_SMS needs a provider/,
+  )
   t.throws(() => service.readConfig({ ...complete, SMS_ECHO_CODE: 'true' }), /SMS_ECHO_CODE=true/)
   t.throws(() => service.readConfig({ ...complete, CONSOLE_ADMIN_PASSWORD: '123456' }), /CONSOLE_ADMIN_PASSWORD/)
 })

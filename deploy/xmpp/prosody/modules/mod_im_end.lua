@@ -7,7 +7,10 @@ local log = module:depends("im_log");
 local feed = module:depends("im_feed");
 local streams = module:depends("im_streams");
 
-local patience = 5; -- seconds
+-- How long (s) it may take until the message service has everything. Who gives a time waits for the message service, too, when
+-- it is away: a server that is removed for good would keep what it still holds.
+local given = module:get_option_number("im_end_seconds");
+local patience = given or 5;
 
 -- Prosody 0.12 asks for the end between any two instructions of what is running, even of the function that reads the log.
 -- It has to wait for the event loop.
@@ -21,8 +24,12 @@ local function let_nobody_in()
 end
 
 local function is_handed_on()
+	return log.counts() == 0 and log.log.released >= log.log.last;
+end
+
+local function is_worth_waiting()
 	local _, _, connected = feed.counts();
-	return connected == 0 or log.counts() == 0 and log.log.released >= log.log.last;
+	return (given or connected == 1) and monotonic() - since < patience;
 end
 
 module:add_timer(0.05, function ()
@@ -31,6 +38,10 @@ module:add_timer(0.05, function ()
 		since = monotonic();
 		let_nobody_in();
 	end
-	if not is_handed_on() and monotonic() - since < patience then return 0.05; end
+	if not is_handed_on() then
+		if is_worth_waiting() then return 0.05; end
+		module:log("warn", "Ends with %d entries that the message service has not released: they need this data folder and one more start",
+			log.log.last - math.min(log.log.released, log.log.last));
+	end
 	prosody.main_thread:run(function () shutdown(table.unpack(asked, 1, asked.n)); end);
 end);

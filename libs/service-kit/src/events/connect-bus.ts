@@ -5,6 +5,7 @@ import type { Logger } from '../logs.ts'
 import { StoreAwayError } from '../store-away.ts'
 import { within } from '../within.ts'
 import type { Bus, Subscription } from './bus.ts'
+import { natsServers } from './nats-servers.ts'
 import { subjectOf } from './partition.ts'
 import { readPartition } from './read-partition.ts'
 import { ensureStreams } from './streams.ts'
@@ -25,7 +26,7 @@ export async function connectBus(options: {
 }): Promise<Bus> {
   const { namespace, service, log } = options
   const connection = await connect({
-    servers: options.url.split(','),
+    ...natsServers(options.url),
     name: `im-${service}`,
     maxReconnectAttempts: -1,
     reconnectTimeWait: 250,

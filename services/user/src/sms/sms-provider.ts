@@ -36,6 +36,13 @@ export function consoleSmsProvider(log: Logger): SmsProvider {
   }
 }
 
+/** For operators without a provider: every call for a code is answered with SmsSendFailed. */
+export const noSmsProvider: SmsProvider = {
+  async send() {
+    throw new Error('SMS_PROVIDER is none')
+  },
+}
+
 /**
  * Posts each code as JSON to a webhook of the operator:
  * `{"telephone":"8613800000001","areaCode":"86","phone":"13800000001","code":"123456","language":"zh"}`,

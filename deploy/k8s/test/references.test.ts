@@ -1,0 +1,138 @@
+/** What no schema sees: whether names lead anywhere. */
+import { test } from 'tap'
+import {
+  type Container,
+  environmentOf,
+  type KubernetesObject,
+  overlays,
+  readObjects,
+  render,
+  type Selector,
+  selects,
+  titleOf,
+  type Workload,
+  workloadsOf,
+} from './manifests.ts'
+import { secretsOf } from './secrets.ts'
+
+const ofKind = (objects: readonly KubernetesObject[], ...kinds: string[]) =>
+  objects.filter(({ kind }) => kinds.includes(kind))
+
+const hasPort = (container: Container, port: string | number) =>
+  (container.ports ?? []).some(({ name, containerPort }) => port === name || port === containerPort)
+
+for (const overlay of overlays)
+  test(`${overlay}: every name leads somewhere`, async (t) => {
+    const objects = await render(`overlays/${overlay}`)
+    const workloads = workloadsOf(objects)
+    const chosen = (selector: Selector) => workloads.filter(({ labels }) => selects(selector, labels))
+
+    for (const { metadata, spec } of ofKind(objects, 'Service')) {
+      const pods = chosen({ matchLabels: spec.selector })
+      t.equal(pods.length, 1, `Service ${metadata.name} chooses one kind of pod`)
+      for (const { targetPort } of spec.ports)
+        t.ok(hasPort(pods[0]!.container, targetPort), `Service ${metadata.name}: its pod has the port ${targetPort}`)
+    }
+    for (const object of ofKind(objects, 'PodDisruptionBudget'))
+      t.equal(chosen(object.spec.selector).length, 1, `${titleOf(object)} chooses one kind of pod`)
+    for (const { spec, metadata } of ofKind(objects, 'HorizontalPodAutoscaler')) {
+      const target = workloads.find(({ object, name }) => object.kind === 'Deployment' && name === metadata.name)
+      t.equal(spec.scaleTargetRef.name, target?.name, 'an autoscaler has the name of its Deployment')
+      t.notOk(target?.object.spec.replicas, `${metadata.name}: the replicas are the autoscaler's`)
+      t.ok(target?.container.resources?.requests?.['cpu'], `${metadata.name}: a share of CPU needs a request`)
+    }
+    for (const object of ofKind(objects, 'NetworkPolicy')) checkPolicy(object)
+    for (const workload of workloads) checkWorkload(workload)
+
+    function checkPolicy(object: KubernetesObject) {
+      const pods = chosen(object.spec.podSelector)
+      t.ok(pods.length > 0, `${titleOf(object)} chooses pods`)
+      for (const { from = [], ports = [] } of object.spec.ingress ?? []) {
+        for (const { podSelector, namespaceSelector } of from)
+          if (podSelector && !namespaceSelector)
+            t.ok(chosen(podSelector).length > 0, `${titleOf(object)} lets pods in that there are`)
+        for (const { port } of ports)
+          t.ok(
+            pods.some(({ container }) => hasPort(container, port)),
+            `${titleOf(object)}: port ${port}`,
+          )
+      }
+    }
+
+    function checkWorkload(workload: Workload) {
+      const { object, labels, pod, container } = workload
+      const title = titleOf(object)
+      t.ok(selects(object.spec.selector, labels), `${title} chooses its own pods`)
+      t.same(
+        workloads.filter((other) => selects(object.spec.selector, other.labels)).length,
+        1,
+        `${title} chooses no other pods`,
+      )
+      for (const { labelSelector } of pod.topologySpreadConstraints ?? [])
+        t.strictSame(chosen(labelSelector), [workload], `${title} is spread by its own pods`)
+      for (const kind of ['startupProbe', 'readinessProbe', 'livenessProbe'] as const) {
+        const probe = container[kind]
+        t.ok(probe, `${title} has a ${kind}`)
+        const asked = probe?.httpGet ?? probe?.tcpSocket
+        if (asked) t.ok(hasPort(container, asked.port), `${title}: ${kind} asks port ${asked.port}`)
+      }
+      const claims = (object.spec.volumeClaimTemplates ?? []) as KubernetesObject[]
+      const volumes = [...(pod.volumes ?? []).map(({ name }) => name), ...claims.map(({ metadata }) => metadata.name)]
+      t.strictSame(
+        [...new Set(container.volumeMounts?.map(({ name }) => name) ?? [])].sort(),
+        volumes.sort(),
+        `${title} mounts its volumes`,
+      )
+      for (const { configMap, secret } of pod.volumes ?? []) {
+        if (configMap)
+          t.ok(
+            objects.some(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === configMap.name),
+            `${title}: ConfigMap ${configMap.name}`,
+          )
+        if (secret) t.equal(secret.secretName, 'im-xmpp-tls', `${title}: the secret of examples/cert-manager.yaml`)
+      }
+      if (object.kind === 'StatefulSet') {
+        const service = objects.find(
+          ({ kind, metadata }) => kind === 'Service' && metadata.name === object.spec.serviceName,
+        )
+        t.equal(service?.spec.clusterIP, 'None', `${title} gives its pods names by a headless Service`)
+        t.ok(selects({ matchLabels: service?.spec.selector }, labels))
+      }
+    }
+  })
+
+for (const overlay of overlays)
+  test(`${overlay}: every address is that of a Service and one of its ports`, async (t) => {
+    const objects = await render(`overlays/${overlay}`)
+    const services = new Map(ofKind(objects, 'Service').map(({ metadata, spec }) => [metadata.name, spec.ports]))
+    let found = 0
+    for (const workload of workloadsOf(objects)) {
+      for (const [name, value] of Object.entries(environmentOf(workload, objects, secretsOf(overlay)))) {
+        if (!URL.canParse(value)) continue
+        const { hostname, port } = new URL(value)
+        if (hostname.includes('.')) continue // outside
+        const ports = services.get(hostname)
+        t.ok(
+          ports?.some((offered: { port: number }) => String(offered.port) === port),
+          `${workload.name}: ${name} is ${hostname}:${port}`,
+        )
+        found++
+      }
+    }
+    t.ok(found > 40)
+  })
+
+test('the examples name objects that there are', async (t) => {
+  const objects = await render('overlays/production')
+  const gateway = objects.find(({ kind, metadata }) => kind === 'Service' && metadata.name === 'gateway')
+  const [ingress] = await readObjects('examples/ingress.yaml')
+  const { backend } = ingress!.spec.rules[0].http.paths[0]
+  t.strictSame([backend.service.name, backend.service.port.name], ['gateway', gateway!.spec.ports[0].name])
+  const routes = (await readObjects('examples/gateway-api.yaml')).filter(({ kind }) => kind === 'HTTPRoute')
+  for (const { name, port } of routes.flatMap(({ spec }) => spec.rules).flatMap(({ backendRefs }) => backendRefs))
+    t.strictSame([name, port], ['gateway', gateway!.spec.ports[0].port])
+  const certificates = (await readObjects('examples/cert-manager.yaml')).filter(({ kind }) => kind === 'Certificate')
+  t.equal(certificates[0]?.spec.secretName, 'im-xmpp-tls')
+  const [external] = await readObjects('examples/external-secrets.yaml')
+  t.equal(external!.spec.target.name, 'im-secrets')
+})

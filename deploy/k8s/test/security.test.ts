@@ -1,0 +1,119 @@
+/** Who talks to whom, and what a container that was taken over can do. */
+import { join } from 'node:path'
+import type { Service } from '@im/service-kit'
+import { test } from 'tap'
+import {
+  environmentOf,
+  here,
+  type KubernetesObject,
+  type Labels,
+  overlays,
+  readObjects,
+  render,
+  type Selector,
+  selects,
+  titleOf,
+  workloadsOf,
+} from './manifests.ts'
+import { secretsOf } from './secrets.ts'
+
+const all = async () => await Promise.all(overlays.map((overlay) => render(`overlays/${overlay}`)))
+
+test('no container is more than it needs to be', async (t) => {
+  const backup = await readObjects('examples/backup.yaml')
+  const jobs = backup
+    .filter(({ kind }) => kind === 'CronJob')
+    .map((job) => ({ ...job, kind: 'Deployment', spec: job.spec.jobTemplate.spec }))
+  for (const { object, pod, container } of workloadsOf([...(await all()).flat(), ...jobs])) {
+    const title = titleOf(object)
+    t.equal(pod.automountServiceAccountToken, false, `${title}: no token of the cluster`)
+    if (!jobs.includes(object as never)) t.equal(pod.enableServiceLinks, false, `${title}: no variables for Services`)
+    t.match(pod.securityContext, { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } }, title)
+    t.ok(Number(pod.securityContext?.['runAsUser']) > 0 && Number(pod.securityContext?.['runAsGroup']) > 0, title)
+    t.match(
+      container.securityContext,
+      { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } },
+      title,
+    )
+    for (const name of ['memory', 'ephemeral-storage']) {
+      t.ok(container.resources?.requests?.[name], `${title}: request of ${name}`)
+      t.ok(container.resources?.limits?.[name], `${title}: limit of ${name}`)
+    }
+    t.match(container.image, /:\d[\w.-]*$/, `${title}: an image of one version`)
+  }
+})
+
+type Peer = { podSelector?: Selector; namespaceSelector?: Selector }
+
+/** Whether a pod may open a connection to a port of another pod of the namespace. */
+function isLetIn(policies: readonly KubernetesObject[], from: Labels, to: Labels, port: string): boolean {
+  return policies
+    .filter(({ spec }) => spec.policyTypes.includes('Ingress') && selects(spec.podSelector, to))
+    .flatMap(({ spec }) => spec.ingress ?? [])
+    .some(
+      ({ from: peers, ports }: { from?: Peer[]; ports: { port: string }[] }) =>
+        ports.some((allowed) => allowed.port === port) &&
+        (!peers ||
+          peers.some(({ podSelector, namespaceSelector }) => !namespaceSelector && selects(podSelector ?? {}, from))),
+    )
+}
+
+test('services reach those whose addresses they have among their settings, and nobody else', async (t) => {
+  for (const [index, objects] of (await all()).entries()) {
+    const policies = objects.filter(({ kind }) => kind === 'NetworkPolicy')
+    const workloads = workloadsOf(objects)
+    for (const from of workloads) {
+      const env = environmentOf(from, objects, secretsOf(overlays[index]!))
+      const peers = new Set<string>()
+      if (from.labels['part'] === 'service') {
+        const { service } = (await import(join(here, `../../services/${env['SERVICE']}/src/service.ts`))) as {
+          service: Service
+        }
+        for (const { setting } of Object.values(service.settings.properties) as unknown as {
+          setting: { env: string }
+        }[]) {
+          const url = /_URLS?$/.test(setting.env) ? env[setting.env] : undefined
+          if (url && URL.canParse(url)) peers.add(new URL(url).hostname)
+        }
+      } else if (from.name === 'xmpp') peers.add(new URL(env['USER_URL']!).hostname)
+      for (const to of workloads) {
+        if (to.labels['part'] !== 'service' || to.name === 'message-feed') continue
+        // The gateway's API is open to everybody.
+        if (to.name !== 'gateway')
+          t.equal(
+            isLetIn(policies, from.labels, to.labels, 'http'),
+            peers.has(to.name),
+            `${overlays[index]}: ${from.name} ${peers.has(to.name) ? 'reaches' : 'does not reach'} ${to.name} (base/network/ingress.yaml)`,
+          )
+        t.notOk(isLetIn(policies, from.labels, to.labels, 'operations'))
+      }
+      for (const store of ['nats', 'redis', 'mongodb']) {
+        const to = workloads.find(({ name }) => name === store)
+        const isStore = from.name === store && store === 'mongodb'
+        if (to)
+          t.equal(
+            isLetIn(policies, from.labels, to.labels, 'client'),
+            peers.has(store) || isStore,
+            `${overlays[index]}: ${from.name} and ${store}`,
+          )
+      }
+      const xmpp = workloads.find(({ name }) => name === 'xmpp')!
+      t.equal(isLetIn(policies, from.labels, xmpp.labels, 'http'), from.name === 'gateway')
+      t.equal(isLetIn(policies, from.labels, xmpp.labels, 'component'), /^message/.test(from.name))
+    }
+  }
+})
+
+test('what no policy names is denied, and the offline overlay reaches no public address', async (t) => {
+  for (const objects of await all()) {
+    const deny = objects.find(({ kind, metadata }) => kind === 'NetworkPolicy' && metadata.name === 'default-deny')
+    t.strictSame(deny?.spec, { podSelector: {}, policyTypes: ['Ingress', 'Egress'] })
+  }
+  const offline = (await render('overlays/offline')).filter(({ kind }) => kind === 'NetworkPolicy')
+  const targets = offline.flatMap(({ spec }) => spec.egress ?? []).map(({ to }) => to)
+  t.ok(
+    targets.every((to) => Array.isArray(to)),
+    'no egress to everywhere',
+  )
+  for (const { ipBlock } of targets.flat()) if (ipBlock) t.match(ipBlock.cidr, /^(10\.|169\.254\.20\.10\/32)/)
+})
