@@ -84,7 +84,7 @@ async function intoCache(folder: string, make: (folder: string) => Promise<void>
   }
 }
 
-const lastLine = (text: unknown, otherwise: string) =>
+const lastLine = (text: unknown, otherwise = 'it failed') =>
   String(text ?? '')
     .trim()
     .split('\n')
