@@ -118,6 +118,8 @@ export const errors = {
   UploadFailed: { code: 1500105, zh: '表单解析失败', en: 'The form could not be read' },
   NotPublicAccount: { code: 1600101, zh: '您不是公众号，暂时无法登录', en: 'Not a public account' },
   MenuNotFound: { code: 1600102, zh: '菜单不存在', en: 'No such menu' },
+  BroadcastNotFound: { code: 1600103, zh: '群发任务不存在', en: 'No such broadcast' },
+  ReplyNotFound: { code: 1600104, zh: '自动回复不存在', en: 'No such reply' },
 } as const satisfies Record<string, ErrorEntry>
 
 export interface ErrorEntry {

@@ -64,9 +64,10 @@ export async function findNewest<T extends Document>(
 }
 
 export interface FirstQuery<T extends Document> {
-  /** Without a condition on `_id`. */
+  /** Without a condition on `field`. */
   filter: Filter<T>
-  /** By `_id`, which is a whole number. An index must hold the equalities of `filter` and then `_id`. */
+  /** A whole number, `_id` unless named. An index must hold the equalities of `filter` and then this field. */
+  field?: string
   order: 1 | -1
   /** Ids where the search begins and where it can end: `from` is not smaller than `to` when `order` is -1. Both are included. */
   from: number
@@ -81,15 +82,15 @@ export interface FirstQuery<T extends Document> {
 const spans = [2000, 10_000, 50_000, 250_000]
 
 /** Finds the first documents in the order of their ids. The stand-in is asked for short ranges first, as in `findNewest`. */
-export async function findFirst<T extends Document & { _id: number }>(
+export async function findFirst<T extends Document>(
   collection: Collection<T>,
   query: FirstQuery<T>,
 ): Promise<WithId<T>[]> {
-  const { filter, order, from, to, near, limit, projection } = query
+  const { filter, field = '_id', order, from, to, near, limit, projection } = query
   const find = (end: number) => {
     const range = order === 1 ? { $gte: from, $lte: end } : { $gte: end, $lte: from }
-    const within = { ...filter, _id: range } as Filter<T>
-    return collection.find(within, { sort: { _id: order }, limit, ...(projection ? { projection } : {}) }).toArray()
+    const within = { ...filter, [field]: range } as Filter<T>
+    return collection.find(within, { sort: { [field]: order }, limit, ...(projection ? { projection } : {}) }).toArray()
   }
   if (await isStandIn(collection.db)) {
     const first = near ? order * Math.max(order * from, order * (await near())) : from

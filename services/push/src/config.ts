@@ -1,4 +1,5 @@
-import { type ConfigOf, setting } from '@im/service-kit'
+import { type ConfigOf, peerUrl, setting } from '@im/service-kit'
+import { broadcastSettings } from './broadcasts/settings.ts'
 import { apns } from './providers/apns.ts'
 import { definitions } from './providers/definitions.ts'
 import { fcm } from './providers/fcm.ts'
@@ -6,6 +7,10 @@ import { configProblems } from './providers/provider-definition.ts'
 
 /** Settings of the push service, also the source of docs/configuration.md. */
 export const settings = {
+  userUrl: peerUrl('user'),
+  socialUrl: peerUrl('social'),
+  messageUrl: peerUrl('message'),
+  ...broadcastSettings,
   pushConcurrency: setting.int({
     env: 'PUSH_CONCURRENCY',
     default: 100,

@@ -1,5 +1,6 @@
 import { defineService } from '@im/service-kit'
 import { badgeRoutes } from './badges/routes.ts'
+import { broadcastRoutes } from './broadcasts/routes.ts'
 import { checkConfig, settings } from './config.ts'
 import { createDeps, type Deps } from './deps.ts'
 import { eventHandlers } from './event-handlers.ts'
@@ -10,7 +11,7 @@ export const service = defineService<typeof settings, Deps>({
   settings,
   checkConfig,
   createDeps,
-  handlers: [tokenRoutes, badgeRoutes],
+  handlers: [tokenRoutes, badgeRoutes, broadcastRoutes],
   eventHandlers,
-  background: ({ channels }) => [channels],
+  background: ({ channels, broadcasts }) => [channels, broadcasts.start()],
 })

@@ -1,2 +1,3 @@
 export * from './badges.ts'
+export * from './broadcasts.ts'
 export * from './tokens.ts'

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { contract } from '../contract.ts'
-import { Flag, List, PageSize, Text, UserId } from '../param-types.ts'
+import { Flag, Int, List, PageSize, Text, UserId } from '../param-types.ts'
 import { FlagResult } from '../result-types.ts'
 import { Friends } from './entities.ts'
 
@@ -59,6 +59,22 @@ export const internalRelations = contract('social', {
       standings: Type.Array(Type.Object({ pair: Type.String(), low: Type.Optional(side), high: Type.Optional(side) }), {
         description: 'one for each pair; a row is absent where there is none',
       }),
+    }),
+  },
+  pageFans: {
+    path: '/internal/relations/fans',
+    summary: { zh: '公众号粉丝', en: 'Who follows an account and may be written to, page by page' },
+    auth: 'internal',
+    safe: true,
+    params: Type.Object({
+      account: UserId(),
+      after: Int({ default: 0, minimum: 0, description: 'the last userId of the page before' }),
+      until: Int({ minimum: 0, description: 'seconds: only who followed by then' }),
+      pageSize: PageSize(500),
+    }),
+    result: Type.Object({
+      userIds: Type.Array(Type.Integer(), { description: 'ascending, without those who or whom the account blocked' }),
+      isAccount: FlagResult({ description: '0: there is no such public account any more' }),
     }),
   },
   pageFriendIds: {

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { contract } from '../contract.ts'
-import { Flag, List, Pwd, Text, UserId } from '../param-types.ts'
+import { Flag, Int, List, PageSize, Pwd, Text, UserId } from '../param-types.ts'
 import { replayOf } from '../replay.ts'
 import { FlagResult, Milliseconds, Nothing, UnixSeconds } from '../result-types.ts'
 
@@ -91,6 +91,21 @@ export const replayedUsers = contract('user', {
     path: '/internal/users/page',
     summary: { zh: '全部用户', en: 'All users, page by page' },
     ...replayOf(UserRow),
+  },
+})
+
+/** Asked by the push service, for broadcasts to all. */
+export const ordinaryUsers = contract('user', {
+  pageOrdinaryUsers: {
+    path: '/internal/users/ordinary',
+    summary: { zh: '全部普通用户的 userId', en: 'Ids of all ordinary users who are not locked, page by page' },
+    auth: 'internal',
+    safe: true,
+    params: Type.Object({ after: Int({ default: 0, minimum: 0 }), pageSize: PageSize(500) }),
+    result: Type.Object({
+      userIds: Type.Array(Type.Integer(), { description: 'above `after`, ascending' }),
+      total: Type.Integer({ description: 'about so many there are' }),
+    }),
   },
 })
 

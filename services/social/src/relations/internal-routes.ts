@@ -5,6 +5,8 @@ import type { Deps } from '../deps.ts'
 import type { Relation } from './pair.ts'
 import { viewOf } from './show-rows.ts'
 
+const publicAccount = 2
+
 const sideOf = (row: Relation | undefined) => row && { status: row.status, hasBlocked: row.blacklist === 1 }
 
 const handlers: Handlers<typeof internalRelations, Deps> = {
@@ -36,6 +38,12 @@ const handlers: Handlers<typeof internalRelations, Deps> = {
         return { pair, low, high }
       }),
     }
+  },
+
+  async pageFans({ relations, people }, { params: { account, after, until, pageSize } }) {
+    const known = (await people.find([account])).get(account)
+    if (known && (known.gone || known.userType !== publicAccount)) return { userIds: [], isAccount: 0 }
+    return { userIds: await relations.fanIds(account, { after, until, limit: pageSize }), isAccount: 1 }
   },
 
   async pageFriendIds({ relations }, { params: { userId, after = 0, pageSize } }) {

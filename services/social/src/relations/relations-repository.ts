@@ -1,7 +1,7 @@
 import { pairOf } from '@im/contracts/social'
-import { type Change, ensureIndexes } from '@im/service-kit'
+import { type Change, ensureIndexes, findFirst } from '@im/service-kit'
 import type { ClientSession, Collection, Db, Filter } from 'mongodb'
-import type { Pair, Relation } from './pair.ts'
+import type { Pair, Relation, Status } from './pair.ts'
 
 /** Most rows of one list: nobody has more friends, and public accounts have pages for their fans. */
 export const longestList = 10_000
@@ -9,6 +9,12 @@ export const longestList = 10_000
 export const furthestPage = 100_000
 /** Counts stop here: some accounts are followed by everybody. */
 const highestCount = 100_000
+
+/** Fans of one account that are counted. */
+const mostFans = 10_000_000
+const highestUserId = 2 ** 31 - 1
+/** Rows of those who follow somebody, where none of the two blocked the other. */
+const writable = { isBeenBlack: 0, blacklist: 0, status: { $in: [1, 2] as Status[] } } as const
 
 export interface Page {
   pageIndex: number
@@ -54,6 +60,7 @@ export class RelationsRepository {
       { key: { userId: 1, createTime: -1, _id: -1 } },
       { key: { userId: 1, blacklist: 1, modifyTime: -1 } },
       { key: { userId: 1, status: 1, toUserId: 1 } },
+      { key: { toUserId: 1, userId: 1 } },
       { key: { toUserId: 1, isBeenBlack: 1, createTime: -1, _id: -1 } },
     ])
   }
@@ -153,6 +160,25 @@ export class RelationsRepository {
       .limit(page.pageSize)
       .toArray()
     return rows.map(whole)
+  }
+
+  /** Ids above `after` of those who followed an account up to `until` (seconds), where none of the two blocked the other; ascending. */
+  async fanIds(
+    account: number,
+    { after, until, limit }: { after: number; until: number; limit: number },
+  ): Promise<number[]> {
+    const rows = await findFirst(this.#rows, {
+      filter: { toUserId: account, ...writable, createTime: { $lte: until } },
+      field: 'userId',
+      ...{ order: 1, from: after + 1, to: highestUserId, limit, projection: { _id: 0, userId: 1 } },
+    })
+    return rows.map(({ userId }) => userId)
+  }
+
+  /** How many would be among them. */
+  async countFans(account: number, until: number): Promise<number> {
+    const filter = { toUserId: account, ...writable, createTime: { $lte: until } }
+    return await this.#rows.countDocuments(filter, { limit: mostFans })
   }
 
   /** Ids of friends above `after`, ascending. */

@@ -1,5 +1,5 @@
 import type { Handlers } from '@im/contracts'
-import { internalUsers, replayedUsers } from '@im/contracts/user'
+import { internalUsers, ordinaryUsers, replayedUsers } from '@im/contracts/user'
 import { bindHandlers } from '@im/service-kit'
 import { deleteUser } from '../accounts/delete-user.ts'
 import { lockUser } from '../accounts/lock-user.ts'
@@ -50,7 +50,12 @@ const replayHandlers: Handlers<typeof replayedUsers, Deps> = {
   pageUsers: (deps, { params }) => pageUsers(deps, params),
 }
 
+const ordinaryHandlers: Handlers<typeof ordinaryUsers, Deps> = {
+  pageOrdinaryUsers: ({ users }, { params }) => users.ordinaryAfter(params.after, params.pageSize),
+}
+
 export const internalUserRoutes = [
+  ...bindHandlers(ordinaryUsers, ordinaryHandlers),
   ...bindHandlers(internalUsers, handlers),
   ...bindHandlers(replayedUsers, replayHandlers),
 ]

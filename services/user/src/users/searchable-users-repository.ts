@@ -64,6 +64,13 @@ export class SearchableUsersRepository {
     return this.#users.estimatedDocumentCount()
   }
 
+  /** Ids above `after`, ascending. */
+  async idsAfter(after: number, limit: number): Promise<number[]> {
+    const range = { order: 1 as const, from: after + 1, to: 2 ** 31 - 1 }
+    const found = await findFirst(this.#users, { filter: {}, ...range, limit, projection: { _id: 1 } })
+    return found.map(({ _id }) => _id)
+  }
+
   /** Ids of users who fit, in the order of their ids. `range` as in `findFirst`. */
   async find(
     filter: UserFilter,

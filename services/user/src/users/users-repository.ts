@@ -340,6 +340,12 @@ export class UsersRepository {
     return { online, registered }
   }
 
+  /** Ids above `after` of ordinary users who are not locked, ascending, and about how many there are of all. */
+  async ordinaryAfter(after: number, limit: number): Promise<{ userIds: number[]; total: number }> {
+    const [userIds, total] = await Promise.all([this.#searchable.idsAfter(after, limit), this.#searchable.count()])
+    return { userIds, total }
+  }
+
   /** Makes users who registered before users could be searched searchable. Once is enough. */
   async makeAllSearchable(): Promise<void> {
     const mark = { _id: 'searchable-users', value: 1 }

@@ -1,0 +1,48 @@
+import { ContractError } from '@im/contracts'
+import { internalUsers, noticeUserId, ordinaryUsers, systemUserId } from '@im/contracts/user'
+import { ObjectId } from 'mongodb'
+import type { Deps } from '../deps.ts'
+import type { BroadcastBody } from './broadcasts-repository.ts'
+
+const publicAccount = 2
+/** Types that the console may send to all (spec 10-console.md). */
+const sendable: ReadonlySet<unknown> = new Set([1, 2, 3, 6, 9, 80, 81])
+
+/** Sends a message to all ordinary users in the name of a system or public account. Returns how many there are. */
+export async function pushToAll(
+  { broadcasts, now }: Pick<Deps, 'broadcasts' | 'now'>,
+  from: number,
+  text: string,
+): Promise<{ id: string; count: number }> {
+  const { user } = broadcasts.peers
+  const { exists, status, userType, nickname } = await user.call(internalUsers.getContact, { userId: from })
+  const isSystem = from === systemUserId || from === noticeUserId
+  if (!isSystem && !(exists && status === 1 && userType === publicAccount))
+    throw new ContractError('PermissionDenied', { detail: 'fromUserId: no system or public account' })
+  const body = bodyOf(text)
+  const { total: of } = await user.call(ordinaryUsers.pageOrdinaryUsers, { after: 0, pageSize: 1 })
+  const id = new ObjectId().toHexString()
+  const made = { from, fromUserName: nickname, audience: 'users', until: 0, body, of } as const
+  await broadcasts.repository.add(id, made, now())
+  return { id, count: of }
+}
+
+/** A text, or a message body as JSON. */
+function bodyOf(text: string): BroadcastBody {
+  const parsed = objectOf(text)
+  if (!parsed) return { type: 1, content: text }
+  const { type, content, ...more } = parsed
+  if (!sendable.has(type)) throw new ContractError('InvalidParams', { detail: 'body: type' })
+  const shown = typeof content === 'object' && content !== null ? JSON.stringify(content) : content
+  if (typeof shown !== 'string' || !shown.trim()) throw new ContractError('InvalidParams', { detail: 'body: content' })
+  return { type: type as number, content: shown, more }
+}
+
+function objectOf(text: string): Record<string, unknown> | undefined {
+  try {
+    const parsed: unknown = JSON.parse(text)
+    return typeof parsed === 'object' && parsed && !Array.isArray(parsed) ? { ...parsed } : undefined
+  } catch {
+    return undefined
+  }
+}

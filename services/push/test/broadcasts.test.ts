@@ -1,0 +1,162 @@
+import { accountBroadcasts, consoleBroadcasts } from '@im/contracts/push'
+import { eventually, failure, watchQueries } from '@im/service-kit/testing'
+import { test } from 'tap'
+import { service } from '../src/service.ts'
+import { away, fill, news, startPush, withOp } from './start-broadcasts.ts'
+
+test('each fan gets a broadcast once, and the account sees how far it has come', async (t) => {
+  const { api, as, neighbours, broadcast, ended, deps } = await startPush(t)
+  const queries = watchQueries(deps)
+  fill(neighbours.fans, 1201)
+  const id = await broadcast('hello')
+  t.equal(await broadcast('hello', id), id, 'made again it is the same')
+  t.match(await ended(id), { state: 'done', of: 1201, done: 1201, failed: 0 })
+  t.strictSame(neighbours.sent.map(({ userId }) => userId).sort(), [...neighbours.fans].sort())
+  t.equal(new Set(neighbours.sent.map(({ messageId }) => messageId)).size, 1201)
+  t.ok(neighbours.largestCall <= 250)
+  const second = await broadcast('again')
+  await ended(second)
+  t.equal(neighbours.sent.length, 2402, 'another broadcast has other ids')
+  const page = await api.call(accountBroadcasts.listAccountBroadcasts, { pageSize: 1 }, { as })
+  t.match(page, { total: 2, pageCount: 2, pageData: [{ id: second, state: 'done', content: 'again', done: 1201 }] })
+  const other = { ...as, userId: news + 1 }
+  t.match(await api.call(accountBroadcasts.listAccountBroadcasts, {}, { as: other }), { total: 0, pageData: [] })
+  await queries.demandIndexes(t)
+})
+
+test('one to nobody ends at once; one whose account is gone is canceled', async (t) => {
+  const { neighbours, broadcast, ended } = await startPush(t)
+  t.match(await ended(await broadcast()), { state: 'done', of: 0, done: 0 })
+  neighbours.isAccount = false
+  t.match(await ended(await broadcast()), { state: 'canceled', done: 0 })
+  t.equal(neighbours.calls, 0)
+})
+
+test('a broadcast is paused, goes on, and is canceled by its account and no other', async (t) => {
+  const { api, as, neighbours, broadcast, get, ended } = await startPush(t, { pace: 400 })
+  fill(neighbours.fans, 1000)
+  const id = await broadcast()
+  const change = (op: string, caller = as) =>
+    api.call(withOp(accountBroadcasts.changeAccountBroadcast, op), { id }, { as: caller })
+  await eventually(() => neighbours.sent.length > 0)
+  await t.rejects(change('pause', { ...as, userId: news + 1 } as never), failure('BroadcastNotFound'))
+  t.match(await change('pause'), { state: 'paused' })
+  const settled = await eventually(async () => {
+    const before = neighbours.sent.length
+    await new Promise((resolve) => setTimeout(resolve, 700))
+    return neighbours.sent.length === before ? before : undefined
+  })
+  t.ok(settled < 1000)
+  t.match(await get(id), { state: 'paused', done: settled })
+  t.match(await change('resume'), { state: 'running' })
+  await eventually(() => neighbours.sent.length > settled)
+  t.match(await change('cancel'), { state: 'canceled' })
+  t.match(await change('resume'), { state: 'canceled' }, 'for good')
+  t.ok((await ended(id)).done < 1000)
+  await t.rejects(change('explode'), failure('InvalidParams'))
+  await t.rejects(
+    api.call(withOp(accountBroadcasts.changeAccountBroadcast, 'pause'), { id: 'f'.repeat(24) }, { as }),
+    failure('BroadcastNotFound'),
+  )
+})
+
+test('the pace holds for all broadcasts together, and a small one is not held up by a large one', async (t) => {
+  const { neighbours, broadcast, ended, get } = await startPush(t, { pace: 400 })
+  fill(neighbours.fans, 900)
+  const startedAt = performance.now()
+  const large = await broadcast('large')
+  await eventually(() => neighbours.sent.length > 0)
+  const small = await broadcast('small')
+  await eventually(() => neighbours.sent.some(({ content }) => content === 'small'))
+  t.match(await get(large), { state: 'running' })
+  await Promise.all([ended(large), ended(small)])
+  const seconds = (performance.now() - startedAt) / 1000
+  t.equal(neighbours.sent.length, 1800)
+  t.ok(seconds > 1800 / 400 - 0.6, `took ${seconds} s`)
+})
+
+test('fans who leave get nothing, and those who are not reached yet do', async (t) => {
+  const { neighbours, broadcast, ended } = await startPush(t, { pace: 1000 })
+  fill(neighbours.fans, 600)
+  const left = [10_000_100, 10_000_590]
+  let calls = 0
+  neighbours.after = async () => {
+    if (calls++ === 0) for (const userId of left) neighbours.fans.delete(userId)
+  }
+  const { done } = await ended(await broadcast())
+  const got = new Set(neighbours.sent.map(({ userId }) => userId))
+  t.strictSame([got.has(left[0]!), got.has(left[1]!), done], [true, false, 599])
+})
+
+test('while a service is away a broadcast waits; a part that cannot be sent is given up after some tries', async (t) => {
+  const { neighbours, broadcast, ended } = await startPush(t)
+  fill(neighbours.fans, 300)
+  let failures = 0
+  neighbours.before = async () => {
+    if (failures++ < 2) away()
+  }
+  t.match(await ended(await broadcast('waits')), { done: 300, failed: 0 })
+  neighbours.before = async (userIds) => {
+    if (userIds.includes(10_000_001)) throw new Error('poison')
+  }
+  t.match(await ended(await broadcast('poison'), 60_000), { state: 'done', done: 50, failed: 250 })
+})
+
+test('a replica that goes on after another died sends nothing twice and leaves nobody out', async (t) => {
+  const first = await startPush(t, { pace: 2000 })
+  const { neighbours, env, ended, broadcast } = first
+  fill(neighbours.fans, 3000)
+  let parts = 0
+  const stuck = new Promise<void>((resolve) => {
+    neighbours.after = async () => {
+      if (++parts !== 4) return
+      resolve()
+      // The first replica dies with this part sent and not noted.
+      await first.deps.db.collection('leases').updateOne({ _id: 'broadcasts' as never }, { $set: { owner: 'dead' } })
+      await new Promise((wait) => setTimeout(wait, 500))
+    }
+  })
+  const id = await broadcast()
+  await stuck
+  const second = await service.start({ ...env, PORT: '0' })
+  t.after(() => second.close())
+  t.match(await ended(id, 30_000), { state: 'done', done: 3000, failed: 0 })
+  t.equal(neighbours.sent.length, 3000)
+  t.strictSame(new Set(neighbours.sent.map(({ userId }) => userId)), neighbours.fans)
+})
+
+test('the console sends to all users in the name of system and public accounts only', async (t) => {
+  const { api, neighbours, ended, deps } = await startPush(t)
+  fill(neighbours.users, 40)
+  const staff = (role: number) => ({ userId: 7, sessionId: 's', device: 'web', kind: 'console', role }) as const
+  const push = (params: object, role = 5) => api.call(consoleBroadcasts.pushToAll, params, { as: staff(role) })
+  t.strictSame(await push({ fromUserId: news, body: 'to all' }), { count: 40 })
+  const list = async () => (await api.call(consoleBroadcasts.listBroadcasts, {}, { as: staff(5) })).pageData
+  const [made] = await list()
+  await ended(made!.id)
+  t.match(neighbours.sent, Array(40).fill({ type: 1, content: 'to all' }))
+  const article = { type: 80, content: { title: '<b>', url: 'https://x.test' }, deleteTime: 5 }
+  await push({ fromUserId: 10005, body: JSON.stringify(article) })
+  await eventually(() => neighbours.sent.length === 80)
+  t.match(neighbours.sent.at(-1), { type: 80, content: JSON.stringify(article.content) })
+  await push({ fromUserId: 10000, body: '[1]' })
+  await eventually(() => neighbours.sent.at(-1)?.content === '[1]')
+  for (const body of [
+    '{"type":201,"content":"x"}',
+    '{"content":"x"}',
+    '{"type":1}',
+    '{"type":1,"content":" "}',
+    '{"type":"1","content":"x"}',
+  ])
+    await t.rejects(push({ fromUserId: news, body }), failure('InvalidParams'), body)
+  for (const fromUserId of [10_000_001, 404])
+    await t.rejects(push({ fromUserId, body: 'x' }), failure('PermissionDenied'))
+  await t.rejects(push({ fromUserId: news, body: 'x' }, 4), failure('PermissionDenied'))
+  await t.rejects(push({ fromUserId: news }), failure('MissingParam'))
+  await t.rejects(api.call(consoleBroadcasts.pushToAll, {}, { as: 7 }), failure('PermissionDenied'))
+  const audit = await deps.db.collection('audit').find({ outcome: 'Success' }).toArray()
+  t.match(audit[0], { userId: 7, call: 'POST /console/pushToAll', notes: { count: 40 } })
+  t.match(await api.call(withOp(consoleBroadcasts.changeBroadcast, 'cancel'), { id: made!.id }, { as: staff(5) }), {
+    state: 'done',
+  })
+})
