@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { eventually } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
 import { processIdentity } from '../src/machine/process-records.ts'
@@ -56,6 +57,21 @@ test('a child that is killed by order stays down until restart', async (t) => {
   await child.restart()
   t.ok(await isAlive(Number(child.pid)))
   t.strictSame(lines, [])
+})
+
+test('a child that is stopped while it starts leaves neither a process nor a record', async (t) => {
+  const stopAfter = async (turns: number) => {
+    const { child, folder } = await subject(t)
+    const starting = child.start().catch(() => {})
+    while (child.pid === undefined) await nextTurn()
+    const pid = child.pid
+    for (let turn = 0; turn < turns; turn++) await nextTurn()
+    await Promise.all([child.kill('SIGKILL'), starting])
+    return { isAlive: await isAlive(pid), records: await readdir(join(folder, 'run')).catch(() => []) }
+  }
+  // Many at a time, so that the work on the disk takes turns with the ends of the processes.
+  const found = await Promise.all(Array.from({ length: 48 }, (_, index) => stopAfter(index % 12)))
+  for (const each of found) t.strictSame(each, { isAlive: false, records: [] })
 })
 
 test('what a killed child had started goes with it', async (t) => {

@@ -68,6 +68,8 @@ export class SupervisedProcess {
   /** Where in the log file the present start begins. */
   #logStart = 0
   #log: { close(): void } | undefined
+  /** Settles when the record on disk is as it was last asked for: a process may end while its record is being written. */
+  #record: Promise<void> = Promise.resolve()
 
   constructor(options: SupervisedOptions) {
     this.#options = options
@@ -110,6 +112,7 @@ export class SupervisedProcess {
     // It may have been starting again.
     await this.#coming
     await this.#end(signal)
+    await this.#record
   }
 
   async stop(): Promise<void> {
@@ -129,10 +132,12 @@ export class SupervisedProcess {
   }
 
   async #launch(): Promise<void> {
-    const { name, records, ready, readyDeadlineMs = 60_000 } = this.#options
+    const { ready, readyDeadlineMs = 60_000 } = this.#options
     await this.#options.prepare?.()
+    // On Linux the kernel ends the child when this process ends. Elsewhere the next start stops recorded processes.
+    const setpriv = process.platform === 'linux' ? await findCommand('setpriv', process.env) : undefined
     if (this.#held) return
-    const child = await this.#spawn()
+    const child = this.#spawn(setpriv)
     this.#child = child
     this.#startedAt = Date.now()
     const early = new Promise<never>((_, reject) => {
@@ -145,17 +150,27 @@ export class SupervisedProcess {
       this.#log?.close()
       this.#ended(child, code, signal)
     })
-    if (child.pid !== undefined) await recordProcess(records, name, child.pid)
+    if (child.pid !== undefined) await this.#remember(child.pid)
     await Promise.race([
       early,
       this.#answer(ready, readyDeadlineMs, () => child.exitCode === null && child.signalCode === null),
     ])
   }
 
-  async #spawn(): Promise<ChildProcess> {
+  #remember(pid: number): Promise<void> {
+    const { records, name } = this.#options
+    this.#record = this.#record.catch(() => {}).then(() => recordProcess(records, name, pid))
+    return this.#record
+  }
+
+  #forget(): Promise<void> {
+    const { records, name } = this.#options
+    this.#record = this.#record.catch(() => {}).then(() => forgetProcess(records, name))
+    return this.#record
+  }
+
+  #spawn(setpriv: string | undefined): ChildProcess {
     const { file, args, cwd, env, logFile, onLog } = this.#options
-    // On Linux the kernel ends the child when this process ends. Elsewhere the next start stops recorded processes.
-    const setpriv = process.platform === 'linux' ? await findCommand('setpriv', process.env) : undefined
     const log = openLog(logFile)
     this.#logStart = fstatSync(log).size
     if (onLog) this.#log = followFile(logFile, this.#logStart, onLog)
@@ -199,12 +214,12 @@ export class SupervisedProcess {
   }
 
   #ended(child: ChildProcess, code: number | null, signal: NodeJS.Signals | null): void {
-    const { name, records, report, supervise } = this.#options
+    const { report, supervise } = this.#options
     const title = this.#title
     if (this.#child !== child) return
     this.#child = undefined
     if (this.#held) return // whoever ordered it waits for it and forgets it
-    void forgetProcess(records, name).catch(() => {})
+    this.#forget().catch(() => {})
     if (!this.#proven || this.#coming) return
     if (!supervise) {
       report.info(`${title} ${ending(code, signal)}`)
@@ -244,7 +259,7 @@ export class SupervisedProcess {
     const forced = setTimeout(() => void send('SIGKILL'), this.#options.stopDeadlineMs ?? stopDeadline)
     await gone
     clearTimeout(forced)
-    await forgetProcess(this.#options.records, this.name)
+    await this.#forget()
   }
 }
 
