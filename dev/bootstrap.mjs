@@ -11,6 +11,8 @@ import { fileURLToPath } from 'node:url'
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const node = join(root, 'node_modules/node/bin/node')
 const mark = join(root, 'node_modules/.yingchuang-im-installed')
+// Node keeps what it compiled: a process with all services loads in half of the time.
+process.env.NODE_COMPILE_CACHE ||= join(root, 'node_modules/.cache/node')
 const [name = 'start', ...args] = process.argv.slice(2)
 const file = name.endsWith('.ts') ? name : `dev/src/${name}.ts`
 

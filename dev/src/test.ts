@@ -1,6 +1,6 @@
 /** `npm test`: servers on free ports, type check, lint, then every test of the workspace. */
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
 import { execa } from 'execa'
@@ -34,7 +34,7 @@ const { values: options, positionals } = parseArgs({
 /** Journeys that also run on containers. They cover most of the stack in a few minutes. */
 const containerTests = ['chat-journey', 'resilience', 'security'].map((name) => `test-e2e/test/${name}.test.ts`)
 
-/** A longer run is ended, before a CI would end it without a result. The time limit of a file is in .taprc. */
+/** A longer run is ended, before a CI would end it without a result. */
 const runDeadlineMs = 60 * 60_000
 const report = streamReporter(process.stdout)
 const interrupted = new AbortController()
@@ -53,6 +53,9 @@ async function check(title: string, command: string, args: string[]): Promise<bo
   console.log(`${passed ? '✔' : '✖'} ${title} (${((Date.now() - began) / 1000).toFixed(1)} s)`)
   return passed
 }
+
+/** Most files wait for half of their time: for events, deadlines and servers that come back. */
+const jobsBesideEachOther = 2 * availableParallelism()
 
 /** Failed files that run once more: more than so many are no accident. */
 const mostRepeated = 12
@@ -75,26 +78,22 @@ async function runTests(files: string[], env: NodeJS.ProcessEnv = {}): Promise<O
 async function runOnce(
   files: string[],
   env: NodeJS.ProcessEnv,
-  jobsAtOnce?: number,
+  jobsAtOnce = jobsBesideEachOther,
 ): Promise<Outcome & { failedFiles: string[] }> {
   console.log(`\n${files.length} test files${env['E2E_SERVERS'] ? ` on ${env['E2E_SERVERS']}` : ''}`)
   const names = files.map((file) => relative(repositoryRoot, file))
   const { parser, outcome, failedFiles } = testReport(names, console.log)
   // A whole fleet of containers is enough for two cores.
-  const jobs = env['E2E_SERVERS'] ? ['--jobs=1'] : jobsAtOnce ? [`--jobs=${jobsAtOnce}`] : []
-  const tap = execa(
-    join(repositoryRoot, 'node_modules/.bin/tap'),
-    ['run', '--reporter=tap', '--no-color', ...jobs, ...names],
-    {
-      cwd: repositoryRoot,
-      env,
-      reject: false,
-      buffer: false,
-      cancelSignal: interrupted.signal,
-      stdin: 'ignore',
-      stderr: 'inherit',
-    },
-  )
+  const jobs = env['E2E_SERVERS'] ? 1 : jobsAtOnce
+  const tap = execa(process.execPath, [join(import.meta.dirname, 'run-test-files.ts'), String(jobs), ...names], {
+    cwd: repositoryRoot,
+    env,
+    reject: false,
+    buffer: false,
+    cancelSignal: interrupted.signal,
+    stdin: 'ignore',
+    stderr: 'inherit',
+  })
   tap.stdout.setEncoding('utf8')
   for await (const text of tap.stdout) parser.write(text)
   parser.end()

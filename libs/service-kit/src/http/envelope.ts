@@ -1,6 +1,7 @@
 import type { ContractError, Endpoint, Language } from '@im/contracts'
 import fastJson from 'fast-json-stringify'
 import type { TSchema } from 'typebox'
+import { lazily } from './lazily.ts'
 
 export const jsonType = 'application/json;charset=UTF-8'
 
@@ -23,6 +24,7 @@ function sorted(schema: unknown): unknown {
   return copy
 }
 
+/** Compiles its schemas at the first answer, as `compileDecoder` does. */
 export function compileWriter(endpoint: Pick<Endpoint, 'result' | 'members'>): EnvelopeWriter {
   const writeData = serialiser(endpoint.result)
   const writeMembers = endpoint.members && serialiser(endpoint.members)
@@ -38,7 +40,8 @@ export function compileWriter(endpoint: Pick<Endpoint, 'result' | 'members'>): E
 function serialiser(declared: TSchema): ((value: unknown) => string) | undefined {
   const schema = JSON.parse(JSON.stringify(declared)) as { type?: string }
   if (schema.type === 'void' || 'x-raw' in schema) return undefined
-  return fastJson(sorted(schema) as Parameters<typeof fastJson>[0])
+  const write = lazily(() => fastJson(sorted(schema) as Parameters<typeof fastJson>[0]))
+  return (value) => write()(value)
 }
 
 export function failureBody(error: ContractError, language: Language): string {

@@ -1,9 +1,10 @@
 import { LRUCache } from 'lru-cache'
+import { upTo } from '../up-to.ts'
 import type { Limit } from './rate-counters.ts'
 
 /** Counts in the memory of this process. Keys that fall out of the cache are forgotten. */
 export class MemoryCounters {
-  readonly #windows = new LRUCache<string, { count: number; endsAt: number }>({ max: 50_000 })
+  readonly #windows = new LRUCache<string, { count: number; endsAt: number }>(upTo(50_000))
   readonly #now: () => number
 
   constructor(now: () => number) {

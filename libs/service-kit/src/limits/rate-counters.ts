@@ -4,6 +4,7 @@ import { LRUCache } from 'lru-cache'
 import { Counter, type Registry } from '../metrics.ts'
 import type { OptionalRedis } from '../optional-redis.ts'
 import type { Redis } from '../redis.ts'
+import { upTo } from '../up-to.ts'
 import { MemoryCounters } from './memory-counters.ts'
 
 export interface Limit {
@@ -44,7 +45,7 @@ export class RateCounters {
   readonly #factor: number
   readonly #now: () => number
   readonly #memory: MemoryCounters
-  readonly #full = new LRUCache<string, { endsAt: number; forgetAt: number }>({ max: 50_000 })
+  readonly #full = new LRUCache<string, { endsAt: number; forgetAt: number }>(upTo(50_000))
   readonly #refused: Counter<'limit'>
 
   /** `factor` multiplies every limit; 0 switches them off. `now` gives milliseconds that never jump; tests replace it. */

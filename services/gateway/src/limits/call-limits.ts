@@ -1,4 +1,4 @@
-import { type Limit, limitError, type RateCounters } from '@im/service-kit'
+import { type Limit, limitError, type RateCounters, upTo } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
 import type { IncomingCall } from '../calls/incoming-call.ts'
 
@@ -26,7 +26,7 @@ export class CallLimits {
   readonly #counters: RateCounters
   readonly #isOff: boolean
   readonly #now: () => number
-  readonly #allowances = new LRUCache<string, Allowance>({ max: 50_000 })
+  readonly #allowances = new LRUCache<string, Allowance>(upTo(50_000))
 
   constructor(options: { counters: RateCounters; factor: number; now: () => number }) {
     this.#counters = options.counters

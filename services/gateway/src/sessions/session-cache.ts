@@ -1,6 +1,6 @@
 import type { SessionKind } from '@im/contracts'
 import { internalSessions, sessionRevoked } from '@im/contracts/user'
-import type { Bus, OptionalRedis, ServiceClient } from '@im/service-kit'
+import { type Bus, type OptionalRedis, type ServiceClient, upTo } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
 
 export interface Session {
@@ -31,10 +31,10 @@ export class SessionCache {
   readonly #redis: OptionalRedis
   readonly #user: ServiceClient
   readonly #now: () => number
-  readonly #live = new LRUCache<string, Session>({ max: 100_000, ttlResolution: clockStep })
-  readonly #unknown = new LRUCache<string, true>({ max: 10_000, ttl: unknownFor, ttlResolution: clockStep })
+  readonly #live = new LRUCache<string, Session>({ ...upTo(100_000), ttlResolution: clockStep })
+  readonly #unknown = new LRUCache<string, true>({ ...upTo(10_000), ttl: unknownFor, ttlResolution: clockStep })
   /** Revoked sessions stay revoked, even when Redis still has an old copy. */
-  readonly #revoked = new LRUCache<string, true>({ max: 100_000 })
+  readonly #revoked = new LRUCache<string, true>(upTo(100_000))
   readonly #lookups = new Map<string, Promise<SessionState>>()
   #hearsRevocations = true
 

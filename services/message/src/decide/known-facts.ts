@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { ContractError } from '@im/contracts'
+import { upTo } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
 
 /** How long (ms) an answer counts without a question, while events tell of changes and while they may not arrive. */
@@ -39,7 +40,7 @@ export class KnownFacts<K extends string | number, T extends object> {
   readonly #known: LRUCache<K, Known<T>>
   readonly #asking = new Map<K, Promise<T>>()
   /** When an event told of a change: an answer to an older question is old. */
-  readonly #changedAt = new LRUCache<K, number>({ max: 50_000, ttl: usableFor })
+  readonly #changedAt = new LRUCache<K, number>({ ...upTo(50_000), ttl: usableFor })
   #allChangedAt = 0
   #next: NextQuestion<K, T> | undefined
   #running = 0
@@ -52,7 +53,7 @@ export class KnownFacts<K extends string | number, T extends object> {
   constructor(options: { ask: (keys: K[]) => Promise<Map<K, T>>; now: () => number; max: number }) {
     this.#askOwner = options.ask
     this.#now = options.now
-    this.#known = new LRUCache({ max: options.max })
+    this.#known = new LRUCache(upTo(options.max))
   }
 
   /** What is known without a question; with `forRefusal`, only when it was asked just now. */

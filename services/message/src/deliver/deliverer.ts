@@ -1,3 +1,4 @@
+import { upTo } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
 import type { MailboxLimits } from '../mailbox/mailbox-limits.ts'
 import { type MailboxRow, type RowChange, rowId, rowIdOf, type SingleMessage } from '../mailbox/mailbox-repository.ts'
@@ -35,7 +36,7 @@ export class Deliverer {
   readonly #looking: NodeJS.Timeout
   readonly #backing: DeliveryBacking
   /** `<row>/<resource>` of what was confirmed a moment ago: a reader of the mailbox may still see its row. */
-  readonly #justConfirmed = new LRUCache<string, true>({ max: 100_000, ttl: 60_000 })
+  readonly #justConfirmed = new LRUCache<string, true>({ ...upTo(100_000), ttl: 60_000 })
   ring: MailboxBell = () => {}
   /** Told when no row of a user is being written any more. */
   rest: (stream: OwnStream) => void = () => {}

@@ -1,3 +1,4 @@
+import { upTo } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
 
 /** A week (spec xmpp.md §3), as far as memory goes: what it forgets, the archive knows. */
@@ -12,4 +13,4 @@ const most = 200_000
 export type RecentMessages = LRUCache<string, string>
 
 export const createRecentMessages = (): RecentMessages =>
-  new LRUCache<string, string>({ max: most, ttl: rememberFor, ttlResolution: 1000 })
+  new LRUCache<string, string>({ ...upTo(most), ttl: rememberFor, ttlResolution: 1000 })

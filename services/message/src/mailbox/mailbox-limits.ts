@@ -1,3 +1,4 @@
+import { upTo } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
 import type { MailboxRepository } from './mailbox-repository.ts'
 
@@ -20,7 +21,7 @@ interface Usage {
 export class MailboxLimits {
   readonly #mailbox: MailboxRepository
   readonly #now: () => number
-  readonly #known = new LRUCache<number, Usage>({ max: 100_000 })
+  readonly #known = new LRUCache<number, Usage>(upTo(100_000))
 
   constructor(mailbox: MailboxRepository, now: () => number) {
     this.#mailbox = mailbox

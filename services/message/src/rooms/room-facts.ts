@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { ContractError, type ResultOf } from '@im/contracts'
 import { internalRooms, type RoomState, type StandingMember } from '@im/contracts/room'
-import type { ServiceClient } from '@im/service-kit'
+import { type ServiceClient, upTo } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
 
 /** What a user is in a room. */
@@ -48,9 +48,9 @@ export class RoomFacts {
   readonly #service: Pick<ServiceClient, 'call'>
   readonly #now: () => number
   readonly #isInTouch: () => boolean
-  readonly #known = new LRUCache<string, KnownRoom>({ max: 20_000 })
+  readonly #known = new LRUCache<string, KnownRoom>(upTo(20_000))
   /** The last change of a room that was told of: an answer from before is void. */
-  readonly #changed = new LRUCache<string, number>({ max: 100_000 })
+  readonly #changed = new LRUCache<string, number>(upTo(100_000))
   readonly #asking = new Map<string, Promise<Standing>>()
   #next: { pairs: Pair[]; answers: Promise<Standing[]> } | undefined
   #running = 0

@@ -1,5 +1,5 @@
 import { userDeleted, userUpdated } from '@im/contracts/user'
-import type { Closable, Logger, ServiceClient } from '@im/service-kit'
+import { type Closable, type Logger, type ServiceClient, upTo } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
 import type { Deps } from '../deps.ts'
 import { askFriendRules } from './friend-rules.ts'
@@ -18,9 +18,9 @@ export class Names {
   readonly #people: Pick<PeopleRepository, 'find'>
   readonly #user: Pick<ServiceClient, 'call'>
   readonly #log: Logger
-  readonly #kept = new LRUCache<number, KnownName>({ max: mostKept, ttl: keptFor })
+  readonly #kept = new LRUCache<number, KnownName>({ ...upTo(mostKept), ttl: keptFor })
   /** What events have told in the last minute: the copy may not say so yet. */
-  readonly #told = new LRUCache<number, Partial<KnownName>>({ max: mostKept, ttl: copyFollowsWithin })
+  readonly #told = new LRUCache<number, Partial<KnownName>>({ ...upTo(mostKept), ttl: copyFollowsWithin })
 
   constructor({ people, user, log }: Pick<Deps, 'people' | 'user' | 'log'>) {
     this.#people = people

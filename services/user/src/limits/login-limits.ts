@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { ContractError, type ErrorName } from '@im/contracts'
-import { type Limit, limitAddress, limitError, type RateCounters } from '@im/service-kit'
+import { type Limit, limitAddress, limitError, type RateCounters, upTo } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
 import pLimit, { type LimitFunction } from 'p-limit'
 
@@ -30,7 +30,7 @@ export interface Guess<U> {
 export class LoginLimits {
   readonly #counters: RateCounters
   readonly #atOnce: number
-  readonly #lanes = new LRUCache<string, LimitFunction>({ max: 10_000 })
+  readonly #lanes = new LRUCache<string, LimitFunction>(upTo(10_000))
 
   /**
    * `atOnce` is the number of guesses of one address that are checked at the same time; others wait. A guess counts as wrong

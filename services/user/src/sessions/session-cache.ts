@@ -1,4 +1,4 @@
-import { isStoreAway, type Logger, type Redis } from '@im/service-kit'
+import { isStoreAway, type Logger, type Redis, upTo } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
 import type { SessionDocument } from './sessions-repository.ts'
 
@@ -31,7 +31,7 @@ const retryEvery = 200
 export class SessionCache {
   readonly #redis: Redis
   readonly #log: Logger
-  readonly #unremoved = new LRUCache<string, true>({ max: 100_000, ttl: copyLifetime })
+  readonly #unremoved = new LRUCache<string, true>({ ...upTo(100_000), ttl: copyLifetime })
   #retry: NodeJS.Timeout | undefined
 
   constructor(redis: Redis, log: Logger) {

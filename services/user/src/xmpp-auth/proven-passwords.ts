@@ -1,4 +1,5 @@
 import { createHmac, randomBytes } from 'node:crypto'
+import { upTo } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
 
 /**
@@ -10,7 +11,7 @@ export class ProvenPasswords {
   readonly #proven: LRUCache<number, string>
 
   constructor(options: { max?: number; lifetime?: number } = {}) {
-    this.#proven = new LRUCache({ max: options.max ?? 100_000, ttl: options.lifetime ?? 3_600_000 })
+    this.#proven = new LRUCache({ ...upTo(options.max ?? 100_000), ttl: options.lifetime ?? 3_600_000 })
   }
 
   has(userId: number, version: number, passwordMd5: string): boolean {
