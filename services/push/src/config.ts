@@ -1,8 +1,6 @@
 import { type ConfigOf, peerUrl, setting } from '@im/service-kit'
 import { broadcastSettings } from './broadcasts/settings.ts'
-import { apns } from './providers/apns.ts'
-import { definitions } from './providers/definitions.ts'
-import { fcm } from './providers/fcm.ts'
+import { definitions, providerSettings } from './providers/definitions.ts'
 import { configProblems } from './providers/provider-definition.ts'
 
 /** Settings of the push service, also the source of docs/configuration.md. */
@@ -35,8 +33,7 @@ export const settings = {
     description:
       'certificate (PEM) that is trusted beside those of the system, for a proxy on the way to the providers',
   }),
-  ...apns.settings,
-  ...fcm.settings,
+  ...providerSettings,
 }
 
 export type PushConfig = ConfigOf<typeof settings>

@@ -42,3 +42,12 @@ export function fitBytes(body: string, max: number, build: (body: string) => str
   }
   return best
 }
+
+/** Data as JSON of at most `max` characters: the longest values are left out until it fits. */
+export function dataText(data: Readonly<Record<string, string>>, max: number): string {
+  const shortestFirst = Object.entries(data).toSorted(([, one], [, other]) => one.length - other.length)
+  for (;;) {
+    const text = JSON.stringify(Object.fromEntries(shortestFirst))
+    if (text.length <= max || !shortestFirst.pop()) return text
+  }
+}
