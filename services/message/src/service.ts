@@ -8,6 +8,7 @@ import { createDeps, type Deps } from './deps.ts'
 import { eventHandlers } from './event-handlers.ts'
 import { talkRoutes } from './inbox/talk-routes.ts'
 import { presenceRoutes } from './presence/routes.ts'
+import { pushedMessageRoutes } from './pushes/routes.ts'
 import { liveRoomRoutes } from './rooms/routes.ts'
 import { searchRoutes } from './search/routes.ts'
 
@@ -22,7 +23,16 @@ export const service = defineService<typeof settings, Deps>({
   name: 'message',
   settings,
   createDeps,
-  handlers: [accountRoutes, archiveRoutes, searchRoutes, cipherRoutes, presenceRoutes, talkRoutes, liveRoomRoutes],
+  handlers: [
+    accountRoutes,
+    archiveRoutes,
+    searchRoutes,
+    cipherRoutes,
+    presenceRoutes,
+    talkRoutes,
+    pushedMessageRoutes,
+    liveRoomRoutes,
+  ],
   listeners: (deps) => (deps.config.messageRole === 'feed' ? [operationsOnly(deps)] : undefined),
   eventHandlers,
   background,

@@ -7,7 +7,19 @@ import { configProblems } from './providers/provider-definition.ts'
 export const settings = {
   userUrl: peerUrl('user'),
   socialUrl: peerUrl('social'),
+  roomUrl: peerUrl('room'),
   messageUrl: peerUrl('message'),
+  pushDelay: setting.number({
+    env: 'PUSH_DELAY',
+    default: 1,
+    minimum: 0,
+    description: 'seconds from a message to its push; nobody gets one who comes online meanwhile',
+  }),
+  pushMentions: setting.choice(['own', 'all', 'none'], {
+    env: 'PUSH_MENTIONS',
+    default: 'own',
+    description: 'which mentions push to members who muted the room: of themselves, those of all members too, or none',
+  }),
   ...broadcastSettings,
   pushConcurrency: setting.int({
     env: 'PUSH_CONCURRENCY',

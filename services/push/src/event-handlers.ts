@@ -1,16 +1,55 @@
-import { sessionRevoked, userDeleted } from '@im/contracts/user'
-import { type EventHandler, on } from '@im/service-kit'
+import { messageArchived, messageRecalled, messagesPassed } from '@im/contracts/message'
+import {
+  doNotDisturbChanged,
+  sessionOpened,
+  sessionRevoked,
+  userDeleted,
+  userRegistered,
+  userUpdated,
+} from '@im/contracts/user'
+import { type EventHandler, exactlyOnce, on } from '@im/service-kit'
 import type { Deps } from './deps.ts'
+import { relationHandlers } from './friends/follow-relations.ts'
+import { projection } from './people/follow-users.ts'
+import { takeArchived, takePassed } from './pushes/take-messages.ts'
+import { roomDeedHandlers } from './pushes/take-room-events.ts'
+import { withdraw } from './pushes/withdraw.ts'
+import { roomHandlers } from './rooms/follow-rooms.ts'
 
 /** What this service does with the events of others. */
-export function eventHandlers({ tokens, badges }: Deps): EventHandler[] {
+export function eventHandlers(deps: Deps): EventHandler[] {
+  const { tokens, badges, people, friendRows, rooms } = deps
   return [
+    on(messageArchived, (archived) => takeArchived(deps, archived)),
+    on(messagesPassed, (passed) => takePassed(deps, passed)),
+    on(messageRecalled, (recalled, { id }) => withdraw(deps, id, recalled)),
+    ...roomDeedHandlers(deps),
+    ...roomHandlers(deps),
+    ...relationHandlers(deps),
     on(sessionRevoked, async ({ userId, devices, reason, at }) => {
       // Who refreshes a token stays logged in.
       if (reason !== 'refresh') await tokens.removeOfDevices(userId, devices, at)
     }),
-    on(userDeleted, async ({ userId }) => {
-      await Promise.all([tokens.removeUser(userId), badges.removeUser(userId)])
+    on(sessionOpened, ({ userId }) => badges.set(userId, 0)),
+    exactlyOnce(
+      userRegistered,
+      ({ userId, nickname }, change) => people.put([{ _id: userId, nickname, isMuted: false }], change),
+      { projection },
+    ),
+    exactlyOnce(userUpdated, ({ userId, nickname }, change) => people.put([{ _id: userId, nickname }], change), {
+      projection,
+    }),
+    exactlyOnce(
+      doNotDisturbChanged,
+      ({ userId, offlineNoPushMsg }, change) => people.put([{ _id: userId, isMuted: offlineNoPushMsg === 1 }], change),
+      { projection },
+    ),
+    exactlyOnce(userDeleted, ({ userId }, change) => people.remove([userId], change), { projection }),
+    exactlyOnce(userDeleted, async ({ userId }, change) => {
+      await tokens.removeUser(userId, change)
+      await badges.removeUser(userId, change)
+      await friendRows.removeUser(userId, change)
+      await rooms.removeUser(userId, change)
     }),
   ]
 }

@@ -4,6 +4,9 @@ import { broadcastRoutes } from './broadcasts/routes.ts'
 import { checkConfig, settings } from './config.ts'
 import { createDeps, type Deps } from './deps.ts'
 import { eventHandlers } from './event-handlers.ts'
+import { followRelations } from './friends/follow-relations.ts'
+import { followUsers } from './people/follow-users.ts'
+import { followRooms } from './rooms/follow-rooms.ts'
 import { tokenRoutes } from './tokens/routes.ts'
 
 export const service = defineService<typeof settings, Deps>({
@@ -13,5 +16,15 @@ export const service = defineService<typeof settings, Deps>({
   createDeps,
   handlers: [tokenRoutes, badgeRoutes, broadcastRoutes],
   eventHandlers,
-  background: ({ channels, broadcasts }) => [channels, broadcasts.start()],
+  background: (deps) => [
+    deps.user,
+    deps.social,
+    deps.room,
+    deps.message,
+    followUsers(deps),
+    followRelations(deps),
+    followRooms(deps),
+    deps.pushWorker.start(deps),
+    deps.broadcasts.start(),
+  ],
 })

@@ -63,6 +63,19 @@ export const memberChanged = event(
   }),
 )
 
+/** Beside `member.changed`, which does not say the values of a member's own settings. */
+export const memberDoNotDisturbChanged = event(
+  'member.do-not-disturb-changed.v1',
+  'A member switched the push notifications of a room off or on',
+  Type.Object({
+    roomId: Type.String(),
+    jid: Type.String(),
+    userId: Type.Integer({ minimum: 1 }),
+    offlineNoPushMsg: Type.Integer({ description: '1: off' }),
+    at: Milliseconds(),
+  }),
+)
+
 export const noticePublished = event(
   'notice.published.v1',
   'A room has a new notice',

@@ -1,6 +1,8 @@
 import { Type } from 'typebox'
 import { contract } from '../contract.ts'
 import { JsonOf, PageSize, RoomRef, UserId } from '../param-types.ts'
+import { replayOf } from '../replay.ts'
+import { FlagResult } from '../result-types.ts'
 import { MemberState, RoomState, StandingMember } from './entities.ts'
 
 const userId = Type.Integer({ minimum: 1 })
@@ -53,5 +55,30 @@ export const internalRooms = contract('room', {
       members: Type.Array(MemberState, { description: 'by userId; none when there is no such room' }),
       next: Type.Optional(Type.Integer({ description: 'absent on the last page' })),
     }),
+  },
+})
+
+/** What other services keep of a room. The aggregate is the roomId. */
+export const RoomRow = Type.Object({
+  roomId: Type.String(),
+  jid: Type.String(),
+  name: Type.String(),
+  dissolved: Type.Boolean(),
+  members: Type.Array(
+    Type.Object({
+      userId,
+      name: Type.Optional(Type.String({ description: 'absent: what the user is called everywhere' })),
+      offlineNoPushMsg: FlagResult({ description: '1: no push notifications about this room' }),
+    }),
+  ),
+})
+
+/** Asked by services that keep something of each room, once, before they follow the events. */
+export const replayedRooms = contract('room', {
+  pageRooms: {
+    path: '/internal/rooms/page',
+    summary: { zh: '全部群组', en: 'All rooms with their members, page by page' },
+    ...replayOf(RoomRow),
+    timeoutMs: 15_000,
   },
 })

@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import { contract } from '../contract.ts'
 import { Flag, Int, List, PageSize, Text, UserId } from '../param-types.ts'
+import { replayOf } from '../replay.ts'
 import { FlagResult } from '../result-types.ts'
 import { Friends } from './entities.ts'
 
@@ -88,5 +89,27 @@ export const internalRelations = contract('social', {
       pageSize: PageSize(1000),
     }),
     result: Type.Object({ userIds: Type.Array(Type.Integer(), { description: 'ascending' }) }),
+  },
+})
+
+const ownRow = Type.Object({
+  remarkName: Type.String(),
+  offlineNoPushMsg: FlagResult({ description: '1: no push notifications about the other' }),
+})
+
+/** What other services keep of two users: what each one's own row says about the other. The aggregate is the pair. */
+export const RelationRow = Type.Object({
+  low: Type.Integer(),
+  high: Type.Integer(),
+  ofLow: Type.Optional(ownRow),
+  ofHigh: Type.Optional(ownRow),
+})
+
+/** Asked by services that keep something of each relation, once, before they follow the events. */
+export const replayedRelations = contract('social', {
+  pageRelations: {
+    path: '/internal/relations/page',
+    summary: { zh: '全部关系', en: 'What all users say about others, page by page' },
+    ...replayOf(RelationRow),
   },
 })

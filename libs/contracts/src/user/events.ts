@@ -59,6 +59,12 @@ export const sessionRevoked = event(
   }),
 )
 
+export const sessionOpened = event(
+  'session.opened.v1',
+  'A user logged in',
+  Type.Object({ userId, device: Type.String({ description: 'device class' }), at: Milliseconds() }),
+)
+
 export const passwordChanged = event(
   'password.changed.v1',
   'A login password was updated or reset',

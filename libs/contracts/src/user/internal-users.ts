@@ -82,6 +82,7 @@ export const UserRow = Type.Object({
   telephone: Type.String({ description: 'area code + number; empty for system accounts' }),
   userType: Type.Integer(),
   locked: Type.Boolean(),
+  offlineNoPushMsg: FlagResult({ description: '1: no push notifications at all' }),
   registeredAt: UnixSeconds(),
 })
 

@@ -88,6 +88,21 @@ export class MessagesRepository {
     return new Map(found.map((one) => [keyText(one), one] as const).filter(([key]) => wanted.has(key)))
   }
 
+  /** Whole messages by their keys (`keyText`), stones included. */
+  async byKeys(keys: readonly MessageKey[]): Promise<Map<string, MessageDocument>> {
+    if (!keys.length) return new Map()
+    const wanted = new Set(keys.map(keyText))
+    const found = await this.collection
+      .find({
+        messageId: { $in: unique(keys.map(({ messageId }) => messageId)) },
+        from: { $in: unique(keys.map(({ from }) => from)) },
+        to: { $in: unique(keys.map((key) => receiverOf(key).to ?? null)) as number[] },
+      })
+      .hint(byMessageId)
+      .toArray()
+    return new Map(found.map((one) => [keyText(one), one] as const).filter(([key]) => wanted.has(key)))
+  }
+
   /** Messages of a room by their ids, whoever sent them. */
   async ofRoom(conversation: string, messageIds: readonly string[], session?: ClientSession): Promise<KnownMessage[]> {
     return await this.collection

@@ -2,8 +2,9 @@ import type { Payload } from '@im/contracts'
 import type { contactRegistered, friendRequested, userErased } from '@im/contracts/social'
 import { internalRelations } from '@im/contracts/social'
 import { firstUserId, noticeUserId } from '@im/contracts/user'
+import { causedId } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
-import { causedId, type Named, named, type SendDeps, type ServerMessage, sendMessages } from './send-messages.ts'
+import { type Named, named, type SendDeps, type ServerMessage, sendMessages } from './send-messages.ts'
 
 type NoticeDeps = SendDeps & Pick<Deps, 'contacts'>
 

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { messagesPassed, messageType } from '@im/contracts/message'
 import type { Change } from '@im/service-kit'
 import type { Contact } from '../decide/contacts.ts'
@@ -28,10 +27,6 @@ export interface ServerMessage {
   objectId?: string | undefined
   fileName?: string | undefined
 }
-
-/** The id of a message that an event causes: the same whenever the event is handled. */
-export const causedId = (...cause: (string | number)[]): string =>
-  createHash('md5').update(cause.join(':')).digest('hex')
 
 /** A name is never empty in a message. */
 export const named = ({ userId, nickname }: Pick<Contact, 'userId' | 'nickname'>): Named => ({

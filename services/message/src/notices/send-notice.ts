@@ -1,6 +1,7 @@
 import { noticeUserId } from '@im/contracts/user'
+import { causedId } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
-import { causedId, named, type SendDeps, sendMessages } from './send-messages.ts'
+import { named, type SendDeps, sendMessages } from './send-messages.ts'
 
 /** A message to a user's own devices (spec xmpp.md §6.3). */
 export interface OwnNotice {

@@ -45,6 +45,15 @@ export class PresencesRepository {
     return new Map(found.map((presence) => [presence._id, presence]))
   }
 
+  /** Those of the users who are online. */
+  async present(userIds: readonly number[]): Promise<number[]> {
+    const found = await this.collection
+      .find({ _id: { $in: [...userIds] }, online: true }, { batchSize: userIds.length + 1 })
+      .project<{ _id: number }>({ _id: 1 })
+      .toArray()
+    return found.map(({ _id }) => _id)
+  }
+
   /** Users with resources on a server, from an id on. */
   async usersAt(server: string, after: number, limit: number): Promise<PresenceDocument[]> {
     return await this.collection

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { ensureIndexes, isDuplicateKey } from '@im/service-kit'
+import { type Change, ensureIndexes, isDuplicateKey } from '@im/service-kit'
 import type { Collection, Db } from 'mongodb'
 import type { ProviderName, PushDevice } from '../providers/provider.ts'
 
@@ -17,13 +17,21 @@ interface TokenDocument extends PushToken {
   /** SHA-256 of provider and token: a token is there once. */
   _id: string
   isForCalls: boolean
+  /** The user switched notifications off, as the provider says: nothing is sent until the token is registered again. */
+  isPaused?: true
 }
+
+/** A token that can be used, with its id. */
+export type UsableToken = PushToken & Pick<TokenDocument, '_id' | 'isForCalls'>
 
 const idOf = (provider: ProviderName, token: string) =>
   createHash('sha256').update(`${provider}:${token}`).digest('base64url')
 
 /** The place that a token takes: a user has one for each device class, and one more for calls. */
 const placeOf = ({ userId, device, isForCalls }: TokenDocument) => `${userId}:${device}:${isForCalls}`
+
+/** Users of one query. */
+const usersAtOnce = 5000
 
 /** Devices that can be woken, and how. */
 export class TokensRepository {
@@ -45,14 +53,28 @@ export class TokensRepository {
     await this.#tokens.deleteMany(replaced)
   }
 
-  /** Of many users at once. Where two were registered at the same moment, the later one counts. */
-  async of(userIds: readonly number[]): Promise<PushToken[]> {
+  /** Of many users at once, but for those that are paused. Where two were registered at the same moment, the later one counts. */
+  async of(userIds: readonly number[]): Promise<UsableToken[]> {
+    const found: TokenDocument[] = []
+    for (let at = 0; at < userIds.length; at += usersAtOnce) {
+      const some = { userId: { $in: userIds.slice(at, at + usersAtOnce) } }
+      found.push(...(await this.#tokens.find(some, { batchSize: usersAtOnce }).toArray()))
+    }
+    const inOrder = found.sort(
+      (a, b) => a.registeredAt.getTime() - b.registeredAt.getTime() || (a._id < b._id ? -1 : 1),
+    )
+    const places = new Map(inOrder.map((document) => [placeOf(document), document]))
+    return [...places.values()].filter(({ isPaused }) => !isPaused)
+  }
+
+  /** Those of the users who have a token. */
+  async ownersAmong(userIds: readonly number[]): Promise<Set<number>> {
+    if (!userIds.length) return new Set()
     const found = await this.#tokens
-      .find({ userId: { $in: [...userIds] } })
-      .sort({ registeredAt: 1, _id: 1 })
+      .find({ userId: { $in: [...userIds] } }, { batchSize: 2 * userIds.length })
+      .project<{ userId: number }>({ _id: 0, userId: 1 })
       .toArray()
-    const places = new Map(found.map((document) => [placeOf(document), document]))
-    return [...places.values()].map(({ _id, isForCalls, ...token }) => token)
+    return new Set(found.map(({ userId }) => userId))
   }
 
   /** Takes the tokens that sessions of these device classes had registered until they ended. */
@@ -61,13 +83,23 @@ export class TokensRepository {
     await this.#tokens.deleteMany({ userId, device, registeredAt: { $lte: new Date(until) } })
   }
 
-  async removeUser(userId: number): Promise<void> {
-    await this.#tokens.deleteMany({ userId })
+  async removeUser(userId: number, { session }: Partial<Pick<Change, 'session'>> = {}): Promise<void> {
+    await this.#tokens.deleteMany({ userId }, { session })
   }
 
-  /** The provider says that a token is dead since then. One that was registered later lives. */
-  async removeDead({ provider, token }: PushToken, since: number): Promise<void> {
-    await this.#tokens.deleteOne({ _id: idOf(provider, token), registeredAt: { $lte: new Date(since) } })
+  /** The provider says that tokens are dead since then (ms). Those that were registered later live. */
+  async removeDead(tokens: readonly { id: string; since: number }[]): Promise<void> {
+    if (!tokens.length) return
+    await this.#tokens.bulkWrite(
+      tokens.map(({ id, since }) => ({
+        deleteOne: { filter: { _id: id, registeredAt: { $lte: new Date(since) } } },
+      })),
+      { ordered: false },
+    )
+  }
+
+  async pause(ids: readonly string[]): Promise<void> {
+    if (ids.length) await this.#tokens.updateMany({ _id: { $in: [...ids] } }, { $set: { isPaused: true } })
   }
 }
 

@@ -1,10 +1,11 @@
 import type { Handlers } from '@im/contracts'
-import { internalMemberships, internalRooms } from '@im/contracts/room'
+import { internalMemberships, internalRooms, replayedRooms } from '@im/contracts/room'
 import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { lockRoom } from '../rooms/lock-room.ts'
 import { memberState, roomState, standingMember } from '../rooms/room-states.ts'
 import { getStandings } from './get-standings.ts'
+import { pageRooms } from './page-rooms.ts'
 
 const roomHandlers: Handlers<typeof internalRooms, Deps> = {
   getStandings: async (deps, { params }) => ({ standings: await getStandings(deps, params.pairs) }),
@@ -42,7 +43,12 @@ const membershipHandlers: Handlers<typeof internalMemberships, Deps> = {
   },
 }
 
+const replayHandlers: Handlers<typeof replayedRooms, Deps> = {
+  pageRooms: (deps, { params }) => pageRooms(deps, params),
+}
+
 export const internalRoutes = [
+  ...bindHandlers(replayedRooms, replayHandlers),
   ...bindHandlers(internalRooms, roomHandlers),
   ...bindHandlers(internalMemberships, membershipHandlers),
 ]

@@ -119,6 +119,12 @@ export class MembersRepository {
     return this.#members.find({ roomId }, { session }).sort(inOrder).toArray()
   }
 
+  /** Members of several rooms, by the room. */
+  async ofRooms(roomIds: readonly string[], session: ClientSession): Promise<Map<string, MemberDocument[]>> {
+    const found = await this.#members.find({ roomId: { $in: [...roomIds] } }, { session }).toArray()
+    return Map.groupBy(found, ({ roomId }) => roomId)
+  }
+
   /** Owner and admins. */
   moderators(roomId: string): Promise<MemberDocument[]> {
     return this.#members

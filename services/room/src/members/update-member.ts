@@ -1,5 +1,5 @@
 import { ContractError } from '@im/contracts'
-import { memberChanged, memberRoles } from '@im/contracts/room'
+import { memberChanged, memberDoNotDisturbChanged, memberRoles } from '@im/contracts/room'
 import type { Deps } from '../deps.ts'
 import { changeAsMember } from '../rooms/change-room.ts'
 import { memberState, personOf } from '../rooms/room-states.ts'
@@ -44,6 +44,12 @@ export async function updateMember(
     const told = changed.filter((name) => name !== 'remarkName')
     const details = { member: memberState(after), roleBefore: target.role, changed: told }
     if (told.length) act.announce(memberChanged, personOf(own), details)
+    if (changed.includes('offlineNoPushMsg')) {
+      const { _id: roomId, jid } = act.room
+      const { offlineNoPushMsg } = after
+      const fact = { roomId, jid, userId, offlineNoPushMsg, at: act.at }
+      act.change.announce(memberDoNotDisturbChanged, roomId, fact)
+    }
   })
 }
 

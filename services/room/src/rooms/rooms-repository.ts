@@ -50,6 +50,15 @@ export class RoomsRepository {
     return new Map(found.map((room) => [room._id, room]))
   }
 
+  /** Rooms with greater ids, in the order of their ids, also those that were dissolved. */
+  pageAfter(id: string, limit: number, session: ClientSession): Promise<RoomDocument[]> {
+    return this.#rooms
+      .find({ _id: { $gt: id } }, { session })
+      .sort({ _id: 1 })
+      .limit(limit)
+      .toArray()
+  }
+
   /** Public rooms, newest first, those with `part` in the name or description. */
   listPublic(part: string | undefined, skip: number, limit: number): Promise<RoomDocument[]> {
     const contains = part && { $regex: escapeRegex(part), $options: 'i' }

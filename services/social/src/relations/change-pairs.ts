@@ -134,7 +134,7 @@ function eventsOf(
   const blocked = after.own?.blacklist === 1
   if (blocked !== (before.own?.blacklist === 1))
     told.push({ event: blacklistChanged, pair, data: { userId, toUserId, blocked, at } })
-  const own = after.own ?? (before.own && { ...before.own, remarkName: '' })
+  const own = after.own ?? (before.own && { ...before.own, remarkName: '', offlineNoPushMsg: 0 as const })
   if (!told.length && after.own !== before.own && own)
     told.push({ event: friendRowChanged, pair, data: rowFacts(own, at) })
   return told

@@ -1,7 +1,8 @@
 import type { Handlers } from '@im/contracts'
-import { internalRelations } from '@im/contracts/social'
+import { internalRelations, replayedRelations } from '@im/contracts/social'
 import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
+import { pageRelations } from './page-relations.ts'
 import type { Relation } from './pair.ts'
 import { viewOf } from './show-rows.ts'
 
@@ -51,4 +52,11 @@ const handlers: Handlers<typeof internalRelations, Deps> = {
   },
 }
 
-export const internalRelationRoutes = bindHandlers(internalRelations, handlers)
+const replayHandlers: Handlers<typeof replayedRelations, Deps> = {
+  pageRelations: (deps, { params }) => pageRelations(deps, params),
+}
+
+export const internalRelationRoutes = [
+  ...bindHandlers(internalRelations, handlers),
+  ...bindHandlers(replayedRelations, replayHandlers),
+]

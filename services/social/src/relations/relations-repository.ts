@@ -90,6 +90,16 @@ export class RelationsRepository {
     return rows.map(whole)
   }
 
+  /** Rows of pairs behind one, in the order of their pairs. */
+  async pageAfter(pair: string, limit: number, session: ClientSession): Promise<Relation[]> {
+    const rows = await this.#rows
+      .find({ pair: { $gt: pair } }, { session, batchSize: limit })
+      .sort({ pair: 1, userId: 1 })
+      .limit(limit)
+      .toArray()
+    return rows.map(whole)
+  }
+
   async byId(userId: number, toUserId: number): Promise<Relation | undefined> {
     const row = await this.#rows.findOne({ pair: pairOf(userId, toUserId), userId })
     return row ? whole(row) : undefined

@@ -1,4 +1,5 @@
 import { ContractError } from '@im/contracts'
+import { sessionOpened } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
 import { type OpenedSession, openSession } from '../sessions/open-session.ts'
 import { announceRevocation, forgetSessions } from '../sessions/revoke-sessions.ts'
@@ -36,6 +37,7 @@ export async function completeLogin(
     const owner = { userId, device, serial, model, ip, multipleDevices, keyMacs }
     const opened = await openSession(deps, owner, { withRefresh: login.withRefresh }, change)
     announceRevocation(change, userId, opened.ended, 'login', now())
+    change.announce(sessionOpened, String(userId), { userId, device, at: now() })
     await login.proof?.use()
     const user: UserDocument = { ...before, lastLogin: record, previousLogin: checked.lastLogin }
     return { user, opened }

@@ -32,5 +32,6 @@ const rowOf = (user: UserDocument): Static<typeof UserRow> => ({
   telephone: telephoneText(user) ?? '',
   userType: user.userType,
   locked: user.status === -1,
+  offlineNoPushMsg: user.offlineNoPushMsg,
   registeredAt: user.createTime,
 })

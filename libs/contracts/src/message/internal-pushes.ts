@@ -1,0 +1,45 @@
+import { Type } from 'typebox'
+import { contract } from '../contract.ts'
+import { JsonOf, List, UserId } from '../param-types.ts'
+
+/** Asked by the push service: what stands in no event. */
+export const pushedMessages = contract('message', {
+  getPushTexts: {
+    path: '/internal/messages/push-texts',
+    summary: { zh: '推送用的消息文字', en: 'What notifications show of messages' },
+    auth: 'internal',
+    safe: true,
+    params: Type.Object({
+      messages: JsonOf(
+        Type.Array(
+          Type.Object({
+            messageId: Type.String({ maxLength: 128 }),
+            conversation: Type.String({ maxLength: 128 }),
+            from: Type.Integer({ minimum: 1 }),
+          }),
+          { maxItems: 500 },
+        ),
+      ),
+    }),
+    result: Type.Object({
+      texts: Type.Array(
+        Type.Object({
+          isThere: Type.Boolean({ description: 'false: never archived, recalled, expired or removed by both sides' }),
+          text: Type.String({ description: 'the beginning of the content; empty when it is encrypted' }),
+          mentioned: Type.Array(Type.Integer(), { description: 'members whom a text in a room names' }),
+          mentionsAll: Type.Boolean(),
+          recalled: Type.Array(Type.String(), { description: 'ids of the messages that a recall (202) names' }),
+        }),
+        { description: 'one for each message, in their order' },
+      ),
+    }),
+  },
+  getPresent: {
+    path: '/internal/presence/present',
+    summary: { zh: '多人中的在线者', en: 'Who of these users has an available device' },
+    auth: 'internal',
+    safe: true,
+    params: Type.Object({ userIds: List({ item: UserId(), maxItems: 10_000 }) }),
+    result: Type.Object({ userIds: Type.Array(Type.Integer()) }),
+  },
+})

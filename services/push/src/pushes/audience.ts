@@ -1,0 +1,72 @@
+import type { Deps } from '../deps.ts'
+import type { MemberCopy, RoomCopy } from '../rooms/rooms-repository.ts'
+import { type PushDocument, userOfDevice } from './push-document.ts'
+
+/** Who is concerned by a push, whatever they want or have. */
+export interface Audience {
+  userIds: readonly number[]
+  room?: Pick<RoomCopy, 'jid' | 'name'> & { roomId: string }
+  members?: ReadonlyMap<number, MemberCopy>
+  /** Of a push that withdraws: on which devices something was shown of which message. */
+  shown?: ReadonlyMap<string, readonly string[]>
+}
+
+/** Members that are looked at in one round; rooms beyond it come in the next one. */
+const mostMembers = 50_000
+const roomsAtOnce = 20
+
+/**
+ * Finds who is concerned. A room that is not known (yet) has the audience `unknown`; one for which there is no place in this
+ * round has none.
+ */
+export async function findAudiences(
+  { rooms, pushes }: Pick<Deps, 'rooms' | 'pushes'>,
+  all: readonly PushDocument[],
+): Promise<Map<string, Audience | 'unknown'>> {
+  const audiences = new Map<string, Audience | 'unknown'>()
+  const inRooms: PushDocument[] = []
+  for (const push of all) {
+    const { _id, to, named, receivers, roomJid: jid, withdraws } = push
+    if (jid === undefined)
+      audiences.set(_id, withdraws ? await shownOf(pushes, push, withdraws) : { userIds: to === undefined ? [] : [to] })
+    else if (named && receivers) {
+      const members = await rooms.findMembers(named.roomId, receivers)
+      audiences.set(_id, { userIds: receivers, members, room: { roomId: named.roomId, jid, name: named.room } })
+    } else inRooms.push(push)
+  }
+  const byJid = Map.groupBy(inRooms, ({ roomJid = '' }) => roomJid)
+  const known = await rooms.byJids([...byJid.keys()])
+  for (const [jid, some] of byJid) if (!known.has(jid)) for (const { _id } of some) audiences.set(_id, 'unknown')
+  const found = [...known.values()]
+  for (let at = 0, count = 0; at < found.length && count < mostMembers; at += roomsAtOnce) {
+    const part = found.slice(at, at + roomsAtOnce)
+    const members = await rooms.membersOf(part.map(({ _id }) => _id))
+    for (const { _id: roomId, jid, name } of part) {
+      const ofRoom = members.get(roomId) ?? []
+      count += ofRoom.length
+      const byId = new Map(ofRoom.map((member) => [member.userId, member]))
+      for (const push of byJid.get(jid) ?? []) {
+        const { _id, from, withdraws } = push
+        const concerned = withdraws
+          ? await shownOf(pushes, push, withdraws)
+          : { userIds: ofRoom.flatMap(({ userId }) => (userId === from ? [] : [userId])) }
+        audiences.set(_id, { ...concerned, members: byId, room: { roomId, jid, name } })
+      }
+    }
+  }
+  return audiences
+}
+
+/** Owners of the devices on which something was shown of messages. */
+async function shownOf(
+  pushes: Deps['pushes'],
+  { conversation, from }: PushDocument,
+  messageIds: readonly string[],
+): Promise<Audience> {
+  const shown = new Map<string, string[]>()
+  for (const { _id, sent = [] } of await pushes.ofMessages(conversation, messageIds))
+    for (const device of sent) shown.set(device, [...(shown.get(device) ?? []), _id])
+  const userIds = new Set([...shown.keys()].map(userOfDevice))
+  userIds.delete(from)
+  return { userIds: [...userIds], shown }
+}

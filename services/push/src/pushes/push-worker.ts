@@ -1,0 +1,258 @@
+import { isTransient, WakeUp } from '@im/service-kit'
+import type { Deps } from '../deps.ts'
+import type { Delivery, Notification } from '../providers/provider.ts'
+import type { PushDocument } from './push-document.ts'
+import type { Settlement } from './pushes-repository.ts'
+import { type ResolvedPush, resolvePushes, type Telling } from './resolve-pushes.ts'
+
+/** Pushes of one round. */
+const pushesAtOnce = 200
+/** Devices that this replica may have under way; further ones wait in the queue. */
+const mostUnderWay = 5000
+/** Devices that are made ready at a time. */
+const devicesAtOnce = 1000
+/** How often (ms) the queue is looked at when nobody said that something is due, and while more comes due. */
+const lookEvery = 1000
+const gatherFor = 40
+const renewEvery = 3000
+/** Notes are written together that come within this time (ms). */
+const gatherNotesFor = 15
+/** When to look again (ms) for a room that is not known, and after a failure. */
+const unknownAfter = 5000
+const shortestBackOff = 1000
+const longestBackOff = 30_000
+/** How long (ms) the end waits for what is under way. */
+const endWithin = 8000
+
+type WorkDeps = Parameters<typeof resolvePushes>[0] & Pick<Deps, 'channels' | 'log' | 'pushMetrics'>
+
+/** A push whose devices are under way. */
+interface UnderWay {
+  push: PushDocument
+  /** Devices that are not settled. */
+  left: Set<string>
+  /** When to try the rest again (ms). */
+  again: number | undefined
+}
+
+/**
+ * Takes pushes that are due, decides who is told, and hands them to the providers. What it has begun stays claimed; when the
+ * process dies, another one goes on with the devices that were not noted. Only a device whose provider took the notification
+ * just before the death is told twice, and there the second one takes the place of the first.
+ */
+export class PushWorker {
+  #deps: WorkDeps | undefined
+  readonly #wakeUp = new WakeUp()
+  readonly #closing = new AbortController()
+  readonly #underWay = new Map<string, UnderWay>()
+  #devices = 0
+  /** When to look at the queue next, and when the last thing that this replica knows of comes due (ms). */
+  #nextDue = Number.POSITIVE_INFINITY
+  #lastDue = 0
+  #notes: Settlement[] = []
+  #noting: NodeJS.Timeout | undefined
+  readonly #running = new Set<Promise<unknown>>()
+
+  start(deps: WorkDeps): { close(): Promise<void> } {
+    this.#deps = deps
+    const working = this.#work(deps)
+    const renewing = setInterval(() => this.#run(this.#renew(deps)), renewEvery)
+    return {
+      close: async () => {
+        this.#closing.abort()
+        await working
+        await deps.channels.close()
+        const ended = this.#end()
+        let timer: NodeJS.Timeout | undefined
+        await Promise.race([ended, new Promise((resolve) => (timer = setTimeout(resolve, endWithin)))])
+        clearTimeout(timer)
+        clearInterval(renewing)
+      },
+    }
+  }
+
+  /** Something is due then (ms). */
+  wake(at: number): void {
+    this.#lastDue = Math.max(this.#lastDue, at)
+    if (at >= this.#nextDue) return
+    this.#nextDue = at
+    this.#wakeUp.notify()
+  }
+
+  async #end(): Promise<void> {
+    while (this.#running.size) await Promise.allSettled([...this.#running])
+    await this.#writeNotes()
+  }
+
+  #run(work: Promise<unknown>): void {
+    const running = work
+      .catch((error: unknown) => this.#deps?.log.warn({ err: error }, 'work on pushes failed'))
+      .finally(() => this.#running.delete(running))
+    this.#running.add(running)
+  }
+
+  async #work(deps: WorkDeps): Promise<void> {
+    const { signal } = this.#closing
+    while (!signal.aborted) {
+      this.#wakeUp.reset()
+      const found = await this.#round(deps).catch((error: unknown) => {
+        deps.log.warn({ err: error }, 'the queue of pushes could not be read; trying again')
+        return 0
+      })
+      if (found === pushesAtOnce || signal.aborted) continue
+      const wait = Math.min(lookEvery, Math.max(0, this.#nextDue - deps.now()))
+      if (!this.#wakeUp.isNotified) await this.#wakeUp.wait(wait, { signal })
+    }
+  }
+
+  /** Returns how many pushes were taken. */
+  async #round(deps: WorkDeps): Promise<number> {
+    await this.#roomFor(1)
+    if (this.#closing.signal.aborted) return 0
+    const now = deps.now()
+    if (this.#nextDue <= now) this.#nextDue = this.#lastDue > now ? now + gatherFor : Number.POSITIVE_INFINITY
+    const taken = await deps.pushes.claim(now, pushesAtOnce)
+    // A claim of this process that ran out while it stood still: it is still at it.
+    const own = taken.filter(({ _id }) => !this.#underWay.has(_id))
+    if (own.length) await this.#handle(deps, own)
+    return taken.length
+  }
+
+  async #handle(deps: WorkDeps, taken: readonly PushDocument[]): Promise<void> {
+    const { pushes, log, now } = deps
+    try {
+      const { resolved, finished, unknown, left } = await resolvePushes(deps, taken)
+      await Promise.all([
+        pushes.finish(finished),
+        pushes.postpone(unknown, now() + unknownAfter),
+        pushes.postpone(left, now()),
+      ])
+      deps.pushMetrics.dropped.inc(finished.length)
+      for (let rest = resolved; rest.length; ) {
+        const count = countWithin(rest, devicesAtOnce)
+        await this.#begin(deps, rest.slice(0, count))
+        rest = rest.slice(count)
+      }
+    } catch (error) {
+      // One that cannot be handled must not stop the others.
+      if (taken.length > 1 && !isTransient(error)) {
+        for (const push of taken) if (!this.#underWay.has(push._id)) await this.#handle(deps, [push])
+        return
+      }
+      log.warn({ err: error, pushes: taken.length }, 'pushes could not be handled; trying again')
+      const waiting = taken.filter(({ _id }) => !this.#underWay.has(_id))
+      const tries = Math.max(...taken.map(({ tries = 1 }) => tries))
+      const again = now() + Math.min(shortestBackOff * 2 ** (tries - 1), longestBackOff)
+      await pushes.postpone(
+        waiting.map(({ _id }) => _id),
+        again,
+      )
+    }
+  }
+
+  /** Notes who is to be told, then hands it to the providers. */
+  async #begin(deps: WorkDeps, resolved: readonly ResolvedPush[]): Promise<void> {
+    await deps.pushes.begin(
+      resolved.flatMap(({ push, devices }) => (push.waiting ? [] : [{ _id: push._id, waiting: [...devices] }])),
+    )
+    for (const { push, devices } of resolved) {
+      this.#underWay.set(push._id, { push, left: new Set(devices), again: undefined })
+      this.#devices += devices.length
+    }
+    for (const { push, tellings } of resolved) {
+      for (const same of bySending(tellings())) this.#run(this.#send(deps, push, same))
+      await this.#roomFor(devicesAtOnce)
+    }
+  }
+
+  /** Sends a notification to devices of one provider. */
+  async #send(deps: WorkDeps, push: PushDocument, tellings: readonly Telling[]): Promise<void> {
+    const { channels, tokens, pushMetrics, now } = deps
+    const { token: first, notification } = tellings[0]!
+    const channel = channels.of(first.provider)
+    const startedAt = now()
+    const targets = tellings.map(({ token: { token, device, app, registeredAt } }) => ({
+      ...{ token, device, registeredAt: registeredAt.getTime(), ...(app ? { app } : {}) },
+    }))
+    const deliveries = mayReplace(notification, channel.replaces)
+      ? await channel.send(notification, targets)
+      : targets.map((): Delivery => ({ kind: 'skipped' }))
+    if (!push.waiting) pushMetrics.delay.observe(Math.max(0, startedAt - push.arrivedAt) / 1000)
+    const dead: { id: string; since: number }[] = []
+    const paused: string[] = []
+    const sent: string[] = []
+    const done: string[] = []
+    let again: number | undefined
+    deliveries.forEach((delivery, n) => {
+      const { device, token } = tellings[n]!
+      pushMetrics.sent.inc({ provider: first.provider, outcome: delivery.kind })
+      if ('retryAfterMs' in delivery) {
+        again = Math.min(again ?? Number.POSITIVE_INFINITY, now() + Math.max(delivery.retryAfterMs, shortestBackOff))
+        return
+      }
+      done.push(device)
+      if (delivery.kind === 'accepted') sent.push(device)
+      if (delivery.kind === 'dead') dead.push({ id: token._id, since: delivery.since })
+      if (delivery.kind === 'paused') paused.push(token._id)
+    })
+    this.#settle(push, tellings, { sent, done, again })
+    await Promise.all([tokens.removeDead(dead), tokens.pause(paused)])
+  }
+
+  #settle(
+    push: PushDocument,
+    tellings: readonly Telling[],
+    { sent, done, again }: { sent: string[]; done: string[]; again: number | undefined },
+  ): void {
+    const underWay = this.#underWay.get(push._id)
+    if (!underWay) return
+    for (const { device } of tellings) if (underWay.left.delete(device)) this.#devices--
+    if (again !== undefined) underWay.again = Math.min(underWay.again ?? Number.POSITIVE_INFINITY, again)
+    const isEnd = underWay.left.size === 0
+    if (isEnd) this.#underWay.delete(push._id)
+    const next = isEnd ? (underWay.again ?? 'never') : undefined
+    this.#notes.push({ id: push._id, sent, done, ...(next === undefined ? {} : { next }) })
+    if (typeof next === 'number') this.wake(next)
+    this.#noting ??= setTimeout(() => this.#run(this.#writeNotes()), gatherNotesFor)
+    this.#wakeUp.notify()
+  }
+
+  /** What cannot be noted is sent again when its claim has run out. */
+  async #writeNotes(): Promise<void> {
+    clearTimeout(this.#noting)
+    this.#noting = undefined
+    const notes = this.#notes
+    this.#notes = []
+    await this.#deps?.pushes.settle(notes)
+  }
+
+  async #renew({ pushes, now }: WorkDeps): Promise<void> {
+    await pushes.renew([...this.#underWay.keys()], now())
+  }
+
+  /** Waits until so many more devices may be under way. */
+  async #roomFor(devices: number): Promise<void> {
+    while (this.#devices > 0 && this.#devices + devices > mostUnderWay && !this.#closing.signal.aborted) {
+      this.#wakeUp.reset()
+      await this.#wakeUp.wait(lookEvery, { signal: this.#closing.signal })
+    }
+  }
+}
+
+/** A notification that says that a message was withdrawn is of use only in the place of the message. */
+const mayReplace = ({ kind }: Notification, replaces: boolean) => kind !== 'withdrawn' || replaces
+
+/** Those that get an equal notification by the same provider, together. */
+const bySending = (tellings: readonly Telling[]): Telling[][] => [
+  ...Map.groupBy(tellings, ({ token, notification }) => `${token.provider} ${JSON.stringify(notification)}`).values(),
+]
+
+/** How many of the first pushes have at most so many devices; one at least. */
+function countWithin(resolved: readonly ResolvedPush[], most: number): number {
+  let count = 0
+  for (let devices = 0; count < resolved.length; count++) {
+    devices += resolved[count]!.devices.length
+    if (count > 0 && devices > most) break
+  }
+  return count
+}

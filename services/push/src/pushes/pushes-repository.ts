@@ -1,0 +1,133 @@
+import { randomBytes } from 'node:crypto'
+import { ensureIndexes, isDuplicateKey } from '@im/service-kit'
+import { type ClientSession, type Collection, type Db, MongoBulkWriteError, type UpdateFilter } from 'mongodb'
+import type { PushDocument } from './push-document.ts'
+
+/** How long (ms) a claim holds unless it is renewed: after this time others go on with what a dead process had begun. */
+export const claimLasts = 10_000
+
+/** What became of devices of a push. */
+export interface Settlement {
+  id: string
+  /** Devices whose provider took it. */
+  sent: readonly string[]
+  /** All devices that need nothing more. */
+  done: readonly string[]
+  /** When to go on with those that are left (ms); absent while others of the same claim are under way. */
+  next?: number | 'never'
+}
+
+/** The queue of pushes, and what was pushed to whom. */
+export class PushesRepository {
+  readonly #pushes: Collection<PushDocument>
+
+  constructor(db: Db) {
+    this.#pushes = db.collection('pushes')
+  }
+
+  createIndexes = () =>
+    ensureIndexes(this.#pushes, [
+      { key: { dueAt: 1 }, sparse: true },
+      { key: { conversation: 1, messageId: 1 } },
+      { key: { expireAt: 1 }, expireAfterSeconds: 0 },
+    ])
+
+  /** Those that are known already stay as they are. */
+  async add(pushes: readonly PushDocument[]): Promise<void> {
+    if (!pushes.length) return
+    try {
+      await this.#pushes.insertMany([...pushes], { ordered: false })
+    } catch (error) {
+      const errors = error instanceof MongoBulkWriteError ? [error.writeErrors].flat() : []
+      if (!isDuplicateKey(error) || errors.some(({ code }) => code !== 11000)) throw error
+    }
+  }
+
+  /** The same within a change. */
+  async addWithin(pushes: readonly PushDocument[], session: ClientSession): Promise<void> {
+    if (!pushes.length) return
+    await this.#pushes.bulkWrite(
+      pushes.map(({ _id, ...push }) => ({
+        updateOne: { filter: { _id }, update: { $setOnInsert: push }, upsert: true },
+      })),
+      { session, ordered: false },
+    )
+  }
+
+  /** Takes pushes that are due, the oldest first. Nobody else gets them for `claimLasts`. */
+  async claim(now: number, limit: number): Promise<PushDocument[]> {
+    const isDue = { dueAt: { $lte: new Date(now) } }
+    const due = await this.#pushes
+      .find(isDue)
+      .sort({ dueAt: 1 })
+      .limit(limit)
+      .project<Pick<PushDocument, '_id'>>({ _id: 1 })
+      .toArray()
+    if (!due.length) return []
+    const ids = { _id: { $in: due.map(({ _id }) => _id) } }
+    const claim = randomBytes(9).toString('base64url')
+    const until = new Date(now + claimLasts)
+    await this.#pushes.updateMany({ ...ids, ...isDue }, { $set: { claim, dueAt: until }, $inc: { tries: 1 } })
+    const claimed = await this.#pushes.find({ ...ids, claim }, { batchSize: limit }).toArray()
+    return claimed.sort((a, b) => a.arrivedAt - b.arrivedAt)
+  }
+
+  /** Keeps claims of pushes that are under way. */
+  async renew(ids: readonly string[], now: number): Promise<void> {
+    if (!ids.length) return
+    const underWay = { _id: { $in: [...ids] }, dueAt: { $exists: true } }
+    await this.#pushes.updateMany(underWay, { $set: { dueAt: new Date(now + claimLasts) } })
+  }
+
+  /** Notes the devices that are to be told. */
+  async begin(pushes: readonly Required<Pick<PushDocument, '_id' | 'waiting'>>[]): Promise<void> {
+    if (!pushes.length) return
+    await this.#pushes.bulkWrite(
+      pushes.map(({ _id, waiting }) => ({ updateOne: { filter: { _id }, update: { $set: { waiting } } } })),
+      { ordered: false },
+    )
+  }
+
+  async settle(all: readonly Settlement[]): Promise<void> {
+    const settlements = all.filter(({ done, next }) => done.length || next !== undefined)
+    if (!settlements.length) return
+    await this.#pushes.bulkWrite(
+      settlements.map((settlement) => ({
+        updateOne: { filter: { _id: settlement.id }, update: changeOf(settlement) },
+      })),
+      { ordered: true },
+    )
+  }
+
+  /** Nobody has to look at these any more. */
+  async finish(ids: readonly string[]): Promise<void> {
+    if (!ids.length) return
+    await this.#pushes.updateMany({ _id: { $in: [...ids] } }, { $unset: { dueAt: '', claim: '', waiting: '' } })
+  }
+
+  /** These are looked at again then (ms). */
+  async postpone(ids: readonly string[], until: number): Promise<void> {
+    if (!ids.length) return
+    const underWay = { _id: { $in: [...ids] }, dueAt: { $exists: true } }
+    await this.#pushes.updateMany(underWay, { $set: { dueAt: new Date(until) }, $unset: { claim: '' } })
+  }
+
+  /** Messages of a conversation, as far as they were pushed or wait for it. */
+  async ofMessages(conversation: string, messageIds: readonly string[]): Promise<PushDocument[]> {
+    if (!messageIds.length) return []
+    return await this.#pushes.find({ conversation, messageId: { $in: [...messageIds] } }).toArray()
+  }
+
+  /** No further device is told of these. */
+  async recall(conversation: string, messageIds: readonly string[]): Promise<void> {
+    const these = { conversation, messageId: { $in: [...messageIds] } }
+    await this.#pushes.updateMany(these, { $set: { isRecalled: true } })
+  }
+}
+
+function changeOf({ sent, done, next }: Settlement): UpdateFilter<PushDocument> {
+  const change: UpdateFilter<PushDocument> = sent.length ? { $push: { sent: { $each: [...sent] } } } : {}
+  if (next === 'never') return { ...change, $unset: { dueAt: '', claim: '', waiting: '' } }
+  if (done.length) change.$pull = { waiting: { $in: [...done] } }
+  return next === undefined ? change : { ...change, $set: { dueAt: new Date(next) }, $unset: { claim: '' } }
+}

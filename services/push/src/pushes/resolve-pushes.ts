@@ -1,0 +1,277 @@
+import { pushedMessages } from '@im/contracts/message'
+import { firstUserId } from '@im/contracts/user'
+import type { Deps } from '../deps.ts'
+import { friendRowId } from '../friends/friend-rows-repository.ts'
+import { findPeople } from '../people/find-people.ts'
+import type { Notification } from '../providers/provider.ts'
+import type { UsableToken } from '../tokens/tokens-repository.ts'
+import { type Audience, findAudiences } from './audience.ts'
+import { notificationBody, textOfType } from './notification-text.ts'
+import { deviceKey, expiryOf, type PushDocument, userOfDevice } from './push-document.ts'
+
+/** A notification for a device of a push. */
+export interface Telling {
+  device: string
+  token: UsableToken
+  notification: Notification
+}
+
+/** A push with the devices that are to be told. */
+export interface ResolvedPush {
+  push: PushDocument
+  devices: readonly string[]
+  /** Made when they are sent, because a large room has thousands. */
+  tellings: () => Telling[]
+}
+
+export interface Resolution {
+  resolved: ResolvedPush[]
+  /** Ids of those that nobody is to be told of (any more). */
+  finished: string[]
+  /** Of those whose room is not known yet. */
+  unknown: string[]
+  /** Of those for which there was no place in this round. */
+  left: string[]
+}
+
+type ResolveDeps = Pick<
+  Deps,
+  'config' | 'rooms' | 'pushes' | 'tokens' | 'people' | 'friendRows' | 'badges' | 'user' | 'message' | 'now'
+>
+
+const [audioCall, videoCall, recall] = [100, 110, 202]
+const textsAtOnce = 500
+const presentAtOnce = 10_000
+
+interface Text {
+  text: string
+  isThere: boolean
+  mentioned: ReadonlySet<number>
+  mentionsAll: boolean
+  recalled: readonly string[]
+}
+
+/**
+ * Decides by spec xmpp.md §9 which devices are told what, as everything is at this moment. The number of questions does not
+ * depend on how many pushes and receivers there are, but for parts of thousands.
+ */
+export async function resolvePushes(deps: ResolveDeps, all: readonly PushDocument[]): Promise<Resolution> {
+  const { tokens, now } = deps
+  const resolution: Resolution = { resolved: [], finished: [], unknown: [], left: [] }
+  const live = all.filter((push) => {
+    const isLive = expiryOf(push) > now() && !push.isRecalled
+    if (!isLive) resolution.finished.push(push._id)
+    return isLive
+  })
+  const [audiences, texts] = await Promise.all([findAudiences(deps, live), findTexts(deps, live)])
+  const users = new Set([...audiences.values()].flatMap((one) => (one === 'unknown' ? [] : one.userIds)))
+  const usable = Map.groupBy(
+    await tokens.of([...users].filter((userId) => userId >= firstUserId)),
+    ({ userId }) => userId,
+  )
+  const owners = [...usable.keys()]
+  const senders = [...new Set(live.map(({ from }) => from))]
+  const [present, people, rows, replaced] = await Promise.all([
+    findPresent(deps, owners),
+    findPeople(deps, [...new Set([...owners, ...senders])]),
+    deps.friendRows.find([...friendRowIds(live, audiences, usable)]),
+    findReplaced(deps, live, texts),
+  ])
+
+  const chosen: { push: PushDocument; audience: Audience; text: Text; tokens: UsableToken[] }[] = []
+  for (const push of live) {
+    const audience = audiences.get(push._id)
+    const text = texts.get(push._id)
+    if (audience === 'unknown') resolution.unknown.push(push._id)
+    else if (!audience) resolution.left.push(push._id)
+    else if (!text?.isThere) resolution.finished.push(push._id)
+    else {
+      const devices = audience.userIds.flatMap((userId) =>
+        usable.has(userId) && isWanted(push, audience, text, userId)
+          ? choose(usable.get(userId) ?? [], push, audience)
+          : [],
+      )
+      if (devices.length) chosen.push({ push, audience, text, tokens: devices })
+      else resolution.finished.push(push._id)
+    }
+  }
+  const numbers = await numberBadges(deps, chosen)
+  for (const { push, audience, text, tokens } of chosen) {
+    const badge = numbers.get(push._id)!
+    resolution.resolved.push({
+      push,
+      devices: tokens.map(deviceKey),
+      tellings: () => tokens.flatMap((token) => tell(push, audience, text, token, badge.get(token.userId) ?? 0)),
+    })
+  }
+  return resolution
+
+  function isWanted(push: PushDocument, audience: Audience, text: Text, userId: number): boolean {
+    if (present.has(userId) || people.get(userId)?.isMuted) return false
+    if (audience.shown) return true
+    if (replaced.get(push._id)?.has(userId)) return false
+    if (!audience.room) return !rows.get(friendRowId(userId, push.from))?.isMuted
+    return !audience.members?.get(userId)?.isMuted || breaksMute(text, userId)
+  }
+
+  function breaksMute({ mentioned, mentionsAll }: Text, userId: number): boolean {
+    const { pushMentions } = deps.config
+    return pushMentions !== 'none' && (mentioned.has(userId) || (pushMentions === 'all' && mentionsAll))
+  }
+
+  function tell(push: PushDocument, audience: Audience, text: Text, token: UsableToken, badge: number): Telling[] {
+    const { contentType, isEncrypt, isReadDel = false, from, named } = push
+    const { room, members, shown } = audience
+    const device = deviceKey(token)
+    const name =
+      rows.get(friendRowId(token.userId, from))?.remark ||
+      members?.get(from)?.name ||
+      named?.from ||
+      people.get(from)?.nickname ||
+      String(from)
+    const mention = text.mentioned.has(token.userId) ? 'own' : text.mentionsAll ? 'all' : undefined
+    const body = { contentType, name, room: room?.name, text: text.text, isEncrypt, isReadDel, mention } as const
+    const notification = {
+      title: room?.name ?? name,
+      body: notificationBody(body),
+      badge,
+      threadId: room?.jid ?? String(from),
+      data: dataOf(push, { name, room, userId: token.userId }),
+      expiresAt: expiryOf(push),
+    }
+    if (!shown) return [{ device, token, notification: { id: push._id, kind: kindOf(contentType), ...notification } }]
+    return (shown.get(device) ?? []).map((id) => ({
+      device,
+      token,
+      notification: { id, kind: 'withdrawn' as const, ...notification },
+    }))
+  }
+}
+
+const isCall = (contentType: number) => contentType === audioCall || contentType === videoCall
+const kindOf = (contentType: number) => (isCall(contentType) ? 'call' : 'message')
+
+/** What an app gets beside the text (spec xmpp.md §9). */
+function dataOf(
+  { from, messageId, contentType, timeSend }: PushDocument,
+  { name, room, userId }: { name: string; room: Audience['room']; userId: number },
+): Record<string, string> {
+  return {
+    from: String(from),
+    fromUserName: name,
+    to: room?.jid ?? String(userId),
+    messageType: String(contentType),
+    messageId,
+    isGroup: room ? '1' : '0',
+    ...(room ? { roomJid: room.jid, roomId: room.roomId } : {}),
+    timeSend: String(timeSend),
+  }
+}
+
+/** The devices of a user that are told: an iPhone is woken for calls by its own token, in the place of the other one. */
+function choose(tokens: readonly UsableToken[], push: PushDocument, { shown }: Audience): UsableToken[] {
+  const { contentType, only, waiting } = push
+  const wakes = isCall(contentType) && tokens.some(({ isForCalls }) => isForCalls)
+  return tokens.filter((token) => {
+    if (only && token.provider !== only) return false
+    if (shown && !shown.has(deviceKey(token))) return false
+    if (waiting && !waiting.includes(deviceKey(token))) return false
+    return token.isForCalls ? wakes : !(wakes && token.device === 'ios')
+  })
+}
+
+/** Each message raises the number on the icon; a device that is tried again keeps it. */
+async function numberBadges(
+  { badges }: Pick<Deps, 'badges'>,
+  chosen: readonly { push: PushDocument; tokens: readonly UsableToken[] }[],
+): Promise<Map<string, Map<number, number>>> {
+  const raised = new Map<number, number>()
+  const users = new Map(chosen.map(({ push, tokens }) => [push._id, new Set(tokens.map(({ userId }) => userId))]))
+  const raises = ({ waiting, withdraws }: PushDocument) => !waiting && !withdraws
+  for (const { push } of chosen)
+    if (raises(push)) for (const userId of users.get(push._id)!) raised.set(userId, (raised.get(userId) ?? 0) + 1)
+  const others = [...users.values()].flatMap((some) => [...some].filter((userId) => !raised.has(userId)))
+  const [after, unchanged] = await Promise.all([badges.raise(raised), badges.of([...new Set(others)])])
+  const current = new Map(
+    [...unchanged, ...after].map(([userId, count]) => [userId, count - (raised.get(userId) ?? 0)]),
+  )
+  return new Map(
+    chosen.map(({ push }) => {
+      const numbers = new Map<number, number>()
+      for (const userId of users.get(push._id)!) {
+        const number = (current.get(userId) ?? 0) + (raises(push) ? 1 : 0)
+        current.set(userId, number)
+        numbers.set(userId, number)
+      }
+      return [push._id, numbers]
+    }),
+  )
+}
+
+function* friendRowIds(
+  pushes: readonly PushDocument[],
+  audiences: ReadonlyMap<string, Audience | 'unknown'>,
+  usable: ReadonlyMap<number, unknown>,
+): Generator<string> {
+  const told = new Set<string>()
+  for (const { _id, from } of pushes) {
+    const audience = audiences.get(_id)
+    for (const userId of audience && audience !== 'unknown' ? audience.userIds : []) {
+      const id = friendRowId(userId, from)
+      if (!usable.has(userId) || told.has(id)) continue
+      told.add(id)
+      yield id
+    }
+  }
+}
+
+/** What pushes say. Of archived messages only the message service knows, and whether they are still there. */
+async function findTexts(
+  { message }: Pick<Deps, 'message'>,
+  pushes: readonly PushDocument[],
+): Promise<Map<string, Text>> {
+  const found = new Map<string, Text>()
+  const nobody = { mentioned: new Set<number>(), mentionsAll: false, recalled: [] }
+  const asked: PushDocument[] = []
+  for (const push of pushes) {
+    if (push.text === undefined) asked.push(push)
+    else found.set(push._id, { text: push.text, isThere: true, ...nobody })
+  }
+  for (let at = 0; at < asked.length; at += textsAtOnce) {
+    const some = asked.slice(at, at + textsAtOnce)
+    const messages = some.map(({ messageId, conversation, from }) => ({ messageId, conversation, from }))
+    const { texts } = await message.call(pushedMessages.getPushTexts, { messages })
+    for (const [n, { _id, contentType }] of some.entries()) {
+      const { text, isThere, mentioned, mentionsAll, recalled } = texts[n]!
+      const shown = textOfType(contentType) ?? text
+      found.set(_id, { text: shown, isThere, mentioned: new Set(mentioned), mentionsAll, recalled })
+    }
+  }
+  return found
+}
+
+async function findPresent({ message }: Pick<Deps, 'message'>, userIds: readonly number[]): Promise<Set<number>> {
+  const present = new Set<number>()
+  for (let at = 0; at < userIds.length; at += presentAtOnce) {
+    const some = userIds.slice(at, at + presentAtOnce)
+    const answer = await message.call(pushedMessages.getPresent, { userIds: some })
+    for (const userId of answer.userIds) present.add(userId)
+  }
+  return present
+}
+
+/** Who sees a notification of a recalled message replaced: they need no other one that says so. */
+async function findReplaced(
+  { pushes }: Pick<Deps, 'pushes'>,
+  all: readonly PushDocument[],
+  texts: ReadonlyMap<string, Text>,
+): Promise<Map<string, Set<number>>> {
+  const replaced = new Map<string, Set<number>>()
+  for (const { _id, contentType, conversation } of all) {
+    const recalled = texts.get(_id)?.recalled ?? []
+    if (contentType !== recall || !recalled.length) continue
+    const originals = await pushes.ofMessages(conversation, recalled)
+    replaced.set(_id, new Set(originals.flatMap(({ sent = [] }) => sent.map(userOfDevice))))
+  }
+  return replaced
+}
