@@ -9,12 +9,6 @@ export function createPushMetrics(registry: Registry) {
       buckets: [0.5, 1, 1.1, 1.25, 1.5, 2, 3, 5, 10, 60, 600],
       registers,
     }),
-    sent: new Counter({
-      name: 'im_pushes_total',
-      help: 'Notifications of devices, by what became of them',
-      labelNames: ['provider', 'outcome'],
-      registers,
-    }),
     dropped: new Counter({
       name: 'im_pushes_dropped_total',
       help: 'Messages that nobody had to be told of: the receiver came online, wants no notifications, or it was recalled',

@@ -185,7 +185,6 @@ export class PushWorker {
     let again: number | undefined
     deliveries.forEach((delivery, n) => {
       const { device, token } = tellings[n]!
-      pushMetrics.sent.inc({ provider: first.provider, outcome: delivery.kind })
       if ('retryAfterMs' in delivery) {
         again = Math.min(again ?? Number.POSITIVE_INFINITY, now() + Math.max(delivery.retryAfterMs, shortestBackOff))
         return
