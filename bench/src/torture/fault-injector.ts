@@ -19,6 +19,7 @@ export class FaultInjector {
   /** Faults of one target come one after the other. */
   readonly #busy = new Map<string, Promise<void>>()
   readonly #ending = new AbortController()
+  #isGivenUp = false
 
   constructor(stack: Stack, links: Record<LinkTarget, FlakyProxy>) {
     this.#stack = stack
@@ -39,6 +40,11 @@ export class FaultInjector {
       )
     }
     await Promise.all(this.#busy.values())
+  }
+
+  /** What does not come back is left alone. */
+  giveUp(): void {
+    this.#isGivenUp = true
   }
 
   /** No more faults: what is stopped goes on, what is held is let go. */
@@ -74,7 +80,7 @@ export class FaultInjector {
     await this.#stack.kill(name)
     await this.#pause(downFor)
     // What it needs may be away itself.
-    for (;;) {
+    while (!this.#isGivenUp) {
       try {
         return await this.#stack.restart(name)
       } catch {

@@ -14,6 +14,8 @@ export const historyKey = (owner: number, peer: number) => `${owner} with ${peer
 
 /** Each must be none. */
 export interface Faults {
+  /** Chats that the API could not show: nothing else is judged by them. */
+  'history out of reach': string[]
   'receipted and not in the archive': string[]
   'archived twice': string[]
   'archived in another order': string[]
@@ -52,12 +54,16 @@ export function judge(ledger: Ledger, histories: Histories, killed: readonly Ser
   const idsOf = (wrong: readonly Message[]) => wrong.map(({ id }) => id)
   const receipted = messages.filter(({ receiptAt }) => receiptAt !== undefined)
   const archived = receipted.filter(({ kind }) => kind === 'chat' || kind === 'recall')
+  const chats = new Set(archived.flatMap((message) => sidesOf(message).map(([owner, peer]) => historyKey(owner, peer))))
 
   return {
+    'history out of reach': [...chats].filter((key) => !histories.has(key)),
     'receipted and not in the archive': archived.flatMap((message) => {
       if (recalls.attempted.has(message.id)) return []
       return sidesOf(message).flatMap(([owner, peer]) =>
-        mayBeCleared(ledger, owner, peer, message) || isShown(owner, peer, message.id)
+        !histories.has(historyKey(owner, peer)) ||
+        mayBeCleared(ledger, owner, peer, message) ||
+        isShown(owner, peer, message.id)
           ? []
           : `${message.id} of ${owner}`,
       )

@@ -21,6 +21,7 @@ export class Person {
   readonly #ledger: Ledger
   readonly #dice: Dice
   readonly #calling = new Set<Promise<void>>()
+  #isOver = false
   /** Newest chats of their own, which they may recall. */
   #chats: Message[] = []
 
@@ -40,7 +41,7 @@ export class Person {
     this.#dice = options.dice
   }
 
-  /** Does things by the clock until the signal aborts; what a fault has held up is made up for. */
+  /** Does things by the clock until the signal aborts; what a fault has held up is made up for. Resolves when all is answered. */
   async act(perSecond: number, until: AbortSignal): Promise<void> {
     const began = performance.now()
     for (let done = 0; !until.aborted; ) {
@@ -50,6 +51,11 @@ export class Person {
       await delay(this.#dice.integer(50, 250))
     }
     await Promise.all(this.#calling)
+  }
+
+  /** Tries nothing any more. */
+  end(): void {
+    this.#isOver = true
   }
 
   /** What people do, and how often. False when too much is unconfirmed. */
@@ -98,15 +104,15 @@ export class Person {
     const clear = { user: this.userId, peer, from: performance.now(), to: Number.POSITIVE_INFINITY }
     this.#ledger.clears.push(clear)
     this.#calls(async () => {
-      const call = () => this.#api.call(archive.clearChats, { toUserId: peer }, { token: this.token })
-      while (
-        !(await call().then(
-          () => true,
-          () => false,
-        ))
-      )
-        await delay(300)
-      clear.to = performance.now()
+      while (!this.#isOver) {
+        try {
+          await this.#api.call(archive.clearChats, { toUserId: peer }, { token: this.token })
+          clear.to = performance.now()
+          return
+        } catch {
+          await delay(300)
+        }
+      }
     })
   }
 

@@ -1,4 +1,5 @@
 import {
+  MongoBulkWriteError,
   MongoClientClosedError,
   MongoError,
   MongoErrorLabel,
@@ -71,9 +72,13 @@ const awayCodes = {
   OutOfDiskSpace: 14_031,
 }
 
+/** `insertMany` and `bulkWrite` wrap a MongoNetworkError: of its class a field remains. */
+const isNetworkErrorOfBulk = (error: MongoError) => error instanceof MongoBulkWriteError && 'beforeHandshake' in error
+
 function isMongoAway(error: MongoError): boolean {
   return (
     awayClasses.some((type) => error instanceof type) ||
+    isNetworkErrorOfBulk(error) ||
     awayNames.has(error.name) ||
     awayLabels.some((label) => error.hasErrorLabel(label)) ||
     (error instanceof MongoServerError && Object.values(awayCodes).includes(Number(error.code)))

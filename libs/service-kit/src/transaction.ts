@@ -8,10 +8,7 @@ import { within } from './within.ts'
 
 /** How long (ms) a transaction is retried unless its caller says otherwise: about as long as anybody waits for an answer. */
 const defaultRetryFor = 4000
-/**
- * A step of a transaction that is neither done nor failed after so long (ms) never will be. The driver (7.9) waits for ever for
- * a connection to take a long command when that connection is destroyed without an error, as happens when the network drops it.
- */
+/** A step of a transaction that is neither done nor failed after so long (ms) is given up: the server lives and does not answer. */
 const stuckAfter = 15_000
 
 /**

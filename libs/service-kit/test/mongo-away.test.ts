@@ -1,4 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
 import { connectMongo, createMetrics, isStoreAway } from '@im/service-kit'
 import { eventually, type OwnServer, ownServer, slowProxy } from '@im/service-kit/testing'
 import type { Collection } from 'mongodb'
@@ -91,4 +93,42 @@ test('from a server that answers slowly what can be had in time is had, the othe
   t.ok(failed.length > 100 && failed.length < 500, `${failed.length} failed`)
   proxy.delayMs = 0
   await isBack(things)
+})
+
+test('an operation that begins when its connection has just been closed is done or fails', async (t) => {
+  const { hostname, port } = new URL(process.env['MONGODB_URL'] ?? '')
+  const sockets = new Set<Socket>()
+  const server = createServer((inner) => {
+    const outer = connect(Number(port), hostname).on('error', () => {})
+    sockets.add(inner)
+    inner
+      .on('error', () => {})
+      .on('close', () => {
+        sockets.delete(inner)
+        outer.destroy()
+      })
+    inner.pipe(outer).pipe(inner)
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => server.close())
+  const { things } = await open(
+    t,
+    `mongodb://127.0.0.1:${(server.address() as AddressInfo).port}/?directConnection=true`,
+  )
+  const waiting = new Set<Promise<unknown>>()
+  const ask = () => {
+    const asking: Promise<unknown> = things.findOne({ _id: 1 }).catch(() => {})
+    waiting.add(asking)
+    return asking.finally(() => waiting.delete(asking))
+  }
+  for (let round = 0; round < 50; round++) {
+    await Promise.all(numbers(0, 20).map(ask))
+    for (const socket of sockets) socket.end()
+    // One of these turns lies between the end of a socket and the event that tells of it.
+    for (let turns = 0; turns < 8; turns++) {
+      void ask()
+      await turn()
+    }
+  }
+  t.ok(await eventually(() => waiting.size === 0, 15_000), `${waiting.size} wait for ever`)
 })
