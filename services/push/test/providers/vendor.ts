@@ -42,6 +42,8 @@ export interface Vendor {
   calls: { send: number; access: number }
   /** The access tokens that were given are not good any more. */
   expireAccess?: () => void
+  /** Each user names a server: what one does says nothing about the others, and only the status of an answer counts. */
+  isNamedByUsers?: boolean
 }
 
 export interface VendorCall {

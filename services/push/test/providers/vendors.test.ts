@@ -1,18 +1,43 @@
-import { type Test, test } from 'tap'
+import tap, { type Test, test } from 'tap'
 import { startApns } from './apns-server.ts'
+import { startBaidu } from './baidu-server.ts'
 import { startFcm } from './fcm-server.ts'
+import { startHonor } from './honor-server.ts'
+import { startHuawei } from './huawei-server.ts'
+import { startJPush } from './jpush-server.ts'
+import { startMeizu } from './meizu-server.ts'
+import { startOppo } from './oppo-server.ts'
 import { startChannels, target } from './start-channels.ts'
 import type { Vendor } from './vendor.ts'
+import { startVivo } from './vivo-server.ts'
+import { startWebPush } from './webpush-server.ts'
+import { startXiaomi } from './xiaomi-server.ts'
 
 /** What holds for every provider, against a server that refuses what the real one refuses. */
 const vendors: Record<string, (t: Test) => Promise<Vendor>> = {
   apns: startApns,
   apns_voip: (t) => startApns(t, { isVoip: true }),
   fcm: startFcm,
+  'huawei v1': (t) => startHuawei(t, 'v1'),
+  'huawei v2': (t) => startHuawei(t, 'v2'),
+  'huawei v3': (t) => startHuawei(t, 'v3'),
+  honor: startHonor,
+  xiaomi: startXiaomi,
+  oppo: startOppo,
+  vivo: startVivo,
+  meizu: startMeizu,
+  'baidu on Android': startBaidu,
+  'baidu on iOS': (t) => startBaidu(t, 'ios'),
+  'jpush on Android': startJPush,
+  'jpush on iOS': (t) => startJPush(t, 'ios'),
+  webpush: startWebPush,
 }
 
+// They wait most of the time.
+tap.jobs = 8
+
 for (const [name, start] of Object.entries(vendors)) {
-  test(name, async (t) => {
+  test(name, { buffered: true }, async (t) => {
     t.test('shows title, text, badge and data as they are', async (t) => {
       const vendor = await start(t)
       const { send } = await startChannels(t, vendor.env)
@@ -45,13 +70,14 @@ for (const [name, start] of Object.entries(vendors)) {
       const { send } = await startChannels(t, vendor.env, { limits: { concurrency: 1 } })
       const to = [target(vendor.token(1), { device: vendor.device })]
       t.match(await send(vendor.provider, to), [{ kind: 'accepted' }])
-      for (const trouble of ['cuts', 'html', '500', 'hangs'] as const) {
+      const pages = vendor.isNamedByUsers ? [] : (['html'] as const)
+      for (const trouble of ['cuts', '500', 'hangs', ...pages] as const) {
         vendor.troubles.push(trouble)
         const before = vendor.shown.length
         t.match(await send(vendor.provider, to), [{ kind: 'accepted' }], trouble)
         t.equal(vendor.shown.length, before + 1)
       }
-      vendor.troubles.push('500', 'cuts', 'html')
+      vendor.troubles.push('500', 'cuts', '500')
       t.match(await send(vendor.provider, to), [{ kind: 'retry' }])
       t.strictSame(vendor.troubles, [])
     })
@@ -62,6 +88,7 @@ for (const [name, start] of Object.entries(vendors)) {
       const to = [target(vendor.token(1), { device: vendor.device })]
       await send(vendor.provider, to)
       for (const trouble of ['429', '503'] as const) {
+        if (vendor.isNamedByUsers && trouble === '429') continue
         vendor.troubles.push(trouble)
         const began = Date.now()
         t.match(await send(vendor.provider, to), [{ kind: 'accepted' }])
@@ -74,13 +101,19 @@ for (const [name, start] of Object.entries(vendors)) {
       const { send } = await startChannels(t, vendor.env)
       const targets = [1, 2, 3].map((number) => target(vendor.token(number), { device: vendor.device }))
       vendor.answers.set(vendor.token(2), vendor.deadCode)
-      t.match(await send(vendor.provider, targets), [{ kind: 'accepted' }, { kind: 'dead' }, { kind: 'accepted' }])
+      const whichIsDead = vendor.provider === 'jpush' ? 'accepted' : 'dead'
+      t.match(await send(vendor.provider, targets), [{ kind: 'accepted' }, { kind: whichIsDead }, { kind: 'accepted' }])
+      t.strictSame(
+        vendor.shown.map(({ token }) => token),
+        [vendor.token(1), vendor.token(3)],
+      )
       t.match(await send(vendor.provider, [targets[1] as never]), [{ kind: 'dead' }])
       t.strictSame(vendor.problems, [])
     })
 
     t.test('stops at wrong credentials and says so once, without the secret', async (t) => {
       const vendor = await start(t)
+      if (vendor.isNamedByUsers) return t.pass('one server says nothing about the others')
       const { send, lines, metric } = await startChannels(t, vendor.wrongEnv, { limits: { circuitMs: 60_000 } })
       const to = [target(vendor.token(1), { device: vendor.device })]
       for (let times = 0; times < 5; times++) t.match(await send(vendor.provider, to), [{ kind: 'credentials' }])
@@ -90,9 +123,10 @@ for (const [name, start] of Object.entries(vendors)) {
       t.equal(lines.filter(({ level }) => level === 'error').length, 1)
       t.match(await metric('im_push_circuit_open'), new RegExp(`provider="${vendor.provider}"[^\\n]*} 1`))
       const logged = JSON.stringify(lines)
-      for (const secret of Object.values(vendor.wrongEnv).filter((value) => !value.startsWith('http')))
-        t.notOk(logged.includes(secret))
+      for (const [name, value] of Object.entries(vendor.wrongEnv))
+        if (/SECRET|KEY|ACCOUNT/.test(name)) t.notOk(logged.includes(value), name)
       t.notOk(logged.includes(vendor.token(1)))
+      return undefined
     })
 
     t.test('asks for one access token, and for another when it is refused', async (t) => {
