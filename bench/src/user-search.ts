@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { userSearch } from '@im/contracts/user'
 import { startStack } from '@im/dev'
+import { foldText } from '@im/service-kit'
 import { createTestClient, type TestClient, type WireParams } from '@im/service-kit/testing'
 import { type Db, MongoClient } from 'mongodb'
-import { foldName } from '../../services/user/src/users/search-grams.ts'
 import { machine } from './machine.ts'
 import { type Latency, latencyOf } from './percentiles.ts'
 import { firstUser, userMaker } from './user-search/made-users.ts'
@@ -59,7 +59,7 @@ async function load(db: Db, maker: ReturnType<typeof userMaker>): Promise<Known[
       db.collection<{ _id: number }>('searchable-users').insertMany(users.map(maker.row), { ordered: false }),
     ])
     if (from % 20_000 === 0) console.error(`${from} users stored`)
-    for (const { _id: userId, nickname, sex } of users) known.push({ userId, name: foldName(nickname), sex })
+    for (const { _id: userId, nickname, sex } of users) known.push({ userId, name: foldText(nickname), sex })
   }
   const counters = db.collection<{ _id: string; value: number }>('counters')
   await counters.updateOne({ _id: 'userId' }, { $set: { value: firstUser + count } }, { upsert: true })
@@ -68,7 +68,7 @@ async function load(db: Db, maker: ReturnType<typeof userMaker>): Promise<Known[
 
 /** What a scan finds: the newest ten. */
 function scan(known: readonly Known[], { nickname, sex }: Query): number[] {
-  const wanted = foldName(String(nickname ?? ''))
+  const wanted = foldText(String(nickname ?? ''))
   const found: number[] = []
   for (let n = known.length - 1; n >= 0 && found.length < 10; n--) {
     const user = known[n]

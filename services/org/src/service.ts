@@ -12,6 +12,7 @@ export const service = defineService<typeof settings, Deps>({
   name: 'org',
   settings,
   createDeps,
+  prepare: (deps) => deps.companies.makeAllSearchable(),
   handlers: [companyRoutes, departmentRoutes, employeeRoutes, internalRoutes],
   eventHandlers,
   background: (deps) => [deps.user, followUsers(deps)],

@@ -140,7 +140,7 @@ test('a deleted company is gone for all, its name is free, and its employees wor
 })
 
 test('everybody finds companies; what is in them is for their employees', async (t) => {
-  const { api, people, company, passSeconds } = await startOrg(t)
+  const { api, deps, people, company, passSeconds } = await startOrg(t)
   const [alice, bob] = people('alice', 'bob')
   const first = await company(alice, 'Alpha (1)')
   await api.call(companies.changeNotice, { companyId: first.companyId, noticeContent: 'secret' }, { as: alice })
@@ -156,7 +156,15 @@ test('everybody finds companies; what is in them is for their employees', async 
     (await api.call(companies.searchCompanies, fields, { as: bob })).map(({ companyName }) => companyName)
   t.strictSame(await search({ keyworld: 'ALPHA' }), ['Alpha (1)', 'beta alpha'])
   t.strictSame(await search({ keyword: '(1)' }), ['Alpha (1)'])
+  t.strictSame(await search({ keyworld: 'ａlph' }), ['Alpha (1)', 'beta alpha'], 'width and case do not count')
+  t.strictSame(await search({ keyworld: '.*' }), [])
+  t.strictSame(await search({ keyworld: 'alpha', pageIndex: 1_000_000, pageSize: 1000 }), [])
   await t.rejects(search({}), failure('MissingParam'))
+  await api.call(companies.updateCompany, { companyId: first.companyId, companyName: 'gamma' }, { as: alice })
+  t.strictSame([await search({ keyworld: 'ALPHA' }), await search({ keyworld: 'mm' })], [['beta alpha'], ['gamma']])
+  await deps.db.collection('companies').updateMany({}, { $unset: { nameGrams: 1, foldedName: 1 } })
+  await deps.companies.makeAllSearchable()
+  t.strictSame(await search({ keyworld: 'bet' }), ['beta alpha'], 'companies from before are found, too')
   t.match(await api.call(companies.getCompany, { companyId: first.companyId }, { as: bob }), { departments: [] })
 })
 

@@ -14,6 +14,7 @@ export const service = defineService<typeof settings, Deps>({
   name: 'room',
   settings,
   createDeps,
+  prepare: (deps) => deps.rooms.makeAllSearchable(),
   handlers: [roomRoutes, memberRoutes, noticeRoutes, shareRoutes, waitingRoomRoutes, internalRoutes],
   eventHandlers,
   background: (deps) => [deps.user, deps.social, deps.message, deps.serverConfig, followUsers(deps)],

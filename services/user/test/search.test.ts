@@ -2,25 +2,10 @@ import { internalCards, internalUsers, profiles, userSearch, userSettings } from
 import { failure, type WireParams, watchQueries } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { recordPresences } from '../src/presence/record-presences.ts'
-import { foldName, gramsOf, gramToFind } from '../src/users/search-grams.ts'
 import { type Person, startUser } from './start-user.ts'
 
 type Found = { userId: number; nickname: string }[]
 const namesOf = (found: Found) => found.map(({ nickname }) => nickname)
-
-test('a name is found by every part of it', async (t) => {
-  for (const name of ['a', '王小明', 'Alexander the Great of Macedonia', '👨‍👩‍👧家', 'ＦＵＬＬ width']) {
-    const folded = foldName(name)
-    const grams = new Set(gramsOf(folded))
-    const characters = [...folded]
-    for (let from = 0; from < characters.length; from++)
-      for (let to = from + 1; to <= characters.length; to++) {
-        const part = characters.slice(from, to).join('')
-        if (!grams.has(gramToFind(part))) t.fail(`${name} is not found by ${part}`)
-      }
-  }
-  t.equal(foldName(' ＡLICE  王 '), 'alice 王')
-})
 
 test('searching users', async (t) => {
   const { api, internal, person, configure, peers, deps } = await startUser(t)

@@ -1,7 +1,11 @@
 import { ContractError } from '@im/contracts'
-import { type Change, ensureIndexes, isDuplicateKey } from '@im/service-kit'
+import { type Change, ensureIndexes, escapeRegex, foldText, gramsOf, gramToFind, isDuplicateKey } from '@im/service-kit'
 import type { Collection, Db, Filter, UpdateFilter } from 'mongodb'
 import { type CompanyDocument, nameKeyOf } from './company-document.ts'
+
+/** Nobody reads further than this in a list of companies. */
+const longestList = 10_000
+const rowsAtOnce = 500
 
 const live: Filter<CompanyDocument> = { deleteTime: 0 }
 
@@ -21,6 +25,7 @@ export class CompaniesRepository {
     await ensureIndexes(this.#companies, [
       { key: { deleteTime: 1, createTime: 1, _id: 1 } },
       { key: { createUserId: 1, deleteTime: 1 } },
+      { key: { nameGrams: 1, createTime: 1, _id: 1 } },
     ])
     await this.#counters.updateOne({ _id: 'companyNo' }, { $setOnInsert: { value: 0 } }, { upsert: true })
   }
@@ -50,7 +55,25 @@ export class CompaniesRepository {
   }
 
   async add(company: CompanyDocument, { session }: Change): Promise<void> {
-    await this.#companies.insertOne(company, { session })
+    await this.#companies.insertOne({ ...company, ...wordsOf(company) }, { session })
+  }
+
+  /** Makes companies from before companies could be searched searchable. */
+  async makeAllSearchable(): Promise<void> {
+    for (;;) {
+      const some = await this.#companies
+        .find({ nameGrams: { $exists: false } })
+        .limit(rowsAtOnce)
+        .toArray()
+      if (!some.length) return
+      await this.#companies.bulkWrite(
+        some.map(({ _id, companyName }) => ({
+          // Whoever renames it meanwhile is right.
+          updateOne: { filter: { _id, companyName }, update: { $set: wordsOf({ companyName }) } },
+        })),
+        { ordered: false },
+      )
+    }
   }
 
   /** Throws CompanyNameTaken. */
@@ -77,7 +100,9 @@ export class CompaniesRepository {
   }
 
   async set(companyId: string, fields: Partial<CompanyDocument>, change: Change): Promise<void> {
-    await this.#update(companyId, { $set: fields }, change)
+    const { companyName } = fields
+    const words = companyName === undefined ? {} : wordsOf({ companyName })
+    await this.#update(companyId, { $set: { ...fields, ...words } }, change)
   }
 
   async countEmployees(companyId: string, by: number, change: Change): Promise<void> {
@@ -113,9 +138,10 @@ export class CompaniesRepository {
   }
 
   /** All companies, or those with `part` in their name, the oldest first. */
-  list(part: string | undefined, skip: number, limit: number): Promise<CompanyDocument[]> {
-    const named = part ? { companyName: { $regex: escapeRegex(part), $options: 'i' } } : {}
-    return this.#companies
+  async list(part: string | undefined, skip: number, limit: number): Promise<CompanyDocument[]> {
+    if (skip >= longestList) return []
+    const named = part === undefined ? {} : containing(part)
+    return await this.#companies
       .find({ ...live, ...named })
       .sort({ createTime: 1, _id: 1 })
       .skip(skip)
@@ -125,4 +151,13 @@ export class CompaniesRepository {
 }
 
 const creatorKey = (userId: number) => `creator ${userId}`
-const escapeRegex = (text: string) => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
+
+const wordsOf = ({ companyName }: Pick<CompanyDocument, 'companyName'>) => {
+  const foldedName = foldText(companyName)
+  return { foldedName, nameGrams: gramsOf(foldedName) }
+}
+
+function containing(part: string): Filter<CompanyDocument> {
+  const folded = foldText(part)
+  return { nameGrams: gramToFind(folded), foldedName: { $regex: escapeRegex(folded) } }
+}

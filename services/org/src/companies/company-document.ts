@@ -6,6 +6,9 @@ export interface CompanyDocument {
   /** Running number, for clients that read a company's id as a number. */
   companyNo: number
   companyName: string
+  /** What the company is found by: the folded name and its pieces. Kept by the repository. */
+  foldedName?: string
+  nameGrams?: string[]
   createUserId: number
   /** Seconds. */
   createTime: number

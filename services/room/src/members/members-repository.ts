@@ -1,7 +1,6 @@
 import type { MemberRole } from '@im/contracts/room'
-import { type Change, ensureIndexes } from '@im/service-kit'
+import { type Change, ensureIndexes, escapeRegex } from '@im/service-kit'
 import type { ClientSession, Collection, Db, Filter, Sort } from 'mongodb'
-import { escapeRegex } from '../rooms/rooms-repository.ts'
 import { type MemberDocument, memberId } from './member-document.ts'
 import type { View } from './visibility.ts'
 

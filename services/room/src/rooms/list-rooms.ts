@@ -16,7 +16,10 @@ export async function listRooms(
   viewerId: number,
   { roomName, pageIndex, pageSize }: Page & { roomName?: string | undefined },
 ): Promise<Static<typeof Room>[]> {
-  const rooms = await deps.rooms.listPublic(roomName, pageIndex * pageSize, pageSize)
+  const skip = pageIndex * pageSize
+  const rooms = await (roomName === undefined
+    ? deps.rooms.listPublic(skip, pageSize)
+    : deps.rooms.searchPublic(roomName, skip, pageSize, Math.floor(deps.now() / 1000)))
   const ids = rooms.map(({ _id }) => _id)
   const [own, nameOf] = await Promise.all([deps.members.ofUser(viewerId, ids), ownerNames(deps, rooms)])
   return rooms.map((room) => {

@@ -1,4 +1,4 @@
-import { type Change, ensureIndexes } from '@im/service-kit'
+import { type Change, ensureIndexes, escapeRegex } from '@im/service-kit'
 import type { Collection, Db } from 'mongodb'
 
 /** What this service keeps of each user: its copy of facts of the user service. */
@@ -58,7 +58,7 @@ export class PeopleRepository {
 
   /** Public accounts whose nickname contains the text, in the order of their ids. */
   async publicAccounts(text: string, skip: number, limit: number): Promise<Person[]> {
-    const contains = text ? { nickname: { $regex: RegExp.escape(text), $options: 'i' } } : {}
+    const contains = text ? { nickname: { $regex: escapeRegex(text), $options: 'i' } } : {}
     return await this.#people
       .find({ userType: publicAccount, gone: { $exists: false }, ...contains })
       .sort({ _id: 1 })

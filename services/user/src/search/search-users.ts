@@ -1,8 +1,8 @@
 import type { Params } from '@im/contracts'
 import { firstUserId, type userSearch } from '@im/contracts/user'
+import { foldText } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { birthdaysOfAges } from '../users/ages.ts'
-import { foldName } from '../users/search-grams.ts'
 import type { UserFilter } from '../users/searchable-users-repository.ts'
 import type { UserDocument } from '../users/user-document.ts'
 import { countSearch, findExactly, listUsers, nameCriterion, rowsUpTo, showPage, type Viewing } from './find-users.ts'
@@ -66,6 +66,6 @@ export function fits(user: UserDocument, filter: Pick<UserFilter, 'name' | 'sex'
 }
 
 function hasName({ nickname, settings }: UserDocument, { text, whole }: NonNullable<UserFilter['name']>): boolean {
-  const [name, wanted] = [foldName(nickname), foldName(text)]
+  const [name, wanted] = [foldText(nickname), foldText(text)]
   return settings.nameSearch === 1 && (whole ? name === wanted : name.includes(wanted))
 }

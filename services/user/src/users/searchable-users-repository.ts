@@ -1,7 +1,15 @@
 import { firstUserId } from '@im/contracts/user'
-import { type Change, ensureIndexes, type FirstQuery, findFirst } from '@im/service-kit'
+import {
+  type Change,
+  ensureIndexes,
+  escapeRegex,
+  type FirstQuery,
+  findFirst,
+  foldText,
+  gramsOf,
+  gramToFind,
+} from '@im/service-kit'
 import type { Collection, Db, Filter } from 'mongodb'
-import { foldName, gramsOf, gramToFind } from './search-grams.ts'
 import type { UserDocument } from './user-document.ts'
 
 /** A user as lists find them. */
@@ -97,7 +105,7 @@ const withGrams = (row: Omit<SearchableUser, 'grams'>): SearchableUser => ({ ...
 function searchable(user: UserDocument): Omit<SearchableUser, 'grams'> | undefined {
   const { _id, nickname, sex, birthday, status, userType, settings } = user
   if (status !== 1 || userType !== 0 || _id < firstUserId) return undefined
-  return { _id, name: settings.nameSearch === 1 ? foldName(nickname) : '', sex, birthday }
+  return { _id, name: settings.nameSearch === 1 ? foldText(nickname) : '', sex, birthday }
 }
 
 const differs = (a: Omit<SearchableUser, 'grams'>, b: Omit<SearchableUser, 'grams'>) =>
@@ -115,11 +123,11 @@ function conditions({ name, sex, birthday }: UserFilter): Filter<SearchableUser>
     }
   }
   if (name) {
-    const folded = foldName(name.text)
+    const folded = foldText(name.text)
     const gram = gramToFind(folded)
     filter.grams = gram
     if (name.whole) filter.name = folded
-    else if (gram !== folded) filter.name = { $regex: RegExp.escape(folded) }
+    else if (gram !== folded) filter.name = { $regex: escapeRegex(folded) }
   }
   return filter
 }
