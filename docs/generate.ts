@@ -1,5 +1,5 @@
 /**
- * Writes the documents that are derived from the contracts and the services' settings. `--check` writes nothing and exits
+ * Writes the documents and dashboards that are derived from the sources. `--check` writes nothing and exits
  * with 1 when one of them is stale.
  */
 
@@ -8,6 +8,7 @@ import { glob, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import stringify from 'json-stringify-pretty-compact'
+import { dashboards, grafanaJson } from '../deploy/monitoring/src/index.ts'
 import { serviceNames } from '../libs/contracts/src/contract.ts'
 import { commonErrors, errors } from '../libs/contracts/src/errors.ts'
 import { deadLetters, type StreamSpec, streamOf, streams } from '../libs/contracts/src/events.ts'
@@ -166,13 +167,28 @@ async function metricsPage(): Promise<string> {
         rows.push(row(`\`${name}\``, type.toLowerCase(), labels.replaceAll("'", ''), help[1] ?? help[2] ?? ''))
       }
     }
-    if (rows.length) sections.push(`## ${title}`, table(['name', 'type', 'labels', ''], rows.sort()))
+    if (rows.length) sections.push(`## ${title}`, metricsTable(rows))
   }
+  sections.push('## XMPP server', metricsTable(await xmppMetrics()))
   return page(
     '# Metrics',
     'What `/metrics` of a service tells, in the text format of Prometheus. Each has the label `service`. With them come those of ' +
       'the process (`process_*`, `nodejs_*`).',
     ...sections,
+  )
+}
+
+const metricsTable = (rows: string[]) => table(['name', 'type', 'labels', ''], rows.sort())
+
+/** Prosody puts the name of the module before that of a metric. */
+async function xmppMetrics(): Promise<string[]> {
+  const file = join(folder, '../deploy/xmpp/prosody/modules/mod_im_metrics.lua')
+  const blocks = (await readFile(file, 'utf8')).matchAll(/in pairs \{\n(.*?)\n\} do\n.*?module:metric\("(\w+)"/gs)
+  return [...blocks].flatMap(([, lines = '', type = '']) =>
+    [...lines.matchAll(/(\w+) = "([^"]+)"/g)].map(([, name, help]) => {
+      const suffix = type === 'counter' ? '_total' : ''
+      return row(`\`prosody_mod_im_metrics__im_${name}${suffix}\``, type, 'host', help)
+    }),
   )
 }
 
@@ -191,6 +207,13 @@ function openApiFiles(): Record<string, string> {
   return files
 }
 
+function dashboardFiles(): Record<string, string> {
+  const file = (id: string) => `../deploy/monitoring/dashboards/${id}.json`
+  return Object.fromEntries(
+    dashboards.map((board) => [file(board.id), `${JSON.stringify(grafanaJson(board), null, 2)}\n`]),
+  )
+}
+
 async function generate(): Promise<Record<string, string>> {
   return {
     ...openApiFiles(),
@@ -199,6 +222,7 @@ async function generate(): Promise<Record<string, string>> {
     'message-types.md': messageTypesPage(),
     'configuration.md': await configurationPage(),
     'metrics.md': await metricsPage(),
+    ...dashboardFiles(),
   }
 }
 
@@ -209,7 +233,7 @@ await mkdir(join(folder, 'openapi'), { recursive: true })
 for (const [name, content] of Object.entries(await generate())) {
   const file = join(folder, name)
   if (existsSync(file) && (await readFile(file, 'utf8')) === content) continue
-  stale.push(`docs/${name}`)
+  stale.push(join('docs', name))
   if (!check) await writeFile(file, content)
 }
 if (check && stale.length) {

@@ -22,6 +22,9 @@ export const servicePort = (name: ServiceName): WantedPort => ({
 /** The port of the gateway's probes and metrics, apart from the port for apps. */
 export const operationsPort: WantedPort = { port: 9092, purpose: 'metrics of the gateway', setting: 'OPERATIONS_PORT' }
 
+/** The port of the Prometheus of `npm start -- --prometheus`. */
+export const prometheusPort: WantedPort = { port: 9090, purpose: 'Prometheus', setting: 'PROMETHEUS_PORT' }
+
 export const serviceUrl = (ports: ServicePorts, name: ServiceName) => `http://127.0.0.1:${ports[name]}`
 
 /** Where each service finds the others. */

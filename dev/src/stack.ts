@@ -57,6 +57,8 @@ export interface StackOptions {
 export interface Stack {
   /** Address of each service. Apps use that of the gateway. */
   urls: Record<ServiceName, string>
+  /** Addresses of `/metrics` by the name of the process: services, replicas, XMPP servers. */
+  metrics: Record<string, string>
   /** The environment all services run with: XMPP_PORT, XMPP_DOMAIN, MONGODB_URL, SERVICE_KEY … */
   env: Record<string, string>
   secrets: Secrets
@@ -116,6 +118,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const env = { ...settings, ...((await options.reroute?.(servers.env)) ?? servers.env) } as Record<string, string>
   const groups = mode === 'processes' ? services.map((name) => [name]) : [services]
   const processes = new Map<ProcessName, SupervisedProcess>()
+  const metrics = metricsAddresses(services, ports, operations, env['XMPP_HTTP_URL'])
   const close = async () => {
     // The gateway is stopped first, so that the others get no more work.
     await processes.get('gateway')?.stop()
@@ -137,6 +140,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
           number,
         )
         processes.set(`message-${number}`, process)
+        metrics[`message-${number}`] = `${serviceUrl(own, 'message')}/metrics`
         starts.push(process.start())
       }
       report.progress(`starting ${services.join(', ')}`)
@@ -150,6 +154,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const find = (name: ProcessName | ServerName) => processes.get(name as ProcessName)
   return {
     urls: Object.fromEntries(services.map((name) => [name, serviceUrl(ports, name)])) as Record<ServiceName, string>,
+    metrics,
     env,
     secrets,
     servers,
@@ -162,6 +167,23 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       servers.killNow()
     },
   }
+}
+
+function metricsAddresses(
+  services: readonly ServiceName[],
+  ports: ServicePorts,
+  operations: number,
+  xmppHttp = '',
+): Record<string, string> {
+  const ofServices = services.map((name) => [
+    name,
+    `${name === 'gateway' ? `http://127.0.0.1:${operations}` : serviceUrl(ports, name)}/metrics`,
+  ])
+  const ofServers = xmppHttp
+    .split(',')
+    .filter(Boolean)
+    .map((url, index) => [index ? `prosody-${index + 1}` : 'prosody', `${url}/metrics`])
+  return Object.fromEntries([...ofServices, ...ofServers])
 }
 
 /** Addresses that /config gives to apps, unless the environment sets others. */

@@ -2,15 +2,16 @@
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Listr } from 'listr2'
-import { repositoryRoot } from './machine/machine.ts'
+import { repositoryRoot, thisMachine } from './machine/machine.ts'
 import { type Reporter, streamReporter } from './reporter.ts'
 import { portSettings } from './servers/index.ts'
+import { startPrometheus } from './servers/prometheus.ts'
 import { logPrinter } from './service-logs.ts'
-import { operationsPort, serviceNames, servicePort } from './services.ts'
-import { portsFromEnvironment } from './settings.ts'
+import { operationsPort, prometheusPort, serviceNames, servicePort } from './services.ts'
+import { portNumber, portsFromEnvironment } from './settings.ts'
 import { type Stack, startStack } from './stack.ts'
 
-const help = `npm start -- [--processes] [--xmpp <n>] [--message <n>] [--data <folder>] [--verbose]
+const help = `npm start -- [--processes] [--xmpp <n>] [--message <n>] [--prometheus] [--data <folder>] [--verbose]
 
 Starts MongoDB, Redis, NATS, Prosody and all services, and keeps their data. Ctrl-C stops all of it; a second Ctrl-C does
 not wait for anything.
@@ -18,12 +19,13 @@ not wait for anything.
   --processes        one process for each service, instead of one for all
   --xmpp <n>         so many XMPP servers; the ports of each further one are ten higher
   --message <n>      so many replicas of the message service, the further ones in processes of their own
+  --prometheus       a Prometheus that follows all of it, with our alert rules (PROMETHEUS_PORT)
   --data <folder>    where data, logs and secrets are kept (.data)
   --verbose          show all that the services log, not only warnings and errors; <data>/logs has everything
                      (LOG_LEVEL sets what they log)
 
 Ports, by the environment:
-${[...serviceNames.map(servicePort), operationsPort, ...Object.values(portSettings)]
+${[...serviceNames.map(servicePort), operationsPort, prometheusPort, ...Object.values(portSettings)]
   .map(({ port, purpose, setting }) => `  ${setting.padEnd(22)}${String(port).padEnd(7)}${purpose}`)
   .join('\n')}
 
@@ -35,6 +37,7 @@ const { values: options } = parseArgs({
     processes: { type: 'boolean', default: false },
     xmpp: { type: 'string', default: '1' },
     message: { type: 'string', default: '1' },
+    prometheus: { type: 'boolean', default: false },
     data: { type: 'string', default: '.data' },
     verbose: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
@@ -92,9 +95,42 @@ function timed(line: string): string {
   return `[${new Date().toLocaleTimeString('en-GB')}] ${line}`
 }
 
+/** What the end has to stop. */
+type Running = Pick<Stack, 'close' | 'killNow'>
+
+/** The stack, and the Prometheus that was asked for. */
+async function withPrometheus(stack: Stack): Promise<Running & { stack: Stack; prometheus?: string }> {
+  if (!options.prometheus) return { stack, close: () => stack.close(), killNow: () => stack.killNow() }
+  try {
+    const { url, close, killNow } = await step('Prometheus', (report) =>
+      startPrometheus({
+        machine: thisMachine(process.env, report),
+        dataDir,
+        port: portNumber(prometheusPort.setting, process.env[prometheusPort.setting] || String(prometheusPort.port)),
+        targets: stack.metrics,
+      }),
+    )
+    return {
+      stack,
+      prometheus: url,
+      async close() {
+        await close()
+        await stack.close()
+      },
+      killNow() {
+        killNow()
+        stack.killNow()
+      },
+    }
+  } catch (cause) {
+    await stack.close()
+    throw cause
+  }
+}
+
 /** Ends on the first Ctrl-C or SIGTERM, at once on the second. A terminal and npm may both deliver the same Ctrl-C. */
-function endOnSignal(starting: Promise<Stack>, abort: AbortController): void {
-  let stack: Stack | undefined
+function endOnSignal(starting: Promise<Running>, abort: AbortController): void {
+  let stack: Running | undefined
   starting.then(
     (started) => {
       stack = started
@@ -124,7 +160,7 @@ function endOnSignal(starting: Promise<Stack>, abort: AbortController): void {
   process.on('disconnect', () => void end('npm ended'))
 }
 
-function describe({ urls, env, secrets }: Stack, seconds: string): string {
+function describe({ urls, env, secrets }: Stack, seconds: string, prometheus?: string): string {
   const password = secrets.passwordIsNew
     ? `password ${secrets.values.CONSOLE_ADMIN_PASSWORD} (shown this once)`
     : process.env['CONSOLE_ADMIN_PASSWORD']
@@ -145,7 +181,7 @@ Ready after ${seconds} s.
     .join('   ')}
   administrator  ${env['CONSOLE_ADMIN_TELEPHONE']}, ${password}
   data           ${dataDir}
-  logs           ${join(dataDir, 'logs')}
+  logs           ${join(dataDir, 'logs')}${prometheus ? `\n  Prometheus     ${prometheus}` : ''}
 
 Try it:  curl ${urls.gateway}/config
 
@@ -171,12 +207,12 @@ async function main(): Promise<void> {
     },
     step,
     abort: abort.signal,
-  })
+  }).then(withPrometheus)
   endOnSignal(starting, abort)
   try {
-    const stack = await starting
+    const { stack, prometheus } = await starting
     isUp = true
-    console.log(describe(stack, ((Date.now() - began) / 1000).toFixed(1)))
+    console.log(describe(stack, ((Date.now() - began) / 1000).toFixed(1), prometheus))
     if (stack.secrets.passwordIsNew) await stack.secrets.passwordWasShown()
   } catch (cause) {
     // Whoever aborted the start has said so already.

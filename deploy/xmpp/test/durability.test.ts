@@ -173,7 +173,7 @@ test('a refused group is a hole for the message service, and what follows goes o
       .map(({ attrs }) => attrs['seq'] ?? attrs['from']),
     ['1', '2', '3'],
   )
-  t.equal(await prosody.metric('im_log_refused_groups'), 1)
+  t.equal(await prosody.metric('im_log_refused_groups_total'), 1)
 })
 
 test('a disk that does not answer holds only messages up, and refuses them in the end', async (t) => {

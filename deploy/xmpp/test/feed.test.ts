@@ -300,7 +300,7 @@ test('damage is a hole, never an end', async (t) => {
     t.equal(Number(attrs['seq'] ?? attrs['from']), next, 'numbers have no gaps but holes')
     next = Number(attrs['seq'] ?? attrs['to']) + 1
   }
-  t.equal(await prosody.metric('im_log_holes'), holes.length)
+  t.equal(await prosody.metric('im_log_holes_total'), holes.length)
   await eventually(async () => (await segments(prosody)).length < files.length)
 })
 

@@ -4,20 +4,24 @@ local log = module:depends("im_log");
 local feed = module:depends("im_feed");
 local streams = module:depends("im_streams");
 
-local gauges = {};
+local metrics = {};
 for name, description in pairs {
 	log_bytes = "Size of the segments on the disk",
 	log_gathering_entries = "Entries on their way to the disk",
 	log_unsent_entries = "Entries on the disk that were not sent on this connection of the message service",
 	log_unstored_entries = "Entries on the disk that the message service has not stored",
 	log_unreleased_entries = "Entries on the disk that are still wanted",
-	log_refused_groups = "Groups of entries that could not be written, since the start",
-	log_holes = "Holes told to the message service, since the start",
 	component_connected = "Whether the message service is connected",
 	streams = "Streams of clients, those without a connection included",
 	streams_waiting = "Streams without a connection, which may be resumed",
 } do
-	gauges[name] = module:metric("gauge", "im_"..name, "", description, {}):with_labels();
+	metrics[name] = module:metric("gauge", "im_"..name, "", description, {}):with_labels();
+end
+for name, description in pairs {
+	log_refused_groups = "Groups of entries that could not be written",
+	log_holes = "Holes told to the message service",
+} do
+	metrics[name] = module:metric("counter", "im_"..name, "", description, {}):with_labels();
 end
 
 module:hook_global("stats-update", function ()
@@ -34,6 +38,6 @@ module:hook_global("stats-update", function ()
 		log_unreleased_entries = marks.last - math.min(marks.released, marks.last),
 		log_holes = holes, component_connected = connected, streams = all, streams_waiting = waiting,
 	} do
-		gauges[name]:set(value);
+		metrics[name]:set(value);
 	end
 end);

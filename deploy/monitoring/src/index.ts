@@ -1,0 +1,2 @@
+export { type Dashboard, grafanaJson } from './dashboard.ts'
+export { dashboards } from './dashboards.ts'
