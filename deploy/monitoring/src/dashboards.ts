@@ -124,6 +124,12 @@ const overview: Dashboard = {
           queries: quantiles('im_push_call_seconds', 'provider'),
         },
         {
+          title: 'From a message to its notification',
+          description: 'Until it is handed to a provider, the deliberate wait included.',
+          unit: 's',
+          queries: quantiles('im_push_delay_seconds'),
+        },
+        {
           title: 'Devices that wait for a provider',
           description: 'Grows when a provider is slow or away.',
           unit: 'short',
