@@ -37,7 +37,8 @@ export interface RateLimit {
   error?: 'RateLimited' | 'LoginTooOften' | 'SmsTooFrequent'
 }
 
-export type Method = 'GET' | 'POST'
+/** HEAD only where an endpoint names it: apps ask it of files. */
+export type Method = 'GET' | 'HEAD' | 'POST'
 
 /** Web pages of our own: the administration console and the pages of a public account. */
 export type Site = 'console' | 'mp'
@@ -75,7 +76,8 @@ export interface EndpointSpec {
    * - absent: the query and the body (form, multipart fields or JSON) are merged.
    * - `form`: only a urlencoded body. A query, JSON or a repeated name is refused (RFC 6749 §3.2).
    * - `raw`: only the query. `body` holds the bytes of the body, for callbacks that are signed over them.
-   * - `stream`: only the query. The handler reads `body` while it arrives, for uploads.
+   * - `stream`: only the query. The handler reads `body` while it arrives, for uploads. Also for files that are read: the gateway
+   *   carries them beside the short calls, so that slow clients hold up none of these.
    */
   body?: 'form' | 'raw' | 'stream'
   /** Longest body in bytes. By default 1 MiB where a parameter may be long, else 64 KiB. */
@@ -93,8 +95,11 @@ export interface EndpointSpec {
   limits?: readonly RateLimit[]
   /** resultMsg of a success, where the specification gives one (it may be empty). */
   successText?: LocalizedText
-  /** `oauth`: errors are written as RFC 6749 documents with HTTP status codes. */
-  answer?: 'envelope' | 'oauth'
+  /**
+   * `oauth`: errors are written as RFC 6749 documents with HTTP status codes. `file`: errors have an HTTP status, beside the
+   * envelope, so that players and browsers understand them.
+   */
+  answer?: 'envelope' | 'oauth' | 'file'
 }
 
 export type Endpoint<S extends EndpointSpec = EndpointSpec> = Readonly<S> & {

@@ -44,6 +44,24 @@ test('fields and files come in the order they are sent, whatever is read of them
   t.strictSame(await partsOf(chunks(form, 1000), false), [['userId', '7'], ['file1'], ['access_token', 't'], ['f']])
 })
 
+test('names of files are read in every encoding that apps send', async (t) => {
+  const named = async (disposition: Buffer) => {
+    const head = Buffer.concat([Buffer.from('--b\r\nContent-Disposition: form-data; name="f"; '), disposition])
+    const form = Buffer.concat([head, Buffer.from('\r\n\r\nx\r\n--b--\r\n')])
+    // Cut at every byte in turn would be slow; seven at a time cuts letters and the head.
+    const [part] = await partsOf(chunks(form.toString('latin1')))
+    return (part as unknown[])[1]
+  }
+  const text = (name: string) => Buffer.from(`filename="${name}"`)
+  t.equal(await named(text('照片.jpg')), '照片.jpg', 'UTF-8 as it is')
+  t.equal(await named(Buffer.from('filename="x.jpg"; filename*=UTF-8\'\'%E7%85%A7%E7%89%87.jpg')), '照片.jpg')
+  // 照片 and 誠 (whose second byte is a backslash) in GBK.
+  const gbk = Buffer.from([0xd5, 0xd5, 0xc6, 0xac, 0xd5, 0x5c])
+  t.equal(await named(Buffer.concat([Buffer.from('filename="'), gbk, Buffer.from('.jpg"')])), '照片誠.jpg')
+  t.equal(await named(text('C:\\fakepath\\a.jpg')), 'a.jpg')
+  t.equal(await named(text('../../etc/passwd')), 'passwd')
+})
+
 test('a file is read while it arrives', async (t) => {
   let sent = 0
   async function* slowly() {
@@ -56,6 +74,15 @@ test('a file is read while it arrives', async (t) => {
   t.match(value, { name: 'f' })
   t.ok(sent < 1000, `${sent} of 5000 were taken before anybody read`)
   await parts.return(undefined)
+})
+
+test('a file without end is refused at the limit', async (t) => {
+  async function* endless() {
+    yield Buffer.from(file('f', '').slice(0, -2), 'latin1')
+    for (;;) yield Buffer.alloc(1000)
+  }
+  await t.rejects(partsOf(endless()), failure('FileTooLarge'))
+  await t.rejects(partsOf(endless(), false), failure('FileTooLarge'))
 })
 
 test('what is too large, too many or no form is refused by name', async (t) => {

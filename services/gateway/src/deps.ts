@@ -22,6 +22,7 @@ import { CallLimits } from './limits/call-limits.ts'
 import { outerEndpoints, outerServices } from './outer-endpoints.ts'
 import { type Page, plainPage, readPage } from './pages/page.ts'
 import { Readiness } from './readiness.ts'
+import { SeenAddresses } from './sessions/seen-addresses.ts'
 import { SessionCache } from './sessions/session-cache.ts'
 import { type IsTrustedProxy, trustedProxies } from './trusted-proxies.ts'
 import { XmppServers } from './xmpp/xmpp-servers.ts'
@@ -34,12 +35,15 @@ export interface Deps extends Connections<GatewayConfig> {
   isTrustedProxy: IsTrustedProxy
   user: ServiceClient
   sessions: SessionCache
+  seenAddresses: SeenAddresses
   /** Says whether calls must be signed. Without API_KEY nobody can sign, and it is not asked. */
   serverConfig: FollowedValue<ServerConfig> | undefined
   limits: CallLimits
   /** Bytes of request bodies that are in memory. */
   bodyMemory: AddressBudget
   upstreams: ReadonlyMap<PeerName, Upstream>
+  /** Uploads and downloads under way. */
+  streams: AddressBudget
   /** Connections for bodies that stream. */
   streamAgent: Agent
   xmppServers: XmppServers
@@ -50,6 +54,9 @@ export interface Deps extends Connections<GatewayConfig> {
 }
 
 const mebibyte = 1024 * 1024
+
+/** Uploads and downloads at once: few slow clients hold as many. */
+const mostStreams = 1024
 
 /** Puts the gateway together. */
 export function createDeps(runtime: Connections<GatewayConfig>): Omit<Deps, keyof Connections> {
@@ -62,6 +69,7 @@ export function createDeps(runtime: Connections<GatewayConfig>): Omit<Deps, keyo
     isTrustedProxy: trustedProxies(config.trustedProxies),
     user,
     sessions: new SessionCache({ redis: optionalRedis, user, bus, now }),
+    seenAddresses: new SeenAddresses(optionalRedis),
     serverConfig: config.apiKey === undefined ? undefined : followServerConfig(user, bus, log),
     limits: new CallLimits({ counters: rateCounters, factor: limitFactor, now }),
     bodyMemory: new AddressBudget({ most: 64 * mebibyte, mostOfAddress: 8 * mebibyte }),
@@ -71,7 +79,12 @@ export function createDeps(runtime: Connections<GatewayConfig>): Omit<Deps, keyo
         return [name, new Upstream(options)]
       }),
     ),
-    streamAgent: new Agent({ connections: 256, clientTtl: connectionLifetime, connect: { timeout: serviceTimeoutMs } }),
+    streams: new AddressBudget({ most: mostStreams, mostOfAddress: mostStreams / 4 }),
+    streamAgent: new Agent({
+      connections: mostStreams,
+      clientTtl: connectionLifetime,
+      connect: { timeout: serviceTimeoutMs },
+    }),
     xmppServers: new XmppServers(new FollowedServers({ urls: config.xmppHttpUrl, log })),
     readiness: new Readiness(runtime),
     callLog: new CallLog(log.isLevelEnabled('info') ? blockOutput() : undefined),

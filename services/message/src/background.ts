@@ -3,6 +3,7 @@ import { sweepMessages } from './archive/sweep-messages.ts'
 import { followFacts } from './decide/follow-facts.ts'
 import type { Deps } from './deps.ts'
 import { shareServers } from './feed/share-servers.ts'
+import { sweepFiles } from './files/do-removals.ts'
 import { followPresence } from './presence/follow-presence.ts'
 import { closeMissedStreams } from './rooms/close-missed.ts'
 import { expireReservedRooms } from './rooms/expire-reserved.ts'
@@ -20,7 +21,14 @@ export function background(deps: Deps): Closable[] {
     deps.xmppServers,
     ...(deps.config.messageRole === 'feed'
       ? []
-      : [startSearchIndexer(deps), sweepMessages(deps), expireReservedRooms(deps)]),
+      : [
+          deps.fileStore,
+          startSearchIndexer(deps),
+          sweepMessages(deps),
+          expireReservedRooms(deps),
+          deps.staging.start(),
+          sweepFiles(deps),
+        ]),
     deps.mailboxWriter,
     { close: async () => deps.deliverer.close() },
     deps.mailboxDrain,

@@ -1,3 +1,4 @@
+import { uploadLimits } from '@im/contracts/message'
 import { type ConfigOf, peerUrl, setting } from '@im/service-kit'
 
 /** Settings of the message service, also the source of docs/configuration.md. */
@@ -47,6 +48,55 @@ export const settings = {
     default: 5000,
     minimum: 0,
     description: 'how long after a password change the streams of the user are closed; the devices are told before',
+  }),
+  fileStore: setting.choice(['directory', 's3'], {
+    env: 'FILE_STORE',
+    default: 'directory',
+    description:
+      'where uploaded files are kept; replicas on several machines need s3, or a directory that all of them share',
+  }),
+  fileDirectory: setting.text({
+    env: 'FILE_DIRECTORY',
+    default: '.data/files',
+    description: 'directory of uploaded files',
+  }),
+  uploadStaging: setting.optionalText({
+    env: 'UPLOAD_STAGING',
+    description:
+      'directory of uploads that are not whole yet; with FILE_STORE=directory on the same file system (default `staging` in FILE_DIRECTORY, else in the temporary directory)',
+  }),
+  s3Endpoint: setting.optionalText({
+    env: 'S3_ENDPOINT',
+    description: "address of an S3-compatible server; without it Amazon's",
+  }),
+  s3Region: setting.text({ env: 'S3_REGION', default: 'us-east-1', description: 'region of the bucket' }),
+  s3Bucket: setting.optionalText({ env: 'S3_BUCKET', description: 'bucket of uploaded files, which must exist' }),
+  s3AccessKeyId: setting.optionalText({
+    env: 'S3_ACCESS_KEY_ID',
+    description: 'access key; without it the usual sources of the AWS SDK, such as the role of the machine',
+  }),
+  s3SecretAccessKey: setting.optionalText({
+    env: 'S3_SECRET_ACCESS_KEY',
+    secret: true,
+    description: 'secret of the access key',
+  }),
+  s3PathStyle: setting.flag({
+    env: 'S3_PATH_STYLE',
+    default: true,
+    description: 'addresses such as endpoint/bucket/key, which every server takes; false: bucket.endpoint/key',
+  }),
+  uploadMaxBytes: setting.int({
+    env: 'UPLOAD_MAX_BYTES',
+    default: uploadLimits.fileBytes,
+    minimum: 1,
+    maximum: 1024 ** 3,
+    description: 'longest uploaded file; avatars have at most 5 MiB',
+  }),
+  avatarWithoutToken: setting.choice(['same-ip', 'off'], {
+    env: 'AVATAR_WITHOUT_TOKEN',
+    default: 'same-ip',
+    description:
+      'mobile apps send no token with an avatar: same-ip takes it from the address where a live session of the user made a call in the last 10 minutes',
   }),
 }
 

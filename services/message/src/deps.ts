@@ -15,6 +15,13 @@ import { FeedWatchers } from './feed/feed-watchers.ts'
 import { ParkedRepository } from './feed/parked-repository.ts'
 import { Peers } from './feed/peers.ts'
 import { Feeds } from './feed/share-servers.ts'
+import type { FileStore } from './files/file-store.ts'
+import { FilesRepository } from './files/files-repository.ts'
+import { Images } from './files/images.ts'
+import { openFileStore, stagingFolder } from './files/open-file-store.ts'
+import { RemovalsRepository } from './files/removals-repository.ts'
+import { Staging } from './files/staging.ts'
+import { UploadsUnderWay } from './files/uploads-under-way.ts'
 import { ChatsRepository } from './inbox/chats-repository.ts'
 import { RoomChatsRepository } from './inbox/room-chats-repository.ts'
 import { MailboxDrain } from './mailbox/drain.ts'
@@ -84,6 +91,12 @@ export interface Deps extends Runtime<MessageConfig> {
   /** The configuration that the user service keeps. */
   serverConfig: FollowedValue<ServerConfig>
   keywordFilter: KeywordFilter
+  fileStore: FileStore
+  files: FilesRepository
+  fileRemovals: RemovalsRepository
+  staging: Staging
+  uploadsUnderWay: UploadsUnderWay
+  images: Images
   feedMetrics: FeedMetrics
   feedWatchers: FeedWatchers
 }
@@ -162,6 +175,12 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
     org,
     serverConfig,
     keywordFilter: new KeywordFilter(serverConfig),
+    fileStore: openFileStore(config),
+    files: new FilesRepository(db),
+    fileRemovals: new RemovalsRepository(db),
+    staging: new Staging(stagingFolder(config), log),
+    uploadsUnderWay: new UploadsUnderWay(),
+    images: new Images(),
     feedMetrics: createFeedMetrics(metrics),
     feedWatchers: new FeedWatchers(),
   }

@@ -80,6 +80,7 @@ export function eventHandlers(deps: Deps): EventHandler[] {
       await streamCloser.revoke([{ _id: `u:${userId}`, user: userId, text: 'account locked', closeAt: at }])
     }),
     on(userDeleted, async ({ userId, nickname, at }, { id }) => {
+      await deps.fileRemovals.addUser(userId)
       await tellOwnErasure(deps, id, { userId, nickname })
       const closeAt = at + config.streamGraceMs
       await streamCloser.revoke([{ _id: `u:${userId}`, user: userId, text: 'account deleted', closeAt }])

@@ -6,6 +6,8 @@ import { cipherRoutes } from './ciphers/routes.ts'
 import { settings } from './config.ts'
 import { createDeps, type Deps } from './deps.ts'
 import { eventHandlers } from './event-handlers.ts'
+import { checkFileSettings } from './files/open-file-store.ts'
+import { fileRoutes } from './files/routes.ts'
 import { talkRoutes } from './inbox/talk-routes.ts'
 import { presenceRoutes } from './presence/routes.ts'
 import { pushedMessageRoutes } from './pushes/routes.ts'
@@ -22,6 +24,7 @@ function operationsOnly({ config, log, metrics, ready }: Deps): Listener {
 export const service = defineService<typeof settings, Deps>({
   name: 'message',
   settings,
+  checkConfig: checkFileSettings,
   createDeps,
   handlers: [
     accountRoutes,
@@ -32,6 +35,7 @@ export const service = defineService<typeof settings, Deps>({
     talkRoutes,
     pushedMessageRoutes,
     liveRoomRoutes,
+    fileRoutes,
   ],
   listeners: (deps) => (deps.config.messageRole === 'feed' ? [operationsOnly(deps)] : undefined),
   eventHandlers,

@@ -9,6 +9,7 @@ import { roomConversation, singleConversation } from '../src/archive/conversatio
 import { deleteMessages } from '../src/archive/delete-messages.ts'
 import type { MessageDocument } from '../src/archive/message-document.ts'
 import { MessagesRepository } from '../src/archive/messages-repository.ts'
+import { RemovalsRepository } from '../src/files/removals-repository.ts'
 import { ChatsRepository } from '../src/inbox/chats-repository.ts'
 import { RoomChatsRepository } from '../src/inbox/room-chats-repository.ts'
 import { MailboxRepository } from '../src/mailbox/mailbox-repository.ts'
@@ -446,6 +447,7 @@ test('search', async (t) => {
       mailbox: new MailboxRepository(mongo.db, Date.now),
       roomChats: new RoomChatsRepository(mongo.db),
       roomsOf: async () => [],
+      fileRemovals: new RemovalsRepository(mongo.db),
     }
     const remove = (caller: number, n: number, how: number) =>
       deleteMessages(operation, caller, { messageId: [rows[n]!.messageId], type: 1, delete: how })

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { defaultsOf } from '@im/contracts'
 import { internalOrg } from '@im/contracts/org'
 import { internalRelations } from '@im/contracts/social'
-import { configFields, internalUsers, type ServerConfig } from '@im/contracts/user'
+import { configFields, internalSessions, internalUsers, type ServerConfig } from '@im/contracts/user'
 import { eventually, startService } from '@im/service-kit/testing'
 import type { Test } from 'tap'
 import type { FriendRow } from '../src/decide/relations.ts'
@@ -44,6 +44,8 @@ async function startUserService() {
     asked: [] as number[],
     mode: 'answers' as 'answers' | 'is away' | 'hangs',
     socialIsAway: false,
+    /** Users of live sessions, by the SHA-256 of their tokens. */
+    sessions: new Map<string, number>(),
     config: defaultsOf(configFields),
   }
   const server = createServer(async (request, response) => {
@@ -69,6 +71,11 @@ async function startUserService() {
     }
     if (state.mode === 'is away') return void response.destroy()
     if (state.mode === 'hangs') return
+    if (request.url === internalSessions.resolveSession.path) {
+      const userId = state.sessions.get((JSON.parse(body) as { sessionId: string }).sessionId)
+      const session = { userId, device: 'android', kind: 'user', expiresAt: Date.now() + 60_000 }
+      return answer(userId === undefined ? { exists: 0 } : { exists: 1, session })
+    }
     if (!isQuestion) return answer(state.config)
     const userIds = (JSON.parse(body) as { userIds: number[] }).userIds
     state.asked.push(...userIds)

@@ -1,4 +1,4 @@
-import { roomMembers, roomShares, rooms, shareAdded, shareDeleted } from '@im/contracts/room'
+import { roomMembers, roomShares, rooms, shareAdded, shareDeleted, sharesDropped } from '@im/contracts/room'
 import { eventually, failure } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { startRoom } from './start-room.ts'
@@ -42,4 +42,20 @@ test('members share files, find them, and delete their own', async (t) => {
   await t.rejects(add(bob, 'late'), failure('UploadNotAllowed'))
   await api.call(roomMembers.setAdmin, { roomId, touserId: bob, type: 2 }, { as: alice })
   await add(bob, 'by an admin')
+})
+
+test('the files that were shared in a room go with it', async (t) => {
+  const { api, people, room, events } = await startRoom(t)
+  const [alice, bob] = people('alice', 'bob')
+  const { id: roomId } = await room(alice, [bob])
+  const dropped = await events(sharesDropped)
+  for (const as of [alice, bob])
+    await api.call(roomShares.addShare, { roomId, type: 9, size: 1, url: `http://f/${as}`, name: 'f' }, { as })
+  await api.call(rooms.dissolveRoom, { roomId }, { as: alice })
+  await eventually(() => dropped.length === 1)
+  const [{ files = [] } = {}] = dropped
+  t.strictSame(
+    files.map(({ url, userId }) => [url, userId]).sort(),
+    [alice, bob].map((user) => [`http://f/${user}`, user]),
+  )
 })

@@ -40,6 +40,18 @@ test('collections', async (t) => {
     t.equal((await api.call(collections.listCollected, { pageSize: 1, pageIndex: 2 }, as)).length, 1)
   })
 
+  t.test('files of ours that are collected stay', async (t) => {
+    const [first, second] = ['a', 'b'].map((digit) => `u/1/10000001/202611/o/${digit.repeat(32)}.jpg`)
+    const msg = `{"content":"http:\\/\\/files.test\\/${second?.replaceAll('/', '\\/')}"}`
+    await add({
+      emoji: JSON.stringify([
+        { type: 1, url: `http://files.test/${first}` },
+        { type: 1, msg },
+      ]),
+    })
+    t.strictSame(peers.keptFiles, [first, second])
+  })
+
   t.test('nothing is kept twice', async (t) => {
     const before = (await listed()).length
     const items = [

@@ -1,4 +1,4 @@
-import { internalMessages } from '@im/contracts/message'
+import { internalFiles, internalMessages } from '@im/contracts/message'
 import { internalOrg } from '@im/contracts/org'
 import { internalMemberships } from '@im/contracts/room'
 import { internalRelations } from '@im/contracts/social'
@@ -81,6 +81,8 @@ export async function startPeers(t: Test, serviceKey: string) {
   const counts = new Map<number, { attCount: number; fansCount: number; friendsCount: number }>()
   const rooms = new Map<string, TestRoom>()
   const messages: TestMessage[] = []
+  /** Addresses of files that are to stay. */
+  const keptFiles: string[] = []
   const state = { isAway: false }
   const employments: TestEmployment[] = []
   const handlers = [
@@ -116,6 +118,7 @@ export async function startPeers(t: Test, serviceKey: string) {
         ),
       }),
     ),
+    handle(internalFiles.keepFiles, ({ urls }: { urls: string[] }) => void keptFiles.push(...urls)),
   ]
   const log = createLogger({ service: 'peers', level: 'error', format: 'json' })
   const app = createServiceApp({
@@ -137,6 +140,7 @@ export async function startPeers(t: Test, serviceKey: string) {
     employments,
     rooms,
     messages,
+    keptFiles,
     state,
     /** What `viewer` and `user` are to each other, as `viewer` asks. */
     relate(viewer: { userId: number }, user: { userId: number }, relation: TestRelation) {

@@ -101,6 +101,7 @@ function parameter(field: WireField, isInPath: boolean): Json {
 
 function requestBody(endpoint: Endpoint, key: string, fields: readonly WireField[]): Json | undefined {
   if (endpoint.body === 'raw') return { content: { '*/*': { schema: {} } } }
+  if (methodOf(endpoint) !== 'POST') return undefined
   if (endpoint.body === 'stream') return { content: { 'multipart/form-data': { schema: { type: 'object' } } } }
   if (!takesFields(endpoint) || !fields.length) return undefined
   const schema = { $ref: `#/components/schemas/${key}` }

@@ -98,6 +98,17 @@ export const shareDeleted = event(
   Type.Object({ ...about, ...share }),
 )
 
+/** One event for some hundreds of files. What members said in the room goes by `room.dissolved`. */
+export const sharesDropped = event(
+  'share.dropped.v1',
+  'A room was dissolved, and with it the files that members shared in it',
+  Type.Object({
+    roomId: Type.String(),
+    files: Type.Array(Type.Object({ url: Type.String(), userId: Type.Integer({ description: 'who shared it' }) })),
+    at: Milliseconds(),
+  }),
+)
+
 /** Users who typed the same digits at the same place wait for each other (spec 04-room.md, /room/location). Aggregate: the jid. */
 export const waitingRoomChanged = event(
   'room.waiting-changed.v1',

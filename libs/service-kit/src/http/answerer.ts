@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import {
   type Call,
   type Caller,
@@ -134,7 +135,7 @@ export function createAnswerer<Deps>(
 
   function bodyOf(request: FastifyRequest): Call['body'] | Uint8Array | AsyncIterable<Uint8Array> {
     if (endpoint.body === 'raw') return Buffer.isBuffer(request.body) ? request.body : new Uint8Array()
-    if (endpoint.body === 'stream') return atMost(request.raw, longestBody(endpoint))
+    if (endpoint.body === 'stream') return bodyWhileItArrives(request.raw, longestBody(endpoint))
     return undefined
   }
 
@@ -213,12 +214,22 @@ function createCall(parts: {
   } as unknown as Call<Endpoint>
 }
 
-async function* atMost(body: AsyncIterable<Uint8Array>, most: number): AsyncGenerator<Uint8Array> {
+/** How long (ms) the next part of a body may take to arrive. The gateway waits for less. */
+const longestPause = 40_000
+
+/** The connection stays open when a handler stops reading, because the refusal is still to be written. */
+async function* bodyWhileItArrives(request: IncomingMessage, most: number): AsyncGenerator<Uint8Array> {
+  const late = setTimeout(() => request.destroy(new Error('the body stopped')), longestPause)
   let bytes = 0
-  for await (const chunk of body) {
-    bytes += chunk.length
-    if (bytes > most) throw new ContractError('RequestTooLarge', { detail: 'body' })
-    yield chunk
+  try {
+    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
+      bytes += chunk.length
+      if (bytes > most) throw new ContractError('RequestTooLarge', { detail: 'body' })
+      yield chunk
+      late.refresh()
+    }
+  } finally {
+    clearTimeout(late)
   }
 }
 

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import { ContractError, type Endpoint, type Language, OAuthError, type RawAnswer } from '@im/contracts'
+import { ContractError, type Endpoint, type ErrorName, type Language, OAuthError, type RawAnswer } from '@im/contracts'
 import type { FastifyReply } from 'fastify'
 import { failureBody, jsonType } from './envelope.ts'
 
@@ -12,15 +12,25 @@ export function sendError(
 ): void {
   if (error instanceof OAuthError) sendOAuthError(reply, error)
   else if (form === 'oauth') sendOAuthError(reply, oauthErrorOf(error, reply.request.id), error.retryAfter)
-  else sendFailure(reply, error, language)
+  else sendFailure(reply, error, language, form === 'file' ? fileStatus(error) : 200)
 }
 
-/** The envelope of an error; HTTP status 200 (transport.md §3). */
-export function sendFailure(reply: FastifyReply, error: ContractError, language: Language): void {
+/** HTTP statuses of errors where files are read. */
+const fileStatuses: Partial<Record<ErrorName, number>> = {
+  FileNotFound: 404,
+  UnknownEndpoint: 404,
+  RateLimited: 429,
+  ServiceUnavailable: 503,
+  InternalError: 500,
+}
+const fileStatus = ({ errorName }: ContractError) => fileStatuses[errorName] ?? 400
+
+/** The envelope of an error. Its HTTP status is 200 but where files are read (transport.md §3). */
+export function sendFailure(reply: FastifyReply, error: ContractError, language: Language, status = 200): void {
   sendRetryAfter(reply, error.retryAfter)
   // The unread rest of the body would be taken for the next request.
   if (error.errorName === 'RequestTooLarge') reply.header('connection', 'close')
-  reply.code(200).header('content-type', jsonType).header('x-request-id', reply.request.id)
+  reply.code(status).header('content-type', jsonType).header('x-request-id', reply.request.id)
   reply.send(failureBody(withoutInternals(error, reply.request.id), language))
 }
 
@@ -33,9 +43,11 @@ function withoutInternals(error: ContractError, requestId: string): ContractErro
 export function sendRaw(reply: FastifyReply, raw: RawAnswer): void {
   reply.code(raw.status)
   sendHeaders(reply, raw.headers)
+  const { body } = raw
   // Fastify sets the length of a Buffer, and gives an empty text no content type.
-  if (typeof raw.body === 'string') reply.send(raw.body)
-  else reply.send(raw.body instanceof Uint8Array ? Buffer.from(raw.body) : Readable.from(raw.body))
+  if (typeof body === 'string') reply.send(body)
+  else if (body instanceof Uint8Array) reply.send(Buffer.from(body))
+  else reply.send(body instanceof Readable ? body : Readable.from(body))
 }
 
 export function sendHeaders(reply: FastifyReply, headers: RawAnswer['headers'] = {}): void {

@@ -1,4 +1,4 @@
-import { on } from 'node:events'
+import { type EventEmitter, on } from 'node:events'
 import { pipeline } from 'node:stream/promises'
 import { Busboy, type BusboyConfig, type BusboyFileStream } from '@fastify/busboy'
 import { ContractError } from '@im/contracts'
@@ -38,6 +38,7 @@ export interface FormField {
 
 export interface FormFile {
   name: string
+  /** As the client says, without its folders: UTF-8, `filename*` (RFC 5987) or GBK. */
   filename: string
   /** As the client says. */
   type: string
@@ -78,6 +79,39 @@ export async function* readMultipart(
   }
 }
 
+/**
+ * The parser takes the names of parts for UTF-8, and `filename` before `filename*`. Some apps write names in GBK, whose bytes would
+ * be lost and may be a backslash, and `filename*` is the better name (RFC 6266 §4.3): heads are written anew before the parser
+ * sees them.
+ */
+function readAllNames(parser: BusboyInstance): void {
+  const { parser: dicer } = (parser as unknown as { _parser: { parser: EventEmitter } })._parser
+  dicer.prependListener('part', (part: EventEmitter) =>
+    part.on('header', (header: Record<string, string[]>) => {
+      const [disposition] = header['content-disposition'] ?? []
+      if (disposition !== undefined) header['content-disposition'] = [withOneName(asUtf8(disposition))]
+    }),
+  )
+}
+
+const withOneName = (disposition: string) =>
+  /;\s*filename\*=/i.test(disposition) ? disposition.replace(/;\s*filename="(?:[^"\\]|\\.)*"/i, '') : disposition
+
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true })
+const gbk = new TextDecoder('gb18030')
+
+/** Takes and gives bytes as text of Latin-1. */
+function asUtf8(latin1: string): string {
+  if (!/[\x80-\xff]/.test(latin1)) return latin1
+  const bytes = Buffer.from(latin1, 'latin1')
+  try {
+    strictUtf8.decode(bytes)
+    return latin1
+  } catch {
+    return Buffer.from(gbk.decode(bytes)).toString('latin1')
+  }
+}
+
 /** Emits fields and files as one kind of event, in their order. Returns the list of files, which grows. */
 function emitParts(parser: BusboyInstance): BusboyFileStream[] {
   const files: BusboyFileStream[] = []
@@ -88,6 +122,12 @@ function emitParts(parser: BusboyInstance): BusboyFileStream[] {
   parser.on('file', (name, file, filename, _encoding, type) => {
     file.on('error', () => {})
     files.push(file)
+    // Not at its end: it may have none.
+    file.on('limit', () => {
+      const tooLarge = new ContractError('FileTooLarge')
+      file.destroy(tooLarge)
+      parser.destroy(tooLarge)
+    })
     parser.emit('part', { name: String(name), filename: filename ?? '', type, content: contentOf(file), file })
   })
   const refuse = () => parser.destroy(new ContractError('InvalidParams', { detail: 'too many parts' }))
@@ -101,7 +141,6 @@ async function* contentOf(file: BusboyFileStream): AsyncGenerator<Uint8Array> {
   } catch (cause) {
     throw cause instanceof ContractError ? cause : new ContractError('UploadFailed', { cause })
   }
-  if (file.truncated) throw new ContractError('FileTooLarge')
 }
 
 function uploadParser(
@@ -110,7 +149,9 @@ function uploadParser(
 ): BusboyInstance {
   try {
     boundaryOf(contentType ?? '')
-    return parserOf(contentType ?? '', { fieldSize: 64 * 1024, fileSize: fileBytes, files, parts: files + 100 })
+    const parser = parserOf(contentType ?? '', { fieldSize: 64 * 1024, fileSize: fileBytes, files, parts: files + 100 })
+    readAllNames(parser)
+    return parser
   } catch (cause) {
     throw new ContractError('UploadFailed', { cause })
   }

@@ -75,6 +75,7 @@ async function findOwner(deps: Deps, call: IncomingCall, token: string): Promise
   const sessionId = hash('sha256', token)
   const session = await findSession(deps, call, sessionId)
   if (session === 'ended') return undefined
+  deps.seenAddresses.note(session, sessionId, call.ip, call.startedAt)
   const { userId, device, kind, role } = session
   return role === undefined ? { userId, sessionId, device, kind } : { userId, sessionId, device, kind, role }
 }

@@ -35,6 +35,8 @@ function addRoutes(app: FastifyInstance, deps: Deps, endpoint: Endpoint, answer:
       url: path,
       config,
       handler: (request, reply) => {
+        // In an address of a service they would name another path.
+        if (hasDots(request.params)) return reply.callNotFound()
         const url = urlOf(path, request)
         const answering = isBrowser(endpoint, request)
           ? answerBrowser(deps, deps.page, endpoint, request, url, reply)
@@ -58,6 +60,9 @@ async function run(deps: Deps, call: IncomingCall, url: string, reply: FastifyRe
   call.end()
   deps.callLog.write(call, outcome)
 }
+
+const hasDots = (params: unknown) =>
+  Object.values((params ?? {}) as Record<string, string>).some((value) => /(^|[/\\])\.\.?($|[/\\])/.test(value))
 
 /** The path as the contract spells it, and the query as the client sent it. */
 function urlOf(path: string, { params, raw: { url = '' } }: FastifyRequest): string {

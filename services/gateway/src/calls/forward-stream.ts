@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import { PassThrough, type Readable } from 'node:stream'
 import { ContractError, type Endpoint } from '@im/contracts'
 import { outcomeHeader } from '@im/service-kit'
@@ -7,22 +8,33 @@ import type { Answer } from './answer.ts'
 import { passAnswerHeaders } from './answer-headers.ts'
 import { serviceHeaders } from './service-headers.ts'
 
-/** Passes a body on to its service while it arrives, for uploads. The call is never repeated. */
+/** How long (ms) the next part of a body may take to arrive, and an app may take to read the next part of an answer. */
+const longestPause = 30_000
+
+/** What is left of a refused upload is read and dropped up to this size (bytes), so that its app hears the refusal. */
+const longestDropped = 16 * 1024 * 1024
+
+/**
+ * Passes bodies and answers on while they arrive, for files. An upload is never repeated. Nobody holds a connection by doing
+ * nothing, and each address has so many of them only.
+ */
 export function forwardStream(deps: Deps, endpoint: Endpoint): Answer {
   const upstream = serviceUrl(deps.config, endpoint.service as PeerName)
-  const { timeoutMs = deps.config.serviceTimeoutMs } = endpoint
+  const { timeoutMs = deps.config.serviceTimeoutMs, safe = false } = endpoint
 
-  return (call, url, reply) =>
-    new Promise((resolve, reject) => {
+  function forward(...[call, url, reply]: Parameters<Answer>): ReturnType<Answer> {
+    return new Promise((resolve, reject) => {
       const { request } = call
       if (request.body !== undefined) request.body = apart(request.raw)
       let outcome = ''
       reply.raw.once('close', () => resolve(reply.raw.writableFinished ? outcome : 'gone'))
+      reply.raw.setTimeout(longestPause)
       reply.header('x-request-id', request.id)
       reply.from(url.split('?', 1)[0], {
         getUpstream: () => upstream,
         timeout: timeoutMs,
-        retryDelay: () => null,
+        // A connection may be closed while it is taken for the next call; what only reads is asked again.
+        retryDelay: ({ err, attempt }) => (safe && err && attempt === 0 ? 1 : null),
         rewriteRequestHeaders: (_request, { 'content-length': length }) => ({
           ...serviceHeaders(deps, call, url),
           ...(length === undefined ? {} : { 'content-length': length }),
@@ -31,19 +43,58 @@ export function forwardStream(deps: Deps, endpoint: Endpoint): Answer {
           outcome = String(headers[outcomeHeader] ?? 'answered')
           return passAnswerHeaders(headers, {}) as typeof headers
         },
+        onResponse(_request, answer, { stream }: { stream: Readable }) {
+          if (!request.raw.complete) {
+            answer.removeHeader('connection')
+            dropRest(request.raw)
+          }
+          answer.send(stream)
+        },
         onError(_reply, { error }) {
           deps.log.warn({ err: error, service: endpoint.service, requestId: request.id }, 'a service does not answer')
           reject(new ContractError('ServiceUnavailable', { detail: request.id, cause: error }))
         },
       })
     })
+  }
+
+  return async (call, url, reply) => {
+    const full = deps.streams.take(call.address)
+    if (full === 'address') throw new ContractError('RateLimited', { args: [1], retryAfter: 1 })
+    if (full) throw new ContractError('ServiceUnavailable', { retryAfter: 1 })
+    try {
+      return await forward(call, url, reply)
+    } finally {
+      deps.streams.release(call.address)
+    }
+  }
 }
 
 /** The same bytes in a stream of its own: it may fail without the connection on which the failure is to be told. */
 function apart(body: Readable): Readable {
   const copy = body.pipe(new PassThrough())
+  const late = setTimeout(() => body.destroy(), longestPause)
+  const isHere = () => void late.refresh()
+  body.on('data', isHere)
+  copy.once('close', () => {
+    clearTimeout(late)
+    body.off('data', isHere)
+  })
   body.once('close', () => {
+    clearTimeout(late)
     if (!body.readableEnded) copy.destroy()
   })
   return copy
+}
+
+/** Reads what an app still sends though it has its answer, so that it gets to reading that. Not without end. */
+function dropRest(request: IncomingMessage): void {
+  let bytes = 0
+  const late = setTimeout(() => request.destroy(), longestPause)
+  request.on('data', (chunk: Buffer) => {
+    bytes += chunk.length
+    if (bytes > longestDropped) request.destroy()
+  })
+  request.once('close', () => clearTimeout(late))
+  request.resume()
 }

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from 'node:http'
-import { ContractError } from '@im/contracts'
+import { ContractError, type Method } from '@im/contracts'
 import { type Logger, outcomeHeader } from '@im/service-kit'
 import { type Dispatcher, RoundRobinPool } from 'undici'
 import type { Outcome } from './answer.ts'
@@ -7,7 +7,7 @@ import { passAnswerHeaders } from './answer-headers.ts'
 
 /** A call as a service gets it. */
 export interface ServiceCall {
-  method: 'GET' | 'POST'
+  method: Method
   /** Path and query. */
   url: string
   headers: Record<string, string>

@@ -5,6 +5,10 @@ import type { IncomingCall } from '../calls/incoming-call.ts'
 /** transport.md §8: 50 calls a second for each token and 100 for each address, 200 at once. `block` is a fifth of a second. */
 const ofToken = { name: 'token', max: 200, seconds: 4, block: 10 }
 const ofAddress = { name: 'address', max: 200, seconds: 2, block: 20 }
+/** Files and avatars of an address: an app that shows a list reads some hundreds at once, and many apps share an address. */
+const filesOfAddress = { name: 'files', max: 3000, seconds: 6, block: 50 }
+
+type Counted = Pick<IncomingCall, 'caller' | 'address'> & Partial<Pick<IncomingCall, 'endpoint'>>
 
 /** The calls of one limit that this gateway may still allow without asking Redis. */
 interface Allowance {
@@ -35,9 +39,10 @@ export class CallLimits {
   }
 
   /** Counts one call. Returns undefined when it is allowed at once, else a promise that may reject with RateLimited. */
-  count({ caller, address }: Pick<IncomingCall, 'caller' | 'address'>): Promise<void> | undefined {
+  count({ caller, address, endpoint }: Counted): Promise<void> | undefined {
     if (this.#isOff) return undefined
-    const allowance = caller ? this.#allowanceFor(ofToken, caller.sessionId) : this.#allowanceFor(ofAddress, address)
+    const ofCall = endpoint?.answer === 'file' ? filesOfAddress : ofAddress
+    const allowance = caller ? this.#allowanceFor(ofToken, caller.sessionId) : this.#allowanceFor(ofCall, address)
     if (allowance.left < 1) return this.#spend(allowance, 1)
     allowance.left--
     return undefined

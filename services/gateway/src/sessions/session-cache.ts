@@ -7,6 +7,8 @@ export interface Session {
   userId: number
   device: string
   kind: SessionKind
+  /** Where the user was seen last, and when (`performance.now()`): see seen-addresses.ts. */
+  seen?: { ip: string; at: number }
   /** Only from `readWithRole`. */
   role?: number
   /** Milliseconds. */

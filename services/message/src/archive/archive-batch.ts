@@ -38,7 +38,10 @@ const mostIds = 200
 /** Ids of one command that marks messages as read. */
 const idsAtOnce = 1000
 
-type ArchiveDeps = Pick<Deps, 'messages' | 'mailbox' | 'chats' | 'roomChats' | 'outbox' | 'searchIndex' | 'now'> &
+type ArchiveDeps = Pick<
+  Deps,
+  'messages' | 'mailbox' | 'chats' | 'roomChats' | 'outbox' | 'searchIndex' | 'fileRemovals' | 'now'
+> &
   RecallDeps
 
 /**

@@ -11,7 +11,7 @@ import { type RecallDeps, recallLimitMs } from './recall-limit.ts'
 
 type DeleteDeps = Pick<
   Deps,
-  'messages' | 'mailbox' | 'chats' | 'roomChats' | 'roomsOf' | 'outbox' | 'searchIndex' | 'now'
+  'messages' | 'mailbox' | 'chats' | 'roomChats' | 'roomsOf' | 'outbox' | 'searchIndex' | 'fileRemovals' | 'now'
 > &
   RecallDeps
 

@@ -20,10 +20,10 @@ const stoneLife = 7 * 86_400_000
 export type KnownMessage = MessageKey &
   Place &
   Visibility &
-  Pick<MessageDocument, 'contentType' | 'to' | 'tap' | 'searchable'>
+  Pick<MessageDocument, 'contentType' | 'to' | 'tap' | 'searchable' | 'file'>
 
 export const knownFields = {
-  ...{ conversation: 1, messageId: 1, from: 1, to: 1, tap: 1, contentType: 1, searchable: 1 },
+  ...{ conversation: 1, messageId: 1, from: 1, to: 1, tap: 1, contentType: 1, searchable: 1, file: 1 },
   ...{ timeSend: 1, ts: 1, deletedFor: 1, expireAt: 1, gone: 1 },
 } as const
 
@@ -61,6 +61,7 @@ export class MessagesRepository {
       { key: { roomJid: 1, ts: -1, _id: -1 }, sparse: true },
       { key: { expireAt: 1 }, sparse: true },
       { key: { ...unread }, partialFilterExpression: { unreadBy: { $exists: true } } },
+      { key: { file: 1 }, sparse: true },
       { key: { removeAt: 1 }, expireAfterSeconds: 0, sparse: true },
     ])
   }
@@ -328,7 +329,16 @@ export class MessagesRepository {
       { _id: { $in: [...ids] } },
       {
         $set: { body: '', content: '', searchable: false, gone: true, deletedFor: [], removeAt: removalOf(now) },
-        $unset: { fileName: '', nickname: '', toName: '', stanza: '', timeSend: '', expireAt: '', unreadBy: '' },
+        $unset: {
+          fileName: '',
+          file: '',
+          nickname: '',
+          toName: '',
+          stanza: '',
+          timeSend: '',
+          expireAt: '',
+          unreadBy: '',
+        },
       },
       { session },
     )
@@ -342,6 +352,15 @@ export class MessagesRepository {
       ...{ gone: true, removeAt: removalOf(now) },
     }))
     await this.collection.insertMany(made as unknown as MessageDocument[], { session })
+  }
+
+  /** Those of these files that some message shows. */
+  async shownFiles(names: readonly string[]): Promise<Set<string>> {
+    if (!names.length) return new Set()
+    const found = this.collection.find({ file: { $in: [...names] } }).project<{ file: string }>({ _id: 0, file: 1 })
+    const shown = new Set<string>()
+    for await (const { file } of found) shown.add(file)
+    return shown
   }
 
   /** Messages that have expired, the oldest first. */

@@ -11,7 +11,10 @@ import { type KnownMessage, knownFields } from './messages-repository.ts'
 const atOnce = 500
 const chatsAtOnce = 100
 
-type SweepDeps = Pick<Deps, 'messages' | 'mailbox' | 'chats' | 'roomChats' | 'searchIndex' | 'outbox' | 'now'>
+type SweepDeps = Pick<
+  Deps,
+  'messages' | 'mailbox' | 'chats' | 'roomChats' | 'searchIndex' | 'outbox' | 'fileRemovals' | 'now'
+>
 
 /** Takes away the text of messages that have expired. Returns how many there were. */
 export async function sweepExpired(deps: SweepDeps, signal?: AbortSignal): Promise<number> {

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { messageType } from '@im/contracts/message'
+import { fileAddressesIn, messageType } from '@im/contracts/message'
 import { longestName, type MessageDocument } from '../archive/message-document.ts'
 import { orderKey, seconds } from '../read/order-key.ts'
 import { asFlag, asText, idsOf } from '../read/read-body.ts'
@@ -57,6 +57,7 @@ export function messageDocument(
     ...(isPlain(message, messageId, 'to' in place ? 'chat' : 'groupchat') ? {} : { stanza: emptyStanza(message) }),
     contentType: body.type,
     content: body.content,
+    ...shownFile(body, isEncrypt),
     ...(body.type === 9 ? { fileName: asText(body.fields['fileName']) } : {}),
     timeSend: orderKey(body.fields['timeSend'], stamp),
     ts: stamp,
@@ -69,6 +70,15 @@ export function messageDocument(
     searchable: kind.searched && !isEncrypt,
     tap,
   }
+}
+
+/** Types whose `content` is the address of a file. */
+const showFiles = new Set([2, 3, 5, 6, 9])
+
+function shownFile({ type, content }: Message['body'], isEncrypt: boolean): { file?: string } {
+  if (isEncrypt || !showFiles.has(type)) return {}
+  const [file] = fileAddressesIn(content)
+  return file ? { file: file.name } : {}
 }
 
 /** What apps send: the archive builds such a stanza from its other fields. */

@@ -12,6 +12,7 @@ type WriteDeps = Pick<
   | 'roomChats'
   | 'outbox'
   | 'searchIndex'
+  | 'fileRemovals'
   | 'now'
   | 'serverConfig'
   | 'mailbox'

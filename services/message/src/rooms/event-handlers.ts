@@ -1,3 +1,4 @@
+import { fileAddressesIn } from '@im/contracts/message'
 import {
   memberChanged,
   memberLeft,
@@ -10,6 +11,7 @@ import {
   roomTransferred,
   shareAdded,
   shareDeleted,
+  sharesDropped,
   waitingRoomChanged,
 } from '@im/contracts/room'
 import { type EventHandler, on } from '@im/service-kit'
@@ -63,6 +65,7 @@ export function roomEventHandlers(deps: Deps): EventHandler[] {
         deps.roomFanOut.sent({ kind: 'destroy', jid: room.jid }),
       )
       await forgetRoom(deps, room.jid)
+      await deps.fileRemovals.addRoom(room.jid)
       for (const userId of memberIds) await ownDevices(userId, room, id)
     }),
     on(membersJoined, async (payload, { id }) => {
@@ -86,6 +89,11 @@ export function roomEventHandlers(deps: Deps): EventHandler[] {
     on(noticeEdited, (payload, { id }) => tell(ofNoticeEdit(payload), causeOf(payload.room, id, payload.at))),
     on(shareAdded, (payload, { id }) => tell(ofShareAdded(payload), causeOf(payload.room, id, payload.at))),
     on(shareDeleted, (payload, { id }) => tell(ofShareDeleted(payload), causeOf(payload.room, id, payload.at))),
+    on(sharesDropped, ({ files }) =>
+      deps.fileRemovals.addFiles(
+        files.flatMap(({ url, userId }) => fileAddressesIn(url).map(({ name }) => ({ name, owner: userId }))),
+      ),
+    ),
     on(waitingRoomChanged, (payload, { id }) =>
       tell(ofWaiting(payload), { id, at: payload.at, jid: payload.jid, roomId: '' }),
     ),

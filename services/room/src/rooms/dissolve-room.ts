@@ -1,10 +1,13 @@
 import { ContractError } from '@im/contracts'
-import { roomDissolved } from '@im/contracts/room'
+import { roomDissolved, sharesDropped } from '@im/contracts/room'
 import type { Deps } from '../deps.ts'
 import { isOwner, type MemberDocument } from '../members/member-document.ts'
 import { changeAsMember } from './change-room.ts'
 import type { RoomAct } from './room-act.ts'
 import { personOf } from './room-states.ts'
+
+/** Shared files that one event names. */
+const filesAtOnce = 200
 
 /** Ends a room for all its members. Only its owner may. */
 export async function dissolveRoom(deps: Deps, ref: string, callerId: number): Promise<void> {
@@ -24,7 +27,10 @@ export async function dissolve(
   const memberIds = await members.userIds(roomId, change)
   await members.removeAll(roomId, change)
   await notices.removeAll(roomId, change)
+  const files = await shares.filesOf(roomId, change)
   await shares.removeAll(roomId, change)
   await act.update({ set: { dissolvedAt: act.seconds, userSize: 0, hiddenSize: 0, adminSize: 0 }, unset: ['notice'] })
   act.announce(roomDissolved, personOf(by), { memberIds })
+  for (let at = 0; at < files.length; at += filesAtOnce)
+    change.announce(sharesDropped, roomId, { roomId, files: files.slice(at, at + filesAtOnce), at: act.at })
 }

@@ -50,6 +50,13 @@ export class SharesRepository {
       .toArray()
   }
 
+  async filesOf(roomId: string, { session }: Change): Promise<Pick<ShareDocument, 'url' | 'userId'>[]> {
+    return await this.#shares
+      .find({ roomId }, { session })
+      .project<Pick<ShareDocument, 'url' | 'userId'>>({ _id: 0, url: 1, userId: 1 })
+      .toArray()
+  }
+
   async add(share: ShareDocument, { session }: Change): Promise<void> {
     await this.#shares.insertOne(share, { session })
   }

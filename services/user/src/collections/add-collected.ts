@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { type Call, ContractError } from '@im/contracts'
+import { fileAddressesIn, internalFiles } from '@im/contracts/message'
 import { ObjectId } from 'mongodb'
 import type { Deps } from '../deps.ts'
 import { readMessages } from '../messages/read-messages.ts'
@@ -30,6 +31,7 @@ export async function addCollected(deps: Deps, userId: number, given: Collecting
     rows.flatMap(({ sameAs }) => sameAs),
   )
   const fresh = rows.filter(({ sameAs }) => !sameAs.some((mark) => known.has(mark)))
+  await keepFiles(deps, fresh, waiting)
   if (!fresh.length || !(await collected.add(fresh))) throw new ContractError('AlreadyCollected')
 }
 
@@ -55,6 +57,14 @@ async function itemsOf(
     const ofRoom = room === undefined ? {} : { roomJid: room }
     return { ...plain, type: types[n] ?? 0, msgId, msg: message.body, ...ofRoom, ...(url ? { url } : {}) }
   })
+}
+
+/** What is collected stays, also when the message it came with is recalled. */
+async function keepFiles({ message }: Deps, fresh: readonly CollectedItem[], waiting: Waiting): Promise<void> {
+  const urls = fresh
+    .flatMap(({ url = '', msg = '' }) => [...fileAddressesIn(url), ...fileAddressesIn(msg)])
+    .map(({ address }) => address)
+  if (urls.length) await message.call(internalFiles.keepFiles, { urls: [...new Set(urls)].slice(0, 1000) }, waiting)
 }
 
 /** An item is the same as another of its type with the same message id, or the same content. */

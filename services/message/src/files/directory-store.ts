@@ -1,0 +1,92 @@
+import { randomBytes } from 'node:crypto'
+import { constants, copyFile, mkdir, open, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { FileStore, StoredFile } from './file-store.ts'
+import { storeErrors } from './store-errors.ts'
+
+const isMissing = (error: unknown) => ['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')
+
+/** Keeps files in a directory. Several replicas may share it, when all of them see it as one file system. */
+export class DirectoryStore implements FileStore {
+  readonly #root: string
+
+  constructor(root: string) {
+    this.#root = root
+  }
+
+  async put(key: string, localFile: string): Promise<void> {
+    await storeErrors(async () => {
+      await sync(localFile)
+      await this.#move(localFile, this.#pathOf(key))
+    })
+  }
+
+  async open(key: string): Promise<StoredFile | undefined> {
+    return await storeErrors(async () => {
+      const file = await open(this.#pathOf(key), constants.O_RDONLY).catch((error: unknown) => {
+        if (isMissing(error)) return undefined
+        throw error
+      })
+      if (!file) return undefined
+      const about = await file.stat()
+      if (!about.isFile()) {
+        await file.close()
+        return undefined
+      }
+      return {
+        bytes: about.size,
+        // A file is replaced by another inode, so these three tell all versions of an avatar apart.
+        etag: `"${[about.mtimeMs, about.size, about.ino].map((part) => Math.round(part).toString(36)).join('-')}"`,
+        modifiedAt: about.mtime,
+        read: async (range) => file.createReadStream({ ...range, highWaterMark: 256 * 1024 }),
+        close: () => file.close(),
+      }
+    })
+  }
+
+  async copy(from: string, to: string): Promise<boolean> {
+    return await storeErrors(async () => {
+      const copied = join(this.#root, `.${randomBytes(8).toString('hex')}`)
+      try {
+        await copyFile(this.#pathOf(from), copied)
+        await sync(copied)
+        await this.#move(copied, this.#pathOf(to))
+        return true
+      } catch (error) {
+        if (isMissing(error)) return false
+        throw error
+      } finally {
+        await rm(copied, { force: true })
+      }
+    })
+  }
+
+  async remove(keys: readonly string[]): Promise<void> {
+    await storeErrors(async () => {
+      for (const key of keys) await rm(this.#pathOf(key), { force: true })
+    })
+  }
+
+  async close(): Promise<void> {}
+
+  #pathOf(key: string): string {
+    return join(this.#root, key)
+  }
+
+  async #move(from: string, to: string): Promise<void> {
+    const folder = dirname(to)
+    await mkdir(folder, { recursive: true })
+    await rename(from, to)
+    await sync(folder)
+  }
+}
+
+/** After it, the power may fail. */
+async function sync(path: string): Promise<void> {
+  const file = await open(path, constants.O_RDONLY)
+  try {
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}

@@ -1,0 +1,82 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { holdLease } from '@im/service-kit'
+import type { Deps } from '../deps.ts'
+import { roomAvatarKey, userAvatarKey } from './file-keys.ts'
+import type { Removal } from './removals-repository.ts'
+import { removeFiles } from './remove-files.ts'
+
+/** Files of one step. */
+const atOnce = 200
+const removalsEvery = 500
+const expiryEvery = 3_600_000
+
+export type RemovalDeps = Pick<Deps, 'fileStore' | 'files' | 'fileRemovals' | 'messages' | 'now' | 'log'>
+
+/** Does what is to be removed. Returns how many removals there were. */
+export async function doRemovals(deps: RemovalDeps, signal?: AbortSignal): Promise<number> {
+  for (let done = 0; ; ) {
+    const removals = await deps.fileRemovals.next(atOnce)
+    await removeShown(
+      deps,
+      removals.filter((removal) => 'name' in removal),
+    )
+    for (const removal of removals) {
+      if ('user' in removal) await removeAllOf(deps, removal.user)
+      if ('jid' in removal)
+        await deps.fileStore.remove([roomAvatarKey('o', removal.jid), roomAvatarKey('t', removal.jid)])
+    }
+    await deps.fileRemovals.done(removals)
+    done += removals.length
+    if (removals.length < atOnce || signal?.aborted) return done
+  }
+}
+
+/** Files that messages or rooms showed: those of their owner that no other message shows and nobody collected. */
+async function removeShown(deps: RemovalDeps, removals: readonly Extract<Removal, { name: string }>[]): Promise<void> {
+  const ownerOf = new Map(removals.map(({ name, owner }) => [name, owner]))
+  const found = await deps.files.byNames([...ownerOf.keys()])
+  const candidates = found.filter(({ _id, owner, kept }) => owner === ownerOf.get(_id) && !kept)
+  const shown = await deps.messages.shownFiles(candidates.map(({ _id }) => _id))
+  await removeFiles(
+    deps,
+    candidates.filter(({ _id }) => !shown.has(_id)),
+  )
+}
+
+async function removeAllOf(deps: RemovalDeps, user: number): Promise<void> {
+  for (;;) {
+    const some = await deps.files.ofOwner(user, atOnce)
+    await removeFiles(deps, some)
+    if (some.length < atOnce) break
+  }
+  await deps.fileStore.remove([userAvatarKey('o', user), userAvatarKey('t', user)])
+}
+
+/** Removes files whose time is over. Returns how many there were. */
+export async function removeExpired(deps: RemovalDeps, signal?: AbortSignal): Promise<number> {
+  for (let removed = 0; ; ) {
+    const expired = await deps.files.expired(deps.now(), atOnce)
+    await removeFiles(deps, expired)
+    removed += expired.length
+    if (expired.length < atOnce || signal?.aborted) return removed
+  }
+}
+
+/** One replica does it: removals at once, expired files every hour. */
+export function sweepFiles(deps: Deps): { close(): Promise<void> } {
+  return holdLease(deps, {
+    name: 'sweep-files',
+    async work(signal) {
+      let expiryAt = 0
+      while (!signal.aborted) {
+        await doRemovals(deps, signal)
+        if (Date.now() >= expiryAt) {
+          const removed = await removeExpired(deps, signal)
+          if (removed) deps.log.info({ removed }, 'files whose time was over were removed')
+          expiryAt = Date.now() + expiryEvery
+        }
+        await delay(removalsEvery, undefined, { signal }).catch(() => {})
+      }
+    },
+  })
+}

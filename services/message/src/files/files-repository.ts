@@ -1,0 +1,59 @@
+import { ensureIndexes } from '@im/service-kit'
+import type { Collection, Db } from 'mongodb'
+
+/** An uploaded file. Avatars have no row: their keys follow from whom they show. */
+export interface FileDocument {
+  /** 32 hex digits: the name in its address. */
+  _id: string
+  owner: number
+  key: string
+  hasThumbnail: boolean
+  bytes: number
+  /** As it is shown. */
+  name: string
+  createdAt: Date
+  /** Absent: for ever. */
+  expireAt?: Date
+  /** Somebody collected it: it neither expires nor goes with its message. */
+  kept?: true
+}
+
+export class FilesRepository {
+  readonly #files: Collection<FileDocument>
+
+  constructor(db: Db) {
+    this.#files = db.collection('files')
+  }
+
+  createIndexes = () => ensureIndexes(this.#files, [{ key: { owner: 1 } }, { key: { expireAt: 1 }, sparse: true }])
+
+  async add(files: readonly FileDocument[]): Promise<void> {
+    await this.#files.insertMany([...files])
+  }
+
+  async byNames(names: readonly string[]): Promise<FileDocument[]> {
+    return names.length ? await this.#files.find({ _id: { $in: [...names] } }).toArray() : []
+  }
+
+  async ofOwner(owner: number, limit: number): Promise<FileDocument[]> {
+    return await this.#files.find({ owner }).limit(limit).toArray()
+  }
+
+  /** Those whose time is over, the oldest first. */
+  async expired(now: number, limit: number): Promise<FileDocument[]> {
+    return await this.#files
+      .find({ expireAt: { $lte: new Date(now) } })
+      .sort({ expireAt: 1 })
+      .limit(limit)
+      .toArray()
+  }
+
+  async keep(names: readonly string[]): Promise<void> {
+    if (names.length)
+      await this.#files.updateMany({ _id: { $in: [...names] } }, { $set: { kept: true }, $unset: { expireAt: '' } })
+  }
+
+  async remove(names: readonly string[]): Promise<void> {
+    if (names.length) await this.#files.deleteMany({ _id: { $in: [...names] } })
+  }
+}

@@ -1,0 +1,58 @@
+import type { FileAddress } from '@im/contracts/message'
+import type { ClientSession, Collection, Db, Document } from 'mongodb'
+
+/**
+ * Something that is to be removed from the store. It is written with the change that makes it so, and done by a replica that has
+ * the store.
+ * - a file that a message or a room showed, if it belongs to `owner` and nothing else shows it;
+ * - everything of a user whose account was deleted;
+ * - the avatar of a room that was dissolved.
+ */
+export type Removal =
+  | { _id: `file:${string}`; name: string; owner: number }
+  | { _id: `user:${number}`; user: number }
+  | { _id: `room:${string}`; jid: string }
+
+export class RemovalsRepository {
+  readonly #removals: Collection<Removal & Document>
+
+  constructor(db: Db) {
+    this.#removals = db.collection('fileRemovals')
+  }
+
+  async addFiles(files: readonly Pick<FileAddress, 'name' | 'owner'>[], session?: ClientSession): Promise<void> {
+    await this.#add(
+      files.map(({ name, owner }) => ({ _id: `file:${name}`, name, owner })),
+      session,
+    )
+  }
+
+  async addUser(user: number): Promise<void> {
+    await this.#add([{ _id: `user:${user}`, user }])
+  }
+
+  async addRoom(jid: string): Promise<void> {
+    await this.#add([{ _id: `room:${jid}`, jid }])
+  }
+
+  async next(limit: number): Promise<Removal[]> {
+    return await this.#removals
+      .find({}, { sort: { _id: 1 }, hint: { _id: 1 } })
+      .limit(limit)
+      .toArray()
+  }
+
+  async done(removals: readonly Removal[]): Promise<void> {
+    if (removals.length) await this.#removals.deleteMany({ _id: { $in: removals.map(({ _id }) => _id) } })
+  }
+
+  async #add(removals: readonly Removal[], session?: ClientSession): Promise<void> {
+    if (!removals.length) return
+    await this.#removals.bulkWrite(
+      removals.map(({ _id, ...rest }) => ({
+        updateOne: { filter: { _id }, update: { $setOnInsert: rest }, upsert: true },
+      })) as never,
+      { session, ordered: false },
+    )
+  }
+}

@@ -1,0 +1,122 @@
+import { createReadStream } from 'node:fs'
+import type { Readable } from 'node:stream'
+import type { S3Client } from '@aws-sdk/client-s3'
+import { StoreAwayError } from '@im/service-kit'
+import PQueue from 'p-queue'
+import type { FileStore, StoredFile } from './file-store.ts'
+
+export interface S3Settings {
+  bucket: string
+  region: string
+  /** Of a server other than Amazon's. */
+  endpoint?: string | undefined
+  /** Without it the usual sources of the SDK: environment, files, roles of the machine. */
+  credentials?: { accessKeyId: string; secretAccessKey: string } | undefined
+  /** `endpoint/bucket/key` in the place of `bucket.endpoint/key`. */
+  pathStyle: boolean
+}
+
+type Sdk = typeof import('@aws-sdk/client-s3')
+
+/** Most requests of one removal at once. */
+const removalsAtOnce = 8
+
+const statusOf = (error: unknown) => (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode
+const isMissing = (error: unknown) => statusOf(error) === 404
+/** The file was replaced between the look and the read. */
+const isReplaced = (error: unknown) => statusOf(error) === 412
+
+/** Keeps files in a bucket of an S3-compatible store. The SDK is loaded where it is used only: it is large. */
+export class S3Store implements FileStore {
+  readonly #settings: S3Settings
+  #opening: Promise<{ sdk: Sdk; client: S3Client }> | undefined
+
+  constructor(settings: S3Settings) {
+    this.#settings = settings
+  }
+
+  async put(key: string, localFile: string, { bytes, type }: { bytes: number; type: string }): Promise<void> {
+    await this.#ask(({ sdk, client }) =>
+      client.send(
+        new sdk.PutObjectCommand({
+          ...this.#object(key),
+          Body: createReadStream(localFile, { highWaterMark: 256 * 1024 }),
+          ContentLength: bytes,
+          ContentType: type,
+        }),
+      ),
+    )
+  }
+
+  async open(key: string): Promise<StoredFile | undefined> {
+    const head = await this.#ask(({ sdk, client }) => client.send(new sdk.HeadObjectCommand(this.#object(key))))
+    if (!head) return undefined
+    const { ContentLength: bytes = 0, ETag: etag = `"${key}"`, LastModified: modifiedAt = new Date(0) } = head
+    return {
+      bytes,
+      etag,
+      modifiedAt,
+      read: async ({ start, end }) => {
+        const answer = await this.#ask(({ sdk, client }) =>
+          client.send(
+            new sdk.GetObjectCommand({ ...this.#object(key), IfMatch: etag, Range: `bytes=${start}-${end}` }),
+          ),
+        )
+        if (!answer?.Body) throw new StoreAwayError('S3', `${key} was removed or replaced while it was read`)
+        return answer.Body as Readable
+      },
+      async close() {},
+    }
+  }
+
+  async copy(from: string, to: string): Promise<boolean> {
+    const { bucket } = this.#settings
+    const answer = await this.#ask(({ sdk, client }) =>
+      client.send(new sdk.CopyObjectCommand({ ...this.#object(to), CopySource: `${bucket}/${from}` })),
+    )
+    return answer !== undefined
+  }
+
+  async remove(keys: readonly string[]): Promise<void> {
+    const queue = new PQueue({ concurrency: removalsAtOnce })
+    await queue.addAll(
+      keys.map((key) => async () => {
+        await this.#ask(({ sdk, client }) => client.send(new sdk.DeleteObjectCommand(this.#object(key))))
+      }),
+    )
+  }
+
+  async close(): Promise<void> {
+    const opened = await this.#opening?.catch(() => undefined)
+    opened?.client.destroy()
+  }
+
+  #object = (key: string) => ({ Bucket: this.#settings.bucket, Key: key })
+
+  /** Undefined when there is no such object. */
+  async #ask<T>(request: (opened: { sdk: Sdk; client: S3Client }) => Promise<T>): Promise<T | undefined> {
+    this.#opening ??= open(this.#settings)
+    const opened = await this.#opening
+    try {
+      return await request(opened)
+    } catch (error) {
+      if (isMissing(error) || isReplaced(error)) return undefined
+      throw new StoreAwayError('S3', (error as Error).name, { cause: error })
+    }
+  }
+}
+
+async function open({ region, endpoint, credentials, pathStyle }: S3Settings) {
+  const sdk = await import('@aws-sdk/client-s3')
+  const client = new sdk.S3Client({
+    region,
+    ...(endpoint === undefined ? {} : { endpoint }),
+    ...(credentials ? { credentials } : {}),
+    forcePathStyle: pathStyle,
+    // Sums in trailers are a recent addition of Amazon's, which other servers refuse.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    maxAttempts: 3,
+  })
+  return { sdk, client }
+}

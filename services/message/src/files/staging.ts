@@ -1,0 +1,62 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Closable, Logger } from '@im/service-kit'
+import { storeErrors } from './store-errors.ts'
+
+/** After this time (ms) no upload is under way any more, and what is left was left by a process that died. */
+const stale = 3_600_000
+const sweepEvery = 600_000
+const form = /^up-[0-9a-f]{32}$/
+
+/** The place of files that are not whole yet. Several processes may share it. */
+export class Staging {
+  readonly #folder: string
+  readonly #log: Logger
+  #made: Promise<unknown> | undefined
+
+  constructor(folder: string, log: Logger) {
+    this.#folder = folder
+    this.#log = log
+  }
+
+  /** A path of its own for `work`'s use. What is there at the end is removed, whatever the end. */
+  async withFiles<T>(work: (newPath: () => Promise<string>) => Promise<T>): Promise<T> {
+    const paths: string[] = []
+    const newPath = async () => {
+      this.#made ??= storeErrors(() => mkdir(this.#folder, { recursive: true, mode: 0o700 }))
+      await this.#made.catch((error: unknown) => {
+        this.#made = undefined
+        throw error
+      })
+      const path = join(this.#folder, `up-${randomBytes(16).toString('hex')}`)
+      paths.push(path)
+      return path
+    }
+    try {
+      return await work(newPath)
+    } finally {
+      await Promise.all(paths.map((path) => rm(path, { force: true }).catch(() => {})))
+    }
+  }
+
+  /** Removes what processes left that died. */
+  async sweep(now = Date.now()): Promise<void> {
+    const names = await readdir(this.#folder).catch(() => [])
+    for (const name of names.filter((each) => form.test(each))) {
+      const path = join(this.#folder, name)
+      const about = await stat(path).catch(() => undefined)
+      if (about && now - about.mtimeMs > stale) await rm(path, { force: true })
+    }
+  }
+
+  /** Sweeps now and then. */
+  start(): Closable {
+    const sweep = () =>
+      this.sweep().catch((error: unknown) => this.#log.warn({ err: error }, 'the rest of uploads was not removed'))
+    void sweep()
+    const timer = setInterval(sweep, sweepEvery)
+    timer.unref()
+    return { close: async () => clearInterval(timer) }
+  }
+}

@@ -1,0 +1,93 @@
+import { type Call, Reply } from '@im/contracts'
+import { uploadLimits, type uploads } from '@im/contracts/message'
+import type { Deps } from '../deps.ts'
+import { chargeUpload } from './daily-uploads.ts'
+import { newFileKey, thumbnailKey } from './file-keys.ts'
+import { classify, contentTypeOf, type FileKind } from './file-kinds.ts'
+import type { FileDocument } from './files-repository.ts'
+import { expiryOf, refuseForeignUser, validDaysIn } from './form-fields.ts'
+import { bytesOf } from './images.ts'
+import { demandUser, type ReceivedForm, receiveForm, type StagedFile } from './receive-form.ts'
+import { removeFiles } from './remove-files.ts'
+import { sniffImage } from './sniff-image.ts'
+
+/** A file on its way into the store. */
+interface Prepared {
+  kind: FileKind
+  row: FileDocument
+  path: string
+  thumbnail: string | undefined
+}
+
+/** Takes the files of a form. All of them are stored, or none and nothing is left. */
+export async function uploadFiles(deps: Deps, call: Call<(typeof uploads)['uploadFiles']>) {
+  const startedAt = performance.now()
+  const limits = { fileBytes: deps.config.uploadMaxBytes, files: uploadLimits.files }
+  const charge = (userId: number, bytes: number) => chargeUpload(deps, userId, bytes)
+  return await receiveForm(deps, call, { limits, charge }, async (form) => {
+    const owner = demandUser(form)
+    refuseForeignUser(form.fields, owner)
+    const { downloadUrl, fileValidTime } = await deps.serverConfig.get()
+    const expireAt = expiryOf(validDaysIn(form.fields) ?? fileValidTime, deps.now())
+    const prepared: Prepared[] = []
+    for (const file of form.files) prepared.push(await prepare(deps, form, owner, file, expireAt))
+    await store(deps, prepared)
+    const total = prepared.length
+    const time = Math.round(performance.now() - startedAt)
+    return new Reply(listed(prepared, downloadUrl), { members: { total, success: total, failure: 0, time } })
+  })
+}
+
+async function prepare(
+  deps: Deps,
+  form: ReceivedForm,
+  owner: number,
+  file: StagedFile,
+  expireAt: Date | undefined,
+): Promise<Prepared> {
+  const image = await sniffImage(file.head)
+  const { kind, extension } = classify(file.name, image)
+  const { name, key } = newFileKey(owner, kind === 'images' ? 'o' : 'f', extension, deps.now())
+  const path = kind === 'images' ? await form.newPath() : ''
+  const hasThumbnail = kind === 'images' && (await deps.images.thumbnail(owner, { path: file.path, extension }, path))
+  const row = {
+    ...{ _id: name, owner, key, hasThumbnail, bytes: file.bytes, name: file.name, createdAt: new Date(deps.now()) },
+    ...(expireAt ? { expireAt } : {}),
+  }
+  return { kind, row, path: file.path, thumbnail: hasThumbnail ? path : undefined }
+}
+
+/** The rows first: what is in the store and has no row would stay for ever. */
+async function store(deps: Deps, prepared: readonly Prepared[]): Promise<void> {
+  const rows = prepared.map(({ row }) => row)
+  await deps.files.add(rows)
+  try {
+    for (const { row, path, thumbnail } of prepared) {
+      const type = contentTypeOf(row.key.slice(row.key.lastIndexOf('.') + 1)) ?? 'application/octet-stream'
+      await deps.fileStore.put(row.key, path, { bytes: row.bytes, type })
+      if (thumbnail !== undefined)
+        await deps.fileStore.put(thumbnailKey(row.key), thumbnail, {
+          bytes: await bytesOf(thumbnail),
+          type: 'image/jpeg',
+        })
+    }
+  } catch (error) {
+    await removeFiles(deps, rows).catch((cause: unknown) =>
+      deps.log.warn({ err: cause }, 'files of an upload that failed were not removed'),
+    )
+    throw error
+  }
+}
+
+function listed(prepared: readonly Prepared[], base: string) {
+  const of = (kind: FileKind) =>
+    prepared
+      .filter((one) => one.kind === kind)
+      .map(({ row }) => ({
+        oFileName: row.name,
+        oUrl: base + row.key,
+        tUrl: base + (row.hasThumbnail ? thumbnailKey(row.key) : row.key),
+        status: 1,
+      }))
+  return { images: of('images'), audios: of('audios'), videos: of('videos'), files: [], others: of('others') }
+}

@@ -1,0 +1,433 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { request } from 'node:http'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { crc32, deflateSync } from 'node:zlib'
+import { errors } from '@im/contracts'
+import { internalFiles, storedFiles } from '@im/contracts/message'
+import { eventually, failure, watchQueries } from '@im/service-kit/testing'
+import sharp from 'sharp'
+import { test } from 'tap'
+import { doRemovals, removeExpired } from '../src/files/do-removals.ts'
+import { fileKeyOf, roomAvatarKey } from '../src/files/file-keys.ts'
+import { base, formOf, photo, startFiles, type Uploaded, uploadPath } from './start-files.ts'
+
+const one = ([first]: readonly Uploaded[]) => first as Uploaded
+const bytesOf = async (response: Response) => Buffer.from(await response.arrayBuffer())
+
+test('files of a form are stored, listed by their kind and read with Range, ETag and HEAD', async (t) => {
+  const { send, read, person } = await startFiles(t)
+  const alice = person()
+  const text = randomBytes(300_000)
+  const answer = await send(
+    uploadPath,
+    formOf(
+      { userId: String(alice), validTime: '-1.0', uploadFlag: '1' },
+      ['a.PNG', await photo(800, 600)],
+      ['v.amr', 'voice'],
+      ['m.MP4', 'film'],
+      ['report.docx', text],
+    ),
+    { as: alice },
+  )
+  t.match(answer, { resultCode: 1, total: 4, success: 4, failure: 0 })
+  t.type(answer.time, 'number')
+  const { images, audios, videos, files, others } = answer.data
+  t.strictSame(files, [])
+  t.match(images, [{ oFileName: 'a.PNG', status: 1 }])
+  t.match(
+    one(images).oUrl,
+    new RegExp(`^${base}u/${alice % 10000}/${alice}/\\d{6}/o/[0-9a-f]{32}\\.jpg$`),
+    'by its content',
+  )
+  t.equal(one(images).tUrl, one(images).oUrl.replace('/o/', '/t/'))
+  for (const [list, type] of [
+    [audios, 'audio/amr'],
+    [videos, 'video/mp4'],
+  ] as const) {
+    t.match(one(list).oUrl, /\/f\/[0-9a-f]{32}\./)
+    t.equal(one(list).tUrl, one(list).oUrl)
+    t.equal((await read(one(list).oUrl)).headers.get('content-type'), type)
+  }
+
+  const { oUrl } = one(others)
+  const whole = await read(oUrl)
+  t.equal(whole.status, 200)
+  t.strictSame(await bytesOf(whole), text)
+  t.match(Object.fromEntries(whole.headers), {
+    'content-type': 'application/octet-stream',
+    'content-disposition': 'attachment',
+    'x-content-type-options': 'nosniff',
+    'accept-ranges': 'bytes',
+    'cache-control': 'public, max-age=31536000, immutable',
+    'content-length': '300000',
+  })
+  const etag = whole.headers.get('etag') ?? ''
+  t.match(etag, /^"[^"]+"$/)
+  t.equal((await read(oUrl, { headers: { 'if-none-match': etag } })).status, 304)
+  t.equal((await read(oUrl, { headers: { 'if-none-match': '"other"' } })).status, 200)
+  const part = async (range: string, more: Record<string, string> = {}) => {
+    const answer = await read(oUrl, { headers: { range, ...more } })
+    return [answer.status, answer.headers.get('content-range'), await bytesOf(answer)] as const
+  }
+  t.strictSame(await part('bytes=100-199'), [206, 'bytes 100-199/300000', text.subarray(100, 200)])
+  t.strictSame(await part('bytes=299990-'), [206, 'bytes 299990-299999/300000', text.subarray(299_990)])
+  t.strictSame(await part('bytes=-5', { 'if-range': etag }), [
+    206,
+    'bytes 299995-299999/300000',
+    text.subarray(299_995),
+  ])
+  t.strictSame((await part('bytes=0-9', { 'if-range': '"old"' })).slice(0, 2), [200, null])
+  t.strictSame((await part('bytes=300000-')).slice(0, 2), [416, 'bytes */300000'])
+  for (const range of ['bytes=0-1,5-6', 'lines=1-2', 'bytes=9-2', 'nonsense'])
+    t.equal((await part(range))[0], 200, range)
+  const head = await read(oUrl, { method: 'HEAD' })
+  t.strictSame([head.status, head.headers.get('content-length'), (await bytesOf(head)).length], [200, '300000', 0])
+})
+
+test('thumbnails and avatars are JPEG, the right way up, and say nothing about their photographer', async (t) => {
+  const { send, read, person } = await startFiles(t)
+  const alice = person()
+  const sent = await photo(900, 600)
+  t.ok(sent.includes('secret camera'))
+  const { data } = await send(uploadPath, formOf({}, ['p.jpg', sent]), { as: alice })
+  t.strictSame(await bytesOf(await read(one(data.images).oUrl)), sent, 'the image itself stays as it was sent')
+  const thumbnail = await read(one(data.images).tUrl)
+  t.equal(thumbnail.headers.get('content-type'), 'image/jpeg')
+  const small = await bytesOf(thumbnail)
+  t.match(await sharp(small).metadata(), { format: 'jpeg', width: 300, height: 200 })
+  t.notOk(small.includes('secret camera'))
+
+  const avatar = await send('/upload/UploadAvatarServlet', formOf({ userId: String(alice) }, ['file.jpg', sent]), {
+    as: alice,
+  })
+  t.strictSame(avatar.data, {
+    oUrl: `${base}avatar/o/${alice % 10000}/${alice}.jpg`,
+    tUrl: `${base}avatar/t/${alice % 10000}/${alice}.jpg`,
+  })
+  for (const [url, width, height] of [
+    [avatar.data.oUrl, 900, 600],
+    [avatar.data.tUrl, 200, 200],
+  ] as const) {
+    const answer = await read(url)
+    t.equal(answer.headers.get('cache-control'), 'no-cache')
+    const bytes = await bytesOf(answer)
+    t.match(await sharp(bytes).metadata(), { format: 'jpeg', width, height })
+    t.equal((await sharp(bytes).metadata()).exif, undefined)
+  }
+  const etag = (await read(avatar.data.oUrl)).headers.get('etag') ?? ''
+  t.equal((await read(avatar.data.oUrl, { headers: { 'if-none-match': etag } })).status, 304)
+  const transparent = await sharp({ create: { width: 50, height: 50, channels: 4, background: '#0000' } })
+    .png()
+    .toBuffer()
+  await send('/upload/UploadifyAvatarServlet', formOf({}, ['x', transparent]), { as: alice })
+  const changed = await read(avatar.data.oUrl, { headers: { 'if-none-match': etag } })
+  t.equal(changed.status, 200, 'another avatar has another tag')
+  t.strictSame(
+    [
+      ...(
+        await sharp(await bytesOf(changed))
+          .raw()
+          .toBuffer()
+      ).subarray(0, 3),
+    ],
+    [255, 255, 255],
+  )
+})
+
+test('an avatar tells the other devices of its owner', async (t) => {
+  const { send, person, db } = await startFiles(t)
+  const alice = person()
+  await send('/upload/UploadAvatarServlet', formOf({}, ['a.jpg', await photo(30, 30)]), { as: alice })
+  const rows = await db.collection('mailbox').find({ user: alice }).toArray()
+  t.match(JSON.stringify(rows), /\\"type\\":801|"type":801/)
+})
+
+test('a form shows its token wherever it stands', async (t) => {
+  const { send, signIn, person } = await startFiles(t)
+  const alice = person()
+  const token = signIn(alice)
+  t.match(await send(uploadPath, formOf({ access_token: token }, ['a.txt', 'x'])), { resultCode: 1 })
+  const late = formOf({}, ['a.txt', 'x'])
+  late.append('access_token', token)
+  t.match(await send(uploadPath, late), { resultCode: 1 }, 'after the files')
+  t.match(await send(`${uploadPath}?access_token=${token}`, formOf({}, ['a.txt', 'x'])), { resultCode: 1 })
+  t.match(await send(uploadPath, formOf({}, ['a.txt', 'x']), { headers: { authorization: `Bearer ${token}` } }), {
+    resultCode: 1,
+  })
+  const refused = async (answer: Promise<{ resultCode: number }>) => (await answer).resultCode
+  t.equal(await refused(send(uploadPath, formOf({}, ['a.txt', 'x']))), errors.TokenMissing.code)
+  t.equal(await refused(send(uploadPath, formOf({ access_token: 'no' }, ['a.txt', 'x']))), errors.TokenInvalid.code)
+  const long = formOf({}, ['a.bin', Buffer.alloc(9 * 1024 * 1024)])
+  long.append('access_token', token)
+  t.equal(await refused(send(uploadPath, long)), errors.TokenMissing.code, 'what nobody answers for is short')
+  t.equal(
+    await refused(send(uploadPath, formOf({ access_token: token, userId: '5' }, ['a.txt', 'x']))),
+    errors.PermissionDenied.code,
+  )
+})
+
+test('names are shown readable and are never a path', async (t) => {
+  const { send, folder, person, onDisk, url } = await startFiles(t)
+  const alice = person()
+  const nameOf = async (name: string) =>
+    one((await send(uploadPath, formOf({}, [name, 'x']), { as: alice })).data.others).oFileName
+  t.equal(await nameOf('../../../etc/会议纪要.doc'), '会议纪要.doc')
+  t.equal(await nameOf('harmless\u202Ecod.exe'), 'harmlesscod.exe')
+  const long = await nameOf(`${'长'.repeat(300)}.docx`)
+  t.ok([...long].length === 255 && long.endsWith('长.docx'))
+  t.equal(await nameOf('..'), 'file')
+  t.equal(await nameOf('a\u0000b.txt'), 'ab.txt')
+  for (const file of await onDisk()) t.match(file, /^u\/\d+\/\d+\/\d{6}\/f\/[0-9a-f]{32}\.(docx?|exe|txt|bin)$/)
+  await writeFile(join(folder, 'secret'), 'a secret')
+  const textOf = async (path: string) => {
+    const asked = request(url, { path })
+    asked.end()
+    const [answer] = (await once(asked, 'response')) as [AsyncIterable<Buffer>]
+    let text = ''
+    for await (const chunk of answer) text += chunk
+    return text
+  }
+  for (const path of [
+    '/u/1/../../../secret',
+    '/u/../../../../secret',
+    '/u/%2e%2e/%2e%2e/x/o/secret',
+    '/u/1/10000001/202611/o/..%2f..%2f..%2f..%2f..%2fsecret',
+    '/avatar/o/..%2f..%2f/secret',
+    '/avatar/o/1/secret.jpg',
+    '/avatar/o/1/%00.jpg',
+  ])
+    t.match(await textOf(path), /"resultCode":(1500104|1020105|10101\d\d)/, path)
+})
+
+test('whatever a file says it is, it does nothing in a browser', async (t) => {
+  const { send, read, person } = await startFiles(t)
+  const alice = person()
+  const script = '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+  const form = formOf(
+    {},
+    ['x.svg', script],
+    ['x.html', script],
+    ['x.js', script],
+    ['x.xml', script],
+    ['x.jpg', script],
+    ['noextension', script],
+  )
+  const { data } = await send(uploadPath, form, { as: alice })
+  t.equal(data.images.length, 0, 'what only calls itself an image is none')
+  t.equal(data.others.length, 6)
+  for (const { oUrl } of data.others)
+    t.match(Object.fromEntries((await read(oUrl)).headers), {
+      'content-type': 'application/octet-stream',
+      'content-disposition': 'attachment',
+      'x-content-type-options': 'nosniff',
+      'content-security-policy': "default-src 'none'; sandbox",
+    })
+  const polyglot = Buffer.concat([await photo(10, 10), Buffer.from(script)])
+  const image = one((await send(uploadPath, formOf({}, ['x.html.jpg', polyglot]), { as: alice })).data.images)
+  t.equal((await read(image.oUrl)).headers.get('content-type'), 'image/jpeg')
+})
+
+/** The head of a PNG that declares 60,000 × 60,000 pixels: a few bytes that would become 10 GB. */
+function bomb(): Buffer {
+  const chunk = (type: string, data: Buffer) => {
+    const body = Buffer.concat([Buffer.from(type), data])
+    const length = Buffer.alloc(4)
+    length.writeUInt32BE(data.length)
+    const sum = Buffer.alloc(4)
+    sum.writeUInt32BE(crc32(body))
+    return Buffer.concat([length, body, sum])
+  }
+  const head = Buffer.alloc(13)
+  head.writeUInt32BE(60_000, 0)
+  head.writeUInt32BE(60_000, 4)
+  head.set([8, 6, 0, 0, 0], 8)
+  const data = deflateSync(Buffer.alloc(1_000_000))
+  return Buffer.concat([
+    Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'),
+    chunk('IHDR', head),
+    chunk('IDAT', data),
+    chunk('IEND', Buffer.alloc(0)),
+  ])
+}
+
+test('images that would fill the memory, or are none, are no avatars', async (t) => {
+  const { send, person, onDisk, read } = await startFiles(t)
+  const alice = person()
+  const avatar = async (content: Uint8Array | string) =>
+    (await send('/upload/UploadAvatarServlet', formOf({}, ['a.png', content]), { as: alice })).resultCode
+  const before = process.memoryUsage().rss
+  t.equal(await avatar(bomb()), errors.FileTypeNotAllowed.code)
+  t.ok(process.memoryUsage().rss - before < 300e6)
+  t.equal(await avatar('<html>'), errors.FileTypeNotAllowed.code)
+  t.equal(await avatar((await photo(500, 500)).subarray(0, 700)), errors.FileTypeNotAllowed.code, 'cut')
+  t.equal(await avatar(Buffer.alloc(5 * 1024 * 1024 + 1)), errors.FileTooLarge.code)
+  t.strictSame(await onDisk(), [])
+  const { data } = await send(uploadPath, formOf({}, ['a.png', bomb()]), { as: alice })
+  t.equal(one(data.images).tUrl, one(data.images).oUrl, 'as a file it is kept as it is')
+  t.equal((await read(one(data.images).oUrl.replace('/o/', '/t/'))).headers.get('content-type'), 'image/png')
+})
+
+test('what is refused, cut or without end leaves nothing', async (t) => {
+  const { send, url, signIn, person, onDisk, db } = await startFiles(t, { env: { UPLOAD_MAX_BYTES: '100000' } })
+  const alice = person()
+  const refused = async (...files: [string, Uint8Array | string][]) =>
+    (await send(uploadPath, formOf({}, ...files), { as: alice })).resultCode
+  t.equal(await refused(['ok.txt', 'x'], ['long.bin', Buffer.alloc(100_001)]), errors.FileTooLarge.code)
+  t.equal(await refused(), errors.FileMissing.code)
+  t.equal(
+    await refused(...Array.from({ length: 21 }, (_, n): [string, string] => [`${n}.txt`, 'x'])),
+    errors.InvalidParams.code,
+  )
+  const fields = Object.fromEntries(Array.from({ length: 1000 }, (_, n) => [`f${n}`, 'x']))
+  t.equal((await send(uploadPath, formOf(fields, ['a.txt', 'x']), { as: alice })).resultCode, errors.InvalidParams.code)
+  t.equal((await send(uploadPath, 'no form', { as: alice })).resultCode, errors.UploadFailed.code)
+  const type = { 'content-type': 'multipart/form-data; boundary=b' }
+  const head = '--b\r\nContent-Disposition: form-data; name="f"; filename="a.txt"\r\n\r\n'
+  t.equal((await send(uploadPath, `${head}cut`, { as: alice, headers: type })).resultCode, errors.UploadFailed.code)
+  t.equal(
+    (await send(uploadPath, formOf({ validTime: 'soon' }, ['a.txt', 'x']), { as: alice })).resultCode,
+    errors.InvalidParams.code,
+  )
+
+  const token = signIn(alice)
+  const endless = request(`${url}${uploadPath}?access_token=${token}`, { method: 'POST', headers: type })
+  const answered = once(endless, 'response')
+  endless.write(head)
+  const more = setInterval(() => endless.write(Buffer.alloc(20_000)), 5)
+  endless.on('error', () => {})
+  const [answer] = (await answered) as [AsyncIterable<Buffer>]
+  let text = ''
+  for await (const chunk of answer) text += chunk
+  clearInterval(more)
+  endless.destroy()
+  t.equal(JSON.parse(text).resultCode, errors.FileTooLarge.code)
+
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  socket.write(
+    `POST ${uploadPath}?access_token=${token} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type['content-type']}\r\nContent-Length: 90000\r\n\r\n${head}some`,
+  )
+  await eventually(async () => (await onDisk()).length > 0)
+  socket.destroy()
+  await eventually(async () => (await onDisk()).length === 0)
+  t.equal(await db.collection('files').countDocuments(), 0)
+})
+
+test('apps send avatars without a token from where their user has just called', async (t) => {
+  const { send, signIn, person, deps } = await startFiles(t, { env: { LIMIT_FACTOR: '1' } })
+  const [alice, mallory] = [person(), person()]
+  const session = createHash('sha256').update(signIn(alice)).digest('hex')
+  await deps.redis.set(`seen:${alice}:10.0.0.1`, session)
+  const avatar = async (userId: number, ip: string) =>
+    (await send('/upload/UploadAvatarServlet', formOf({ userId: String(userId) }, ['a.jpg', image]), { ip })).resultCode
+  const image = await photo(20, 20)
+  t.equal(await avatar(alice, '10.0.0.1'), 1)
+  t.equal(await avatar(alice, '10.0.0.2'), errors.TokenMissing.code, 'from elsewhere')
+  t.equal(await avatar(mallory, '10.0.0.1'), errors.TokenMissing.code, 'of somebody else')
+  for (let n = 1; n < 10; n++) await avatar(alice, '10.0.0.1')
+  t.equal(await avatar(alice, '10.0.0.1'), errors.RateLimited.code, 'ten a day')
+  const bob = person()
+  await deps.redis.set(`seen:${bob}:10.0.0.1`, 'ended')
+  t.equal(await avatar(bob, '10.0.0.1'), errors.TokenMissing.code, 'the session has ended')
+})
+
+test('files are copied, expire, and are removed by who uploaded them', async (t) => {
+  let now = Date.now()
+  const { send, read, api, person, deps, onDisk } = await startFiles(t, {
+    overrides: { now: () => now },
+    config: { fileValidTime: 7 },
+  })
+  const [alice, bob] = [person(), person()]
+  const upload = async (validTime?: string) =>
+    one(
+      (
+        await send(uploadPath, formOf(validTime === undefined ? {} : { validTime }, ['a.jpg', await photo(40, 40)]), {
+          as: alice,
+        })
+      ).data.images,
+    ).oUrl
+  const status = async (url: string) => (await read(url)).status
+  const [kept, short, usual, collected] = [await upload('-1'), await upload('0.04'), await upload(), await upload('1')]
+  const { url: copy } = await api.call(storedFiles.copyFile, { paths: [short], validTime: 3 }, { as: bob })
+  t.match(copy, new RegExp(`^${base}u/${bob % 10000}/${bob}/\\d{6}/o/[0-9a-f]{32}\\.jpg$`))
+  t.strictSame(await bytesOf(await read(copy)), await bytesOf(await read(short)))
+  t.equal(await status(copy.replace('/o/', '/t/')), 200)
+  for (const path of [
+    'http://elsewhere.test/u/1/1/202601/o/x.jpg',
+    short.replace(base, 'http://elsewhere.test/'),
+    `${base}avatar/o/1/1.jpg`,
+    short.replace(/[0-9a-f]{32}/, '0'.repeat(32)),
+  ])
+    await t.rejects(api.call(storedFiles.copyFile, { paths: [path] }, { as: bob }), failure('FileNotFound'), path)
+  await api.call(internalFiles.keepFiles, { urls: [collected] })
+  const day = 86_400_000
+  now += 1.5 * day
+  t.equal(await removeExpired(deps), 1, 'a day is the least')
+  t.strictSame([await status(short), await status(copy)], [404, 200])
+  now += 6 * day
+  await removeExpired(deps)
+  t.strictSame(await Promise.all([kept, usual, copy, collected].map(status)), [200, 404, 404, 200])
+  await api.call(storedFiles.deleteFiles, { paths: [kept] }, { as: bob })
+  t.equal(await status(kept), 200, 'of somebody else')
+  await api.call(storedFiles.deleteFiles, { paths: [kept, collected] }, { as: alice })
+  t.strictSame(await onDisk(), [])
+})
+
+test('what a recalled message showed goes with it, unless something else shows it', async (t) => {
+  const { send, read, log, remove, person, deps, api } = await startFiles(t)
+  const [alice, bob] = [person(), person()]
+  const upload = async () =>
+    one((await send(uploadPath, formOf({}, ['a.jpg', await photo(40, 40)]), { as: alice })).data.images)
+  const [shown, twice, collected, foreign] = [await upload(), await upload(), await upload(), await upload()]
+  const say = async (from: number, to: number, { oUrl }: Uploaded) => {
+    const entry = log.entry(from, to, { type: 2, content: oUrl })
+    const name = /[0-9a-f]{32}/.exec(oUrl)![0]
+    await log.archive([{ ...entry, store: { ...entry.store, file: name } }])
+    return entry.store.messageId
+  }
+  const [a, b, c] = [await say(alice, bob, shown), await say(alice, bob, twice), await say(alice, bob, collected)]
+  await say(alice, person(), twice)
+  const d = await say(bob, alice, foreign)
+  await api.call(internalFiles.keepFiles, { urls: [collected.oUrl] })
+  await remove(alice, [a, b, c], 2)
+  await remove(bob, [d], 2)
+  const status = async ({ oUrl, tUrl }: Uploaded) => [(await read(oUrl)).status, (await read(tUrl)).status]
+  await eventually(async () => (await status(shown))[0] === 404)
+  t.strictSame(await status(shown), [404, 404])
+  await doRemovals(deps)
+  for (const file of [twice, collected, foreign]) t.strictSame(await status(file), [200, 200])
+})
+
+test('addresses are those that apps make', (t) => {
+  t.equal(
+    roomAvatarKey('o', '7526ff27bce54d95bea9efd6be83862b'),
+    'avatar/o/8846/18846/7526ff27bce54d95bea9efd6be83862b.jpg',
+  )
+  t.equal(
+    roomAvatarKey('t', 'f5e194e3258f41e08fbc2b28863d715b'),
+    'avatar/t/280/10280/f5e194e3258f41e08fbc2b28863d715b.jpg',
+  )
+  const name = `${'a'.repeat(32)}.jpg`
+  t.equal(
+    fileKeyOf({ folder: '1', userId: '10000001', month: '202611', kind: 'o', name }),
+    `u/1/10000001/202611/o/${name}`,
+  )
+  t.equal(fileKeyOf({ folder: '2', userId: '10000001', month: '202611', kind: 'o', name }), undefined)
+  t.end()
+})
+
+test('everything about files is found by an index', async (t) => {
+  const { send, api, person, deps } = await startFiles(t)
+  const queries = watchQueries(deps)
+  const alice = person()
+  const { oUrl } = one((await send(uploadPath, formOf({}, ['a.jpg', await photo(40, 40)]), { as: alice })).data.images)
+  await api.call(storedFiles.copyFile, { paths: [oUrl] }, { as: alice })
+  await api.call(internalFiles.keepFiles, { urls: [oUrl] })
+  await deps.fileRemovals.addUser(alice)
+  await deps.fileRemovals.addFiles([{ name: /[0-9a-f]{32}/.exec(oUrl)![0], owner: alice }])
+  await doRemovals(deps)
+  await removeExpired(deps)
+  await queries.demandIndexes(t)
+})

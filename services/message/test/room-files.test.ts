@@ -1,0 +1,66 @@
+import { randomBytes } from 'node:crypto'
+import { errors } from '@im/contracts'
+import { internalMemberships, sharesDropped } from '@im/contracts/room'
+import { userDeleted } from '@im/contracts/user'
+import { eventPublisher, eventually, stub, stubServices } from '@im/service-kit/testing'
+import { test } from 'tap'
+import { roomAvatarKey } from '../src/files/file-keys.ts'
+import { base, formOf, photo, startFiles, type Uploaded, uploadPath } from './start-files.ts'
+
+test('the avatar of a room is replaced by its owner and admins', async (t) => {
+  const jid = randomBytes(16).toString('hex')
+  const roles = new Map<number, number>()
+  const keys = { serviceKeys: ['test-service-key'], callerKeys: [] }
+  const rooms = await stubServices(t, keys, [
+    stub(internalMemberships.getMembership, (_deps, { params: { userId, room } }) => {
+      const exists = room === jid || room === 'a'.repeat(24)
+      const of = exists
+        ? { roomId: 'a'.repeat(24), jid, role: roles.get(userId) ?? 0 }
+        : { roomId: '', jid: '', role: 0 }
+      return { exists: exists ? (1 as const) : (0 as const), ...of, allowSpeakCourse: 0 as const }
+    }),
+  ])
+  const { send, read, person, onDisk, deps } = await startFiles(t, { env: { ROOM_URL: rooms } })
+  const [owner, admin, member, stranger] = [person(), person(), person(), person()]
+  for (const [n, userId] of [owner, admin, member].entries()) roles.set(userId, n + 1)
+  const image = await photo(60, 40)
+  const replace = (as: number, room?: string) =>
+    send('/upload/GroupAvatarServlet', formOf(room === undefined ? {} : { jid: room }, ['a.jpg', image]), { as })
+  t.equal((await replace(member, jid)).resultCode, errors.PermissionDenied.code)
+  t.equal((await replace(stranger, jid)).resultCode, errors.PermissionDenied.code)
+  t.equal((await replace(owner, '0'.repeat(32))).resultCode, errors.RoomNotFound.code)
+  t.equal((await replace(owner, '../../x')).resultCode, errors.RoomNotFound.code)
+  t.equal((await replace(owner)).resultCode, errors.MissingParam.code)
+  t.strictSame(await onDisk(), [])
+  const { data } = await replace(owner, jid)
+  t.strictSame(data, { oUrl: base + roomAvatarKey('o', jid), tUrl: base + roomAvatarKey('t', jid) })
+  t.equal((await read(data.oUrl)).status, 200)
+  t.equal((await read(data.tUrl)).headers.get('content-type'), 'image/jpeg')
+  t.equal((await replace(admin, 'a'.repeat(24))).resultCode, 1, 'by the id of the room')
+  await deps.fileRemovals.addRoom(jid)
+  await eventually(async () => (await onDisk()).length === 0)
+})
+
+test('files of a dissolved room and of a deleted user go', async (t) => {
+  const { send, read, person, env, onDisk } = await startFiles(t)
+  const publish = eventPublisher(t, env)
+  const [alice, bob] = [person(), person()]
+  const upload = async (as: number) =>
+    (await send(uploadPath, formOf({}, ['a.jpg', await photo(60, 40)]), { as })).data.images[0] as Uploaded
+  const [shared, foreign, own] = [await upload(alice), await upload(alice), await upload(alice)]
+  const roomId = 'b'.repeat(24)
+  const files = [
+    { url: shared.oUrl, userId: alice },
+    { url: foreign.oUrl, userId: bob },
+    { url: 'http://elsewhere.test/x', userId: alice },
+  ]
+  await publish(sharesDropped, roomId, { roomId, files, at: Date.now() })
+  const status = async ({ oUrl }: Uploaded) => (await read(oUrl)).status
+  await eventually(async () => (await status(shared)) === 404)
+  t.strictSame([await status(foreign), await status(own)], [200, 200])
+  await send('/upload/UploadAvatarServlet', formOf({}, ['a.jpg', await photo(60, 40)]), { as: alice })
+  await upload(bob)
+  await publish(userDeleted, alice, { userId: alice, nickname: 'alice', at: Date.now() })
+  await eventually(async () => (await onDisk()).every((name) => name.startsWith(`u/${bob % 10000}/${bob}/`)))
+  t.equal((await onDisk()).length, 2)
+})
