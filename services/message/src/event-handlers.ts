@@ -1,6 +1,7 @@
 import {
   blacklistChanged,
   contactRegistered,
+  fanRemoved,
   friendChanged,
   friendRequested,
   friendRowChanged,
@@ -24,6 +25,7 @@ import {
   sendRequest,
   tellContactRegistered,
   tellErased,
+  tellFanRemoved,
   tellKeysChanged,
   tellOwnErasure,
 } from './notices/friend-notices.ts'
@@ -53,6 +55,7 @@ export function eventHandlers(deps: Deps): EventHandler[] {
       sendNotice(deps, id, { userId, type: 800, objectId: 'sync_label', onlyMultipleDevices: true }),
     ),
     on(friendRequested, (requested, { id }) => sendRequest(deps, id, requested)),
+    on(fanRemoved, (removed, { id }) => tellFanRemoved(deps, id, removed)),
     on(contactRegistered, (registered, { id }) => tellContactRegistered(deps, id, registered)),
     on(userErased, (erased, { id }) => tellErased(deps, id, erased)),
     on(friendChanged, async ({ userId, toUserId, how, at }) => {

@@ -4,6 +4,7 @@ import { type ConfigOf, peerUrl, setting } from '@im/service-kit'
 export const settings = {
   userUrl: peerUrl('user'),
   messageUrl: peerUrl('message'),
+  pushUrl: peerUrl('push'),
   apiProfile: setting.choice(['clients', 'spec'], {
     env: 'API_PROFILE',
     default: 'clients',

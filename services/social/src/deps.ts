@@ -1,4 +1,6 @@
 import { createServiceClient, type Runtime, type ServiceClient } from '@im/service-kit'
+import { AccountChatsRepository } from './account-pages/account-chats-repository.ts'
+import { RepliesRepository } from './account-replies/replies-repository.ts'
 import { BooksRepository } from './address-book/books-repository.ts'
 import type { SocialConfig } from './config.ts'
 import { EverybodysFriends } from './friends/everybodys-friends.ts'
@@ -6,6 +8,7 @@ import { LabelsRepository } from './labels/labels-repository.ts'
 import { NewFriendsRepository } from './new-friends/new-friends-repository.ts'
 import { Names } from './people/names.ts'
 import { PeopleRepository } from './people/people-repository.ts'
+import { KnownAccounts } from './public-accounts/known-accounts.ts'
 import { MenusRepository } from './public-accounts/menus-repository.ts'
 import { RelationsRepository } from './relations/relations-repository.ts'
 import { Talks } from './talks/talks.ts'
@@ -14,6 +17,7 @@ import { Talks } from './talks/talks.ts'
 export interface Deps extends Runtime<SocialConfig> {
   user: ServiceClient
   message: ServiceClient
+  push: ServiceClient
   people: PeopleRepository
   names: Names
   relations: RelationsRepository
@@ -21,6 +25,9 @@ export interface Deps extends Runtime<SocialConfig> {
   newFriends: NewFriendsRepository
   books: BooksRepository
   menus: MenusRepository
+  knownAccounts: KnownAccounts
+  accountChats: AccountChatsRepository
+  accountReplies: RepliesRepository
   everybodysFriends: EverybodysFriends
   talks: Talks
 }
@@ -28,6 +35,7 @@ export interface Deps extends Runtime<SocialConfig> {
 /** How long (ms) another service may take. Counts of unread messages are worth less waiting. */
 const userTimeout = 3000
 const messageTimeout = 1000
+const pushTimeout = 3000
 
 /** Puts the service together. */
 export function createDeps(runtime: Runtime<SocialConfig>): Omit<Deps, keyof Runtime> {
@@ -35,10 +43,12 @@ export function createDeps(runtime: Runtime<SocialConfig>): Omit<Deps, keyof Run
   const { serviceKeys } = config
   const user = createServiceClient({ baseUrl: config.userUrl, serviceKeys, timeoutMs: userTimeout })
   const message = createServiceClient({ baseUrl: config.messageUrl, serviceKeys, timeoutMs: messageTimeout })
+  const push = createServiceClient({ baseUrl: config.pushUrl, serviceKeys, timeoutMs: pushTimeout })
   const people = new PeopleRepository(db)
   return {
     user,
     message,
+    push,
     people,
     names: new Names({ people, user, log }),
     relations: new RelationsRepository(db),
@@ -46,6 +56,9 @@ export function createDeps(runtime: Runtime<SocialConfig>): Omit<Deps, keyof Run
     newFriends: new NewFriendsRepository(db),
     books: new BooksRepository(db),
     menus: new MenusRepository(db),
+    knownAccounts: new KnownAccounts(people),
+    accountChats: new AccountChatsRepository(db),
+    accountReplies: new RepliesRepository(db),
     everybodysFriends: new EverybodysFriends(db),
     talks: new Talks(message, log),
   }

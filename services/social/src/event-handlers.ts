@@ -1,6 +1,9 @@
-import { friendsTold } from '@im/contracts/message'
+import { friendsTold, messageArchived } from '@im/contracts/message'
+import { friendChanged } from '@im/contracts/social'
 import { settingsChanged, telephoneChanged, userDeleted, userRegistered, userUpdated } from '@im/contracts/user'
 import { type EventHandler, exactlyOnce, on } from '@im/service-kit'
+import { messagesToAccounts } from './account-pages/messages-to-accounts.ts'
+import { answerWords, welcome } from './account-replies/answer-events.ts'
 import { findAgain } from './address-book/find-again.ts'
 import { tellOwners } from './address-book/tell-owners.ts'
 import type { Deps } from './deps.ts'
@@ -34,6 +37,12 @@ export function eventHandlers(deps: Deps): EventHandler[] {
         change,
       )
     }),
+    on(messageArchived, async ({ messages }) => {
+      const toAccounts = await messagesToAccounts(deps, messages)
+      await deps.accountChats.note(toAccounts)
+      await answerWords(deps, toAccounts)
+    }),
+    on(friendChanged, (changed, { id }) => welcome(deps, changed, id)),
     on(userDeleted, (deleted) => eraseUser(deps, deleted)),
   ]
 }

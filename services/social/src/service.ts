@@ -1,4 +1,6 @@
 import { defineService } from '@im/service-kit'
+import { accountPageRoutes } from './account-pages/routes.ts'
+import { accountReplyRoutes } from './account-replies/routes.ts'
 import { addressBookRoutes } from './address-book/routes.ts'
 import { blacklistRoutes } from './blacklists/routes.ts'
 import { settings } from './config.ts'
@@ -22,12 +24,16 @@ export const service = defineService<typeof settings, Deps>({
     labelRoutes,
     addressBookRoutes,
     publicAccountRoutes,
+    accountPageRoutes,
+    accountReplyRoutes,
     internalRelationRoutes,
   ],
   eventHandlers,
   background: (deps) => [
     deps.user,
     deps.message,
+    deps.push,
+    deps.knownAccounts.follow(deps),
     deps.names.follow(deps),
     deps.everybodysFriends.start(deps),
     catchUpWithUsers(deps),

@@ -39,6 +39,8 @@ async function startNeighbours() {
     isAway: false,
     /** Called when an answer is ready and not sent yet. */
     beforeAnswer: async (_path: string): Promise<void> => {},
+    /** What else is answered, by path. */
+    answers: {} as Record<string, (params: never) => unknown>,
   }
   const answers: Record<string, (params: Record<string, unknown>) => unknown> = {
     '/internal/users/friend-rules': ({ userIds }) => ({
@@ -73,7 +75,7 @@ async function startNeighbours() {
     const path = request.url ?? ''
     state.asked.push(path)
     if (state.isAway) return void response.destroy()
-    const data = answers[path]?.(JSON.parse(body))
+    const data = { ...answers, ...state.answers }[path]?.(JSON.parse(body) as never)
     await state.beforeAnswer(path)
     response.setHeader('content-type', 'application/json')
     response.end(JSON.stringify({ currentTime: Date.now(), resultCode: data ? 1 : 1020105, data }))
@@ -119,7 +121,7 @@ export async function startSocial(t: Test, env: Record<string, string> = {}, ove
     addUser(others.users, userId, nickname, rules)
   add(systemUserId, '系统消息', { userType: 2, telephone: undefined })
   const running = await startService(t, service, {
-    env: { LIMIT_FACTOR: '0', USER_URL: others.url, MESSAGE_URL: others.url, ...env },
+    env: { LIMIT_FACTOR: '0', USER_URL: others.url, MESSAGE_URL: others.url, PUSH_URL: others.url, ...env },
     overrides,
   })
   const publish = eventPublisher(t, running.env)

@@ -50,6 +50,12 @@ export const friendRequested = event(
   Type.Object({ userId, toUserId: userId, at: Milliseconds() }),
 )
 
+export const fanRemoved = event(
+  'friend.fan-removed.v1',
+  'A public account removed a fan: the server tells them (type 505) in its name',
+  Type.Object({ userId: { ...userId, description: 'the account' }, toUserId: userId, at: Milliseconds() }),
+)
+
 /** One for each 500 friends: each is told. */
 export const userErased = event(
   'friend.user-erased.v1',

@@ -1,3 +1,4 @@
+export * from './account-pages.ts'
 export * from './address-book.ts'
 export * from './blacklists.ts'
 export * from './entities.ts'

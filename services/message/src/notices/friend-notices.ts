@@ -1,5 +1,5 @@
 import type { Payload } from '@im/contracts'
-import type { contactRegistered, friendRequested, userErased } from '@im/contracts/social'
+import type { contactRegistered, fanRemoved, friendRequested, userErased } from '@im/contracts/social'
 import { internalRelations } from '@im/contracts/social'
 import { firstUserId, noticeUserId } from '@im/contracts/user'
 import { causedId } from '@im/service-kit'
@@ -25,6 +25,19 @@ export async function sendRequest(
   const messageId = causedId(cause, 500)
   const people = { sender: named(sender), receiver: named(receiver) }
   await sendMessages(deps, [{ to: toUserId, from: userId, type: 500, messageId, ...people }])
+}
+
+/** Type 505 in the name of the account that removed a fan. */
+export async function tellFanRemoved(
+  deps: NoticeDeps,
+  cause: string,
+  { userId, toUserId }: Payload<typeof fanRemoved>,
+): Promise<void> {
+  const [sender, receiver] = await Promise.all([deps.contacts.of(userId), deps.contacts.of(toUserId)])
+  if (!receiver.exists) return
+  const messageId = causedId(cause, 505)
+  const people = { sender: named(sender), receiver: named(receiver) }
+  await sendMessages(deps, [{ to: toUserId, from: userId, type: 505, messageId, ...people }])
 }
 
 /** Type 511: somebody in the address book of each of these users has registered. */

@@ -6,7 +6,19 @@ import type { Deps } from '../deps.ts'
 /** Rows of one change. */
 const rowsAtOnce = 500
 
-type ErasingDeps = Pick<Deps, 'people' | 'relations' | 'labels' | 'newFriends' | 'books' | 'menus' | 'outbox' | 'now'>
+export type ErasingDeps = Pick<
+  Deps,
+  | 'people'
+  | 'relations'
+  | 'labels'
+  | 'newFriends'
+  | 'books'
+  | 'menus'
+  | 'accountChats'
+  | 'accountReplies'
+  | 'outbox'
+  | 'now'
+>
 
 /**
  * To be called when rows were made: who was deleted meanwhile may have been removed from everything else before. Their own events
@@ -21,7 +33,7 @@ export async function eraseUser(
   deps: ErasingDeps,
   { userId }: Pick<Payload<typeof userDeleted>, 'userId'>,
 ): Promise<void> {
-  const { people, relations, labels, newFriends, books, menus, outbox, now } = deps
+  const { people, relations, labels, newFriends, books, menus, accountChats, accountReplies, outbox, now } = deps
   await people.markGone(userId)
   const part = () =>
     outbox.commit(async (change) => {
@@ -42,4 +54,6 @@ export async function eraseUser(
   await newFriends.removeAllOf(userId)
   await books.removeAllOf(userId)
   await menus.removeAllOf(userId)
+  await accountChats.removeAllOf(userId)
+  await accountReplies.removeAllOf(userId)
 }

@@ -67,6 +67,15 @@ export class PeopleRepository {
       .toArray()
   }
 
+  /** Ids of public accounts from `first` on. */
+  async publicAccountIds(first: number): Promise<number[]> {
+    const found = await this.#people
+      .find({ userType: publicAccount, _id: { $gte: first } }, { batchSize: 10_000 })
+      .project<{ _id: number }>({ _id: 1 })
+      .toArray()
+    return found.map(({ _id }) => _id)
+  }
+
   /** Ids of users above `after`, ascending. */
   async idsAfter(after: number, limit: number): Promise<number[]> {
     const found = await this.#people

@@ -16,4 +16,5 @@ export async function listMenus(
   }))
 }
 
-const fieldsOf = ({ _id: id, url, ...menu }: MenuDocument) => ({ ...menu, id, url: url.replace(/\s/g, '') })
+/** A menu without those below it. Addresses hold no blanks. */
+export const fieldsOf = ({ _id: id, url, ...menu }: MenuDocument) => ({ ...menu, id, url: url.replace(/\s/g, '') })

@@ -2,7 +2,7 @@ import type { EventType, Payload } from '@im/contracts'
 import { blacklistChanged, friendChanged, friendRowChanged, pairOf } from '@im/contracts/social'
 import { type Change, isDuplicateKey } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
-import { eraseThoseGone } from '../people/erase-user.ts'
+import { type ErasingDeps, eraseThoseGone } from '../people/erase-user.ts'
 import { type Pair, type Relation, settled } from './pair.ts'
 
 /** How a relation changed, as `friend.changed` tells it. */
@@ -21,10 +21,7 @@ export interface PairChange {
   after: Pair
 }
 
-type ChangeDeps = Pick<
-  Deps,
-  'relations' | 'labels' | 'outbox' | 'bus' | 'now' | 'log' | 'people' | 'newFriends' | 'books' | 'menus'
->
+type ChangeDeps = ErasingDeps & Pick<Deps, 'bus' | 'log'>
 
 /** Pairs of one change: a transaction that holds more may meet others too often. */
 const pairsAtOnce = 50

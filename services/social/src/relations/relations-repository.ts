@@ -1,4 +1,5 @@
 import { pairOf } from '@im/contracts/social'
+import { firstUserId } from '@im/contracts/user'
 import { type Change, ensureIndexes, findFirst } from '@im/service-kit'
 import type { ClientSession, Collection, Db, Filter } from 'mongodb'
 import type { Pair, Relation, Status } from './pair.ts'
@@ -13,6 +14,8 @@ const highestCount = 100_000
 /** Fans of one account that are counted. */
 const mostFans = 10_000_000
 const highestUserId = 2 ** 31 - 1
+/** The system's own accounts are friends of all; they are no fans. */
+const users = { userId: { $gte: firstUserId } }
 /** Rows of those who follow somebody, where none of the two blocked the other. */
 const writable = { isBeenBlack: 0, blacklist: 0, status: { $in: [1, 2] as Status[] } } as const
 
@@ -27,6 +30,8 @@ export const skipOf = ({ pageIndex, pageSize }: Page): number | undefined =>
 
 /** What long lists are read by. Named in the queries: planning one of two possible indexes takes as long as reading a list. */
 const byTime = { userId: 1, createTime: -1, _id: -1 } as const
+const byFans = { toUserId: 1, isBeenBlack: 1, createTime: -1, _id: -1 } as const
+const byFanId = { toUserId: 1, userId: 1 } as const
 const byStatus = { userId: 1, status: 1, toUserId: 1 } as const
 
 /** What most rows say. It is not stored, because lists of friends are long. */
@@ -64,8 +69,8 @@ export class RelationsRepository {
       { key: byTime },
       { key: { userId: 1, blacklist: 1, modifyTime: -1 } },
       { key: byStatus },
-      { key: { toUserId: 1, userId: 1 } },
-      { key: { toUserId: 1, isBeenBlack: 1, createTime: -1, _id: -1 } },
+      { key: byFanId },
+      { key: byFans },
     ])
   }
 
@@ -163,12 +168,13 @@ export class RelationsRepository {
     return rows.map(whole)
   }
 
-  /** Rows of those who follow the user and are not blocked by them, the newest first. */
-  async fansOf(userId: number, page: Page): Promise<Relation[]> {
+  /** Rows of those who follow the user and are not blocked by them, the newest first; of users from `first` on. */
+  async fansOf(userId: number, page: Page, first = 1): Promise<Relation[]> {
     const skip = skipOf(page)
     if (skip === undefined) return []
+    const from = first > 1 ? { userId: { $gte: first } } : {}
     const rows = await this.#rows
-      .find({ toUserId: userId, isBeenBlack: 0, status: { $in: [1, 2] } })
+      .find({ toUserId: userId, isBeenBlack: 0, status: { $in: [1, 2] }, ...from }, { hint: byFans })
       .sort({ createTime: -1, _id: -1 })
       .skip(skip)
       .limit(page.pageSize)
@@ -184,15 +190,27 @@ export class RelationsRepository {
     const rows = await findFirst(this.#rows, {
       filter: { toUserId: account, ...writable, createTime: { $lte: until } },
       field: 'userId',
-      ...{ order: 1, from: after + 1, to: highestUserId, limit, projection: { _id: 0, userId: 1 } },
+      ...{
+        order: 1,
+        from: Math.max(after + 1, firstUserId),
+        to: highestUserId,
+        limit,
+        projection: { _id: 0, userId: 1 },
+      },
     })
     return rows.map(({ userId }) => userId)
   }
 
+  /** How many users `fansOf` shows to an account, up to a bound. */
+  async countShownFans(account: number): Promise<number> {
+    const filter = { toUserId: account, ...users, isBeenBlack: 0 as const, status: { $in: [1, 2] as Status[] } }
+    return await this.#rows.countDocuments(filter, { limit: mostFans, hint: byFanId })
+  }
+
   /** How many would be among them. */
   async countFans(account: number, until: number): Promise<number> {
-    const filter = { toUserId: account, ...writable, createTime: { $lte: until } }
-    return await this.#rows.countDocuments(filter, { limit: mostFans })
+    const filter = { toUserId: account, ...users, ...writable, createTime: { $lte: until } }
+    return await this.#rows.countDocuments(filter, { limit: mostFans, hint: byFanId })
   }
 
   /** Ids of friends above `after`, ascending. */

@@ -1,0 +1,56 @@
+import { ContractError } from '@im/contracts'
+import { internalBroadcasts } from '@im/contracts/push'
+import { ObjectId } from 'mongodb'
+import type { Deps } from '../deps.ts'
+import { webAddress } from './web-address.ts'
+
+type SendDeps = Pick<Deps, 'relations' | 'names' | 'push' | 'now'>
+
+const [text, article, articles] = [1, 80, 81]
+
+/** Sends a message to all who follow an account now, in the background. Returns how many they are. */
+async function sendToAll(
+  { relations, names, push, now }: SendDeps,
+  account: number,
+  body: { type: number; content: string },
+): Promise<{ count: number }> {
+  const until = Math.floor(now() / 1000)
+  const [count, name] = await Promise.all([relations.countFans(account, until), names.ofOne(account)])
+  const id = new ObjectId().toHexString()
+  const fromUserName = name?.nickname ?? ''
+  await push.call(internalBroadcasts.createBroadcast, {
+    id,
+    fromUserId: account,
+    fromUserName,
+    of: count,
+    until,
+    ...body,
+  })
+  return { count }
+}
+
+export const sendTextToAll = (deps: SendDeps, account: number, title: string) =>
+  sendToAll(deps, account, { type: text, content: title })
+
+export function sendArticleToAll(
+  deps: SendDeps,
+  account: number,
+  { title, sub, img, url }: { title: string; sub: string; img: string; url: string },
+) {
+  const shown = { title, sub, img: webAddress(img, 'img'), url: webAddress(url, 'url') }
+  return sendToAll(deps, account, { type: article, content: JSON.stringify(shown) })
+}
+
+/** The lists belong to each other by position. */
+export function sendArticlesToAll(
+  deps: SendDeps,
+  account: number,
+  { title, url, img }: { title: string[]; url: string[]; img: string[] },
+) {
+  if (url.length !== title.length || img.length !== title.length)
+    throw new ContractError('InvalidParams', { detail: 'title, url, img: lists of one length' })
+  const shown = title.map((each, n) => ({
+    ...{ title: each, url: webAddress(url[n]!, 'url'), img: webAddress(img[n]!, 'img') },
+  }))
+  return sendToAll(deps, account, { type: articles, content: JSON.stringify(shown) })
+}

@@ -1,0 +1,46 @@
+import { createHash } from 'node:crypto'
+import { serverMessages } from '@im/contracts/message'
+import { firstUserId } from '@im/contracts/user'
+import type { Limit } from '@im/service-kit'
+import type { Deps } from '../deps.ts'
+
+type AnswerDeps = Pick<Deps, 'names' | 'relations' | 'rateCounters' | 'message'>
+
+/** Kinds of users whom an account answers by itself: no account and no robot, or two would answer each other for ever. */
+const answeredTypes: ReadonlySet<number> = new Set([0, 1])
+
+export interface Answer {
+  account: number
+  user: number
+  content: string
+  /** What it answers: answering it again sends nothing new. */
+  cause: string
+  limit: Omit<Limit, 'key'>
+}
+
+/** Sends what an account answers by itself; nothing to accounts, to who blocked it or was blocked, and not too often. */
+export async function answer(
+  { names, relations, rateCounters, message }: AnswerDeps,
+  { account, user, content, cause, limit }: Answer,
+): Promise<void> {
+  if (user < firstUserId) return
+  const [known, pairs] = await Promise.all([names.of([account, user]), relations.pairs(account, [user])])
+  const name = known.get(user)
+  if (!name || name.gone || !answeredTypes.has(name.userType)) return
+  const { own, other } = pairs.get(user)!
+  if (own?.blacklist || other?.blacklist) return
+  const counted = { ...limit, key: `account-answer:${account}:${user}:${limit.seconds}` }
+  if (await rateCounters.take(counted)) return
+  const messageId = createHash('md5').update(`answer:${account}:${user}:${cause}`).digest('hex')
+  try {
+    const { sent } = await message.call(serverMessages.sendToUsers, {
+      ...{ from: account, fromUserName: known.get(account)?.nickname ?? '', type: 1, content },
+      receivers: [{ userId: user, name: name.nickname, messageId }],
+    })
+    // What was answered before counts once.
+    if (!sent) await rateCounters.giveBack(counted)
+  } catch (error) {
+    await rateCounters.giveBack(counted)
+    throw error
+  }
+}
