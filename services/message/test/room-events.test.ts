@@ -71,6 +71,9 @@ test('each change of a room is told once, to whom it concerns', async (t) => {
   await rooms.changeMember(jid, bob, { talkTime: 0 })
   await rooms.changeMember(jid, bob, { role: 2 })
   await rooms.changeMember(jid, bob, { role: 4 })
+  await rooms.changeMember(jid, bob, { name: 'Hidden' })
+  await rooms.changeMember(jid, bob, { talkTime: until })
+  await rooms.changeMember(jid, bob, { talkTime: 0 })
   await rooms.changeMember(jid, bob, { role: 3 })
   await rooms.changeMember(jid, bob, { role: 5 })
   await rooms.changeMember(jid, bob, { role: 3 })
@@ -86,7 +89,10 @@ test('each change of a room is told once, to whom it concerns', async (t) => {
   ]
   const [locks, invisible] = [
     ['chat 931 -1', 'chat 931 1'],
-    ['chat 930 1', 'chat 930 -1', 'chat 930 2', 'chat 930 0'],
+    [
+      ...['chat 930 1', 'chat 930 -1', 'chat 930 2', 'chat 930 0'],
+      ...['chat 901 Hidden', `chat 906 ${until}`, 'chat 906 0'],
+    ],
   ]
   const toMember = [`chat 906 ${until}`, 'chat 906 0', 'chat 913 1', 'chat 913 0', 'chat 925 ']
   const only = (stream: ClientStream, way: string) =>

@@ -42,6 +42,9 @@ test('members share files, find them, and delete their own', async (t) => {
   await t.rejects(add(bob, 'late'), failure('UploadNotAllowed'))
   await api.call(roomMembers.setAdmin, { roomId, touserId: bob, type: 2 }, { as: alice })
   await add(bob, 'by an admin')
+  await api.call(rooms.updateRoom, { roomId, allowUploadFile: 1 }, { as: alice })
+  await api.call(roomMembers.setHiddenRole, { roomId, touserId: carol, type: 4 }, { as: alice })
+  await t.rejects(add(carol, 'by one who only reads'), failure('UploadNotAllowed'))
 })
 
 test('the files that were shared in a room go with it', async (t) => {

@@ -114,15 +114,19 @@ export function ofMemberChange({ room, by, member, roleBefore, changed }: Payloa
   const notices: RoomNotice[] = []
   const tell = (notice: Pick<RoomNotice, 'type' | 'content' | 'chatTo' | 'inRoom'>) =>
     notices.push({ key: String(notice.type), by, to: member, ...notice })
-  if (changed.includes('nickname')) tell({ type: 901, content: member.name, chatTo: [], inRoom: true })
+  // The room does not know of members in hidden roles.
+  const isHidden = role === invisible || role === guardian
+  const both = [...new Set([userId, room.ownerId])]
+  if (changed.includes('nickname'))
+    tell({ type: 901, content: member.name, chatTo: isHidden ? both : [], inRoom: !isHidden })
   if (changed.includes('talkTime'))
-    tell({ type: 906, content: String(member.talkTime), chatTo: [userId], inRoom: true })
+    tell({ type: 906, content: String(member.talkTime), chatTo: isHidden ? both : [userId], inRoom: !isHidden })
   if (changed.includes('role')) {
     if (role === admin || roleBefore === admin)
       tell({ type: 913, content: role === admin ? '1' : '0', chatTo: [userId], inRoom: true })
     const shown = { [invisible]: ['1', '-1'], [guardian]: ['2', '0'] } as Record<number, [string, string]>
     const content = shown[role]?.[0] ?? shown[roleBefore]?.[1]
-    if (content !== undefined) tell({ type: 930, content, chatTo: [...new Set([userId, room.ownerId])], inRoom: false })
+    if (content !== undefined) tell({ type: 930, content, chatTo: both, inRoom: false })
   }
   return notices
 }

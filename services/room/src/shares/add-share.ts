@@ -1,5 +1,5 @@
 import { ContractError } from '@im/contracts'
-import { shareAdded } from '@im/contracts/room'
+import { memberRoles, shareAdded } from '@im/contracts/room'
 import type { Deps } from '../deps.ts'
 import { isModerator } from '../members/member-document.ts'
 import { changeAsMember } from '../rooms/change-room.ts'
@@ -15,7 +15,9 @@ export function addShare(
   file: Pick<ShareDocument, 'name' | 'url' | 'size' | 'type'>,
 ): Promise<ShareDocument> {
   return changeAsMember(deps, ref, callerId, async (act, own) => {
-    if (!act.room.allowUploadFile && !isModerator(own)) throw new ContractError('UploadNotAllowed')
+    // Who is invisible only reads.
+    if (own.role === memberRoles.invisible || (!act.room.allowUploadFile && !isModerator(own)))
+      throw new ContractError('UploadNotAllowed')
     const { userId, nickname } = own
     const { name, url, size, type } = file
     const share = { _id: newId(), roomId: act.room._id, userId, nickname, time: act.seconds, name, url, size, type }
