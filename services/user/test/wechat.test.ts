@@ -153,6 +153,9 @@ test('WeChat Pay', async (t) => {
     t.equal(await balance(), before - 250, 'given back once')
     t.equal((await told('SUCCESS')).status, 204)
     t.equal(await balance(), before - 250, 'what is settled stays so')
+    const bills = deps.db.collection<{ _id: string; status: string; paidAfterRefusal?: string }>('withdrawals')
+    const { status, paidAfterRefusal } = (await bills.findOne({ _id: waiting.partner_trade_no })) ?? {}
+    t.strictSame([status, paidAfterRefusal], ['refused', 'w'], 'an operator sees that the money is gone twice')
   })
 })
 

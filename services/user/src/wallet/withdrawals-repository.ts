@@ -18,6 +18,8 @@ export interface WithdrawalDocument {
   /** The provider's number of the transfer. */
   paymentNo?: string
   reason?: string
+  /** The provider's number of a transfer that it made after all, although it was settled as refused. */
+  paidAfterRefusal?: string
 }
 
 /** Money on its way out. */
@@ -48,6 +50,15 @@ export class WithdrawalsRepository {
       { session, returnDocument: 'after' },
     )
     return settled ?? undefined
+  }
+
+  /** True for a withdrawal that was given back: its money is gone twice. */
+  async notePaidAfterRefusal(billNo: string, paymentNo: string, { session }: Change): Promise<boolean> {
+    const filter = { _id: billNo, status: 'refused' as const }
+    return (
+      (await this.#withdrawals.updateOne(filter, { $set: { paidAfterRefusal: paymentNo } }, { session })).matchedCount >
+      0
+    )
   }
 
   async due(now: number, limit: number): Promise<WithdrawalDocument[]> {
