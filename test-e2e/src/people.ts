@@ -77,7 +77,8 @@ export class People {
     return this.#api
   }
 
-  async register(name: string, telephone = freeTelephone()): Promise<Person> {
+  /** `more`: further parameters, such as `userType: 2` for a public account. */
+  async register(name: string, telephone = freeTelephone(), more: { userType?: number } = {}): Promise<Person> {
     const password = md5(`${name}'s secret`)
     const result = await this.#api.call(accounts.register, {
       telephone,
@@ -85,6 +86,7 @@ export class People {
       nickname: name,
       deviceKey: 'android',
       serial: `${name}-1`,
+      ...more,
     })
     return new Person(this.#stack, this.#api, name, telephone, result.userId, result.access_token)
   }
