@@ -96,6 +96,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     // The user service makes this console administrator at its first start, and does not change the account later.
     CONSOLE_ADMIN_TELEPHONE: 'admin',
     ...publicAddresses(serviceUrl(ports, 'gateway')),
+    FILE_DIRECTORY: join(dataDir, 'files'),
     ...given,
     ...secrets.values,
     ...peerEnv(ports),

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import { request } from 'node:http'
+import { once } from 'node:events'
+import { Agent, request } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Call, contract, Nothing } from '@im/contracts'
+import { type Call, ContractError, contract, Nothing } from '@im/contracts'
 import { bindHandlers, createLogger, createMetrics, createServiceApp } from '@im/service-kit'
 import { eventually } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
@@ -22,6 +23,16 @@ const uploads = contract('user', {
     timeoutMs: 20_000,
     params: Type.Object({ kind: Type.String({ wire: 'text' }) }),
     result: Type.Object({ bytes: Type.Integer(), sha256: Type.String(), kind: Type.String() }),
+  },
+  half: {
+    path: '/half',
+    methods: ['POST'],
+    summary: { zh: '半途', en: 'Refuse after the first bytes' },
+    auth: 'none',
+    body: 'stream',
+    maxBytes: 100 * mebibyte,
+    params: Type.Object({}),
+    result: Nothing,
   },
   refuse: {
     path: '/refuse',
@@ -51,7 +62,13 @@ async function startUploads(t: Test) {
     return { bytes: state.bytes, sha256: sum.digest('hex'), kind: params.kind }
   }
   const service = createServiceApp({
-    handlers: bindHandlers(uploads, { upload, refuse: async () => undefined as never }) as never,
+    handlers: bindHandlers(uploads, {
+      upload,
+      refuse: async () => undefined as never,
+      async half(_deps: unknown, { body }: Call<typeof uploads.half>) {
+        for await (const _ of body) throw new ContractError('InvalidParams')
+      },
+    }) as never,
     deps: {},
     config: { serviceKeys: ['test-service-key'], callerKeys: ['test-caller-key'] },
     log: createLogger({ service: 'stub', level: 'error', format: 'json' }),
@@ -128,4 +145,34 @@ test('an upload whose service dies is not sent again', async (t) => {
     user.paths.filter((path) => !path.startsWith('/internal/')),
     ['/upload/x'],
   )
+})
+
+test('a refused upload is told why, and the connection serves the next call', async (t) => {
+  const { gateway, call } = await startUploads(t)
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  t.after(() => agent.destroy())
+  for (const size of [100_000, 900_000, 8 * mebibyte, 900_000]) {
+    const refused = await new Promise<Answer>((resolve, reject) => {
+      const upload = request(`${gateway.url}/half`, { method: 'POST', agent }, async (answer) => {
+        let text = ''
+        for await (const chunk of answer) text += chunk
+        resolve(JSON.parse(text) as Answer)
+      })
+      upload.on('error', reject).end(Buffer.alloc(size))
+    })
+    t.equal(refused.resultCode, codes.invalidParams, `${size}`)
+    t.equal((await call('/upload/x', { method: 'POST', body: 'x' })).resultCode, codes.success)
+  }
+})
+
+test('path parameters never lead to another path', async (t) => {
+  const { gateway } = await startUploads(t)
+  for (const path of ['/upload/..', '/upload/%2e%2e', '/upload/..%2fx', '/upload/.']) {
+    const asked = request(gateway.url, { method: 'POST', path })
+    asked.end()
+    const [answer] = (await once(asked, 'response')) as [AsyncIterable<Buffer>]
+    let text = ''
+    for await (const chunk of answer) text += chunk
+    t.match(text, String(codes.unknown), path)
+  }
 })

@@ -29,6 +29,7 @@ import {
 } from './caller.ts'
 import { csrfField, csrfHeader } from './csrf.ts'
 import { compileDecoder, selfParams } from './decode/compile-decoder.ts'
+import { dropRest } from './drop-rest.ts'
 import type { AnswerTimer, BoundHandler, ServiceAppOptions } from './edge.ts'
 import { compileWriter, jsonType } from './envelope.ts'
 import { asContractError } from './failures.ts'
@@ -71,6 +72,7 @@ export function createAnswerer<Deps>(
         reply.header(outcomeHeader, outcome)
         sendError(reply, failure, reading.language, endpoint.answer)
       }
+      if (endpoint.body === 'stream') dropRest(request.raw)
       timing(endpoint, outcome, startedAt)
       return reply
     })

@@ -1,7 +1,6 @@
-import type { IncomingMessage } from 'node:http'
 import { PassThrough, type Readable } from 'node:stream'
 import { ContractError, type Endpoint } from '@im/contracts'
-import { outcomeHeader } from '@im/service-kit'
+import { dropRest, outcomeHeader } from '@im/service-kit'
 import { type PeerName, serviceUrl } from '../config.ts'
 import type { Deps } from '../deps.ts'
 import type { Answer } from './answer.ts'
@@ -10,9 +9,6 @@ import { serviceHeaders } from './service-headers.ts'
 
 /** How long (ms) the next part of a body may take to arrive, and an app may take to read the next part of an answer. */
 const longestPause = 30_000
-
-/** What is left of a refused upload is read and dropped up to this size (bytes), so that its app hears the refusal. */
-const longestDropped = 16 * 1024 * 1024
 
 /**
  * Passes bodies and answers on while they arrive, for files. An upload is never repeated. Nobody holds a connection by doing
@@ -44,10 +40,9 @@ export function forwardStream(deps: Deps, endpoint: Endpoint): Answer {
           return passAnswerHeaders(headers, {}) as typeof headers
         },
         onResponse(_request, answer, { stream }: { stream: Readable }) {
-          if (!request.raw.complete) {
-            answer.removeHeader('connection')
-            dropRest(request.raw)
-          }
+          // The library would close the connection, and apps that still send would not read why.
+          answer.removeHeader('connection')
+          dropRest(request.raw)
           answer.send(stream)
         },
         onError(_reply, { error }) {
@@ -85,16 +80,4 @@ function apart(body: Readable): Readable {
     if (!body.readableEnded) copy.destroy()
   })
   return copy
-}
-
-/** Reads what an app still sends though it has its answer, so that it gets to reading that. Not without end. */
-function dropRest(request: IncomingMessage): void {
-  let bytes = 0
-  const late = setTimeout(() => request.destroy(), longestPause)
-  request.on('data', (chunk: Buffer) => {
-    bytes += chunk.length
-    if (bytes > longestDropped) request.destroy()
-  })
-  request.once('close', () => clearTimeout(late))
-  request.resume()
 }
