@@ -1,11 +1,14 @@
 import { follows, publicAccounts } from '@im/contracts/social'
+import { noticeUserId } from '@im/contracts/user'
 import { Long } from 'mongodb'
 import { test } from 'tap'
 import { startSocial } from './start-social.ts'
 
 test('public accounts are found by their names, and no others', async (t) => {
-  const { api, person } = await startSocial(t)
+  const { api, deps, person } = await startSocial(t)
   const alice = await person('alice.news')
+  const notices = { _id: noticeUserId, nickname: 'notices', userType: 2 }
+  await deps.outbox.commit((change) => deps.people.put([notices], change))
   const [first, second] = [await person('Daily.News', { userType: 2 }), await person('weekly news', { userType: 2 })]
   await api.call(follows.follow, { toUserId: second }, { as: alice })
   const search = (params: object) => api.call(publicAccounts.searchAccounts, params, { as: alice })
@@ -23,6 +26,8 @@ test('public accounts are found by their names, and no others', async (t) => {
     (await search({ page: 1, limit: 2 })).map(({ userId }) => userId),
     [second],
   )
+  t.strictSame(await search({ keyWorld: 'notices' }), [], 'the sender of notices is nobody to follow')
+  t.strictSame(await search({ keyWorld: 'a\u3000b' }), [], 'a blank of another script is no pattern either')
   t.strictSame(await search({ page: 1_000_000, limit: 100 }), [])
   t.notOk('friends' in (await search({ keyWorld: 'daily' }))[0]!)
 })

@@ -1,3 +1,4 @@
+import { noticeUserId } from '@im/contracts/user'
 import { type Change, ensureIndexes, escapeRegex } from '@im/service-kit'
 import type { Collection, Db } from 'mongodb'
 
@@ -56,11 +57,11 @@ export class PeopleRepository {
     await this.#people.replaceOne({ _id: userId }, { nickname: '', userType: 0, gone: true }, { upsert: true })
   }
 
-  /** Public accounts whose nickname contains the text, in the order of their ids. */
+  /** Public accounts whose nickname contains the text, in the order of their ids. The sender of notices is nobody to follow. */
   async publicAccounts(text: string, skip: number, limit: number): Promise<Person[]> {
     const contains = text ? { nickname: { $regex: escapeRegex(text), $options: 'i' } } : {}
     return await this.#people
-      .find({ userType: publicAccount, gone: { $exists: false }, ...contains })
+      .find({ userType: publicAccount, _id: { $ne: noticeUserId }, gone: { $exists: false }, ...contains })
       .sort({ _id: 1 })
       .skip(skip)
       .limit(limit)
