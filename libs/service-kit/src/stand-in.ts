@@ -76,6 +76,7 @@ export interface FirstQuery<T extends Document> {
   near?: () => Promise<number>
   limit: number
   projection?: Document
+  session?: ClientSession
 }
 
 /** Lengths of the ranges of ids that are tried before the whole one. */
@@ -86,11 +87,12 @@ export async function findFirst<T extends Document>(
   collection: Collection<T>,
   query: FirstQuery<T>,
 ): Promise<WithId<T>[]> {
-  const { filter, field = '_id', order, from, to, near, limit, projection } = query
+  const { filter, field = '_id', order, from, to, near, limit, projection, session } = query
+  const options = { limit, ...(projection ? { projection } : {}), ...(session ? { session } : {}) }
   const find = (end: number) => {
     const range = order === 1 ? { $gte: from, $lte: end } : { $gte: end, $lte: from }
     const within = { ...filter, [field]: range } as Filter<T>
-    return collection.find(within, { sort: { [field]: order }, limit, ...(projection ? { projection } : {}) }).toArray()
+    return collection.find(within, { sort: { [field]: order }, ...options }).toArray()
   }
   if (await isStandIn(collection.db)) {
     const first = near ? order * Math.max(order * from, order * (await near())) : from

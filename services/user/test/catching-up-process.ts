@@ -48,7 +48,7 @@ handleEvents(runtime, [
 ])
 catchUp<Row>(runtime, {
   projection,
-  page: (after) => user.call(replayedUsers.pageUsers, { after, pageSize: 1000 }),
+  page: (after) => user.call(replayedUsers.pageUsers, { after, pageSize: Number(process.env['PAGE_SIZE']) }),
   apply: (rows, { session }) =>
     people.bulkWrite(
       rows.map((row) => ({ replaceOne: { filter: { _id: row.userId }, replacement: row, upsert: true } })),

@@ -5,7 +5,7 @@ import { inTransaction } from '@im/service-kit'
 import type { Static } from 'typebox'
 import type { Deps } from '../deps.ts'
 import { telephoneText } from './telephones.ts'
-import type { UserDocument } from './user-document.ts'
+import type { ReplayedUser } from './users-repository.ts'
 
 /** Returns a page of all users, for services that keep something of each. */
 export async function pageUsers(
@@ -25,7 +25,7 @@ export async function pageUsers(
   })
 }
 
-const rowOf = (user: UserDocument): Static<typeof UserRow> => ({
+const rowOf = (user: ReplayedUser): Static<typeof UserRow> => ({
   userId: user._id,
   nickname: user.nickname,
   account: user.account,

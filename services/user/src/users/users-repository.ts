@@ -1,5 +1,5 @@
 import { firstUserId, type Profile, type SettingValues } from '@im/contracts/user'
-import { type Change, ensureIndexes } from '@im/service-kit'
+import { type Change, ensureIndexes, findFirst } from '@im/service-kit'
 import type { ClientSession, Collection, Db, Document, Filter } from 'mongodb'
 import { claimedNames } from './login-names.ts'
 import { NamesRepository } from './names-repository.ts'
@@ -25,6 +25,19 @@ const lastUserId = 2_147_483_647
 
 /** What others need to know of a user before they write to them. */
 export type Contactable = Pick<UserDocument, 'status' | 'userType' | 'nickname' | 'settings'>
+
+/** What other services keep of all users. */
+const replayedFields = [
+  '_id',
+  'nickname',
+  'account',
+  'telephone',
+  'userName',
+  'userType',
+  'status',
+  'createTime',
+] as const
+export type ReplayedUser = Pick<UserDocument, (typeof replayedFields)[number]>
 
 /** What decides how a user may be befriended. */
 export type FriendRulesUser = Pick<UserDocument, '_id' | 'nickname' | 'userType' | 'telephone' | 'settings'>
@@ -90,12 +103,10 @@ export class UsersRepository {
   }
 
   /** Users with greater ids, in the order of their ids. */
-  async pageAfter(userId: number, limit: number, session: ClientSession): Promise<UserDocument[]> {
-    return await this.#users
-      .find({ _id: { $gt: userId } }, { session })
-      .sort({ _id: 1 })
-      .limit(limit)
-      .toArray()
+  async pageAfter(userId: number, limit: number, session: ClientSession): Promise<ReplayedUser[]> {
+    const projection = Object.fromEntries(replayedFields.map((name) => [name, 1]))
+    const range = { order: 1, from: userId + 1, to: lastUserId } as const
+    return await findFirst(this.#users, { filter: {}, ...range, limit, projection, session })
   }
 
   async contactsOf(userIds: readonly number[]): Promise<Map<number, Contactable>> {
