@@ -86,6 +86,14 @@ test('a service calls another by contract, and its calls carry the request and t
   t.ok(timeLeft > 300 && timeLeft <= 700, `${timeLeft}`)
 })
 
+test('what fits into a request of a client can be passed on, although JSON makes it longer', async (t) => {
+  const { baseUrl } = await startOwner(t)
+  const client = clientOf(t, baseUrl)
+  // 1 MiB as a form has it, 6 MiB here.
+  const names = Array.from({ length: 1000 }, (_, n) => `${n}${'\u0001'.repeat(1040)}`)
+  t.strictSame((await client.call(inner.card, { userId: 1, names })).names, names)
+})
+
 test('calls between services are typed', async (t) => {
   const client = clientOf(t, (await startOwner(t)).baseUrl)
   const wrong = [

@@ -1,4 +1,4 @@
-import type { Endpoint } from '@im/contracts'
+import { type Endpoint, isInternalOnly } from '@im/contracts'
 import type { ParamSchema } from './decode/param-schema.ts'
 
 /** 1 MiB per request (transport.md §1). */
@@ -7,8 +7,15 @@ export const maxBodyBytes = 1024 * 1024
 const shortBodyBytes = 64 * 1024
 const longText = 4096
 
+/**
+ * Of calls between services, which nobody else can make. What a client was allowed to send goes on in JSON, where a byte may
+ * become six (`\u0001`), beside other parameters: it must not fail there.
+ */
+const internalBodyBytes = 8 * maxBodyBytes
+
 /** How long (bytes) the body of a call may be. */
-export function longestBody({ maxBytes, params }: Pick<Endpoint, 'maxBytes' | 'params'>): number {
+export function longestBody({ maxBytes, params, auth }: Pick<Endpoint, 'maxBytes' | 'params' | 'auth'>): number {
+  if (isInternalOnly(auth)) return Math.max(internalBodyBytes, maxBytes ?? 0)
   if (maxBytes !== undefined) return maxBytes
   return Object.values(params.properties).some((param) => isLong(param as ParamSchema)) ? maxBodyBytes : shortBodyBytes
 }
