@@ -1,5 +1,12 @@
 import { configChanged, internalConfig, type ServerConfig } from '@im/contracts/user'
-import { createServiceClient, FollowedServers, FollowedValue, type Runtime, type ServiceClient } from '@im/service-kit'
+import {
+  createServiceClient,
+  FollowedServers,
+  FollowedValue,
+  type Runtime,
+  type ServiceClient,
+  steadyClock,
+} from '@im/service-kit'
 import { MessagesRepository } from './archive/messages-repository.ts'
 import { createPageCursors, type PageCursors } from './archive/page-cursors.ts'
 import type { MessageConfig } from './config.ts'
@@ -111,16 +118,17 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
   const user = createServiceClient({ baseUrl: config.userUrl, serviceKeys, timeoutMs: answerTimeout })
   const social = createServiceClient({ baseUrl: config.socialUrl, serviceKeys, timeoutMs: answerTimeout })
   const org = createServiceClient({ baseUrl: config.orgUrl, serviceKeys, timeoutMs: answerTimeout })
-  const socialRelations = new SocialRelations(social, now)
+  const steadyNow = steadyClock(now)
+  const socialRelations = new SocialRelations(social, steadyNow)
   const room = createServiceClient({ baseUrl: config.roomUrl, serviceKeys, timeoutMs: answerTimeout })
   const messages = new MessagesRepository(db)
   const mailbox = new MailboxRepository(db, now)
-  const mailboxLimits = new MailboxLimits(mailbox, now)
+  const mailboxLimits = new MailboxLimits(mailbox, steadyNow)
   const mailboxWriter = new MailboxWriter(mailbox, log)
   const streams = new StreamTable()
   const peers = new Peers({ bus, replicas, feeds: config.messageRole !== 'http' })
   const far = new FarDeliveriesOverNats({ bus, peers })
-  const deliverer = new Deliverer({ streams, writer: mailboxWriter, limits: mailboxLimits, far, now })
+  const deliverer = new Deliverer({ streams, writer: mailboxWriter, limits: mailboxLimits, far, now: steadyNow })
   const feeds = new Feeds(peers)
   const revocations = new RevocationsRepository(db)
   const serverConfig = new FollowedValue({
@@ -130,7 +138,7 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
     log,
   })
   const occupants = new Occupants(streams)
-  const roomFacts = new RoomFacts({ service: room, now, isInTouch: () => peers.isInTouch })
+  const roomFacts = new RoomFacts({ service: room, now: steadyNow, isInTouch: () => peers.isInTouch })
   const missedRooms = new MissedRoomsRepository(db)
   const orders = new RoomOrders({ occupants, roomFacts, feeds, config, log })
   const carryOut = (server: string, order: Parameters<typeof orders.carryOut>[1]) => orders.carryOut(server, order)
@@ -166,10 +174,10 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
     roomFanOut: new FanOut({ bus, peers, feeds, missed: missedRooms, log, carryOut }),
     reservedRooms: new ReservedRoomsRepository(db, now),
     missedRooms,
-    contacts: new Contacts(user, now),
+    contacts: new Contacts(user, steadyNow),
     relations: socialRelations,
     socialRelations,
-    colleagues: new Colleagues(org, now),
+    colleagues: new Colleagues(org, steadyNow),
     user,
     social,
     org,

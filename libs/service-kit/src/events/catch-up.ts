@@ -94,7 +94,7 @@ export function catchUp<T>(
   const lease = holdLease(runtime, {
     name: task,
     async work(signal) {
-      let toldAt = Date.now()
+      let toldAt = performance.now()
       for (let failures = 0; !signal.aborted; ) {
         wakeUp.reset()
         try {
@@ -117,9 +117,9 @@ export function catchUp<T>(
           } while (overtaken.size && !signal.aborted)
           failures = 0
           const { rows, finishedAt } = await catchUps.progressOf(name, stream.name)
-          if (finishedAt || Date.now() > toldAt + tellEvery) {
+          if (finishedAt || performance.now() > toldAt + tellEvery) {
             log.info({ catchUp: name, rows }, finishedAt ? 'caught up with another service' : 'still catching up')
-            toldAt = Date.now()
+            toldAt = performance.now()
           }
         } catch (error) {
           if (signal.aborted) return
