@@ -24,8 +24,10 @@ const changing = 20
 async function addUsers(users: Collection<UserDocument>, count: number): Promise<void> {
   const user = (n: number) => {
     const whole = newUser({ userId: firstId + n, createTime: 1, nickname: `n${n}` })
-    const { _id, nickname, account, userType, status, createTime } = whole
-    return n % changing ? ({ _id, nickname, account, userType, status, createTime } as UserDocument) : whole
+    const { _id, nickname, account, userType, status, offlineNoPushMsg, createTime } = whole
+    return n % changing
+      ? ({ _id, nickname, account, userType, status, offlineNoPushMsg, createTime } as UserDocument)
+      : whole
   }
   for (let from = 0; from < count; from += 5000)
     await users.insertMany(

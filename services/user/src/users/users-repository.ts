@@ -35,6 +35,7 @@ const replayedFields = [
   'userName',
   'userType',
   'status',
+  'offlineNoPushMsg',
   'createTime',
 ] as const
 export type ReplayedUser = Pick<UserDocument, (typeof replayedFields)[number]>
