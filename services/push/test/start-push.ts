@@ -21,13 +21,12 @@ export interface SentPush extends Notification {
 /** Providers that take everything, unless a test says what becomes of a token. */
 export class RecordedChannels implements Channels {
   readonly sent: SentPush[] = []
-  /** Providers that are not configured. */
-  readonly missing = new Set<ProviderName>()
+  readonly configured = new Set<ProviderName>()
   answer: (token: string, notification: Notification) => Delivery | Promise<Delivery> = () => ({ kind: 'accepted' })
 
   of(name: ProviderName): Channel {
     return {
-      ...{ name, isConfigured: !this.missing.has(name), replaces: name !== 'baidu' },
+      ...{ name, isConfigured: true, replaces: name !== 'baidu' },
       send: (notification: Notification, targets: readonly Target[]) =>
         Promise.all(
           targets.map(async ({ token }) => {
@@ -48,7 +47,7 @@ export class RecordedChannels implements Channels {
 type Row<T> = { aggregate: string; sequence: number; data: T }
 
 /** The services that push asks, as far as it asks them. */
-export function neighbours() {
+function neighbours() {
   return {
     /** Contents by messageId; a message without one was recalled. */
     texts: new Map<string, { text?: string; mentioned?: number[]; mentionsAll?: boolean; recalled?: string[] }>(),
@@ -68,12 +67,7 @@ export function neighbours() {
 
 export type Neighbours = ReturnType<typeof neighbours>
 
-export async function startNeighbours(
-  t: Test,
-  state: Neighbours,
-  env: Record<string, string>,
-  stubs: readonly ReturnType<typeof stub>[] = [],
-): Promise<string> {
+async function startNeighbours(t: Test, state: Neighbours, env: Record<string, string>): Promise<string> {
   const keys = {
     serviceKeys: [env['SERVICE_KEY'] ?? 'development-service-key'],
     callerKeys: ['development-caller-key'],
@@ -84,7 +78,6 @@ export async function startNeighbours(
     return answer()
   }
   return await stubServices(t, keys, [
-    ...stubs,
     stub(pushedMessages.getPushTexts, (_, { params }) =>
       asked('texts', () => ({
         texts: params.messages.map(({ messageId }) => {
@@ -126,13 +119,12 @@ export async function startPush(
     env?: Record<string, string>
     prepare?: (state: Neighbours) => void
     overrides?: Partial<Deps>
-    stubs?: ReturnType<typeof stub>[]
   } = {},
 ) {
   const state = neighbours()
   options.prepare?.(state)
   const own = testEnv({ LIMIT_FACTOR: '0', PUSH_DELAY: '0.1', ...options.env })
-  const url = await startNeighbours(t, state, own, options.stubs ?? [])
+  const url = await startNeighbours(t, state, own)
   const env = { ...own, USER_URL: url, SOCIAL_URL: url, ROOM_URL: url, MESSAGE_URL: url }
   const channels = new RecordedChannels()
   const running = await startService(t, service, { env, overrides: { channels, ...options.overrides } })

@@ -46,6 +46,10 @@ const keptFor = 180 * 86_400
 /** Broadcasts that take turns. Others wait until one of them has ended. */
 const mostAtOnce = 100
 
+/** Those an account has made itself; all when none is named. The console makes others in its name. */
+const ownOf = (account: number | undefined): Filter<BroadcastDocument> =>
+  account === undefined ? {} : { from: account, audience: 'fans' }
+
 export class BroadcastsRepository {
   readonly #broadcasts: Collection<BroadcastDocument>
 
@@ -55,7 +59,7 @@ export class BroadcastsRepository {
 
   createIndexes = () =>
     ensureIndexes(this.#broadcasts, [
-      { key: { from: 1, _id: -1 } },
+      { key: { from: 1, audience: 1, _id: -1 } },
       { key: { state: 1, _id: 1 } },
       { key: { endedAt: 1 }, expireAfterSeconds: keptFor },
     ])
@@ -76,7 +80,7 @@ export class BroadcastsRepository {
     skip: number,
     limit: number,
   ): Promise<{ rows: BroadcastDocument[]; total: number }> {
-    const filter: Filter<BroadcastDocument> = from === undefined ? {} : { from }
+    const filter = ownOf(from)
     const [rows, total] = await Promise.all([
       this.#broadcasts.find(filter).sort({ _id: -1 }).skip(skip).limit(limit).toArray(),
       from === undefined ? this.#broadcasts.estimatedDocumentCount() : this.#broadcasts.countDocuments(filter),
@@ -92,7 +96,7 @@ export class BroadcastsRepository {
     state: BroadcastState,
     now: number,
   ): Promise<BroadcastDocument | undefined> {
-    const own: Filter<BroadcastDocument> = { _id: new ObjectId(id), ...(from === undefined ? {} : { from }) }
+    const own: Filter<BroadcastDocument> = { _id: new ObjectId(id), ...ownOf(from) }
     const set = { state, ...(state === 'canceled' ? { endedAt: new Date(now) } : {}) }
     await this.#broadcasts.updateOne({ ...own, state: { $in: [...states] } }, { $set: set })
     return (await this.#broadcasts.findOne(own)) ?? undefined

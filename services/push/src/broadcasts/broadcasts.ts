@@ -20,8 +20,8 @@ export interface BroadcastPeers {
   message: ServiceClient
 }
 
-/** Receivers of one part: the message service stores it in one transaction. */
-const mostOfPart = 250
+/** Receivers of one part: the message service stores it in one transaction, which chat waits behind. */
+const mostOfPart = 100
 /** How often (ms) new work is looked for. */
 const lookEvery = 500
 /** How long (ms) the first wait after a failure is, and the longest one. */

@@ -8,6 +8,9 @@ const publicAccount = 2
 /** Types that the console may send to all (spec 10-console.md). */
 const sendable: ReadonlySet<unknown> = new Set([1, 2, 3, 6, 9, 80, 81])
 
+/** Fields of a message body hold a text, a number or a boolean. */
+const fieldName = /^[A-Za-z][A-Za-z0-9_]{0,63}$/
+
 /** Sends a message to all ordinary users in the name of a system or public account. Returns how many there are. */
 export async function pushToAll(
   { broadcasts, now }: Pick<Deps, 'broadcasts' | 'now'>,
@@ -35,6 +38,9 @@ function bodyOf(text: string): BroadcastBody {
   if (!sendable.has(type)) throw new ContractError('InvalidParams', { detail: 'body: type' })
   const shown = typeof content === 'object' && content !== null ? JSON.stringify(content) : content
   if (typeof shown !== 'string' || !shown.trim()) throw new ContractError('InvalidParams', { detail: 'body: content' })
+  for (const [name, value] of Object.entries(more))
+    if (!fieldName.test(name) || typeof value === 'object')
+      throw new ContractError('InvalidParams', { detail: 'body: a field that no message has' })
   return { type: type as number, content: shown, more }
 }
 

@@ -1,0 +1,239 @@
+/** A broadcast to many fans beside chat: what it costs in memory, and what it does to others; see ../README.md. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { accountBroadcasts } from '@im/contracts/push'
+import { accountSends, accountSession, pairOf } from '@im/contracts/social'
+import { accounts } from '@im/contracts/user'
+import { startStack } from '@im/dev'
+import { createTestClient, type TestClient } from '@im/service-kit/testing'
+import { MongoClient } from 'mongodb'
+import { faultsOf, type Plan, type Round, runRound } from './chat/rounds.ts'
+import { Traffic } from './chat/traffic.ts'
+import { XmppClient } from './chat/xmpp-client.ts'
+import { machine } from './machine.ts'
+import { median } from './percentiles.ts'
+import { residentMegabytes } from './process-usage.ts'
+
+const usage = `npm run bench:broadcast -- [options]
+
+  --receivers N   fans of the account                          (10000)
+  --pace N        receivers a second                           (1000)
+  --rate N        chat messages a second beside it             (200)
+  --pairs N       pairs of clients that chat                   (16)
+  --seconds N     length of a round of chat                    (5)
+  --json FILE     also write everything as JSON
+
+Exit code 1 when a fan got nothing or something twice, a chat message went wrong, or a target of docs/performance.md is missed.`
+
+const { values } = parseArgs({
+  options: {
+    receivers: { type: 'string', default: '10000' },
+    pace: { type: 'string', default: '1000' },
+    rate: { type: 'string', default: '200' },
+    pairs: { type: 'string', default: '16' },
+    seconds: { type: 'string', default: '5' },
+    json: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+})
+
+const targets = { extraMegabytes: 64, chatRatio: 1.5 }
+const password = '5f4dcc3b5aa765d61d8327deb882cf99'
+/** The processes a broadcast goes through. */
+const watched = ['push', 'social', 'message'] as const
+const firstFan = 40_000_001
+/** Rounds of chat before the broadcast: the first ones warm up. */
+const roundsBefore = 5
+
+type Stack = Awaited<ReturnType<typeof startStack>>
+
+async function main(): Promise<number> {
+  const folder = await mkdtemp(join(tmpdir(), 'im-bench-broadcast-'))
+  const quick = { ARGON2_MEMORY_KIB: '64', ARGON2_PASSES: '1' }
+  const own = { ALLOW_PUBLIC_REGISTER: 'true', BROADCAST_PACE: values.pace, LIMIT_FACTOR: '0', XMPP_TLS: 'off' }
+  const stack = await startStack({
+    dataDir: folder,
+    ports: 'free',
+    env: { ...process.env, ...quick, ...own, NODE_ENV: 'development', LOG_LEVEL: 'warn' },
+    mode: 'processes',
+    supervise: false,
+    report: { info: console.error, progress() {} },
+  })
+  const api = createTestClient({ baseUrl: stack.urls.gateway, timeout: 20_000 })
+  const clients: XmppClient[] = []
+  try {
+    const account = await register(api, 0, 2)
+    const fans = Number(values.receivers)
+    await seedFans(stack, account.userId, fans)
+    const traffic = await chatting(stack, api, clients)
+    const plan = planOf()
+    const alone: Round[] = []
+    for (let n = 0; n < roundsBefore; n++) alone.push(await runRound(traffic, plan))
+    const before = await memoryOf(stack)
+    const broadcast = await send(api, account)
+    const watch = watchMemory(stack)
+    const beside: Round[] = []
+    const startedAt = performance.now()
+    let state = await broadcast.state()
+    while (state.state !== 'done') {
+      beside.push(await runRound(traffic, plan))
+      state = await broadcast.state()
+    }
+    const seconds = state.endTime - state.createTime || (performance.now() - startedAt) / 1000
+    const peak = await watch.end()
+    const stored = await countStored(stack, account.userId)
+    const result = { seconds, before, peak, stored, state, alone: alone.slice(2), beside }
+    return await report(result)
+  } finally {
+    for (const client of clients) client.close()
+    await api.close()
+    await stack.close()
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+const planOf = (): Plan => ({
+  ...{ kind: 'open', perSecond: Number(values.rate), seconds: Number(values.seconds), maxMessages: 1_000_000 },
+})
+
+async function register(api: TestClient, n: number, userType = 0) {
+  const person = { telephone: String(13_900_000_000 + n), password, nickname: `用户${n}`, userType }
+  const { userId, access_token: token } = await api.call(accounts.register, person)
+  return { userId, token, telephone: person.telephone }
+}
+
+async function chatting(stack: Stack, api: TestClient, clients: XmppClient[]): Promise<Traffic> {
+  const { env } = stack
+  const address = { host: env['XMPP_HOST']!, port: Number(env['XMPP_PORT']), domain: env['XMPP_DOMAIN']! }
+  const couples: [XmppClient, XmppClient][] = []
+  for (let pair = 0; pair < Number(values.pairs); pair++) {
+    const both: XmppClient[] = []
+    for (const side of [1, 2]) {
+      const { userId, token } = await register(api, 2 * pair + side)
+      both.push(await XmppClient.login(address, { userId, password: token }, 'android'))
+    }
+    clients.push(...both)
+    couples.push(both as [XmppClient, XmppClient])
+  }
+  return new Traffic(couples, address.domain)
+}
+
+/** Rows of users who follow the account; nobody needs to have registered to be sent something. */
+async function seedFans(stack: Stack, account: number, count: number): Promise<void> {
+  const client = await MongoClient.connect(stack.env['MONGODB_URL']!)
+  try {
+    const rows = client.db(`${stack.env['NAMESPACE'] || 'im'}_social`).collection('relations')
+    const at = Math.floor(Date.now() / 1000) - 60
+    const about = { toUserId: account, status: 1, blacklist: 0, isBeenBlack: 0, createTime: at, modifyTime: at }
+    for (let first = 0; first < count; first += 5000)
+      await rows.insertMany(
+        Array.from({ length: Math.min(5000, count - first) }, (_, n) => {
+          const userId = firstFan + first + n
+          return { pair: pairOf(userId, account), userId, ...about }
+        }),
+      )
+  } finally {
+    await client.close()
+  }
+}
+
+async function send(api: TestClient, account: { userId: number; telephone: string }) {
+  const opened = await api.call(accountSession.logIn, { username: account.telephone, password })
+  const token = opened.access_token
+  await api.call(accountSends.sendTextToAll, { title: '大家好，今天有新消息。' }, { token })
+  return {
+    async state() {
+      const { pageData } = await api.call(accountBroadcasts.listAccountBroadcasts, {}, { token })
+      return pageData[0]!
+    },
+  }
+}
+
+type Memory = Record<(typeof watched)[number], number>
+
+async function memoryOf(stack: Stack): Promise<Memory> {
+  const sizes = await Promise.all(watched.map((name) => residentMegabytes(stack.process(name).pid!)))
+  return Object.fromEntries(watched.map((name, n) => [name, sizes[n]!.resident])) as Memory
+}
+
+/** The most that each process has held. */
+function watchMemory(stack: Stack) {
+  const peak: Memory = { push: 0, social: 0, message: 0 }
+  let isOver = false
+  const watching = (async () => {
+    while (!isOver) {
+      const now = await memoryOf(stack)
+      for (const name of watched) peak[name] = Math.max(peak[name], now[name])
+      await delay(200)
+    }
+  })()
+  return {
+    async end(): Promise<Memory> {
+      isOver = true
+      await watching
+      return peak
+    },
+  }
+}
+
+async function countStored(stack: Stack, account: number) {
+  const client = await MongoClient.connect(stack.env['MONGODB_URL']!)
+  try {
+    const messages = client.db(`${stack.env['NAMESPACE'] || 'im'}_message`).collection('messages')
+    const seen = new Set<number>()
+    let all = 0
+    for await (const { to } of messages.find({ from: account }).project<{ to: number }>({ to: 1 })) {
+      all++
+      seen.add(to)
+    }
+    return { all, receivers: seen.size }
+  } finally {
+    await client.close()
+  }
+}
+
+interface Measured {
+  seconds: number
+  before: Memory
+  peak: Memory
+  stored: { all: number; receivers: number }
+  state: { done: number; failed: number }
+  alone: Round[]
+  beside: Round[]
+}
+
+async function report({ seconds, before, peak, stored, state, alone, beside }: Measured): Promise<number> {
+  const fans = Number(values.receivers)
+  const p99 = (rounds: readonly Round[]) => median(rounds.map(({ delivery }) => delivery.p99))
+  const ratio = p99(beside) / p99(alone)
+  const extra = Object.fromEntries(watched.map((name) => [name, Math.round(peak[name] - before[name])])) as Memory
+  const faults = [...alone, ...beside].flatMap(faultsOf)
+  console.table({
+    'chat alone (ms)': alone.at(-1)!.delivery,
+    'chat beside it (ms)': beside.at(-1)!.delivery,
+  })
+  const checks: [text: string, met: boolean][] = [
+    [`${state.done} of ${fans} fans, ${state.failed} failed`, state.done === fans && state.failed === 0],
+    [`stored ${stored.all} for ${stored.receivers} receivers`, stored.all === fans && stored.receivers === fans],
+    [`chat went wrong: ${faults.join(', ') || 'nothing'}`, !faults.length],
+    [`p99 of chat beside it: ${ratio.toFixed(2)} times (target ${targets.chatRatio})`, ratio <= targets.chatRatio],
+    ...watched.map((name): [string, boolean] => [
+      `more memory of ${name}: ${extra[name]} MB (target ${targets.extraMegabytes})`,
+      extra[name] <= targets.extraMegabytes,
+    ]),
+  ]
+  for (const [text, met] of checks) console.log(`${met ? 'met   ' : 'MISSED'} ${text}`)
+  console.log(`       ${Math.round(fans / seconds)} receivers/s in ${seconds.toFixed(0)} s; p99 alone ${p99(alone)} ms`)
+  if (values.json) {
+    const short = (rounds: Round[]) => rounds.map(({ messages: _, ...round }) => round)
+    const all = { machine: machine(), seconds, before, peak, stored, alone: short(alone), beside: short(beside) }
+    await writeFile(values.json, JSON.stringify(all, null, 2))
+  }
+  return checks.every(([, met]) => met) ? 0 : 1
+}
+
+if (values.help) console.log(usage)
+else process.exitCode = await main()
