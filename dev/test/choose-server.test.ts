@@ -16,7 +16,7 @@ import { standaloneMongo } from './standalone-mongo.ts'
 const secantusdb = 'secantusdb-0.5.3-beta.196/bin/secantusd-rs'
 const place: Place = {
   folder: '/data/here',
-  ports: { mongodb: 1, redis: 2, nats: 3, xmpp: 4, xmppHttp: 5, xmppComponent: 6 },
+  ports: { mongodb: 1, redis: 2, nats: 3, xmpp: 4, xmppHttp: 5, xmppComponent: 6, s3: 7 },
   env: {},
 }
 
