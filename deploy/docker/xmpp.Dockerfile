@@ -1,6 +1,8 @@
 # The XMPP server with our modules:
 #   docker build -f deploy/docker/xmpp.Dockerfile -t yingchuang-im-xmpp .
-FROM debian:bookworm-slim
+# DEBIAN_IMAGE may name a digest, or an image of a registry of your own.
+ARG DEBIAN_IMAGE=debian:bookworm-slim
+FROM ${DEBIAN_IMAGE}
 # Fixed ids, made before the package asks for its user: volumes outlive images. They are in deploy/k8s/base/xmpp, too.
 RUN groupadd --gid 10001 prosody \
  && useradd --uid 10001 --gid prosody --home-dir /var/lib/prosody --no-create-home --shell /usr/sbin/nologin prosody \
@@ -8,11 +10,18 @@ RUN groupadd --gid 10001 prosody \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
       prosody lua-unbound perl-base openssl ca-certificates \
  && rm -rf /var/lib/apt/lists/* \
- && install -d -o prosody -g prosody /var/lib/im-xmpp
+ && install -d -o prosody -g prosody /var/lib/im-xmpp \
+ && install -d /usr/share/doc/yingchuang-im \
+ && dpkg-query -W -f '${Package} ${Version} ${Architecture}\n' > /usr/share/doc/yingchuang-im/debian-packages.txt
 COPY deploy/xmpp/prosody /opt/im/prosody
 ENV XMPP_DATA_DIR=/var/lib/im-xmpp XMPP_INTERFACES=0.0.0.0 XMPP_COMPONENT_INTERFACES=0.0.0.0
-LABEL org.opencontainers.image.title="盈创 IM XMPP server" \
-      org.opencontainers.image.licenses="Apache-2.0 AND MIT"
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="yingchuang-im-xmpp" \
+      org.opencontainers.image.description="盈创 IM: Prosody with the modules of the messenger" \
+      org.opencontainers.image.licenses="Apache-2.0 AND MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
 VOLUME /var/lib/im-xmpp
 USER 10001:10001
 EXPOSE 5222 5280 5347

@@ -16,7 +16,7 @@ async function baseImages(): Promise<string[]> {
   const dockerfiles = [...new Set(services.flatMap(({ build }) => (build ? [build.dockerfile] : [])))]
   const texts = await Promise.all(dockerfiles.map((path) => readFile(path, 'utf8')))
   const bases = texts.flatMap((text) =>
-    [...text.matchAll(/^(?:FROM |ARG NODE_IMAGE=)(\w\S*:\S+)/gm)].map(([, image]) => image ?? ''),
+    [...text.matchAll(/^(?:FROM |ARG \w+_IMAGE=)(\w\S*:\S+)/gm)].map(([, image]) => image ?? ''),
   )
   const whole = services.flatMap(({ image, build }) => (build ? [] : [image]))
   return [...new Set([debian, ...bases, ...whole])]
