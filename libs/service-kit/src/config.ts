@@ -215,6 +215,18 @@ const commonSettings = {
     minimum: 0,
     description: 'multiplies every limit; 0 switches them off (not in production)',
   }),
+  traceEndpoint: Type.Optional(
+    setting.url({
+      env: 'OTEL_EXPORTER_OTLP_ENDPOINT',
+      description: 'address of an OpenTelemetry collector (OTLP over HTTP, port 4318); without it nothing is traced',
+    }),
+  ),
+  traceShare: setting.number({
+    env: 'OTEL_TRACES_SAMPLER_ARG',
+    default: 1,
+    minimum: 0,
+    description: 'share of traces that are kept, 0 to 1',
+  }),
   shutdownSeconds: setting.int({
     env: 'SHUTDOWN_SECONDS',
     default: 15,

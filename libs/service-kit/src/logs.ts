@@ -1,5 +1,6 @@
 import { type Logger, pino, stdSerializers } from 'pino'
 import { currentRequestId } from './current-call.ts'
+import { currentTraceId } from './tracing.ts'
 
 export type { Logger }
 
@@ -20,10 +21,10 @@ const secretNames = [
   'secret',
 ]
 
-/** Adds the request id to lines that are written while a request is answered. */
-const requestIdOfLine = () => {
-  const requestId = currentRequestId()
-  return requestId ? { requestId } : {}
+/** Adds the ids of the request and of the trace to lines that are written within one. */
+const idsOfLine = () => {
+  const [requestId, traceId] = [currentRequestId(), currentTraceId()]
+  return { ...(requestId ? { requestId } : {}), ...(traceId ? { traceId } : {}) }
 }
 
 /** A logger whose lines never hold the secrets of the API, wherever they stand in a logged object. */
@@ -31,7 +32,7 @@ export function createLogger(options: { service: string; level: string; format: 
   return pino({
     level: options.level,
     base: { service: options.service },
-    mixin: requestIdOfLine,
+    mixin: idsOfLine,
     serializers: { err: withoutPersonalData },
     redact: { paths: secretNames.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]), censor: '[secret]' },
     ...(options.format === 'pretty'

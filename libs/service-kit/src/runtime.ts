@@ -11,6 +11,7 @@ import { connectMongo } from './mongo.ts'
 import { OptionalRedis } from './optional-redis.ts'
 import { connectRedis, type Redis } from './redis.ts'
 import { Replicas } from './replicas.ts'
+import { openTracing, type Tracing } from './tracing.ts'
 
 export interface Closable {
   close(): Promise<unknown>
@@ -21,6 +22,8 @@ export interface Connections<C extends ServiceConfig = ServiceConfig> {
   config: C
   log: Logger
   metrics: Registry
+  /** Undefined unless OTEL_EXPORTER_OTLP_ENDPOINT is set. */
+  tracing: Tracing | undefined
   redis: Redis
   /** The same connection, for what can do without it. */
   optionalRedis: OptionalRedis
@@ -86,6 +89,9 @@ async function connect<C extends ServiceConfig>(
     return ending
   }
   try {
+    const { traceEndpoint: endpoint, traceShare: share } = config
+    const tracing = endpoint ? await openTracing({ service, namespace, endpoint, share }) : undefined
+    if (tracing) opened.push(tracing)
     const mongo = mongodbUrl
       ? await connectMongo({ url: mongodbUrl, namespace, service, metrics, monitorCommands: config.nodeEnv === 'test' })
       : undefined
@@ -100,7 +106,20 @@ async function connect<C extends ServiceConfig>(
     const rateCounters = new RateCounters({ redis: optionalRedis, factor: config.limitFactor, metrics })
     const isOverloaded = () => mongo?.isOverloaded() ?? false
     const { failed } = bus
-    const base = { config, log, metrics, redis, optionalRedis, rateCounters, bus, now, isOverloaded, failed, close }
+    const base = {
+      config,
+      log,
+      metrics,
+      tracing,
+      redis,
+      optionalRedis,
+      rateCounters,
+      bus,
+      now,
+      isOverloaded,
+      failed,
+      close,
+    }
     if (!mongo)
       return {
         ...base,

@@ -123,7 +123,7 @@ function edge<S extends TProperties, D extends Connections<ConfigOf<S>>>(
   deps: D,
   audit: AuditLog | undefined,
 ): Listener {
-  const { config, log, metrics, ready, isOverloaded, rateCounters: limits } = deps
+  const { config, log, metrics, tracing, ready, isOverloaded, rateCounters: limits } = deps
   const { host, port } = config
   const app = createServiceApp<D>({
     handlers: handlers.flat(),
@@ -131,6 +131,7 @@ function edge<S extends TProperties, D extends Connections<ConfigOf<S>>>(
     config,
     log,
     metrics,
+    tracing,
     limits,
     audit,
     ready,

@@ -1,3 +1,4 @@
+import { currentTraceId } from '@im/service-kit'
 import fastJson from 'fast-json-stringify'
 import type { FastifyRequest } from 'fastify'
 import type { IncomingCall } from './calls/incoming-call.ts'
@@ -14,6 +15,7 @@ export interface LineOutput {
 
 interface Line {
   requestId: string
+  traceId?: string | undefined
   path: string
   outcome: string
   userId?: number | undefined
@@ -29,6 +31,7 @@ const jsonOf = fastJson({
     time: { type: 'integer' },
     service: { type: 'string' },
     requestId: { type: 'string' },
+    traceId: { type: 'string' },
     path: { type: 'string' },
     outcome: { type: 'string' },
     userId: { type: 'integer' },
@@ -49,7 +52,8 @@ export class CallLog {
 
   write({ request, endpoint, ip, caller, startedAt }: IncomingCall, outcome: string): void {
     const ms = Math.round((performance.now() - startedAt) * 10) / 10
-    this.#write({ requestId: request.id, path: endpoint.path, outcome, userId: caller?.userId, ip, ms })
+    const ids = { requestId: request.id, traceId: currentTraceId() }
+    this.#write({ ...ids, path: endpoint.path, outcome, userId: caller?.userId, ip, ms })
   }
 
   /** A path that no endpoint has. Its query is left out, because it may hold a token. */

@@ -19,6 +19,8 @@ export interface StoredEvent {
   envelope: EventEnvelope | undefined
   subject: string
   data: Uint8Array
+  /** The trace in which it was announced. */
+  traceParent?: string | undefined
   /** How many events of the partition follow. */
   waiting: number
 }
@@ -39,7 +41,7 @@ export interface Bus {
   /** Most bytes of an event with its envelope. */
   readonly maxEventBytes: number
   /** Resolves when JetStream has stored the event. Publishing the same id again within two minutes stores nothing. */
-  publish(envelope: EventEnvelope): Promise<void>
+  publish(envelope: EventEnvelope, traceParent?: string): Promise<void>
   /** Reads on after a position, or from the start. Some events that were not asked for may come too. */
   read(options: {
     stream: StreamSpec

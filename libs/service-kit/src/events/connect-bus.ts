@@ -1,8 +1,9 @@
 import { deadLetters, type EventEnvelope, type Payload, streamOf } from '@im/contracts'
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
-import { connect, InvalidArgumentError, type NatsConnection, RequestError } from '@nats-io/transport-node'
+import { connect, headers, InvalidArgumentError, type NatsConnection, RequestError } from '@nats-io/transport-node'
 import type { Logger } from '../logs.ts'
 import { StoreAwayError } from '../store-away.ts'
+import { traceHeader } from '../tracing.ts'
 import { within } from '../within.ts'
 import type { Bus, Subscription } from './bus.ts'
 import { natsServers } from './nats-servers.ts'
@@ -81,8 +82,10 @@ export async function connectBus(options: {
     }
   }
 
-  async function store(subject: string, data: string | Uint8Array, msgID: string): Promise<void> {
-    await request(() => js.publish(subject, data, { msgID }))
+  async function store(subject: string, data: string | Uint8Array, msgID: string, traceParent?: string): Promise<void> {
+    const more = traceParent ? { headers: headers() } : {}
+    if (traceParent) more.headers?.set(traceHeader, traceParent)
+    await request(() => js.publish(subject, data, { msgID, ...more }))
   }
 
   const onConnection: Bus['onConnection'] = (handle) => {
@@ -94,7 +97,8 @@ export async function connectBus(options: {
     service,
     // Leaves room for the subject and the headers.
     maxEventBytes: (connection.info?.max_payload ?? 1_048_576) - 1024,
-    publish: (envelope) => store(subjectOf(namespace, envelope), JSON.stringify(envelope), envelope.id),
+    publish: (envelope, traceParent) =>
+      store(subjectOf(namespace, envelope), JSON.stringify(envelope), envelope.id, traceParent),
     read: ({ stream, partition, after, events }) =>
       readPartition({
         js,

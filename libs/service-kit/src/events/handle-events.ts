@@ -4,6 +4,7 @@ import type { Db } from 'mongodb'
 import type { Logger } from '../logs.ts'
 import type { Registry } from '../metrics.ts'
 import type { Replicas } from '../replicas.ts'
+import type { Tracing } from '../tracing.ts'
 import type { Bus } from './bus.ts'
 import { CatchUps } from './catch-ups.ts'
 import type { EventHandler } from './event-handler.ts'
@@ -24,6 +25,7 @@ export interface EventWiring {
   /** By the name of the event. Several handlers of one event are all transactional. */
   handlers: ReadonlyMap<string, readonly EventHandler[]>
   metrics: EventMetrics
+  tracing: Tracing | undefined
 }
 
 /** The work that replicas which handle events of a stream share. Those of another build may handle other streams. */
@@ -36,7 +38,15 @@ const touchEvery = 3_600_000
  * one of them. A service calls this once, with all its handlers.
  */
 export function handleEvents(
-  runtime: { db: Db; bus: Bus; outbox: Outbox; replicas: Replicas; log: Logger; metrics: Registry },
+  runtime: {
+    db: Db
+    bus: Bus
+    outbox: Outbox
+    replicas: Replicas
+    log: Logger
+    metrics: Registry
+    tracing?: Tracing | undefined
+  },
   handlers: readonly EventHandler[],
 ): { close(): Promise<void> } {
   const { db, bus, outbox, replicas, log } = runtime
@@ -50,6 +60,7 @@ export function handleEvents(
     handled: new Sequences(db, 'handled_sequences'),
     handlers: byName(handlers),
     metrics: eventMetrics(runtime.metrics),
+    tracing: runtime.tracing,
   }
   const all = shardsOf(handlers)
   const offers = [...new Set(all.map(({ stream }) => readingTask(stream)))].map((task) => replicas.offer(task))

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type EventEnvelope, streamOf } from '@im/contracts'
 import { isTransient } from '../http/failures.ts'
+import { SpanKind } from '../tracing.ts'
 import { beforeDeadline } from '../within.ts'
 import type { PartitionReader, StoredEvent } from './bus.ts'
 import { catchUpTopic } from './catch-ups.ts'
@@ -173,7 +174,7 @@ export class ShardHandling {
       if (performance.now() - this.#savedAt > passedEvery) this.#unsaved = head
       return 1
     }
-    if (!handler.transactional) return await this.#settle(head, () => this.#handle(head.envelope as never, handler))
+    if (!handler.transactional) return await this.#settle(head, () => this.#handle(head, handler))
     const end = events.findIndex((event) => !event.envelope || this.#handlersOf(event)[0]?.transactional === false)
     const run = events.slice(0, end < 0 ? events.length : end)
     return await this.#commit(run.slice(0, this.#faults ? 1 : this.#atOnce))
@@ -202,9 +203,18 @@ export class ShardHandling {
     return 1
   }
 
-  async #handle(envelope: EventEnvelope, handler: EventHandler & { transactional: false }): Promise<void> {
-    await inTime(handler, handler.handle(envelope.data as never, envelope as never))
+  async #handle(event: StoredEvent, handler: EventHandler & { transactional: false }): Promise<void> {
+    const envelope = event.envelope as EventEnvelope
+    await this.#traced(event, () => inTime(handler, handler.handle(envelope.data as never, envelope as never)))
     this.#count(envelope, 'done')
+  }
+
+  /** Goes on with the trace in which the event was announced. */
+  async #traced<T>({ envelope, traceParent: parent }: StoredEvent, work: () => Promise<T>): Promise<T> {
+    const { tracing } = this.#wiring
+    return tracing
+      ? await tracing.span(`handle ${envelope?.name}`, { kind: SpanKind.CONSUMER, parent }, work)
+      : await work()
   }
 
   /** Handles events from the head on in one transaction that also stores the new position. */
@@ -228,7 +238,7 @@ export class ShardHandling {
             )
             isHandling = true
             for (const { handler, key } of due) {
-              await inTime(handler, handler.handle(envelope.data, change, envelope))
+              await this.#traced(event, () => inTime(handler, handler.handle(envelope.data, change, envelope)))
               fresh.set(key, envelope.sequence)
             }
             isHandling = false

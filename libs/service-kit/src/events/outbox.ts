@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { type EventEnvelope, type EventType, hasStream, type Payload, streamOf } from '@im/contracts'
 import type { ClientSession, Db, MongoClient } from 'mongodb'
 import { ensureCollections, ensureIndexes } from '../mongo.ts'
+import { currentTraceParent } from '../tracing.ts'
 import { inTransaction } from '../transaction.ts'
 import type { Bus } from './bus.ts'
 import { checkEvent } from './check-event.ts'
@@ -32,6 +33,8 @@ export interface Outbox {
 export interface OutboxRow extends Omit<EventEnvelope, 'id'> {
   _id: string
   stream: string
+  /** The trace in which it was announced. */
+  traceParent?: string
 }
 
 export async function createOutbox(options: {
@@ -113,7 +116,9 @@ function newRow<E extends EventType>(
   const { name } = event
   const stream = streamOf(name)
   if (stream.service !== service) throw new Error(`${name} is announced by ${stream.service}, not by ${service}`)
-  const row = { _id: randomBytes(16).toString('hex'), stream: stream.name, name, at: Date.now(), aggregate }
+  const traceParent = currentTraceParent()
+  const id = { _id: randomBytes(16).toString('hex'), ...(traceParent ? { traceParent } : {}) }
+  const row = { ...id, stream: stream.name, name, at: Date.now(), aggregate }
   // The envelope also holds the sequence number.
   const bytes = Buffer.byteLength(JSON.stringify({ ...row, data: payload })) + 32
   if (bytes > maxEventBytes) throw new Error(`${name} has ${bytes} bytes; NATS takes ${maxEventBytes}`)

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { EventEnvelope } from '@im/contracts'
 import type { ConsumerMessages, JetStreamClient, JetStreamManager, JsMsg } from '@nats-io/jetstream'
+import { traceHeader } from '../tracing.ts'
 import type { Bus, PartitionReader, StoredEvent, StreamPosition } from './bus.ts'
 
 /** States of the client that mean the server has lost the consumer. Its own recovery would wait up to half a minute. */
@@ -97,7 +98,8 @@ function storedEvent(message: JsMsg, created: string): StoredEvent {
   const { streamSequence: sequence, pending: waiting } = message.info
   const { subject, data } = message
   const position = { stream: created, sequence, at: message.time.getTime() }
-  return { position, envelope: envelopeOf(message), subject, data, waiting }
+  const traceParent = message.headers?.get(traceHeader) || undefined
+  return { position, envelope: envelopeOf(message), subject, data, traceParent, waiting }
 }
 
 function envelopeOf(message: JsMsg): EventEnvelope | undefined {

@@ -110,10 +110,10 @@ export function startOutboxRelay(options: {
   }
 
   async function publishOrPark(row: OutboxRow): Promise<void> {
-    const { _id: id, name, at, aggregate, sequence, data } = row
+    const { _id: id, name, at, aggregate, sequence, data, traceParent } = row
     for (let attempt = 1; ; attempt++) {
       try {
-        return await bus.publish({ id, name, at, aggregate, sequence, data })
+        return await bus.publish({ id, name, at, aggregate, sequence, data }, traceParent)
       } catch (error) {
         if (isTransient(error)) throw error
         if (attempt < attempts) continue

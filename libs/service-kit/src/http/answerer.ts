@@ -15,6 +15,7 @@ import {
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { setLifetime, withRequestId } from '../current-call.ts'
 import { EndpointLimits } from '../limits/endpoint-limits.ts'
+import { endOfCall, SpanKind, traceHeader } from '../tracing.ts'
 import { sendError, sendHeaders, sendRaw } from './answers.ts'
 import { auditedCall } from './audited-call.ts'
 import { authorise } from './authorise.ts'
@@ -51,7 +52,7 @@ export function createAnswerer<Deps>(
   options: ServiceAppOptions<Deps>,
   timing: AnswerTimer,
 ) {
-  const { config, deps, log } = options
+  const { config, deps, log, tracing } = options
   const decode = compileDecoder(endpoint)
   const write = compileWriter(endpoint)
   const ownIds = selfParams(endpoint)
@@ -61,21 +62,36 @@ export function createAnswerer<Deps>(
 
   return function answer(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const startedAt = performance.now()
-    return withRequestId(request.id, async () => {
-      const reading: { language: Language } = { language: queryLanguage(request.raw.url ?? '') }
-      let outcome = 'Success'
-      try {
-        await send(request, reply, reading)
-      } catch (error) {
-        const failure = failureOf(error, request)
-        outcome = failure instanceof OAuthError ? failure.error : failure.errorName
-        reply.header(outcomeHeader, outcome)
-        sendError(reply, failure, reading.language, endpoint.answer)
-      }
-      if (endpoint.body === 'stream') dropRest(request.raw)
+    const outcomeOf = () => withRequestId(request.id, () => answerCall(request, reply))
+    const name = `${request.method} ${endpoint.path}`
+    const parent = request.headers[traceHeader]?.toString()
+    const answering = tracing
+      ? tracing.span(name, { kind: SpanKind.SERVER, parent }, async (span) => {
+          const outcome = await outcomeOf()
+          endOfCall(span, outcome)
+          return outcome
+        })
+      : outcomeOf()
+    return answering.then((outcome) => {
       timing(endpoint, outcome, startedAt)
       return reply
     })
+  }
+
+  /** Returns the name of the outcome. */
+  async function answerCall(request: FastifyRequest, reply: FastifyReply): Promise<string> {
+    const reading: { language: Language } = { language: queryLanguage(request.raw.url ?? '') }
+    let outcome = 'Success'
+    try {
+      await send(request, reply, reading)
+    } catch (error) {
+      const failure = failureOf(error, request)
+      outcome = failure instanceof OAuthError ? failure.error : failure.errorName
+      reply.header(outcomeHeader, outcome)
+      sendError(reply, failure, reading.language, endpoint.answer)
+    }
+    if (endpoint.body === 'stream') dropRest(request.raw)
+    return outcome
   }
 
   /** Sets `reading.language` as soon as the parameters are read, so that errors have the caller's language. */

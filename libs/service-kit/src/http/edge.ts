@@ -5,6 +5,7 @@ import type { AuditLog } from '../audit.ts'
 import type { RateCounters } from '../limits/rate-counters.ts'
 import type { Logger } from '../logs.ts'
 import { Histogram, type Registry } from '../metrics.ts'
+import type { Tracing } from '../tracing.ts'
 import { createAnswerer } from './answerer.ts'
 import { longestBody } from './body-limit.ts'
 import { defaultTimeoutMs } from './lifetime.ts'
@@ -32,6 +33,7 @@ export interface ServiceAppOptions<Deps> {
   config: { serviceKeys: readonly string[]; callerKeys: readonly string[]; nodeEnv?: string }
   log: Logger
   metrics: Registry
+  tracing?: Tracing | undefined
   /** Counts the limits of the contracts; without it they are not counted. */
   limits?: RateCounters | undefined
   /** Needed where a contract says `audit`. */

@@ -9,6 +9,7 @@ import {
 } from '@im/contracts'
 import { Pool, errors as undiciErrors } from 'undici'
 import { currentRequestId } from '../current-call.ts'
+import { currentTraceParent, traceHeader } from '../tracing.ts'
 import { serviceKeyHeader, timeoutHeader } from './caller.ts'
 
 /** Calls of one service to another. */
@@ -55,6 +56,7 @@ export function createServiceClient(options: {
 
   async function send(endpoint: Endpoint, params: object, timeLeft: number, signal: AbortSignal): Promise<Answer> {
     const requestId = currentRequestId()
+    const traceParent = currentTraceParent()
     const { statusCode, body } = await pool.request({
       method: 'POST',
       path: endpoint.path,
@@ -63,6 +65,7 @@ export function createServiceClient(options: {
         [serviceKeyHeader]: serviceKeys[0] ?? '',
         [timeoutHeader]: String(timeLeft),
         ...(requestId ? { 'x-request-id': requestId } : {}),
+        ...(traceParent ? { [traceHeader]: traceParent } : {}),
       },
       body: JSON.stringify(params),
       signal,

@@ -1,6 +1,6 @@
 import replyFrom from '@fastify/reply-from'
 import { type Endpoint, routesOf } from '@im/contracts'
-import { pathOf, type RouteConfig } from '@im/service-kit'
+import { endOfCall, pathOf, type RouteConfig, SpanKind } from '@im/service-kit'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Deps } from '../deps.ts'
 import { answerBrowser, isBrowser } from '../pages/answer-browser.ts'
@@ -49,7 +49,21 @@ function addRoutes(app: FastifyInstance, deps: Deps, endpoint: Endpoint, answer:
     })
 }
 
-async function run(deps: Deps, call: IncomingCall, url: string, reply: FastifyReply, answer: Answer): Promise<void> {
+/** The trace of a call begins here: what a client says of its own is not believed. */
+function run(deps: Deps, call: IncomingCall, url: string, reply: FastifyReply, answer: Answer): Promise<void> {
+  if (!deps.tracing) return answerCall(deps, call, url, reply, answer).then(() => {})
+  return deps.tracing.span(`${call.request.method} ${call.endpoint.path}`, { kind: SpanKind.SERVER }, async (span) =>
+    endOfCall(span, await answerCall(deps, call, url, reply, answer)),
+  )
+}
+
+async function answerCall(
+  deps: Deps,
+  call: IncomingCall,
+  url: string,
+  reply: FastifyReply,
+  answer: Answer,
+): Promise<Outcome> {
   let outcome: Outcome
   try {
     await admitCall(deps, call)
@@ -59,6 +73,7 @@ async function run(deps: Deps, call: IncomingCall, url: string, reply: FastifyRe
   }
   call.end()
   deps.callLog.write(call, outcome)
+  return outcome
 }
 
 const hasDots = (params: unknown) =>

@@ -1,4 +1,12 @@
-import { type CallerClaims, callerHeader, serviceKeyHeader, signCaller, timeoutHeader } from '@im/service-kit'
+import {
+  type CallerClaims,
+  callerHeader,
+  currentTraceParent,
+  serviceKeyHeader,
+  signCaller,
+  timeoutHeader,
+  traceHeader,
+} from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import type { IncomingCall } from './incoming-call.ts'
 
@@ -28,6 +36,8 @@ export function serviceHeaders({ config }: Deps, call: IncomingCall, url: string
     [timeoutHeader]: String(endpoint.timeoutMs ?? config.serviceTimeoutMs),
     'x-request-id': request.id,
   }
+  const traceParent = currentTraceParent()
+  if (traceParent) headers[traceHeader] = traceParent
   for (const name of usualHeaders) copy(request.headers, headers, name)
   for (const name of endpoint.headers ?? []) copy(request.headers, headers, name)
   if (call.isInternal) copy(request.headers, headers, serviceKeyHeader)

@@ -11,6 +11,7 @@ import { openComponent, type XmppConnection } from './open-component.ts'
 import { Pipeline } from './pipeline.ts'
 import { prepareEntry } from './prepare-entry.ts'
 import { type Frame, readFrames } from './read-frame.ts'
+import { traceBatch } from './trace-batch.ts'
 
 /** One log of a server: its marks and what is under way of it outlive a connection. */
 interface LogWork {
@@ -257,7 +258,7 @@ export class Feed {
         prepareEntry(deps, entry, sender, (text, name = 'message') =>
           this.#writer?.deliverTo(entry.stream, name, text),
         ),
-      write: (writes) => writeMessages(deps, writes),
+      write: (writes, entries) => traceBatch(deps.tracing, entries, () => writeMessages(deps, writes)),
       park: (entry, error) => deps.parked.keep(entry, error),
       giveUp: (error) => this.#fail(new BugError(error.message)),
       log: deps.log,

@@ -25,8 +25,8 @@ export interface PipelineOptions<W> {
   maxBatch: number
   /** Reads and decides; a promise when a fact has to be asked for. */
   prepare(entry: Entry, sender: Sender): Step<W> | Promise<Step<W>>
-  /** Writes what steps need written, in one go. */
-  write(writes: readonly W[]): Promise<void>
+  /** Writes what the steps of these entries need written, in one go. */
+  write(writes: readonly W[], entries: readonly Entry[]): Promise<void>
   /** Keeps an entry aside whole. */
   park(entry: Entry, error: unknown): Promise<void>
   /** Too many entries in a row failed by our fault: nothing more may be taken. */
@@ -185,7 +185,10 @@ export class Pipeline<W> {
     if (!writes.length) return true
     for (let attempt = 0; ; attempt++) {
       try {
-        await this.#options.write(writes)
+        await this.#options.write(
+          writes,
+          batch.map(({ entry }) => entry),
+        )
         metrics.batchSize.observe(writes.length)
         return true
       } catch (error) {
