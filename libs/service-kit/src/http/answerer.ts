@@ -15,7 +15,7 @@ import {
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { setLifetime, withRequestId } from '../current-call.ts'
 import { EndpointLimits } from '../limits/endpoint-limits.ts'
-import { endOfCall, SpanKind, traceHeader } from '../tracing.ts'
+import { endOfCall, SpanKind, type Tracing, traceHeader } from '../tracing.ts'
 import { sendError, sendHeaders, sendRaw } from './answers.ts'
 import { auditedCall } from './audited-call.ts'
 import { authorise } from './authorise.ts'
@@ -63,18 +63,19 @@ export function createAnswerer<Deps>(
   return function answer(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const startedAt = performance.now()
     const outcomeOf = () => withRequestId(request.id, () => answerCall(request, reply))
-    const name = `${request.method} ${endpoint.path}`
-    const parent = request.headers[traceHeader]?.toString()
-    const answering = tracing
-      ? tracing.span(name, { kind: SpanKind.SERVER, parent }, async (span) => {
-          const outcome = await outcomeOf()
-          endOfCall(span, outcome)
-          return outcome
-        })
-      : outcomeOf()
-    return answering.then((outcome) => {
+    return (tracing ? traced(request, tracing, outcomeOf) : outcomeOf()).then((outcome) => {
       timing(endpoint, outcome, startedAt)
       return reply
+    })
+  }
+
+  /** Goes on with the trace of the gateway, or of the service that calls. */
+  function traced({ method, headers }: FastifyRequest, tracing: Tracing, work: () => Promise<string>): Promise<string> {
+    const parent = headers[traceHeader]?.toString()
+    return tracing.span(`${method} ${endpoint.path}`, { kind: SpanKind.SERVER, parent }, async (span) => {
+      const outcome = await work()
+      endOfCall(span, outcome)
+      return outcome
     })
   }
 
