@@ -31,6 +31,8 @@ const { values: options, positionals } = parseArgs({
   },
 })
 
+const isAboutS3 = (file: string) => file.endsWith('s3.test.ts')
+
 /** Journeys that also run on containers. They cover most of the stack in a few minutes. */
 const containerTests = ['chat-journey', 'resilience', 'security'].map((name) => `test-e2e/test/${name}.test.ts`)
 
@@ -143,8 +145,12 @@ async function main(): Promise<number> {
     if (onContainers) add(outcome, await runOnContainers(files, join(folder, 'containers')))
     else {
       const launching = startServers({ dataDir: join(folder, 'servers'), ports: 'free', env: process.env, report })
-      // Prosody's tests start their own.
-      const obtaining = obtainServers(['prosody'], { dataDir: folder, env: process.env, report })
+      // Tests of these start their own.
+      const obtaining = obtainServers(files.some(isAboutS3) ? ['prosody', 's3'] : ['prosody'], {
+        dataDir: folder,
+        env: process.env,
+        report,
+      })
       const checks = withChecks ? runChecks() : Promise.resolve([])
       const [servers, , failedChecks] = await all([launching, obtaining, checks] as const)
       stopServers = servers.close

@@ -11,6 +11,7 @@ import { mongodb } from './mongodb.ts'
 import { nats } from './nats.ts'
 import { prosody } from './prosody.ts'
 import { redis } from './redis.ts'
+import { s3 } from './s3.ts'
 import {
   type Choice,
   type Place,
@@ -24,7 +25,7 @@ import {
 export type { PortName, Ports, ServerName } from './server.ts'
 export { portSettings } from './server.ts'
 
-const allServers: Server[] = [mongodb, redis, nats, prosody]
+const allServers: Server[] = [mongodb, redis, nats, prosody, s3]
 
 export interface ServersOptions {
   /** Everything they keep, their logs and the records of their processes. One run at a time. */

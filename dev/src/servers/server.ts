@@ -3,8 +3,8 @@ import type { WantedPort } from '../machine/ports.ts'
 import type { Launch } from '../machine/supervised-process.ts'
 
 /** Of several XMPP servers the second is `prosody-2`. */
-export type ServerName = 'mongodb' | 'redis' | 'nats' | 'prosody' | `prosody-${number}`
-export type PortName = 'mongodb' | 'redis' | 'nats' | 'xmpp' | 'xmppHttp' | 'xmppComponent'
+export type ServerName = 'mongodb' | 'redis' | 'nats' | 'prosody' | 's3' | `prosody-${number}`
+export type PortName = 'mongodb' | 'redis' | 'nats' | 'xmpp' | 'xmppHttp' | 'xmppComponent' | 's3'
 export type Ports = Record<PortName, number>
 
 /** Where a server of ours lives: its own folder below the data folder, and its ports. */
@@ -50,6 +50,7 @@ export const portSettings: Record<PortName, WantedPort> = {
   xmpp: { port: 5222, purpose: 'XMPP', setting: 'XMPP_PORT' },
   xmppHttp: { port: 5280, purpose: 'BOSH and XMPP over WebSocket', setting: 'XMPP_HTTP_PORT' },
   xmppComponent: { port: 5347, purpose: 'the XMPP component', setting: 'XMPP_COMPONENT_PORT' },
+  s3: { port: 7070, purpose: 'the S3-compatible server of tests', setting: 'S3_PORT' },
 }
 
 /** Returns the first source that works. If none does, throws an error with each reason that says what to install. */

@@ -73,6 +73,7 @@ export const settings = {
   s3Bucket: setting.optionalText({ env: 'S3_BUCKET', description: 'bucket of uploaded files, which must exist' }),
   s3AccessKeyId: setting.optionalText({
     env: 'S3_ACCESS_KEY_ID',
+    secret: true,
     description: 'access key; without it the usual sources of the AWS SDK, such as the role of the machine',
   }),
   s3SecretAccessKey: setting.optionalText({

@@ -32,7 +32,7 @@ export interface Deps extends Runtime<PushConfig> {
 }
 
 /** How long (ms) other services may take: what waits for them is tried again. */
-const timeouts = { user: 2000, social: 2000, room: 15_000, message: 2000 } as const satisfies Partial<
+const timeouts = { user: 2000, social: 2000, room: 15_000, message: 5000 } as const satisfies Partial<
   Record<ServiceName, number>
 >
 

@@ -5,6 +5,7 @@ import { checkConfig, settings } from './config.ts'
 import { createDeps, type Deps } from './deps.ts'
 import { eventHandlers } from './event-handlers.ts'
 import { followRelations } from './friends/follow-relations.ts'
+import { notificationRoutes } from './notify/routes.ts'
 import { followUsers } from './people/follow-users.ts'
 import { followRooms } from './rooms/follow-rooms.ts'
 import { tokenRoutes } from './tokens/routes.ts'
@@ -14,7 +15,7 @@ export const service = defineService<typeof settings, Deps>({
   settings,
   checkConfig,
   createDeps,
-  handlers: [tokenRoutes, badgeRoutes, broadcastRoutes],
+  handlers: [tokenRoutes, badgeRoutes, notificationRoutes, broadcastRoutes],
   eventHandlers,
   background: (deps) => [
     deps.user,

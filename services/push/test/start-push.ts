@@ -21,12 +21,13 @@ export interface SentPush extends Notification {
 /** Providers that take everything, unless a test says what becomes of a token. */
 export class RecordedChannels implements Channels {
   readonly sent: SentPush[] = []
-  readonly configured = new Set<ProviderName>()
+  /** Providers that are not configured. */
+  readonly missing = new Set<ProviderName>()
   answer: (token: string, notification: Notification) => Delivery | Promise<Delivery> = () => ({ kind: 'accepted' })
 
   of(name: ProviderName): Channel {
     return {
-      ...{ name, isConfigured: true, replaces: name !== 'baidu' },
+      ...{ name, isConfigured: !this.missing.has(name), replaces: name !== 'baidu' },
       send: (notification: Notification, targets: readonly Target[]) =>
         Promise.all(
           targets.map(async ({ token }) => {
@@ -47,7 +48,7 @@ export class RecordedChannels implements Channels {
 type Row<T> = { aggregate: string; sequence: number; data: T }
 
 /** The services that push asks, as far as it asks them. */
-function neighbours() {
+export function neighbours() {
   return {
     /** Contents by messageId; a message without one was recalled. */
     texts: new Map<string, { text?: string; mentioned?: number[]; mentionsAll?: boolean; recalled?: string[] }>(),
@@ -67,7 +68,12 @@ function neighbours() {
 
 export type Neighbours = ReturnType<typeof neighbours>
 
-async function startNeighbours(t: Test, state: Neighbours, env: Record<string, string>): Promise<string> {
+export async function startNeighbours(
+  t: Test,
+  state: Neighbours,
+  env: Record<string, string>,
+  stubs: readonly ReturnType<typeof stub>[] = [],
+): Promise<string> {
   const keys = {
     serviceKeys: [env['SERVICE_KEY'] ?? 'development-service-key'],
     callerKeys: ['development-caller-key'],
@@ -78,6 +84,7 @@ async function startNeighbours(t: Test, state: Neighbours, env: Record<string, s
     return answer()
   }
   return await stubServices(t, keys, [
+    ...stubs,
     stub(pushedMessages.getPushTexts, (_, { params }) =>
       asked('texts', () => ({
         texts: params.messages.map(({ messageId }) => {
@@ -119,12 +126,13 @@ export async function startPush(
     env?: Record<string, string>
     prepare?: (state: Neighbours) => void
     overrides?: Partial<Deps>
+    stubs?: ReturnType<typeof stub>[]
   } = {},
 ) {
   const state = neighbours()
   options.prepare?.(state)
   const own = testEnv({ LIMIT_FACTOR: '0', PUSH_DELAY: '0.1', ...options.env })
-  const url = await startNeighbours(t, state, own)
+  const url = await startNeighbours(t, state, own, options.stubs ?? [])
   const env = { ...own, USER_URL: url, SOCIAL_URL: url, ROOM_URL: url, MESSAGE_URL: url }
   const channels = new RecordedChannels()
   const running = await startService(t, service, { env, overrides: { channels, ...options.overrides } })

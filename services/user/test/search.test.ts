@@ -142,6 +142,7 @@ test('people around are listed by distance, while their position is fresh', asyn
   await t.rejects(around({ latitude: 91 }), failure('InvalidParams'))
   passSeconds(7 * 86_400 + 10)
   t.strictSame(namesOf(await around()), [])
+  t.strictSame(namesOf(await around({ nickname: 'near' })), [], 'nor by a keyword')
 })
 
 test('nobody finds out more of a position than is shown of it', async (t) => {

@@ -90,7 +90,7 @@ export const storedFiles = contract('message', {
     path: '/upload/copyFile',
     summary: { zh: '文件拷贝', en: 'Copy a file' },
     auth: 'user',
-    timeoutMs: 60_000,
+    timeoutMs: 30_000,
     params: Type.Object({
       paths: List({ description: 'address or path of one of our files; the first one counts', minItems: 1 }),
       validTime: Days({ default: -1 }),
@@ -102,7 +102,7 @@ export const storedFiles = contract('message', {
     path: '/upload/deleteFileServlet',
     summary: { zh: '删除文件', en: 'Delete own uploads' },
     auth: 'user',
-    timeoutMs: 60_000,
+    timeoutMs: 30_000,
     params: Type.Object({ paths: List({ description: 'addresses; those of others are passed over', maxItems: 100 }) }),
     result: Nothing,
   },

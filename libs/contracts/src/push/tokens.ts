@@ -48,4 +48,27 @@ export const pushTokens = contract('push', {
     isVoip: Flag({ default: 1, description: '1: for calls' }),
     appId: app(),
   }),
+  registerHonor: registration('/user/honorPush/setToken', '荣耀', { token: token(), deviceId: Ignored() }),
+  registerWebPush: {
+    path: '/user/webPush/setSubscription',
+    summary: { zh: '注册 Web Push', en: 'Register a browser or a UnifiedPush app for Web Push (RFC 8030)' },
+    auth: 'user',
+    params: Type.Object({
+      endpoint: Text({ maxLength: 2048, trim: true, empty: 'kept', description: 'https address of the push service' }),
+      p256dh: Type.Optional(Text({ maxLength: 128, description: 'public key of the subscription, base64url' })),
+      auth: Type.Optional(Text({ maxLength: 64, description: 'secret of the subscription, base64url' })),
+      deviceId: Type.Optional(Text({ maxLength: 64, description: 'android: a UnifiedPush app; all others a browser' })),
+    }),
+    result: Nothing,
+    errors: ['FeatureDisabled'],
+  },
+  getWebPushKey: {
+    path: '/user/webPush/getKey',
+    summary: { zh: '获取 Web Push 公钥', en: 'The public key that a browser subscribes with (VAPID, RFC 8292)' },
+    auth: 'user',
+    safe: true,
+    params: Type.Object({}),
+    result: Type.Object({ publicKey: Type.String({ description: 'base64url' }) }),
+    errors: ['FeatureDisabled'],
+  },
 })

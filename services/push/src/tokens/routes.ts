@@ -1,8 +1,9 @@
-import type { Handlers } from '@im/contracts'
+import { ContractError, type Handlers } from '@im/contracts'
 import { pushTokens } from '@im/contracts/push'
 import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import type { ProviderName, PushDevice } from '../providers/provider.ts'
+import { subscriptionToken } from '../providers/subscription.ts'
 
 interface Registration {
   userId: number
@@ -15,6 +16,11 @@ interface Registration {
 async function register({ tokens, now }: Deps, { token, app, ...device }: Registration): Promise<void> {
   if (!token) return
   await tokens.register({ ...device, token, ...(app && { app }), registeredAt: new Date(now()) })
+}
+
+function demandKey({ config: { webPushPublicKey } }: Pick<Deps, 'config'>): string {
+  if (!webPushPublicKey) throw new ContractError('FeatureDisabled')
+  return webPushPublicKey
 }
 
 const baiduIos = { device: 3, deviceId: '2' }
@@ -42,6 +48,14 @@ const handlers: Handlers<typeof pushTokens, Deps> = {
     register(deps, { userId, device: 'android', provider: 'fcm', token }),
   registerApns: (deps, { caller: { userId }, params: { token, isVoip, appId: app } }) =>
     register(deps, { userId, device: 'ios', provider: isVoip ? 'apns_voip' : 'apns', token, app }),
+  registerHonor: (deps, { caller: { userId }, params: { token } }) =>
+    register(deps, { userId, device: 'android', provider: 'honor', token }),
+  registerWebPush(deps, { caller: { userId }, params: { endpoint, p256dh = '', auth = '', deviceId } }) {
+    demandKey(deps)
+    const token = endpoint && subscriptionToken({ endpoint, p256dh, auth })
+    return register(deps, { userId, device: deviceId === 'android' ? 'android' : 'web', provider: 'webpush', token })
+  },
+  getWebPushKey: (deps) => ({ publicKey: demandKey(deps) }),
 }
 
 export const tokenRoutes = bindHandlers(pushTokens, handlers)

@@ -1,0 +1,192 @@
+import { pushTokens } from '@im/contracts/push'
+import {
+  memberChanged,
+  memberDoNotDisturbChanged,
+  memberLeft,
+  membersJoined,
+  noticePublished,
+  roomChanged,
+  roomCreated,
+  roomDissolved,
+} from '@im/contracts/room'
+import { causedId } from '@im/service-kit'
+import { eventually, watchQueries } from '@im/service-kit/testing'
+import { test } from 'tap'
+import { pushId } from '../src/pushes/push-document.ts'
+import { alice, bob, carol, startPush } from './start-push.ts'
+
+const roomId = 'a'.repeat(24)
+const jid = 'b'.repeat(32)
+const room = {
+  ...{ roomId, jid, name: '周末', ownerId: alice, locked: 0, talkTime: 0, isAttritionNotice: 1, showRead: 0 },
+  ...{ isLook: 1, isNeedVerify: 0, showMember: 1, allowSendCard: 1, allowInviteFriend: 1, allowUploadFile: 1 },
+  ...{ allowConference: 1, allowSpeakCourse: 1, maxUserSize: 1000, chatRecordTimeOut: -1 },
+}
+const member = (userId: number, name: string) => ({ userId, name, role: 3, talkTime: 0, joinedAt: 1 })
+
+test('members who are away are told what is said in a room, under the names they know', async (t) => {
+  const push = await startPush(t, {
+    prepare: (state) => {
+      const members = [alice, bob, carol].map((userId) => ({ userId, offlineNoPushMsg: userId === carol ? 1 : 0 }))
+      state.rooms.push({
+        aggregate: roomId,
+        sequence: 0,
+        data: { roomId, jid, name: '周末', dissolved: false, members },
+      })
+      const remark = { remarkName: '老板', offlineNoPushMsg: 1 }
+      state.relations.push({
+        ...{ aggregate: `${alice}:${bob}`, sequence: 0, data: { low: alice, high: bob, ofHigh: remark } },
+      })
+    },
+  })
+  const { api, channels, say, publish, deps, state } = push
+  for (const [userId, token] of [
+    [alice, 'a'],
+    [bob, 'b'],
+    [carol, 'c'],
+  ] as const)
+    await api.call(pushTokens.registerFcm, { token }, { as: userId })
+  const id = await say(alice, jid, { text: 'who comes?' })
+  await eventually(() => channels.on('b').length === 1)
+  t.match(channels.on('b'), [
+    {
+      ...{ title: '周末', body: '老板(周末):who comes?', threadId: jid },
+      data: { isGroup: '1', roomJid: jid, roomId, to: jid, fromUserName: '老板', from: String(alice), messageId: id },
+    },
+  ])
+  t.same([channels.on('a').length, channels.on('c').length], [0, 0], 'not the sender, not who muted the room')
+
+  await say(alice, jid, { text: 'you, too', mentioned: [carol] })
+  await say(alice, jid, { text: 'all', mentionsAll: true })
+  await eventually(() => channels.on('b').length === 3 && channels.on('c').length === 1)
+  t.same(
+    channels.on('c').map(({ body }) => body),
+    ['alice(周末):[有人@我]you, too'],
+    'a mention of them is pushed',
+  )
+  t.match(channels.on('b').at(-1), { body: '老板(周末):[有全体消息]all' })
+
+  const about = { room, by: { userId: alice, name: 'alice' }, at: Date.now() }
+  await publish(memberChanged, roomId, {
+    ...{ ...about, member: member(alice, '组长'), roleBefore: 1, changed: ['nickname'] },
+  })
+  await publish(memberDoNotDisturbChanged, roomId, { roomId, jid, userId: carol, offlineNoPushMsg: 0, at: Date.now() })
+  await publish(roomChanged, roomId, { ...about, room: { ...room, name: '周日' }, changed: ['name'] })
+  await eventually(async () => (await deps.rooms.byJids([jid])).get(jid)?.name === '周日')
+  state.present.add(bob)
+  await say(alice, jid, { text: 'later' })
+  await eventually(() => channels.on('c').length === 2)
+  t.match(channels.on('c').at(-1), { title: '周日', body: '组长(周日):later' })
+  t.equal(channels.on('b').length, 3, 'bob is there')
+})
+
+test('members are told what happens to them in a room', async (t) => {
+  const { api, channels, publish } = await startPush(t)
+  for (const [userId, token] of [
+    [alice, 'a'],
+    [bob, 'b'],
+    [carol, 'c'],
+  ] as const)
+    await api.call(pushTokens.registerFcm, { token }, { as: userId })
+  const about = () => ({ room, by: { userId: alice, name: 'alice' }, at: Date.now() })
+  await publish(roomCreated, roomId, about())
+  await publish(membersJoined, roomId, { ...about(), members: [member(alice, 'alice'), member(bob, 'bob')] })
+  const carolJoins = { room, by: { userId: carol, name: 'carol' }, at: Date.now(), members: [member(carol, 'carol')] }
+  await publish(membersJoined, roomId, carolJoins)
+  await eventually(() => channels.on('b').length === 1)
+  await publish(memberChanged, roomId, {
+    ...{ ...about(), member: { ...member(bob, 'bob'), talkTime: 99, role: 2 }, roleBefore: 3 },
+    changed: ['talkTime', 'role'],
+  })
+  await eventually(() => channels.on('b').length === 3)
+  await publish(noticePublished, roomId, { ...about(), noticeId: 'n', text: 'x' })
+  await eventually(() => channels.on('b').length === 4 && channels.on('c').length === 1)
+  await publish(memberLeft, roomId, { ...about(), member: { userId: bob, name: 'bob' } })
+  await eventually(() => channels.on('b').length === 5)
+  await publish(roomDissolved, roomId, { ...about(), memberIds: [alice, carol] })
+  await eventually(() => channels.on('c').length === 2)
+  const told = channels.on('b').map(({ body }) => body)
+  t.strictSame(
+    [told[0], ...told.slice(1, 3).sort(), ...told.slice(3)],
+    [
+      'alice邀请你加入了群组',
+      ...['alice你被禁言了', 'alice把你设为管理员'].sort(),
+      'alice发布了群公告',
+      'alice把你移出了群组',
+    ],
+  )
+  t.strictSame(
+    channels.on('c').map(({ body }) => body),
+    ['alice发布了群公告', 'alice群组已被解散'],
+  )
+  t.same(channels.on('a').length, 0, 'nobody is told of what they did')
+  t.match(channels.on('b')[0]?.data, { isGroup: '1', messageType: '907', roomId })
+  const messageId = channels.on('b')[0]!.data['messageId']!
+  t.equal(pushId({ conversation: `r:${jid}`, messageId, from: alice }), channels.on('b')[0]?.id)
+  t.equal(causedId('e', 907, bob).length, messageId.length)
+})
+
+test('a room of 1,000 absent members costs as many queries as one of three', async (t) => {
+  const userIds = Array.from({ length: 1000 }, (_, n) => bob + 10 + n)
+  const small = { id: 'c'.repeat(24), jid: 'c'.repeat(32), members: userIds.slice(0, 2) }
+  const large = { id: 'd'.repeat(24), jid: 'd'.repeat(32), members: userIds }
+  const { deps, channels, say, state } = await startPush(t, {
+    prepare: (state) => {
+      for (const { id, jid, members } of [small, large])
+        state.rooms.push({
+          ...{ aggregate: id, sequence: 0 },
+          data: {
+            ...{ roomId: id, jid, name: 'r', dissolved: false },
+            members: members.map((userId) => ({ userId, offlineNoPushMsg: 0 })),
+          },
+        })
+    },
+  })
+  await deps.people.put(
+    [...userIds, alice].map((_id) => ({ _id, nickname: `n${_id}`, isMuted: false })),
+    {} as never,
+  )
+  await deps.db.collection('tokens').insertMany(
+    userIds.map((userId) => ({
+      ...{ _id: `t${userId}`, userId, device: 'android', provider: 'fcm', token: `t${userId}`, isForCalls: false },
+      registeredAt: new Date(),
+    })) as never[],
+  )
+  const ofRepositories = ['pushes', 'tokens', 'badges', 'people', 'friend_rows', 'rooms', 'members']
+  const cost = async (room: { jid: string; members: number[] }) => {
+    let queries = 0
+    const count = ({ command, commandName }: { command: Record<string, unknown>; commandName: string }) => {
+      if (commandName === 'getMore' || ofRepositories.includes(String(command[commandName]))) queries++
+    }
+    const [asked, sent] = [state.asked.length, channels.sent.length]
+    deps.mongoClient.on('commandStarted', count)
+    const id = await say(alice, room.jid)
+    await eventually(async () => {
+      const [push] = await deps.db.collection('pushes').find({ messageId: id }).toArray()
+      return push && !push['dueAt']
+    }, 20_000)
+    deps.mongoClient.off('commandStarted', count)
+    t.equal(channels.sent.length - sent, room.members.length)
+    return { queries, asked: state.asked.length - asked }
+  }
+  const [few, many] = [await cost(small), await cost(large)]
+  t.equal(many.asked, few.asked, 'other services are asked as often')
+  // The test itself and the beat of the queue ask while they wait.
+  t.ok(many.queries < 400, `${many.queries} queries for 1,000 members, ${few.queries} for two`)
+})
+
+test('every query uses an index', async (t) => {
+  const { api, deps, channels, say } = await startPush(t)
+  const queries = watchQueries(deps)
+  await api.call(pushTokens.registerFcm, { token: 'f' }, { as: bob })
+  await say(alice, bob)
+  await say(alice, jid)
+  await eventually(() => channels.sent.length === 1)
+  await deps.rooms.membersOf([roomId])
+  await deps.pushes.recall('u:1:2', ['x'])
+  await deps.pushes.renew(['x'], Date.now())
+  await deps.tokens.removeDead([{ id: 'x', since: 0 }])
+  await deps.outbox.commit((change) => deps.friendRows.removeUser(bob, change))
+  await deps.outbox.commit((change) => deps.rooms.removeUser(bob, change))
+  await queries.demandIndexes(t)
+})
