@@ -41,10 +41,16 @@ async function install() {
   writeFileSync(mark, wanted)
 }
 
+/** A signal has gone on to the program. Another one would tell it to wait for nothing. */
+let isEnding = false
+
 /** Runs a program with this terminal; signals go on to it, and it notices when we are killed (its channel closes). */
 function run(file, args, channel = false) {
   const child = spawn(file, args, { cwd: root, stdio: ['inherit', 'inherit', 'inherit', ...(channel ? ['ipc'] : [])] })
-  const forward = (signal) => child.kill(signal)
+  const forward = (signal) => {
+    isEnding = true
+    child.kill(signal)
+  }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, forward)
   return new Promise((resolve) => {
     child.once('error', (error) => {
@@ -87,7 +93,7 @@ function isGone(pid) {
 
 // Killed outright, npm tells nobody: without it there is no terminal that Ctrl-C could come from.
 const npm = npmProcess()
-setInterval(() => isGone(npm) && process.kill(process.pid, 'SIGTERM'), 1000).unref()
+setInterval(() => !isEnding && isGone(npm) && process.kill(process.pid, 'SIGTERM'), 1000).unref()
 
 // The launcher waits most of the time: little memory is worth more to it than speed.
 const light = name === 'start' ? ['--optimize-for-size', '--max-semi-space-size=1'] : []

@@ -232,6 +232,8 @@ function serviceProcess(
   const { env, ports, dataDir, report, supervise, onServiceLog, abort } = options
   const [only] = names
   const name = names.length === 1 && only ? `${only}${replica > 1 ? `-${replica}` : ''}` : 'services'
+  /** Those that have not answered since the process was started. */
+  const awaited = new Set<ServiceName>()
   return new SupervisedProcess({
     name,
     title: name === 'services' ? 'The process of the services' : `The ${name} service`,
@@ -242,7 +244,15 @@ function serviceProcess(
       ...names.map((each) => `${each}=${ports[each]}`),
     ],
     env: { ...env, LOG_FORMAT: 'json' },
-    ready: async () => void (await Promise.all(names.map((each) => healthy(serviceUrl(ports, each))))),
+    prepare: async () => {
+      for (const each of names) awaited.add(each)
+    },
+    ready: async () => {
+      for (const each of awaited) {
+        await healthy(serviceUrl(ports, each))
+        awaited.delete(each)
+      }
+    },
     stopDeadlineMs: (Number(env['SHUTDOWN_SECONDS']) || 15) * 1000 + 2000,
     reason: fatalReason,
     ...(onServiceLog ? { onLog: onServiceLog } : {}),

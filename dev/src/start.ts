@@ -157,7 +157,10 @@ function endOnSignal(starting: Promise<Running>, abort: AbortController): void {
   process.on('SIGINT', () => void end('Ctrl-C'))
   process.on('SIGTERM', () => void end('SIGTERM'))
   process.on('SIGHUP', () => void end('the terminal was closed'))
-  process.on('disconnect', () => void end('npm ended'))
+  // Whoever started us may be gone sooner than we are.
+  process.on('disconnect', () => {
+    if (first === 0) void end('npm ended')
+  })
 }
 
 function describe({ urls, env, secrets }: Stack, seconds: string, prometheus?: string): string {

@@ -18,9 +18,13 @@ class NpmStart {
   readonly #began = Date.now()
   output = ''
 
-  constructor(env: NodeJS.ProcessEnv, ...args: string[]) {
+  /** `like` npm: passes a signal on and is gone before the stack is. */
+  constructor(env: NodeJS.ProcessEnv, args: string[], like?: 'npm') {
     const command = [join(repositoryRoot, 'dev/bootstrap.mjs'), 'start', ...args]
-    this.#child = spawn(process.execPath, command, { env, stdio: ['ignore', 'pipe', 'pipe'] })
+    const parent = `const child = require('node:child_process').spawn(process.execPath, process.argv.slice(1), { stdio: 'inherit' })
+      process.on('SIGTERM', () => { child.kill('SIGTERM'); process.exit(143) })`
+    const stdio = ['ignore', 'pipe', 'pipe'] as ['ignore', 'pipe', 'pipe']
+    this.#child = spawn(process.execPath, like ? ['-e', parent, ...command] : command, { env, stdio })
     for (const stream of [this.#child.stdout, this.#child.stderr])
       stream?.setEncoding('utf8').on('data', (text) => {
         this.output += text
@@ -87,14 +91,24 @@ async function place(t: Test) {
       for (const [setting, port] of Object.entries(ports)) t.ok(await isFree(port), `${setting} ${port} is free`)
     t.strictSame(await readdir(join(dataDir, 'run')).catch(() => []), [], 'records')
   }
-  const start = (extra: NodeJS.ProcessEnv = {}, ...args: string[]) => {
-    const run = new NpmStart({ ...env, ...extra }, '--data', dataDir, ...args)
+  const startLike = (like: 'npm' | undefined, extra: NodeJS.ProcessEnv = {}, ...args: string[]) => {
+    const run = new NpmStart({ ...env, ...extra }, ['--data', dataDir, ...args], like)
     t.after(async () => {
       await run.end('SIGTERM')
     })
     return run
   }
-  return { dataDir, ports, api: `http://127.0.0.1:${ports['GATEWAY_PORT']}`, pidOf, leavesNothing, start }
+  const start = (extra: NodeJS.ProcessEnv = {}, ...args: string[]) => startLike(undefined, extra, ...args)
+  return {
+    dataDir,
+    running,
+    startLike,
+    ports,
+    api: `http://127.0.0.1:${ports['GATEWAY_PORT']}`,
+    pidOf,
+    leavesNothing,
+    start,
+  }
 }
 
 const md5 = (text: string) => createHash('md5').update(text).digest('hex')
@@ -115,7 +129,7 @@ const logIn = (api: string, telephone: string, password: string) =>
   post(api, '/user/login', { telephone, password: md5(password), deviceKey: 'android' })
 
 test('npm start: first start, deaths, Ctrl-C, second start with the data', { timeout: 180_000 }, async (t) => {
-  const { dataDir, api, ports, pidOf, leavesNothing, start } = await place(t)
+  const { dataDir, api, ports, pidOf, running, leavesNothing, start, startLike } = await place(t)
   const failed = start({ LOG_LEVEL: 'loud' })
   t.equal(await failed.end(), 1)
   const first = start()
@@ -152,7 +166,7 @@ test('npm start: first start, deaths, Ctrl-C, second start with the data', { tim
   t.equal(await first.end('SIGINT'), 0, first.output)
   await leavesNothing()
 
-  const second = start({}, '--processes')
+  const second = startLike('npm', {}, '--processes')
   const seconds = await second.ready()
   t.ok(seconds < 10, `ready after ${seconds} s`)
   t.match(second.output, /with the password that was shown at the first start/)
@@ -185,7 +199,9 @@ test('npm start: first start, deaths, Ctrl-C, second start with the data', { tim
     await other.leavesNothing()
   })
 
-  t.equal(await second.end('SIGTERM'), 0, second.output)
+  await second.end('SIGTERM')
+  t.equal(await eventually(async () => (await running()).length === 0, 30_000), true)
+  t.notMatch(second.output, /Stopping at once/, 'services finish their work although npm is gone')
   await leavesNothing()
 })
 
