@@ -45,6 +45,8 @@ const password = '5f4dcc3b5aa765d61d8327deb882cf99'
 /** The processes a broadcast goes through. */
 const watched = ['push', 'social', 'message'] as const
 const firstFan = 40_000_001
+/** Fans of another account, whose broadcast comes before. */
+const warmUpFans = 2000
 /** Rounds of chat before the broadcast: the first ones warm up. */
 const roundsBefore = 5
 
@@ -68,6 +70,11 @@ async function main(): Promise<number> {
     const account = await register(api, 0, 2)
     const fans = Number(values.receivers)
     await seedFans(stack, account.userId, fans)
+    // A process that has just started takes memory with any work: only what grows after that counts.
+    const small = await register(api, 999, 2)
+    await seedFans(stack, small.userId, warmUpFans)
+    const warmUp = await send(api, small)
+    while ((await warmUp.state()).state !== 'done') await delay(200)
     const traffic = await chatting(stack, api, clients)
     const plan = planOf()
     const alone: Round[] = []

@@ -13,7 +13,7 @@ test('each fan gets a broadcast once, and the account sees how far it has come',
   t.match(await ended(id), { state: 'done', of: 1201, done: 1201, failed: 0 })
   t.strictSame(neighbours.sent.map(({ userId }) => userId).sort(), [...neighbours.fans].sort())
   t.equal(new Set(neighbours.sent.map(({ messageId }) => messageId)).size, 1201)
-  t.ok(neighbours.largestCall <= 100)
+  t.ok(neighbours.largestCall <= 50)
   const second = await broadcast('again')
   await ended(second)
   t.equal(neighbours.sent.length, 2402, 'another broadcast has other ids')
@@ -78,7 +78,7 @@ test('the pace holds for all broadcasts together, and a small one is not held up
 test('fans who leave get nothing, and those who are not reached yet do', async (t) => {
   const { neighbours, broadcast, ended } = await startPush(t, { pace: 1000 })
   fill(neighbours.fans, 600)
-  const left = [10_000_100, 10_000_590]
+  const left = [10_000_010, 10_000_590]
   let calls = 0
   neighbours.after = async () => {
     if (calls++ === 0) for (const userId of left) neighbours.fans.delete(userId)
@@ -99,7 +99,7 @@ test('while a service is away a broadcast waits; a part that cannot be sent is g
   neighbours.before = async (userIds) => {
     if (userIds.includes(10_000_001)) throw new Error('poison')
   }
-  t.match(await ended(await broadcast('poison'), 60_000), { state: 'done', done: 200, failed: 100 })
+  t.match(await ended(await broadcast('poison'), 60_000), { state: 'done', done: 250, failed: 50 })
 })
 
 test('a replica that goes on after another died sends nothing twice and leaves nobody out', async (t) => {

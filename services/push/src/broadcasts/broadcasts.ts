@@ -21,7 +21,9 @@ export interface BroadcastPeers {
 }
 
 /** Receivers of one part: the message service stores it in one transaction, which chat waits behind. */
-const mostOfPart = 100
+const mostOfPart = 50
+/** After a part there is a rest of this share of the time it took, so that chat goes first when the stores are busy. */
+const restShare = 0.5
 /** How often (ms) new work is looked for. */
 const lookEvery = 500
 /** How long (ms) the first wait after a failure is, and the longest one. */
@@ -111,7 +113,9 @@ export class Broadcasts {
       const failed = await this.#send(broadcast, userIds, signal)
       await this.repository.advance(broadcast, { after, done: userIds.length - failed, failed })
       this.#receivers.inc({ outcome: failed ? 'failed' : 'sent' }, userIds.length)
-      this.#nextAt = Math.max(begunAt, this.#nextAt) + (userIds.length / pace) * 1000
+      const inPace = Math.max(begunAt, this.#nextAt) + (userIds.length / pace) * 1000
+      const endedAt = performance.now()
+      this.#nextAt = Math.max(inPace, endedAt + restShare * (endedAt - begunAt))
       this.#waits.delete(id)
     } catch (error) {
       if (signal.aborted) return
