@@ -55,6 +55,40 @@ test('members invite friends only, where the room lets them', async (t) => {
   )
 })
 
+test('an invitation counts by what the room and its inviter are when it is made', async (t) => {
+  const { api, people, peers, room, roles } = await startRoom(t)
+  const [alice, bob, friend, stranger] = people('alice', 'bob', 'friend', 'stranger')
+  peers.befriend(bob, friend)
+  const { id: roomId } = await room(alice, [bob])
+  const setAdmin = (type: 2 | 3) => api.call(roomMembers.setAdmin, { roomId, touserId: bob, type }, { as: alice })
+  const update = (fields: object) => api.call(rooms.updateRoom, { roomId, ...fields }, { as: alice })
+  const invite = (userId: number, meanwhile: () => Promise<unknown>) => {
+    peers.onRelations = async () => {
+      peers.onRelations = async () => {}
+      await meanwhile()
+    }
+    return api.call(roomMembers.updateMember, { roomId, text: String(userId) as never }, { as: bob })
+  }
+  await t.rejects(
+    invite(friend, () => update({ allowInviteFriend: 0 })),
+    failure('InviteNotAllowed'),
+  )
+  await update({ allowInviteFriend: 1 })
+  await t.rejects(
+    invite(friend, () => update({ isNeedVerify: 1 })),
+    failure('JoinNeedsApproval'),
+  )
+  await update({ isNeedVerify: 0 })
+  await setAdmin(2)
+  await t.rejects(
+    invite(stranger, () => setAdmin(3)),
+    failure('InviteNotAllowed'),
+    'who is no admin any more brings no strangers',
+  )
+  await invite(friend, async () => {})
+  t.strictSame(await roles(roomId, alice), { [alice]: 1, [bob]: 3, [friend]: 3 })
+})
+
 test('a room takes no more than it has room for, and then nobody', async (t) => {
   const { api, people, room, roles } = await startRoom(t)
   const [alice, bob, carol, dave] = people('alice', 'bob', 'carol', 'dave')

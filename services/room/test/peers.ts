@@ -19,6 +19,8 @@ export interface Peers {
   enforced: { jid: string; sequence: number }[]
   /** Called before a change is in force. */
   onEnforce: () => Promise<unknown>
+  /** Called before it is told what users are to each other. */
+  onRelations: () => Promise<unknown>
 }
 
 const addresses = {
@@ -37,6 +39,7 @@ export async function startPeers(t: Test, keys: { serviceKeys: readonly string[]
     reserved: new Map(),
     enforced: [],
     onEnforce: async () => {},
+    onRelations: async () => {},
   }
   const contactOf = (userId: number) => {
     const nickname = peers.names.get(userId)
@@ -55,14 +58,17 @@ export async function startPeers(t: Test, keys: { serviceKeys: readonly string[]
     stub(internalConfig.getServerConfig, () => peers.config),
     stub(internalUsers.getContacts, (_, { params }) => ({ contacts: params.userIds.map(contactOf) })),
     stub(replayedUsers.pageUsers, () => ({ rows: [] })),
-    stub(internalRelations.getRelations, (_, { params: { viewerId, userIds = [] } }) => ({
-      relations: userIds.map((userId) => ({
-        userId,
-        friends: friends.has(`${viewerId}:${userId}`) ? friendRow(viewerId, userId) : undefined,
-        blockedBy: blocks.has(`${userId}:${viewerId}`) ? 1 : 0,
-        contact: 0,
-      })),
-    })),
+    stub(internalRelations.getRelations, async (_, { params: { viewerId, userIds = [] } }) => {
+      await peers.onRelations()
+      return {
+        relations: userIds.map((userId) => ({
+          userId,
+          friends: friends.has(`${viewerId}:${userId}`) ? friendRow(viewerId, userId) : undefined,
+          blockedBy: blocks.has(`${userId}:${viewerId}`) ? 1 : 0,
+          contact: 0,
+        })),
+      }
+    }),
     stub(liveRooms.claimRoom, (_, { params: { jid, userId } }) => {
       const owner = peers.reserved.get(jid)
       if (owner !== undefined && owner !== userId) throw new ContractError('JidTaken')

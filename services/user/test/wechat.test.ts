@@ -45,6 +45,10 @@ test('WeChat Pay', async (t) => {
     const { orderId } = await order('5')
     const good = paid(orderId)
     const probe = 'WECHATPAY/SIGNTEST/abc'
+    const { orderId: ofAnother } = await order('5')
+    await deps.db
+      .collection<{ _id: string }>('recharges')
+      .updateOne({ _id: ofAnother }, { $set: { provider: 'alipay' } })
     const stale = String(Math.floor(Date.now() / 1000) - 400)
     const bad: [what: string, told: { body: string; headers: Record<string, string> }][] = [
       ['another body', { ...good, body: JSON.stringify(JSON.parse(good.body)) }],
@@ -57,6 +61,7 @@ test('WeChat Pay', async (t) => {
       ['no whole amount', paid(orderId, { amount: { total: '500', currency: 'CNY' } })],
       ['another currency', paid(orderId, { amount: { total: 500, currency: 'USD' } })],
       ['another merchant', paid(orderId, { mchid: '1' })],
+      ['an order of another provider', paid(ofAnother)],
       ['an unknown order', paid(orderId, { out_trade_no: 'f'.repeat(32) })],
       ['encrypted with another key', wechat.notification('TRANSACTION.SUCCESS', {}, 'x'.repeat(32))],
     ]

@@ -28,6 +28,8 @@ export async function inviteMembers(
   if (!candidates.length) return
   await changeAsMember(deps, room._id, callerId, async (act, inviter) => {
     demandMayInvite(act.room, inviter)
+    // They were picked by what an admin may do.
+    if (isModerator(own) && !isModerator(inviter)) throw new ContractError('InviteNotAllowed')
     await admit(deps, act, inviter, candidates)
   })
 }
