@@ -41,6 +41,15 @@ test('a request, its acceptance, and what both sides see', async (t) => {
   ])
 })
 
+test('nobody accepts the request of one who blocked them meanwhile', async (t) => {
+  const { api, person } = await startSocial(t)
+  const [alice, bob] = [await person('alice'), await person('bob')]
+  await api.call(follows.follow, { toUserId: bob }, { as: alice })
+  await api.call(blacklists.blockUser, { toUserId: bob }, { as: alice })
+  await t.rejects(api.call(friends.addFriend, { toUserId: alice }, { as: bob }), failure('BlacklistedByTarget'))
+  t.match(await api.call(friends.getFriend, { toUserId: alice }, { as: bob }), undefined)
+})
+
 test('what the other allows decides: no consent, no followers, ways of adding, public accounts, blacklists', async (t) => {
   const { api, person } = await startSocial(t)
   const alice = await person('alice')

@@ -12,6 +12,7 @@ import { keyRoutes } from './keys/routes.ts'
 import { meetingRoutes } from './meetings/routes.ts'
 import { oauthRoutes } from './oauth/routes.ts'
 import { ownChangeRoutes } from './own-changes/routes.ts'
+import { pageSessionRoutes } from './page-sessions/routes.ts'
 import { passwordRoutes } from './passwords/routes.ts'
 import { presenceRoutes } from './presence/routes.ts'
 import { startSampling } from './presence/sample-users.ts'
@@ -48,6 +49,7 @@ export const service = defineService<typeof settings, Deps>({
     oauthRoutes,
     xmppRoutes,
     sessionRoutes,
+    pageSessionRoutes,
     internalUserRoutes,
     friendRuleRoutes,
     keyRoutes,

@@ -1,9 +1,7 @@
 import type { Handlers } from '@im/contracts'
-import { internalPageSessions, internalSessions } from '@im/contracts/user'
+import { internalSessions } from '@im/contracts/user'
 import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
-import { endPageSession } from './end-page-session.ts'
-import { openAccountSession } from './open-account-session.ts'
 import { resolvePageSession } from './resolve-page-session.ts'
 import { resolveSession } from './resolve-session.ts'
 
@@ -24,12 +22,4 @@ const handlers: Handlers<typeof internalSessions, Deps> = {
   },
 }
 
-const pageHandlers: Handlers<typeof internalPageSessions, Deps> = {
-  openAccountSession: (deps, { params, signal }) => openAccountSession(deps, params, signal),
-  endPageSession: (deps, { params }) => endPageSession(deps, params.sessionId),
-}
-
-export const sessionRoutes = [
-  ...bindHandlers(internalSessions, handlers),
-  ...bindHandlers(internalPageSessions, pageHandlers),
-]
+export const sessionRoutes = bindHandlers(internalSessions, handlers)

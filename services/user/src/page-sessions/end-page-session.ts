@@ -1,5 +1,5 @@
 import type { Deps } from '../deps.ts'
-import { announceRevocation, forgetSessions } from './revoke-sessions.ts'
+import { announceRevocation, forgetSessions } from '../sessions/revoke-sessions.ts'
 
 /** Logs out of our own pages. Ending a session again changes nothing. */
 export async function endPageSession(deps: Deps, sessionId: string): Promise<void> {

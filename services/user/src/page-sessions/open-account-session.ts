@@ -3,10 +3,10 @@ import { type internalPageSessions, pageSessionSeconds } from '@im/contracts/use
 import { checkPassword } from '../accounts/check-credentials.ts'
 import { findLoginUsers } from '../accounts/find-login-users.ts'
 import type { Deps } from '../deps.ts'
+import type { PageSessionDocument } from '../sessions/page-sessions-repository.ts'
+import { forgetSessions } from '../sessions/revoke-sessions.ts'
+import { newAccessToken, tokenId } from '../sessions/tokens.ts'
 import type { UserDocument } from '../users/user-document.ts'
-import type { PageSessionDocument } from './page-sessions-repository.ts'
-import { forgetSessions } from './revoke-sessions.ts'
-import { newAccessToken, tokenId } from './tokens.ts'
 
 type Open = (typeof internalPageSessions)['openAccountSession']
 
