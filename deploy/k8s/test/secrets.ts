@@ -20,6 +20,7 @@ export function secretsOf(overlay: (typeof overlays)[number]): Record<string, st
       : {
           MONGODB_URL: 'mongodb://im:password@mongo-0.example.com:27017/?replicaSet=rs0&tls=true',
           REDIS_URL: 'rediss://:password@redis.example.com:6380',
+          S3_ACCESS_KEY_ID: 'files',
           S3_SECRET_ACCESS_KEY: 'secret-of-the-bucket',
         }),
   }
