@@ -65,13 +65,16 @@ async function main(): Promise<number> {
     servers: ['mongodb', 'redis', 'nats'],
     supervise: false,
   })
-  const [userPort, socialPort] = [await freePort(), await freePort()]
-  const peers = { USER_URL: `http://127.0.0.1:${userPort}`, SOCIAL_URL: `http://127.0.0.1:${socialPort}` }
+  const [userPort, socialPort, orgPort] = [await freePort(), await freePort(), await freePort()]
+  const urlOf = (port: number) => `http://127.0.0.1:${port}`
+  const peers = { USER_URL: urlOf(userPort), SOCIAL_URL: urlOf(socialPort), ORG_URL: urlOf(orgPort) }
   const service = await startService('user', userPort, { ...servers.env, ...peers })
   const social = await startService('social', socialPort, { ...servers.env, ...peers })
+  const org = await startService('org', orgPort, { ...servers.env, ...peers })
   const processes = {
     user: service.process.pid,
     social: social.process.pid,
+    org: org.process.pid,
     database: servers.process('mongodb').pid,
     redis: servers.process('redis').pid,
     nats: servers.process('nats').pid,
@@ -97,7 +100,7 @@ async function main(): Promise<number> {
     }
     return report(rounds, wrong)
   } finally {
-    for (const { process: child } of [service, social]) {
+    for (const { process: child } of [service, social, org]) {
       child.kill('SIGTERM')
       await once(child, 'exit')
     }
@@ -112,9 +115,9 @@ async function usedBy(processes: Record<string, number | undefined>): Promise<Re
   return Object.fromEntries(await Promise.all(used))
 }
 
-/** The user service, or social, which counts the friends of whoever logs in. */
+/** The user service, or what it asks at each login: social counts friends, org knows the company. */
 async function startService(
-  name: 'user' | 'social',
+  name: 'user' | 'social' | 'org',
   port: number,
   env: Record<string, string | undefined>,
 ): Promise<{ url: string; process: ChildProcess }> {
