@@ -1,6 +1,7 @@
 import {
   internalMemberships,
   internalRooms,
+  replayedRooms,
   roomMembers,
   roomNotices,
   roomShares,
@@ -55,6 +56,7 @@ test('every query the service sends uses an index', async (t) => {
   await api.call(waitingRooms.leaveWaitingRoom, { jid: waiting.jid }, as)
   await internal.call(internalRooms.getStandings, { pairs: [{ jid, userId: bob }] } as never)
   await internal.call(internalRooms.listRoomsOf, { userId: bob })
+  await internal.call(replayedRooms.pageRooms, {})
   await internal.call(internalRooms.pageMembers, { roomId, after: 1 })
   await internal.call(internalMemberships.getMembership, { userId: bob, room: roomId })
   await internal.call(internalMemberships.setRoomLocked, { room: roomId, locked: 1 })

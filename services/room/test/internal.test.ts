@@ -1,4 +1,5 @@
-import { internalMemberships, internalRooms, roomMembers, rooms } from '@im/contracts/room'
+import type { ResultOf } from '@im/contracts'
+import { internalMemberships, internalRooms, replayedRooms, roomMembers, rooms } from '@im/contracts/room'
 import { failure } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { startRoom } from './start-room.ts'
@@ -53,4 +54,26 @@ test('what users are in rooms is told for many at once, as of the last event', a
   t.match(await ask(bob, one.jid), { exists: 1, roomId: one.id, jid: one.jid, role: 3, allowSpeakCourse: 1 })
   t.match(await ask(eve, one.id), { exists: 1, role: 0 })
   t.match(await ask(bob, gone.id), { exists: 0, role: 0 })
+})
+
+test('a service that joins later reads all rooms with what their members want', async (t) => {
+  const { api, internal, people, room } = await startRoom(t)
+  const [alice, bob] = people('alice', 'bob')
+  const [one, gone] = [await room(alice, [bob], { name: 'one' }), await room(alice, [bob])]
+  await api.call(rooms.dissolveRoom, { roomId: gone.id }, { as: alice })
+  await api.call(roomMembers.setOwnSwitch, { roomId: one.id, offlineNoPushMsg: 1 } as never, { as: bob })
+  await api.call(roomMembers.updateMember, { roomId: one.id, userId: alice, nickname: 'boss' } as never, { as: alice })
+  const rows: ResultOf<typeof replayedRooms.pageRooms>['rows'] = []
+  for (let after: string | undefined; ; ) {
+    const page = await internal.call(replayedRooms.pageRooms, { after, pageSize: 1 })
+    rows.push(...page.rows)
+    after = page.next
+    if (after === undefined) break
+  }
+  const rowOf = (id: string) => rows.find(({ aggregate }) => aggregate === id)
+  t.match(rowOf(one.id), { sequence: Number, data: { roomId: one.id, jid: one.jid, name: 'one', dissolved: false } })
+  const byUser = new Map(rowOf(one.id)?.data.members.map((member) => [member.userId, member]))
+  t.strictSame(byUser.get(alice), { userId: alice, name: 'boss', offlineNoPushMsg: 0 })
+  t.strictSame(byUser.get(bob), { userId: bob, offlineNoPushMsg: 1 })
+  t.match(rowOf(gone.id), { data: { dissolved: true, members: [] } })
 })

@@ -8,6 +8,7 @@ import {
   labels,
   pairOf,
   publicAccounts,
+  replayedRelations,
 } from '@im/contracts/social'
 import { eventually, watchQueries } from '@im/service-kit/testing'
 import { test } from 'tap'
@@ -52,6 +53,15 @@ test('every query the service sends uses an index', async (t) => {
   await internal.call(internalRelations.getRelations, { viewerId: alice, userIds: `${bob}`, counts: 1 })
   await internal.call(internalRelations.getStandings, { pairs: pairOf(alice, bob) })
   await internal.call(internalRelations.pageFriendIds, { userId: alice, after: 1 })
+  const [page] = [await internal.call(replayedRelations.pageRelations, { pageSize: 1 })]
+  const next = await internal.call(replayedRelations.pageRelations, { after: page.next, pageSize: 500 })
+  const row = [...page.rows, ...next.rows].find(({ aggregate }) => aggregate === pairOf(alice, bob))
+  t.match(row?.data, {
+    low: alice,
+    high: bob,
+    ofLow: { remarkName: 'B', offlineNoPushMsg: 1 },
+    ofHigh: { remarkName: '' },
+  })
   const told = { messageId: 'm', from: alice, to: bob, contentType: 502, content: 'why?', arrivedAt: Date.now() }
   await publish(friendsTold, 'log:x', { messages: [told] })
   await eventually(async () =>

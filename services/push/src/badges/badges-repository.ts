@@ -1,4 +1,4 @@
-import type { Change } from '@im/service-kit'
+import { type Change, inTransaction } from '@im/service-kit'
 import type { Collection, Db } from 'mongodb'
 
 interface BadgeDocument {
@@ -28,14 +28,11 @@ export class BadgesRepository {
   /** Adds to the numbers of users, and returns them as they are then. */
   async raise(counts: ReadonlyMap<number, number>): Promise<Map<number, number>> {
     if (!counts.size) return new Map()
-    const write = () =>
-      this.#badges.bulkWrite(
-        [...counts].map(([_id, count]) => ({
-          updateOne: { filter: { _id }, update: { $inc: { count } }, upsert: true },
-        })),
-        { ordered: false },
-      )
-    await write()
+    const writes = [...counts].map(([_id, count]) => ({
+      updateOne: { filter: { _id }, update: { $inc: { count } }, upsert: true },
+    }))
+    // In one transaction, because single writes would each wait for the disk.
+    await inTransaction(this.#badges.db.client, (session) => this.#badges.bulkWrite(writes, { session }))
     return await this.of([...counts.keys()])
   }
 

@@ -38,8 +38,10 @@ export interface PushDocument extends Push {
   claim?: string
   /** How often it was begun. */
   tries?: number
-  /** Devices that are still to be told (`deviceKey`). Absent: they were not looked up yet. */
+  /** Devices (`deviceKey`) that are to be tried again, and no others. */
   waiting?: string[]
+  /** Devices that need nothing more, while others are under way. */
+  done?: string[]
   /** Devices whose provider took it. */
   sent?: string[]
   /** Recalled: no further device is told. */

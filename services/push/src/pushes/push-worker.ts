@@ -28,11 +28,11 @@ type WorkDeps = Parameters<typeof resolvePushes>[0] & Pick<Deps, 'channels' | 'l
 
 /** A push whose devices are under way. */
 interface UnderWay {
-  push: PushDocument
   /** Devices that are not settled. */
   left: Set<string>
-  /** When to try the rest again (ms). */
-  again: number | undefined
+  /** Devices to try again, and when (ms). */
+  failed: string[]
+  again: number
 }
 
 /**
@@ -43,6 +43,7 @@ interface UnderWay {
 export class PushWorker {
   #deps: WorkDeps | undefined
   readonly #wakeUp = new WakeUp()
+  readonly #hasRoom = new WakeUp()
   readonly #closing = new AbortController()
   readonly #underWay = new Map<string, UnderWay>()
   #devices = 0
@@ -150,13 +151,10 @@ export class PushWorker {
     }
   }
 
-  /** Notes who is to be told, then hands it to the providers. */
+  /** Hands notifications to the providers, as far as there is room. */
   async #begin(deps: WorkDeps, resolved: readonly ResolvedPush[]): Promise<void> {
-    await deps.pushes.begin(
-      resolved.flatMap(({ push, devices }) => (push.waiting ? [] : [{ _id: push._id, waiting: [...devices] }])),
-    )
     for (const { push, devices } of resolved) {
-      this.#underWay.set(push._id, { push, left: new Set(devices), again: undefined })
+      this.#underWay.set(push._id, { left: new Set(devices), failed: [], again: Number.POSITIVE_INFINITY })
       this.#devices += devices.length
     }
     for (const { push, tellings } of resolved) {
@@ -180,40 +178,46 @@ export class PushWorker {
     if (!push.waiting) pushMetrics.delay.observe(Math.max(0, startedAt - push.arrivedAt) / 1000)
     const dead: { id: string; since: number }[] = []
     const paused: string[] = []
-    const sent: string[] = []
-    const done: string[] = []
-    let again: number | undefined
+    const outcome = {
+      sent: [] as string[],
+      done: [] as string[],
+      failed: [] as string[],
+      again: Number.POSITIVE_INFINITY,
+    }
     deliveries.forEach((delivery, n) => {
       const { device, token } = tellings[n]!
       if ('retryAfterMs' in delivery) {
-        again = Math.min(again ?? Number.POSITIVE_INFINITY, now() + Math.max(delivery.retryAfterMs, shortestBackOff))
+        outcome.failed.push(device)
+        outcome.again = Math.min(outcome.again, now() + Math.max(delivery.retryAfterMs, shortestBackOff))
         return
       }
-      done.push(device)
-      if (delivery.kind === 'accepted') sent.push(device)
+      outcome.done.push(device)
+      if (delivery.kind === 'accepted') outcome.sent.push(device)
       if (delivery.kind === 'dead') dead.push({ id: token._id, since: delivery.since })
       if (delivery.kind === 'paused') paused.push(token._id)
     })
-    this.#settle(push, tellings, { sent, done, again })
+    this.#settle(push, outcome)
     await Promise.all([tokens.removeDead(dead), tokens.pause(paused)])
   }
 
   #settle(
-    push: PushDocument,
-    tellings: readonly Telling[],
-    { sent, done, again }: { sent: string[]; done: string[]; again: number | undefined },
+    { _id: id }: PushDocument,
+    { sent, done, failed, again }: Pick<Settlement, 'sent' | 'done'> & Pick<UnderWay, 'failed' | 'again'>,
   ): void {
-    const underWay = this.#underWay.get(push._id)
+    const underWay = this.#underWay.get(id)
     if (!underWay) return
-    for (const { device } of tellings) if (underWay.left.delete(device)) this.#devices--
-    if (again !== undefined) underWay.again = Math.min(underWay.again ?? Number.POSITIVE_INFINITY, again)
-    const isEnd = underWay.left.size === 0
-    if (isEnd) this.#underWay.delete(push._id)
-    const next = isEnd ? (underWay.again ?? 'never') : undefined
-    this.#notes.push({ id: push._id, sent, done, ...(next === undefined ? {} : { next }) })
-    if (typeof next === 'number') this.wake(next)
+    for (const device of [...done, ...failed]) if (underWay.left.delete(device)) this.#devices--
+    underWay.failed.push(...failed)
+    underWay.again = Math.min(underWay.again, again)
+    const note: Settlement = { id, sent, done }
+    if (!underWay.left.size) {
+      this.#underWay.delete(id)
+      note.next = underWay.failed.length ? { at: underWay.again, devices: underWay.failed } : 'never'
+      if (note.next !== 'never') this.wake(note.next.at)
+    }
+    this.#notes.push(note)
     this.#noting ??= setTimeout(() => this.#run(this.#writeNotes()), gatherNotesFor)
-    this.#wakeUp.notify()
+    this.#hasRoom.notify()
   }
 
   /** What cannot be noted is sent again when its claim has run out. */
@@ -232,8 +236,8 @@ export class PushWorker {
   /** Waits until so many more devices may be under way. */
   async #roomFor(devices: number): Promise<void> {
     while (this.#devices > 0 && this.#devices + devices > mostUnderWay && !this.#closing.signal.aborted) {
-      this.#wakeUp.reset()
-      await this.#wakeUp.wait(lookEvery, { signal: this.#closing.signal })
+      this.#hasRoom.reset()
+      await this.#hasRoom.wait(lookEvery, { signal: this.#closing.signal })
     }
   }
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { ensureIndexes, isDuplicateKey } from '@im/service-kit'
+import { ensureIndexes, inTransaction, isDuplicateKey } from '@im/service-kit'
 import { type ClientSession, type Collection, type Db, MongoBulkWriteError, type UpdateFilter } from 'mongodb'
 import type { PushDocument } from './push-document.ts'
 
@@ -13,8 +13,8 @@ export interface Settlement {
   sent: readonly string[]
   /** All devices that need nothing more. */
   done: readonly string[]
-  /** When to go on with those that are left (ms); absent while others of the same claim are under way. */
-  next?: number | 'never'
+  /** When to go on (ms) with these devices; absent while others of the same claim are under way. */
+  next?: { at: number; devices: readonly string[] } | 'never'
 }
 
 /** The queue of pushes, and what was pushed to whom. */
@@ -79,30 +79,23 @@ export class PushesRepository {
     await this.#pushes.updateMany(underWay, { $set: { dueAt: new Date(now + claimLasts) } })
   }
 
-  /** Notes the devices that are to be told. */
-  async begin(pushes: readonly Required<Pick<PushDocument, '_id' | 'waiting'>>[]): Promise<void> {
-    if (!pushes.length) return
-    await this.#pushes.bulkWrite(
-      pushes.map(({ _id, waiting }) => ({ updateOne: { filter: { _id }, update: { $set: { waiting } } } })),
-      { ordered: false },
-    )
-  }
-
+  /** In one transaction, because single writes would each wait for the disk. */
   async settle(all: readonly Settlement[]): Promise<void> {
     const settlements = all.filter(({ done, next }) => done.length || next !== undefined)
     if (!settlements.length) return
-    await this.#pushes.bulkWrite(
-      settlements.map((settlement) => ({
-        updateOne: { filter: { _id: settlement.id }, update: changeOf(settlement) },
-      })),
-      { ordered: true },
-    )
+    const writes = settlements.map((settlement) => ({
+      updateOne: { filter: { _id: settlement.id }, update: changeOf(settlement) },
+    }))
+    await inTransaction(this.#pushes.db.client, (session) => this.#pushes.bulkWrite(writes, { session }))
   }
 
   /** Nobody has to look at these any more. */
   async finish(ids: readonly string[]): Promise<void> {
     if (!ids.length) return
-    await this.#pushes.updateMany({ _id: { $in: [...ids] } }, { $unset: { dueAt: '', claim: '', waiting: '' } })
+    await this.#pushes.updateMany(
+      { _id: { $in: [...ids] } },
+      { $unset: { dueAt: '', claim: '', waiting: '', done: '' } },
+    )
   }
 
   /** These are looked at again then (ms). */
@@ -126,8 +119,10 @@ export class PushesRepository {
 }
 
 function changeOf({ sent, done, next }: Settlement): UpdateFilter<PushDocument> {
-  const change: UpdateFilter<PushDocument> = sent.length ? { $push: { sent: { $each: [...sent] } } } : {}
-  if (next === 'never') return { ...change, $unset: { dueAt: '', claim: '', waiting: '' } }
-  if (done.length) change.$pull = { waiting: { $in: [...done] } }
-  return next === undefined ? change : { ...change, $set: { dueAt: new Date(next) }, $unset: { claim: '' } }
+  const taken = sent.length ? { sent: { $each: [...sent] } } : {}
+  if (!next) return { $push: { ...taken, done: { $each: [...done] } } }
+  const change: UpdateFilter<PushDocument> = sent.length ? { $push: taken } : {}
+  if (next === 'never') return { ...change, $unset: { dueAt: '', claim: '', waiting: '', done: '' } }
+  const { at, devices } = next
+  return { ...change, $set: { dueAt: new Date(at), waiting: [...devices] }, $unset: { claim: '', done: '' } }
 }

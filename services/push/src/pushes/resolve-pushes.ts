@@ -86,9 +86,10 @@ export async function resolvePushes(deps: ResolveDeps, all: readonly PushDocumen
     else if (!audience) resolution.left.push(push._id)
     else if (!text?.isThere) resolution.finished.push(push._id)
     else {
+      const isLeft = leftOf(push)
       const devices = audience.userIds.flatMap((userId) =>
         usable.has(userId) && isWanted(push, audience, text, userId)
-          ? choose(usable.get(userId) ?? [], push, audience)
+          ? choose(usable.get(userId) ?? [], push, audience).filter(isLeft)
           : [],
       )
       if (devices.length) chosen.push({ push, audience, text, tokens: devices })
@@ -170,14 +171,20 @@ function dataOf(
 
 /** The devices of a user that are told: an iPhone is woken for calls by its own token, in the place of the other one. */
 function choose(tokens: readonly UsableToken[], push: PushDocument, { shown }: Audience): UsableToken[] {
-  const { contentType, only, waiting } = push
+  const { contentType, only } = push
   const wakes = isCall(contentType) && tokens.some(({ isForCalls }) => isForCalls)
   return tokens.filter((token) => {
     if (only && token.provider !== only) return false
     if (shown && !shown.has(deviceKey(token))) return false
-    if (waiting && !waiting.includes(deviceKey(token))) return false
     return token.isForCalls ? wakes : !(wakes && token.device === 'ios')
   })
+}
+
+/** Whether a device still has to be told, where the push was begun before. */
+function leftOf({ waiting, done }: PushDocument): (token: UsableToken) => boolean {
+  const wanted = waiting && new Set(waiting)
+  const settled = new Set(done)
+  return (token) => !settled.has(deviceKey(token)) && (!wanted || wanted.has(deviceKey(token)))
 }
 
 /** Each message raises the number on the icon; a device that is tried again keeps it. */
@@ -187,7 +194,7 @@ async function numberBadges(
 ): Promise<Map<string, Map<number, number>>> {
   const raised = new Map<number, number>()
   const users = new Map(chosen.map(({ push, tokens }) => [push._id, new Set(tokens.map(({ userId }) => userId))]))
-  const raises = ({ waiting, withdraws }: PushDocument) => !waiting && !withdraws
+  const raises = ({ waiting, done, withdraws }: PushDocument) => !waiting && !done && !withdraws
   for (const { push } of chosen)
     if (raises(push)) for (const userId of users.get(push._id)!) raised.set(userId, (raised.get(userId) ?? 0) + 1)
   const others = [...users.values()].flatMap((some) => [...some].filter((userId) => !raised.has(userId)))

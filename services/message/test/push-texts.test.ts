@@ -1,0 +1,41 @@
+import { presence, pushedMessages } from '@im/contracts/message'
+import { watchQueries } from '@im/service-kit/testing'
+import { test } from 'tap'
+import { roomConversation, singleConversation } from '../src/archive/conversations.ts'
+import { startArchive } from './start-archive.ts'
+
+test('push is told what notifications show, who is named, and who is there', async (t) => {
+  const { internal, log, pair, deps } = await startArchive(t)
+  const queries = watchQueries(deps)
+  const [alice, bob] = pair()
+  const jid = 'a'.repeat(32)
+  const [single, room] = [singleConversation(alice, bob), roomConversation(jid)]
+  const plain = await log.say(alice, bob, { content: '长'.repeat(300) })
+  const expired = await log.say(alice, bob, { content: 'x', deleteTime: 1 })
+  const recalled = await log.say(alice, bob, { content: 'oops' })
+  await log.archive([log.recall(alice, bob, [recalled], {})])
+  const told = async (messageId: string, conversation: string) => {
+    const messages = [{ messageId, conversation, from: alice }]
+    return (await internal.call(pushedMessages.getPushTexts, { messages } as never)).texts[0]
+  }
+  t.match(await told(plain, single), { isThere: true, text: '长'.repeat(200), mentioned: [], mentionsAll: false })
+  for (const gone of [expired, recalled, 'unknown']) t.match(await told(gone, single), { isThere: false, text: '' })
+  t.match(await told(plain, room), { isThere: false }, 'it is in another conversation')
+
+  const entry = log.entry(alice, jid, { content: '@bob hi' })
+  const say = async (objectId: string) => {
+    const named = log.entry(alice, jid, { content: '@bob hi' })
+    named.store.body = JSON.stringify({ type: 1, content: '@bob hi', objectId })
+    await log.archive([named])
+    return named.store.messageId
+  }
+  await log.archive([entry])
+  t.match(await told(entry.store.messageId, room), { text: '@bob hi', mentioned: [], mentionsAll: false })
+  t.match(await told(await say(`${bob} 10000009`), room), { mentioned: [bob, 10_000_009], mentionsAll: false })
+  t.match(await told(await say(jid), room), { mentioned: [], mentionsAll: true })
+
+  await internal.call(presence.setOnlineState, { userId: bob, OnlineState: 1 })
+  const { userIds } = await internal.call(pushedMessages.getPresent, { userIds: `${alice},${bob}` })
+  t.strictSame(userIds, [bob])
+  await queries.demandIndexes(t)
+})
