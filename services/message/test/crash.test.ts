@@ -131,3 +131,31 @@ test('a message whose server is given up while it is being stored is taken when 
   await eventually(() => receiver.messages.length === 1)
   t.equal(await deps.messages.collection.countDocuments(), 1)
 })
+
+test('a device whose server dies with all replicas gets what another device confirms after that', async (t) => {
+  const servers = await Promise.all([XmppServer.start(), XmppServer.start()])
+  const [left, right] = servers as [XmppServer, XmppServer]
+  const env = { NAMESPACE: `t${randomBytes(5).toString('hex')}` }
+  const before = await startMessage(t, { servers, env })
+  const sender = await before.online(alice, { server: left })
+  const pc = await before.online(bob, { server: left, resource: 'pc' })
+  await before.online(bob, { server: right, resource: 'phone' })
+  const seen = async () => (await before.deps.presences.of([bob])).get(bob)?.at.flatMap(({ resources }) => resources)
+  await eventually(async () => (await seen())?.toSorted().join() === 'pc,phone')
+  await before.close()
+  const came = sender.say({ to: bob })
+  right.crash()
+  const { deps } = await startMessage(t, { servers, env, user: before.user })
+  await left.drained()
+  t.strictSame(
+    pc.messages.map(({ id }) => id),
+    [came],
+  )
+  const phone = right.connect(bob, { resource: 'phone' })
+  await eventually(() => phone.messages.length > 0)
+  t.equal(phone.messages[0]?.id, came)
+  // It knows of the message, and is asked about no more by those that come now.
+  const later = sender.say({ to: bob })
+  await eventually(() => [pc, phone].every(({ messages }) => messages.some(({ id }) => id === later)))
+  await eventually(async () => (await deps.mailbox.collection.countDocuments()) === 0)
+})

@@ -33,7 +33,13 @@ export async function sendToUsers(deps: Deps, params: Params<Send>): Promise<Res
   const messages = receivers.map((receiver) => messageFor(params, receiver, at, deps.config.xmppDomain))
   if (!messages.length) return { sent: 0, known: 0 }
   const users = receivers.map(({ userId }) => userId)
-  const [devices] = await Promise.all([devicesElsewhere(deps, users), deps.mailboxLimits.prepare(users)])
+  const [devices] = await Promise.all([
+    devicesElsewhere(
+      deps,
+      messages.map(({ outgoing }) => outgoing),
+    ),
+    deps.mailboxLimits.prepare(users),
+  ])
   for (const { outgoing } of messages) outgoing.devices = devices.get(outgoing.user) ?? []
   deps.deliverer.rowsBegin(users)
   try {

@@ -30,8 +30,13 @@ type WriteDeps = Pick<
  */
 export async function writeMessages(deps: WriteDeps, writes: readonly MessageWrite[]): Promise<void> {
   const { deliverer, mailbox, mailboxLimits, feedMetrics } = deps
-  const kept = writes.flatMap(({ outgoing }) => (outgoing && outgoing.waits !== 'never' ? [outgoing.user] : []))
-  const [devices] = await Promise.all([devicesElsewhere(deps, kept), mailboxLimits.prepare(kept)])
+  const kept = writes.flatMap(({ outgoing, entry: { tap } }) =>
+    outgoing && outgoing.waits !== 'never' ? [{ ...outgoing, cameBefore: deps.feeds.cameBefore(tap) }] : [],
+  )
+  const [devices] = await Promise.all([
+    devicesElsewhere(deps, kept),
+    mailboxLimits.prepare(kept.map(({ user }) => user)),
+  ])
   for (const { outgoing } of writes) if (outgoing) outgoing.devices = devices.get(outgoing.user) ?? []
   withoutRepeatedNews(deps, writes)
   const rows = new Map<MessageWrite, MailboxRow>()

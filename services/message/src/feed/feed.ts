@@ -30,6 +30,8 @@ export class Feed {
   readonly #deps: Deps
   readonly #url: string
   readonly #logs = new Map<string, LogWork>()
+  /** Of each log, the last entry that was in it when the server was connected. */
+  readonly #lastBefore = new Map<string, number>()
   #connection: XmppConnection | undefined
   #writer: FrameWriter | undefined
   #hello: { server: string; epoch: number } | undefined
@@ -43,6 +45,11 @@ export class Feed {
   /** Name and epoch of the server while its streams are known. */
   get holds(): { server: string; epoch: number } | undefined {
     return this.#isReady ? this.#hello : undefined
+  }
+
+  /** Whether an entry was in the log before the server was connected: it may have been on its way to streams that are gone. */
+  cameBefore(log: string, seq: number): boolean {
+    return seq <= (this.#lastBefore.get(log) ?? 0)
   }
 
   /** Resolves when the signal aborted, or with 'replaced' when another replica took the server. */
@@ -203,6 +210,7 @@ export class Feed {
           deps.feedMetrics.open.set({ server: frame.server }, work.marks.open)
         }
         work.marks.onMove()
+        this.#lastBefore.set(frame.log, frame.last)
         this.#fail = fail
         this.#log = frame.log
         break

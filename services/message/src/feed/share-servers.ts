@@ -82,6 +82,14 @@ export class Feeds {
     return undefined
   }
 
+  /** Whether an entry (`<log>:<seq>`) was in its log before the server was connected to this replica. */
+  cameBefore(tap: string): boolean {
+    const colon = tap.lastIndexOf(':')
+    const [log, seq] = [tap.slice(0, colon), Number(tap.slice(colon + 1))]
+    for (const { feed } of this.#held.values()) if (feed.cameBefore(log, seq)) return true
+    return false
+  }
+
   #share(): void {
     const deps = this.#deps
     if (!deps || this.#isClosing) return

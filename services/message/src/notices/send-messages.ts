@@ -64,7 +64,7 @@ export async function keepAndDeliver(
 ): Promise<void> {
   const { deliverer, mailbox, outbox } = deps
   const users = messages.map(({ user }) => user)
-  const devices = await devicesElsewhere(deps, users)
+  const devices = await devicesElsewhere(deps, messages)
   for (const message of messages) message.devices = devices.get(message.user) ?? []
   const rows = messages.map((message) => deliverer.firstRow(message))
   deliverer.rowsBegin(users)

@@ -1,6 +1,10 @@
 import { presencesChanged } from '@im/contracts/message'
 import type { Deps } from '../deps.ts'
-import type { PresenceDocument } from './presence-repository.ts'
+import type { Left, PresenceDocument } from './presence-repository.ts'
+
+/** So long (ms) it is known who left: longer than it takes to hand on again what came before a crash. */
+const rememberLeft = 600_000
+const mostLeft = 20
 
 /**
  * Stores which resources of users are available on a server, and announces whose first one came or whose last one went, all
@@ -25,7 +29,13 @@ export async function applyPresence(
       const online = places.length > 0
       if (before && before.online === online && JSON.stringify(before.at) === JSON.stringify(places)) continue
       if (!before && !online) continue
-      stored.push({ _id: userId, online, at: places, changedAt: at })
+      const was = before?.at.find((place) => place.server === server)?.resources ?? []
+      const left = leftOf(
+        before?.left ?? [],
+        was.filter((resource) => !here.includes(resource)),
+        at,
+      )
+      stored.push({ _id: userId, online, at: places, left, changedAt: at })
       if ((before?.online ?? false) !== online) changes.push({ userId, online, at })
     }
     await presences.save(stored, change.session)
@@ -33,3 +43,9 @@ export async function applyPresence(
     return true
   })
 }
+
+const leftOf = (before: readonly Left[], gone: readonly string[], at: number): Left[] =>
+  [
+    ...before.filter((left) => left.at > at - rememberLeft && !gone.includes(left.resource)),
+    ...gone.map((resource) => ({ resource, at })),
+  ].slice(-mostLeft)

@@ -7,12 +7,19 @@ interface PresenceAt {
   resources: string[]
 }
 
+/** A resource that was available until a moment (ms) not long ago. */
+export interface Left {
+  resource: string
+  at: number
+}
+
 export interface PresenceDocument {
   /** userId */
   _id: number
   /** What was told last, by an XMPP server or by `/tigase/OnlineState`. */
   online: boolean
   at: PresenceAt[]
+  left?: Left[]
   /** ms */
   changedAt: number
 }
