@@ -1,7 +1,7 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { ContractError } from '@im/contracts'
 import { upTo } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
+import { GatheredQuestions } from './gathered-questions.ts'
 
 /** How long (ms) an answer counts without a question, while events tell of changes and while they may not arrive. */
 const freshFor = 60_000
@@ -11,10 +11,6 @@ const freshForRefusal = 1000
 /** How old an answer may be when the owner does not answer (spec xmpp.md §8). */
 const usableFor = 600_000
 
-const keysAtOnce = 500
-const questionsAtOnce = 4
-/** Questions of the same moment go together. */
-const gatherFor = 2
 /** After so many failures in a row nobody is asked for a while: messages would only wait for the same failure. */
 const failuresInRow = 3
 const restAfterFailures = 1000
@@ -26,13 +22,6 @@ interface Known<T> {
   isOld: boolean
 }
 
-/** Keys of the next question, and who waits for its answer. */
-interface NextQuestion<K, T> {
-  keys: Set<K>
-  waiting: Map<K, Promise<T>>
-  answer: Promise<Map<K, T>>
-}
-
 /** Facts that another service owns: asked for many at once, kept until an event tells of a change. */
 export class KnownFacts<K extends string | number, T extends object> {
   readonly #askOwner: (keys: K[]) => Promise<Map<K, T>>
@@ -42,14 +31,15 @@ export class KnownFacts<K extends string | number, T extends object> {
   /** When an event told of a change: an answer to an older question is old. */
   readonly #changedAt = new LRUCache<K, number>({ ...upTo(50_000), ttl: usableFor })
   #allChangedAt = 0
-  #next: NextQuestion<K, T> | undefined
-  #running = 0
-  readonly #turns: (() => void)[] = []
+  readonly #questions = new GatheredQuestions<K, T>((keys) => this.#put(keys))
+  /** Of `#asking`, those whose question is not put yet. */
+  readonly #unsent = new Map<K, Promise<T>>()
   #failures = 0
   #restUntil = 0
   /** False while events of changes may be missed. */
   hearsEvents = true
 
+  /** `now` tells ms by a clock that nobody sets. */
   constructor(options: { ask: (keys: K[]) => Promise<Map<K, T>>; now: () => number; max: number }) {
     this.#askOwner = options.ask
     this.#now = options.now
@@ -76,13 +66,13 @@ export class KnownFacts<K extends string | number, T extends object> {
    * ServiceUnavailable. With `anew` the question is sent after this call, so that it sees whatever was true before.
    */
   ask(key: K, { anew = false } = {}): Promise<T> {
-    const running = (anew ? this.#next?.waiting : this.#asking)?.get(key)
+    const running = (anew ? this.#unsent : this.#asking).get(key)
     if (running) return running
     const answer = this.#askFor(key).finally(() => {
-      if (this.#asking.get(key) === answer) this.#asking.delete(key)
+      for (const waiting of [this.#asking, this.#unsent]) if (waiting.get(key) === answer) waiting.delete(key)
     })
     this.#asking.set(key, answer)
-    this.#next?.waiting.set(key, answer)
+    this.#unsent.set(key, answer)
     return answer
   }
 
@@ -110,7 +100,7 @@ export class KnownFacts<K extends string | number, T extends object> {
     try {
       if (askedAt < this.#restUntil)
         throw new ContractError('ServiceUnavailable', { detail: 'the owner does not answer' })
-      const fact = (await this.#gather(key)).get(key)
+      const fact = await this.#questions.ask(key)
       if (!fact) throw new ContractError('ServiceUnavailable', { detail: 'the owner gave no answer' })
       const known = this.#known.get(key)
       const isOld = askedAt <= Math.max(this.#allChangedAt, this.#changedAt.get(key) ?? 0)
@@ -123,30 +113,15 @@ export class KnownFacts<K extends string | number, T extends object> {
     }
   }
 
-  #gather(key: K): Promise<Map<K, T>> {
-    if (!this.#next || this.#next.keys.size >= keysAtOnce) {
-      const keys = new Set<K>()
-      this.#next = { keys, waiting: new Map(), answer: this.#question(keys) }
-    }
-    this.#next.keys.add(key)
-    return this.#next.answer
-  }
-
-  async #question(keys: Set<K>): Promise<Map<K, T>> {
-    await delay(gatherFor)
-    if (this.#running >= questionsAtOnce) await new Promise<void>((resolve) => this.#turns.push(resolve))
-    this.#running++
-    if (this.#next?.keys === keys) this.#next = undefined
+  async #put(keys: K[]): Promise<(T | undefined)[]> {
+    this.#unsent.clear()
     try {
-      const facts = await this.#askOwner([...keys])
+      const facts = await this.#askOwner(keys)
       this.#failures = 0
-      return facts
+      return keys.map((key) => facts.get(key))
     } catch (error) {
       if (++this.#failures >= failuresInRow) this.#restUntil = this.#now() + restAfterFailures
       throw error
-    } finally {
-      this.#running--
-      this.#turns.shift()?.()
     }
   }
 }

@@ -3,6 +3,7 @@ import { ContractError, type ResultOf } from '@im/contracts'
 import { internalRooms, type RoomState, type StandingMember } from '@im/contracts/room'
 import { type ServiceClient, upTo } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
+import { GatheredQuestions } from '../decide/gathered-questions.ts'
 
 /** What a user is in a room. */
 export type Standing = ResultOf<(typeof internalRooms)['getStandings']>['standings'][number]
@@ -27,10 +28,6 @@ const freshFor = 60_000
 const freshForRefusal = 1000
 /** How old an answer may be when the room service does not answer (spec xmpp.md §8). */
 const usableFor = 600_000
-const pairsAtOnce = 500
-const questionsAtOnce = 4
-/** Questions of the same moment go together. */
-const gatherFor = 2
 /** An answer may be older than a change that was told meanwhile: then it is asked for again. */
 const mostTries = 5
 
@@ -52,10 +49,9 @@ export class RoomFacts {
   /** The last change of a room that was told of: an answer from before is void. */
   readonly #changed = new LRUCache<string, number>(upTo(100_000))
   readonly #asking = new Map<string, Promise<Standing>>()
-  #next: { pairs: Pair[]; answers: Promise<Standing[]> } | undefined
-  #running = 0
-  readonly #turns: (() => void)[] = []
+  readonly #questions = new GatheredQuestions<Pair, Standing>((pairs) => this.#put(pairs))
 
+  /** `now` tells ms by a clock that nobody sets. */
   constructor(options: { service: Pick<ServiceClient, 'call'>; now: () => number; isInTouch: () => boolean }) {
     this.#service = options.service
     this.#now = options.now
@@ -126,49 +122,29 @@ export class RoomFacts {
 
   async #askFor(jid: string, userId: number): Promise<Standing> {
     for (let tries = 1; ; tries++) {
-      let standing: Standing
+      let standing: Standing | undefined
       try {
-        standing = await this.#gather({ jid, userId })
+        standing = await this.#questions.ask({ jid, userId })
       } catch (cause) {
         const known = this.#known.get(jid)
         if (known?.members.has(userId) && this.#now() - known.askedAt < usableFor) return standingIn(known, userId)
         throw new ContractError('ServiceUnavailable', { cause })
       }
+      if (!standing) throw new ContractError('ServiceUnavailable', { detail: 'room gave no answer' })
       if (standing.state === 'unknown' || standing.sequence >= (this.#changed.get(jid) ?? 0)) return standing
       if (tries === mostTries) throw new ContractError('ServiceUnavailable', { detail: 'room gave an old answer' })
       await delay(20 * tries)
     }
   }
 
-  async #gather(pair: Pair): Promise<Standing> {
-    if (!this.#next || this.#next.pairs.length >= pairsAtOnce) {
-      const pairs: Pair[] = []
-      this.#next = { pairs, answers: this.#question(pairs) }
-    }
-    const { pairs, answers } = this.#next
-    const place = pairs.push(pair) - 1
-    const standing = (await answers)[place]
-    if (!standing) throw new ContractError('ServiceUnavailable', { detail: 'room gave no answer' })
-    return standing
-  }
-
-  async #question(pairs: Pair[]): Promise<Standing[]> {
-    await delay(gatherFor)
-    if (this.#running >= questionsAtOnce) await new Promise<void>((resolve) => this.#turns.push(resolve))
-    this.#running++
-    if (this.#next?.pairs === pairs) this.#next = undefined
+  async #put(pairs: Pair[]): Promise<Standing[]> {
     const askedAt = this.#now()
-    try {
-      const { standings } = await this.#service.call(internalRooms.getStandings, { pairs })
-      standings.forEach((standing, index) => {
-        const pair = pairs[index]
-        if (pair) this.#remember(pair, standing, askedAt)
-      })
-      return standings
-    } finally {
-      this.#running--
-      this.#turns.shift()?.()
-    }
+    const { standings } = await this.#service.call(internalRooms.getStandings, { pairs })
+    standings.forEach((standing, index) => {
+      const pair = pairs[index]
+      if (pair) this.#remember(pair, standing, askedAt)
+    })
+    return standings
   }
 
   /** A room that is unknown may be made at any moment: that is asked each time. */
