@@ -1,8 +1,19 @@
 /**
  * Code that is only needed for the server that stands in for MongoDB where no mongod can be had (decision 004). On MongoDB each
- * function runs the plain query. This file can go when the stand-in stops at the limit of a query.
+ * function runs the plain query. What of it can go when a fault is gone says `standInFaults`.
  */
-import type { ClientSession, Collection, Db, Document, Filter, Sort, WithId } from 'mongodb'
+import type {
+  AnyBulkWriteOperation,
+  BulkWriteOptions,
+  ClientSession,
+  Collection,
+  Db,
+  Document,
+  Filter,
+  Sort,
+  WithId,
+} from 'mongodb'
+import { inTransaction } from './transaction.ts'
 
 const standsIn = new WeakMap<Db['client'], Promise<boolean>>()
 
@@ -103,4 +114,19 @@ export async function findFirst<T extends Document>(
     }
   }
   return await find(to)
+}
+
+/**
+ * Changes many documents beside transactions that write to the same collection. The stand-in lets nobody else write to it while
+ * an `updateMany` waits for a transaction, which then can't go on: both wait for ever. So there it is a transaction, too, which
+ * gives way and is tried again.
+ */
+export async function changeMany<T extends Document>(
+  collection: Collection<T>,
+  changes: AnyBulkWriteOperation<T>[],
+  options: BulkWriteOptions = {},
+): Promise<void> {
+  if (await isStandIn(collection.db))
+    await inTransaction(collection.db.client, (session) => collection.bulkWrite(changes, { ...options, session }))
+  else await collection.bulkWrite(changes, options)
 }

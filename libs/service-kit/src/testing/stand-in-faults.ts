@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { type Db, MongoServerError } from 'mongodb'
 
 /** A fault of the server that stands in for MongoDB, which the code makes up for. */
@@ -70,4 +71,32 @@ const uniqueAcrossTransactions: StandInFault = {
   },
 }
 
-export const standInFaults: readonly StandInFault[] = [rangeBeforeLimit, oldUniqueValues, uniqueAcrossTransactions]
+const lockedWhileWaiting: StandInFault = {
+  name: 'lets nobody write to a collection while an updateMany waits for a transaction',
+  workaround: 'changeMany in libs/service-kit/src/stand-in.ts',
+  async isThere(db) {
+    const rows = db.collection<{ _id: number; n: number }>('fault_waiting')
+    await rows.insertMany([1, 2].map((_id) => ({ _id, n: 0 })))
+    const session = db.client.startSession()
+    try {
+      session.startTransaction()
+      await rows.updateOne({ _id: 1 }, { $inc: { n: 1 } }, { session })
+      const waiting = rows.updateMany({ n: 0 }, { $inc: { n: 1 } })
+      await delay(200)
+      const other = rows.updateOne({ _id: 2 }, { $inc: { n: 1 } }).then(() => false)
+      const isLocked = await Promise.race([other, delay(1000, true)])
+      await session.abortTransaction()
+      await Promise.all([waiting, other])
+      return isLocked
+    } finally {
+      await session.endSession()
+    }
+  },
+}
+
+export const standInFaults: readonly StandInFault[] = [
+  rangeBeforeLimit,
+  oldUniqueValues,
+  uniqueAcrossTransactions,
+  lockedWhileWaiting,
+]

@@ -1,5 +1,5 @@
 import { messageType } from '@im/contracts/message'
-import { ensureIndexes, findNewest } from '@im/service-kit'
+import { changeMany, ensureIndexes, findNewest } from '@im/service-kit'
 import type { ClientSession, Collection, Db, Document, ObjectId } from 'mongodb'
 import { roomConversation, usersOf } from './conversations.ts'
 import {
@@ -139,7 +139,8 @@ export class MessagesRepository {
     reads: readonly { author: number; reader: number; messageIds: readonly string[] }[],
   ): Promise<void> {
     if (!reads.length) return
-    await this.collection.bulkWrite(
+    await changeMany(
+      this.collection,
       reads.map(({ author, reader, messageIds }) => ({
         updateMany: {
           filter: { messageId: { $in: [...messageIds] }, from: author, to: reader, isRead: false },
@@ -156,10 +157,9 @@ export class MessagesRepository {
 
   /** Messages of single chats that `userId` received. */
   async markReadBy(userId: number, messageIds: readonly string[]): Promise<void> {
-    await this.collection.updateMany(
-      { messageId: { $in: [...messageIds] }, to: userId },
-      { $set: { isRead: true }, $unset: { unreadBy: '' } },
-    )
+    const filter = { messageId: { $in: [...messageIds] }, to: userId }
+    const update = { $set: { isRead: true }, $unset: { unreadBy: '' } } as const
+    await changeMany(this.collection, [{ updateMany: { filter, update } }])
     await this.#endUnread(messageIds, [userId])
   }
 
@@ -175,7 +175,8 @@ export class MessagesRepository {
       if (timeSend >= (newest.get(key)?.timeSend ?? 0)) newest.set(key, { unreadBy: to, from, timeSend })
     }
     if (!newest.size) return
-    await this.collection.bulkWrite(
+    await changeMany(
+      this.collection,
       [...newest.values()].map(({ timeSend, ...chat }) => ({
         updateMany: { filter: { ...chat, timeSend: { $lt: timeSend } }, update: { $unset: { unreadBy: '' } } },
       })),

@@ -1,4 +1,4 @@
-import { ensureIndexes } from '@im/service-kit'
+import { changeMany, ensureIndexes } from '@im/service-kit'
 import type { AnyBulkWriteOperation, ClientSession, Collection, Db } from 'mongodb'
 import { usersOf } from '../archive/conversations.ts'
 import type { StanzaText } from '../deliver/stanza-text.ts'
@@ -83,7 +83,7 @@ export class MailboxRepository {
   /** Changes in this order. */
   async apply(changes: readonly RowChange[]): Promise<void> {
     if (!changes.length) return
-    await this.collection.bulkWrite(commandsOf(changes), { ordered: true })
+    await changeMany(this.collection, commandsOf(changes), { ordered: true })
   }
 
   /** The oldest rows for a resource behind a place. */
