@@ -1,4 +1,6 @@
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { PassThrough, type Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { ContractError, type Endpoint } from '@im/contracts'
 import { dropRest, outcomeHeader } from '@im/service-kit'
 import { type PeerName, serviceUrl } from '../config.ts'
@@ -43,7 +45,11 @@ export function forwardStream(deps: Deps, endpoint: Endpoint): Answer {
           // The library would close the connection, and apps that still send would not read why.
           answer.removeHeader('connection')
           dropRest(request.raw)
-          answer.send(stream)
+          answer.hijack()
+          const raw = answer.raw as ServerResponse
+          raw.writeHead(answer.statusCode, answer.getHeaders() as OutgoingHttpHeaders)
+          // Who leaves a download, or a service that dies in it, cuts it; neither is a fault here.
+          pipeline(stream, raw).catch(() => {})
         },
         onError(_reply, { error }) {
           deps.log.warn({ err: error, service: endpoint.service, requestId: request.id }, 'a service does not answer')

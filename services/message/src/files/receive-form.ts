@@ -118,7 +118,7 @@ class IncomingForm {
       }
     }
     await storeErrors(() =>
-      pipeline(counted, createWriteStream(path, { flags: 'wx', mode: 0o600, highWaterMark: 1024 * 1024 })),
+      pipeline(counted, createWriteStream(path, { flags: 'wx', mode: 0o600, highWaterMark: 256 * 1024 })),
     )
     if (bytes === 0 && !filename) return
     this.files.push({ path, bytes, name: shownName(filename), head: Buffer.concat(head) })
