@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { endpoints } from '@im/contracts'
+import { type Endpoint, endpoints } from '@im/contracts'
+import { accountSession } from '@im/contracts/social'
 import fc from 'fast-check'
 import { test } from 'tap'
 import { People } from '../src/people.ts'
@@ -30,12 +31,23 @@ const nasty = [
   'x'.repeat(70_000),
 ]
 
+/** The first operation that the contract names in place of the path parameter. */
+function withOperation({ path, params }: Endpoint): string {
+  const { pattern = '' } = (params.properties['op'] ?? {}) as { pattern?: string }
+  return path.replace(':op', /\w+/.exec(pattern)?.[0] ?? 'x')
+}
+
+const logouts = new Set(['/user/logout', '/mp/logout'])
+
 test('nothing a client sends is an error of the server', async (t) => {
-  const stack = await startTestStack()
+  const stack = await startTestStack({ env: { ALLOW_PUBLIC_REGISTER: 'true' } })
   t.after(() => stack.close())
   const people = new People(stack)
   t.after(() => people.close())
   const alice = await people.register('alice')
+  const news = await people.register('news', undefined, { userType: 2 })
+  const login = { username: news.telephone, password: news.password }
+  const { access_token: ofPages } = await people.api.call(accountSession.logIn, login)
 
   /** Throws, so that fast-check looks for the smallest input that does. */
   async function check(path: string, init: RequestInit & { query?: string }) {
@@ -48,9 +60,10 @@ test('nothing a client sends is an error of the server', async (t) => {
     assert.doesNotMatch(text, /"resultCode":102010[14]/, `${path} ${JSON.stringify(init).slice(0, 300)}: ${text}`)
   }
 
-  for (const endpoint of endpoints.filter(({ auth, path }) => auth !== 'internal' && path !== '/user/logout')) {
+  for (const endpoint of endpoints.filter(({ auth, path }) => auth !== 'internal' && !logouts.has(path))) {
     t.test(endpoint.path, async (t) => {
       const names = Object.keys(endpoint.params.properties)
+      const path = withOperation(endpoint)
       const value = fc.oneof(fc.constantFrom(...nasty), fc.string(), fc.integer().map(String), fc.double().map(String))
       const name = fc.oneof(
         { weight: 8, arbitrary: fc.constantFrom(...(names.length ? names : ['x'])) },
@@ -60,22 +73,23 @@ test('nothing a client sends is an error of the server', async (t) => {
         },
       )
       const pairs = fc.array(fc.tuple(name, value), { maxLength: 8 })
-      const token = fc.constantFrom(alice.token, alice.token, alice.token, 'x', '')
+      const own = endpoint.site === 'mp' ? ofPages : alice.token
+      const token = fc.constantFrom(own, own, own, 'x', '')
       await t.resolves(
         fc.assert(
           fc.asyncProperty(pairs, token, fc.constantFrom('get', 'form', 'json', 'raw'), async (given, access, way) => {
             const headers = { authorization: `Bearer ${access}` }
             const form = new URLSearchParams(given)
-            if (way === 'get') await check(endpoint.path, { headers, query: form.toString().slice(0, 8000) })
-            else if (way === 'form') await check(endpoint.path, { method: 'POST', headers, body: form })
+            if (way === 'get') await check(path, { headers, query: form.toString().slice(0, 8000) })
+            else if (way === 'form') await check(path, { method: 'POST', headers, body: form })
             else if (way === 'json')
-              await check(endpoint.path, {
+              await check(path, {
                 method: 'POST',
                 headers: { ...headers, 'content-type': 'application/json' },
                 body: JSON.stringify(Object.fromEntries(given)),
               })
             else
-              await check(endpoint.path, {
+              await check(path, {
                 method: 'POST',
                 headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded' },
                 body: given.map(([key, text]) => `${key}=${text}`).join('&'),
@@ -87,7 +101,8 @@ test('nothing a client sends is an error of the server', async (t) => {
     })
   }
 
-  t.test('after all of it alice is still who she was', async (t) => {
+  t.test('after all of it alice is still who she was, and the account logged in', async (t) => {
+    t.match(await people.api.call(accountSession.showHome, {}, { token: ofPages }), { userId: news.userId })
     const me = await fetch(`${stack.gatewayUrl}/getCurrentTime`)
     t.equal(((await me.json()) as { resultCode: number }).resultCode, 1)
   })
