@@ -80,6 +80,8 @@ export interface EndpointSpec {
    *   carries them beside the short calls, so that slow clients hold up none of these.
    */
   body?: 'form' | 'raw' | 'stream'
+  /** The fields and files of a multipart form that is a `stream`: for documents, because the handler reads it. */
+  form?: TObject
   /** Longest body in bytes. By default 1 MiB where a parameter may be long, else 64 KiB. */
   maxBytes?: number
   /** How long (ms) an answer may take; 5 s by default. */

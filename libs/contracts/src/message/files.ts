@@ -32,6 +32,11 @@ const form = {
   timeoutMs: longestUpload,
   params: Type.Object({}),
 } as const
+const fieldsOfForm = {
+  access_token: Type.Optional(Type.String({ description: 'or in the query, or in Authorization' })),
+  userId: Type.Optional(Type.Integer({ description: 'the caller' })),
+}
+const file = Type.Unsafe<Uint8Array>({ type: 'string', format: 'binary', description: 'under any name' })
 const formErrors = [
   ...(['TokenMissing', 'TokenInvalid', 'PermissionDenied'] as const),
   ...(['UploadFailed', 'FileMissing', 'FileTooLarge'] as const),
@@ -47,16 +52,20 @@ export const uploads = contract('message', {
     summary: { zh: '上传文件', en: 'Upload files' },
     ...form,
     maxBytes: 20 * 1024 * mebibyte,
-    result: Type.Object(
-      {
-        images: Type.Array(UploadedFile),
-        audios: Type.Array(UploadedFile),
-        videos: Type.Array(UploadedFile),
-        files: Type.Array(UploadedFile, { description: 'always empty' }),
-        others: Type.Array(UploadedFile),
-      },
-      { description: 'form: files, access_token, userId, validTime (days, -1 for ever)' },
-    ),
+    form: Type.Object({
+      ...fieldsOfForm,
+      validTime: Type.Optional(
+        Type.Number({ description: 'days, -1 for ever; fileValidTime of the configuration by default' }),
+      ),
+      file1: file,
+    }),
+    result: Type.Object({
+      images: Type.Array(UploadedFile),
+      audios: Type.Array(UploadedFile),
+      videos: Type.Array(UploadedFile),
+      files: Type.Array(UploadedFile, { description: 'always empty' }),
+      others: Type.Array(UploadedFile),
+    }),
     members: Type.Object({
       total: Type.Integer(),
       success: Type.Integer(),
@@ -71,7 +80,8 @@ export const uploads = contract('message', {
     summary: { zh: '上传头像', en: 'Replace the own avatar' },
     ...form,
     maxBytes: 8 * mebibyte,
-    result: { ...Avatar, description: 'form: one image, userId, access_token' },
+    form: Type.Object({ ...fieldsOfForm, file1: file }),
+    result: Avatar,
     errors: avatarErrors,
   },
   uploadRoomAvatar: {
@@ -79,7 +89,8 @@ export const uploads = contract('message', {
     summary: { zh: '上传群头像', en: 'Replace the avatar of a room' },
     ...form,
     maxBytes: 8 * mebibyte,
-    result: { ...Avatar, description: 'form: one image, jid (or id of the room), access_token' },
+    form: Type.Object({ ...fieldsOfForm, jid: Type.String({ description: 'jid or id of the room' }), file1: file }),
+    result: Avatar,
     errors: [...avatarErrors, 'RoomNotFound'],
   },
 })

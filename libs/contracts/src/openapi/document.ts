@@ -1,7 +1,7 @@
 import { type AuthRule, isInternalOnly, rulesOf } from '../auth.ts'
 import type { Endpoint, Method } from '../contract.ts'
 import { failureSchema, oauthFailureSchema, otherAnswers, successAnswer } from './answers.ts'
-import { defined, type Json, sortedByKey } from './json.ts'
+import { defined, type Json, jsonSchemaOf, sortedByKey } from './json.ts'
 import { type WireField, wireFields } from './wire-fields.ts'
 
 export interface OpenApiOptions {
@@ -102,7 +102,10 @@ function parameter(field: WireField, isInPath: boolean): Json {
 function requestBody(endpoint: Endpoint, key: string, fields: readonly WireField[]): Json | undefined {
   if (endpoint.body === 'raw') return { content: { '*/*': { schema: {} } } }
   if (methodOf(endpoint) !== 'POST') return undefined
-  if (endpoint.body === 'stream') return { content: { 'multipart/form-data': { schema: { type: 'object' } } } }
+  if (endpoint.body === 'stream') {
+    const schema = endpoint.form ? jsonSchemaOf(endpoint.form) : { type: 'object' }
+    return { content: { 'multipart/form-data': { schema } } }
+  }
   if (!takesFields(endpoint) || !fields.length) return undefined
   const schema = { $ref: `#/components/schemas/${key}` }
   const lists = fields.filter((field) => field.schema['type'] === 'array')
