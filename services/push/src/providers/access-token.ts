@@ -77,7 +77,8 @@ export class AccessToken {
       if (won === undefined) break
       if (won !== 'OK') continue
       try {
-        return await this.#renewed()
+        // Another replica may have renewed it between the look and the lock.
+        return (await this.#shared()) ?? (await this.#renewed())
       } finally {
         await this.#redis.ask((redis) => redis.eval(releaseScript, 1, lock, owner))
       }

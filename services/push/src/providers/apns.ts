@@ -112,24 +112,26 @@ class Apns implements Provider {
   async #post(client: Http2Client, notification: Notification, target: Target, body: string, signal: AbortSignal) {
     const { teamToken } = this.#options
     const post = async () => {
-      const authorization = teamToken && { authorization: `bearer ${await teamToken.get()}` }
-      return client.post({ ...this.#headers(notification, target), ...authorization }, body, signal)
+      const headers = this.#headers(notification, target)
+      if (teamToken) headers['authorization'] = `bearer ${await teamToken.get()}`
+      return client.post(headers, body, signal)
     }
     const answer = await post()
     return reasonOf(answer) === 'ExpiredProviderToken' && teamToken?.renewIfOld() ? await post() : answer
   }
 
-  #headers({ id, expiresAt }: Notification, { token, app }: Target) {
+  #headers({ id, expiresAt }: Notification, { token, app }: Target): Record<string, string> {
     const { isVoip, topics } = this.#options
     const topic = app && topics.includes(app) ? app : topics[0]
-    return {
+    const headers: Record<string, string> = {
       ':path': `/3/device/${encodeURIComponent(token)}`,
-      'apns-topic': isVoip ? `${topic}.voip` : topic,
+      'apns-topic': isVoip ? `${topic}.voip` : `${topic}`,
       'apns-push-type': isVoip ? 'voip' : 'alert',
       'apns-priority': '10',
       'apns-expiration': String(Math.floor(expiresAt / 1000)),
-      ...(isVoip ? {} : { 'apns-collapse-id': collapseId(id) }),
     }
+    if (!isVoip) headers['apns-collapse-id'] = collapseId(id)
+    return headers
   }
 
   #body({ title, body, badge, isSilent, threadId, data }: Notification): string | undefined {

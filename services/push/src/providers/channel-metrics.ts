@@ -5,6 +5,8 @@ import type { Delivery, ProviderName } from './provider.ts'
 export class ChannelMetrics {
   readonly #sent: Counter<'provider' | 'outcome'>
   readonly #seconds: Histogram<'provider'>
+  readonly #counters = new Map<string, Counter.Internal>()
+  readonly #timers = new Map<ProviderName, Histogram.Internal<'provider'>>()
   readonly #watched = new Map<ProviderName, () => { waiting: number; isOpen: boolean }>()
 
   constructor(registry: Registry) {
@@ -48,11 +50,15 @@ export class ChannelMetrics {
   }
 
   count(provider: ProviderName, outcome: Delivery['kind'], times = 1): void {
-    this.#sent.inc({ provider, outcome }, times)
+    const key = `${provider} ${outcome}`
+    const counter = this.#counters.get(key) ?? this.#sent.labels(provider, outcome)
+    this.#counters.set(key, counter)
+    counter.inc(times)
   }
 
-  /** Returns the function to call at the end. */
-  time(provider: ProviderName): () => void {
-    return this.#seconds.startTimer({ provider })
+  time(provider: ProviderName, ms: number): void {
+    const timer = this.#timers.get(provider) ?? this.#seconds.labels(provider)
+    this.#timers.set(provider, timer)
+    timer.observe(ms / 1000)
   }
 }

@@ -8,7 +8,7 @@ import {
   ExponentialBackoff,
   handleWhenResult,
 } from 'cockatiel'
-import PQueue from 'p-queue'
+import pLimit, { type LimitFunction } from 'p-limit'
 import type { ChannelMetrics } from './channel-metrics.ts'
 import { DeathGuard } from './death-guard.ts'
 import { Refusal } from './outcomes.ts'
@@ -85,13 +85,14 @@ export class ProviderChannel implements Channel {
   readonly #log: RareLog
   readonly #metrics: ChannelMetrics
   readonly #now: () => number
-  readonly #queue: PQueue
+  readonly #limit: LimitFunction
   readonly #breaker: CircuitBreakerPolicy
   readonly #guard: DeathGuard
   readonly #slowDown: SlowDown
   readonly #closing = new AbortController()
   readonly #ending = new AbortController()
   #waiting = 0
+  #onIdle = () => {}
   #quotaUntil = 0
   #isRefused = false
   #refusal = ''
@@ -104,7 +105,7 @@ export class ProviderChannel implements Channel {
     this.#log = new RareLog(log.child({ provider: provider.name }), now)
     this.#metrics = metrics
     this.#now = now
-    this.#queue = new PQueue({ concurrency: limits.concurrency })
+    this.#limit = pLimit(limits.concurrency)
     this.#guard = new DeathGuard({ share: limits.deathShare, always: limits.deathsAlways, now })
     this.#slowDown = new SlowDown({ firstMs: limits.slowMs, now })
     this.#breaker = circuitBreaker(handleWhenResult(isRefused), {
@@ -125,7 +126,7 @@ export class ProviderChannel implements Channel {
   async close(): Promise<void> {
     this.#closing.abort()
     const forced = setTimeout(() => this.#ending.abort(), this.#limits.closeMs)
-    await this.#queue.onIdle()
+    if (this.#waiting) await new Promise<void>((resolve) => (this.#onIdle = resolve))
     clearTimeout(forced)
     await this.#provider.close()
   }
@@ -135,16 +136,11 @@ export class ProviderChannel implements Channel {
       return targets.map(() => ({ kind: 'slow', retryAfterMs: Math.max(1000, this.#slowDown.leftMs) }))
     this.#waiting += targets.length
     const { perCall } = this.#provider
+    if (targets.length <= perCall) return await this.#limit(() => this.#deliver(notification, targets))
     const calls: Promise<Delivery[]>[] = []
     for (let first = 0; first < targets.length; first += perCall) {
       const part = targets.slice(first, first + perCall)
-      calls.push(
-        this.#queue.add(async () => {
-          const deliveries = await this.#deliver(notification, part)
-          this.#waiting -= part.length
-          return deliveries
-        }),
-      )
+      calls.push(this.#limit(() => this.#deliver(notification, part)))
     }
     return (await Promise.all(calls)).flat()
   }
@@ -155,7 +151,7 @@ export class ProviderChannel implements Channel {
     let open = targets
     let tries = 1
     while (open.length) {
-      await this.#slowDown.wait(this.#closing.signal)
+      if (this.#slowDown.leftMs) await this.#slowDown.wait(notification.expiresAt, this.#closing.signal)
       const useless = this.#uselessness(notification)
       if (useless) {
         for (const target of open) deliveries.set(target, useless)
@@ -178,6 +174,8 @@ export class ProviderChannel implements Channel {
       tries++
       await delay(pauseMs, undefined, { signal: this.#closing.signal }).catch(() => {})
     }
+    this.#waiting -= targets.length
+    if (!this.#waiting) this.#onIdle()
     return targets.map((target) => deliveries.get(target) as Delivery)
   }
 
@@ -195,7 +193,7 @@ export class ProviderChannel implements Channel {
     const all = (outcome: Outcome): Outcome[] => targets.map(() => outcome)
     try {
       return await this.#breaker.execute(async () => {
-        const ended = this.#metrics.time(this.name)
+        const began = performance.now()
         const outcomes = await this.#provider
           .send(notification, targets, this.#ending.signal)
           .catch((error: unknown) => {
@@ -203,7 +201,7 @@ export class ProviderChannel implements Channel {
             this.#log.rarely('warn', 'no-answer', { err: error }, 'a push provider did not answer')
             return all({ kind: 'retry', reason: 'no answer' })
           })
-        ended()
+        this.#metrics.time(this.name, performance.now() - began)
         this.#learn(outcomes, calledAt)
         return outcomes
       })

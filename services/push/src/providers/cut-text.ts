@@ -11,8 +11,12 @@ const sizes: Readonly<Record<TextUnit, (character: string) => number>> = {
 /** The title where the vendor has no limit of its own: no device shows more. In characters. */
 export const cutTitle = (title: string) => cutText(title, 100)
 
+/** Most units of one UTF-16 unit. */
+const largest: Readonly<Record<TextUnit, number>> = { characters: 1, wide: 2, bytes: 3 }
+
 /** The longest beginning of a text that has at most `max` units. A surrogate pair is never cut. */
 export function cutText(text: string, max: number, unit: TextUnit = 'characters'): string {
+  if (text.length * largest[unit] <= max) return text
   const sizeOf = sizes[unit]
   let size = 0
   let end = 0

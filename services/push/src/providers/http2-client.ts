@@ -34,6 +34,9 @@ export interface Http2Answer {
 export class Http2Client {
   readonly #options: Http2Options
   readonly #sessions = new Set<ClientHttp2Session>()
+  /** Cancel the requests that run. */
+  readonly #cancels = new Set<(reason: string) => void>()
+  readonly #signals = new WeakSet<AbortSignal>()
   #current: ClientHttp2Session | undefined
   #pinging: NodeJS.Timeout | undefined
 
@@ -60,8 +63,8 @@ export class Http2Client {
       this.#retire(session)
       cancel(`no answer in ${this.#options.timeoutMs} ms`)
     }, this.#options.timeoutMs)
-    const abort = () => cancel('the service ends')
-    signal.addEventListener('abort', abort, { once: true })
+    this.#watch(signal)
+    this.#cancels.add(cancel)
     let status = 0
     let answered: Http2Answer['headers'] = {}
     let text = ''
@@ -77,7 +80,7 @@ export class Http2Client {
     request.on('error', reject)
     request.on('close', () => {
       clearTimeout(timer)
-      signal.removeEventListener('abort', abort)
+      this.#cancels.delete(cancel)
       if (status && request.rstCode === constants.NGHTTP2_NO_ERROR) resolve({ status, headers: answered, text })
       else reject(new Error(`the stream was closed with ${request.rstCode}`))
     })
@@ -89,6 +92,16 @@ export class Http2Client {
   async close(): Promise<void> {
     clearInterval(this.#pinging)
     await Promise.all([...this.#sessions].map((session) => new Promise<void>((resolve) => session.close(resolve))))
+  }
+
+  /** A listener for each request would cost more than the request. */
+  #watch(signal: AbortSignal): void {
+    if (this.#signals.has(signal)) return
+    this.#signals.add(signal)
+    const abort = () => {
+      for (const cancel of this.#cancels) cancel('the service ends')
+    }
+    signal.addEventListener('abort', abort, { once: true })
   }
 
   #session(): ClientHttp2Session {

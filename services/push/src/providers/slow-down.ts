@@ -36,8 +36,9 @@ export class SlowDown {
     if (calledAt >= this.#askedAt) this.#times = 0
   }
 
-  /** Resolves after the pause, or when `signal` aborts. */
-  async wait(signal: AbortSignal): Promise<void> {
-    while (this.leftMs > 0 && !signal.aborted) await delay(this.leftMs, undefined, { signal }).catch(() => {})
+  /** Resolves after the pause, at `until` (ms), or when `signal` aborts. */
+  async wait(until: number, signal: AbortSignal): Promise<void> {
+    for (let left = this.leftMs; left > 0 && !signal.aborted && this.#now() < until; left = this.leftMs)
+      await delay(Math.min(left, until - this.#now()), undefined, { signal }).catch(() => {})
   }
 }

@@ -1,0 +1,92 @@
+import { eventually, failure } from '@im/service-kit/testing'
+import { test } from 'tap'
+import { isAllowedHost, isPublicAddress } from '../../src/providers/public-addresses.ts'
+import { subscriptionToken } from '../../src/providers/subscription.ts'
+import { startChannels, target } from './start-channels.ts'
+import { decrypt, startWebPush } from './webpush-server.ts'
+
+test('the test decrypts as RFC 8291 says', async (t) => {
+  const body = Buffer.from(
+    'DGv6ra1nlYgDCS1FRnbzlwAAEABBBP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A_yl95bQpu6cVPTpK4Mqgkf1CXztLVBSt2Ks3oZwbuwXPXLWyouBWLVWGNWQexSgSxsj_Qulcy4a-fN',
+    'base64url',
+  )
+  const key = Buffer.from('q1dXpw3UpT5VOmu_cf_v6ih07Aems3njxI-JWgLcM94', 'base64url')
+  t.equal(
+    decrypt(body, key, Buffer.from('BTBZMqHH6r4Tts7J_aSIgg', 'base64url')),
+    'When I grow up, I want to be a watermelon',
+  )
+})
+
+test('headers of a message, and what each status means', async (t) => {
+  const vendor = await startWebPush(t)
+  const { send } = await startChannels(t, vendor.env, { limits: { retryMs: 1 } })
+  const to = [target(vendor.token(1), { device: 'web' })]
+  const expiresAt = Date.now() + 60_500
+  t.match(await send('webpush', to, { id: 'c'.repeat(32), expiresAt, badge: 4 }), [{ kind: 'accepted' }])
+  const headers = { ttl: /^(59|60)$/, topic: 'c'.repeat(32), urgency: 'high' }
+  t.match(vendor.shown[0]?.more, { tag: 'c'.repeat(32), kind: 'message', headers })
+  const kinds = { '404': 'dead', '410': 'dead', '413': 'bad', '400': 'bad', '403': 'bad', '301': 'bad', '500': 'retry' }
+  for (const [status, kind] of Object.entries(kinds)) {
+    vendor.answers.set(vendor.token(1), status)
+    const { send } = await startChannels(t, vendor.env, { limits: { retryMs: 1 } })
+    t.match(await send('webpush', to), [{ kind }], status)
+  }
+  vendor.answers.set(vendor.token(1), '429')
+  t.match(await send('webpush', to), [{ kind: 'slow', retryAfterMs: 7000 }])
+})
+
+test('a server in trouble is left alone, and costs the others nothing', async (t) => {
+  const broken = await startWebPush(t)
+  const { send, lines } = await startChannels(t, broken.env, { limits: { retryMs: 1 } })
+  const to = [target(broken.token(1), { device: 'web' })]
+  broken.answers.set(broken.token(1), '403')
+  await eventually(async () => (await send('webpush', to))[0]?.kind === 'slow')
+  const { send: calls } = broken.calls
+  t.match(await send('webpush', to), [{ kind: 'slow' }])
+  t.equal(broken.calls.send, calls, 'it is not called any more')
+  t.equal(lines.filter(({ level }) => level === 'error').length, 0, 'our key is not blamed')
+  // Another server of the same provider works on.
+  const good = await startWebPush(t)
+  const { send: sendThere } = await startChannels(t, good.env)
+  t.match(await sendThere('webpush', [target(good.token(1), { device: 'web' })]), [{ kind: 'accepted' }])
+})
+
+test('addresses that users name lead out of the house', async (t) => {
+  for (const inside of [
+    '127.0.0.1',
+    '10.1.2.3',
+    '192.168.1.1',
+    '169.254.169.254',
+    '::1',
+    '::ffff:127.0.0.1',
+    'fd00::1',
+  ])
+    t.equal(isPublicAddress(inside), false, inside)
+  t.equal(isPublicAddress('1.2.3.4'), true)
+  t.equal(isAllowedHost('[::1]'), false)
+  t.equal(isAllowedHost('push.example.org'), true)
+  const vendor = await startWebPush(t)
+  const { PUSH_WEBPUSH_ALLOW_PRIVATE: _, ...env } = vendor.env
+  const { send } = await startChannels(t, env)
+  t.match(await send('webpush', [target(vendor.token(1), { device: 'web' })]), [{ kind: 'bad' }])
+  // A name that leads to this machine.
+  const named = vendor.token(1).replace('127.0.0.1', 'localhost')
+  t.match(await send('webpush', [target(named, { device: 'web' })]), [{ kind: 'retry' }])
+  t.equal(vendor.calls.send, 0)
+})
+
+test('subscriptions are checked before they are stored', async (t) => {
+  const vendor = await startWebPush(t)
+  const { keys } = JSON.parse(vendor.token(1)) as { keys: { p256dh: string; auth: string } }
+  const good = { endpoint: 'https://push.example.org/1', ...keys }
+  t.equal(subscriptionToken(good), subscriptionToken({ ...good }))
+  for (const wrong of [
+    { endpoint: 'http://push.example.org/1' },
+    { endpoint: 'nonsense' },
+    { endpoint: `https://push.example.org/${'x'.repeat(3000)}` },
+    { endpoint: 'https://user:password@push.example.org/1' },
+    { p256dh: 'AAAA' },
+    { auth: 'AAAA' },
+  ])
+    t.throws(() => subscriptionToken({ ...good, ...wrong }), failure('InvalidParams'))
+})
