@@ -26,7 +26,23 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.exit(1)
   })
 
+/** Judges how long answers take while others attack. */
+const isMeasuring = (file: string) => file.endsWith('/hostile-load.test.ts')
+/** Runs a whole stack: eight processes and more. */
+const hasStack = (file: string) => file.startsWith('test-e2e/') && !isMeasuring(file)
+
+const groups = [
+  { files: files.filter(hasStack), jobs: Math.ceil(Number(jobs) / 2) },
+  { files: files.filter((file) => !hasStack(file) && !isMeasuring(file)), jobs: Number(jobs) },
+  { files: files.filter(isMeasuring), jobs: 1 },
+]
+
 t.setTimeout(0)
-t.jobs = Number(jobs)
 t.plan(files.length)
-for (const file of files) t.spawn('env', [...node, file], { name: file, buffered: true, timeout: deadline * 1000 })
+for (const group of groups) {
+  t.jobs = group.jobs
+  const spawned = group.files.map((file) =>
+    t.spawn('env', [...node, file], { name: file, buffered: true, timeout: deadline * 1000 }),
+  )
+  await Promise.all(spawned)
+}

@@ -248,8 +248,13 @@ test('hostile input through gateway and services', async (t) => {
   }
 
   function send(endpoint: Endpoint, hostile: Hostile, headers: Record<string, string>): Promise<Answer> {
-    const method = hostile.body ? 'POST' : (endpoint.methods?.[0] ?? 'GET')
-    const url = `${stack.gatewayUrl}${endpoint.path}${hostile.query ? `?${hostile.query}` : ''}`
+    const takesBodies = endpoint.methods?.includes('POST') ?? true
+    const method = hostile.body && takesBodies ? 'POST' : (endpoint.methods?.[0] ?? 'GET')
+    const query = new URLSearchParams(hostile.query)
+    const path = endpoint.path.replace(/:(\w+)/g, (_, name) =>
+      encodeURIComponent((query.get(name) ?? 'x').slice(0, 500)),
+    )
+    const url = `${stack.gatewayUrl}${path}${hostile.query ? `?${hostile.query}` : ''}`
     return new Promise((resolve, reject) => {
       const call = request(url, {
         method,
@@ -266,7 +271,7 @@ test('hostile input through gateway and services', async (t) => {
           body: Buffer.concat(chunks),
         })
       })
-      call.end(hostile.body)
+      call.end(takesBodies ? hostile.body : undefined)
     })
   }
 
@@ -275,6 +280,11 @@ test('hostile input through gateway and services', async (t) => {
     if (endpoint.answer === 'oauth') {
       assert.ok([200, 400, 401].includes(status), `HTTP ${status}`)
       if (status !== 200) assert.match(body.toString(), /^\{"error":"[a-z_]+","error_description":".+"\}$/s)
+      return
+    }
+    if (endpoint.answer === 'file') {
+      assert.ok(status < 500, `HTTP ${status}`)
+      assert.doesNotMatch(body.toString(), new RegExp(`${errors.InternalError.code}|${errors.ServiceUnavailable.code}`))
       return
     }
     assert.equal(status, 200)
@@ -327,14 +337,16 @@ test('hostile input through gateway and services', async (t) => {
               throw new Error(`${(error as Error).message}\n${sent}\n${answer.status} ${answer.body}`, { cause: error })
             }
           }),
-          { numRuns: 300, interruptAfterTimeLimit: 1500 },
+          { numRuns: 150, interruptAfterTimeLimit: 500 },
         ),
       )
     })
 
   t.test('a long value of any parameter of any endpoint is answered soon', async (t) => {
     const slowest = { ms: 0, what: '' }
-    for (const endpoint of endpoints.filter(({ auth, path }) => auth !== 'internal' && path !== accounts.logout.path))
+    const isCalled = ({ auth, path, answer }: Endpoint) =>
+      auth !== 'internal' && path !== accounts.logout.path && answer !== 'file'
+    for (const endpoint of endpoints.filter(isCalled))
       for (const text of longTexts) {
         const pairs = namesOf(endpoint).map((name): [string, string] => [name, text])
         for (const pair of pairs) {

@@ -191,7 +191,7 @@ test('the stack from outside', async (t) => {
     const env = { ...stack.env, PORT: String(port), OPERATIONS_PORT: String(await freePort()), LOG_LEVEL: 'warn' }
     children.push(spawn(process.execPath, [mainFile('gateway')], { env, stdio: ['ignore', 'ignore', 'inherit'] }))
     const gateways = [stack.gatewayUrl, `http://127.0.0.1:${port}`]
-    await eventually(async () => (await fetch(`${gateways[1]}/healthz`)).ok)
+    await eventually(async () => (await fetch(`${gateways[1]}/healthz`)).ok, 60_000)
     const codesOf = (tokens: string[]) =>
       Promise.all(gateways.flatMap((url) => tokens.map(async (token) => (await call(url + get(token))).resultCode)))
     const internal = createTestClient({

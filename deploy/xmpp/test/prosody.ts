@@ -119,7 +119,11 @@ export class Prosody {
     const child = this.launch()
     for (let tries = 0; tries < 1000; tries++) {
       if (child.exitCode !== null) break
-      if ((await accepts(this.port)) && (await accepts(this.componentPort)) && (await accepts(this.httpPort))) return
+      if ((await accepts(this.port)) && (await accepts(this.componentPort)) && (await accepts(this.httpPort))) {
+        // It listens before it does anything else: until it answers, SIGTERM would end it like SIGKILL.
+        await (await fetch(`http://127.0.0.1:${this.httpPort}/metrics`)).text()
+        return
+      }
       await new Promise((resolve) => setTimeout(resolve, 10))
     }
     throw new Error(`Prosody did not start:\n${this.log}`)
