@@ -5,6 +5,7 @@ import { test } from 'tap'
 test('what was confirmed is stored once, in order, and reaches its devices, whatever dies', {
   timeout: 290_000,
 }, async (t) => {
+  t.teardown(() => void setTimeout(endAnyway, 5000).unref())
   const seed = Number(process.env['TORTURE_SEED'] ?? 12)
   const report = await torture({ seed, seconds: 60, faults: 12, people: 6, perSecond: 3 })
   t.ok(report.counts.receipted > 300, `${report.counts.receipted} messages were confirmed`)
@@ -17,3 +18,9 @@ test('what was confirmed is stored once, in order, and reaches its devices, what
   if (t.passing()) await forget(report)
   else t.comment(`data and logs: ${report.dataDir}`)
 })
+
+/** A handle that a fault has left behind would keep this process until its time is over, though the test has ended. */
+function endAnyway(): void {
+  console.error(`left behind: ${process.getActiveResourcesInfo().join(' ')}`)
+  process.exit()
+}
