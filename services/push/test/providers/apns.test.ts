@@ -149,7 +149,7 @@ test('sessions that are sent away are drained; what they did not take is sent ag
 
 test('a silent server costs one session, not all that comes later', async (t) => {
   const apns = await startApns(t)
-  const { send } = await startChannels(t, apns.env)
+  const { send } = await startChannels(t, { ...apns.env, PUSH_TIMEOUT_MS: '1000' })
   apns.troubles.push('hangs')
   t.match(await send('apns', [phone(apns.token(1))]), [{ kind: 'accepted' }])
   t.equal(apns.opened.count, 2)
@@ -157,7 +157,7 @@ test('a silent server costs one session, not all that comes later', async (t) =>
 
 test('a server that allows one request at a time gets one at a time', async (t) => {
   const apns = await startApns(t, { maxStreams: 1 })
-  const { send } = await startChannels(t, { ...apns.env, PUSH_TIMEOUT_MS: '10000' })
+  const { send } = await startChannels(t, apns.env)
   await send('apns', [phone(apns.token(0))])
   const phones = Array.from({ length: 50 }, (_, number) => phone(apns.token(number)))
   t.strictSame(new Set((await send('apns', phones)).map(({ kind }) => kind)), new Set(['accepted']))

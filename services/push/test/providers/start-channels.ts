@@ -35,7 +35,7 @@ export async function startChannels(
   options: { limits?: Partial<ChannelLimits>; namespace?: string; now?: () => number } = {},
 ) {
   const { limits, namespace, now = Date.now } = options
-  const whole = testEnv({ PUSH_TIMEOUT_MS: '1000', ...(namespace ? { NAMESPACE: namespace } : {}), ...env })
+  const whole = testEnv({ PUSH_TIMEOUT_MS: '10000', ...(namespace ? { NAMESPACE: namespace } : {}), ...env })
   const config = service.readConfig(whole)
   const { log, lines } = recordLog()
   const metrics = createMetrics('push')
