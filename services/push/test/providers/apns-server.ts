@@ -200,9 +200,9 @@ export async function startApns(
     goAway(how = 'clean') {
       for (const session of sessions.keys()) {
         const reason = Buffer.from('{"reason":"Shutdown"}')
-        // 0: none of the requests that run will be answered.
+        // Requests behind the first of the session will not be answered.
         if (how === 'clean') session.goaway(0, undefined, reason)
-        else session.goaway(0, 0, reason)
+        else session.goaway(0, 1, reason)
       }
     },
     destroySessions() {
