@@ -307,7 +307,8 @@ test('hostile input through gateway and services', async (t) => {
     assert.ok(typeof resultMsg === 'string' && resultMsg.length > 0)
     // Some values of path parameters are no part of a path that exists.
     const known = endpoint.path.includes(':') ? [] : (['UnknownEndpoint'] as const)
-    for (const name of ['InternalError', 'ServiceUnavailable', ...known] as const) assert.notEqual(resultCode, errors[name].code, name)
+    for (const name of ['InternalError', 'ServiceUnavailable', ...known] as const)
+      assert.notEqual(resultCode, errors[name].code, name)
     // One parameter, or those of which one is needed: `a, b or c`.
     const named = String(detailMsg)
       .split(':')[0]!
