@@ -1,48 +1,246 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Load, limitOf, loadOf } from './test-files.ts'
+import { fileReport, type Outcome } from './test-report.ts'
+
+export interface Run {
+  root: string
+  env: NodeJS.ProcessEnv
+  /** How much runs beside each other: a plain file is 1. */
+  capacity: number
+  /** Ends what runs, and begins nothing more. */
+  signal: AbortSignal
+  print(line: string): void
+  /** The longest time (s) of a file, see `limitOf`. */
+  limit?(file: string): number
+  /** The time (ms) that a process gets for each step of its end. */
+  graceMs?: number
+}
+
+export interface FileOutcome extends Outcome {
+  /** It was ended because it took too long. */
+  hung: boolean
+  /** What is told of it. */
+  lines: string[]
+}
+
 /**
- * Runs test files beside each other and writes their TAP: `node run-test-files.ts <jobs> <file>…`.
+ * Runs each test file in a process of its own, several beside each other, and prints a line for each with what failed above it.
  *
- * tap spawns them. `tap run` would do the same, but gives every process of a test a hook that reads each module and its source
- * map, for coverage and for lists of changed files, which nobody asks for here. It costs each process a second of CPU.
+ * tap's own runner is not used: it gives each process, and the services that a test starts, a hook that reads every module and
+ * its source map, which costs a second of CPU; and a file that hangs takes results of others with it. Here nothing that a file
+ * does or leaves behind can touch the next one: at its end or its time limit, its process group is ended, and every process
+ * that it has started.
  */
-import type { ChildProcess } from 'node:child_process'
-import { t } from 'tap'
+export async function runTestFiles(files: string[], run: Run): Promise<Map<string, FileOutcome>> {
+  const outcomes = new Map<string, FileOutcome>()
+  const cpu = childCpu()
+  const weights: Record<Load, number> = { file: 1, stack: Math.min(2, run.capacity), alone: run.capacity }
+  const order: Load[] = ['stack', 'file', 'alone']
+  const running = new Set<Promise<void>>()
+  let used = 0
+  const tell = (file: string, outcome: FileOutcome) => {
+    outcomes.set(file, outcome)
+    for (const line of outcome.lines) run.print(line)
+  }
 
-/** The longest time (s) of a file. */
-const deadline = 300
+  for (const file of order.flatMap((load) => files.filter((file) => loadOf(file) === load))) {
+    const weight = weights[loadOf(file)]
+    while (used + weight > run.capacity) await Promise.race(running)
+    used += weight
+    const notRun: FileOutcome = { passed: 0, failed: 1, skipped: 0, hung: false, lines: [`✖ ${file}: did not run`] }
+    const result = run.signal.aborted ? Promise.resolve(notRun) : runFile(file, run, cpu)
+    const task = result.then((outcome) => {
+      used -= weight
+      running.delete(task)
+      tell(file, outcome)
+    })
+    running.add(task)
+  }
+  await Promise.all(running)
+  return outcomes
+}
 
-const [jobs, ...files] = process.argv.slice(2)
-// The hook is in the NODE_OPTIONS that `t.spawn` gives.
-const node = ['-u', 'NODE_OPTIONS', `TAP_TIMEOUT=${deadline}`, process.execPath]
-const running = new Set<ChildProcess>()
-t.on('spawn', (file) =>
-  file.once('process', (child) => {
-    running.add(child)
-    child.once('close', () => running.delete(child))
-  }),
-)
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-  process.once(signal, () => {
-    for (const child of running) child.kill(signal)
-    process.exit(1)
+async function runFile(file: string, run: Run, cpu: () => number): Promise<FileOutcome> {
+  const { limit = limitOf, graceMs = 5000 } = run
+  const seconds = limit(file)
+  const lines: string[] = []
+  const report = fileReport(file, (line) => lines.push(line))
+  const mark = `IM_TEST_FILE=${randomUUID()}`
+  const began = performance.now()
+  const child = spawn(process.execPath, [join(run.root, file)], {
+    cwd: run.root,
+    // tap ends its tests a moment earlier than we do: it knows which of them hangs.
+    env: { ...run.env, IM_TEST_FILE: mark.slice(mark.indexOf('=') + 1), TAP: '1', TAP_TIMEOUT: String(seconds) },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    // A process group of its own.
+    detached: true,
   })
+  child.stdout.setEncoding('utf8').on('data', (text: string) => report.parser.write(text))
+  const errors = lastLines(child.stderr.setEncoding('utf8'))
+  const end = ending(child)
 
-/** Judges how long answers take while others attack. */
-const isMeasuring = (file: string) => file.endsWith('/hostile-load.test.ts')
-/** Runs a whole stack: eight processes and more. */
-const hasStack = (file: string) => file.startsWith('test-e2e/') && !isMeasuring(file)
-
-const groups = [
-  { files: files.filter(hasStack), jobs: Math.ceil(Number(jobs) / 2) },
-  { files: files.filter((file) => !hasStack(file) && !isMeasuring(file)), jobs: Number(jobs) },
-  { files: files.filter(isMeasuring), jobs: 1 },
-]
-
-t.setTimeout(0)
-t.plan(files.length)
-for (const group of groups) {
-  t.jobs = group.jobs
-  const spawned = group.files.map((file) =>
-    t.spawn('env', [...node, file], { name: file, buffered: true, timeout: deadline * 1000 }),
+  const timer = new AbortController()
+  const late = delay(seconds * 1000 + graceMs / 2, 'late' as const, { signal: timer.signal }).catch(
+    () => 'late' as const,
   )
-  await Promise.all(spawned)
+  const first = await Promise.race([end, late, aborted(run.signal)])
+  timer.abort()
+  const hung = first === 'late' && !run.signal.aborted
+  // tap answers SIGALRM with what it was waiting for.
+  if (typeof first === 'string') await endProcess(child, ['SIGALRM', 'SIGTERM', 'SIGKILL'], graceMs, end)
+  const left = leftProcesses(mark)
+  await endLeft(mark, graceMs)
+  killGroup(child, 'SIGKILL')
+  // Nobody holds its output any more, unless the system gave us no way to find them.
+  await Promise.race([closed(child), delay(graceMs, undefined, { ref: false })])
+  const result = await Promise.race([end, undefined])
+
+  const problem = hung
+    ? `took longer than ${seconds} s`
+    : run.signal.aborted
+      ? 'interrupted'
+      : result === undefined
+        ? 'could not be ended'
+        : result.problem
+  const outcome = report.end(problem)
+  if (outcome.failed === 0 && left.length > 0 && !hung) lines.push(`  ! left running: ${left.join(', ')}`)
+  for (const line of errors()) lines.push(`  │ ${line}`)
+  const times = `${((performance.now() - began) / 1000).toFixed(1)} s, CPU ${cpu().toFixed(1)} s`
+  lines.push(`${outcome.failed > 0 ? '✖' : '✔'} ${file} (${times})`)
+  return { ...outcome, hung, lines }
+}
+
+interface Ending {
+  /** What was wrong with it, if anything. */
+  problem?: string
+}
+
+/** How a process ends. */
+function ending(child: ChildProcess): Promise<Ending> {
+  return new Promise((resolve) => {
+    child.once('error', (error) => resolve({ problem: `could not be started: ${error.message}` }))
+    child.once('exit', (code, signal) => {
+      if (signal) resolve({ problem: `was killed (${signal})` })
+      else resolve(code === 0 ? {} : { problem: `ended with exit code ${code}` })
+    })
+  })
+}
+
+function closed(child: ChildProcess): Promise<void> {
+  const streams = [child.stdout, child.stderr].filter((stream) => stream && !stream.closed)
+  return Promise.all(streams.map((stream) => new Promise((resolve) => stream?.once('close', resolve)))).then(() => {})
+}
+
+function aborted(signal: AbortSignal): Promise<'aborted'> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve('aborted')
+    signal.addEventListener('abort', () => resolve('aborted'), { once: true })
+  })
+}
+
+/** One signal after the other, until the process has ended. The first goes to the process alone, the others to its group. */
+async function endProcess(
+  child: ChildProcess,
+  signals: NodeJS.Signals[],
+  graceMs: number,
+  end: Promise<Ending>,
+): Promise<void> {
+  for (const [index, signal] of signals.entries()) {
+    if (index === 0) child.kill(signal)
+    else killGroup(child, signal)
+    const ended = await Promise.race([end.then(() => true), delay(graceMs, false, { ref: false })])
+    if (ended) return
+  }
+}
+
+function killGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, signal)
+  } catch {
+    // nobody is left in the group
+  }
+}
+
+/** Ends every process that carries the mark. */
+async function endLeft(mark: string, graceMs: number): Promise<void> {
+  const until = performance.now() + graceMs
+  for (let marked = processesWith(mark); marked.length > 0; marked = processesWith(mark)) {
+    const signal = performance.now() > until ? 'SIGKILL' : 'SIGTERM'
+    for (const pid of marked)
+      try {
+        process.kill(pid, signal)
+      } catch {
+        // it has ended meanwhile
+      }
+    if (performance.now() > until + graceMs) return
+    await delay(50)
+  }
+}
+
+/** The programs that carry the mark. */
+function leftProcesses(mark: string): string[] {
+  return processesWith(mark).map((pid) => readProc(`${pid}/comm`)?.trim() || String(pid))
+}
+
+/**
+ * Living processes whose environment at their start has this entry: whoever was started by whoever had it, in whatever group
+ * or session. Only where there is /proc; elsewhere none.
+ */
+function processesWith(entry: string): number[] {
+  let names: string[] = []
+  try {
+    names = readdirSync('/proc')
+  } catch {
+    return []
+  }
+  return names.filter((name) => /^\d+$/.test(name) && readProc(`${name}/environ`)?.includes(entry)).map(Number)
+}
+
+function readProc(file: string): string | undefined {
+  try {
+    return readFileSync(`/proc/${file}`, 'utf8')
+  } catch {
+    return
+  }
+}
+
+/**
+ * How much CPU time (s) our child processes, and theirs, have used since it was last called. It counts those that have ended.
+ * Always 0 where there is no /proc.
+ */
+function childCpu(): () => number {
+  const total = () => {
+    const stat = readProc('self/stat')
+    if (!stat) return 0
+    // After the program's name, which may hold anything, the 14th and 15th field; in ticks of 10 ms.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return (Number(fields[13]) + Number(fields[14])) / 100
+  }
+  let before = total()
+  return () => {
+    const now = total()
+    const used = now - before
+    before = now
+    return used
+  }
+}
+
+const mostErrorLines = 40
+
+/** Collects what is written, and gives the end of it. */
+function lastLines(stream: NodeJS.ReadableStream): () => string[] {
+  let text = ''
+  stream.on('data', (more: string) => {
+    text += more
+    if (text.length > 100_000) text = text.slice(-50_000)
+  })
+  return () =>
+    text
+      .split('\n')
+      .filter((line) => line.trim())
+      .slice(-mostErrorLines)
 }

@@ -1,5 +1,5 @@
 import { globSync } from 'node:fs'
-import { join, relative, resolve, sep } from 'node:path'
+import { relative, resolve, sep } from 'node:path'
 import { repositoryRoot } from './machine/machine.ts'
 
 /** Long files first: at the end of a run there are short ones, which leave no CPU idle. */
@@ -12,14 +12,32 @@ const patterns = [
   'services/*/test/**/*.test.ts',
 ]
 
-/** Test files of the workspace in the order in which they are begun; with paths: those at or below one of them. */
+/** Test files of the workspace, as paths below its root, in the order in which they are begun; with paths: those at or below one of them. */
 export function testFiles(paths: string[], root = repositoryRoot): string[] {
   const files = patterns.flatMap((pattern) =>
     globSync(pattern, { cwd: root, exclude: (name) => name === 'node_modules' }).sort(),
   )
   const wanted = paths.map((path) => relative(root, resolve(root, path)))
-  const chosen = files.filter((file) => wanted.length === 0 || wanted.some((path) => isBelow(file, path)))
-  return chosen.map((file) => join(root, file))
+  return files.filter((file) => wanted.length === 0 || wanted.some((path) => isBelow(file, path)))
 }
 
 const isBelow = (file: string, path: string) => path === '' || file === path || file.startsWith(path + sep)
+
+/** What a test file takes of the machine: `stack` runs all services, `alone` judges how long answers take. */
+export type Load = 'file' | 'stack' | 'alone'
+
+export function loadOf(file: string): Load {
+  if (file.endsWith('/hostile-load.test.ts')) return 'alone'
+  return file.startsWith('test-e2e/') ? 'stack' : 'file'
+}
+
+/** The longest time (s) of a test file. */
+export function limitOf(file: string): number {
+  return longFiles[file] ?? 150
+}
+
+const longFiles: Record<string, number> = {
+  // Attacks last as long as their answers can be measured.
+  'test-e2e/test/hostile-load.test.ts': 300,
+  'test-e2e/test/torture.test.ts': 240,
+}

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util'
-import { Parser, type Result } from 'tap-parser'
+import { type FinalResults, Parser, type Result } from 'tap-parser'
 
 export interface Outcome {
   passed: number
@@ -7,26 +7,28 @@ export interface Outcome {
   skipped: number
 }
 
-/** The results so far of a test, a file or the whole run. */
+/** The results so far of a test or a file. */
 interface Level extends Outcome {
-  /** Tests or files within it. */
+  /** Tests within it. */
   parts: number
   /** Assertions of its own. */
   asserts: number
 }
 
 /**
- * Reads the TAP of a run and prints a line for each file, and what failed. A test with subtests counts as its subtests. A test
- * or file counts as one failure when it asserts nothing, fails although its parts pass, or has no result.
+ * Reads the TAP of a test file and tells what failed. A test with subtests counts as its subtests. A test or file counts as one
+ * failure when it asserts nothing, or fails although its parts pass.
  */
-export function testReport(
-  files: string[],
+export function fileReport(
+  file: string,
   print: (line: string) => void,
-): { parser: Parser; outcome(): Outcome; failedFiles(): string[] } {
-  const failedNames = new Set<string>()
-  const missing = new Set(files)
+): { parser: Parser; end(problem?: string): Outcome } {
   const parser = new Parser()
-  const run = follow(parser, [])
+  const top = follow(parser, [file])
+  let results: FinalResults | undefined
+  parser.once('complete', (final) => {
+    results = final
+  })
 
   function follow(tap: Parser, path: string[]): Level {
     const level: Level = { passed: 0, failed: 0, skipped: 0, parts: 0, asserts: 0 }
@@ -35,41 +37,40 @@ export function testReport(
       part = follow(child, [...path, child.name])
     })
     tap.on('assert', (result) => {
-      const { ok, name, time } = result
       if (part) {
-        const outcome = outcomeOf(result, part, path)
         level.parts += 1
-        level.passed += outcome.passed
-        level.failed += outcome.failed
-        level.skipped += outcome.skipped
-        if (path.length === 0 && outcome.failed) failedNames.add(name)
-        if (missing.delete(name)) print(`${outcome.failed ? '✖' : '✔'} ${name} (${((time ?? 0) / 1000).toFixed(1)} s)`)
+        add(level, outcomeOf(result, part, path))
       } else if (isSkipped(result)) {
         level.skipped += 1
-        print(`  ↷ ${[...path, name].join(' › ')}: ${result.skip || result.todo}`)
+        tellSkipped(result, path)
       } else {
         level.asserts += 1
-        if (!ok) level.failed += 1
-        if (!ok) describe(result, path)
+        if (!result.ok) level.failed += 1
+        if (!result.ok) describe(result, path)
       }
       part = undefined
     })
     return level
   }
 
-  /** What a finished test or file adds to the count. */
+  /** What a finished test adds to the count. */
   function outcomeOf(result: Result, part: Level, path: string[]): Outcome {
-    const { failed, skipped, parts, asserts } = part
-    const isFile = path.length === 0
-    if (!result.ok && failed === 0) describe(result, path)
-    if (!result.ok || failed > 0)
-      return parts > 0 ? { ...part, failed: failed || 1 } : { passed: 0, failed: 1, skipped: 0 }
-    if (parts > 0) return part
-    if (asserts > 0) return { passed: 1, failed: 0, skipped: 0 }
-    if (!isFile && isSkipped(result)) print(`  ↷ ${[...path, result.name].join(' › ')}: ${result.skip || result.todo}`)
-    if (!isFile && (isSkipped(result) || skipped > 0)) return { passed: 0, failed: 0, skipped: 1 }
-    print(`  ✖ ${[...path, result.name].join(' › ')}: asserts nothing`)
+    if (!result.ok && part.failed === 0) describe(result, path)
+    if (!result.ok || part.failed > 0) return failure(part)
+    if (part.parts > 0) return part
+    if (part.asserts > 0) return { passed: 1, failed: 0, skipped: 0 }
+    if (isSkipped(result)) tellSkipped(result, path)
+    if (isSkipped(result) || part.skipped > 0) return { passed: 0, failed: 0, skipped: 1 }
+    return assertsNothing([...path, result.name])
+  }
+
+  function assertsNothing(path: string[]): Outcome {
+    print(`  ✖ ${path.join(' › ')}: asserts nothing`)
     return { passed: 0, failed: 1, skipped: 0 }
+  }
+
+  function tellSkipped({ name, skip, todo }: Result, path: string[]): void {
+    print(`  ↷ ${[...path, name].join(' › ')}: ${skip || todo}`)
   }
 
   function describe({ name, diag }: Result, path: string[]): void {
@@ -85,15 +86,38 @@ export function testReport(
     for (const line of lines) print(`      ${line}`)
   }
 
+  /** Why the whole of the TAP is no success, or undefined. */
+  function fault(): string | undefined {
+    if (!results || results.ok) return
+    const errors = results.failures.flatMap((failure) => ('tapError' in failure ? [String(failure.tapError)] : []))
+    return results.bailout ? 'bailed out' : (errors[0] ?? 'not ok')
+  }
+
   return {
     parser,
-    /** Of the whole run, when it has ended. */
-    outcome() {
-      for (const file of missing) print(`✖ ${file}: no result`)
-      return { passed: run.passed, failed: run.failed + missing.size, skipped: run.skipped }
+    /** When all of its TAP is read. The problem is what its process did wrong, such as an exit code. */
+    end(problem) {
+      parser.end()
+      const wrong = problem ?? fault()
+      if (wrong && top.failed === 0) print(`  ✖ ${file}: ${wrong}`)
+      if (wrong || top.failed > 0) return failure(top)
+      if (top.parts > 0) return pick(top)
+      return top.asserts > 0 ? { passed: 1, failed: 0, skipped: 0 } : assertsNothing([file])
     },
-    failedFiles: () => [...failedNames, ...missing],
   }
+}
+
+/** A failed test or file: one failure, or as many as its parts have. */
+function failure({ passed, failed, skipped, parts }: Level): Outcome {
+  return parts > 0 ? { passed, failed: failed || 1, skipped } : { passed: 0, failed: 1, skipped: 0 }
+}
+
+const pick = ({ passed, failed, skipped }: Outcome): Outcome => ({ passed, failed, skipped })
+
+export function add(total: Outcome, more: Outcome): void {
+  total.passed += more.passed
+  total.failed += more.failed
+  total.skipped += more.skipped
 }
 
 const isSkipped = ({ skip, todo }: Result) => Boolean(skip || todo)

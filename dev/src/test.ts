@@ -1,16 +1,17 @@
 /** `npm test`: servers on free ports, type check, lint, then every test of the workspace. */
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
-import { join, relative } from 'node:path'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { execa } from 'execa'
 import { type ContainerRun, prepareContainers } from './containers/prepare.ts'
 import { repositoryRoot, thisMachine } from './machine/machine.ts'
 import { stopLeftovers } from './machine/process-records.ts'
 import { streamReporter } from './reporter.ts'
+import { type FileOutcome, runTestFiles } from './run-test-files.ts'
 import { obtainServers, startServers } from './servers/index.ts'
 import { testFiles } from './test-files.ts'
-import { type Outcome, testReport } from './test-report.ts'
+import { add, type Outcome } from './test-report.ts'
 
 const help = `npm test [-- [--no-checks] <path>…]
 
@@ -40,6 +41,9 @@ const containerTests = ['chat-journey', 'resilience', 'security'].map((name) => 
 const runDeadlineMs = 60 * 60_000
 const report = streamReporter(process.stdout)
 const interrupted = new AbortController()
+/** What is told of each check and test file that failed, to be read at the end. */
+const failures: string[][] = []
+const mostLinesOfFailure = 60
 
 async function check(title: string, command: string, args: string[]): Promise<boolean> {
   const began = Date.now()
@@ -51,59 +55,52 @@ async function check(title: string, command: string, args: string[]): Promise<bo
     stdin: 'ignore',
   })
   const passed = result.exitCode === 0
-  if (!passed) console.log(result.all)
-  console.log(`${passed ? '✔' : '✖'} ${title} (${((Date.now() - began) / 1000).toFixed(1)} s)`)
+  const line = `${passed ? '✔' : '✖'} ${title} (${((Date.now() - began) / 1000).toFixed(1)} s)`
+  console.log(line)
+  if (!passed) failures.push([...(result.all ?? '').split('\n'), line])
   return passed
 }
 
 /** Most files wait for half of their time: for events, deadlines and servers that come back. */
-const jobsBesideEachOther = 2 * availableParallelism()
+const filesBesideEachOther = 2 * availableParallelism()
 
 /** Failed files that run once more: more than so many are no accident. */
 const mostRepeated = 12
 
 /**
  * Runs test files, and those that failed once more, alone: deadlines of a few seconds can be missed beside others on a busy
- * machine. What fails alone, too, has failed; what passes then is named.
+ * machine. What fails alone, too, has failed, and so has what hung; what passes then is named.
  */
 async function runTests(files: string[], env: NodeJS.ProcessEnv = {}): Promise<Outcome> {
-  const first = await runOnce(files, env)
-  if (!first.failedFiles.length || first.failedFiles.length > mostRepeated || interrupted.signal.aborted) return first
-  console.log('\nOnce more, alone:')
-  const second = await runOnce(first.failedFiles, env, 1)
-  for (const name of first.failedFiles)
-    if (!second.failedFiles.includes(name))
-      console.log(`! ${relative(repositoryRoot, name)} failed beside others and passed alone`)
-  return { ...first, passed: first.passed + Math.max(0, first.failed - second.failed), failed: second.failed }
+  // A whole fleet of containers is enough for two cores.
+  const outcomes = await runOnce(files, env, env['E2E_SERVERS'] ? 1 : filesBesideEachOther)
+  const failed = failedOf(outcomes)
+  const repeated = failed.filter((file) => !outcomes.get(file)?.hung)
+  if (repeated.length > 0 && failed.length <= mostRepeated && !interrupted.signal.aborted) {
+    console.log('\nOnce more, alone:')
+    for (const [file, outcome] of await runOnce(repeated, env, 1)) {
+      if (outcome.failed === 0) console.log(`! ${file} failed beside others and passed alone`)
+      outcomes.set(file, outcome)
+    }
+  }
+  const total: Outcome = { passed: 0, failed: 0, skipped: 0 }
+  for (const outcome of outcomes.values()) add(total, outcome)
+  failures.push(...failedOf(outcomes).map((file) => outcomes.get(file)?.lines ?? []))
+  return total
 }
 
-async function runOnce(
-  files: string[],
-  env: NodeJS.ProcessEnv,
-  jobsAtOnce = jobsBesideEachOther,
-): Promise<Outcome & { failedFiles: string[] }> {
+const failedOf = (outcomes: Map<string, FileOutcome>) =>
+  [...outcomes].filter(([, { failed }]) => failed > 0).map(([file]) => file)
+
+async function runOnce(files: string[], env: NodeJS.ProcessEnv, capacity: number): Promise<Map<string, FileOutcome>> {
   console.log(`\n${files.length} test files${env['E2E_SERVERS'] ? ` on ${env['E2E_SERVERS']}` : ''}`)
-  const names = files.map((file) => relative(repositoryRoot, file))
-  const { parser, outcome, failedFiles } = testReport(names, console.log)
-  // A whole fleet of containers is enough for two cores.
-  const jobs = env['E2E_SERVERS'] ? 1 : jobsAtOnce
-  const tap = execa(process.execPath, [join(import.meta.dirname, 'run-test-files.ts'), String(jobs), ...names], {
-    cwd: repositoryRoot,
-    env,
-    reject: false,
-    buffer: false,
-    cancelSignal: interrupted.signal,
-    stdin: 'ignore',
-    stderr: 'inherit',
+  return await runTestFiles(files, {
+    root: repositoryRoot,
+    env: { ...process.env, ...env },
+    capacity,
+    signal: interrupted.signal,
+    print: console.log,
   })
-  tap.stdout.setEncoding('utf8')
-  for await (const text of tap.stdout) parser.write(text)
-  parser.end()
-  const { exitCode } = await tap
-  const counted = outcome()
-  // tap found a failure that no test reported.
-  if (exitCode !== 0 && counted.failed === 0) counted.failed = 1
-  return { ...counted, failedFiles: failedFiles().map((name) => join(repositoryRoot, name)) }
 }
 
 /** Runs tests on containers where that is possible; otherwise prints why not. */
@@ -151,13 +148,12 @@ async function main(): Promise<number> {
         env: process.env,
         report,
       })
-      const checks = withChecks ? runChecks() : Promise.resolve([])
+      const checks = withChecks ? runChecks() : Promise.resolve(0)
       const [servers, , failedChecks] = await all([launching, obtaining, checks] as const)
       stopServers = servers.close
       process.env['IM_TEST_OWN_MONGODB'] = servers.started.includes('mongodb') ? '1' : ''
       add(outcome, await runTests(files, servers.env))
-      outcome.failed += failedChecks.length
-      for (const name of failedChecks) console.log(`✖ ${name} failed, see above`)
+      outcome.failed += failedChecks
       if (positionals.length === 0 && !interrupted.signal.aborted)
         add(outcome, await runOnContainers(testFiles(containerTests), join(folder, 'containers')))
     }
@@ -169,6 +165,7 @@ async function main(): Promise<number> {
     await stopStrays(folder)
   }
   if (interrupted.signal.aborted) broken = 'interrupted'
+  tellFailures()
   if (broken) console.log(`\n✖ ${broken}`)
   else if (outcome.passed + outcome.failed === 0) console.log('\n✖ no test ran')
   const good = !broken && outcome.failed === 0 && outcome.passed > 0
@@ -179,18 +176,19 @@ async function main(): Promise<number> {
   return good ? 0 : 1
 }
 
-function add(total: Outcome, more: Outcome): void {
-  total.passed += more.passed
-  total.failed += more.failed
-  total.skipped += more.skipped
+/** Runs types, lint and format checks. Returns how many failed. */
+async function runChecks(): Promise<number> {
+  const types = await check('type check', 'tsc', ['--noEmit'])
+  const lint = await check('lint', 'biome', ['ci', '--colors=off'])
+  return [types, lint].filter((passed) => !passed).length
 }
 
-/** Runs types, lint and format checks. Returns the names of those that failed. */
-async function runChecks(): Promise<string[]> {
-  const failed: string[] = []
-  if (!(await check('type check', 'tsc', ['--noEmit']))) failed.push('type check')
-  if (!(await check('lint', 'biome', ['ci', '--colors=off']))) failed.push('lint')
-  return failed
+function tellFailures(): void {
+  if (failures.length > 0) console.log('\nFailed:')
+  for (const lines of failures) {
+    const left = lines.length - mostLinesOfFailure
+    console.log(['', ...(left > 0 ? [`… ${left} lines above`] : []), ...lines.slice(-mostLinesOfFailure)].join('\n'))
+  }
 }
 
 /** Like Promise.all, but nothing is left running when one part fails. */

@@ -1,0 +1,87 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Test, test } from 'tap'
+import { processIdentity } from '../src/machine/process-records.ts'
+import { runTestFiles } from '../src/run-test-files.ts'
+
+const passing = `console.log('# Subtest: fine\\n    ok 1 - it is\\n    1..1\\nok 1 - fine\\n1..1')\n`
+const tap = `import { test } from '${import.meta.resolve('tap')}'\n`
+/** Starts a process that ignores SIGTERM, in a session of its own, and says its pid. */
+const leaveBehind = `
+import { spawn } from 'node:child_process'
+const left = spawn('sh', ['-c', 'trap "" TERM; while :; do sleep 1; done'], { detached: true, stdio: 'inherit' })
+left.unref()
+console.error('pid', left.pid)
+`
+
+/** Runs files with this text, at most two seconds each. */
+async function run(t: Test, files: Record<string, string>, signal = new AbortController().signal) {
+  const root = t.testdir()
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(`${root}/services`, { recursive: true })
+    writeFileSync(`${root}/${name}`, text)
+  }
+  const lines: string[] = []
+  const options = { root, env: process.env, capacity: 2, signal, print: (line: string) => lines.push(line) }
+  const outcomes = await runTestFiles(Object.keys(files), { ...options, limit: () => 2, graceMs: 1000 })
+  const counts = Object.fromEntries([...outcomes].map(([name, { passed, failed }]) => [name, { passed, failed }]))
+  return { counts, lines, text: lines.join('\n'), outcomes }
+}
+
+const one = { passed: 1, failed: 0 }
+
+test('files that hang are ended, say what hung, and leave the results of others alone', async (t) => {
+  const { counts, text, outcomes } = await run(t, {
+    'services/good.mjs': passing,
+    'services/awaits.mjs': `${tap}test('never ends', async () => { setInterval(() => {}, 1000); await new Promise(() => {}) })`,
+    'services/spins.mjs': `${passing}for (;;) {}`,
+    'services/last.mjs': passing,
+  })
+  t.strictSame(counts['services/good.mjs'], one)
+  t.strictSame(counts['services/last.mjs'], one)
+  t.match(counts['services/awaits.mjs'], { failed: 1 })
+  t.strictSame(counts['services/spins.mjs'], { passed: 1, failed: 1 })
+  t.match(text, /never ends/)
+  t.match(text, /✖ services\/spins\.mjs: took longer than 2 s/)
+  t.strictSame(
+    [...outcomes].filter(([, { hung }]) => hung).map(([name]) => name),
+    ['services/awaits.mjs', 'services/spins.mjs'],
+  )
+})
+
+test('what a file leaves running is ended with it', { skip: process.platform !== 'linux' }, async (t) => {
+  const { counts, text } = await run(t, { 'services/leaves.mjs': passing + leaveBehind })
+  t.strictSame(counts['services/leaves.mjs'], one)
+  t.match(text, /! left running: sh/)
+  const pid = Number(/pid (\d+)/.exec(text)?.[1])
+  t.ok(pid > 0)
+  t.equal(await processIdentity(pid), undefined)
+})
+
+test('an exit code, a signal and a missing plan are failures that are told', async (t) => {
+  const { counts, text } = await run(t, {
+    'services/code.mjs': `${passing}process.exitCode = 3`,
+    'services/signal.mjs': `process.kill(process.pid, 'SIGKILL')`,
+    'services/throws.mjs': `throw new Error('not today')`,
+  })
+  t.strictSame(counts['services/code.mjs'], { passed: 1, failed: 1 })
+  t.strictSame(counts['services/signal.mjs'], { passed: 0, failed: 1 })
+  t.match(text, /code\.mjs: ended with exit code 3/)
+  t.match(text, /signal\.mjs: was killed \(SIGKILL\)/)
+  t.match(text, /│ Error: not today/)
+})
+
+test('an interrupted run ends what runs, and begins nothing more', async (t) => {
+  const interrupt = new AbortController()
+  const waits = `console.log('ok 1 - began'); setInterval(() => {}, 1000)`
+  const running = run(
+    t,
+    { 'services/a.mjs': waits, 'services/b.mjs': waits, 'services/c.mjs': waits },
+    interrupt.signal,
+  )
+  await delay(500)
+  interrupt.abort()
+  const { text } = await running
+  t.match(text, /a\.mjs: interrupted/)
+  t.match(text, /c\.mjs: did not run/)
+})
