@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { type Element, Parser } from '@xmpp/xml'
-import { eventually } from './eventually.ts'
+import { eventually, within } from './eventually.ts'
 import { type Prosody, passwordOf } from './prosody.ts'
 
 export const alice = '10000001'
@@ -197,7 +197,7 @@ export class Client {
   async vanish(): Promise<void> {
     if (this.closed) return
     this.socket.destroy()
-    await once(this.socket, 'close')
+    await within(once(this.socket, 'close'), 'the connection is gone')
   }
 
   /** The client ends the stream. */

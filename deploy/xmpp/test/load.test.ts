@@ -1,7 +1,7 @@
 /** What much of something costs: streams, bytes, logins. Bounds are twice of what a quiet machine needs. */
 import { test } from 'tap'
 import { bob, type Client, join, messageXml } from './client.ts'
-import { eventually } from './eventually.ts'
+import { eventually, within } from './eventually.ts'
 import { delivery, type MessageService, startMessageService } from './message-service.ts'
 import { type Prosody, startProsody } from './prosody.ts'
 import { waitsDuring } from './watch-stalls.ts'
@@ -40,16 +40,24 @@ for (const managed of [false, true]) {
   })
 }
 
-/** Numbered deliveries in the windows the protocol asks for. */
+/** Numbered deliveries of one text in the windows the protocol asks for. */
 async function drain(service: MessageService, id: string, texts: number, bytes: number): Promise<void> {
-  let next = 1
-  const text = delivery('x'.repeat(bytes))
-  while (next <= texts) {
-    const open = Math.min(texts, (service.confirmed.get(id) ?? 0) + Math.min(500, Math.floor((512 * 1024) / bytes)))
-    for (; next <= open; next++) service.deliver(id, text)
-    await eventually(() => (service.confirmed.get(id) ?? 0) >= Math.min(texts, next - 4), 60_000)
-  }
-  await eventually(() => service.confirmed.get(id) === texts, 60_000)
+  const window = Math.min(500, Math.floor((512 * 1024) / bytes))
+  const [before, after] = service.frame(['HERE'], delivery('x'.repeat(bytes))).split('HERE') as [string, string]
+  const isDone = new Promise<void>((resolve) => {
+    const fill = () => {
+      const confirmed = service.confirmed.get(id) ?? 0
+      let last = service.numbered.get(id) ?? 0
+      while (last < Math.min(texts, confirmed + window)) {
+        last = service.next(id)
+        service.tell(`${before}${id}:${last}${after}`)
+      }
+      if (confirmed === texts) resolve()
+    }
+    service.onConfirmed = fill
+    fill()
+  })
+  await within(isDone, `${texts} deliveries are confirmed`, 90_000)
 }
 
 test('5,000 messages of 60 KB to one stream stall nobody and fill no memory', async (t) => {

@@ -51,6 +51,8 @@ export class MessageService {
   online = false
   /** Called with each frame. */
   onFrame: ((frame: Element) => void) | undefined
+  /** Called when a stream has confirmed more. */
+  onConfirmed: (() => void) | undefined
   readonly #answers: Element[] = []
   readonly #prosody: Prosody
 
@@ -185,6 +187,7 @@ export class MessageService {
         const [id, k] = mark.split(':') as [string, string]
         this.confirmed.set(id, Number(k))
       }
+      this.onConfirmed?.()
     } else if (frame.name === 'entry') {
       this.entries.push({
         seq: Number(attrs['seq']),

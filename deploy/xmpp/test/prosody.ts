@@ -8,6 +8,7 @@ import { type AddressInfo, connect, createServer as createTcpServer } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { eventually, within } from './eventually.ts'
 
 const configFile = fileURLToPath(new URL('../prosody/prosody.cfg.lua', import.meta.url))
 const serviceKey = 'key-of-the-services'
@@ -44,7 +45,7 @@ export async function startUserService(): Promise<UserService> {
     close: async () => {
       server.closeAllConnections()
       server.close()
-      await once(server, 'close')
+      await within(once(server, 'close'), 'the user service ends')
     },
   }
   const answer = (user: string, password: unknown) => {
@@ -77,15 +78,10 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports
 }
 
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1')
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
+/** Throws when nothing listens. */
+async function connectTo(port: number): Promise<void> {
+  const socket = connect(port, '127.0.0.1')
+  await once(socket, 'connect').finally(() => socket.destroy())
 }
 
 export class Prosody {
@@ -117,16 +113,14 @@ export class Prosody {
   async start(env: Record<string, string> = {}): Promise<void> {
     this.#env = { ...this.#env, ...env }
     const child = this.launch()
-    for (let tries = 0; tries < 1000; tries++) {
-      if (child.exitCode !== null) break
-      if ((await accepts(this.port)) && (await accepts(this.componentPort)) && (await accepts(this.httpPort))) {
-        // It listens before it does anything else: until it answers, SIGTERM would end it like SIGKILL.
-        await (await fetch(`http://127.0.0.1:${this.httpPort}/metrics`)).text()
-        return
-      }
-      await new Promise((resolve) => setTimeout(resolve, 10))
+    const isUp = async () => {
+      if (child.exitCode !== null) return 'no'
+      await Promise.all([this.port, this.componentPort, this.httpPort].map(connectTo))
+      // It listens before it does anything else: until it answers, SIGTERM would end it like SIGKILL.
+      return (await this.#metrics()) && 'yes'
     }
-    throw new Error(`Prosody did not start:\n${this.log}`)
+    const answer = await eventually(isUp, 30_000).catch(String)
+    if (answer !== 'yes') throw new Error(`Prosody did not start (${answer}):\n${this.log}`)
   }
 
   launch(): ChildProcess {
@@ -166,7 +160,7 @@ export class Prosody {
     if (!child || child.exitCode !== null || child.signalCode !== null) return
     child.kill('SIGCONT')
     child.kill(signal)
-    await once(child, 'exit')
+    await within(once(child, 'exit'), `the end by ${signal}`, 30_000)
   }
 
   /** Milliseconds of CPU the process has used. */
@@ -180,8 +174,13 @@ export class Prosody {
     return Number(/VmRSS:\s*(\d+)/.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8'))![1]) * 1024
   }
 
+  async #metrics(): Promise<string> {
+    const signal = AbortSignal.timeout(10_000)
+    return (await fetch(`http://127.0.0.1:${this.httpPort}/metrics`, { signal })).text()
+  }
+
   async metric(name: string): Promise<number> {
-    const text = await (await fetch(`http://127.0.0.1:${this.httpPort}/metrics`)).text()
+    const text = await this.#metrics()
     return Number(new RegExp(`^\\S*_${name}\\S* (\\S+)$`, 'm').exec(text)?.[1])
   }
 }

@@ -1,4 +1,5 @@
 /** Stands in for sync-files.pl, so that a test sees when the server asks for a sync and decides when it is done. */
+import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { eventually } from './eventually.ts'
@@ -19,7 +20,7 @@ export class SyncHelper {
     const path = join(prosody.dataDir, 'sync.sock')
     await eventually(async () => {
       const socket = connect(path)
-      await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject))
+      await once(socket, 'connect')
       this.socket = socket
       return true
     })

@@ -1,10 +1,11 @@
 /** TCP, TLS, WebSocket and BOSH lead to the same streams; what had arrived when one ended is an entry. */
+import { once } from 'node:events'
 import { connect } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { client as xmppClient } from '@xmpp/client'
 import { type Test, test } from 'tap'
 import { alice, bob, Client, join, messageXml, newId, plainSecret, sm } from './client.ts'
-import { eventually } from './eventually.ts'
+import { eventually, within } from './eventually.ts'
 import { delivery, startMessageService } from './message-service.ts'
 import { freePorts, type Prosody, passwordOf, startProsody } from './prosody.ts'
 
@@ -55,6 +56,7 @@ class Bosh {
 
   async post(inner: string, attributes = ''): Promise<string> {
     const response = await fetch(this.url, {
+      signal: AbortSignal.timeout(20_000),
       method: 'POST',
       headers: { 'Content-Type': 'text/xml' },
       body: `<body rid='${++this.rid}' ${this.sid ? `sid='${this.sid}'` : ''} ${attributes} xmlns='http://jabber.org/protocol/httpbind' xmlns:xmpp='urn:xmpp:xbosh'>${inner}</body>`,
@@ -106,7 +108,7 @@ async function webSocket(t: Test, prosody: Prosody, user: string) {
   socket.addEventListener('message', ({ data }) => frames.push(String(data)))
   socket.addEventListener('close', () => (closed = true))
   t.teardown(() => socket.close())
-  await new Promise((resolve) => socket.addEventListener('open', resolve))
+  await within(once(socket, 'open'), 'the WebSocket opens')
   const until = (text: string) => eventually(() => frames.some((frame) => frame.includes(text)))
   const open = () => socket.send("<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='im.test' version='1.0'/>")
   open()
