@@ -1,4 +1,4 @@
-import { type Change, inTransaction } from '@im/service-kit'
+import { type Change, changeMany } from '@im/service-kit'
 import type { Collection, Db } from 'mongodb'
 
 interface BadgeDocument {
@@ -31,8 +31,7 @@ export class BadgesRepository {
     const writes = [...counts].map(([_id, count]) => ({
       updateOne: { filter: { _id }, update: { $inc: { count } }, upsert: true },
     }))
-    // In one transaction, because single writes would each wait for the disk.
-    await inTransaction(this.#badges.db.client, (session) => this.#badges.bulkWrite(writes, { session }))
+    await changeMany(this.#badges, writes)
     return await this.of([...counts.keys()])
   }
 

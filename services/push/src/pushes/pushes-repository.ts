@@ -1,6 +1,13 @@
 import { randomBytes } from 'node:crypto'
-import { ensureIndexes, inTransaction, isDuplicateKey } from '@im/service-kit'
-import { type ClientSession, type Collection, type Db, MongoBulkWriteError, type UpdateFilter } from 'mongodb'
+import { changeMany, ensureIndexes, isDuplicateKey } from '@im/service-kit'
+import {
+  type ClientSession,
+  type Collection,
+  type Db,
+  type Filter,
+  MongoBulkWriteError,
+  type UpdateFilter,
+} from 'mongodb'
 import type { PushDocument } from './push-document.ts'
 
 /** How long (ms) a claim holds unless it is renewed: after this time others go on with what a dead process had begun. */
@@ -67,7 +74,7 @@ export class PushesRepository {
     const ids = { _id: { $in: due.map(({ _id }) => _id) } }
     const claim = randomBytes(9).toString('base64url')
     const until = new Date(now + claimLasts)
-    await this.#pushes.updateMany({ ...ids, ...isDue }, { $set: { claim, dueAt: until }, $inc: { tries: 1 } })
+    await this.#change({ ...ids, ...isDue }, { $set: { claim, dueAt: until }, $inc: { tries: 1 } })
     const claimed = await this.#pushes.find({ ...ids, claim }, { batchSize: limit }).toArray()
     return claimed.sort((a, b) => a.arrivedAt - b.arrivedAt)
   }
@@ -76,33 +83,29 @@ export class PushesRepository {
   async renew(ids: readonly string[], now: number): Promise<void> {
     if (!ids.length) return
     const underWay = { _id: { $in: [...ids] }, dueAt: { $exists: true } }
-    await this.#pushes.updateMany(underWay, { $set: { dueAt: new Date(now + claimLasts) } })
+    await this.#change(underWay, { $set: { dueAt: new Date(now + claimLasts) } })
   }
 
-  /** In one transaction, because single writes would each wait for the disk. */
   async settle(all: readonly Settlement[]): Promise<void> {
     const settlements = all.filter(({ done, next }) => done.length || next !== undefined)
     if (!settlements.length) return
     const writes = settlements.map((settlement) => ({
       updateOne: { filter: { _id: settlement.id }, update: changeOf(settlement) },
     }))
-    await inTransaction(this.#pushes.db.client, (session) => this.#pushes.bulkWrite(writes, { session }))
+    await changeMany(this.#pushes, writes)
   }
 
   /** Nobody has to look at these any more. */
   async finish(ids: readonly string[]): Promise<void> {
     if (!ids.length) return
-    await this.#pushes.updateMany(
-      { _id: { $in: [...ids] } },
-      { $unset: { dueAt: '', claim: '', waiting: '', done: '' } },
-    )
+    await this.#change({ _id: { $in: [...ids] } }, { $unset: { dueAt: '', claim: '', waiting: '', done: '' } })
   }
 
   /** These are looked at again then (ms). */
   async postpone(ids: readonly string[], until: number): Promise<void> {
     if (!ids.length) return
     const underWay = { _id: { $in: [...ids] }, dueAt: { $exists: true } }
-    await this.#pushes.updateMany(underWay, { $set: { dueAt: new Date(until) }, $unset: { claim: '' } })
+    await this.#change(underWay, { $set: { dueAt: new Date(until) }, $unset: { claim: '' } })
   }
 
   /** Messages of a conversation, as far as they were pushed or wait for it. */
@@ -114,7 +117,11 @@ export class PushesRepository {
   /** No further device is told of these. */
   async recall(conversation: string, messageIds: readonly string[]): Promise<void> {
     const these = { conversation, messageId: { $in: [...messageIds] } }
-    await this.#pushes.updateMany(these, { $set: { isRecalled: true } })
+    await this.#change(these, { $set: { isRecalled: true } })
+  }
+
+  async #change(filter: Filter<PushDocument>, update: UpdateFilter<PushDocument>): Promise<void> {
+    await changeMany(this.#pushes, [{ updateMany: { filter, update } }])
   }
 }
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type Change, ensureIndexes, isDuplicateKey } from '@im/service-kit'
+import { type Change, changeMany, ensureIndexes, isDuplicateKey } from '@im/service-kit'
 import type { Collection, Db } from 'mongodb'
 import type { ProviderName, PushDevice } from '../providers/provider.ts'
 
@@ -99,7 +99,9 @@ export class TokensRepository {
   }
 
   async pause(ids: readonly string[]): Promise<void> {
-    if (ids.length) await this.#tokens.updateMany({ _id: { $in: [...ids] } }, { $set: { isPaused: true } })
+    if (!ids.length) return
+    const update = { $set: { isPaused: true as const } }
+    await changeMany(this.#tokens, [{ updateMany: { filter: { _id: { $in: [...ids] } }, update } }])
   }
 }
 
