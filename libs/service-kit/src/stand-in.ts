@@ -118,7 +118,7 @@ export async function findFirst<T extends Document>(
 
 /**
  * Changes many documents beside transactions that write to the same collection. The stand-in lets nobody else write to it while
- * an `updateMany` waits for a transaction, which then can't go on: both wait for ever. So there it is a transaction, too, which
+ * an `updateMany` or `deleteMany` waits for a transaction, which then can't go on: both wait for ever. So there it is a transaction, too, which
  * gives way and is tried again.
  */
 export async function changeMany<T extends Document>(

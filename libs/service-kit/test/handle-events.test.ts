@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { ContractError, type EventEnvelope, streams } from '@im/contracts'
 import { presenceChanged } from '@im/contracts/message'
 import { configChanged, userLocked, userUpdated } from '@im/contracts/user'
-import { exactlyOnce, handleEvents, on, type Runtime } from '@im/service-kit'
+import { exactlyOnce, handleEvents, on, onMany, type Runtime } from '@im/service-kit'
 import { eventually } from '@im/service-kit/testing'
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
@@ -101,6 +101,27 @@ for (const make of [on, exactlyOnce] as const)
       [1, 2, 4],
     )
   })
+
+test('onMany: what stands one behind the other comes together, in order; a poison event among it is put aside alone', async (t) => {
+  const runtime = await startRuntime(t)
+  const heard: string[] = []
+  const tried: number[] = []
+  for (const sequence of [1, 2, 3, 4, 5]) await runtime.bus.publish(envelope(7, { sequence }))
+  const data = { userId: 7, locked: true, at: 1 }
+  await runtime.bus.publish({ ...envelope(7), id: 'lock', name: userLocked.name, data } as EventEnvelope)
+  await runtime.bus.publish(envelope(7, { sequence: 6 }))
+  const take = async (events: readonly EventEnvelope[]) => {
+    const sequences = events.map(({ sequence }) => sequence)
+    if (sequences.includes(3)) tried.push(sequences.length)
+    if (sequences.includes(3)) throw new Error('poison')
+    heard.push(sequences.join(' '))
+  }
+  handle(t, runtime, [onMany(userUpdated, take, { attempts: 2 }), on(userLocked, async () => heard.push('locked'))])
+  await eventually(() => heard.includes('6'))
+  t.strictSame(heard, ['1', '2', '4 5', 'locked', '6'])
+  t.strictSame(tried, [5, 4, 3, 1, 1], 'the fault of one is no fault of those before it')
+  t.match(await runtime.metrics.metrics(), /outcome="dead",.*\} 1/)
+})
 
 for (const make of [on, exactlyOnce] as const)
   test(`${make.name}: an event whose handler never ends is put aside, and those behind it are handled`, async (t) => {

@@ -7,7 +7,7 @@ import {
   userRegistered,
   userUpdated,
 } from '@im/contracts/user'
-import { type EventHandler, exactlyOnce, on } from '@im/service-kit'
+import { type EventHandler, exactlyOnce, on, onMany } from '@im/service-kit'
 import type { Deps } from './deps.ts'
 import { relationHandlers } from './friends/follow-relations.ts'
 import { projection } from './people/follow-users.ts'
@@ -16,12 +16,15 @@ import { roomDeedHandlers } from './pushes/take-room-events.ts'
 import { withdraw } from './pushes/withdraw.ts'
 import { roomHandlers } from './rooms/follow-rooms.ts'
 
+const messagesOf = <M>(events: readonly { data: { messages: readonly M[] } }[]): M[] =>
+  events.flatMap(({ data }) => data.messages)
+
 /** What this service does with the events of others. */
 export function eventHandlers(deps: Deps): EventHandler[] {
   const { tokens, badges, people, friendRows, rooms } = deps
   return [
-    on(messageArchived, (archived) => takeArchived(deps, archived)),
-    on(messagesPassed, (passed) => takePassed(deps, passed)),
+    onMany(messageArchived, (events) => takeArchived(deps, messagesOf(events))),
+    onMany(messagesPassed, (events) => takePassed(deps, messagesOf(events))),
     on(messageRecalled, (recalled, { id }) => withdraw(deps, id, recalled)),
     ...roomDeedHandlers(deps),
     ...roomHandlers(deps),

@@ -32,9 +32,9 @@ test('whatever is killed in the middle, every message is pushed, and a second on
     processes.push(child)
     return child
   }
-  async function kill(child: ChildProcess): Promise<void> {
+  async function end(child: ChildProcess, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
     const ended = once(child, 'exit')
-    child.kill('SIGKILL')
+    child.kill(signal)
     await ended
   }
 
@@ -63,7 +63,7 @@ test('whatever is killed in the middle, every message is pushed, and a second on
     if (n % 50 !== 49) continue
     // While some are shown and some are not.
     await eventually(() => isShown(ids[n - 40]!), 30_000)
-    await kill(current)
+    await end(current, 'SIGKILL')
     current = start()
   }
   await eventually(() => ids.every(isShown), 60_000)
@@ -77,5 +77,5 @@ test('whatever is killed in the middle, every message is pushed, and a second on
     'once more for each death at most',
   )
   t.same(fcm.problems, [])
-  await kill(current)
+  await end(current, 'SIGTERM')
 })

@@ -10,9 +10,9 @@ export interface Projection {
   readonly stream: StreamSpec
 }
 
-/** What a service does with an event. Made by `on` or `exactlyOnce`. */
+/** What a service does with an event. Made by `on`, `onMany` or `exactlyOnce`. */
 export type EventHandler = { event: EventType; attempts: number; timeoutMs: number } & (
-  | { transactional: false; handle: (payload: never, envelope: EventEnvelope<never>) => Promise<unknown> }
+  | { transactional: false; atOnce: number; handle: (envelopes: readonly EventEnvelope<never>[]) => Promise<unknown> }
   | {
       transactional: true
       projection?: Projection | undefined
@@ -39,8 +39,18 @@ const defaultAttempts = 5
 export const on = <E extends EventType>(
   event: E,
   handle: (payload: Payload<E>, envelope: EventEnvelope<Payload<E>>) => Promise<unknown>,
-  { attempts = defaultAttempts, timeoutMs = 60_000 }: HandlerOptions = {},
-): EventHandler => ({ event, attempts, timeoutMs, transactional: false, handle })
+  options: HandlerOptions = {},
+): EventHandler => onMany(event, ([envelope]) => handle(envelope!.data, envelope!), { ...options, atOnce: 1 })
+
+/**
+ * The same for all events that stand one behind the other at a moment, `atOnce` (100) at most: for work that costs about the same
+ * for many as for one. After a failure the first of them is tried alone.
+ */
+export const onMany = <E extends EventType>(
+  event: E,
+  handle: (envelopes: readonly EventEnvelope<Payload<E>>[]) => Promise<unknown>,
+  { attempts = defaultAttempts, timeoutMs = 60_000, atOnce = 100 }: HandlerOptions & { atOnce?: number } = {},
+): EventHandler => ({ event, attempts, timeoutMs, transactional: false, atOnce, handle })
 
 /**
  * Handles an event exactly once, and never an older event of an aggregate after a newer one: what `handle` writes with

@@ -168,13 +168,18 @@ export class ShardHandling {
     const [head] = events
     if (!head) return 0
     if (!head.envelope)
-      return await this.#settle(head, () => this.#park(head, new Error('the message is not an event')))
+      return await this.#settle([head], () => this.#park(head, new Error('the message is not an event')))
     const [handler] = this.#handlersOf(head)
     if (!handler) {
       if (performance.now() - this.#savedAt > passedEvery) this.#unsaved = head
       return 1
     }
-    if (!handler.transactional) return await this.#settle(head, () => this.#handle(head, handler))
+    if (!handler.transactional) {
+      const others = events.findIndex((event) => this.#handlersOf(event)[0] !== handler)
+      const same = events.slice(0, others < 0 ? events.length : others)
+      const run = same.slice(0, this.#tries ? 1 : handler.atOnce)
+      return await this.#settle(run, () => this.#handle(run, handler))
+    }
     const end = events.findIndex((event) => !event.envelope || this.#handlersOf(event)[0]?.transactional === false)
     const run = events.slice(0, end < 0 ? events.length : end)
     return await this.#commit(run.slice(0, this.#faults ? 1 : this.#atOnce))
@@ -193,20 +198,23 @@ export class ShardHandling {
     )
   }
 
-  async #settle(event: StoredEvent, work: () => Promise<void>): Promise<number> {
+  async #settle(run: readonly StoredEvent[], work: () => Promise<void>): Promise<number> {
+    const head = run[0]!
     try {
       await work()
     } catch (error) {
-      if (!(await this.#isParkedAfter(event, error))) return 0
+      if (!(await this.#isParkedAfter(head, error, run.length === 1))) return 0
+      this.#unsaved = head
+      return 1
     }
-    this.#unsaved = event
-    return 1
+    this.#unsaved = run.at(-1)
+    return run.length
   }
 
-  async #handle(event: StoredEvent, handler: EventHandler & { transactional: false }): Promise<void> {
-    const envelope = event.envelope as EventEnvelope
-    await this.#traced(event, () => inTime(handler, handler.handle(envelope.data as never, envelope as never)))
-    this.#count(envelope, 'done')
+  async #handle(run: readonly StoredEvent[], handler: EventHandler & { transactional: false }): Promise<void> {
+    const envelopes = run.map(({ envelope }) => envelope as EventEnvelope<never>)
+    await this.#traced(run[0]!, () => inTime(handler, handler.handle(envelopes)))
+    for (const envelope of envelopes) this.#count(envelope, 'done')
   }
 
   /** Goes on with the trace in which the event was announced. */
@@ -283,11 +291,11 @@ export class ShardHandling {
   }
 
   /** Returns whether the event has used up its tries and was parked as a dead letter. Otherwise waits before the next try. */
-  async #isParkedAfter(event: StoredEvent, error: unknown): Promise<boolean> {
+  async #isParkedAfter(event: StoredEvent, error: unknown, wasAlone = true): Promise<boolean> {
     const { log } = this.#wiring
     const name = event.envelope?.name
     const attempts = Math.max(1, ...this.#handlersOf(event).map((handler) => handler.attempts))
-    if (!isTransient(error)) this.#faults++
+    if (wasAlone && !isTransient(error)) this.#faults++
     if (event.envelope) this.#count(event.envelope, 'failed')
     log.warn({ err: error, event: name, eventId: event.envelope?.id, tries: this.#tries }, 'could not handle an event')
     if (this.#faults >= attempts) {

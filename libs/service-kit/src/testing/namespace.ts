@@ -34,10 +34,22 @@ async function dropDatabases(url: string, prefix: string): Promise<void> {
   const client = new MongoClient(url)
   try {
     const { databases } = await client.db('admin').admin().listDatabases({ nameOnly: true })
-    for (const { name } of databases) if (name.startsWith(prefix)) await client.db(name).dropDatabase()
+    for (const { name } of databases) if (name.startsWith(prefix)) await dropDatabase(client, name)
   } finally {
     await client.close()
   }
+}
+
+/**
+ * Ends transactions that killed processes have left open (`Replicas`), then drops. The stand-in would wait for them without
+ * letting anybody end them, so nobody could use it any more.
+ */
+async function dropDatabase(client: MongoClient, name: string): Promise<void> {
+  const db = client.db(name)
+  const killed = await db.collection<{ sessions?: unknown[] }>('replicas').find().toArray()
+  const sessions = killed.flatMap(({ sessions = [] }) => sessions.map((id) => ({ id })))
+  if (sessions.length) await db.admin().command({ killSessions: sessions })
+  await db.dropDatabase()
 }
 
 async function dropKeys(url: string, prefix: string): Promise<void> {

@@ -26,7 +26,7 @@ export async function observeEvents(
         for await (const batch of reader.batches(100))
           for (const { envelope } of batch) {
             const handler = envelope && named.get(envelope.name)
-            if (handler && !handler.transactional) await handler.handle(envelope.data as never, envelope as never)
+            if (handler && !handler.transactional) await handler.handle([envelope as never])
           }
       })()
     }

@@ -6,6 +6,7 @@ import { findPeople } from '../people/find-people.ts'
 import type { Notification } from '../providers/provider.ts'
 import type { UsableToken } from '../tokens/tokens-repository.ts'
 import { type Audience, findAudiences } from './audience.ts'
+import { findPresent } from './find-present.ts'
 import { notificationBody, textOfType } from './notification-text.ts'
 import { deviceKey, expiryOf, type PushDocument, userOfDevice } from './push-document.ts'
 
@@ -41,7 +42,6 @@ type ResolveDeps = Pick<
 
 const [audioCall, videoCall, recall] = [100, 110, 202]
 const textsAtOnce = 500
-const presentAtOnce = 10_000
 
 interface Text {
   text: string
@@ -255,16 +255,6 @@ async function findTexts(
     }
   }
   return found
-}
-
-async function findPresent({ message }: Pick<Deps, 'message'>, userIds: readonly number[]): Promise<Set<number>> {
-  const present = new Set<number>()
-  for (let at = 0; at < userIds.length; at += presentAtOnce) {
-    const some = userIds.slice(at, at + presentAtOnce)
-    const answer = await message.call(pushedMessages.getPresent, { userIds: some })
-    for (const userId of answer.userIds) present.add(userId)
-  }
-  return present
 }
 
 /** Who sees a notification of a recalled message replaced: they need no other one that says so. */

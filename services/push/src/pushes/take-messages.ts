@@ -1,21 +1,24 @@
 import type { Payload } from '@im/contracts'
-import { type messageArchived, type messagesPassed, pushedMessages } from '@im/contracts/message'
+import type { messageArchived, messagesPassed } from '@im/contracts/message'
 import { firstUserId } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
+import { findPresent } from './find-present.ts'
 import { isPushedType, textOfType } from './notification-text.ts'
 import { expiryOf, newPush, type Push } from './push-document.ts'
 
 type TakeDeps = Pick<Deps, 'config' | 'tokens' | 'pushes' | 'pushWorker' | 'message' | 'now' | 'log'>
 
+type Messages<E extends typeof messageArchived | typeof messagesPassed> = Payload<E>['messages']
+
 /** Puts messages that were archived into the queue. */
-export const takeArchived = (deps: TakeDeps, { messages }: Payload<typeof messageArchived>): Promise<void> =>
+export const takeArchived = (deps: TakeDeps, messages: Messages<typeof messageArchived>): Promise<void> =>
   queue(
     deps,
     messages.filter(({ from, to }) => from !== to),
   )
 
 /** Puts messages that are not archived into the queue. */
-export const takePassed = (deps: TakeDeps, { messages }: Payload<typeof messagesPassed>): Promise<void> =>
+export const takePassed = (deps: TakeDeps, messages: Messages<typeof messagesPassed>): Promise<void> =>
   queue(
     deps,
     messages.map((message) => {
@@ -25,35 +28,42 @@ export const takePassed = (deps: TakeDeps, { messages }: Payload<typeof messages
     }),
   )
 
+/** Messages that are put into the queue together. */
+const queuedAtOnce = 2000
+
 /**
  * Pushes wait a moment, so that nobody gets one who comes online in the same second. Messages to users who have no device to
  * wake, or who are online now, do not even wait.
  */
 async function queue(deps: TakeDeps, all: readonly Push[]): Promise<void> {
-  const { config, pushes, pushWorker, now } = deps
+  const { config, now } = deps
   const pushed = all.filter(
     (push) => isPushedType(push.contentType) && expiryOf(push) > now() && (push.to ?? firstUserId) >= firstUserId,
   )
-  const receivers = [...new Set(pushed.flatMap(({ to }) => to ?? []))]
-  const [owners, present] = await Promise.all([deps.tokens.ownersAmong(receivers), presentAmong(deps, receivers)])
-  const waiting = pushed.filter(({ to }) => to === undefined || (owners.has(to) && !present.has(to)))
-  if (!waiting.length) return
   const wait = config.pushDelay * 1000
-  const queued = waiting.map((push) => newPush(push, Math.min(now(), push.arrivedAt) + wait))
-  await pushes.add(queued)
-  pushWorker.wake(Math.min(...queued.map(({ dueAt }) => dueAt!.getTime())))
+  for (let at = 0; at < pushed.length; at += queuedAtOnce) {
+    const some = pushed.slice(at, at + queuedAtOnce)
+    const waiting = await withoutIdle(deps, some)
+    if (!waiting.length) continue
+    const queued = waiting.map((push) => newPush(push, Math.min(now(), push.arrivedAt) + wait))
+    await deps.pushes.add(queued)
+    deps.pushWorker.wake(queued.reduce((first, { dueAt }) => Math.min(first, dueAt!.getTime()), Number.MAX_VALUE))
+  }
+}
+
+/** Those whose receiver has a device and is away. Rooms are looked at later. */
+async function withoutIdle(deps: TakeDeps, pushed: readonly Push[]): Promise<Push[]> {
+  const owners = await deps.tokens.ownersAmong([...new Set(pushed.flatMap(({ to }) => to ?? []))])
+  const present = await presentAmong(deps, [...owners])
+  return pushed.filter(({ to }) => to === undefined || (owners.has(to) && !present.has(to)))
 }
 
 /** Nobody counts as online when the message service can't say: they are looked at again before anything is sent. */
-async function presentAmong(
-  { message, log }: Pick<Deps, 'message' | 'log'>,
-  userIds: readonly number[],
-): Promise<Set<number>> {
-  if (!userIds.length) return new Set()
+async function presentAmong(deps: TakeDeps, userIds: readonly number[]): Promise<Set<number>> {
   try {
-    return new Set((await message.call(pushedMessages.getPresent, { userIds: [...userIds] })).userIds)
+    return await findPresent(deps, userIds)
   } catch (error) {
-    log.debug({ err: error }, 'it is not known who is online; everybody is looked at later')
+    deps.log.debug({ err: error }, 'it is not known who is online; everybody is looked at later')
     return new Set()
   }
 }

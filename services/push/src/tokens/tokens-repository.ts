@@ -50,7 +50,7 @@ export class TokensRepository {
     const isForCalls = provider === 'apns_voip'
     await onceMoreIfTaken(() => this.#tokens.replaceOne({ _id }, { ...token, isForCalls }, { upsert: true }))
     const replaced = { userId, device, isForCalls, _id: { $ne: _id }, registeredAt: { $lte: registeredAt } }
-    await this.#tokens.deleteMany(replaced)
+    await changeMany(this.#tokens, [{ deleteMany: { filter: replaced } }])
   }
 
   /** Of many users at once, but for those that are paused. Where two were registered at the same moment, the later one counts. */
@@ -79,8 +79,8 @@ export class TokensRepository {
 
   /** Takes the tokens that sessions of these device classes had registered until they ended. */
   async removeOfDevices(userId: number, devices: readonly string[], until: number): Promise<void> {
-    const device = { $in: devices as PushDevice[] }
-    await this.#tokens.deleteMany({ userId, device, registeredAt: { $lte: new Date(until) } })
+    const filter = { userId, device: { $in: devices as PushDevice[] }, registeredAt: { $lte: new Date(until) } }
+    await changeMany(this.#tokens, [{ deleteMany: { filter } }])
   }
 
   async removeUser(userId: number, { session }: Partial<Pick<Change, 'session'>> = {}): Promise<void> {
