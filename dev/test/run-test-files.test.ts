@@ -71,6 +71,20 @@ test('an exit code, a signal and a missing plan are failures that are told', asy
   t.match(text, /│ Error: not today/)
 })
 
+test('an error that nobody waits for fails the test that runs, and those after it run', async (t) => {
+  const stray = (name: string, error: string) =>
+    `test('${name}', async (t) => { t.ok(true); setTimeout(() => { ${error} }); await new Promise((end) => setTimeout(end, 200)) })\n`
+  const { counts, text } = await run(t, {
+    'services/stray.mjs': [
+      ...[tap, stray('thrown', "throw new Error('one')"), stray('rejected', "Promise.reject(new Error('two'))")],
+      `test('last', async (t) => t.ok(true))`,
+    ].join(''),
+  })
+  t.equal(counts['services/stray.mjs']?.passed, 1)
+  t.match(text, /› thrown › one/)
+  t.match(text, /› rejected › two/)
+})
+
 test('an interrupted run ends what runs, and begins nothing more', async (t) => {
   const interrupt = new AbortController()
   const waits = `console.log('ok 1 - began'); setInterval(() => {}, 1000)`
