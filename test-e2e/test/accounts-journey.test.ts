@@ -15,8 +15,8 @@ import {
 import { createTestClient, eventually, failure, type WireParams } from '@im/service-kit/testing'
 import { MongoClient } from 'mongodb'
 import { test } from 'tap'
-import { People, type Person } from '../src/people.ts'
-import { startTestStack, type TestStack } from '../src/stack.ts'
+import { startJourney } from '../src/journey.ts'
+import type { TestStack } from '../src/stack.ts'
 
 const fans = 1000
 const withOp = <E extends Endpoint>(endpoint: E, op: string): E => ({
@@ -25,19 +25,9 @@ const withOp = <E extends Endpoint>(endpoint: E, op: string): E => ({
 })
 
 test('a public account', async (t) => {
-  let stack: TestStack
-  let people: People
-  let news: Person
-  t.before(async () => {
-    const env = { ALLOW_PUBLIC_REGISTER: 'true', BROADCAST_PACE: '300' }
-    stack = await startTestStack({ mode: 'processes', env })
-    people = new People(stack)
-    news = await people.register('news', undefined, { userType: 2 })
-  })
-  t.after(async () => {
-    await people?.close()
-    await stack?.close()
-  })
+  const env = { ALLOW_PUBLIC_REGISTER: 'true', BROADCAST_PACE: '300' }
+  const { stack, people } = await startJourney(t, { mode: 'processes', env })
+  const news = await people.register('news', undefined, { userType: 2 })
 
   const logIn = () => people.api.call(accountSession.logIn, { username: news.telephone, password: news.password })
   let token: string | undefined

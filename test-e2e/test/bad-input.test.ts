@@ -3,8 +3,7 @@ import { type Endpoint, endpoints } from '@im/contracts'
 import { accountSession } from '@im/contracts/social'
 import fc from 'fast-check'
 import { test } from 'tap'
-import { People } from '../src/people.ts'
-import { startTestStack } from '../src/stack.ts'
+import { startJourney } from '../src/journey.ts'
 
 const nasty = [
   '',
@@ -40,10 +39,7 @@ function withOperation({ path, params }: Endpoint): string {
 const logouts = new Set(['/user/logout', '/mp/logout'])
 
 test('nothing a client sends is an error of the server', async (t) => {
-  const stack = await startTestStack({ env: { ALLOW_PUBLIC_REGISTER: 'true' } })
-  t.after(() => stack.close())
-  const people = new People(stack)
-  t.after(() => people.close())
+  const { stack, people } = await startJourney(t, { env: { ALLOW_PUBLIC_REGISTER: 'true' } })
   const alice = await people.register('alice')
   const news = await people.register('news', undefined, { userType: 2 })
   const login = { username: news.telephone, password: news.password }

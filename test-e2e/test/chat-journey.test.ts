@@ -3,24 +3,13 @@ import { archive, search } from '@im/contracts/message'
 import { accounts, passwords, profiles } from '@im/contracts/user'
 import { eventually } from '@im/service-kit/testing'
 import { test } from 'tap'
-import { People } from '../src/people.ts'
+import { startJourney } from '../src/journey.ts'
 import { chatBody } from '../src/phone.ts'
-import { startTestStack, type TestStack } from '../src/stack.ts'
 
 const md5 = (text: string) => createHash('md5').update(text).digest('hex')
 
 test('a message lives its whole life', async (t) => {
-  let stack: TestStack
-  let people: People
-
-  t.before(async () => {
-    stack = await startTestStack()
-    people = new People(stack)
-  })
-  t.after(async () => {
-    await people?.close()
-    await stack?.close()
-  })
+  const { stack, people } = await startJourney(t)
 
   t.test('register, login, chat, receipt, history, search, recall', async (t) => {
     const alice = await people.register('alice')

@@ -7,8 +7,8 @@ import { rooms } from '@im/contracts/room'
 import { clientConfig, collections, profiles } from '@im/contracts/user'
 import { eventually } from '@im/service-kit/testing'
 import { test } from 'tap'
-import { People, type Person } from '../src/people.ts'
-import { startTestStack, type TestStack } from '../src/stack.ts'
+import { startJourney } from '../src/journey.ts'
+import type { Person } from '../src/people.ts'
 
 interface Uploaded {
   oUrl: string
@@ -46,17 +46,7 @@ function makePicture(): Buffer {
 const picture = makePicture()
 
 test('files', async (t) => {
-  let stack: TestStack
-  let people: People
-
-  t.before(async () => {
-    stack = await startTestStack()
-    people = new People(stack)
-  })
-  t.after(async () => {
-    await people?.close()
-    await stack?.close()
-  })
+  const { stack, people } = await startJourney(t)
 
   /** As the apps do: fields and files in one form. */
   async function upload(

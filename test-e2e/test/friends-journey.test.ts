@@ -3,21 +3,12 @@ import { addressBook, blacklists, follows, friends, labels } from '@im/contracts
 import { internalUsers, profiles, userSettings } from '@im/contracts/user'
 import { createTestClient, eventually, failure } from '@im/service-kit/testing'
 import { test } from 'tap'
-import { People, type Person } from '../src/people.ts'
+import { startJourney } from '../src/journey.ts'
+import type { Person } from '../src/people.ts'
 import type { Phone } from '../src/phone.ts'
-import { startTestStack, type TestStack } from '../src/stack.ts'
 
 test('friends', async (t) => {
-  let stack: TestStack
-  let people: People
-  t.before(async () => {
-    stack = await startTestStack()
-    people = new People(stack)
-  })
-  t.after(async () => {
-    await people?.close()
-    await stack?.close()
-  })
+  const { stack, people } = await startJourney(t)
 
   const bodyOf = ({ body }: { body: string }) => JSON.parse(body) as Record<string, unknown>
   const rowOf = (who: Person, about: Person) => who.call(friends.getFriend, { toUserId: about.userId })

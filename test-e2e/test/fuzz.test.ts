@@ -5,9 +5,8 @@ import { messageType, messageTypes } from '@im/contracts/message'
 import { eventually } from '@im/service-kit/testing'
 import fc from 'fast-check'
 import { test } from 'tap'
-import { People } from '../src/people.ts'
+import { startJourney } from '../src/journey.ts'
 import { RawStream } from '../src/raw-stream.ts'
-import { startTestStack } from '../src/stack.ts'
 
 const seconds = Number(process.env['FUZZ_SECONDS'] ?? 12)
 const seed = Number(process.env['FUZZ_SEED'] ?? Date.now() % 2 ** 31)
@@ -137,12 +136,7 @@ function wrongWith(stanza: string, attacker: number): string | undefined {
 test('whatever a client writes: no other stream ends, nothing forbidden passes, and the log goes on', {
   timeout: (seconds + 90) * 1000,
 }, async (t) => {
-  const stack = await startTestStack()
-  const people = new People(stack)
-  t.after(async () => {
-    await people.close()
-    await stack.close()
-  })
+  const { stack, people } = await startJourney(t)
   const [mallory, bob, carol] = [
     await people.register('mallory'),
     await people.register('bob'),

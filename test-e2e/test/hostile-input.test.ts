@@ -8,9 +8,8 @@ import { eventually } from '@im/service-kit/testing'
 import { Ajv } from 'ajv'
 import fc from 'fast-check'
 import { test } from 'tap'
-import { People } from '../src/people.ts'
+import { startJourney } from '../src/journey.ts'
 import { exchange } from '../src/raw-http.ts'
-import { startTestStack } from '../src/stack.ts'
 
 /** Long, and nearly what a parameter takes: to find out what it is not must not take long either. */
 const longTexts = [
@@ -234,10 +233,7 @@ function hostileCalls(endpoint: Endpoint): fc.Arbitrary<Hostile> {
 
 test('hostile input through gateway and services', async (t) => {
   const ajv = new Ajv({ strict: false })
-  const stack = await startTestStack()
-  t.after(() => stack.close())
-  const people = new People(stack)
-  t.after(() => people.close())
+  const { stack, people } = await startJourney(t)
   const alice = await people.register('alice')
   const mallory = await people.register('mallory')
 

@@ -5,8 +5,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { profiles } from '@im/contracts/user'
 import { eventually } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
-import { People, type Person } from '../src/people.ts'
-import { startTestStack, type TestStack } from '../src/stack.ts'
+import { startJourney } from '../src/journey.ts'
+import type { Person } from '../src/people.ts'
+import type { TestStack } from '../src/stack.ts'
 
 /** Milliseconds a call may take while somebody attacks. */
 const slowest = 200
@@ -76,10 +77,7 @@ const polls = (stack: TestStack) =>
   })
 
 test('an attacker takes nothing from an app that comes from elsewhere', { timeout: 280_000 }, async (t) => {
-  const stack = await startTestStack({ mode: 'processes', env: { LIMIT_FACTOR: '1' } })
-  t.after(() => stack.close())
-  const people = new People(stack)
-  t.after(() => people.close())
+  const { stack, people } = await startJourney(t, { mode: 'processes', env: { LIMIT_FACTOR: '1' } })
   const alice = await people.register('alice')
   const mallory = await people.register('mallory')
   t.comment(`without an attacker p99 is ${(await p99Of(alice, 100)).toFixed(1)} ms`)

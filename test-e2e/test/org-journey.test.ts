@@ -2,21 +2,10 @@ import { companies, departments, employees } from '@im/contracts/org'
 import { profiles, userSettings } from '@im/contracts/user'
 import { eventually, failure } from '@im/service-kit/testing'
 import { test } from 'tap'
-import { People } from '../src/people.ts'
-import { startTestStack, type TestStack } from '../src/stack.ts'
+import { startJourney } from '../src/journey.ts'
 
 test('organisations', async (t) => {
-  let stack: TestStack
-  let people: People
-
-  t.before(async () => {
-    stack = await startTestStack()
-    people = new People(stack)
-  })
-  t.after(async () => {
-    await people?.close()
-    await stack?.close()
-  })
+  const { people } = await startJourney(t)
 
   t.test('a company grows, its people find each other, and it ends', async (t) => {
     const [alice, bob, carol] = [

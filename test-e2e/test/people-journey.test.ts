@@ -17,8 +17,8 @@ import {
 } from '@im/contracts/user'
 import { createTestClient, eventually, failure } from '@im/service-kit/testing'
 import { test } from 'tap'
-import { People, type Person } from '../src/people.ts'
-import { startTestStack, type TestStack } from '../src/stack.ts'
+import { startJourney } from '../src/journey.ts'
+import type { Person } from '../src/people.ts'
 
 const md5 = (text: string) => createHash('md5').update(text).digest('hex')
 const apiKey = 'key-of-the-apps'
@@ -32,17 +32,7 @@ function messageKeyMac(telephone: string, passwordMd5: string): string {
 }
 
 test('people', async (t) => {
-  let stack: TestStack
-  let people: People
-
-  t.before(async () => {
-    stack = await startTestStack({ env: { PAYMENT_PROVIDER: 'sandbox', API_KEY: apiKey } })
-    people = new People(stack)
-  })
-  t.after(async () => {
-    await people?.close()
-    await stack?.close()
-  })
+  const { stack, people } = await startJourney(t, { env: { PAYMENT_PROVIDER: 'sandbox', API_KEY: apiKey } })
 
   async function befriend(a: Person, b: Person): Promise<void> {
     await a.call(follows.follow, { toUserId: b.userId })

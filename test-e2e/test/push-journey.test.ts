@@ -17,8 +17,8 @@ import type { Vendor } from '../../services/push/test/providers/vendor.ts'
 import { startVivo } from '../../services/push/test/providers/vivo-server.ts'
 import { startWebPush } from '../../services/push/test/providers/webpush-server.ts'
 import { startXiaomi } from '../../services/push/test/providers/xiaomi-server.ts'
-import { People, type Person } from '../src/people.ts'
-import { startTestStack, type TestStack } from '../src/stack.ts'
+import { startJourney } from '../src/journey.ts'
+import type { Person } from '../src/people.ts'
 
 /** A loaded machine needs its time for the way of a message through all services. */
 const soon = 30_000
@@ -52,18 +52,8 @@ async function startVendors(t: Test): Promise<{ apns: ApnsServer; others: Vendor
 }
 
 test('pushes', async (t) => {
-  let stack: TestStack
-  let people: People
-  let vendors: Awaited<ReturnType<typeof startVendors>>
-  t.before(async () => {
-    vendors = await startVendors(t)
-    stack = await startTestStack({ env: vendors.env })
-    people = new People(stack)
-  })
-  t.after(async () => {
-    await people?.close()
-    await stack?.close()
-  })
+  const vendors = await startVendors(t)
+  const { people } = await startJourney(t, { env: vendors.env })
   let devices = 0
   const iphone = async (who: Person) => {
     const token = vendors.apns.token(++devices)

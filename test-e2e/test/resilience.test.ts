@@ -3,9 +3,9 @@ import type { ResultOf } from '@im/contracts'
 import { archive } from '@im/contracts/message'
 import { eventually } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
-import { People, type Person } from '../src/people.ts'
+import { startJourney } from '../src/journey.ts'
+import type { People, Person } from '../src/people.ts'
 import { chatBody, type Phone } from '../src/phone.ts'
-import { startTestStack, type TestStack } from '../src/stack.ts'
 
 const total = 2000
 const perSecond = 400
@@ -76,8 +76,7 @@ async function wholeHistory(person: Person, peer: number) {
   }
 }
 
-async function survives(t: Test, stack: TestStack, disturb: () => Promise<void>) {
-  const people = new People(stack)
+async function survives(t: Test, people: People, disturb: () => Promise<void>) {
   const alice = await people.register('alice')
   const bob = await people.register('bob')
   const start = Date.now() / 1000
@@ -96,21 +95,15 @@ async function survives(t: Test, stack: TestStack, disturb: () => Promise<void>)
     stored.map((row) => row.body).reverse(),
     messages.map(({ body }) => body),
   )
-  await people.close()
 }
 
 test('kill -9 in the middle of 2,000 messages loses nothing that was confirmed', async (t) => {
-  for (const victim of ['message', 'mongodb', 'prosody'] as const) {
-    t.test(`of ${victim}`, { timeout: 240_000 }, async (t) => {
-      const stack = await startTestStack({ mode: 'processes' })
-      try {
-        await survives(t, stack, async () => {
-          await stack.kill(victim)
-          await stack.restart(victim)
-        })
-      } finally {
-        await stack.close()
-      }
+  const { stack, people } = await startJourney(t, { mode: 'processes' })
+  for (const victim of ['message', 'mongodb', 'prosody'] as const)
+    await t.test(`of ${victim}`, { timeout: 240_000 }, async (t) => {
+      await survives(t, people, async () => {
+        await stack.kill(victim)
+        await stack.restart(victim)
+      })
     })
-  }
 })

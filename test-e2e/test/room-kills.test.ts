@@ -5,9 +5,8 @@ import { archive } from '@im/contracts/message'
 import { rooms } from '@im/contracts/room'
 import { eventually } from '@im/service-kit/testing'
 import { test } from 'tap'
-import { People } from '../src/people.ts'
+import { startJourney } from '../src/journey.ts'
 import type { Phone } from '../src/phone.ts'
-import { startTestStack } from '../src/stack.ts'
 
 const textsIn = (phone: Phone, jid: string) =>
   phone.received
@@ -15,12 +14,7 @@ const textsIn = (phone: Phone, jid: string) =>
     .map(({ content }) => content)
 
 test('a room on two XMPP servers loses nothing when a replica and a server are killed', async (t) => {
-  const stack = await startTestStack({ xmppServers: 2, messageReplicas: 2 })
-  const people = new People(stack)
-  t.teardown(async () => {
-    await people.close()
-    await stack.close()
-  })
+  const { stack, people } = await startJourney(t, { xmppServers: 2, messageReplicas: 2 })
   const servers = (stack.env['XMPP_PORTS'] ?? '').split(',').map((port) => ({ service: `xmpp://127.0.0.1:${port}` }))
   const [alice, bob, carol] = await Promise.all(['alice', 'bob', 'carol'].map((name) => people.register(name)))
   if (!alice || !bob || !carol) throw new Error('nobody')

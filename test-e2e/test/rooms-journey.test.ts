@@ -4,9 +4,8 @@ import { roomMembers, roomNotices, roomShares, rooms, waitingRooms } from '@im/c
 import { ownChanges } from '@im/contracts/user'
 import { eventually, failure } from '@im/service-kit/testing'
 import { test } from 'tap'
-import { People } from '../src/people.ts'
+import { startJourney } from '../src/journey.ts'
 import type { Phone, Received } from '../src/phone.ts'
-import { startTestStack, type TestStack } from '../src/stack.ts'
 
 const newJid = () => randomBytes(16).toString('hex')
 
@@ -21,17 +20,7 @@ const eventsSeen = (phone: Phone, jid: string) => {
 const texts = (phone: Phone) => phone.received.filter(({ type }) => type === 1).map(({ content }) => content)
 
 test('rooms', async (t) => {
-  let stack: TestStack
-  let people: People
-
-  t.before(async () => {
-    stack = await startTestStack()
-    people = new People(stack)
-  })
-  t.after(async () => {
-    await people?.close()
-    await stack?.close()
-  })
+  const { people } = await startJourney(t)
 
   t.test('three people and their devices, from the first message of a room to its end', async (t) => {
     const [alice, bob, carol] = [

@@ -4,18 +4,13 @@ import { archive } from '@im/contracts/message'
 import { eventually } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { BoshSession } from '../src/bosh-session.ts'
-import { People, type Person } from '../src/people.ts'
-import { startTestStack } from '../src/stack.ts'
+import { startJourney } from '../src/journey.ts'
+import type { Person } from '../src/people.ts'
 
 const newId = () => randomBytes(16).toString('hex')
 
 test('people on several XMPP servers', async (t) => {
-  const stack = await startTestStack({ xmppServers: 2, messageReplicas: 2 })
-  const people = new People(stack)
-  t.teardown(async () => {
-    await people.close()
-    await stack.close()
-  })
+  const { stack, people } = await startJourney(t, { xmppServers: 2, messageReplicas: 2 })
   const servers = (stack.env['XMPP_PORTS'] ?? '').split(',').map((port) => ({ service: `xmpp://127.0.0.1:${port}` }))
   t.equal(servers.length, 2)
   const webSocket = { service: `${stack.gatewayUrl.replace('http', 'ws')}/xmpp-websocket` }

@@ -3,8 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { eventually } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
-import { People } from '../src/people.ts'
-import { startTestStack } from '../src/stack.ts'
+import { startJourney } from '../src/journey.ts'
 
 interface Span {
   service: string
@@ -51,11 +50,8 @@ async function startCollector(t: Test) {
 
 test('calls, events and messages can be followed, and no trace tells a secret or a text', async (t) => {
   const collector = await startCollector(t)
-  const stack = await startTestStack({ env: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, LOG_LEVEL: 'info' } })
-  const people = new People(stack)
-  t.teardown(async () => {
-    await people.close()
-    await stack.close()
+  const { stack, people } = await startJourney(t, {
+    env: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, LOG_LEVEL: 'info' },
   })
   const alice = await people.register('alice')
   const bob = await people.register('bob')

@@ -1,0 +1,17 @@
+import type { Test } from 'tap'
+import { People } from './people.ts'
+import { startTestStack, type TestStack, type TestStackOptions } from './stack.ts'
+
+/** A stack and its people. Both end with the test. */
+export async function startJourney(
+  t: Test,
+  options: TestStackOptions = {},
+): Promise<{ stack: TestStack; people: People }> {
+  const stack = await startTestStack(options)
+  const people = new People(stack)
+  t.after(async () => {
+    await people.close()
+    await stack.close()
+  })
+  return { stack, people }
+}
