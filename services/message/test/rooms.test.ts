@@ -1,5 +1,5 @@
-import { archive, search } from '@im/contracts/message'
-import { eventually, failure } from '@im/service-kit/testing'
+import { archive, roomMessagesPassed, search } from '@im/contracts/message'
+import { eventually, failure, recordEvents } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { alice, bob, carol } from './start-message.ts'
 import { addressOf, join, joined, presencesOf, saidIn, sayIn, startRooms } from './start-rooms.ts'
@@ -384,4 +384,37 @@ test('a request to join goes to the owner or an admin, of who is no member or fr
     ],
     Array(5).fill('not-allowed'),
   )
+})
+
+test('what is pushed of a room though it is not archived is announced once, with whom it names and no text', async (t) => {
+  const { newRoom, online, xmpp, env } = await startRooms(t)
+  const events = await recordEvents(t, env, roomMessagesPassed)
+  const jid = await newRoom(alice, [bob, carol])
+  const stream = await online(alice)
+  const burns = { isReadDel: 1 }
+  const announced = [
+    sayIn(stream, jid, 'burns', { ...burns, objectId: `${bob} ${'9'.repeat(10)} x` }),
+    sayIn(stream, jid, 'burns', { ...burns, objectId: jid.toUpperCase(), isEncrypt: 1 }),
+    sayIn(stream, jid, 'a card', { ...burns, type: 8, objectId: String(bob) }),
+    sayIn(stream, jid, '', { type: 110 }),
+    sayIn(stream, jid, '', { type: 115, objectId: 'meeting' }),
+  ]
+  for (const more of [{}, { type: 201 }, { type: 102 }, { type: 500 }, { type: 95, ...burns }])
+    sayIn(stream, jid, 'quiet', more)
+  sayIn(stream, jid, 'burns', { ...burns, messageId: announced[0]! })
+  await xmpp.drained()
+  xmpp.cut() // the log is told again
+  announced.push(sayIn(stream, jid, '', { type: 120 }))
+  const all = () => events.flatMap(({ messages }) => messages)
+  await eventually(() => all().some(({ messageId }) => messageId === announced.at(-1)))
+  t.strictSame(
+    all().map(({ messageId }) => messageId),
+    announced,
+  )
+  t.match(all().slice(0, 3), [
+    { from: alice, roomJid: jid, contentType: 1, isReadDel: true, mentioned: [bob], mentionsAll: false },
+    { isEncrypt: true, mentioned: [], mentionsAll: true },
+    { contentType: 8, mentioned: [], mentionsAll: false },
+  ])
+  t.notMatch(JSON.stringify(events), /burns/)
 })

@@ -1,4 +1,4 @@
-import { messageArchived, messageRecalled, messagesPassed } from '@im/contracts/message'
+import { messageArchived, messageRecalled, messagesPassed, roomMessagesPassed } from '@im/contracts/message'
 import {
   doNotDisturbChanged,
   sessionOpened,
@@ -11,7 +11,7 @@ import { type EventHandler, exactlyOnce, on, onMany } from '@im/service-kit'
 import type { Deps } from './deps.ts'
 import { relationHandlers } from './friends/follow-relations.ts'
 import { projection } from './people/follow-users.ts'
-import { takeArchived, takePassed } from './pushes/take-messages.ts'
+import { takeArchived, takePassed, takePassedInRooms } from './pushes/take-messages.ts'
 import { roomDeedHandlers } from './pushes/take-room-events.ts'
 import { withdraw } from './pushes/withdraw.ts'
 import { roomHandlers } from './rooms/follow-rooms.ts'
@@ -25,6 +25,7 @@ export function eventHandlers(deps: Deps): EventHandler[] {
   return [
     onMany(messageArchived, (events) => takeArchived(deps, messagesOf(events))),
     onMany(messagesPassed, (events) => takePassed(deps, messagesOf(events))),
+    onMany(roomMessagesPassed, (events) => takePassedInRooms(deps, messagesOf(events))),
     on(messageRecalled, (recalled, { id }) => withdraw(deps, id, recalled)),
     ...roomDeedHandlers(deps),
     ...roomHandlers(deps),

@@ -46,6 +46,28 @@ export const messagesPassed = event(
   }),
 )
 
+/** The same of rooms. The text of these messages is kept nowhere, so the event says whom they name. */
+export const roomMessagesPassed = event(
+  'message.passed-in-room.v1',
+  'Messages were sent to rooms that are pushed but not archived: calls, messages burnt after reading',
+  Type.Object({
+    messages: Type.Array(
+      Type.Object({
+        messageId: Type.String(),
+        from: userId,
+        roomJid: Type.String(),
+        contentType: Type.Integer(),
+        timeSend: Type.Number({ description: 'seconds' }),
+        arrivedAt: Milliseconds(),
+        isEncrypt: Type.Boolean(),
+        isReadDel: Type.Boolean(),
+        mentioned: Type.Array(userId),
+        mentionsAll: Type.Boolean(),
+      }),
+    ),
+  }),
+)
+
 /** One event for each batch, beside the others. */
 export const friendsTold = event(
   'message.friends-told.v1',

@@ -6,6 +6,7 @@ import { decide, type Verdict } from '../decide/decide.ts'
 import type { Deps } from '../deps.ts'
 import type { Step } from '../feed/pipeline.ts'
 import type { MailboxRow } from '../mailbox/mailbox-repository.ts'
+import type { Mentions } from '../pushes/mentions.ts'
 import { userIdOf } from '../read/addresses.ts'
 import { asFlag } from '../read/read-body.ts'
 import { type Message, peerJid, type Refusal } from '../read/read-message.ts'
@@ -32,6 +33,11 @@ export interface Passed {
   isReadDel: boolean
 }
 
+/** The same of a message to a room. */
+export interface PassedInRoom extends Omit<Passed, 'to'>, Mentions {
+  roomJid: string
+}
+
 /** Something that the list of new friends shows, though the archive keeps no such message. */
 export interface FriendTold {
   messageId: string
@@ -49,7 +55,8 @@ export interface MessageWrite {
   key?: string
   /** To its receiver. */
   outgoing: Outgoing | undefined
-  passed: Passed | undefined
+  passed?: Passed | undefined
+  passedInRoom?: PassedInRoom | undefined
   friendTold?: FriendTold | undefined
   /** Set by the write: what became of it, and the row that was written with it. */
   outcome?: Outcome
@@ -217,29 +224,29 @@ export const copyStep = (confirm: () => void): Step<MessageWrite> => ({
 
 /** Undefined when nothing of it has to be written before it goes on. */
 function writeOf(message: Message, outgoing: Outgoing, conversation: string, key: string): MessageWrite | undefined {
-  const { body, sender, tap, stamp } = message
+  const { body, sender, tap } = message
   const { user } = outgoing
   const store = messageDocument(message, { conversation, to: user })
   const entry: ArchiveEntry = { tap, ...(store ? { store } : {}) }
   if (body.type === readReceipt) entry.read = { conversation, author: user, messageIds: boundIds(body.content) }
   if (body.type === recall) entry.recall = { conversation, by: sender.user, messageIds: boundIds(body.content) }
   const isPushed = !store && messageType(body.type).push !== '-'
-  const passed: Passed | undefined = isPushed
-    ? {
-        messageId: outgoing.messageId,
-        from: sender.user,
-        to: user,
-        contentType: body.type,
-        timeSend: Math.floor(stamp / 1000),
-        arrivedAt: stamp,
-        isEncrypt: asFlag(body.fields['isEncrypt']),
-        isReadDel: isBurnt(message),
-      }
-    : undefined
+  const passed: Passed | undefined = isPushed ? { ...passedOf(message), to: user } : undefined
   const friendTold = isAboutFriends(body.type) ? friendToldBy(message, outgoing) : undefined
   const needsWrite = store || entry.read || entry.recall || passed || friendTold || outgoing.waits !== 'never'
   return needsWrite ? { entry, key, outgoing, passed, friendTold } : undefined
 }
+
+/** What push has to know of a message that is not archived, wherever it goes. */
+export const passedOf = (message: Message): Omit<Passed, 'to'> => ({
+  messageId: messageIdOf(message),
+  from: message.sender.user,
+  contentType: message.body.type,
+  timeSend: Math.floor(message.stamp / 1000),
+  arrivedAt: message.stamp,
+  isEncrypt: asFlag(message.body.fields['isEncrypt']),
+  isReadDel: isBurnt(message),
+})
 
 const friendToldBy = ({ body, sender, stamp }: Message, { user, messageId }: Outgoing): FriendTold => ({
   messageId,

@@ -1,4 +1,4 @@
-import { friendsTold, messagesPassed } from '@im/contracts/message'
+import { friendsTold, messagesPassed, roomMessagesPassed } from '@im/contracts/message'
 import { archiveBatch, logOf } from '../archive/archive-batch.ts'
 import type { Deps } from '../deps.ts'
 import type { MailboxRow } from '../mailbox/mailbox-repository.ts'
@@ -50,6 +50,7 @@ export async function writeMessages(deps: WriteDeps, writes: readonly MessageWri
       write.entry.read ||
       write.entry.recall ||
       write.passed ||
+      write.passedInRoom ||
       write.friendTold ||
       rows.has(write),
   )
@@ -70,9 +71,11 @@ export async function writeMessages(deps: WriteDeps, writes: readonly MessageWri
           const recalls = [...fresh].flatMap(({ entry }) => entry.recall ?? [])
           await mailbox.forget(recalls.flatMap(recalledOf), change.session)
           const passed = [...fresh].flatMap((write) => write.passed ?? [])
+          const passedInRooms = [...fresh].flatMap((write) => write.passedInRoom ?? [])
           const told = [...fresh].flatMap((write) => write.friendTold ?? [])
           const log = logOf(needed[0]!.entry)
           if (passed.length) change.announce(messagesPassed, log, { messages: passed })
+          if (passedInRooms.length) change.announce(roomMessagesPassed, log, { messages: passedInRooms })
           if (told.length) change.announce(friendsTold, log, { messages: told })
         },
       },
@@ -108,11 +111,12 @@ function withoutRepeatedNews({ recentMessages }: Pick<Deps, 'recentMessages'>, w
   const inThisBatch = new Map<string, string>()
   for (const write of writes) {
     const { key, entry } = write
-    if (key === undefined || !(write.passed || write.friendTold)) continue
+    if (key === undefined || !(write.passed || write.passedInRoom || write.friendTold)) continue
     const first = recentMessages.get(key) ?? inThisBatch.get(key)
     if (first === undefined) inThisBatch.set(key, entry.tap)
     else if (first !== entry.tap) {
       write.passed = undefined
+      write.passedInRoom = undefined
       write.friendTold = undefined
     }
   }

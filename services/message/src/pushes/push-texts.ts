@@ -4,13 +4,15 @@ import { keyText, type MessageDocument, type MessageKey } from '../archive/messa
 import { boundIds } from '../deliver/message-document.ts'
 import type { Deps } from '../deps.ts'
 import { asText, isRefused, readBody } from '../read/read-body.ts'
+import { mentionsIn } from './mentions.ts'
 
 export type PushText = ResultOf<typeof pushedMessages.getPushTexts>['texts'][number]
 
 /** Characters (UTF-16 units) of a content that are shown; notifications cut it to 50 characters with its sender's name. */
 const longestText = 200
 const [text, recall] = [1, 202]
-const nothing: PushText = { isThere: false, text: '', mentioned: [], mentionsAll: false, recalled: [] }
+const noMentions = { mentioned: [], mentionsAll: false }
+const nothing: PushText = { isThere: false, text: '', ...noMentions, recalled: [] }
 
 /** What notifications show of messages, in their order. */
 export async function pushTexts(
@@ -26,23 +28,15 @@ export async function pushTexts(
 }
 
 function textOf({ contentType, content, isEncrypt, body, roomJid }: MessageDocument): PushText {
-  const mentions = roomJid !== undefined && contentType === text ? mentionsIn(body, roomJid) : []
   return {
     isThere: true,
     text: isEncrypt || contentType === recall ? '' : content.slice(0, longestText).toWellFormed(),
-    mentioned: mentions.filter((mention) => mention !== 'all'),
-    mentionsAll: mentions.includes('all'),
+    ...(roomJid !== undefined && contentType === text ? mentionsIn(objectIdOf(body), roomJid) : noMentions),
     recalled: contentType === recall ? boundIds(content) : [],
   }
 }
 
-const mostMentions = 1000
-
-/** Whom a text in a room names: `objectId` holds userIds separated by blanks, or the jid of the room, which names all. */
-function mentionsIn(bodyText: string, roomJid: string): (number | 'all')[] {
+function objectIdOf(bodyText: string): string {
   const body = readBody(bodyText)
-  const objectId = isRefused(body) ? '' : asText(body.fields['objectId']).trim()
-  if (objectId.toLowerCase() === roomJid) return ['all']
-  const ids = objectId.split(/[\s,]+/, mostMentions).filter((id) => /^[1-9]\d{0,9}$/.test(id))
-  return ids.map(Number)
+  return isRefused(body) ? '' : asText(body.fields['objectId'])
 }

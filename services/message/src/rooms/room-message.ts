@@ -11,19 +11,24 @@ import {
   copyStep,
   type MessageWrite,
   messageStep,
+  passedOf,
   refusedStep,
   stoppedStep,
 } from '../deliver/message-step.ts'
 import { errorText, receiptText } from '../deliver/stanza-text.ts'
 import type { Deps } from '../deps.ts'
 import type { Step } from '../feed/pipeline.ts'
+import { mentionsIn } from '../pushes/mentions.ts'
 import { userIdOf } from '../read/addresses.ts'
+import { asText } from '../read/read-body.ts'
 import type { Entry, Message, Refusal } from '../read/read-message.ts'
 import { maySpeak } from './may-speak.ts'
 import type { RoomOrder } from './room-order.ts'
 import { roomAddress, saidText } from './room-stanzas.ts'
 
-const recall = 202
+const [text, recall] = [1, 202]
+/** From here on types tell of friends, and nobody is told of these in rooms. */
+const firstFriendType = 500
 const go: Verdict = { goes: true }
 const refuse = (condition: Refusal['condition'], text: string): Verdict => ({
   goes: false,
@@ -103,7 +108,7 @@ function saidStep(
   }
   const isCopy = () => (recentMessages.get(key) ?? tap) !== tap
   if (isCopy()) return copyStep(confirm)
-  const write = writeOf(message, conversation, { jid, mayRecallAny })
+  const write = writeOf(message, conversation, { jid, key, mayRecallAny })
   const text = saidText(`${room}/${sender.user}`, { id, body: body.text, wantsReceipt })
   const isKept = messageType(body.type).waits !== 'never'
   const order: RoomOrder = { kind: 'say', jid, text, ...(isKept && id ? { id } : {}) }
@@ -129,7 +134,7 @@ function saidStep(
 function writeOf(
   message: Message,
   conversation: string,
-  { jid, mayRecallAny }: { jid: string; mayRecallAny: boolean },
+  { jid, key, mayRecallAny }: { jid: string; key: string; mayRecallAny: boolean },
 ): MessageWrite | undefined {
   const { body, sender, tap } = message
   const store = messageDocument(message, { conversation, roomJid: jid })
@@ -139,7 +144,10 @@ function writeOf(
       ...{ conversation, by: sender.user, messageIds: boundIds(body.content) },
       ...(mayRecallAny ? { anybody: true as const } : {}),
     }
-  return store || entry.recall ? { entry, outgoing: undefined, passed: undefined } : undefined
+  const isPushed = !store && messageType(body.type).push !== '-' && body.type < firstFriendType
+  const mentions = mentionsIn(body.type === text ? asText(body.fields['objectId']) : '', jid)
+  const passedInRoom = isPushed ? { ...passedOf(message), roomJid: jid, ...mentions } : undefined
+  return store || entry.recall || passedInRoom ? { entry, key, outgoing: undefined, passedInRoom } : undefined
 }
 
 const noOccupant: Refusal = { condition: 'item-not-found', text: 'no such member' }

@@ -17,8 +17,10 @@ export interface Push {
   arrivedAt: number
   isEncrypt: boolean
   isReadDel?: boolean | undefined
-  /** What it says, where the message service need not be asked. */
+  /** What it says and whom it names, where the message service need not be asked. */
   text?: string | undefined
+  mentioned?: number[] | undefined
+  mentionsAll?: boolean | undefined
   /** Only these members of the room are told. */
   receivers?: number[] | undefined
   /** Names for a room that may be gone when it is told of, and for who acted in it. */

@@ -238,11 +238,11 @@ async function findTexts(
   pushes: readonly PushDocument[],
 ): Promise<Map<string, Text>> {
   const found = new Map<string, Text>()
-  const nobody = { mentioned: new Set<number>(), mentionsAll: false, recalled: [] }
   const asked: PushDocument[] = []
   for (const push of pushes) {
-    if (push.text === undefined) asked.push(push)
-    else found.set(push._id, { text: push.text, isThere: true, ...nobody })
+    const { _id, text, mentioned, mentionsAll = false } = push
+    if (text === undefined) asked.push(push)
+    else found.set(_id, { text, isThere: true, mentioned: new Set(mentioned), mentionsAll, recalled: [] })
   }
   for (let at = 0; at < asked.length; at += textsAtOnce) {
     const some = asked.slice(at, at + textsAtOnce)

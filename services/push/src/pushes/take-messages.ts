@@ -1,5 +1,5 @@
 import type { Payload } from '@im/contracts'
-import type { messageArchived, messagesPassed } from '@im/contracts/message'
+import type { messageArchived, messagesPassed, roomMessagesPassed } from '@im/contracts/message'
 import { firstUserId } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
 import { findPresent } from './find-present.ts'
@@ -8,7 +8,8 @@ import { expiryOf, newPush, type Push } from './push-document.ts'
 
 type TakeDeps = Pick<Deps, 'config' | 'tokens' | 'pushes' | 'pushWorker' | 'message' | 'now' | 'log'>
 
-type Messages<E extends typeof messageArchived | typeof messagesPassed> = Payload<E>['messages']
+type Messages<E extends typeof messageArchived | typeof messagesPassed | typeof roomMessagesPassed> =
+  Payload<E>['messages']
 
 /** Puts messages that were archived into the queue. */
 export const takeArchived = (deps: TakeDeps, messages: Messages<typeof messageArchived>): Promise<void> =>
@@ -22,11 +23,20 @@ export const takePassed = (deps: TakeDeps, messages: Messages<typeof messagesPas
   queue(
     deps,
     messages.map((message) => {
-      const { from, to, contentType, isReadDel } = message
-      const conversation = `u:${Math.min(from, to)}:${Math.max(from, to)}`
-      return { ...message, conversation, text: isReadDel ? '' : (textOfType(contentType) ?? '') }
+      const { from, to } = message
+      return { ...message, conversation: `u:${Math.min(from, to)}:${Math.max(from, to)}`, text: passedText(message) }
     }),
   )
+
+/** The same of rooms. */
+export const takePassedInRooms = (deps: TakeDeps, messages: Messages<typeof roomMessagesPassed>): Promise<void> =>
+  queue(
+    deps,
+    messages.map((message) => ({ ...message, conversation: `r:${message.roomJid}`, text: passedText(message) })),
+  )
+
+const passedText = ({ contentType, isReadDel }: { contentType: number; isReadDel: boolean }) =>
+  isReadDel ? '' : (textOfType(contentType) ?? '')
 
 /** Messages that are put into the queue together. */
 const queuedAtOnce = 2000
