@@ -123,6 +123,27 @@ test('leaving is told to who left, and to the room where it wants that', async (
   )
 })
 
+test('nobody but the owner is told of the coming and going of members in hidden roles', async (t) => {
+  const { newRoom, rooms, online } = await startRooms(t)
+  const jid = await newRoom(alice, [bob])
+  const hidden = 10000004
+  const [owner, other, invisible] = [await online(alice), await online(bob), await online(hidden)]
+  for (const stream of [owner, other]) await joined(stream, jid)
+  await rooms.add(jid, hidden, 4)
+  await rooms.remove(jid, hidden)
+  await rooms.add(jid, hidden, 5)
+  await rooms.remove(jid, hidden, hidden)
+  await rooms.notice(jid, 'end')
+  await eventually(() => [owner, other].every((stream) => summary(stream).includes('room 905 end')))
+  const about = (stream: ClientStream) =>
+    eventsOf(stream).flatMap(({ way, fields }) =>
+      fields['toUserId'] === String(hidden) ? [`${way} ${fields.type}`] : [],
+    )
+  const told = ['chat 907', 'chat 904', 'chat 907', 'chat 904']
+  await eventually(() => about(owner).length >= 4 && about(invisible).length >= 4)
+  t.strictSame([about(owner), about(invisible), about(other)], [told, told, []])
+})
+
 test('files, edited notices and waiting rooms are told', async (t) => {
   const { newRoom, rooms, online, env } = await startRooms(t)
   const publish = eventPublisher(t, env)

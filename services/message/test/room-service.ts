@@ -5,7 +5,7 @@ import {
   internalRooms,
   type MemberState,
   memberChanged,
-  memberLeft,
+  memberGone,
   membersJoined,
   noticePublished,
   type Person,
@@ -86,9 +86,10 @@ export class Rooms {
 
   async remove(jid: string, userId: number, by = this.#of(jid).state.ownerId) {
     const room = this.#of(jid)
+    const member = room.members.get(userId)!
     room.members.delete(userId)
     await this.#commit(room, { by }, (change, about) => {
-      change.announce(memberLeft, room.state.roomId, { ...about, member: personOf(userId) })
+      change.announce(memberGone, room.state.roomId, { ...about, member })
     })
   }
 

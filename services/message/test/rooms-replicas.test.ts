@@ -52,6 +52,60 @@ test('streams on servers of two replicas hear each other in order, and joins sho
   }
 })
 
+test('of 300 messages across an HTTP answer none passes that it forbids, and none is missing that it allows', async (t) => {
+  const { newRoom, left, right, rooms, deps } = await startTwo(t)
+  const later = Math.floor(Date.now() / 1000) + 600
+  const cases = [
+    { change: (jid: string, user: number) => rooms.changeMember(jid, user, { talkTime: later }), mayBefore: true },
+    { change: (jid: string, user: number) => rooms.remove(jid, user), mayBefore: true },
+    { change: (jid: string) => rooms.change(jid, { locked: 1 }), mayBefore: true },
+    { change: (jid: string, user: number) => rooms.add(jid, user), mayBefore: false },
+  ]
+  await Promise.all(
+    cases.map(async ({ change, mayBefore }, n) => {
+      const user = 10_000_100 + n
+      const jid = await newRoom(alice, mayBefore ? [user] : [])
+      const [owner, speaker] = [left.connect(alice, { resource: `r${n}` }), right.connect(user)]
+      await joined(owner, jid)
+      if (mayBefore) await joined(speaker, jid)
+      const sent: string[] = []
+      const say = () => void sent.push(sayIn(speaker, jid, sent.length))
+      let answeredAt = Number.POSITIVE_INFINITY
+      const changing = eventually(() => sent.length >= 100).then(async () => {
+        await change(jid, user)
+        answeredAt = sent.length
+        // What comes right behind the answer.
+        for (let count = 0; count < 100; count++) say()
+      })
+      while (sent.length < 200 || sent.length < answeredAt + 150) {
+        say()
+        await delay(10)
+      }
+      await changing
+      const isAnswered = (id: string) => speaker.receipts.includes(id) || speaker.refusals.has(id)
+      await eventually(() => sent.every(isAnswered), 30_000)
+      const receipts = new Set(speaker.receipts)
+      const wrong = sent.slice(...(mayBefore ? [answeredAt] : [0, 100])).filter((id) => receipts.has(id))
+      t.strictSame(wrong, [], `${n}: accepted though forbidden`)
+      const right_ = sent.slice(...(mayBefore ? [0, 100] : [answeredAt])).filter((id) => !receipts.has(id))
+      t.strictSame(right_, [], `${n}: refused though allowed`)
+      const accepted = sent.filter((id) => receipts.has(id))
+      const heard = () => owner.messages.filter(({ id }) => sent.includes(id)).map(({ id }) => id)
+      await eventually(() => heard().length >= accepted.length)
+      await right.drained()
+      t.strictSame(heard(), accepted, `${n}: all that was accepted is heard once, in order, and nothing else`)
+      const rows = await deps.messages.collection.find({ roomJid: jid, contentType: 1 }).toArray()
+      t.strictSame(rows.map(({ messageId }) => messageId).sort(), accepted.toSorted(), `${n}: and kept`)
+      const echoes = speaker.messages.filter(({ id }) => sent.includes(id)).map(({ id }) => id)
+      t.strictSame(
+        echoes.filter((id) => !receipts.has(id)),
+        [],
+        `${n}: nothing refused is echoed`,
+      )
+    }),
+  )
+})
+
 test('an entry is settled when every server has taken what was said, and not before', async (t) => {
   const { newRoom, left, right } = await startTwo(t)
   const jid = await newRoom(alice, [bob])

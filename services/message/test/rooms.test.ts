@@ -60,7 +60,7 @@ test('a join is answered with occupants, the own presence, history and subject, 
   for (const user of [alice, carol, hidden, guard]) await joined(await online(user), jid)
   const speaker = await online(alice, { resource: 'pc' })
   await joined(speaker, jid)
-  await eventually(async () => (await deps.messages.collection.countDocuments({ contentType: 907 })) === 5)
+  await eventually(async () => (await deps.messages.collection.countDocuments({ contentType: 907 })) === 3)
   sayIn(speaker, jid, 'before')
   await eventually(() => saidIn(speaker, jid).includes('before'))
   const stream = await online(bob)
@@ -360,6 +360,105 @@ test('history, search and the list of chats show a room to its members alone, fr
   await rooms.remove(jid, bob)
   t.strictSame([await found(bob), await history(bob)], [[], []])
   t.strictSame(await api.call(archive.listLastChats, {}, { as: bob }), [])
+})
+
+test('who comes back sees nothing of the time between, whatever clocks of senders say', async (t) => {
+  const { newRoom, online, rooms, api } = await startRooms(t)
+  const jid = await newRoom(alice, [bob])
+  const speaker = await online(alice)
+  await joined(speaker, jid)
+  const say = async (content: string, seconds = 0) => {
+    const id = sayIn(speaker, jid, content, { timeSend: Date.now() / 1000 + seconds })
+    await eventually(() => speaker.receipts.includes(id))
+    return id
+  }
+  const before = await say('a secret before')
+  await rooms.remove(jid, bob)
+  const hidden = [before, await say('a secret between'), await say('a secret of a fast clock', 250)]
+  await rooms.add(jid, bob)
+  const as = bob
+  const found = async () => await api.call(search.searchMessages, { keyword: 'secret', roomId: jid }, { as })
+  const history = async () => {
+    const rows = await api.call(archive.listRoomHistory, { roomId: jid, maxType: 100 }, { as })
+    return rows.map(({ content }) => content)
+  }
+  const heard = async () => {
+    const stream = await online(bob, { resource: `r${Math.random()}` })
+    await joined(stream, jid, `seconds='86400'`)
+    return saidIn(stream, jid)
+  }
+  await eventually(async () => {
+    const { total } = await api.call(search.searchMessages, { keyword: 'secret', roomId: jid }, { as: alice })
+    return total === 3
+  })
+  t.match(await found(), { total: 0, pageData: [] })
+  t.strictSame([await history(), await heard()], [[], []])
+  t.strictSame(await api.call(archive.listLastChats, {}, { as }), [])
+  for (const messageId of hidden) {
+    const asked = { messageId, type: 2, roomJid: jid } as const
+    await t.rejects(api.call(archive.getMessage, asked, { as }), failure('MessageNotFound'))
+    await api.call(archive.deleteMessages, { messageId: [messageId] as never, type: 2, delete: 1 }, { as })
+  }
+  const late = await say('a secret of a slow clock', -3600)
+  t.match(await eventually(async () => (await found()).total > 0 && (await found())), {
+    total: 1,
+    pageData: [{ messageId: late }],
+  })
+  t.strictSame([await history(), await heard()], [['a secret of a slow clock'], ['a secret of a slow clock']])
+  t.match(await api.call(archive.listLastChats, {}, { as }), [{ jid, messageId: late }])
+  t.match(await api.call(archive.getMessage, { messageId: late, type: 2 }, { as }), { messageId: late })
+})
+
+test('what was said before somebody came back is not told them live when it is late', async (t) => {
+  const [near, far] = [await XmppServer.start(), await XmppServer.start()]
+  const { newRoom, online, rooms } = await startRooms(t, { servers: [near, far] })
+  const jid = await newRoom(alice, [bob, carol])
+  const [speaker, back, other] = [await online(alice, { server: far }), await online(bob), await online(carol)]
+  const between = Date.now() + 1
+  await eventually(() => Date.now() > between)
+  await rooms.remove(jid, bob)
+  await rooms.add(jid, bob)
+  for (const stream of [back, other]) await joined(stream, jid)
+  // It waited in the log of its server.
+  speaker.say({ to: addressOf(jid), type: 'groupchat', body: { content: 'between' }, stamp: between })
+  sayIn(speaker, jid, 'after')
+  await eventually(() => [speaker, back, other].every((stream) => saidIn(stream, jid).includes('after')))
+  t.strictSame(
+    [speaker, back, other].map((stream) => saidIn(stream, jid)),
+    [['between', 'after'], ['after'], ['between', 'after']],
+  )
+})
+
+test('who is removed while their join is answered gets nothing of what is said from then on', async (t) => {
+  const { newRoom, online, rooms, deps } = await startRooms(t)
+  const jid = await newRoom(alice, [bob])
+  const [speaker, stream] = [await online(alice), await online(bob)]
+  await joined(speaker, jid)
+  const { roomFanOut, messages } = deps
+  // Nobody is told yet who is out.
+  const sent = roomFanOut.sent.bind(roomFanOut)
+  roomFanOut.sent = async (order) => {
+    if (order.kind === 'remove') throw new Error('broken off')
+    await sent(order)
+  }
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const lastOfRoom = messages.lastOfRoom.bind(messages)
+  let isReading = false
+  messages.lastOfRoom = async (...range) => {
+    isReading = true
+    await promise
+    return await lastOfRoom(...range)
+  }
+  join(stream, jid, `seconds='3600'`)
+  await eventually(() => isReading)
+  await rooms.remove(jid, bob)
+  const id = sayIn(speaker, jid, 'not for bob')
+  await eventually(() => speaker.receipts.includes(id))
+  resolve()
+  await eventually(() => presencesOf(stream, jid).length > 0)
+  t.match(presencesOf(stream, jid), [{ kind: 'error', condition: 'registration-required' }])
+  t.strictSame(saidIn(stream, jid), [])
+  roomFanOut.sent = sent
 })
 
 test('a request to join goes to the owner or an admin, of who is no member or from a member for others', async (t) => {

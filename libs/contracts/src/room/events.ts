@@ -50,6 +50,13 @@ export const memberLeft = event(
   Type.Object({ ...about, member: Person }),
 )
 
+/** Comes with every `member.left.v1`, behind it: the role tells of whom the room does not know. */
+export const memberGone = event(
+  'member.left.v2',
+  'A member left a room or was removed',
+  Type.Object({ ...about, member: MemberState }),
+)
+
 export const memberChanged = event(
   'member.changed.v1',
   'Something about a member of a room changed',

@@ -1,15 +1,13 @@
 import type { Caller, Params } from '@im/contracts'
 import type { archive, RoomRow } from '@im/contracts/message'
 import type { Deps } from '../deps.ts'
+import { mostLate } from '../read/order-key.ts'
 import { isSince } from '../rooms/room-history.ts'
 import { roomNamed } from '../rooms/rooms-of.ts'
 import { roomConversation } from './conversations.ts'
 import { readHistoryPage } from './history-page.ts'
 import { isVisible } from './message-document.ts'
 import { roomRow } from './message-row.ts'
-
-/** A message may stand so long (s) before the moment it came (`orderKey`). */
-const mostLate = 86_400
 
 /** A page of the history of a room, for its members: what came since they joined. Others get nothing. */
 export async function listRoomHistory(

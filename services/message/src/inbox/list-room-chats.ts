@@ -2,6 +2,7 @@ import type { LastChat } from '@im/contracts/message'
 import { roomConversation } from '../archive/conversations.ts'
 import { isVisible, type MessageDocument, type Reader } from '../archive/message-document.ts'
 import type { Deps } from '../deps.ts'
+import { mostLate } from '../read/order-key.ts'
 import { isSince } from '../rooms/room-history.ts'
 import { type MemberRoom, roomsOrNone } from '../rooms/rooms-of.ts'
 
@@ -59,9 +60,6 @@ async function newestOf(
   const isSeen = (message: MessageDocument) => isVisible(message, reader) && isSince(room, message)
   return await messages.newestListed(chat._id, isSeen, { near: chat.timeSend, from: room.joinedAt - mostLate })
 }
-
-/** A message may stand so long (s) before the moment it came. */
-const mostLate = 86_400
 
 const listedRoom = ({ jid, name }: MemberRoom, message: MessageDocument, user: number): ListedChat => ({
   conversation: message.conversation,

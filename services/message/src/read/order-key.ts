@@ -1,5 +1,6 @@
 const fiveMinutes = 300
-const aDay = 86_400
+/** So long (seconds) a message may say it was sent before it came. */
+export const mostLate = 86_400
 
 /** Seconds since 1970; from 10^11 on some clients mean milliseconds. Undefined when it is no number. */
 export function seconds(value: unknown): number | undefined {
@@ -15,6 +16,6 @@ export function seconds(value: unknown): number | undefined {
 export function orderKey(timeSend: unknown, arrivedAt: number): number {
   const sent = seconds(timeSend)
   const arrived = arrivedAt / 1000
-  if (sent === undefined || sent > arrived + fiveMinutes || sent < arrived - aDay) return arrived
+  if (sent === undefined || sent > arrived + fiveMinutes || sent < arrived - mostLate) return arrived
   return sent
 }

@@ -3,7 +3,7 @@ import { ContractError, type Params } from '@im/contracts'
 import type { liveRooms } from '@im/contracts/message'
 import {
   memberChanged,
-  memberLeft,
+  memberGone,
   membersJoined,
   roomChanged,
   roomCreated,
@@ -54,7 +54,7 @@ export class RoomEnforcer {
 
   start(): Closable {
     const { id } = this.#peers
-    const events = [roomCreated, roomChanged, roomDissolved, roomTransferred, membersJoined, memberLeft, memberChanged]
+    const events = [roomCreated, roomChanged, roomDissolved, roomTransferred, membersJoined, memberGone, memberChanged]
     const parts = [
       this.#bus.onTell('rooms.enforce', (text) => {
         const { from, number, jid, sequence } = JSON.parse(text) as Told

@@ -1,7 +1,7 @@
 import { fileAddressesIn } from '@im/contracts/message'
 import {
   memberChanged,
-  memberLeft,
+  memberGone,
   membersJoined,
   noticeEdited,
   noticePublished,
@@ -73,7 +73,7 @@ export function roomEventHandlers(deps: Deps): EventHandler[] {
       await tell(ofJoins(payload), causeOf(room, id, at))
       for (const { userId } of members) await ownDevices(userId, room, id)
     }),
-    on(memberLeft, async (payload, { id }) => {
+    on(memberGone, async (payload, { id }) => {
       const { room, member, at } = payload
       await tell(ofLeaving(payload), causeOf(room, id, at), () =>
         deps.roomFanOut.sent({ kind: 'remove', jid: room.jid, users: [member.userId] }),

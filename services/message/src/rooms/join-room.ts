@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { StandingMember } from '@im/contracts/room'
 import { roomsDomain } from '../config.ts'
 import type { Answer, MessageWrite } from '../deliver/message-step.ts'
+import type { StanzaText } from '../deliver/stanza-text.ts'
 import type { Deps } from '../deps.ts'
 import { nothing, type Step } from '../feed/pipeline.ts'
 import type { Entry, Refusal, Sender } from '../read/read-message.ts'
@@ -28,6 +29,12 @@ const tryLater: Refusal = { condition: 'resource-constraint', text: 'it cannot b
 /** After how long (ms) a history that could not be read is tried again. */
 const readAgainAfter = 500
 
+/** Nobody is refused by what may be old. */
+async function standingOf(facts: Deps['roomFacts'], jid: string, user: number): Promise<Standing> {
+  const known = facts.peek(jid, user)
+  return known?.member ? known : await facts.ask(jid, user)
+}
+
 /** A client joins a room, or makes one (spec xmpp.md §7). */
 export async function joinStep(deps: Deps, presence: RoomPresence, answer: Answer): Promise<Step<MessageWrite>> {
   const { roomFacts, reservedRooms, log } = deps
@@ -35,8 +42,7 @@ export async function joinStep(deps: Deps, presence: RoomPresence, answer: Answe
   const refused = (refusal: Refusal) => refusedJoin(deps, presence, refusal, answer)
   let standing: Standing
   try {
-    const known = roomFacts.peek(jid, sender.user)
-    standing = known?.member ? known : await roomFacts.ask(jid, sender.user)
+    standing = await standingOf(roomFacts, jid, sender.user)
   } catch (error) {
     log.debug({ err: error, jid }, 'a join was put off: the room service does not answer')
     return refused(tryLater)
@@ -72,43 +78,67 @@ function joined(deps: Deps, presence: RoomPresence, member: StandingMember, code
     run(settled) {
       const stream = streams.find(entry.server, entry.stream)
       if (!stream) return settled()
-      const own = occupantText(roomAddress(roomsDomain(config), jid, sender.user), {
-        role: member.role,
-        user: sender.jid,
-        codes: [100, 110, ...codes, ...(nick === String(sender.user) ? [] : ([210] as const))],
-      })
+      const ownText = ({ role }: StandingMember) =>
+        occupantText(roomAddress(roomsDomain(config), jid, sender.user), {
+          role,
+          user: sender.jid,
+          codes: [100, 110, ...codes, ...(nick === String(sender.user) ? [] : ([210] as const))],
+        })
       // Apps tell rooms of their presence now and then; only a join begins again.
       const isUpdate = occupants.has(stream, jid) && !entry.stanza.getChildElements().some(({ name }) => name === 'x')
       if (isUpdate) {
-        stream.write(own, 'presence')
+        stream.write(ownText(member), 'presence')
         return settled()
       }
-      void welcome(deps, stream, { jid, member, own, wish: readWish(entry.stanza, now()) }).then(settled)
+      const refuse = (refusal: Refusal) => {
+        const from = roomAddress(roomsDomain(config), jid, nick || undefined)
+        stream.write(joinErrorText(from, entry.stanza.attrs['id'], refusal), 'presence')
+      }
+      void welcome(deps, stream, { jid, member, ownText, refuse, wish: readWish(entry.stanza, now()) }).then(settled)
     },
   }
+}
+
+interface Welcome {
+  jid: string
+  member: StandingMember
+  /** The own presence of a member in the room. */
+  ownText: (member: StandingMember) => StanzaText
+  refuse: (refusal: Refusal) => void
+  wish: Wish
 }
 
 /** All that a stream gets when it joins, then what was said meanwhile (XEP-0045 §7.1). */
 async function welcome(
   deps: Deps,
   stream: OwnStream,
-  { jid, member, own, wish }: { jid: string; member: StandingMember; own: string; wish: Wish },
+  { jid, member: asked, ownText, refuse, wish }: Welcome,
 ): Promise<void> {
-  const { occupants, config, log } = deps
+  const { occupants, roomFacts, config, log } = deps
   const rooms = roomsDomain(config)
   const joining = occupants.begin(stream, jid)
-  for (;;) {
+  for (let member = asked; ; ) {
     try {
       const [others, history] = await Promise.all([
         othersIn(deps, jid, member.userId),
         readHistory(deps, jid, member, wish),
       ])
+      // What was read may be what somebody may no more see who was removed meanwhile.
+      const standing = await standingOf(roomFacts, jid, member.userId)
       if (!occupants.isJoining(stream, jid, joining)) return
+      if (standing.state === 'dissolved' || (standing.state === 'live' && !standing.member)) {
+        occupants.leave(stream, jid)
+        return refuse(standing.state === 'live' ? notMember : noRoom)
+      }
+      if (standing.member && standing.member.since !== member.since) {
+        member = standing.member
+        continue
+      }
       for (const { userId, role } of others) {
         const user = `${userId}@${config.xmppDomain}`
         stream.write(occupantText(roomAddress(rooms, jid, userId), { role, user }), 'presence')
       }
-      stream.write(own, 'presence')
+      stream.write(ownText(standing.member ?? member), 'presence')
       for (const { text } of history) stream.write(text)
       stream.write(subjectText(roomAddress(rooms, jid)))
       const known = new Set(history.map(({ id }) => id))

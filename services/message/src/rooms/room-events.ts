@@ -1,7 +1,8 @@
 import type { Payload } from '@im/contracts'
 import type {
+  MemberState,
   memberChanged,
-  memberLeft,
+  memberGone,
   membersJoined,
   noticeEdited,
   noticePublished,
@@ -80,7 +81,7 @@ export const ofTransfer = ({ by, to }: Payload<typeof roomTransferred>): RoomNot
 export const ofJoins = ({ room, by, members }: Payload<typeof membersJoined>): RoomNotice[] =>
   members.map((member) => ({
     ...{ type: 907, key: String(member.userId), by, to: member, content: room.name },
-    ...{ fileSize: room.showRead, other: settingsOf(room), chatTo: [member.userId], inRoom: true },
+    ...{ fileSize: room.showRead, other: settingsOf(room), ...audienceOf(room, member) },
   }))
 
 /** What a new member's app has to know of the room at once. */
@@ -100,33 +101,37 @@ const settingsOf = (room: RoomState) =>
     talkTime: room.talkTime,
   })
 
-export const ofLeaving = ({ room, by, member }: Payload<typeof memberLeft>): RoomNotice[] => [
-  {
-    ...{ type: 904, key: '', by, to: member, content: room.name },
-    ...{ chatTo: [member.userId], inRoom: room.isAttritionNotice === 1 },
-  },
-]
+export function ofLeaving({ room, by, member }: Payload<typeof memberGone>): RoomNotice[] {
+  const { chatTo, inRoom } = audienceOf(room, member)
+  const isTold = inRoom && room.isAttritionNotice === 1
+  return [{ type: 904, key: '', by, to: member, content: room.name, chatTo, inRoom: isTold }]
+}
 
 const [admin, invisible, guardian] = [2, 4, 5]
+
+const isHidden = ({ role }: MemberState) => role === invisible || role === guardian
+
+/** Who is told what happened to a member: of hidden ones only they and the owner know. */
+const audienceOf = ({ ownerId }: RoomState, member: MemberState): Pick<RoomNotice, 'chatTo' | 'inRoom'> =>
+  isHidden(member)
+    ? { chatTo: [...new Set([member.userId, ownerId])], inRoom: false }
+    : { chatTo: [member.userId], inRoom: true }
 
 export function ofMemberChange({ room, by, member, roleBefore, changed }: Payload<typeof memberChanged>): RoomNotice[] {
   const { role, userId } = member
   const notices: RoomNotice[] = []
   const tell = (notice: Pick<RoomNotice, 'type' | 'content' | 'chatTo' | 'inRoom'>) =>
     notices.push({ key: String(notice.type), by, to: member, ...notice })
-  // The room does not know of members in hidden roles.
-  const isHidden = role === invisible || role === guardian
-  const both = [...new Set([userId, room.ownerId])]
+  const audience = audienceOf(room, member)
   if (changed.includes('nickname'))
-    tell({ type: 901, content: member.name, chatTo: isHidden ? both : [], inRoom: !isHidden })
-  if (changed.includes('talkTime'))
-    tell({ type: 906, content: String(member.talkTime), chatTo: isHidden ? both : [userId], inRoom: !isHidden })
+    tell({ type: 901, content: member.name, ...audience, ...(audience.inRoom ? { chatTo: [] } : {}) })
+  if (changed.includes('talkTime')) tell({ type: 906, content: String(member.talkTime), ...audience })
   if (changed.includes('role')) {
     if (role === admin || roleBefore === admin)
       tell({ type: 913, content: role === admin ? '1' : '0', chatTo: [userId], inRoom: true })
     const shown = { [invisible]: ['1', '-1'], [guardian]: ['2', '0'] } as Record<number, [string, string]>
     const content = shown[role]?.[0] ?? shown[roleBefore]?.[1]
-    if (content !== undefined) tell({ type: 930, content, chatTo: both, inRoom: false })
+    if (content !== undefined) tell({ type: 930, content, chatTo: [...new Set([userId, room.ownerId])], inRoom: false })
   }
   return notices
 }

@@ -99,7 +99,7 @@ function saidStep(
   answer: Answer,
 ): Step<MessageWrite> {
   const { recentMessages, roomFanOut, occupants, streams, config } = deps
-  const { sender, body, tap, id, wantsReceipt } = message
+  const { sender, body, tap, id, wantsReceipt, stamp: at } = message
   const room = roomAddress(roomsDomain(config), jid)
   const conversation = roomConversation(jid)
   const key = keyText({ messageId: messageIdOf(message), conversation, from: sender.user })
@@ -111,7 +111,7 @@ function saidStep(
   const write = writeOf(message, conversation, { jid, key, mayRecallAny })
   const text = saidText(`${room}/${sender.user}`, { id, body: body.text, wantsReceipt })
   const isKept = messageType(body.type).waits !== 'never'
-  const order: RoomOrder = { kind: 'say', jid, text, ...(isKept && id ? { id } : {}) }
+  const order: RoomOrder = { kind: 'say', jid, text, at, from: sender.user, ...(isKept && id ? { id } : {}) }
   return {
     ...(write ? { write } : {}),
     size: body.text.length,

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import type { StandingMember } from '@im/contracts/room'
 import { roomsDomain } from '../config.ts'
 import type { StanzaText } from '../deliver/stanza-text.ts'
 import type { Deps } from '../deps.ts'
@@ -9,8 +10,11 @@ import { destroyedText, outText, roomAddress } from './room-stanzas.ts'
 
 /** Something that concerns the streams which have joined a room, on all servers. */
 export type RoomOrder =
-  /** All members get this message. `id` is that of the stanza, where clients may be asked to confirm it by its id. */
-  | { kind: 'say'; jid: string; text: StanzaText; id?: string }
+  /**
+   * All who were members when it came (`at`, ms) get this message, and its sender does. `id` is that of the stanza, where clients
+   * may be asked to confirm it by its id.
+   */
+  | { kind: 'say'; jid: string; text: StanzaText; at: number; from: number; id?: string }
   /** These users are out, unless they are members again. */
   | { kind: 'remove'; jid: string; users: number[] }
   /** All are out, unless there is such a room. */
@@ -33,6 +37,8 @@ interface Listeners {
   lists: string[]
   apart: OwnStream[]
   some: OwnStream | undefined
+  /** When the newest of them became a member (ms). */
+  newestSince: number
 }
 
 /** Carries out orders on the streams of this replica, those of one room and server in their order. */
@@ -79,9 +85,8 @@ export class RoomOrders {
         const standings = await Promise.all(users.map((user) => roomFacts.of(order.jid, user)))
         // Asked for whoever came meanwhile, too, as long as answers are kept.
         if (roomFacts.isInTouch && tries < mostTries && standings.some(({ state }) => state === 'live')) continue
-        const members = new Set(users.filter((_, index) => standings[index]?.member))
-        const streams = [...room.streams.keys()].filter(({ report }) => members.has(report.user))
-        this.#hand(streams, room, order, joining)
+        const members = new Map(users.map((user, index) => [user, standings[index]?.member]))
+        this.#hand(listening(room, members, order), room, order, joining)
         return
       } catch (error) {
         log.warn({ reason: String(error), jid: order.jid }, 'it cannot be found out who is in a room; trying again')
@@ -100,7 +105,12 @@ export class RoomOrders {
       if (!listeners) return false
       this.#listeners.set(room, listeners)
     }
-    const { some, lists, apart } = listeners
+    const { some, lists, apart, newestSince } = listeners
+    if (order.at < newestSince) {
+      // Somebody came, or came back, after this was said.
+      this.#hand(listening(room, known.members, order), room, order, joining)
+      return true
+    }
     for (const list of lists) some!.writer.deliverTo(list, 'message', order.text)
     this.#hand(apart, room, order, joining)
     return true
@@ -143,21 +153,35 @@ const expects = (stream: OwnStream, id: string | undefined) =>
 
 const usersOf = ({ streams }: RoomAtServer) => [...new Set([...streams.keys()].map(({ report }) => report.user))]
 
+/** Streams of those who may hear it: what came before somebody was a member, or while they were none, is not for them. */
+const listening = (
+  room: RoomAtServer,
+  members: ReadonlyMap<number, StandingMember | undefined>,
+  { at, from }: RoomOrder & { kind: 'say' },
+) =>
+  [...room.streams.keys()].filter(({ report: { user } }) => {
+    const member = members.get(user)
+    return member && (member.since <= at || user === from)
+  })
+
 /** Undefined when it is not known of each whether they are members. */
 function listenersOf(room: RoomAtServer, known: KnownRoom): Listeners | undefined {
   const ids: string[] = []
   const apart: OwnStream[] = []
   let some: OwnStream | undefined
+  let newestSince = 0
   for (const [stream, joining] of room.streams) {
     const { user, confirms } = stream.report
     if (known.state === 'live' && !known.members.has(user)) return undefined
-    if (!known.members.get(user)) continue
+    const member = known.members.get(user)
+    if (!member) continue
     some = stream
+    newestSince = Math.max(newestSince, member.since)
     if (joining || confirms === 'ack') apart.push(stream)
     else ids.push(stream.id)
   }
   const lists = Array.from({ length: Math.ceil(ids.length / streamsAtOnce) }, (_, part) =>
     ids.slice(part * streamsAtOnce, (part + 1) * streamsAtOnce).join(' '),
   )
-  return { known, changes: room.changes, lists, apart, some }
+  return { known, changes: room.changes, lists, apart, some, newestSince }
 }

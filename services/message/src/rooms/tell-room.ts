@@ -98,7 +98,7 @@ export async function tellRoom(deps: Deps, notices: readonly RoomNotice[], cause
     const said = told.map(({ messageId, body }, index) => {
       if (outcomes[index] === 'gone') return undefined
       const text = saidText(`${room}/${noticeUserId}`, { id: messageId, body, wantsReceipt: false })
-      return roomFanOut.sent({ kind: 'say', jid, text, id: messageId })
+      return roomFanOut.sent({ kind: 'say', jid, text, at: cause.at, from: noticeUserId, id: messageId })
     })
     await Promise.all(said)
   }

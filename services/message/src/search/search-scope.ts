@@ -2,6 +2,7 @@ import type { Params } from '@im/contracts'
 import type { search } from '@im/contracts/message'
 import { roomConversation } from '../archive/conversations.ts'
 import { timeRange } from '../archive/time-range.ts'
+import { mostLate } from '../read/order-key.ts'
 import { type Owner, ownerOfUser, ownersOf } from './owners.ts'
 import type { RowReader } from './packed-rows.ts'
 
@@ -34,7 +35,7 @@ export class SearchScope {
   /** Seconds; the first is in, the second is not. */
   readonly #from: number
   readonly #before: number
-  /** When the caller joined, by the room's owner. */
+  /** When the caller joined, by the owner that stands for the room: what arrived before is not theirs, whenever it says it was sent. */
   readonly #rooms: ReadonlyMap<Owner, number>
 
   constructor(caller: number, params: SearchParams, joined: readonly JoinedRoom[], unseen: Unseen, now: number) {
@@ -56,18 +57,18 @@ export class SearchScope {
   }
 
   overlaps(owner: Owner, { minTime, maxTime }: { minTime: number; maxTime: number }): boolean {
-    return maxTime >= Math.max(this.#from, this.#joinedAt(owner)) && minTime < this.#before
+    return maxTime >= Math.max(this.#from, this.#joinedAt(owner) - mostLate) && minTime < this.#before
   }
 
   /** Whether the caller sees this row of the index and it is one they look for, but for its text. */
   hasRow(owner: Owner, row: RowReader): boolean {
     const { fromUserId, contentType, receiver } = this.#params
-    const { timeSend, expireAt, from, to } = row
+    const { timeSend, ts, expireAt, from, to } = row
     const peer = to === 0 ? undefined : from === this.#caller ? to : from
     return (
       timeSend >= this.#from &&
       timeSend < this.#before &&
-      timeSend >= this.#joinedAt(owner) &&
+      ts >= Math.round(this.#joinedAt(owner) * 1000) &&
       (receiver === undefined || peer === receiver) &&
       (fromUserId === undefined || from === fromUserId) &&
       (contentType === undefined || row.contentType === contentType) &&

@@ -1,10 +1,10 @@
 import { ContractError } from '@im/contracts'
-import { memberLeft, memberRoles } from '@im/contracts/room'
+import { memberGone, memberLeft, memberRoles } from '@im/contracts/room'
 import type { Deps } from '../deps.ts'
 import { changeAsMember } from '../rooms/change-room.ts'
 import { dissolve } from '../rooms/dissolve-room.ts'
 import type { RoomAct } from '../rooms/room-act.ts'
-import { personOf } from '../rooms/room-states.ts'
+import { memberState, personOf } from '../rooms/room-states.ts'
 import { isModerator, isOwner, type MemberDocument, sizesOf } from './member-document.ts'
 import { sees, viewOf } from './visibility.ts'
 
@@ -36,4 +36,5 @@ export async function remove(
   await members.remove(member, act.change)
   await act.update({ sizes: sizesOf(member.role, undefined) })
   act.announce(memberLeft, personOf(by), { member: personOf(member) })
+  act.announce(memberGone, personOf(by), { member: memberState(member) })
 }
