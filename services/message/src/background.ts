@@ -23,6 +23,7 @@ export function background(deps: Deps): Closable[] {
       ? []
       : [
           deps.fileStore,
+          deps.images,
           startSearchIndexer(deps),
           sweepMessages(deps),
           expireReservedRooms(deps),

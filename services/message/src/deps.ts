@@ -188,7 +188,7 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
     fileRemovals: new RemovalsRepository(db),
     staging: new Staging(stagingFolder(config), log),
     uploadsUnderWay: new UploadsUnderWay(),
-    images: new Images(),
+    images: new Images(log),
     feedMetrics: createFeedMetrics(metrics),
     feedWatchers: new FeedWatchers(),
   }

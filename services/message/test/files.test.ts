@@ -137,6 +137,69 @@ test('thumbnails and avatars are JPEG, the right way up, and say nothing about t
   )
 })
 
+/** 64 × 48 pixels, the left half blue, the right half red; as an iPhone writes photos. */
+const heic = Buffer.from(
+  `
+AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAX1tZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAAACJpbG9jAAAAAERAAAEA
+AQAAAAABoQABAAAAAAAAACQAAAAjaWluZgAAAAAAAQAAABVpbmZlAgAAAAABAABodmMxAAAAAA5waXRtAAAAAAABAAAA/WlwcnAAAADdaXBjbwAAAHZodmND
+AQNwAAAAkAAAAAAAHvAA/P34+AAADwNgAAEAGEABDAH//wNwAAADAJAAAAMAAAMAHroCQGEAAQAqQgEBA3AAAAMAkAAAAwAAAwAeoCCBBZbq5Ka5uAhoMCAA
+AAMDIAAAAwAhYgABAAZEAcFzwIkAAAATY29scm5jbHgAAQANAAaAAAAAFGlzcGUAAAAAAAAAQAAAAEAAAAAoY2xhcAAAAEAAAAABAAAAMAAAAAEAAAAAAAAA
+Av////AAAAACAAAAEHBpeGkAAAAAAwgICAAAABhpcG1hAAAAAAAAAAEAAQWBAgMFhAAAACxtZGF0AAAAICgBrxmA70mlv//nuUR8437+wsheF2Lx/0BV58Y8
+DbW8`,
+  'base64',
+)
+
+/** The same as an old Windows program writes it: 24 bits, the lowest line first. */
+function makeBmp(width = 64, height = 48): Buffer {
+  const head = Buffer.alloc(54)
+  head.write('BM')
+  head.writeUInt32LE(54 + 64 * 48 * 3, 2)
+  head.writeUInt32LE(54, 10)
+  head.writeUInt32LE(40, 14)
+  head.writeInt32LE(width, 18)
+  head.writeInt32LE(height, 22)
+  head.writeUInt16LE(1, 26)
+  head.writeUInt16LE(24, 28)
+  const line = Buffer.concat([
+    Buffer.alloc(32 * 3, Buffer.from([220, 60, 20])),
+    Buffer.alloc(32 * 3, Buffer.from([40, 30, 200])),
+  ])
+  return Buffer.concat([head, ...Array<Buffer>(48).fill(line)])
+}
+
+test('photos in HEIC and BMP have thumbnails and may be avatars', async (t) => {
+  const { send, read, person } = await startFiles(t)
+  const alice = person()
+  for (const [name, content] of [
+    ['IMG_1.HEIC', heic],
+    ['scan.bmp', makeBmp()],
+  ] as const) {
+    const extension = name.slice(-4).replace('.', '').toLowerCase()
+    const image = one((await send(uploadPath, formOf({}, [name, content]), { as: alice })).data.images)
+    t.ok(image.oUrl.endsWith(`.${extension}`) && image.tUrl.includes('/t/'), image.tUrl)
+    t.strictSame(await bytesOf(await read(image.oUrl)), content, 'the image itself stays as it was sent')
+    const { data } = await send('/upload/UploadAvatarServlet', formOf({}, [name, content]), { as: alice })
+    for (const url of [image.tUrl, data.oUrl]) {
+      const shown = sharp(await bytesOf(await read(url)))
+      t.match(await shown.metadata(), { format: 'jpeg', width: 64, height: 48 })
+      const pixels = await shown.raw().toBuffer()
+      const [left, right] = [pixels.subarray(0, 3), pixels.subarray(63 * 3, 64 * 3)]
+      t.ok(left[2]! > 150 && left[0]! < 100 && right[0]! > 150 && right[2]! < 100, `${name}: blue, then red`)
+    }
+  }
+  for (const [name, content] of [
+    ['bomb.bmp', makeBmp(40_000, 40_000)],
+    ['cut.bmp', makeBmp().subarray(0, 200)],
+    ['cut.heic', heic.subarray(0, 300)],
+  ] as const) {
+    t.match(await send('/upload/UploadAvatarServlet', formOf({}, [name, content]), { as: alice }), {
+      resultCode: 1500103,
+    })
+    const image = one((await send(uploadPath, formOf({}, [name, content]), { as: alice })).data.images)
+    t.equal(image.tUrl, image.oUrl, 'as a file it is kept as it is')
+  }
+})
+
 test('an avatar tells the other devices of its owner', async (t) => {
   const { send, person, db } = await startFiles(t)
   const alice = person()

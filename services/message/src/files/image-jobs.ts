@@ -1,0 +1,100 @@
+import { readFile } from 'node:fs/promises'
+import decodeHeic from 'heic-decode'
+import sharp, { type Sharp } from 'sharp'
+
+/** One piece of work on an image. Nothing of it comes from a client but the content of the file. */
+export interface ImageJob {
+  kind: 'thumbnail' | 'avatar'
+  path: string
+  /** By its content. */
+  extension: string
+  /** Where the JPEGs go: `o` is the large one, which only avatars have. */
+  to: { o?: string; t: string }
+}
+
+/** Pixels of an image that is decoded, by who decodes it. A larger one is refused by the size that its head tells. */
+const mostPixels = { libvips: 50_000_000, others: 25_000_000 }
+/** Bytes of a file that is read into memory. */
+const mostBytes = 4 * mostPixels.others + 4096
+/** Seconds that libvips may take for one step. */
+const longest = 20
+/** Longest sides. */
+const sides = { thumbnail: 300, avatar: 1280, small: 200 }
+
+const loaders = ['Jpeg', 'Png', 'Webp', 'Nsgif'].map((name) => `VipsForeignLoad${name}`)
+
+/** libvips reads nothing but what we take for images, in one thread, and remembers nothing. */
+export function limitImageLibrary(): void {
+  sharp.cache(false)
+  sharp.concurrency(1)
+  sharp.block({ operation: ['VipsForeignLoad'] })
+  sharp.unblock({ operation: loaders })
+}
+
+/** Makes JPEGs of an image, the right way up and without any metadata. Throws when it cannot be decoded. */
+export async function makeImages({ kind, path, extension, to }: ImageJob): Promise<void> {
+  const { thumbnail, avatar, small } = sides
+  const image = await upright(path, extension)
+  if (kind === 'thumbnail' || to.o === undefined) {
+    await fitted(image, thumbnail).jpeg({ quality: 80 }).toFile(to.t)
+    return
+  }
+  await fitted(image, avatar).jpeg({ quality: 85 }).toFile(to.o)
+  await open(to.o).resize(small, small, { fit: 'cover' }).jpeg({ quality: 80 }).toFile(to.t)
+}
+
+const fitted = (image: Sharp, side: number) =>
+  image.resize(side, side, { fit: 'inside', withoutEnlargement: true }).timeout({ seconds: longest })
+
+const open = (path: string) => sharp(path, { limitInputPixels: mostPixels.libvips, failOn: 'error', pages: 1 })
+
+async function upright(path: string, extension: string): Promise<Sharp> {
+  if (extension === 'bmp' || extension === 'heic') {
+    const { data, width, height } = await (extension === 'bmp' ? readBmp(path) : readHeic(path))
+    return sharp(data, { raw: { width, height, channels: 4 } }).removeAlpha()
+  }
+  const image = open(path)
+  const { width = 0, height = 0 } = await image.metadata()
+  demandSize(width, height, mostPixels.libvips)
+  return image.autoOrient().flatten({ background: '#ffffff' })
+}
+
+interface Pixels {
+  data: Uint8Array
+  width: number
+  height: number
+}
+
+/** libvips is built without a reader of BMP. */
+async function readBmp(path: string): Promise<Pixels> {
+  const file = await readWhole(path)
+  if (file.length < 30) throw new RangeError('no head')
+  demandSize(file.readUInt32LE(18), Math.abs(file.readInt32LE(22)), mostPixels.others)
+  const { decode } = await import('bmp-ts')
+  const { data, width, height } = decode(file, { toRGBA: true })
+  return { data, width, height: Math.abs(height) }
+}
+
+/** libheif turns images the right way up by itself. Its memory is bounded by the flags of the process. */
+async function readHeic(path: string): Promise<Pixels> {
+  const images = await decodeHeic.all({ buffer: await readWhole(path) })
+  try {
+    const [first] = images
+    if (!first) throw new RangeError('no image')
+    demandSize(first.width, first.height, mostPixels.others)
+    const { data, width, height } = await first.decode()
+    return { data: new Uint8Array(data.buffer, data.byteOffset, data.length), width, height }
+  } finally {
+    images.dispose()
+  }
+}
+
+async function readWhole(path: string): Promise<Buffer> {
+  const file = await readFile(path)
+  if (file.length > mostBytes) throw new RangeError(`${file.length} bytes`)
+  return file
+}
+
+function demandSize(width: number, height: number, most: number): void {
+  if (!(width > 0 && height > 0 && width * height <= most)) throw new RangeError(`${width} × ${height} pixels`)
+}

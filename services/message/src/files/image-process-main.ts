@@ -1,0 +1,32 @@
+/** The process in which images are decoded: see image-process.ts. */
+import { readdirSync } from 'node:fs'
+import { setPriority } from 'node:os'
+import { type ImageJob, limitImageLibrary, makeImages } from './image-jobs.ts'
+
+/** What became of a job. `code`: of the disk, which is no fault of the image. */
+export type ImageOutcome = { done: true } | { done: false; reason: string; code?: string }
+
+/** Others come first. Niceness is a matter of threads on Linux, of which there are some already. */
+function comeBehindOthers(): void {
+  const niceness = 10
+  try {
+    for (const thread of readdirSync('/proc/self/task')) setPriority(Number(thread), niceness)
+  } catch {
+    setPriority(niceness)
+  }
+}
+
+comeBehindOthers()
+limitImageLibrary()
+process.on('disconnect', () => process.exit(0))
+process.on('message', async (job: ImageJob) => {
+  const outcome: ImageOutcome = await makeImages(job).then(
+    () => ({ done: true as const }),
+    (error: NodeJS.ErrnoException) => ({
+      done: false as const,
+      reason: String(error?.message ?? error),
+      ...(error?.code?.startsWith?.('E') && error.syscall ? { code: error.code } : {}),
+    }),
+  )
+  process.send?.(outcome)
+})
