@@ -2,7 +2,7 @@ import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { PassThrough, type Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { ContractError, type Endpoint } from '@im/contracts'
-import { dropRest, outcomeHeader } from '@im/service-kit'
+import { countStreamed, dropRest, outcomeHeader } from '@im/service-kit'
 import { type PeerName, serviceUrl } from '../config.ts'
 import type { Deps } from '../deps.ts'
 import type { Answer } from './answer.ts'
@@ -50,6 +50,7 @@ export function forwardStream(deps: Deps, endpoint: Endpoint): Answer {
           raw.writeHead(answer.statusCode, answer.getHeaders() as OutgoingHttpHeaders)
           // Who leaves a download, or a service that dies in it, cuts it; neither is a fault here.
           pipeline(stream, raw).catch(() => {})
+          stream.on('data', ({ length }: Buffer) => countStreamed(length))
         },
         onError(_reply, { error }) {
           deps.log.warn({ err: error, service: endpoint.service, requestId: request.id }, 'a service does not answer')
@@ -75,7 +76,10 @@ export function forwardStream(deps: Deps, endpoint: Endpoint): Answer {
 function apart(body: Readable): Readable {
   const copy = body.pipe(new PassThrough())
   const late = setTimeout(() => body.destroy(), longestPause)
-  const isHere = () => void late.refresh()
+  const isHere = ({ length }: Buffer) => {
+    late.refresh()
+    countStreamed(length)
+  }
   body.on('data', isHere)
   copy.once('close', () => {
     clearTimeout(late)

@@ -1,7 +1,7 @@
 import { createWriteStream } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
 import { type Call, ContractError } from '@im/contracts'
-import { type FormFile, readMultipart } from '@im/service-kit'
+import { countStreamed, type FormFile, readMultipart } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { shownName } from './shown-name.ts'
 import { sniffedBytes } from './sniff-image.ts'
@@ -114,6 +114,7 @@ class IncomingForm {
         if (form.userId === undefined) form.unknown.take(chunk.length)
         if (bytes < sniffedBytes) head.push(chunk.slice(0, sniffedBytes - bytes))
         bytes += chunk.length
+        countStreamed(chunk.length)
         yield chunk
       }
     }
