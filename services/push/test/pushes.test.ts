@@ -1,5 +1,5 @@
 import { messageRecalled, messagesPassed } from '@im/contracts/message'
-import { badges, pushTokens } from '@im/contracts/push'
+import { badges, internalBadges, pushTokens } from '@im/contracts/push'
 import { friendRowChanged } from '@im/contracts/social'
 import { doNotDisturbChanged, sessionOpened, userUpdated } from '@im/contracts/user'
 import { eventually } from '@im/service-kit/testing'
@@ -9,7 +9,8 @@ import { alice, bob, carol, startPush } from './start-push.ts'
 const singleChat = (a: number, b: number) => `u:${Math.min(a, b)}:${Math.max(a, b)}`
 
 test('a message to somebody who is away is pushed to each of their devices, with the badge raised', async (t) => {
-  const { api, channels, say, publish } = await startPush(t)
+  const { api, internal, channels, say, publish } = await startPush(t)
+  t.strictSame(await internal.call(internalBadges.getBadge, { userId: bob }), { count: 0 })
   await api.call(pushTokens.registerApns, { token: 'a1', isVoip: 0, appId: 'im.app' }, { as: bob })
   await api.call(pushTokens.registerFcm, { token: 'f1' }, { as: bob })
   await api.call(badges.setBadge, { num: 4 }, { as: bob })
@@ -37,6 +38,7 @@ test('a message to somebody who is away is pushed to each of their devices, with
   t.match(shown!.data, { from: String(alice), fromUserName: 'alice', to: String(bob), messageType: '1', messageId: id })
   await say(alice, bob, { text: 'x'.repeat(60) })
   await eventually(() => channels.on('a1').length === 2)
+  t.strictSame(await internal.call(internalBadges.getBadge, { userId: bob }), { count: 6 })
   t.match(channels.on('a1')[1], { badge: 6, body: `alice:${'x'.repeat(44)}...` })
   await publish(sessionOpened, bob, { userId: bob, device: 'ios', at: Date.now() })
   await eventually(async () => {

@@ -26,6 +26,7 @@ export const settings = {
   orgUrl: peerUrl('org'),
   roomUrl: peerUrl('room'),
   messageUrl: peerUrl('message'),
+  pushUrl: peerUrl('push'),
   apiKey: setting.text({
     env: 'API_KEY',
     default: '',

@@ -62,6 +62,7 @@ export interface Deps extends Runtime<UserConfig> {
   org: ServiceClient
   room: ServiceClient
   message: ServiceClient
+  push: ServiceClient
   /** 64 random bits as hex. Tests replace it. */
   newInviteCode: () => string
 }
@@ -105,6 +106,7 @@ export async function createDeps(runtime: Runtime<UserConfig>): Promise<Omit<Dep
     org: peer(config.orgUrl),
     room: peer(config.roomUrl),
     message: peer(config.messageUrl),
+    push: peer(config.pushUrl),
     newInviteCode: () => randomBytes(8).toString('hex'),
   }
 }

@@ -65,7 +65,7 @@ export const service = defineService<typeof settings, Deps>({
   eventHandlers,
   background: (deps) => [
     // They were opened with the service and are closed with it.
-    ...[deps.social, deps.org, deps.room, deps.message],
+    ...[deps.social, deps.org, deps.room, deps.message, deps.push],
     // Another replica may have changed it.
     deps.bus.listen(configChanged, () => deps.serverConfig.forget()),
     startSampling(deps),

@@ -29,10 +29,16 @@ test('while other services are away people log in, and nobody is shown more than
   peers.counts.set(alice.userId, { attCount: 3, fansCount: 2, friendsCount: 1 })
   const logIn = () => api.call(accounts.login, { telephone: alice.phone, password: '123456' })
   t.match(await logIn(), { attCount: 3, fansCount: 2, friendCount: 1 })
-  t.match(await api.call(profiles.getUser, {}, { as: alice.caller }), { attCount: 3, fansCount: 2, friendsCount: 1 })
+  peers.badges.set(alice.userId, 4)
+  const counts = { attCount: 3, fansCount: 2, friendsCount: 1 }
+  t.match(await api.call(profiles.getUser, {}, { as: alice.caller }), { ...counts, msgNum: 4 })
+  t.match(await api.call(profiles.getUser, { userId: alice.userId }, { as: bob.caller }), {
+    msgNum: 0,
+    friendsCount: 0,
+  })
   peers.state.isAway = true
   t.match(await logIn(), { userId: alice.userId, companyId: 0, friendCount: 0 })
-  t.match(await api.call(profiles.getUser, {}, { as: alice.caller }), { nickname: 'alice', friendsCount: 0 })
+  t.match(await api.call(profiles.getUser, {}, { as: alice.caller }), { nickname: 'alice', friendsCount: 0, msgNum: 0 })
   await t.rejects(
     api.call(profiles.getUser, { userId: alice.userId }, { as: bob.caller }),
     failure('ServiceUnavailable'),

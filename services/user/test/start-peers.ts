@@ -1,5 +1,6 @@
 import { internalFiles, internalMessages } from '@im/contracts/message'
 import { internalOrg } from '@im/contracts/org'
+import { internalBadges } from '@im/contracts/push'
 import { internalMemberships } from '@im/contracts/room'
 import { internalRelations } from '@im/contracts/social'
 import { type BoundHandler, createLogger, createMetrics, createServiceApp } from '@im/service-kit'
@@ -79,6 +80,8 @@ const handle = <E extends BoundHandler<object>['endpoint']>(
 export async function startPeers(t: Test, serviceKey: string) {
   const relations = new Map<string, TestRelation>()
   const counts = new Map<number, { attCount: number; fansCount: number; friendsCount: number }>()
+  /** Numbers on the icons of apps. */
+  const badges = new Map<number, number>()
   const rooms = new Map<string, TestRoom>()
   const messages: TestMessage[] = []
   /** Addresses of files that are to stay. */
@@ -118,6 +121,7 @@ export async function startPeers(t: Test, serviceKey: string) {
         ),
       }),
     ),
+    handle(internalBadges.getBadge, ({ userId }: { userId: number }) => ({ count: badges.get(userId) ?? 0 })),
     handle(internalFiles.keepFiles, ({ urls }: { urls: string[] }) => void keptFiles.push(...urls)),
   ]
   const log = createLogger({ service: 'peers', level: 'error', format: 'json' })
@@ -134,9 +138,10 @@ export async function startPeers(t: Test, serviceKey: string) {
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   t.after(() => app.close())
   return {
-    env: { SOCIAL_URL: url, ORG_URL: url, ROOM_URL: url, MESSAGE_URL: url },
+    env: { SOCIAL_URL: url, ORG_URL: url, ROOM_URL: url, MESSAGE_URL: url, PUSH_URL: url },
     relations,
     counts,
+    badges,
     employments,
     rooms,
     messages,

@@ -4,6 +4,7 @@ import type { Deps } from '../deps.ts'
 import { countsOf, relationsTo, toStranger } from '../relations/relations.ts'
 import type { UserDocument } from '../users/user-document.ts'
 import { type OwnMatters, userView } from '../users/user-view.ts'
+import { badgeOf } from './badge-of.ts'
 
 /** A user as the viewer may see them, with what other collections and services know. */
 export async function showUser(
@@ -28,6 +29,10 @@ export async function showUser(
 }
 
 async function ownMatters(deps: Deps, userId: number): Promise<OwnMatters> {
-  const [counts, money] = await Promise.all([countsOf(deps, userId), deps.ledger.of(userId)])
-  return { counts, money }
+  const [counts, money, msgNum] = await Promise.all([
+    countsOf(deps, userId),
+    deps.ledger.of(userId),
+    badgeOf(deps, userId),
+  ])
+  return { counts, money, msgNum }
 }

@@ -68,15 +68,18 @@ export interface OwnMatters {
   counts: Counts
   /** Cents: what they have, and all they ever paid in. */
   money: { balance: number; recharged: number }
+  /** The number on the icon of their apps. */
+  msgNum: number
 }
 
 /** What only the user sees. */
-function ownFields(user: UserDocument, { counts, money }: OwnMatters): Partial<Static<typeof User>> {
+function ownFields(user: UserDocument, { counts, money, msgNum }: OwnMatters): Partial<Static<typeof User>> {
   const login = previousLogin(user)
   const balance = money.balance / 100
   return {
     ...pickFields(ownUserFields, user),
     ...counts,
+    msgNum,
     balance,
     money: balance,
     moneyTotal: money.recharged / 100,
