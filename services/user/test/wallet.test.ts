@@ -97,6 +97,11 @@ test('a recharge in the sandbox counts at once; without a provider there is none
   t.strictSame(await api.call(wallet.getBalance, {}, as), { balance: 0 })
   t.strictSame(await api.call(wallet.recharge, { money: '0.01', type: 1 }, as), { balance: 0.01 })
   t.strictSame(await api.call(wallet.recharge, { money: '19.99', type: 2 }, as), { balance: 20 })
+  const orders = await deps.db.collection('recharges').find({ userId }).sort({ cents: 1 }).toArray()
+  t.match(orders, [
+    { cents: 1, payType: 1, status: 'paid' },
+    { cents: 1999, payType: 2, status: 'paid' },
+  ])
   for (const money of ['0.001', '0.014', '-1', '0', '50000.01', 'x'])
     await t.rejects(api.call(wallet.recharge, { money, type: 1 }, as), failure('InvalidParams'), money)
   await t.rejects(api.call(wallet.recharge, { money: 1, type: 3 }, as), failure('PayTypeInvalid'))
@@ -253,5 +258,19 @@ test('withdrawals', async (t) => {
     const ivan = await person('ivan')
     await deps.outbox.commit((change) => deps.openids.bind('one', ivan.userId, 'b', change))
     t.strictSame([await deps.openids.of(heidi.userId), await deps.openids.of(ivan.userId)], [undefined, 'one'])
+  })
+
+  t.test('a user who binds several accounts at the same moment has one of them', async (t) => {
+    const judy = await person('judy')
+    const bind = (openid: string) => deps.outbox.commit((change) => deps.openids.bind(openid, judy.userId, 'c', change))
+    await Promise.all(Array.from({ length: 6 }, (_, n) => bind(`judy-${n}`)))
+    const bound = await deps.db.collection('openids').countDocuments({ userId: judy.userId })
+    t.equal(bound, 1)
+    await Promise.all([bind('shared'), deps.outbox.commit((change) => deps.openids.bind('shared', 1, 'd', change))])
+    const owners = await deps.db
+      .collection('openids')
+      .find({ userId: { $in: [1, judy.userId] } })
+      .toArray()
+    t.equal(owners.filter(({ _id }) => String(_id) === 'shared').length, 1, 'one account has one owner')
   })
 })

@@ -63,6 +63,9 @@ test('WeChat Pay', async (t) => {
       ['another merchant', paid(orderId, { mchid: '1' })],
       ['an order of another provider', paid(ofAnother)],
       ['an unknown order', paid(orderId, { out_trade_no: 'f'.repeat(32) })],
+      ...['{"event_type":"TRANSACTION.SUCCESS"}', '{"resource":{}}', 'null', '[]', ''].map(
+        (body): (typeof bad)[number] => [`signed, but: ${body}`, { body, headers: wechat.signedHeaders(body) }],
+      ),
       ['encrypted with another key', wechat.notification('TRANSACTION.SUCCESS', {}, 'x'.repeat(32))],
     ]
     for (const [what, told] of bad) {

@@ -71,7 +71,7 @@ export class WeChatPay implements PaymentProvider {
   read(body: Uint8Array, headers: Readonly<Record<string, string | undefined>>): Notification {
     if (!this.#client.isSigned(body, (name) => headers[name])) throw new BadNotificationError('the signature is wrong')
     const notification = parse(Buffer.from(body).toString('utf8'))
-    const content = parse(this.#decrypt(notification['resource'] as Fields))
+    const content = parse(this.#decrypt(notification['resource']))
     switch (notification['event_type']) {
       case 'TRANSACTION.SUCCESS':
         return content['trade_state'] === 'SUCCESS'
@@ -132,8 +132,9 @@ export class WeChatPay implements PaymentProvider {
   }
 
   /** AES-256-GCM; the last 16 bytes are the tag. */
-  #decrypt({ ciphertext, nonce, associated_data: more = '' }: Fields): string {
+  #decrypt(resource: unknown): string {
     try {
+      const { ciphertext, nonce, associated_data: more = '' } = resource as Fields
       const bytes = Buffer.from(String(ciphertext), 'base64')
       const decipher = createDecipheriv('aes-256-gcm', this.#settings.apiV3Key, String(nonce), { authTagLength: 16 })
       decipher.setAuthTag(bytes.subarray(-16)).setAAD(Buffer.from(String(more)))
@@ -151,11 +152,14 @@ function unlessUnknown(error: unknown): undefined {
 }
 
 function parse(text: string): Fields {
+  let value: unknown
   try {
-    return JSON.parse(text) as Fields
+    value = JSON.parse(text)
   } catch (error) {
     throw new BadNotificationError('it is no JSON', { cause: error })
   }
+  if (typeof value !== 'object' || value === null) throw new BadNotificationError('it is no object')
+  return value as Fields
 }
 
 const refusedStates = new Set(['FAIL', 'CANCELLED'])

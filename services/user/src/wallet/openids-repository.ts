@@ -15,9 +15,12 @@ const hashOf = (code: string) => createHash('sha256').update(code).digest('hex')
 /** WeChat accounts of users. */
 export class OpenidsRepository {
   readonly #openids: Collection<OpenidDocument>
+  /** Counts what each user has bound: two bindings of one user at the same moment conflict, so only one of them stays. */
+  readonly #owners: Collection<{ _id: number; bindings: number }>
 
   constructor(db: Db) {
     this.#openids = db.collection('openids')
+    this.#owners = db.collection('openid-owners')
   }
 
   async createIndexes(): Promise<void> {
@@ -36,6 +39,7 @@ export class OpenidsRepository {
 
   /** Whoever had the openid before loses it, and the user loses another one. */
   async bind(openid: string, userId: number, code: string, { session }: Change): Promise<void> {
+    await this.#owners.updateOne({ _id: userId }, { $inc: { bindings: 1 } }, { session, upsert: true })
     await this.#openids.deleteMany({ userId, _id: { $ne: openid } }, { session })
     const set = { userId, code: hashOf(code) }
     await this.#openids.updateOne({ _id: openid }, { $set: set }, { upsert: true, session })
@@ -43,5 +47,6 @@ export class OpenidsRepository {
 
   async removeUser(userId: number): Promise<void> {
     await this.#openids.deleteMany({ userId })
+    await this.#owners.deleteOne({ _id: userId })
   }
 }

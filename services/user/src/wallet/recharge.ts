@@ -27,7 +27,7 @@ export async function recharge(deps: Deps, userId: number, cents: number, payTyp
   const at = now()
   const name = payments.isSandbox ? 'sandbox' : (provider?.name ?? '')
   const checkAt = new Date(at + firstCheckAfter)
-  const order = { _id: orderId, userId, cents, provider: name, createdAt: new Date(at), checkAt }
+  const order = { _id: orderId, userId, cents, provider: name, payType, createdAt: new Date(at), checkAt }
   await recharges.add({ ...order, status: 'open', checks: 0 })
   if (payments.isSandbox || !provider) {
     await creditRecharge(deps, { orderId, cents, tradeId: `sandbox-${orderId}` }, name)

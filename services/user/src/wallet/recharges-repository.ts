@@ -7,6 +7,8 @@ export interface RechargeDocument {
   userId: number
   cents: number
   provider: string
+  /** How the user chose to pay: 1 Alipay, 2 WeChat; in the sandbox, too. */
+  payType: number
   status: 'open' | 'paid' | 'closed'
   createdAt: Date
   /** When the provider is asked what became of it. */
