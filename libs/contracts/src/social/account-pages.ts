@@ -1,7 +1,20 @@
 import { Type } from 'typebox'
 import { contract } from '../contract.ts'
 import { MessageRow } from '../message/entities.ts'
-import { Int, Int32, List, LongId, LongText, Name, PageIndex, PageSize, Pwd, Text, UserId } from '../param-types.ts'
+import {
+  Int,
+  Int32,
+  List,
+  LongId,
+  LongText,
+  Name,
+  PageIndex,
+  PageSize,
+  Prose,
+  Pwd,
+  Text,
+  UserId,
+} from '../param-types.ts'
 import { Maybe, Nothing, PageVO, UnixSeconds } from '../result-types.ts'
 import { Menu } from './entities.ts'
 
@@ -88,7 +101,7 @@ export const accountMenus = contract('social', {
       url: Text({ default: '', maxLength: 1024, description: 'http, https or without scheme' }),
       parentId: LongId({ default: '0' }),
       index: Int32({ default: 0 }),
-      desc: Type.Optional(Text({ maxLength: 256 })),
+      desc: Type.Optional(Prose({ maxLength: 256 })),
       menuId: Type.Optional(Text({ maxLength: 64, trim: true, description: 'command that is sent instead of url' })),
     }),
     result: Maybe(Menu),

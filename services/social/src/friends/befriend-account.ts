@@ -3,7 +3,7 @@ import { systemUserId } from '@im/contracts/user'
 import type { Change } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { rulesOfBoth } from '../people/friend-rules.ts'
-import { changePairsWithin, type Told } from '../relations/change-pairs.ts'
+import { changePairsWithin, type Told, tellAtOnce } from '../relations/change-pairs.ts'
 import { newRelation, type Pair, type Relation, withStatus } from '../relations/pair.ts'
 
 const publicAccount = 2
@@ -23,7 +23,8 @@ export async function befriendAccount(
   if (account !== systemUserId && other.userType !== publicAccount)
     throw new ContractError('InvalidParams', { detail: 'toUserId: no public account' })
   if (caller.isSuperAdmin) return await deps.everybodysFriends.add(account)
-  await deps.outbox.commit((change) => befriendWithin(deps, caller.userId, [account], change))
+  const told = await deps.outbox.commit((change) => befriendWithin(deps, caller.userId, [account], change))
+  await tellAtOnce(deps, told)
 }
 
 /** Makes a user and others friends, without asking anybody, within a change. Those who are friends stay as they are. */
