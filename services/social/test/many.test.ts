@@ -191,6 +191,11 @@ test('labels: names are taken once, friends only, 200 at most', async (t) => {
   await api.call(labels.deleteLabel, { groupId: near.groupId }, as)
   t.strictSame(await lists(), [['far']])
   await eventually(() => changes.length === 7)
-  for (let n = 1; n < 200; n++) await api.call(labels.addLabel, { groupName: `l${n}` }, as)
+  for (let n = 1; n < 197; n++) await api.call(labels.addLabel, { groupName: `l${n}` }, as)
+  const codes = await Promise.all(
+    Array.from({ length: 6 }, (_, n) => api.envelope(labels.addLabel, { groupName: `at once ${n}` }, as)),
+  )
+  t.equal(codes.filter(({ resultCode }) => resultCode === 1).length, 3, 'no more of those that come at once')
+  t.equal((await api.call(labels.listLabels, {}, as)).length, 200)
   t.equal((await api.envelope(labels.addLabel, { groupName: 'more' }, as)).resultCode, errors.InvalidParams.code)
 })

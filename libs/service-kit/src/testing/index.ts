@@ -1,5 +1,6 @@
 import { type ErrorName, errors } from '@im/contracts'
 
+export * from './count-round-trips.ts'
 export * from './eventually.ts'
 export * from './free-port.ts'
 export * from './namespace.ts'

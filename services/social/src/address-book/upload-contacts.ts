@@ -62,11 +62,11 @@ async function findOwners(
   if (!keys.length) return []
   const { users } = await user.call(friendRules.findByTelephones, { telephones: [...keys] })
   const owners = new Map(users.map((found) => [telephoneOf(found.telephone), found]))
-  const rows = await books.byTelephones(userId, keys.map(telephoneOf))
-  const own = await relations.rowsAbout(
-    userId,
-    users.map((found) => found.userId),
-  )
+  const found = users.map((one) => one.userId)
+  const [rows, own] = await Promise.all([
+    books.byTelephones(userId, keys.map(telephoneOf)),
+    relations.rowsAbout(userId, found),
+  ])
   const changes = rows.flatMap((was) => {
     const owner = owners.get(was.toTelephone)
     if ((owner?.userId ?? 0) === was.toUserId) return []

@@ -1,16 +1,16 @@
 import { ContractError } from '@im/contracts'
 import type { Deps } from '../deps.ts'
-import { demandUser, refuseSelf } from '../people/friend-rules.ts'
+import { changeKnown } from '../people/friend-rules.ts'
 import { changePair } from '../relations/change-pairs.ts'
 import type { Relation } from '../relations/pair.ts'
 
 /** Ends that the caller blocks a user. Returns what is left of their row, also when that is nothing and the row is gone. */
 export async function unblockUser(deps: Deps, userId: number, toUserId: number): Promise<Relation> {
-  refuseSelf(userId, toUserId)
-  if (!(await deps.relations.byId(userId, toUserId))) await demandUser(deps, toUserId)
-  const { before, after } = await changePair(deps, userId, toUserId, ({ own, other }) => {
-    if (!own?.blacklist) throw new ContractError('NotOnBlacklist')
-    return { pair: { own: { ...own, blacklist: 0 }, other } }
-  })
+  const { before, after } = await changeKnown(deps, { userId, toUserId, missing: 'NotOnBlacklist' }, () =>
+    changePair(deps, userId, toUserId, ({ own, other }) => {
+      if (!own?.blacklist) throw new ContractError('NotOnBlacklist')
+      return { pair: { own: { ...own, blacklist: 0 }, other } }
+    }),
+  )
   return after.own ?? { ...(before.own as Relation), blacklist: 0 }
 }

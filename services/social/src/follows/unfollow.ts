@@ -1,7 +1,7 @@
 import { ContractError } from '@im/contracts'
 import { systemUserId } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
-import { demandUser, refuseSelf } from '../people/friend-rules.ts'
+import { changeKnown } from '../people/friend-rules.ts'
 import { changePair } from '../relations/change-pairs.ts'
 import { ended, type Pair } from '../relations/pair.ts'
 
@@ -9,12 +9,11 @@ const publicAccount = 2
 
 /** Ends that the caller follows a user. A friend goes on following the caller; a public account doesn't. */
 export async function unfollow(deps: Deps, userId: number, toUserId: number): Promise<void> {
-  refuseSelf(userId, toUserId)
   if (toUserId === systemUserId) throw new ContractError('SystemAccountProtected')
-  const { relations, names } = deps
-  if (!(await relations.byId(userId, toUserId))) await demandUser(deps, toUserId)
-  const isPublic = (await names.ofOne(toUserId))?.userType === publicAccount
-  await changePair(deps, userId, toUserId, (pair) => ({ pair: unfollowed(pair, isPublic), how: 'unfollowed' }))
+  const isPublic = (await deps.names.ofOne(toUserId))?.userType === publicAccount
+  await changeKnown(deps, { userId, toUserId, missing: 'NotFriends' }, () =>
+    changePair(deps, userId, toUserId, (pair) => ({ pair: unfollowed(pair, isPublic), how: 'unfollowed' })),
+  )
 }
 
 export function unfollowed({ own, other }: Pair, isPublic: boolean): Pair {

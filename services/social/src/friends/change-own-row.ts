@@ -1,7 +1,7 @@
 import { ContractError } from '@im/contracts'
 import type { Deps } from '../deps.ts'
 import { rowOf } from '../follows/follow.ts'
-import { demandUser, refuseSelf, rulesOfBoth } from '../people/friend-rules.ts'
+import { changeKnown, rulesOfBoth } from '../people/friend-rules.ts'
 import { changePair } from '../relations/change-pairs.ts'
 import type { Relation } from '../relations/pair.ts'
 
@@ -21,15 +21,12 @@ export type OwnFields = Partial<
 
 /** Changes the caller's row about a user, and returns it. Throws NotFriends when there is none. */
 export async function changeOwnRow(deps: Deps, userId: number, toUserId: number, fields: OwnFields): Promise<Relation> {
-  refuseSelf(userId, toUserId)
-  if (!(await deps.relations.byId(userId, toUserId))) {
-    await demandUser(deps, toUserId)
-    throw new ContractError('NotFriends')
-  }
-  const { after } = await changePair(deps, userId, toUserId, ({ own, other }) => {
-    if (!own) throw new ContractError('NotFriends')
-    return { pair: { own: { ...own, ...fields }, other } }
-  })
+  const { after } = await changeKnown(deps, { userId, toUserId, missing: 'NotFriends' }, () =>
+    changePair(deps, userId, toUserId, ({ own, other }) => {
+      if (!own) throw new ContractError('NotFriends')
+      return { pair: { own: { ...own, ...fields }, other } }
+    }),
+  )
   return after.own as Relation
 }
 

@@ -1,16 +1,16 @@
 import { ContractError } from '@im/contracts'
 import { systemUserId } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
-import { demandUser, refuseSelf } from '../people/friend-rules.ts'
+import { changeKnown } from '../people/friend-rules.ts'
 import { changePair } from '../relations/change-pairs.ts'
 import { ended, type Pair } from '../relations/pair.ts'
 
 /** Ends everything between the caller and a user, but for what the user has blocked. */
 export async function deleteFriend(deps: Deps, userId: number, toUserId: number): Promise<void> {
-  refuseSelf(userId, toUserId)
   if (toUserId === systemUserId) throw new ContractError('SystemAccountProtected')
-  if (!(await deps.relations.byId(userId, toUserId))) await demandUser(deps, toUserId)
-  await changePair(deps, userId, toUserId, (pair) => ({ pair: deleted(pair), how: 'deleted' }))
+  await changeKnown(deps, { userId, toUserId, missing: 'NotFriends' }, () =>
+    changePair(deps, userId, toUserId, (pair) => ({ pair: deleted(pair), how: 'deleted' })),
+  )
 }
 
 export function deleted({ own, other }: Pair): Pair {

@@ -18,10 +18,13 @@ export const mostLabels = 200
 /** The labels of users. Each change of them is announced in the order in which it was made. */
 export class LabelsRepository {
   readonly #labels: Collection<Label>
+  /** Counts the labels that each user ever added: two at the same moment conflict, so that together they stay below the limit. */
+  readonly #owners: Collection<{ _id: number; added: number }>
   readonly #now: () => number
 
   constructor(db: Db, now: () => number) {
     this.#labels = db.collection('labels')
+    this.#owners = db.collection('label_owners')
     this.#now = now
   }
 
@@ -34,6 +37,8 @@ export class LabelsRepository {
 
   /** Throws LabelNameTaken, and InvalidParams when the user has too many. */
   async add(userId: number, name: string, change: Change): Promise<Label> {
+    const counted = { $inc: { added: 1 } }
+    await this.#owners.updateOne({ _id: userId }, counted, { session: change.session, upsert: true })
     const known = await this.of(userId, change)
     if (known.some((label) => label.name === name)) throw new ContractError('LabelNameTaken')
     if (known.length >= mostLabels)
@@ -85,22 +90,35 @@ export class LabelsRepository {
   }
 
   /**
-   * Takes somebody who is no friend any more out of the labels of these users. It writes all their labels, so that it meets
+   * Takes users out of the labels of others whose friends they are no more. It writes all labels of these others, so that it meets
    * whoever puts that friend into one at the same moment as a conflict.
    */
-  async drop(userIds: readonly number[], friend: number, change: Change): Promise<void> {
-    const ofThem = { userId: { $in: [...userIds] } }
-    const options = { session: change.session, batchSize: 5000 }
-    const labels = await this.#labels.find(ofThem, options).project<Label>({ userId: 1, friends: 1 }).toArray()
+  async drop(ended: readonly { owner: number; friend: number }[], change: Change): Promise<void> {
+    if (!ended.length) return
+    const { session } = change
+    const owners = new Set(ended.map(({ owner }) => owner))
+    const labels = await this.#labels
+      .find({ userId: { $in: [...owners] } }, { session, batchSize: 5000 })
+      .project<Label>({ userId: 1, friends: 1 })
+      .toArray()
     if (!labels.length) return
-    const update = { $pull: { friends: friend }, $inc: { drops: 1 } }
-    await this.#labels.updateMany(ofThem, update, { session: change.session })
-    const changed = labels.filter(({ friends }) => friends.includes(friend))
+    await this.#labels.bulkWrite(
+      [...Map.groupBy(ended, ({ friend }) => friend)].map(([friend, all]) => ({
+        updateMany: {
+          filter: { userId: { $in: all.map(({ owner }) => owner) } },
+          update: { $pull: { friends: friend }, $inc: { drops: 1 } },
+        },
+      })),
+      { session, ordered: false },
+    )
+    const gone = new Set(ended.map(({ owner, friend }) => `${owner}:${friend}`))
+    const changed = labels.filter(({ userId, friends }) => friends.some((friend) => gone.has(`${userId}:${friend}`)))
     for (const userId of new Set(changed.map((label) => label.userId))) this.#announce(userId, change)
   }
 
   async removeAllOf(userId: number): Promise<void> {
     await this.#labels.deleteMany({ userId })
+    await this.#owners.deleteOne({ _id: userId })
   }
 
   #settle(done: { matchedCount: number; modifiedCount: number }, userId: number, change: Change): void {

@@ -44,7 +44,10 @@ export async function eraseUser(
         change,
       )
       const peers = rows.map((row) => (row.userId === userId ? row.toUserId : row.userId))
-      await labels.drop(peers, userId, change)
+      await labels.drop(
+        peers.map((owner) => ({ owner, friend: userId })),
+        change,
+      )
       const friends = rows.flatMap(({ status }, n) => (status === 2 ? [peers[n]!] : []))
       if (friends.length) change.announce(userErased, String(userId), { userId, friends, at: now() })
       return rows.length > 0

@@ -1,4 +1,4 @@
-import { ContractError, type ResultOf } from '@im/contracts'
+import { ContractError, type ErrorName, type ResultOf } from '@im/contracts'
 import { friendRules } from '@im/contracts/user'
 import type { ServiceClient } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
@@ -29,6 +29,24 @@ export async function rulesOfBoth(
   const [own, other] = [found.get(userId), found.get(toUserId)]
   if (!other || !own) throw new ContractError('UserNotFound')
   return { own, other }
+}
+
+/**
+ * Runs a change of what the caller says about a user. Only where it finds no row does it matter whether the user exists: then
+ * UserNotFound is thrown instead of `missing`.
+ */
+export async function changeKnown<T>(
+  deps: Pick<Deps, 'people' | 'user'>,
+  { userId, toUserId, missing }: { userId: number; toUserId: number; missing: ErrorName },
+  change: () => Promise<T>,
+): Promise<T> {
+  refuseSelf(userId, toUserId)
+  try {
+    return await change()
+  } catch (error) {
+    if (error instanceof ContractError && error.errorName === missing) await demandUser(deps, toUserId)
+    throw error
+  }
 }
 
 /** Throws UserNotFound. The owner is asked before somebody is said not to exist. */

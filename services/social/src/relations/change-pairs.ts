@@ -105,13 +105,19 @@ export async function changePairsWithin(
     told.push(...eventsOf({ toUserId, before, after }, { userId, how: ruling.how, at: now() }))
   }
   await relations.write(changed, change)
-  for (const { toUserId, before, after } of changed) {
-    if (before.own?.status === 2 && after.own?.status !== 2) await labels.drop([userId], toUserId, change)
-    if (before.other?.status === 2 && after.other?.status !== 2) await labels.drop([toUserId], userId, change)
-  }
+  await labels.drop(
+    changed.flatMap(({ toUserId, before, after }) => [
+      ...(hasEnded(before.own, after.own) ? [{ owner: userId, friend: toUserId }] : []),
+      ...(hasEnded(before.other, after.other) ? [{ owner: toUserId, friend: userId }] : []),
+    ]),
+    change,
+  )
   for (const { event, pair, data } of told) change.announce(event, pair, data as never)
   return { changed, told }
 }
+
+const hasEnded = (before: Relation | undefined, after: Relation | undefined): boolean =>
+  before?.status === 2 && after?.status !== 2
 
 export interface Told {
   event: EventType

@@ -123,14 +123,15 @@ export class RelationsRepository {
       { old: before.own, row: after.own },
       { old: before.other, row: after.other },
     ])
-    const inserts = sides.flatMap(({ old, row }) => (row && !old ? [row] : []))
-    const removals = sides.flatMap(({ old, row }) => (old && !row ? [old._id] : []))
-    const replacements = sides.flatMap(({ old, row }) => (old && row && old !== row ? [row] : []))
-    if (inserts.length) await this.#rows.insertMany(inserts.map(stored), { session })
-    if (removals.length) await this.#rows.deleteMany({ _id: { $in: removals } }, { session })
-    if (replacements.length)
+    const removed = sides.flatMap(({ old, row }) => (old && !row ? [old._id] : []))
+    const written = sides.flatMap(({ old, row }) => (row && old !== row ? [row] : []))
+    if (removed.length) await this.#rows.deleteMany({ _id: { $in: removed } }, { session })
+    // Rows that are made and rows that are changed go in one command.
+    if (written.length)
       await this.#rows.bulkWrite(
-        replacements.map(stored).map(({ _id, ...replacement }) => ({ replaceOne: { filter: { _id }, replacement } })),
+        written
+          .map(stored)
+          .map(({ _id, ...replacement }) => ({ replaceOne: { filter: { _id }, replacement, upsert: true } })),
         { session, ordered: false },
       )
   }

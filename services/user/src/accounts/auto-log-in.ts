@@ -25,10 +25,14 @@ export async function autoLogIn(
   const { sessions, users, now } = deps
   const { token, userId, serial, ip } = request
   if (!token) throw new ContractError('TokenMissing')
-  const session = await sessions.live(tokenId(token), now())
-  if (!session) return answerWithoutSession(deps, userId, serial, ip)
+  // Apps name their user, so nothing waits for the session to be told who that is.
+  const [session, named] = await Promise.all([
+    sessions.live(tokenId(token), now()),
+    userId === undefined ? undefined : users.byId(userId),
+  ])
+  if (!session) return answerWithoutSession(deps, named, { serial, ip })
   if (userId !== undefined && userId !== session.userId) throw new ContractError('TokenInvalid')
-  const user = await users.byId(session.userId)
+  const user = named ?? (await users.byId(session.userId))
   if (!user) throw new ContractError('TokenInvalid')
   if (user.status !== 1) throw new ContractError('AccountLocked')
   await renewSession(deps, session, serial)
@@ -44,13 +48,11 @@ async function renewSession(deps: Deps, session: SessionDocument, serial: string
 }
 
 async function answerWithoutSession(
-  { users, rateCounters }: Deps,
-  userId: number | undefined,
-  serial: string,
-  ip: string,
+  { rateCounters }: Deps,
+  user: UserDocument | undefined,
+  { serial, ip }: { serial: string; ip: string },
 ): Promise<AutoLogin> {
   await rateCounters.demand('RateLimited', { key: `auto-login-ip:${limitAddress(ip)}`, max: 30, seconds: 60 })
-  const user = userId === undefined ? undefined : await users.byId(userId)
   if (!user?.password) throw new ContractError('TokenInvalid')
   if (user.status !== 1) throw new ContractError('AccountLocked')
   const known = user.lastLogin?.serial

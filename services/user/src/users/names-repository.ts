@@ -28,6 +28,7 @@ export class NamesRepository {
   }
 
   async ownersOf(names: readonly string[]): Promise<number[]> {
+    if (!names.length) return []
     const found = await this.#names.find({ _id: { $in: [...names] } }).toArray()
     return found.map(({ userId }) => userId)
   }

@@ -1,0 +1,50 @@
+import type { CommandFailedEvent, CommandStartedEvent, CommandSucceededEvent, Db, MongoClient } from 'mongodb'
+import { currentRequestId } from '../current-call.ts'
+
+/** How a call used the database of its service. */
+export interface RoundTrips {
+  /** Answers that were waited for one after another: commands that run beside each other are one. */
+  inTurn: number
+  /** Name and collection of each command, in the order in which they began. */
+  commands: string[]
+}
+
+/**
+ * Counts how often a service under test waits for its database while it answers `call`. What it does beside calls, such as
+ * publishing events, does not count. One call at a time; commands are only told where NODE_ENV is `test`.
+ */
+export async function countRoundTrips(
+  { db, mongoClient }: { db: Db; mongoClient: MongoClient },
+  call: () => Promise<unknown>,
+  options: {
+    /** Collections that do not count, such as those that are read again after a while only. */
+    except?: ReadonlySet<string>
+  } = {},
+): Promise<RoundTrips> {
+  const commands: string[] = []
+  const turns = new Map<number, number>()
+  let ended = 0
+  const onStart = ({ requestId, databaseName, commandName, command }: CommandStartedEvent) => {
+    if (currentRequestId() === undefined) return
+    const isEnd = commandName === 'commitTransaction' || commandName === 'abortTransaction'
+    if (databaseName !== db.databaseName && !isEnd) return
+    const collection = isEnd ? '' : String(command[commandName])
+    if (options.except?.has(collection)) return
+    commands.push(isEnd ? commandName : `${commandName} ${collection}`)
+    turns.set(requestId, ended + 1)
+  }
+  const onEnd = ({ requestId }: CommandSucceededEvent | CommandFailedEvent) => {
+    ended = Math.max(ended, turns.get(requestId) ?? 0)
+  }
+  mongoClient.on('commandStarted', onStart)
+  mongoClient.on('commandSucceeded', onEnd)
+  mongoClient.on('commandFailed', onEnd)
+  try {
+    await call()
+  } finally {
+    mongoClient.off('commandStarted', onStart)
+    mongoClient.off('commandSucceeded', onEnd)
+    mongoClient.off('commandFailed', onEnd)
+  }
+  return { inTurn: Math.max(0, ...turns.values()), commands }
+}
