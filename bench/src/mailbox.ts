@@ -79,7 +79,7 @@ async function main(): Promise<number> {
         ...(values['node-options'] ? { NODE_OPTIONS: values['node-options'] } : {}),
       },
       mode: 'processes',
-      messageReplicas: values.rounds.includes('kill') ? 2 : 1,
+      replicas: { message: values.rounds.includes('kill') ? 2 : 1 },
       supervise: false,
     })
     const bench = await prepare(stack)

@@ -44,23 +44,24 @@ async function closeInOrder([first, ...others]: { close(): Promise<void> }[]): P
   await Promise.all(others.map((service) => service.close()))
 }
 
-/** The longest `shutdownSeconds` of the services. A setting that is wrong for several is reported once. */
-function readConfigs(env: NodeJS.ProcessEnv): { shutdownSeconds: number } {
+/** The longest times of the services. A setting that is wrong for several is reported once. */
+function readConfigs(env: NodeJS.ProcessEnv): { drainSeconds: number; shutdownSeconds: number } {
   const problems: string[] = []
-  const seconds = services.map(({ service, port }) => {
+  const configs = services.flatMap(({ service, port }) => {
     try {
-      return service.readConfig({ ...env, PORT: port }).shutdownSeconds
+      return [service.readConfig({ ...env, PORT: port })]
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error
       problems.push(...error.problems)
-      return 0
+      return []
     }
   })
   if (problems.length) {
     tellFailure(problems)
     throw new ConfigError([...new Set(problems)])
   }
-  return { shutdownSeconds: Math.max(...seconds) }
+  const longest = (name: 'drainSeconds' | 'shutdownSeconds') => Math.max(...configs.map((config) => config[name]))
+  return { drainSeconds: longest('drainSeconds'), shutdownSeconds: longest('shutdownSeconds') }
 }
 
 async function explain([name, port]: [ServiceName, string], cause: unknown): Promise<string[]> {

@@ -27,7 +27,9 @@ export const prometheusPort: WantedPort = { port: 9090, purpose: 'Prometheus', s
 
 export const serviceUrl = (ports: ServicePorts, name: ServiceName) => `http://127.0.0.1:${ports[name]}`
 
+export type ServiceUrls = Record<ServiceName, string>
+
 /** Where each service finds the others. */
-export function peerEnv(ports: ServicePorts): Record<string, string> {
-  return Object.fromEntries(serviceNames.map((name) => [`${name.toUpperCase()}_URL`, serviceUrl(ports, name)]))
+export function peerEnv(urls: ServiceUrls): Record<string, string> {
+  return Object.fromEntries(serviceNames.map((name) => [`${name.toUpperCase()}_URL`, urls[name]]))
 }

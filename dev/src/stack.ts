@@ -10,6 +10,7 @@ import {
   peerEnv,
   type ServiceName,
   type ServicePorts,
+  type ServiceUrls,
   serviceNames,
   servicePort,
   serviceUrl,
@@ -21,8 +22,15 @@ export { loadSecrets, type Secrets } from './secrets.ts'
 export { type ServerName, withoutGivenServers } from './servers/index.ts'
 export type { ServiceName } from './services.ts'
 
-/** A service, or a further replica of the message service. */
-export type ProcessName = ServiceName | `message-${number}`
+/** A service, or a further replica of one. */
+export type ProcessName = ServiceName | `${ServiceName}-${number}`
+
+/** A process of a service: where it takes calls and answers probes. */
+export interface Replica {
+  name: ProcessName
+  port: number
+  operationsPort: number
+}
 
 export interface StackOptions {
   /** Data, logs, secrets and process records. One stack at a time. */
@@ -37,8 +45,10 @@ export interface StackOptions {
   servers?: readonly ServerName[]
   /** How many XMPP servers. Default 1. */
   xmppServers?: number
-  /** How many replicas of the message service; the second is `message-2`, in a process of its own. Default 1. */
-  messageReplicas?: number
+  /** How many replicas of services; further ones are `message-2` …, in processes of their own. Default 1. */
+  replicas?: Partial<Record<ServiceName, number>>
+  /** Gives the address under which others find each service: that of a balancer. By default the first replica's. */
+  balance?: (replicas: ReadonlyMap<ServiceName, readonly Replica[]>) => Promise<ServiceUrls>
   /** 'together' (default): all services in one process beside this one; 'processes': one each. */
   mode?: 'together' | 'processes'
   /** Start a process again when it dies. Default true. */
@@ -56,7 +66,7 @@ export interface StackOptions {
 
 export interface Stack {
   /** Address of each service. Apps use that of the gateway. */
-  urls: Record<ServiceName, string>
+  urls: ServiceUrls
   /** Addresses of `/metrics` by the name of the process: services, replicas, XMPP servers. */
   metrics: Record<string, string>
   /** The environment all services run with: XMPP_PORT, XMPP_DOMAIN, MONGODB_URL, SERVICE_KEY … */
@@ -92,14 +102,16 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const secrets = await loadSecrets(join(dataDir, 'secrets.json'), given)
   const ports = await assignServicePorts(options.ports)
   const operations = await assignOperationsPort(options)
+  const further = await assignFurtherReplicas(services, options.replicas ?? {})
+  const urls = await addresses(services, ports, operations, further, options.balance)
   const settings = {
     // The user service makes this console administrator at its first start, and does not change the account later.
     CONSOLE_ADMIN_TELEPHONE: 'admin',
-    ...publicAddresses(serviceUrl(ports, 'gateway')),
+    ...publicAddresses(urls.gateway),
     FILE_DIRECTORY: join(dataDir, 'files'),
     ...given,
     ...secrets.values,
-    ...peerEnv(ports),
+    ...peerEnv(urls),
     OPERATIONS_PORT: String(operations),
   }
 
@@ -120,6 +132,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const groups = mode === 'processes' ? services.map((name) => [name]) : [services]
   const processes = new Map<ProcessName, SupervisedProcess>()
   const metrics = metricsAddresses(services, ports, operations, env['XMPP_HTTP_URL'])
+  const common = { dataDir, report: ownReport, supervise, onServiceLog, abort }
   const close = async () => {
     // The gateway is stopped first, so that the others get no more work.
     await processes.get('gateway')?.stop()
@@ -129,19 +142,19 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   try {
     await step('Services', async (report) => {
       const starts = groups.map((names) => {
-        const process = serviceProcess(names, { env, ports, dataDir, report, supervise, onServiceLog, abort })
+        const process = serviceProcess(names, { ...common, env, ports, report })
         for (const name of names) processes.set(name, process)
         return process.start()
       })
-      for (let number = 2; number <= (options.messageReplicas ?? 1); number++) {
-        const own = { ...ports, message: await freePort() }
+      for (const [service, { name, port, operationsPort }] of further) {
+        const own = { ...env, OPERATIONS_PORT: String(operationsPort) }
         const process = serviceProcess(
-          ['message'],
-          { env, ports: own, dataDir, report, supervise, onServiceLog, abort },
-          number,
+          [service],
+          { ...common, env: own, ports: { ...ports, [service]: port }, report },
+          name,
         )
-        processes.set(`message-${number}`, process)
-        metrics[`message-${number}`] = `${serviceUrl(own, 'message')}/metrics`
+        processes.set(name, process)
+        metrics[name] = `http://127.0.0.1:${operationsPort}/metrics`
         starts.push(process.start())
       }
       report.progress(`starting ${services.join(', ')}`)
@@ -154,7 +167,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 
   const find = (name: ProcessName | ServerName) => processes.get(name as ProcessName)
   return {
-    urls: Object.fromEntries(services.map((name) => [name, serviceUrl(ports, name)])) as Record<ServiceName, string>,
+    urls,
     metrics,
     env,
     secrets,
@@ -207,6 +220,38 @@ async function assignOperationsPort({ ports, env }: StackOptions): Promise<numbe
   return env[setting] ? portNumber(setting, env[setting]) : port
 }
 
+/** On any free ports. Probes of the gateway have a port of their own. */
+async function assignFurtherReplicas(
+  services: readonly ServiceName[],
+  wish: Partial<Record<ServiceName, number>>,
+): Promise<[ServiceName, Replica][]> {
+  const further = services.flatMap((service) =>
+    Array.from({ length: (wish[service] ?? 1) - 1 }, (_, index) => [service, `${service}-${index + 2}`] as const),
+  )
+  return Promise.all(
+    further.map(async ([service, name]) => {
+      const port = await freePort()
+      const operationsPort = service === 'gateway' ? await freePort() : port
+      return [service, { name: name as ProcessName, port, operationsPort }]
+    }),
+  )
+}
+
+async function addresses(
+  services: readonly ServiceName[],
+  ports: ServicePorts,
+  operations: number,
+  further: readonly [ServiceName, Replica][],
+  balance: StackOptions['balance'],
+): Promise<ServiceUrls> {
+  if (!balance) return Object.fromEntries(serviceNames.map((name) => [name, serviceUrl(ports, name)])) as ServiceUrls
+  const replicas = services.map((name): [ServiceName, Replica[]] => {
+    const first = { name, port: ports[name], operationsPort: name === 'gateway' ? operations : ports[name] }
+    return [name, [first, ...further.flatMap(([service, replica]) => (service === name ? [replica] : []))]]
+  })
+  return balance(new Map(replicas))
+}
+
 function wantedPorts(services: readonly ServiceName[], ports: ServicePorts, operations: number): WantedPort[] {
   const listeners = services.map((name) => ({ ...servicePort(name), port: ports[name] }))
   return services.includes('gateway') ? [...listeners, { ...operationsPort, port: operations }] : listeners
@@ -227,11 +272,9 @@ function serviceProcess(
     onServiceLog: StackOptions['onServiceLog']
     abort: AbortSignal | undefined
   },
-  replica = 1,
+  name: ProcessName | 'services' = names.length === 1 && names[0] ? names[0] : 'services',
 ): SupervisedProcess {
   const { env, ports, dataDir, report, supervise, onServiceLog, abort } = options
-  const [only] = names
-  const name = names.length === 1 && only ? `${only}${replica > 1 ? `-${replica}` : ''}` : 'services'
   /** Those that have not answered since the process was started. */
   const awaited = new Set<ServiceName>()
   return new SupervisedProcess({
@@ -253,7 +296,7 @@ function serviceProcess(
         awaited.delete(each)
       }
     },
-    stopDeadlineMs: (Number(env['SHUTDOWN_SECONDS']) || 15) * 1000 + 2000,
+    stopDeadlineMs: (Number(env['DRAIN_SECONDS']) || 0) * 1000 + (Number(env['SHUTDOWN_SECONDS']) || 15) * 1000 + 2000,
     reason: fatalReason,
     ...(onServiceLog ? { onLog: onServiceLog } : {}),
     ...(abort ? { abort } : {}),

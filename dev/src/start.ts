@@ -203,7 +203,7 @@ async function main(): Promise<void> {
     env: process.env,
     mode: options.processes ? 'processes' : 'together',
     xmppServers: count('xmpp'),
-    messageReplicas: count('message'),
+    replicas: { message: count('message') },
     onServiceLog: (line) => {
       // Until then the steps are on the screen, and a start that fails says why by itself.
       if (isUp || options.verbose) print(line)

@@ -15,6 +15,8 @@ export interface TestStack extends StackAddresses {
   /** Ends it in order. It stays down until `restart`. */
   stop(name: ProcessName | ServerName): Promise<void>
   restart(name: ProcessName | ServerName): Promise<void>
+  /** What a server of local processes keeps; only while it is down. */
+  folder(name: ServerName): Promise<string>
   /** All that services and servers wrote into their logs; services do so with mode 'processes'. */
   logs(): Promise<string>
   close(): Promise<void>
@@ -23,9 +25,9 @@ export interface TestStack extends StackAddresses {
 export interface TestStackOptions {
   /** Of local processes; containers are always one for each. */
   mode?: 'together' | 'processes'
-  /** Of local processes: how many XMPP servers, and replicas of the message service. */
+  /** Of local processes: how many XMPP servers, and replicas of services. */
   xmppServers?: number
-  messageReplicas?: number
+  replicas?: Partial<Record<ServiceName, number>>
   env?: Record<string, string>
 }
 
@@ -45,7 +47,7 @@ async function startProcesses(options: TestStackOptions): Promise<TestStack> {
     ports: 'free',
     mode: options.mode ?? 'together',
     xmppServers: options.xmppServers ?? 1,
-    messageReplicas: options.messageReplicas ?? 1,
+    replicas: options.replicas ?? {},
     env: { ...environment, NODE_ENV: 'test', LOG_LEVEL: 'error', LIMIT_FACTOR: '0', XMPP_TLS: 'off', ...options.env },
   })
   return {
@@ -58,6 +60,11 @@ async function startProcesses(options: TestStackOptions): Promise<TestStack> {
     kill: (name) => stack.kill(name, 'SIGKILL'),
     stop: (name) => stack.kill(name, 'SIGTERM'),
     restart: (name) => stack.restart(name),
+    async folder(name) {
+      // MongoDB's own name, or that of its stand-in.
+      const names = await readdir(dataDir)
+      return join(dataDir, name === 'mongodb' && !names.includes(name) ? 'secantusdb' : name)
+    },
     async logs() {
       const files = (await readdir(join(dataDir, 'logs'))).map((name) => join(dataDir, 'logs', name))
       return (await Promise.all(files.map((file) => readFile(file, 'utf8')))).join('\n')

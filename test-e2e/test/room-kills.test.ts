@@ -14,7 +14,7 @@ const textsIn = (phone: Phone, jid: string) =>
     .map(({ content }) => content)
 
 test('a room on two XMPP servers loses nothing when a replica and a server are killed', async (t) => {
-  const { stack, people } = await startJourney(t, { xmppServers: 2, messageReplicas: 2 })
+  const { stack, people } = await startJourney(t, { xmppServers: 2, replicas: { message: 2 } })
   const servers = (stack.env['XMPP_PORTS'] ?? '').split(',').map((port) => ({ service: `xmpp://127.0.0.1:${port}` }))
   const [alice, bob, carol] = await Promise.all(['alice', 'bob', 'carol'].map((name) => people.register(name)))
   if (!alice || !bob || !carol) throw new Error('nobody')

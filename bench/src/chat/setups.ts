@@ -96,7 +96,7 @@ async function startWhole(
     },
     mode: 'processes',
     xmppServers: copies,
-    messageReplicas: copies,
+    replicas: { message: copies },
     supervise: false,
     report: { info: report, progress() {} },
   })

@@ -63,6 +63,12 @@ export class Ledger {
   readonly strange: string[] = []
   lastDeliveryAt = 0
   readonly #newest = new Map<string, string[]>()
+  readonly #isNotice: (body: string) => boolean
+
+  /** `isNotice`: whether a message that nobody sent is one of the server's own, which nothing is noted of. */
+  constructor(isNotice: (body: string) => boolean = () => false) {
+    this.#isNotice = isNotice
+  }
 
   /** Ids of the last chats of one user that another has got. */
   newest(from: number, to: number): readonly string[] {
@@ -71,7 +77,10 @@ export class Ledger {
 
   delivered(user: number, stream: Stream, id: string, body: string): void {
     const message = this.messages.get(id)
-    if (!message) return void this.strange.push(`${stream.device} got a message nobody sent: ${id} ${body}`)
+    if (!message) {
+      if (!this.#isNotice(body)) this.strange.push(`${stream.device} got a message nobody sent: ${id} ${body}`)
+      return
+    }
     if (message.body !== body) this.strange.push(`${stream.device} got ${id} altered: ${body}`)
     if (message.to !== user) this.strange.push(`${stream.device} got ${id}, which is for ${message.to}`)
     this.lastDeliveryAt = performance.now()

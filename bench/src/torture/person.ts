@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { archive } from '@im/contracts/message'
 import type { TestClient } from '@im/service-kit/testing'
+import { composeMessage } from './compose-message.ts'
 import type { Device } from './device.ts'
 import type { Dice } from './dice.ts'
 import type { Kind, Ledger, Message } from './ledger.ts'
@@ -128,25 +128,8 @@ export class Person {
   }
 
   #send(device: Device, kind: Kind, to: number, fields: object, names: readonly string[] = []): Message {
-    const id = randomBytes(16).toString('hex')
-    // Some apps count in whole seconds: then it is the server that keeps the order.
-    const timeSend = device.confirms === 'sm' ? Math.floor(Date.now() / 1000) : Date.now() / 1000
-    const content = `第 ${device.nextPlace} 条 <${kind}> & “${'好'.repeat(this.#dice.integer(1, 40))}”`
-    const body = JSON.stringify({
-      type: 1,
-      messageId: id,
-      fromUserId: String(this.userId),
-      fromUserName: `用户${this.userId}`,
-      toUserId: String(to),
-      content,
-      timeSend,
-      ...fields,
-    })
-    const message: Message = {
-      ...{ id, kind, from: this.userId, to, device: device.name, body, names },
-      ...{ place: device.nextPlace++, sentAt: [], refusals: [], isGivenUp: false, deliveries: [] },
-    }
-    this.#ledger.messages.set(id, message)
+    const message = composeMessage({ device, kind, from: this.userId, to, fields, names, dice: this.#dice })
+    this.#ledger.messages.set(message.id, message)
     device.send(message)
     return message
   }

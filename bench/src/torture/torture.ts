@@ -2,7 +2,6 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { archive } from '@im/contracts/message'
 import { accounts } from '@im/contracts/user'
 import { startStack } from '@im/dev'
 import { withoutGivenServers } from '@im/dev/servers'
@@ -11,18 +10,10 @@ import { type Confirms, Device, type Servers } from './device.ts'
 import { Dice } from './dice.ts'
 import { FaultInjector, type Happened } from './fault-injector.ts'
 import { FlakyProxy } from './flaky-proxy.ts'
-import {
-  type Faults,
-  type Histories,
-  historyKey,
-  judge,
-  type Remarks,
-  type Row,
-  remark,
-  type ServerKill,
-} from './judge.ts'
+import { type Faults, judge, type Remarks, remark, type ServerKill } from './judge.ts'
 import { Ledger } from './ledger.ts'
 import { Person } from './person.ts'
+import { readHistories } from './read-histories.ts'
 import { type LinkTarget, scheduleOf } from './schedule.ts'
 
 export interface TortureOptions {
@@ -78,7 +69,7 @@ export async function torture(options: TortureOptions): Promise<TortureReport> {
     mode: 'processes',
     services: ['gateway', 'user', 'social', 'org', 'message'],
     xmppServers: 2,
-    messageReplicas: 2,
+    replicas: { message: 2 },
     env: {
       ...withoutGivenServers(process.env),
       NODE_ENV: 'test',
@@ -231,36 +222,6 @@ async function register(
   for (const [index, person] of people.entries())
     person.peers = [1, 2, 5].map((step) => people[(index + step) % count]!.userId)
   return people
-}
-
-/**
- * Both sides of every chat, oldest first, by the API. One that can't be read is left out, and after it the rest: a stack that
- * does not answer is not asked for each chat.
- */
-async function readHistories(people: readonly Person[], api: TestClient): Promise<Histories> {
-  const histories = new Map<string, Row[]>()
-  for (const { userId, token, peers } of people) {
-    const partners = people.filter((other) => other.peers.includes(userId) || peers.includes(other.userId))
-    for (const { userId: receiver } of partners) {
-      const rows = await readHistory(receiver, token, api).catch(() => undefined)
-      if (!rows) return histories
-      histories.set(historyKey(userId, receiver), rows)
-    }
-  }
-  return histories
-}
-
-async function readHistory(receiver: number, token: string, api: TestClient): Promise<Row[]> {
-  const rows: Row[] = []
-  for (let pageIndex = 0; ; pageIndex++) {
-    const page = await api.call(
-      archive.listSingleHistory,
-      { receiver, pageIndex, pageSize: 1000, maxType: 1000 },
-      { token },
-    )
-    rows.push(...page.map(({ messageId, body, isRead }) => ({ messageId, body, isRead: isRead === 1 })))
-    if (page.length < 1000) return rows.reverse()
-  }
 }
 
 /** False when the time (of performance.now()) is over before it is true. */

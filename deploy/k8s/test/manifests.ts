@@ -38,7 +38,6 @@ export interface Container {
   volumeMounts?: { name: string }[]
   securityContext?: Record<string, unknown>
   resources?: { requests?: Record<string, string>; limits?: Record<string, string> }
-  lifecycle?: { preStop?: { sleep?: { seconds: number } } }
   startupProbe?: Probe
   readinessProbe?: Probe
   livenessProbe?: Probe

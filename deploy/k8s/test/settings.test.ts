@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { endpoints, type ServiceName } from '@im/contracts'
-import type { Service } from '@im/service-kit'
+import { idleConnectionMs, type Service } from '@im/service-kit'
 import { type Test, test } from 'tap'
 import {
   environmentOf,
@@ -92,7 +92,7 @@ function checkSecrets(t: Test, workload: Workload, known: SettingOf['setting'][]
 }
 
 /** The pod is killed no earlier than its process has given up, and that no earlier than its longest call may end. */
-function checkEnd(t: Test, { name, pod, container }: Workload, env: Record<string, string>) {
+function checkEnd(t: Test, { name, pod }: Workload, env: Record<string, string>) {
   const own = endpoints.filter(({ service }) => name === 'gateway' || service === (env['SERVICE'] as ServiceName))
   const longest = Math.max(...own.map(({ timeoutMs = longestDefault, body }) => (body === 'stream' ? 0 : timeoutMs)), 0)
   const shutdown = Number(env['SHUTDOWN_SECONDS'])
@@ -100,8 +100,9 @@ function checkEnd(t: Test, { name, pod, container }: Workload, env: Record<strin
     shutdown * 1000 > longest,
     `${name}: SHUTDOWN_SECONDS=${shutdown} is longer than the longest call (${longest} ms)`,
   )
-  const before = container.lifecycle?.preStop?.sleep?.seconds ?? 0
-  t.ok((pod.terminationGracePeriodSeconds ?? 30) > before + shutdown, `${name} has the time to end`)
+  const drain = Number(env['DRAIN_SECONDS'])
+  t.ok(drain * 1000 > idleConnectionMs, `${name}: DRAIN_SECONDS=${drain} is longer than others keep idle connections`)
+  t.ok((pod.terminationGracePeriodSeconds ?? 30) > drain + shutdown, `${name} has the time to end`)
 }
 
 test('XMPP servers get what their configuration asks for', async (t) => {

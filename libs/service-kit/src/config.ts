@@ -26,8 +26,9 @@ const shortestSecret = 16
 const described = (options: SettingOptions<unknown>) => ({ setting: options, description: options.description })
 
 export const setting = {
-  text: (options: SettingOptions<string> & { pattern?: string }) =>
-    Type.String({ ...described(options), ...(options.pattern ? { pattern: options.pattern } : {}) }),
+  /** `example`: what is shown for a value that does not match. */
+  text: ({ pattern, example, ...options }: SettingOptions<string> & { pattern?: string; example?: string }) =>
+    Type.String({ ...described(options), ...(pattern ? { pattern, example } : {}) }),
   optionalText: (options: Omit<SettingOptions<string>, 'default'>) => Type.Optional(Type.String(described(options))),
   int: (options: SettingOptions<number> & { minimum?: number; maximum?: number }) =>
     Type.Integer({ ...described(options), minimum: options.minimum, maximum: options.maximum }),
@@ -49,6 +50,7 @@ interface SettingSchema {
   minimum?: number
   maximum?: number
   pattern?: string
+  example?: string
   url?: boolean
   keys?: boolean
 }
@@ -111,7 +113,8 @@ function parse(schema: SettingSchema, text: string): { value?: unknown; problem?
     return { problem: 'must be true or false' }
   }
   if (schema.url && !URL.canParse(text)) return { problem: 'must be an address such as http://127.0.0.1:8101' }
-  if (schema.pattern && !new RegExp(schema.pattern).test(text)) return { problem: `must match ${schema.pattern}` }
+  if (schema.pattern && !new RegExp(schema.pattern).test(text))
+    return { problem: schema.example ? `must be such as ${schema.example}` : `must match ${schema.pattern}` }
   return { value: text }
 }
 
@@ -227,11 +230,18 @@ const commonSettings = {
     minimum: 0,
     description: 'share of traces that are kept, 0 to 1',
   }),
+  drainSeconds: setting.int({
+    env: 'DRAIN_SECONDS',
+    default: 0,
+    minimum: 0,
+    description:
+      'how long a service that is to end still takes calls, with answers that send their callers to other replicas; 5 and more where there are others',
+  }),
   shutdownSeconds: setting.int({
     env: 'SHUTDOWN_SECONDS',
     default: 15,
     minimum: 1,
-    description: 'how long a graceful end may take before it is forced',
+    description: 'how long a graceful end may take after that before it is forced',
   }),
 }
 
@@ -239,6 +249,8 @@ const mongoSettings = {
   mongodbUrl: setting.text({
     env: 'MONGODB_URL',
     default: 'mongodb://127.0.0.1:27017/?directConnection=true',
+    pattern: '^mongodb(\\+srv)?://[^/?]+',
+    example: 'mongodb://host:27017/?replicaSet=rs0',
     description: 'MongoDB replica set (transactions are needed)',
     secret: true,
     production: 'required',
@@ -249,6 +261,8 @@ const redisSettings = {
   redisUrl: setting.text({
     env: 'REDIS_URL',
     default: 'redis://127.0.0.1:6379',
+    pattern: '^rediss?://[^/?]+',
+    example: 'redis://:password@host:6379',
     description: 'Redis, for sessions, limits and leases',
     secret: true,
     production: 'required',
@@ -259,6 +273,8 @@ const natsSettings = {
   natsUrl: setting.text({
     env: 'NATS_URL',
     default: 'nats://127.0.0.1:4222',
+    pattern: '^(nats|tls)://[^/,]+(, *((nats|tls)://)?[^/,]+)*$',
+    example: 'nats://user:password@host:4222',
     description: 'NATS with JetStream, nats://user:password@host:4222; several addresses separated by commas',
     secret: true,
     production: 'required',

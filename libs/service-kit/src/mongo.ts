@@ -1,5 +1,16 @@
-import { type Collection, type Db, type Document, type IndexDescription, MongoClient, MongoServerError } from 'mongodb'
+import {
+  type Collection,
+  type Db,
+  type Document,
+  type IndexDescription,
+  MongoClient,
+  type MongoClientOptions,
+  MongoNetworkError,
+  MongoServerError,
+  MongoServerSelectionError,
+} from 'mongodb'
 import { Gauge, type Registry } from './metrics.ts'
+import { hostsOf, StartError } from './start-error.ts'
 import { within } from './within.ts'
 
 export interface MongoConnection {
@@ -25,7 +36,7 @@ const heartbeatWithinMs = 3000
 
 /**
  * Connects and selects the service's own database (`<namespace>_<service>`). A write is acknowledged when a majority has it in
- * its journal, so it survives any single failure.
+ * its journal, so it survives any single failure. Throws StartError when the server is away, refuses us, or has no transactions.
  */
 export async function connectMongo(options: {
   url: string
@@ -35,7 +46,7 @@ export async function connectMongo(options: {
   /** Tells each command, for tests that look at them. */
   monitorCommands?: boolean
 }): Promise<MongoConnection> {
-  const client = new MongoClient(options.url, {
+  const client = createClient(options.url, {
     appName: `im-${options.service}`,
     ignoreUndefined: true,
     monitorCommands: options.monitorCommands ?? false,
@@ -62,11 +73,14 @@ export async function connectMongo(options: {
         this.set(waiting())
       },
     })
-  await client.connect().catch(async (error) => {
-    await client.close()
-    throw error
-  })
   const db = client.db(`${options.namespace}_${options.service}`)
+  try {
+    await client.connect()
+    await demandTransactions(db)
+  } catch (error) {
+    await client.close()
+    throw explained(error, options.url)
+  }
   return {
     client,
     db,
@@ -76,6 +90,38 @@ export async function connectMongo(options: {
     },
     close: () => client.close(),
   }
+}
+
+function createClient(url: string, options: MongoClientOptions): MongoClient {
+  try {
+    return new MongoClient(url, options)
+  } catch (error) {
+    throw new StartError(`MONGODB_URL is no address of MongoDB: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+async function demandTransactions(db: Db): Promise<void> {
+  const { setName, msg } = await db.admin().command({ hello: 1 })
+  if (!setName && msg !== 'isdbgrid')
+    throw new StartError(
+      'MongoDB has no transactions here: start mongod with --replSet, call rs.initiate() once, and name the set in MONGODB_URL',
+    )
+}
+
+const wrongCredentials = 18
+
+/** What an operator can do about it. The address is shown without its password. */
+function explained(error: unknown, url: string): unknown {
+  const { message, code } = error as { message: string; code?: number }
+  const why = { cause: error }
+  if (code === wrongCredentials || /Authentication failed/.test(message))
+    return new StartError(`MongoDB at ${hostsOf(url)} refuses the user or the password of MONGODB_URL`, why)
+  if (error instanceof MongoServerSelectionError || error instanceof MongoNetworkError)
+    return new StartError(
+      `MongoDB at ${hostsOf(url)} does not answer (${message}): start it, or correct MONGODB_URL`,
+      why,
+    )
+  return error
 }
 
 /** Counts the operations that wait for a connection, by the events of the client's pool. */

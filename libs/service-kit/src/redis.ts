@@ -1,4 +1,5 @@
 import { Redis as Client, type Command, type RedisOptions, ReplyError } from 'ioredis'
+import { hostsOf, StartError } from './start-error.ts'
 import { StoreAwayError } from './store-away.ts'
 
 /** A command that is not answered within this (ms) fails, and so do those after it until Redis answers again. */
@@ -90,8 +91,8 @@ function isAwayError(error: Error): boolean {
 }
 
 /**
- * Opens one connection with the namespace as key prefix. Resolves even while the server is away; rejects when it refuses the
- * credentials.
+ * Opens one connection with the namespace as key prefix. Resolves even while the server is away; throws StartError when it
+ * refuses the credentials.
  */
 export async function connectRedis(options: { url: string; namespace: string }): Promise<Redis> {
   const redis = new Redis(options.url, {
@@ -114,7 +115,10 @@ export async function connectRedis(options: { url: string; namespace: string }):
   await redis.connect().catch(() => {})
   if (refusal) {
     redis.disconnect()
-    throw refusal
+    const where = `Redis at ${hostsOf(options.url)}`
+    throw new StartError(`${where} refuses the user or the password of REDIS_URL (${refusal.message})`, {
+      cause: refusal,
+    })
   }
   return redis
 }

@@ -1,9 +1,10 @@
 import closeWithGrace from 'close-with-grace'
 import { ConfigError } from './config.ts'
+import { StartError } from './start-error.ts'
 
 /** A service, or several that run in one process. */
 export interface Startable {
-  readConfig(env: NodeJS.ProcessEnv): { shutdownSeconds: number }
+  readConfig(env: NodeJS.ProcessEnv): { drainSeconds: number; shutdownSeconds: number }
   start(env: NodeJS.ProcessEnv): Promise<Running>
 }
 
@@ -17,8 +18,8 @@ interface Running {
 export async function runProcess(service: Startable, env: NodeJS.ProcessEnv = process.env): Promise<void> {
   let running: Running | undefined
   try {
-    const { shutdownSeconds } = service.readConfig(env)
-    closeWithGrace({ delay: shutdownSeconds * 1000 }, async ({ err }) => {
+    const { drainSeconds, shutdownSeconds } = service.readConfig(env)
+    closeWithGrace({ delay: (drainSeconds + shutdownSeconds) * 1000 }, async ({ err }) => {
       if (err) console.error(err)
       await running?.close()
     })
@@ -28,7 +29,9 @@ export async function runProcess(service: Startable, env: NodeJS.ProcessEnv = pr
       throw reason
     })
   } catch (error) {
-    console.error(error instanceof ConfigError ? error.message : error)
+    console.error(isForOperators(error) ? error.message : error)
     process.exit(1)
   }
 }
+
+const isForOperators = (error: unknown): error is Error => error instanceof ConfigError || error instanceof StartError

@@ -11,8 +11,10 @@ import {
 } from './config.ts'
 import type { EventHandler } from './events/event-handler.ts'
 import { handleEvents } from './events/handle-events.ts'
+import { drainBeforeEnd } from './http/drain.ts'
 import { type BoundHandler, createServiceApp } from './http/edge.ts'
 import { type Closable, type Connections, connectRuntime, connectWithoutDatabase, type Runtime } from './runtime.ts'
+import { StartError } from './start-error.ts'
 
 /** The connections of a service. The gateway has no database. */
 type RuntimeOf<D extends Connections> = D extends Runtime ? Runtime<D['config']> : Connections<D['config']>
@@ -93,9 +95,11 @@ export function defineService<S extends TProperties, D extends Connections<Confi
       if (eventHandlers.length) opened.push(handleEvents(deps as unknown as Runtime, eventHandlers))
       const listeners = definition.listeners?.(deps) ?? [edge(definition, deps, await openAudit(definition, deps))]
       const urls: string[] = []
+      // All at once, so that probes say from the beginning that the service ends.
+      opened.push({ close: () => Promise.all(listeners.map(({ app }) => app.close())) })
       for (const { app, host, port } of listeners) {
-        opened.push(app)
-        urls.push(await app.listen({ host, port }))
+        drainBeforeEnd(app, config.drainSeconds)
+        urls.push(await app.listen({ host, port }).catch((error) => rethrow(error, port)))
       }
       runtime.log.info({ urls }, 'listening')
       let ending: Promise<void> | undefined
@@ -158,6 +162,14 @@ async function createIndexes(deps: object): Promise<void> {
       typeof (part as { createIndexes?: unknown } | undefined)?.createIndexes === 'function',
   )
   await Promise.all(owners.map((owner) => owner.createIndexes()))
+}
+
+function rethrow(error: NodeJS.ErrnoException, port: number): never {
+  if (error.code !== 'EADDRINUSE') throw error
+  throw Object.assign(new StartError(`port ${port} is taken: set PORT to a free one`, { cause: error }), {
+    code: error.code,
+    port,
+  })
 }
 
 /** Closes in reverse order, because each part may need those opened before it. */

@@ -85,7 +85,7 @@ function warnOfUntrustedProxy(app: FastifyInstance, { isTrustedProxy, log }: Dep
 /** Cuts requests that are still busy shortly before the forced end, so that everything else can end in order. */
 function endInTime(app: FastifyInstance, { config }: Deps): void {
   app.addHook('preClose', async () => {
-    const wait = Math.max(0, config.shutdownSeconds * 1000 - lastMoments)
+    const wait = Math.max(0, (config.drainSeconds + config.shutdownSeconds) * 1000 - lastMoments)
     setTimeout(() => app.server.closeAllConnections(), wait).unref()
   })
 }

@@ -10,6 +10,7 @@ import {
   FollowedServers,
   FollowedValue,
   Histogram,
+  idleConnectionMs,
   type Logger,
   type ServiceClient,
 } from '@im/service-kit'
@@ -83,6 +84,8 @@ export function createDeps(runtime: Connections<GatewayConfig>): Omit<Deps, keyo
     streamAgent: new Agent({
       connections: mostStreams,
       clientTtl: connectionLifetime,
+      keepAliveTimeout: idleConnectionMs,
+      keepAliveMaxTimeout: idleConnectionMs,
       connect: { timeout: serviceTimeoutMs },
     }),
     xmppServers: new XmppServers(new FollowedServers({ urls: config.xmppHttpUrl, log })),

@@ -5,7 +5,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { eventually } from '@im/service-kit/testing'
 import type { Element } from '@xmpp/component'
 import xmppXml from '@xmpp/xml'
-import { frameNamespace } from '../src/feed/frame-namespace.ts'
+import { frameNamespace, frameVersion } from '../src/feed/frame-namespace.ts'
 import { escapeAttribute, escapeText } from '../src/read/xml-text.ts'
 
 const { Parser } = xmppXml as unknown as { Parser: new () => EventEmitter & { write(text: string): void } }
@@ -213,10 +213,14 @@ export class XmppServer {
   #isOutOfReach = false
   /** Called with each frame the service wrote, before it counts. */
   onFrame: (frame: Element) => void = () => {}
+  /** Of its frames. */
+  version = frameVersion
   window = 512
   stored = 0
   released = 0
   connections = 0
+  /** Handshakes with a wrong secret. */
+  refusals = 0
   #epoch = Date.now()
   #last = 0
   #stamp = 0
@@ -388,6 +392,7 @@ export class XmppServer {
       .update(streamId + secret)
       .digest('hex')
     if (element.text() !== expected) {
+      this.refusals++
       socket.end(
         `<stream:error><not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>`,
       )
@@ -401,7 +406,7 @@ export class XmppServer {
     this.#epoch = Math.max(this.#epoch + 1, Date.now())
     this.#sent = this.released
     this.stored = this.released
-    const hello = `<hello xmlns='${frameNamespace}' version='2' server='${this.name}' log='${this.log}' epoch='${this.#epoch}' released='${this.released}' stored='${this.stored}' last='${this.#last}' window='${this.window}'/>`
+    const hello = `<hello xmlns='urn:yingchuang:im:${this.version}' version='${this.version}' server='${this.name}' log='${this.log}' epoch='${this.#epoch}' released='${this.released}' stored='${this.stored}' last='${this.#last}' window='${this.window}'/>`
     const streams = [...this.streams.values()].map((stream) => this.#streamFrame(stream)).join('')
     // In one write with the answer of the handshake, as a busy server does.
     socket.write(

@@ -79,6 +79,7 @@ export async function startContainers({ env: given = {} }: { env?: Record<string
     kill: (part) => endContainer(find(part), 'SIGKILL'),
     stop: (part) => endContainer(find(part), 'SIGTERM'),
     restart: (part) => find(part).restart(),
+    folder: (part) => Promise.reject(new Error(`the folder of ${part} is in its container`)),
     logs: async () => (await Promise.all([...containers.values()].map(logsOf))).join('\n'),
     close,
   }

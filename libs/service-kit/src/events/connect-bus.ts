@@ -1,7 +1,15 @@
 import { deadLetters, type EventEnvelope, type Payload, streamOf } from '@im/contracts'
-import { jetstream, jetstreamManager } from '@nats-io/jetstream'
-import { connect, headers, InvalidArgumentError, type NatsConnection, RequestError } from '@nats-io/transport-node'
+import { type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream'
+import {
+  AuthorizationError,
+  connect,
+  headers,
+  InvalidArgumentError,
+  type NatsConnection,
+  RequestError,
+} from '@nats-io/transport-node'
 import type { Logger } from '../logs.ts'
+import { hostsOf, StartError } from '../start-error.ts'
 import { StoreAwayError } from '../store-away.ts'
 import { traceHeader } from '../tracing.ts'
 import { within } from '../within.ts'
@@ -17,7 +25,10 @@ const flushTimeout = 2000
 /** How often the server is pinged (ms). The connection counts as lost when two pings in a row are not answered. */
 const pingInterval = 2000
 
-/** Connects to NATS; keeps reconnecting for ever. Creates the streams of the service. */
+/**
+ * Connects to NATS; keeps reconnecting for ever. Creates the streams of the service. Throws StartError when the server is away,
+ * refuses us, or has no JetStream.
+ */
 export async function connectBus(options: {
   url: string
   namespace: string
@@ -36,14 +47,10 @@ export async function connectBus(options: {
     maxPingOut: 2,
     // Recording a stack costs more than the request itself, and StoreAwayError has one.
     noAsyncTraces: true,
+  }).catch((error: Error) => {
+    throw explained(error, options.url)
   })
-  const manager = await jetstreamManager(connection, { timeout: requestTimeout })
-  try {
-    await ensureStreams(manager, options)
-  } catch (error) {
-    await connection.close()
-    throw error
-  }
+  const manager = await openStreams(connection, options)
   const js = jetstream(connection, { timeout: requestTimeout })
   const watchers = new Set<(connected: boolean) => void>()
   let connected = true
@@ -154,6 +161,31 @@ export async function connectBus(options: {
       await within(connected ? 3000 : 0, 'NATS', connection.drain()).catch(() => connection.close())
     },
   }
+}
+
+async function openStreams(
+  connection: NatsConnection,
+  options: { url: string; namespace: string; replicas: number; service: string; log: Logger },
+): Promise<JetStreamManager> {
+  try {
+    const manager = await jetstreamManager(connection, { timeout: requestTimeout })
+    await ensureStreams(manager, options)
+    return manager
+  } catch (error) {
+    await connection.close()
+    if (error instanceof StartError) throw error
+    const { message } = error as Error
+    const advice = 'it needs JetStream (-js), and as many servers as NATS_REPLICAS says'
+    throw new StartError(`NATS at ${hostsOf(options.url)} can't keep events (${message}): ${advice}`, { cause: error })
+  }
+}
+
+function explained(error: Error, url: string): StartError {
+  const where = `NATS at ${hostsOf(url.split(',')[0] ?? url)}`
+  const why = { cause: error }
+  return error instanceof AuthorizationError
+    ? new StartError(`${where} refuses the user or the password of NATS_URL`, why)
+    : new StartError(`${where} does not answer (${error.message}): start it, or correct NATS_URL`, why)
 }
 
 /** The subjects a consumer filters by. Servers before 2.10 accept a single filter, so other events come too. */

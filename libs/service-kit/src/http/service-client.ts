@@ -11,6 +11,7 @@ import { Pool, errors as undiciErrors } from 'undici'
 import { currentRequestId } from '../current-call.ts'
 import { currentTraceParent, traceHeader } from '../tracing.ts'
 import { serviceKeyHeader, timeoutHeader } from './caller.ts'
+import { idleConnectionMs } from './drain.ts'
 
 /** Calls of one service to another. */
 export interface ServiceClient {
@@ -50,7 +51,8 @@ export function createServiceClient(options: {
   const { timeoutMs, serviceKeys } = options
   const pool = new Pool(new URL(options.baseUrl).origin, {
     connections: 64,
-    keepAliveTimeout: 10_000,
+    keepAliveTimeout: idleConnectionMs,
+    keepAliveMaxTimeout: idleConnectionMs,
     clientTtl: connectionLifetimeMs,
   })
 

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { ContractError, type Method } from '@im/contracts'
-import { type Logger, outcomeHeader } from '@im/service-kit'
+import { idleConnectionMs, type Logger, outcomeHeader } from '@im/service-kit'
 import { type Dispatcher, RoundRobinPool } from 'undici'
 import type { Outcome } from './answer.ts'
 import { passAnswerHeaders } from './answer-headers.ts'
@@ -39,6 +39,8 @@ export class Upstream {
     this.#pool = new RoundRobinPool(new URL(options.url).origin, {
       connections,
       clientTtl: options.lifetime ?? connectionLifetime,
+      keepAliveTimeout: idleConnectionMs,
+      keepAliveMaxTimeout: idleConnectionMs,
       connect: { timeout: options.connectTimeoutMs },
       // Each call has its own timer until the first byte, because that time includes the wait for a connection.
       headersTimeout: 0,

@@ -5,7 +5,7 @@ import type { MessageWrite } from '../deliver/message-step.ts'
 import { writeMessages } from '../deliver/write-messages.ts'
 import type { Deps } from '../deps.ts'
 import { EntryMarks } from './entry-marks.ts'
-import { frameNamespace } from './frame-namespace.ts'
+import { frameNamespace, VersionMismatch } from './frame-namespace.ts'
 import { FrameWriter } from './frame-writer.ts'
 import { openComponent, type XmppConnection } from './open-component.ts'
 import { Pipeline } from './pipeline.ts'
@@ -19,8 +19,8 @@ interface LogWork {
   pipeline: Pipeline<MessageWrite>
 }
 
-/** How long (ms) a server is left alone whose entries we fail on one after the other. */
-const restAfterBug = 30_000
+/** How long (ms) a server is left alone when it is of another version, or when we fail on its entries one after the other. */
+const restBeforeRetry = 30_000
 
 /**
  * Holds the component connection to one XMPP server: takes its entries, follows its streams, writes to them. A broken
@@ -76,16 +76,27 @@ export class Feed {
         }
         failures++
         this.#deps.feedMetrics.reconnects.inc()
-        // While the XMPP server starts, refusals are expected: only the first is worth a line.
-        this.#deps.log[failures > 1 ? 'debug' : 'warn'](
-          { err: error, url: this.#url },
-          'no connection to the XMPP server; trying again',
-        )
-        const pause = error instanceof BugError ? restAfterBug : Math.min(50 * 2 ** failures, 1000)
+        this.#tell(error as Error, failures)
+        const mayHelp = !(error instanceof BugError || error instanceof VersionMismatch)
+        const pause = mayHelp ? Math.min(50 * 2 ** failures, 1000) : restBeforeRetry
         await delay(pause, undefined, { signal }).catch(() => {})
       }
     }
     return 'ended'
+  }
+
+  #tell(error: Error, failures: number): void {
+    const line = { url: this.#url, reason: error.message }
+    const { log } = this.#deps
+    if (error instanceof VersionMismatch)
+      log.error(
+        line,
+        'run the same release of the XMPP server and of this service; until then messages wait in its log',
+      )
+    else if (isUnauthorized(error) && failures === 1)
+      log.error(line, 'the XMPP server refuses us: XMPP_COMPONENT_SECRET must be the same there and here')
+    // While the XMPP server starts, refusals are expected: only the first is worth a line.
+    else log[failures > 1 ? 'debug' : 'warn']({ ...line, err: error }, 'no connection to the XMPP server; trying again')
   }
 
   /** Closes streams of a user on this server; resolves when the server has done it. */
@@ -300,5 +311,7 @@ export class Feed {
 
 /** Entries fail one after the other: not the connection is at fault. */
 class BugError extends Error {}
+
+const isUnauthorized = (error: unknown) => (error as { condition?: string }).condition === 'not-authorized'
 
 const isConflict = (error: unknown) => (error as { condition?: string }).condition === 'conflict'

@@ -1,7 +1,7 @@
 import type { Element } from '@xmpp/component'
 import { userIdOf } from '../read/addresses.ts'
 import type { StreamReport } from '../streams/own-stream.ts'
-import { frameNamespace } from './frame-namespace.ts'
+import { frameNamespace, frameVersion, isOfFrames, VersionMismatch } from './frame-namespace.ts'
 
 /** The first frame of each connection: which server and log this is, and where its marks stand. */
 export interface Hello {
@@ -26,17 +26,22 @@ export type Frame =
 /** Frames of a stanza in their order. Throws when a server does not keep to the protocol. */
 export function* readFrames(stanza: Element): Generator<Frame> {
   for (const part of stanza.getChildElements()) {
+    if (part.name === 'hello' && isOfFrames(part.attrs['xmlns'])) demandVersion(part)
     if (part.attrs['xmlns'] !== frameNamespace) continue
     const frame = readFrame(part)
     if (frame) yield frame
   }
 }
 
+function demandVersion({ attrs }: Element): void {
+  if (attrs['version'] !== frameVersion || attrs['xmlns'] !== frameNamespace)
+    throw new VersionMismatch(attrs['version'])
+}
+
 function readFrame(part: Element): Frame | undefined {
   const { attrs } = part
   switch (part.name) {
     case 'hello':
-      if (attrs['version'] !== '2') throw new Error(`the XMPP server speaks version ${attrs['version']}, not 2`)
       return {
         kind: 'hello',
         server: text(attrs['server']),
