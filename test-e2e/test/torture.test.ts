@@ -3,7 +3,7 @@ import { forget, timelineOf, torture } from '@im/bench/torture'
 import { test } from 'tap'
 
 test('what was confirmed is stored once, in order, and reaches its devices, whatever dies', {
-  timeout: 290_000,
+  timeout: 195_000,
 }, async (t) => {
   t.teardown(() => void setTimeout(endAnyway, 5000).unref())
   const seed = Number(process.env['TORTURE_SEED'] ?? 12)

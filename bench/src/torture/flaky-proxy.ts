@@ -25,7 +25,7 @@ export class FlakyProxy {
   /** Breaks all connections in the middle of whatever they carry; new ones break at once until `open`. */
   cut(): void {
     this.#mode = 'refuses'
-    for (const socket of this.#sockets) socket.resetAndDestroy()
+    for (const socket of this.#sockets) reset(socket)
   }
 
   /** Nothing passes until `open`, and nobody is told. */
@@ -45,7 +45,7 @@ export class FlakyProxy {
   }
 
   #pass(inner: Socket, port: number): void {
-    if (this.#mode === 'refuses') return void inner.resetAndDestroy()
+    if (this.#mode === 'refuses') return void reset(inner)
     const outer = connect(port, '127.0.0.1')
     for (const [socket, other] of [
       [inner, outer],
@@ -59,7 +59,7 @@ export class FlakyProxy {
         other.once('drain', () => this.#mode !== 'held' && socket.resume())
       })
       socket.on('end', () => other.end())
-      socket.on('error', () => other.resetAndDestroy())
+      socket.on('error', () => reset(other))
       socket.on('close', () => {
         this.#sockets.delete(socket)
         other.destroySoon()
@@ -67,4 +67,13 @@ export class FlakyProxy {
       if (this.#mode === 'held') socket.pause()
     }
   }
+}
+
+/**
+ * Breaks a connection. Node 24 loses the handle of a socket whose end is on its way when it is reset, and then the process never
+ * ends: it waits for the handle in its last cleanup, with one core busy.
+ */
+function reset(socket: Socket): void {
+  if (socket.writableEnded || socket.connecting) socket.destroy()
+  else socket.resetAndDestroy()
 }
