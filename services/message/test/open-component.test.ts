@@ -19,12 +19,21 @@ test('a connection that breaks while it opens is a failed attempt and no more', 
         })
       },
     ],
+    [
+      'never, and says nothing to the handshake',
+      (socket) =>
+        void socket.once('data', () =>
+          socket.write(
+            "<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' id='1'>",
+          ),
+        ),
+    ],
   ]
   for (const [when, breaks] of moments) {
     const server = createServer((socket) => breaks(socket.on('error', () => {}))).listen(0, '127.0.0.1')
     await once(server, 'listening')
     const url = `xmpp://127.0.0.1:${(server.address() as AddressInfo).port}`
-    const options = { url, jid: 'api.im.test', secret: 'secret', domain: 'im.test', onStanza: () => {} }
+    const options = { url, jid: 'api.im.test', secret: 'secret', domain: 'im.test', onStanza: () => {}, patience: 500 }
     await t.rejects(
       openComponent({ ...options, log: createLogger({ service: 'test', level: 'silent', format: 'json' }) }),
       when,

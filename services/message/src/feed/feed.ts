@@ -19,6 +19,9 @@ interface LogWork {
   pipeline: Pipeline<MessageWrite>
 }
 
+/** Between two tries (ms): short, because a server that was killed is back in less. */
+const longestPause = 300
+
 /** How long (ms) a server is left alone when it is of another version, or when we fail on its entries one after the other. */
 const restBeforeRetry = 30_000
 
@@ -78,7 +81,7 @@ export class Feed {
         this.#deps.feedMetrics.reconnects.inc()
         this.#tell(error as Error, failures)
         const mayHelp = !(error instanceof BugError || error instanceof VersionMismatch)
-        const pause = mayHelp ? Math.min(50 * 2 ** failures, 1000) : restBeforeRetry
+        const pause = mayHelp ? Math.min(50 * 2 ** failures, longestPause) : restBeforeRetry
         await delay(pause, undefined, { signal }).catch(() => {})
       }
     }

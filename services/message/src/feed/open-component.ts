@@ -29,6 +29,8 @@ export async function openComponent(options: {
   domain: string
   onStanza: (stanza: Element) => void
   log: Logger
+  /** How long (ms) the server may take to accept the handshake. */
+  patience?: number
 }): Promise<XmppConnection> {
   const entity = component({ service: options.url, domain: options.jid, password: options.secret })
   entity.reconnect.stop()
@@ -90,9 +92,12 @@ export async function openComponent(options: {
 }
 
 /** As `start` of the library, which leaves a rejection to nobody when the connection breaks before the stream is open. */
-async function start(entity: Component, { url, jid }: { url: string; jid: string }): Promise<void> {
+async function start(
+  entity: Component,
+  { url, jid, patience = answerWithin }: { url: string; jid: string; patience?: number },
+): Promise<void> {
   await entity.connect(url)
-  const online = once(entity, 'online')
+  const online = once(entity, 'online', { signal: AbortSignal.timeout(patience) })
   online.catch(() => {})
   await entity.open({ domain: jid })
   await online
