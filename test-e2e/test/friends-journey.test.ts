@@ -2,6 +2,7 @@ import { archive } from '@im/contracts/message'
 import { addressBook, blacklists, follows, friends, labels } from '@im/contracts/social'
 import { internalUsers, profiles, userSettings } from '@im/contracts/user'
 import { createTestClient, eventually, failure } from '@im/service-kit/testing'
+import fc from 'fast-check'
 import { test } from 'tap'
 import { startJourney } from '../src/journey.ts'
 import type { Person } from '../src/people.ts'
@@ -85,6 +86,36 @@ test('friends', async (t) => {
     await Promise.all([phone, opens].map((device) => device.hangUp()))
   })
 
+  t.test('a request is refused with a text, then the asker is blocked, and both apps are told', async (t) => {
+    const [alice, bob] = [await people.register('alice'), await verifying('bob')]
+    const [phone, bobs] = [await alice.phone(), await bob.phone()]
+    await alice.call(follows.follow, { toUserId: bob.userId })
+    await phone.say(bob.userId, 'please', { type: 500 })
+    await bobs.hears(({ type, content }) => type === 500 && content === 'please')
+    await bobs.say(alice.userId, 'no', { type: 502 })
+    await phone.hears(({ type, content }) => type === 502 && content === 'no')
+    await eventually(async () => {
+      const [last] = await alice.call(friends.listNewFriends)
+      return last?.type === 502 && last.content === 'no' && last.direction === 1 && last.status === 1
+    })
+    t.equal(await refuses(bobs.say(alice.userId, '', { type: 507 })), 'refused: not-allowed', 'nobody was blocked yet')
+    await bob.call(blacklists.blockUser, { toUserId: alice.userId })
+    await bobs.say(alice.userId, '', { type: 507 })
+    await phone.hears(({ type }) => type === 507)
+    for (const type of [1, 500, 503, 508])
+      t.equal(await refuses(phone.say(bob.userId, 'x', { type })), 'refused: not-allowed', `type ${type}`)
+    const again = { toUserId: bob.userId }
+    await t.rejects(alice.call(follows.follow, again), failure('BlacklistedByTarget'))
+    await t.rejects(alice.call(friends.addFriend, again), failure('BlacklistedByTarget'))
+    t.match(await bob.call(blacklists.listBlocked), [{ toUserId: alice.userId, blacklist: 1 }])
+    t.match(await rowOf(alice, bob), { status: 1, isBeenBlack: 1 })
+    t.match(await bob.call(blacklists.unblockUser, { toUserId: alice.userId }), { status: 0, blacklist: 0 })
+    await bobs.say(alice.userId, '', { type: 509 })
+    await phone.hears(({ type }) => type === 509)
+    await phone.say(bob.userId, 'once more', { type: 500 })
+    await Promise.all([phone, bobs].map((device) => device.hangUp()))
+  })
+
   t.test('every change counts in the next message, in whatever order both do it', async (t) => {
     const [alice, bob] = [await verifying('alice'), await verifying('bob')]
     const [phone, bobs] = [await alice.phone(), await bob.phone()]
@@ -110,6 +141,43 @@ test('friends', async (t) => {
       t.notOk(await accepted())
     }
     await Promise.all([phone, bobs].map((device) => device.hangUp()))
+  })
+
+  t.test('whatever both do at the same moment, the next message is decided by what came of it', async (t) => {
+    const both = [await verifying('alice'), await verifying('bob')] as const
+    const phones = [await both[0].phone(), await both[1].phone()] as const
+    const acts = {
+      follow: follows.follow,
+      accept: friends.addFriend,
+      unfollow: follows.unfollow,
+      delete: friends.deleteFriend,
+      block: blacklists.blockUser,
+      unblock: blacklists.unblockUser,
+    }
+    const names = Object.keys(acts) as (keyof typeof acts)[]
+    const act = fc.record({ who: fc.constantFrom(0, 1), what: fc.constantFrom(...names) })
+    const rounds = fc.sample(fc.array(act, { minLength: 2, maxLength: 5 }), { numRuns: 15, seed: 20_261_126 })
+    // What a state refuses is refused: only what is left counts.
+    const done = ({ who, what }: (typeof rounds)[number][number]) =>
+      both[who]!.ask(acts[what] as typeof follows.follow, { toUserId: both[1 - who]!.userId })
+    for (const round of rounds) {
+      await Promise.all(round.map(done))
+      const rows = await Promise.all([rowOf(both[0], both[1]), rowOf(both[1], both[0])])
+      const areFriends = rows.every((row) => row?.status === 2)
+      for (const who of [0, 1] as const) {
+        const isBlocked = rows[1 - who]?.blacklist === 1
+        const isTold = async (type: number) =>
+          (await refuses(phones[who].say(both[1 - who]!.userId, 'x', { type }))) === 'sent'
+        const decided = [await isTold(1), await isTold(500), await isTold(508)]
+        const expected = [true, (rows[who]?.status ?? 0) >= 1, areFriends].map((may) => may && !isBlocked)
+        t.strictSame(
+          decided,
+          expected,
+          JSON.stringify({ round, who, rows: rows.map((row) => [row?.status, row?.blacklist]) }),
+        )
+      }
+    }
+    await Promise.all(phones.map((device) => device.hangUp()))
   })
 
   t.test('many are asked at once: the server sends the request in the name of who asks', async (t) => {

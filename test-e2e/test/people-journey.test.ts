@@ -1,6 +1,7 @@
 import { createCipheriv, createHash, createHmac } from 'node:crypto'
 import { archive } from '@im/contracts/message'
-import { blacklists, follows, friends, labels } from '@im/contracts/social'
+import { rooms } from '@im/contracts/room'
+import { addressBook, blacklists, follows, friends, labels } from '@im/contracts/social'
 import {
   accounts,
   authKeys,
@@ -54,6 +55,8 @@ test('people', async (t) => {
     })
     t.match(followed, [{ toUserId: 10_000, status: 2 }], 'everybody’s first friend')
     t.strictSame(await alice.call(labels.listLabels), [])
+    t.strictSame(await alice.call(addressBook.listContacts, { telephone: alice.telephone }), [])
+    t.strictSame(await alice.call(rooms.listOwnRooms, { type: 0, pageIndex: 0, pageSize: 1000 }), [])
     t.ok(Array.isArray(await alice.call(ownChanges.listOwnChanges, { offlineTime: 0 })))
     t.strictSame(await alice.call(archive.listLastChats), [])
   })
@@ -113,6 +116,12 @@ test('people', async (t) => {
     await t.rejects(grace.call(authKeys.listDhKeys, asked), failure('PermissionDenied'))
     await befriend(frank, grace)
     t.match(await grace.call(authKeys.listDhKeys, asked), { ...asked, publicKeyList: [{ key: 'cHVi' }] })
+    const phone = await grace.phone()
+    await frank.call(authKeys.uploadDhKey, { publicKey: 'bmV3', privateKey: 'cHJpdg==', mac })
+    const told = await phone.hears(({ type }) => type === 803)
+    t.match(JSON.parse(told.body), { fromUserId: String(frank.userId), content: 'dhPublicKey,rsaPublicKey' })
+    t.match(await grace.call(authKeys.listDhKeys, asked), { publicKeyList: [{ key: 'cHVi' }, { key: 'bmV3' }] })
+    await phone.hangUp()
   })
 
   t.test('money comes in, and goes out once for each secret', async (t) => {
