@@ -126,6 +126,8 @@ export async function startPush(
     env?: Record<string, string>
     prepare?: (state: Neighbours) => void
     overrides?: Partial<Deps>
+    /** Providers are those of the environment, and `channels` stays empty. */
+    realProviders?: boolean
     stubs?: ReturnType<typeof stub>[]
   } = {},
 ) {
@@ -135,7 +137,10 @@ export async function startPush(
   const url = await startNeighbours(t, state, own, options.stubs ?? [])
   const env = { ...own, USER_URL: url, SOCIAL_URL: url, ROOM_URL: url, MESSAGE_URL: url }
   const channels = new RecordedChannels()
-  const running = await startService(t, service, { env, overrides: { channels, ...options.overrides } })
+  const running = await startService(t, service, {
+    env,
+    overrides: { ...(options.realProviders ? {} : { channels }), ...options.overrides },
+  })
   const publish = eventPublisher(t, env)
   const caughtUp = async () => {
     const catchUps = running.deps.db.collection('catch_ups')

@@ -34,6 +34,10 @@ export interface ApnsServer extends Vendor {
   /** Ends all sessions as the real one does before maintenance; `mid`: while requests run, which are answered. */
   goAway(how?: 'clean' | 'refusing'): void
   destroySessions(): void
+  /** Takes no connections, and drops those it has. */
+  goDown(): Promise<void>
+  /** Listens again at the same address. */
+  comeBack(): Promise<void>
   sessions(): number
   /** Sessions that were opened since the beginning. */
   opened: { count: number }
@@ -175,12 +179,17 @@ export async function startApns(
       reply(status, JSON.stringify({ reason, ...timestamp }), wait)
     }
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const listen = (port: number) => new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
+  await listen(0)
   t.after(() => {
     server.close()
     for (const session of sessions.keys()) session.destroy()
   })
-  const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const { port } = server.address() as AddressInfo
+  const url = `https://127.0.0.1:${port}`
+  const destroySessions = () => {
+    for (const session of sessions.keys()) session.destroy()
+  }
   const settings = (pair: typeof keys): Record<string, string> => ({
     PUSH_APNS_KEY: String(pair.privateKey.export({ type: 'pkcs8', format: 'pem' })),
     PUSH_APNS_KEY_ID: keyId,
@@ -205,9 +214,13 @@ export async function startApns(
         else session.goaway(0, 1, reason)
       }
     },
-    destroySessions() {
-      for (const session of sessions.keys()) session.destroy()
+    destroySessions,
+    async goDown() {
+      const ended = new Promise((resolve) => server.close(resolve))
+      destroySessions()
+      await ended
     },
+    comeBack: () => listen(port),
     sessions: () => sessions.size,
     opened,
     clock,
