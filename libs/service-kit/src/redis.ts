@@ -15,7 +15,10 @@ const silentForMs = 3000
  */
 const awayReply = /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|OOM|MISCONF|NOREPLICAS|BUSY) /
 
-/** Commands that are sent even while Redis is away: those of the client when it connects, and the probe. */
+/**
+ * Commands that are sent even while Redis is away: those of the client when it connects, and the probe. They are never written
+ * together with commands of others, which may be refused.
+ */
 const unrefused = new Set(['ping', 'auth', 'hello', 'info', 'select', 'client', 'quit'])
 
 /**
@@ -40,13 +43,22 @@ export class Redis extends Client {
   }
 
   override sendCommand(command: Command, stream?: Parameters<Client['sendCommand']>[1]): unknown {
-    if (this.#failed.has(command)) return command.promise
+    if (this.#failed.has(command)) return this.#leaveOut(command, stream)
     this.#watch(command)
     if (this.#isAway && !unrefused.has(command.name)) {
       command.reject(new StoreAwayError('Redis', 'does not answer'))
-      return command.promise
+      return this.#leaveOut(command, stream)
     }
     return super.sendCommand(command, stream)
+  }
+
+  /**
+   * A pipeline is written when all of its commands have come. One that is left out counts, too: else the others would wait for
+   * answers to what was never written, and get those of later commands.
+   */
+  #leaveOut(command: Command, stream: Parameters<Client['sendCommand']>[1]): unknown {
+    if (this.status === 'ready' && stream && 'isPipeline' in stream) stream.write('')
+    return command.promise
   }
 
   /** Limits the time of a command. The client sends it again after a reconnection, so each is watched once. */
@@ -104,6 +116,7 @@ export async function connectRedis(options: { url: string; namespace: string }):
     // A command without an answer may have been executed, so it is not sent again.
     autoResendUnfulfilledCommands: false,
     enableAutoPipelining: true,
+    autoPipeliningIgnoredCommands: [...unrefused],
     retryStrategy: (attempt) => Math.min(attempt * 50, 1000),
     // After a failover the old primary refuses writes: connect again, to the one the name points to now.
     reconnectOnError: (error) => error.message.startsWith('READONLY'),

@@ -11,6 +11,13 @@ async function open(t: Test, url: string): Promise<Redis> {
   return redis
 }
 
+/** With `a` set to 1. Beside others the first connection may be too slow, and the next one is taken. */
+async function openWithValue(t: Test, url: string): Promise<Redis> {
+  const redis = await open(t, url)
+  await eventually(() => redis.set('a', 1))
+  return redis
+}
+
 /** How long (ms) `work` takes to fail, which must be because the store is away. */
 async function failsIn(t: Test, work: () => Promise<unknown>): Promise<number> {
   const startedAt = performance.now()
@@ -35,21 +42,18 @@ const isBack = (redis: Redis) => eventually(() => redis.get('a').then((value) =>
 test('while connections are refused commands fail at once, and work again after the restart', async (t) => {
   const server = await ownServer(t, 'redis')
   if (!server) return
-  const redis = await open(t, server.url)
-  await redis.set('a', 1)
+  const redis = await openWithValue(t, server.url)
   await server.kill()
   await failsFast(t, redis)
   await server.start()
-  await eventually(() => !redis.isAway)
-  await redis.set('a', 1)
+  await eventually(() => redis.set('a', 1))
   await isBack(redis)
 })
 
 test('while the server stands still for 20 s commands fail at once; what failed while it was known to be away is not done later', async (t) => {
   const server = await ownServer(t, 'redis')
   if (!server) return
-  const redis = await open(t, server.url)
-  await redis.set('a', 1)
+  const redis = await openWithValue(t, server.url)
   server.freeze()
   await failsFast(t, redis)
   // Long enough for the client to give its connection up and to wait for another.
@@ -64,16 +68,31 @@ test('a server that answers slowly is away, and back when it is fast again', asy
   const server = await ownServer(t, 'redis')
   if (!server) return
   const proxy = await slowProxy(t, server.url)
-  const redis = await open(t, proxy.url)
-  await redis.set('a', 1)
+  const redis = await openWithValue(t, proxy.url)
   proxy.delayMs = 2000
   await failsFast(t, redis)
   proxy.delayMs = 0
   await isBack(redis)
 })
 
+test('a command that is refused takes no answer from those that are sent with it', async (t) => {
+  const server = await ownServer(t, 'redis')
+  if (!server) return
+  const proxy = await slowProxy(t, server.url)
+  const redis = await openWithValue(t, proxy.url)
+  await redis.set('b', 2)
+  proxy.delayMs = 2000
+  await failsFast(t, redis)
+  // At the same moment as the client itself asks whether the server is back.
+  const mixed = await Promise.allSettled([redis.get('a'), redis.ping(), redis.get('b')])
+  t.ok(mixed.every(({ status }) => status === 'rejected'))
+  proxy.delayMs = 0
+  await isBack(redis)
+  t.strictSame(await Promise.all([redis.get('b'), redis.get('a'), redis.get('b')]), ['2', '1', '2'])
+})
+
 test("the answer of a script that is wrong is the caller's own error", async (t) => {
-  const redis = await open(t, process.env['REDIS_URL'] ?? '')
+  const redis = await openWithValue(t, process.env['REDIS_URL'] ?? '')
   const error = await redis.eval('return nothing()', 0).catch((thrown: unknown) => thrown)
   t.match(error, { message: /nothing/ })
   t.notOk(isStoreAway(error))
@@ -94,7 +113,7 @@ test('a service starts without Redis and uses it when it comes', async (t) => {
 test('wrong credentials stop the start', async (t) => {
   const server = await ownServer(t, 'redis')
   if (!server) return
-  const redis = await open(t, server.url)
+  const redis = await openWithValue(t, server.url)
   await redis.config('SET', 'requirepass', 'secret')
   await t.rejects(connectRedis({ url: server.url, namespace: 'kit' }), { message: /NOAUTH/ })
   const wrong = server.url.replace('redis://', 'redis://:wrong@')
@@ -105,10 +124,9 @@ test('what can do without Redis goes on without it', async (t) => {
   const server = await ownServer(t, 'redis')
   if (!server) return
   const metrics = createMetrics('kit')
-  const redis = await open(t, server.url)
+  const redis = await openWithValue(t, server.url)
   const optional = new OptionalRedis({ redis, log, metrics })
   const read = () => optional.ask((connected) => connected.get('a'))
-  await redis.set('a', 1)
   t.equal(await read(), '1')
   server.freeze()
   t.equal(await read(), undefined)
