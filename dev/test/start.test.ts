@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { eventually } from '@im/service-kit/testing'
-import { type Test, test } from 'tap'
+import tap, { type Test, test } from 'tap'
 import { repositoryRoot } from '../src/machine/machine.ts'
 import { freePort, isFree } from '../src/machine/ports.ts'
 import { processIdentity } from '../src/machine/process-records.ts'
@@ -128,6 +128,9 @@ const register = (api: string, telephone: string) =>
 const logIn = (api: string, telephone: string, password: string) =>
   post(api, '/user/login', { telephone, password: md5(password), deviceKey: 'android' })
 
+// Each has a place of its own, and mostly waits.
+tap.jobs = 3
+
 test('npm start: first start, deaths, Ctrl-C, second start with the data', { timeout: 180_000 }, async (t) => {
   const { dataDir, api, ports, pidOf, running, leavesNothing, start, startLike } = await place(t)
   const failed = start({ LOG_LEVEL: 'loud' })
@@ -168,7 +171,7 @@ test('npm start: first start, deaths, Ctrl-C, second start with the data', { tim
 
   const second = startLike('npm', {}, '--processes')
   const seconds = await second.ready()
-  t.ok(seconds < 10, `ready after ${seconds} s`)
+  t.ok(seconds < 20, `ready after ${seconds} s`)
   t.match(second.output, /with the password that was shown at the first start/)
   t.ok(!second.output.includes(password))
   await logIn(api, 'admin', password)
@@ -216,15 +219,17 @@ test('Ctrl-C during the start ends it, with nothing left', async (t) => {
 })
 
 test('what stops the start is one line each, the exit code is 1, and nothing is left', async (t) => {
-  for (const [extra, line] of [
+  t.jobs = 3
+  const starts = [
     [{ MONGODB_URL: 'mongodb://127.0.0.1:9/' }, /^MONGODB_URL is set, but no MongoDB answers there: .*ECONNREFUSED/],
     [{ MONGODB_URL: '127.0.0.1' }, /^MONGODB_URL is set, but that MongoDB can't be used: .*mongodb:\/\//],
     [{ LOG_LEVEL: 'loud' }, /^LOG_LEVEL must be one of /],
     [{ SMS_PROVIDER: 'pigeon', LOG_LEVEL: 'loud' }, /^LOG_LEVEL must be .*\nSMS_PROVIDER must be one of /],
     [{ REDIS_PORT: 'x' }, /^REDIS_PORT=x is not a port number/],
     [{ OPERATIONS_PORT: 'x' }, /^OPERATIONS_PORT=x is not a port number/],
-  ] as [NodeJS.ProcessEnv, RegExp][])
-    await t.test(Object.keys(extra).join(), async (t) => {
+  ] as [NodeJS.ProcessEnv, RegExp][]
+  for (const [extra, line] of starts)
+    t.test(Object.keys(extra).join(), async (t) => {
       const { start, leavesNothing, dataDir } = await place(t)
       await mkdir(dataDir, { recursive: true })
       const run = start(extra)

@@ -31,6 +31,9 @@ export interface TestStackOptions {
   env?: Record<string, string>
 }
 
+/** Hashes of passwords as production makes them would be half of the work of some journeys. */
+const quickHashes = { ARGON2_MEMORY_KIB: '64', ARGON2_PASSES: '1' }
+
 /** The whole stack with servers of its own on free ports, limits off: local processes, or containers with E2E_SERVERS=containers. */
 export async function startTestStack(options: TestStackOptions = {}): Promise<TestStack> {
   if (process.env['E2E_SERVERS'] !== 'containers') return startProcesses(options)
@@ -48,7 +51,15 @@ async function startProcesses(options: TestStackOptions): Promise<TestStack> {
     mode: options.mode ?? 'together',
     xmppServers: options.xmppServers ?? 1,
     replicas: options.replicas ?? {},
-    env: { ...environment, NODE_ENV: 'test', LOG_LEVEL: 'error', LIMIT_FACTOR: '0', XMPP_TLS: 'off', ...options.env },
+    env: {
+      ...environment,
+      NODE_ENV: 'test',
+      LOG_LEVEL: 'error',
+      LIMIT_FACTOR: '0',
+      XMPP_TLS: 'off',
+      ...quickHashes,
+      ...options.env,
+    },
   })
   return {
     urls: stack.urls,

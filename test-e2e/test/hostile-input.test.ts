@@ -3,6 +3,7 @@ import { request } from 'node:http'
 import { connect } from 'node:net'
 import { type Endpoint, endpoints, errors } from '@im/contracts'
 import { ciphers } from '@im/contracts/message'
+import { accountSession } from '@im/contracts/social'
 import { accounts, passwords, profiles, userSettings } from '@im/contracts/user'
 import { eventually } from '@im/service-kit/testing'
 import { Ajv } from 'ajv'
@@ -112,6 +113,8 @@ const json: unknown[] = [
   { length: 1e9 },
   Array.from({ length: 2000 }, (_, n) => n),
 ]
+/** Milliseconds within which any call is answered. */
+const soon = 1000
 const deep = (depth: number) => `${'['.repeat(depth)}${']'.repeat(depth)}`
 
 /** A good value of each kind: behind it the hostile ones get past the check for missing parameters. */
@@ -135,6 +138,14 @@ function goodPairs(endpoint: Endpoint): [string, string][] {
   return required.map((name) => [name, good[properties[name]?.wire ?? ''] ?? '1'])
 }
 
+/** The first operation that the contract names for the path parameter. */
+function operationOf({ params }: Endpoint): string {
+  const { pattern = '' } = (params.properties['op'] ?? {}) as { pattern?: string }
+  return /\w+/.exec(pattern)?.[0] ?? 'x'
+}
+
+const logouts: readonly string[] = [accounts.logout.path, accountSession.logOut.path]
+
 interface Hostile {
   query: string
   type?: string
@@ -144,6 +155,14 @@ interface Hostile {
 function namesOf(endpoint: Endpoint): string[] {
   const properties = endpoint.params.properties as Record<string, { aliases?: string[] }>
   return Object.entries(properties).flatMap(([name, { aliases }]) => [name, ...(aliases ?? [])])
+}
+
+/** Each name of a parameter with its definition as JSON. */
+function definitionsOf(endpoint: Endpoint): [string, string][] {
+  const properties = endpoint.params.properties as Record<string, { aliases?: string[] }>
+  return Object.entries(properties).flatMap(([name, definition]) =>
+    [name, ...(definition.aliases ?? [])].map((one): [string, string] => [one, JSON.stringify(definition)]),
+  )
 }
 
 const boundary = 'hostile'
@@ -232,10 +251,14 @@ function hostileCalls(endpoint: Endpoint): fc.Arbitrary<Hostile> {
 }
 
 test('hostile input through gateway and services', async (t) => {
-  const ajv = new Ajv({ strict: false })
-  const { stack, people } = await startJourney(t)
+  const ajv = new Ajv({ strict: false, formats: { int64: true } })
+  const { stack, people } = await startJourney(t, { env: { ALLOW_PUBLIC_REGISTER: 'true' } })
   const alice = await people.register('alice')
   const mallory = await people.register('mallory')
+  const news = await people.register('news', undefined, { userType: 2 })
+  const login = { username: news.telephone, password: news.password }
+  const { access_token: ofPages } = await people.api.call(accountSession.logIn, login)
+  const tokenFor = ({ site }: Endpoint) => (site === 'mp' ? ofPages : mallory.token)
 
   interface Answer {
     status: number
@@ -248,7 +271,7 @@ test('hostile input through gateway and services', async (t) => {
     const method = hostile.body && takesBodies ? 'POST' : (endpoint.methods?.[0] ?? 'GET')
     const query = new URLSearchParams(hostile.query)
     const path = endpoint.path.replace(/:(\w+)/g, (_, name) =>
-      encodeURIComponent((query.get(name) ?? 'x').slice(0, 500)),
+      encodeURIComponent((query.get(name) ?? operationOf(endpoint)).slice(0, 500)),
     )
     const url = `${stack.gatewayUrl}${path}${hostile.query ? `?${hostile.query}` : ''}`
     return new Promise((resolve, reject) => {
@@ -315,15 +338,29 @@ test('hostile input through gateway and services', async (t) => {
       assert.ok(namesParameters || /^the (multipart )?body /.test(String(detailMsg)), `names ${detailMsg}`)
   }
 
+  /** How long a call takes. Other work of the machine may disturb it, so one that is too slow is tried twice more. */
+  async function timed(call: () => Promise<Answer>): Promise<{ answer: Answer; ms: number }> {
+    for (let tries = 1; ; tries++) {
+      const startedAt = performance.now()
+      const answer = await call()
+      const ms = performance.now() - startedAt
+      if (ms < soon || tries === 3) return { answer, ms }
+    }
+  }
+
+  /** Whether the value of this parameter, and nothing else, is said to be wrong. */
+  function isRefusal({ body }: Answer, name: string): boolean {
+    const { resultCode, detailMsg } = JSON.parse(body.toString()) as { resultCode: number; detailMsg?: string }
+    return resultCode === errors.InvalidParams.code && detailMsg?.split(':')[0] === name
+  }
+
   for (const endpoint of endpoints.filter(({ auth }) => auth !== 'internal'))
     t.test(endpoint.path, async (t) => {
       const result = JSON.parse(JSON.stringify(endpoint.result)) as { type?: string; maybe?: boolean }
       const validate = result.type === 'void' ? (data: unknown) => data === undefined : ajv.compile(result)
       const fitsResult = (data: unknown) => (data === undefined && result.maybe) || validate(data) === true
-      const isLogout = endpoint.path === accounts.logout.path
-      const tokens = isLogout
-        ? ['x', '']
-        : [mallory.token, mallory.token, mallory.token, 'x', '', '\u00ff', 'a b', '{}']
+      const own = tokenFor(endpoint)
+      const tokens = logouts.includes(endpoint.path) ? ['x', ''] : [own, own, own, 'x', '', '\u00ff', 'a b', '{}']
       await t.resolves(
         fc.assert(
           fc.asyncProperty(hostileCalls(endpoint), fc.constantFrom(...tokens), async (hostile, token) => {
@@ -342,22 +379,25 @@ test('hostile input through gateway and services', async (t) => {
 
   t.test('a long value of any parameter of any endpoint is answered soon', async (t) => {
     const slowest = { ms: 0, what: '' }
+    /** Values that the kit refuses for parameters of this definition, at whatever endpoint: it is asked about each once. */
+    const refused = new Set<string>()
     const isCalled = ({ auth, path, answer }: Endpoint) =>
-      auth !== 'internal' && path !== accounts.logout.path && answer !== 'file'
+      auth !== 'internal' && !logouts.includes(path) && answer !== 'file'
     for (const endpoint of endpoints.filter(isCalled))
-      for (const text of longTexts) {
-        const pairs = namesOf(endpoint).map((name): [string, string] => [name, text])
-        for (const pair of pairs) {
-          const others = goodPairs(endpoint).filter(([name]) => name !== pair[0])
-          const body = Buffer.from(formOf([...others, pair]))
-          const startedAt = performance.now()
-          const answer = await send(endpoint, { query: `access_token=${mallory.token}`, type: formType, body }, {})
-          const ms = performance.now() - startedAt
-          if (ms > slowest.ms) Object.assign(slowest, { ms, what: `${endpoint.path} ${pair[0]} ${text.slice(0, 20)}` })
-          if (endpoint.answer !== 'oauth') isWellFormed(endpoint, answer, () => true)
+      for (const [name, definition] of definitionsOf(endpoint))
+        for (const text of longTexts) {
+          const value = `${definition} ${text}`
+          if (refused.has(value)) continue
+          const others = goodPairs(endpoint).filter(([other]) => other !== name)
+          const body = Buffer.from(formOf([...others, [name, text]]))
+          const query = `access_token=${tokenFor(endpoint)}`
+          const { answer, ms } = await timed(() => send(endpoint, { query, type: formType, body }, {}))
+          if (ms > slowest.ms) Object.assign(slowest, { ms, what: `${endpoint.path} ${name} ${text.slice(0, 20)}` })
+          if (endpoint.answer === 'oauth') continue
+          isWellFormed(endpoint, answer, () => true)
+          if (isRefusal(answer, name)) refused.add(value)
         }
-      }
-    t.ok(slowest.ms < 1000, `${slowest.what}: ${slowest.ms.toFixed(0)} ms`)
+    t.ok(slowest.ms < soon, `${slowest.what}: ${slowest.ms.toFixed(0)} ms`)
   })
 
   t.test('bytes that are no UTF-8, in path, query and headers', async (t) => {
@@ -393,11 +433,10 @@ test('hostile input through gateway and services', async (t) => {
       [`multipart/form-data; boundary=${boundary}`, `--${boundary}`.repeat(size / 9)],
     ]
     for (const [type, body] of large) {
-      const started = performance.now()
       const token = { authorization: `Bearer ${mallory.token}` }
-      const answer = await send(ciphers.encryptText, { query: '', type, body: Buffer.from(body) }, token)
-      const took = performance.now() - started
-      t.ok(took < 1000, `${type} ${body.slice(0, 40)}: ${took.toFixed(0)} ms`)
+      const hostile = { query: '', type, body: Buffer.from(body) }
+      const { answer, ms } = await timed(() => send(ciphers.encryptText, hostile, token))
+      t.ok(ms < soon, `${type} ${body.slice(0, 40)}: ${ms.toFixed(0)} ms`)
       isWellFormed(ciphers.encryptText, answer, () => false)
     }
   })
@@ -422,13 +461,14 @@ test('hostile input through gateway and services', async (t) => {
     for (const { resultCode } of answers) t.equal(resultCode, 1)
   })
 
-  t.test('after all of it everybody is who he was, and the prototypes are clean', async (t) => {
+  t.test('after all of it everybody is who they were, and the prototypes are clean', async (t) => {
     t.equal(({} as Record<string, unknown>)['polluted'], undefined)
     const me = await alice.call(profiles.getUser)
     t.strictSame([me.userId, me.nickname, me.settings?.allowAtt], [alice.userId, 'alice', 1])
     const { telephone, password } = alice
     t.equal((await people.api.call(accounts.login, { telephone, password })).userId, alice.userId)
     t.equal((await mallory.ask(userSettings.getSettings)).resultCode, 1)
+    t.match(await people.api.call(accountSession.showHome, {}, { token: ofPages }), { userId: news.userId })
     const change = { oldPassword: mallory.password, newPassword: 'x' }
     t.equal((await mallory.ask(passwords.updatePassword, change)).resultCode, 1, 'nobody changed the password')
   })
