@@ -76,3 +76,28 @@ test('each service starts in production with what its container gets: secrets ma
   )
   t.throws(() => interpolate(String(services['user']?.environment?.['SERVICE_KEY']), {}), /deploy\/secrets\.sh/)
 })
+
+test('stores outside take the place of all stores in containers, which nobody waits for then', async (t) => {
+  const read = async (name: string) =>
+    parse(await readFile(join(repositoryRoot, 'deploy/docker', name), 'utf8'), { merge: true }) as {
+      services: Record<
+        string,
+        {
+          build?: object
+          profiles?: string[]
+          depends_on?: Record<string, { required?: boolean }>
+          environment?: object
+        }
+      >
+    }
+  const { services } = await read('compose.yaml')
+  const outside = await read('external-stores.yaml')
+  const stores = Object.keys(services).filter((name) => !services[name]?.build)
+  t.strictSame(Object.keys(outside.services).sort(), stores.sort())
+  for (const [name, { profiles, environment }] of Object.entries(outside.services)) {
+    t.strictSame(profiles, ['unused'])
+    t.match(environment, { NEEDED: new RegExp(`^\\$\\{${name.toUpperCase()}_URL:\\?`) })
+  }
+  for (const { depends_on: waitsFor = {} } of Object.values(services))
+    for (const [name, { required }] of Object.entries(waitsFor)) if (stores.includes(name)) t.equal(required, false)
+})

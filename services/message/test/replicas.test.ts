@@ -196,3 +196,27 @@ test('devices that another replica is said to serve and does not are owed the me
   for (const stream of back) await eventually(() => stream.messages.length >= 1)
   await eventually(async () => (await first.deps.mailbox.collection.countDocuments()) === 0)
 })
+
+test('a replica that ends leaves its servers when clients have confirmed what they were given: nobody gets it twice', async (t) => {
+  const { replicas, first, left } = await startTwo(t)
+  const [sender, receiver] = [left.connect(alice), left.connect(bob, { confirming: false })]
+  await Promise.all([live(replicas, left, sender), live(replicas, left, receiver)])
+  const sent = Array.from({ length: 20 }, (_, content) => sender.say({ to: bob, body: { content } }))
+  await eventually(() => receiver.messages.length === sent.length)
+  const { connections } = left
+  const closing = first.close()
+  // Clients take a moment to confirm, and go on to write.
+  await delay(300)
+  t.equal(left.connections, connections, 'it has not left yet')
+  sent.push(sender.say({ to: bob, body: { content: 20 } }))
+  receiver.state.confirming = true
+  receiver.confirm()
+  await closing
+  await left.drained()
+  t.ok(left.connections > connections, 'the other replica has the server')
+  await eventually(() => receiver.messages.length >= sent.length)
+  t.strictSame(
+    receiver.messages.map(({ id }) => id),
+    sent,
+  )
+})

@@ -22,6 +22,8 @@ interface LogWork {
 /** Between two tries (ms): short, because a server that was killed is back in less. */
 const longestPause = 300
 
+/** How long (ms) clients may take to confirm what they were given when the server goes to another replica. */
+const leaveWithin = 2000
 /** How long (ms) a server is left alone when it is of another version, or when we fail on its entries one after the other. */
 const restBeforeRetry = 30_000
 
@@ -194,7 +196,11 @@ export class Feed {
     } finally {
       feedMetrics.connected.dec()
       // In this order: what is stored is confirmed before the stream is closed.
-      if (signal.aborted) await this.#endWork()
+      if (signal.aborted) {
+        this.#isLeaving = true
+        await this.#endWork()
+        await this.#leave(connection)
+      }
       this.#writer?.flush()
       await connection.close()
       this.#lose()
@@ -244,17 +250,36 @@ export class Feed {
         for (const { stream, upTo } of frame.marks) this.#confirm(stream, upTo)
         break
       case 'hole':
+        if (this.#isLeaving) break
         deps.feedMetrics.holes.inc(frame.to - frame.from + 1)
         deps.log.error({ server, from: frame.from, to: frame.to }, 'entries of the log are damaged')
         this.#logs.get(this.#log)!.marks.skip(frame.from, frame.to)
         break
       case 'entry': {
+        // The next replica gets it.
+        if (this.#isLeaving) break
         const { marks, pipeline } = this.#logs.get(this.#log)!
         const { seq, stamp, stream, from, stanza } = frame
         // What came on an earlier connection is under way.
         if (marks.take(seq)) pipeline.take({ server, log: this.#log, seq, stamp, stream, from, stanza })
       }
     }
+  }
+
+  #isLeaving = false
+
+  /** Waits until clients have confirmed what they were given: the next replica would have to give it to them again. */
+  async #leave(connection: XmppConnection): Promise<void> {
+    const server = this.#hello?.server
+    if (server === undefined) return
+    const own = this.#deps.streams.ofServer(server)
+    for (const stream of own) stream.isLeaving = true
+    let isOver = false
+    void connection.ended.then(() => {
+      isOver = true
+    })
+    for (const end = performance.now() + leaveWithin; !isOver && performance.now() < end; await delay(20))
+      if (!own.some(({ ended, owesConfirmation }) => !ended && owesConfirmation)) return
   }
 
   #log = ''

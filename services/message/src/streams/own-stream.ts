@@ -71,6 +71,8 @@ export class OwnStream {
   /** The mailbox may have changed since it was read. */
   rung = false
   ended = false
+  /** Its server goes to another replica: what comes from now on is that one's to give, out of the mailbox. */
+  isLeaving = false
   /** Of its server. */
   readonly writer: StreamWriter
   readonly #handed: Handed[] = []
@@ -108,12 +110,17 @@ export class OwnStream {
   }
 
   get hasRoom(): boolean {
-    return this.#handed.length < mostUnconfirmed && this.#bytes < mostUnconfirmedBytes
+    return !this.isLeaving && this.#handed.length < mostUnconfirmed && this.#bytes < mostUnconfirmedBytes
   }
 
   /** Half of it is free: worth reading the next portion of a mailbox. */
   get hasPlenty(): boolean {
-    return this.#handed.length <= mostUnconfirmed / 2 && this.#bytes <= mostUnconfirmedBytes / 2
+    return !this.isLeaving && this.#handed.length <= mostUnconfirmed / 2 && this.#bytes <= mostUnconfirmedBytes / 2
+  }
+
+  /** Its client has something that it may still confirm. */
+  get owesConfirmation(): boolean {
+    return this.#handed.length > 0 && !this.report.waiting
   }
 
   /** How many more messages and bytes it may be handed. */
