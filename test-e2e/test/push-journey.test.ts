@@ -72,6 +72,7 @@ test('pushes', async (t) => {
     const [shown] = device.shown()
     t.match(shown, { title: 'alice', body: 'alice:晚上好', badge: 3, data: { messageId, from: String(alice.userId) } })
     t.match(shown?.more['collapseId'], /^[0-9a-f]{32}$/)
+    t.match(await bob.call(profiles.getUser), { msgNum: 3 })
 
     await bob.call(friends.remarkFriend, { toUserId: alice.userId, remarkName: '阿丽' })
     await bob.call(badges.setBadge, { num: 0 })
