@@ -2,13 +2,14 @@ import { randomBytes } from 'node:crypto'
 import type { Device } from './device.ts'
 import type { Dice } from './dice.ts'
 import type { Kind, Message } from './ledger.ts'
+import type { Room } from './room.ts'
 
 /** A message as apps write it, with a text of its own; the next in the order of its device. */
 export function composeMessage(options: {
   device: Device
   kind: Kind
   from: number
-  to: number
+  to: number | Room
   dice: Dice
   /** Members of the body that differ from those of a chat. */
   fields?: object
@@ -24,13 +25,14 @@ export function composeMessage(options: {
     messageId: id,
     fromUserId: String(from),
     fromUserName: `用户${from}`,
-    toUserId: String(to),
+    toUserId: typeof to === 'number' ? String(to) : to.jid,
     content,
     timeSend,
     ...fields,
   })
   return {
-    ...{ id, kind, from, to, device: device.name, body, names },
+    ...{ id, kind, from, device: device.name, body, names },
+    ...(typeof to === 'number' ? { to } : { to: 0, room: to }),
     ...{ place: device.nextPlace++, sentAt: [], refusals: [], isGivenUp: false, deliveries: [] },
   }
 }

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { attributeOf, escapeXml, unescapeXml } from '../chat/stanza-cutter.ts'
 import type { Dice } from './dice.ts'
 import type { Ledger, Message, Stream } from './ledger.ts'
+import type { Room } from './room.ts'
 import { Wire } from './wire.ts'
 
 /** How a device tells what it has got: XEP-0198 with resumption, `xmpp:shiku:ack`, or not at all. */
@@ -28,6 +29,10 @@ const givesUpAfter = 10_000
 /** A receipt that does not come on a living stream for so long (ms): the app sends the message again. */
 const resendAfter = 45_000
 const forgetsResumptionAfter = 55_000
+/** A join without an answer is tried again after so long (ms). */
+const joinsAgainAfter = 5000
+/** Sends what happens in rooms. */
+const systemUser = '10005'
 
 /** What a client keeps of a stream that may be resumed (XEP-0198). */
 interface Resumable {
@@ -51,6 +56,10 @@ export class Device {
   /** Written, or to be written, and neither confirmed nor refused. */
   readonly outbox: Message[] = []
   readonly confirms: Confirms
+  /** Rooms its user may be in. */
+  rooms: readonly Room[] = []
+  /** When it asked last, on this stream, to join which room. */
+  #askedToJoin = new Map<string, number>()
   /** Place of the next message among those it sends. */
   nextPlace = 0
   readonly #account: Account
@@ -180,6 +189,7 @@ export class Device {
       availableAt: Number.POSITIVE_INFINITY,
       endedAt: Number.POSITIVE_INFINITY,
       isClosedCleanly: false,
+      joins: new Map(),
       confirms: this.confirms !== 'nothing',
     }
     this.#got = []
@@ -194,6 +204,8 @@ export class Device {
     this.#ledger.streams.push(stream)
     this.#begin(wire, stream)
     this.#stanza('<presence/>')
+    this.#askedToJoin = new Map()
+    this.#joinRooms()
     this.#ping('here')
     // What an app was not told to be stored it sends again, in order.
     for (const message of this.outbox) this.#write(message)
@@ -267,6 +279,7 @@ export class Device {
       else this.#ping('ping')
     }
     this.#confirm()
+    this.#joinRooms()
     const first = this.outbox[0]
     if (first?.sentAt.length && performance.now() - first.sentAt.at(-1)! > resendAfter)
       for (const message of this.outbox) this.#write(message)
@@ -274,6 +287,40 @@ export class Device {
 
   #ping(id: string): void {
     this.#stanza(`<iq type='get' id='${id}' to='${this.#servers.domain}'><ping xmlns='urn:xmpp:ping'/></iq>`)
+  }
+
+  /** Joins the rooms of its user that it is not in, and asks for what was said in them. */
+  #joinRooms(): void {
+    const { userId } = this.#account
+    const now = performance.now()
+    for (const room of this.rooms) {
+      const join = this.#stream!.joins.get(room.jid)
+      const isIn = join !== undefined && join.to === Number.POSITIVE_INFINITY
+      if (isIn || !room.isMember(userId)) continue
+      if (now - (this.#askedToJoin.get(room.jid) ?? Number.NEGATIVE_INFINITY) < joinsAgainAfter) continue
+      this.#askedToJoin.set(room.jid, now)
+      const history = `<x xmlns='http://jabber.org/protocol/muc'><history maxstanzas='100'/></x>`
+      this.#stanza(`<presence to='${this.#addressOf(room)}/${userId}'>${history}</presence>`)
+    }
+  }
+
+  #addressOf({ jid }: Room): string {
+    return `${jid}@muc.${this.#servers.domain}`
+  }
+
+  #takePresence(stanza: string): void {
+    const [jid = '', nick] = (attributeOf(stanza, 'from') ?? '').split(/@[^/]*\//)
+    if (nick !== String(this.#account.userId)) return
+    const type = attributeOf(stanza, 'type')
+    const joins = this.#stream!.joins
+    const at = performance.now()
+    if (type === undefined && stanza.includes("code='110'")) {
+      if (joins.get(jid)?.to !== Number.POSITIVE_INFINITY) joins.set(jid, { from: at, to: Number.POSITIVE_INFINITY })
+    } else if (type === 'unavailable' && /<destroy|code='(?:110|321)'/.test(stanza)) {
+      const join = joins.get(jid)
+      if (join) joins.set(jid, { ...join, to: at })
+      this.#askedToJoin.delete(jid)
+    }
   }
 
   #confirm(): void {
@@ -284,9 +331,10 @@ export class Device {
 
   #write(message: Message): void {
     message.sentAt.push(performance.now())
-    const to = `${message.to}@${this.#servers.domain}`
+    const { room } = message
+    const to = room ? this.#addressOf(room) : `${message.to}@${this.#servers.domain}`
     const body = `<body>${escapeXml(message.body)}</body><request xmlns='urn:xmpp:receipts'/>`
-    this.#stanza(`<message id='${message.id}' type='chat' to='${to}'>${body}</message>`)
+    this.#stanza(`<message id='${message.id}' type='${room ? 'groupchat' : 'chat'}' to='${to}'>${body}</message>`)
   }
 
   /** Writes a stanza, which XEP-0198 counts. */
@@ -321,6 +369,7 @@ export class Device {
       case 'presence':
         if (this.#resumable) this.#resumable.handled++
         if (name === 'message') this.#takeMessage(stanza)
+        else if (name === 'presence') this.#takePresence(stanza)
         else if (name === 'iq' && attributeOf(stanza, 'id') === 'here')
           this.#stream!.availableAt = Math.min(this.#stream!.availableAt, performance.now())
         break
@@ -336,7 +385,9 @@ export class Device {
     if (attributeOf(stanza, 'type') === 'error') this.#refused(id, /<error[^>]*><([a-z-]+)/.exec(stanza)?.[1] ?? '')
     else if (bodyAt >= 0) {
       const body = unescapeXml(stanza.slice(bodyAt + 6, stanza.indexOf('</body>', bodyAt)))
-      this.#ledger.delivered(this.#account.userId, this.#stream!, id, body)
+      const from = attributeOf(stanza, 'from') ?? ''
+      const isOfSystem = from.startsWith(`${systemUser}@`) || from.endsWith(`/${systemUser}`)
+      if (!isOfSystem) this.#ledger.delivered(this.#account.userId, this.#stream!, id, body)
       if (this.confirms === 'ack') this.#got.push(id)
     } else {
       const received = stanza.indexOf('<received')

@@ -1,3 +1,4 @@
+import { judgeRooms, type RoomFaults } from './judge-rooms.ts'
 import type { Ledger, Message, Stream } from './ledger.ts'
 
 /** A row of a history as the API answers it. */
@@ -7,13 +8,14 @@ export interface Row {
   isRead: boolean
 }
 
-/** What the API shows at the end: each user's chat with each peer, oldest first. */
+/** What the API shows at the end: each user's chat with each peer and what was said in each room, oldest first. */
 export type Histories = ReadonlyMap<string, readonly Row[]>
 
 export const historyKey = (owner: number, peer: number) => `${owner} with ${peer}`
+export const roomKey = (jid: string) => `room ${jid}`
 
 /** Each must be none. */
-export interface Faults {
+export interface Faults extends RoomFaults {
   /** Chats that the API could not show: nothing else is judged by them. */
   'history out of reach': string[]
   'receipted and not in the archive': string[]
@@ -50,22 +52,20 @@ export function judge(ledger: Ledger, histories: Histories, killed: readonly Ser
   )
   const recalls = recallsOf(messages)
   const shown = new Map([...histories].map(([key, rows]) => [key, new Set(rows.map(({ messageId }) => messageId))]))
-  const isShown = (owner: number, peer: number, id: string) => shown.get(historyKey(owner, peer))?.has(id) ?? false
+  const isShown = ({ id, ...message }: Message) => keysOf(message).some((key) => shown.get(key)?.has(id))
   const idsOf = (wrong: readonly Message[]) => wrong.map(({ id }) => id)
   const receipted = messages.filter(({ receiptAt }) => receiptAt !== undefined)
   const archived = receipted.filter(({ kind }) => kind === 'chat' || kind === 'recall')
-  const chats = new Set(archived.flatMap((message) => sidesOf(message).map(([owner, peer]) => historyKey(owner, peer))))
+  const chats = new Set(archived.flatMap(keysOf))
 
   return {
     'history out of reach': [...chats].filter((key) => !histories.has(key)),
     'receipted and not in the archive': archived.flatMap((message) => {
       if (recalls.attempted.has(message.id)) return []
-      return sidesOf(message).flatMap(([owner, peer]) =>
-        !histories.has(historyKey(owner, peer)) ||
-        mayBeCleared(ledger, owner, peer, message) ||
-        isShown(owner, peer, message.id)
+      return keysOf(message).flatMap((key) =>
+        !histories.has(key) || mayBeCleared(ledger, key, message) || shown.get(key)!.has(message.id)
           ? []
-          : `${message.id} of ${owner}`,
+          : `${message.id} in ${key}`,
       )
     }),
     'archived twice': [...histories].flatMap(([key, rows]) =>
@@ -82,16 +82,9 @@ export function judge(ledger: Ledger, histories: Histories, killed: readonly Ser
     ),
     'receipted and not delivered': receipted.flatMap((message) => undelivered(message, streams, recalls)),
     'delivered though refused': idsOf(messages.filter((message) => isRefused(message) && message.deliveries.length)),
-    'archived though refused': idsOf(
-      messages.filter(
-        (message) => isRefused(message) && sidesOf(message).some(([owner, peer]) => isShown(owner, peer, message.id)),
-      ),
-    ),
+    'archived though refused': idsOf(messages.filter((message) => isRefused(message) && isShown(message))),
     'delivered to somebody else, altered or unknown': ledger.strange,
-    'recalled and still readable': [...recalls.done.keys()].filter((id) => {
-      const message = ledger.messages.get(id)!
-      return sidesOf(message).some(([owner, peer]) => isShown(owner, peer, id))
-    }),
+    'recalled and still readable': [...recalls.done.keys()].filter((id) => isShown(ledger.messages.get(id)!)),
     'recalled and handed out at a later login': [...recalls.done].flatMap(([id, doneAt]) => {
       const { deliveries } = ledger.messages.get(id)!
       const late = deliveries.find(({ device, stream }) => {
@@ -114,6 +107,7 @@ export function judge(ledger: Ledger, histories: Histories, killed: readonly Ser
       const named = new Set(message.names)
       return rows.flatMap(({ messageId, isRead }) => (named.has(messageId) && !isRead ? [messageId] : []))
     }),
+    ...judgeRooms(ledger, streams, (id) => recalls.attempted.has(id)),
     'neither receipted nor refused': idsOf(
       messages.filter(({ receiptAt, isGivenUp, sentAt }) => sentAt.length && receiptAt === undefined && !isGivenUp),
     ),
@@ -143,12 +137,9 @@ export function remark(ledger: Ledger): Remarks {
   }
 }
 
-/** Those who have it in a chat: a message that is for oneself is in none. */
-const sidesOf = ({ from, to }: Message) =>
-  [
-    [from, to],
-    [to, from],
-  ] as const
+/** The histories it is in: both sides of its chat, or that of its room. */
+const keysOf = ({ from, to, room }: Pick<Message, 'from' | 'to' | 'room'>) =>
+  room ? [roomKey(room.jid)] : [historyKey(from, to), historyKey(to, from)]
 
 /** Sent once and refused: nobody may get to see it. What was sent again after that may have been taken at another time. */
 const isRefused = ({ refusals, sentAt, receiptAt }: Message) =>
@@ -169,9 +160,9 @@ function recallsOf(messages: readonly Message[]): Recalls {
   return { attempted: new Set(recalls.flatMap(({ names }) => names)), done: new Map(done) }
 }
 
-/** Whether the owner has cleared the chat when the message may have been in it already. */
-function mayBeCleared({ clears }: Ledger, owner: number, peer: number, message: Message): boolean {
-  return clears.some((clear) => clear.user === owner && clear.peer === peer && clear.to > message.sentAt[0]!)
+/** Whether the chat was cleared when the message may have been in it already. */
+function mayBeCleared({ clears }: Ledger, key: string, message: Message): boolean {
+  return clears.some(({ user, peer, to }) => historyKey(user, peer) === key && to > message.sentAt[0]!)
 }
 
 /** How long (ms) it may take until all of the stack knows that a device is there. */
@@ -179,8 +170,8 @@ const knownAfter = 1000
 
 /** Devices that have not got the message though they should have. */
 function undelivered(message: Message, streams: ReadonlyMap<string, readonly Stream[]>, recalls: Recalls): string[] {
-  const { id, kind, to, sentAt, receiptAt, deliveries } = message
-  if (kind === 'typing' || recalls.attempted.has(id)) return []
+  const { id, kind, to, room, sentAt, receiptAt, deliveries } = message
+  if (room || kind === 'typing' || recalls.attempted.has(id)) return []
   const got = new Set(deliveries.map(({ device }) => device))
   const devices = [...streams.keys()].filter((device) => device.startsWith(`${to}/`))
   if (!got.size) {
@@ -229,9 +220,9 @@ function outOfOrder(
 /** Messages that stand before one that their device has sent earlier. */
 function misplaced(messages: readonly Message[]): string[] {
   const highest = new Map<string, number>()
-  return messages.flatMap(({ id, device, to, place }) => {
+  return messages.flatMap(({ id, device, to, room, place }) => {
     if (place === undefined) return []
-    const pair = `${device} ${to}`
+    const pair = `${device} ${room?.jid ?? to}`
     const before = highest.get(pair) ?? -1
     if (place < before) return [id]
     highest.set(pair, place)

@@ -1,3 +1,5 @@
+import type { Room } from './room.ts'
+
 /** Times are ms of performance.now(). */
 export interface Delivery {
   device: string
@@ -13,7 +15,9 @@ export interface Message {
   id: string
   kind: Kind
   from: number
+  /** 0 in a room. */
   to: number
+  room?: Room
   /** `<user>/<resource>` that sends it. */
   device: string
   body: string
@@ -42,6 +46,8 @@ export interface Stream {
   endedAt: number
   /** The client closed it, and read until the server had closed it, too. */
   isClosedCleanly: boolean
+  /** Rooms it has joined: since when, and until when. */
+  joins: Map<string, { from: number; to: number }>
   /** Its client tells what it has got (XEP-0198 or xmpp:shiku:ack). */
   confirms: boolean
 }
@@ -82,10 +88,11 @@ export class Ledger {
       return
     }
     if (message.body !== body) this.strange.push(`${stream.device} got ${id} altered: ${body}`)
-    if (message.to !== user) this.strange.push(`${stream.device} got ${id}, which is for ${message.to}`)
+    if (!message.room && message.to !== user)
+      this.strange.push(`${stream.device} got ${id}, which is for ${message.to}`)
     this.lastDeliveryAt = performance.now()
     message.deliveries.push({ device: stream.device, stream: stream.number, at: this.lastDeliveryAt })
-    if (message.kind !== 'chat') return
+    if (message.kind !== 'chat' || message.room) return
     const pair = `${message.from} ${message.to}`
     this.#newest.set(pair, [...(this.#newest.get(pair) ?? []).slice(-4), id])
   }

@@ -5,6 +5,7 @@ import { composeMessage } from './compose-message.ts'
 import type { Device } from './device.ts'
 import type { Dice } from './dice.ts'
 import type { Kind, Ledger, Message } from './ledger.ts'
+import type { Room } from './room.ts'
 
 /** So many messages may wait for their receipts; then a person waits, too. */
 const mostUnconfirmed = 60
@@ -17,6 +18,8 @@ export class Person {
   readonly devices: readonly Device[]
   /** Whom they write to. */
   peers: readonly number[] = []
+  /** Rooms they are in, or were. */
+  rooms: readonly Room[] = []
   readonly #api: TestClient
   readonly #ledger: Ledger
   readonly #dice: Dice
@@ -70,14 +73,39 @@ export class Person {
       clear: () => this.#clear(peer),
       typing: () => this.#send(device, 'typing', peer, { type: 201 }),
       forbidden: () => this.#forbidden(device, peer),
+      roomChat: () => this.#roomChat(device),
+      move: () => this.#changeRoom((room, isOver) => room.move(this.userId, this.token, isOver)),
+      kick: () => this.#changeMember((room, user, isOver) => room.kick(user, this.token, isOver)),
+      mute: () => this.#changeMember((room, user, isOver) => room.mute(user, this.token, isOver)),
     }
-    actions[this.#dice.weighted({ chat: 860, read: 60, recall: 25, clear: 5, typing: 30, forbidden: 20 })]()
+    const weights = { chat: 700, read: 60, recall: 25, clear: 5, typing: 30, forbidden: 20 }
+    actions[this.#dice.weighted({ ...weights, roomChat: 140, move: 8, kick: 6, mute: 6 })]()
     return true
   }
 
   #chat(device: Device, peer: number): void {
     const message = this.#send(device, 'chat', peer, {})
     this.#chats = [...this.#chats.slice(1 - rememberedChats), message]
+  }
+
+  /** Also who is out of the room, or muted, tries it now and then. */
+  #roomChat(device: Device): void {
+    const room = this.rooms.length ? this.#dice.one(this.rooms) : undefined
+    if (!room || (!room.isMember(this.userId) && this.#dice.chance(0.9))) return
+    const message = this.#send(device, 'chat', room, {})
+    this.#chats = [...this.#chats.slice(1 - rememberedChats), message]
+  }
+
+  #changeRoom(change: (room: Room, isOver: () => boolean) => Promise<void>): void {
+    if (this.rooms.length) this.#calls(() => change(this.#dice.one(this.rooms), () => this.#isOver))
+  }
+
+  /** What only owners do. */
+  #changeMember(change: (room: Room, user: number, isOver: () => boolean) => Promise<void>): void {
+    const own = this.rooms.filter(({ owner }) => owner === this.userId)
+    if (!own.length) return
+    const room = this.#dice.one(own)
+    this.#calls(() => change(room, this.#dice.one(room.members), () => this.#isOver))
   }
 
   /** Tells the peer which of their messages have been read. */
@@ -92,10 +120,10 @@ export class Person {
     if (!chat?.sentAt.length) return
     this.#chats = this.#chats.filter((other) => other !== chat)
     const asksApi = this.#dice.chance(0.5)
-    const params = { messageId: chat.id, delete: 2 }
+    const params = { messageId: chat.id, delete: 2, ...(chat.room ? { type: 2 as const, roomJid: chat.room.jid } : {}) }
     this.#calls(async () => {
       if (asksApi) await this.#api.call(archive.deleteMessages, params, { token: this.token }).catch(() => {})
-      this.#send(device, 'recall', chat.to, { type: 202, content: chat.id }, [chat.id])
+      this.#send(device, 'recall', chat.room ?? chat.to, { type: 202, content: chat.id }, [chat.id])
     })
   }
 
@@ -127,7 +155,7 @@ export class Person {
     this.#dice.one(forms)()
   }
 
-  #send(device: Device, kind: Kind, to: number, fields: object, names: readonly string[] = []): Message {
+  #send(device: Device, kind: Kind, to: number | Room, fields: object, names: readonly string[] = []): Message {
     const message = composeMessage({ device, kind, from: this.userId, to, fields, names, dice: this.#dice })
     this.#ledger.messages.set(message.id, message)
     device.send(message)

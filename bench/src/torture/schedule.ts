@@ -13,6 +13,7 @@ const processWeights = {
   redis: 2,
   user: 2,
   social: 1,
+  room: 2,
   org: 1,
   gateway: 2,
 }

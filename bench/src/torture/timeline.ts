@@ -4,7 +4,7 @@ import type { TortureReport } from './torture.ts'
 export function timelineOf(what: string, { ledger, happened }: TortureReport): string {
   const message = ledger.messages.get(/^[0-9a-f]{32}/.exec(what)?.[0] ?? '')
   if (!message) return `       ${what}`
-  const { kind, from, to, device, place, sentAt, receiptAt, refusals, deliveries } = message
+  const { kind, from, to, room, device, place, sentAt, receiptAt, refusals, deliveries } = message
   const end = Math.max(receiptAt ?? 0, ...sentAt, ...deliveries.map(({ at }) => at), sentAt[0]! + 10_000)
   const [first = 0] = sentAt
   const isNear = (begin: number, over: number) => begin < end + 1000 && over > first - 5000
@@ -14,7 +14,10 @@ export function timelineOf(what: string, { ledger, happened }: TortureReport): s
     ...refusals.map(({ at, condition }): [number, string] => [at, `refused: ${condition}`]),
     ...deliveries.map(({ at, device, stream }): [number, string] => [at, `delivered to ${device}#${stream}`]),
     ...ledger.streams
-      .filter((stream) => stream.device === device || stream.device.startsWith(`${to}/`))
+      .filter(
+        (stream) =>
+          stream.device === device || stream.device.startsWith(`${to}/`) || what.includes(` ${stream.device}`),
+      )
       .filter(({ beganAt, endedAt }) => isNear(beganAt, endedAt))
       .flatMap(({ device, number, server, beganAt, endedAt, confirms, isClosedCleanly }): [number, string][] => [
         [beganAt, `${device}#${number} begins on ${server + 1}${confirms ? '' : ', confirms nothing'}`],
@@ -37,5 +40,5 @@ export function timelineOf(what: string, { ledger, happened }: TortureReport): s
   const lines = events
     .sort(([a], [b]) => a - b)
     .map(([at, text]) => `         ${String(Math.round(at - first)).padStart(7)} ms  ${text}`)
-  return [`       ${what}: ${kind} ${from} → ${to}, place ${place}`, ...lines].join('\n')
+  return [`       ${what}: ${kind} ${from} → ${room ? `room ${room.jid}` : to}, place ${place}`, ...lines].join('\n')
 }

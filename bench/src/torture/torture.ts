@@ -14,6 +14,7 @@ import { type Faults, judge, type Remarks, remark, type ServerKill } from './jud
 import { Ledger } from './ledger.ts'
 import { Person } from './person.ts'
 import { readHistories } from './read-histories.ts'
+import { Room } from './room.ts'
 import { type LinkTarget, scheduleOf } from './schedule.ts'
 
 export interface TortureOptions {
@@ -67,7 +68,7 @@ export async function torture(options: TortureOptions): Promise<TortureReport> {
     dataDir,
     ports: 'free',
     mode: 'processes',
-    services: ['gateway', 'user', 'social', 'org', 'message'],
+    services: ['gateway', 'user', 'social', 'room', 'org', 'message'],
     xmppServers: 2,
     replicas: { message: 2 },
     env: {
@@ -107,6 +108,7 @@ export async function torture(options: TortureOptions): Promise<TortureReport> {
     const ledger = new Ledger()
     const servers: Servers = { ports, domain: stack.env['XMPP_DOMAIN']! }
     people.push(...(await register(options.people, { api, dice, ledger, servers })))
+    await openRooms(people, api)
     report(`${people.length} people on ${people.flatMap(({ devices }) => devices).length} devices`)
     const lives = people.flatMap(({ devices }) => devices.map((device) => device.live()))
     const devices = people.flatMap((person) => person.devices)
@@ -222,6 +224,25 @@ async function register(
   for (const [index, person] of people.entries())
     person.peers = [1, 2, 5].map((step) => people[(index + step) % count]!.userId)
   return people
+}
+
+/** So many people share a room; each second one of them is in the next one, too. */
+const roomSize = 6
+
+async function openRooms(people: readonly Person[], api: TestClient): Promise<void> {
+  for (let first = 0; first < people.length; first += roomSize) {
+    const next = people.slice(first + roomSize, first + 2 * roomSize).filter((_, index) => index % 2)
+    const members = [...people.slice(first, first + roomSize), ...next]
+    const room = await Room.make(
+      members.map(({ userId }) => userId),
+      members[0]!.token,
+      api,
+    )
+    for (const member of members) {
+      member.rooms = [...member.rooms, room]
+      for (const device of member.devices) device.rooms = member.rooms
+    }
+  }
 }
 
 /** False when the time (of performance.now()) is over before it is true. */
