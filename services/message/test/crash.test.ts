@@ -159,3 +159,36 @@ test('a device whose server dies with all replicas gets what another device conf
   await eventually(() => [pc, phone].every(({ messages }) => messages.some(({ id }) => id === later)))
   await eventually(async () => (await deps.mailbox.collection.countDocuments()) === 0)
 })
+
+test('a device whose server is out of reach when a message has been stored gets what another device confirms', async (t) => {
+  const servers = await Promise.all([XmppServer.start(), XmppServer.start()])
+  const [left, right] = servers as [XmppServer, XmppServer]
+  const { online, deps } = await startMessage(t, { servers })
+  const sender = await online(alice, { server: right })
+  const pc = await online(bob, { server: left, resource: 'pc' })
+  const phone = await online(bob, { server: right, resource: 'phone' })
+  await eventually(async () => {
+    const { at = [] } = (await deps.presences.of([bob])).get(bob) ?? {}
+    return at.flatMap(({ resources }) => resources).length === 2
+  })
+  const { commit } = deps.outbox
+  const [asked, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  deps.outbox.commit = (async (...args: Parameters<typeof commit>) => {
+    asked.resolve()
+    await gate.promise
+    return await commit.apply(deps.outbox, args)
+  }) as typeof commit
+  const id = sender.say({ to: bob })
+  await asked.promise
+  const refusal = left.refuseConnections()
+  left.cut()
+  await eventually(() => deps.streams.find(left.name, pc.id) === undefined)
+  gate.resolve()
+  await eventually(() => phone.messages.length === 1)
+  refusal.end()
+  await eventually(() => pc.messages.length === 1)
+  t.equal(pc.messages[0]?.id, id)
+  await right.drained()
+  await eventually(async () => (await deps.mailbox.collection.countDocuments()) === 0)
+  t.equal(phone.messages.length, 1)
+})

@@ -84,9 +84,14 @@ export class Deliverer {
 
   /** A row for a message that no device has been given yet: it is owed to each that is there. */
   firstRow(message: Outgoing): MailboxRow {
-    const own = this.#devices(message).map(({ resource }) => resource)
-    const owes = new Set([...own, ...[...this.#replicasOf(message).values()].flat(), ...missingOf(message)])
+    const owes = new Set([...this.known(message), ...missingOf(message)])
     return rowOf(rowId(message.user, message.from, message.messageId), message, [...owes], false)
+  }
+
+  /** Devices a message is for, on streams here and at other replicas. */
+  known(message: Outgoing): string[] {
+    const own = this.#devices(message).map(({ resource }) => resource)
+    return [...own, ...[...this.#replicasOf(message).values()].flat()]
   }
 
   /** To be called around the writing of a row by a transaction: streams don't pass their mailbox meanwhile. */
@@ -295,9 +300,11 @@ export class Deliverer {
 const nowhere: ReadonlyMap<string, string[]> = new Map()
 const noDevices: ReadonlySet<string> = new Set()
 
-/** Devices that are said to be there, as far as the message is for them. */
-const missingOf = ({ devices = [], audience }: Outgoing) =>
-  audience.kind === 'resource' ? devices.filter((resource) => resource === audience.resource) : devices
+/** Devices that are said to be there or were there a moment ago, as far as the message is for them. */
+function missingOf({ devices = [], known = [], audience }: Outgoing): readonly string[] {
+  const all = known.length ? [...devices, ...known] : devices
+  return audience.kind === 'resource' ? all.filter((resource) => resource === audience.resource) : all
+}
 
 type Addressable = Pick<FarStream, 'key' | 'resource' | 'isAvailable' | 'carbons'>
 

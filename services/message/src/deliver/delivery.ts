@@ -38,6 +38,8 @@ export interface Outgoing {
   audience: Audience
   /** Devices (resources) that are said to be there: those of them that no stream can be found for are owed it. */
   devices?: readonly string[]
+  /** Devices whose streams were known when it began to be stored: those that are gone since then are owed it. */
+  known?: readonly string[]
 }
 
 const lifeOf = ({ waits, at, expireAt = Number.POSITIVE_INFINITY }: Outgoing) =>

@@ -43,6 +43,8 @@ export async function writeMessages(deps: WriteDeps, writes: readonly MessageWri
   for (const write of writes) {
     const row = write.outgoing && deliverer.rowFor(write.outgoing)
     if (row) rows.set(write, row)
+    // A server may be lost until the message is stored: what its streams were not given is owed to their devices.
+    else if (write.outgoing && write.outgoing.waits !== 'never') write.outgoing.known = deliverer.known(write.outgoing)
   }
   const needed = writes.filter(
     (write) =>
