@@ -1,6 +1,8 @@
 import { archive, roomMessagesPassed, search } from '@im/contracts/message'
 import { eventually, failure, recordEvents } from '@im/service-kit/testing'
+import { type CommandStartedEvent, ObjectId } from 'mongodb'
 import { test } from 'tap'
+import { roomConversation } from '../src/archive/conversations.ts'
 import { alice, bob, carol } from './start-message.ts'
 import { addressOf, join, joined, presencesOf, saidIn, sayIn, startRooms } from './start-rooms.ts'
 import { XmppServer } from './xmpp-server.ts'
@@ -407,6 +409,64 @@ test('who comes back sees nothing of the time between, whatever clocks of sender
   t.strictSame([await history(), await heard()], [['a secret of a slow clock'], ['a secret of a slow clock']])
   t.match(await api.call(archive.listLastChats, {}, { as }), [{ jid, messageId: late }])
   t.match(await api.call(archive.getMessage, { messageId: late, type: 2 }, { as }), { messageId: late })
+  await rooms.add(jid, carol)
+  const last = await say('for a newcomer', -600)
+  t.match(await api.call(archive.listLastChats, {}, { as: carol }), [{ jid, messageId: last }])
+})
+
+test('who joins a busy room reads its history and their list of chats without reading what is not theirs', async (t) => {
+  const { newRoom, rooms, api, deps } = await startRooms(t)
+  const jid = await newRoom(alice)
+  const room = roomConversation(jid)
+  const now = Date.now()
+  const said = (n: number, ts: number, timeSend: number) => ({
+    ...{
+      _id: new ObjectId(),
+      conversation: room,
+      roomJid: jid,
+      messageId: `${n}`,
+      from: alice,
+      fromJid: '',
+      toJid: '',
+    },
+    ...{
+      body: '{}',
+      contentType: 1,
+      content: String(n),
+      timeSend,
+      ts,
+      deleteTime: -1,
+      isEncrypt: false,
+      isRead: false,
+    },
+    ...{ deletedFor: [], searchable: false, tap: `t:${n}` },
+  })
+  await deps.messages.collection.insertMany(
+    Array.from({ length: 4000 }, (_, n) => said(n, now - 40_000_000 + 10_000 * n, now / 1000 - 40_000 + 10 * n)),
+  )
+  await rooms.add(jid, bob)
+  const since = Date.now()
+  await deps.messages.collection.insertOne(said(5000, since + 5, since / 1000 - 7200))
+  await deps.roomChats.collection.updateOne(
+    { _id: room },
+    { $set: { shown: new ObjectId(), timeSend: since / 1000 + 200, ts: since - 1000 } as never },
+    { upsert: true },
+  )
+  let reads = 0
+  const count = ({ commandName, command }: CommandStartedEvent) => {
+    if (command[commandName] === 'messages' || (commandName === 'getMore' && command['collection'] === 'messages'))
+      reads++
+  }
+  deps.mongoClient.on('commandStarted', count)
+  t.after(() => deps.mongoClient.off('commandStarted', count))
+  const page = await api.call(archive.listRoomHistory, { roomId: jid, maxType: 100 }, { as: bob })
+  t.strictSame(
+    page.map(({ content }) => content),
+    ['5000'],
+  )
+  const ofHistory = reads
+  t.match(await api.call(archive.listLastChats, {}, { as: bob }), [{ jid, content: '5000' }])
+  t.ok(ofHistory < 10 && reads < 20, `${ofHistory} and ${reads - ofHistory} questions`)
 })
 
 test('what was said before somebody came back is not told them live when it is late', async (t) => {
@@ -516,4 +576,56 @@ test('what is pushed of a room though it is not archived is announced once, with
     { contentType: 8, mentioned: [], mentionsAll: false },
   ])
   t.notMatch(JSON.stringify(events), /burns/)
+})
+
+test('in a room of 500, half of them online, everybody who is there hears all, and the others find it', async (t) => {
+  const { rooms, online, xmpp, api } = await startRooms(t)
+  const jid = '5'.repeat(32)
+  const members = Array.from({ length: 500 }, (_, n) => 10_000_001 + n)
+  rooms.stock([jid], members)
+  const streams = await Promise.all(members.slice(0, 250).map((user) => online(user)))
+  for (const stream of streams) join(stream, jid)
+  const isIn = (stream: (typeof streams)[number]) =>
+    stream.received.some(({ stanza }) => stanza.getChild('subject') !== undefined)
+  await eventually(() => streams.every(isIn), 30_000)
+  for (const stream of streams.slice(0, 20)) sayIn(stream, jid, stream.user)
+  await eventually(() => streams.every((stream) => saidIn(stream, jid).length === 20), 30_000)
+  await xmpp.drained()
+  const [first] = streams
+  for (const stream of streams) t.strictSame(saidIn(stream, jid).sort(), saidIn(first!, jid).sort())
+  const away = members.at(-1)!
+  const history = await api.call(archive.listRoomHistory, { roomId: jid, maxType: 100, pageSize: 50 }, { as: away })
+  t.equal(history.length, 20)
+})
+
+test('a message costs as many rows in a room of 10,000 members as in one of two', async (t) => {
+  const { rooms, online, deps, xmpp } = await startRooms(t)
+  const [small, large] = ['1'.repeat(32), '2'.repeat(32)]
+  const crowd = Array.from({ length: 9_998 }, (_, n) => 20_000_000 + n)
+  rooms.stock([small], [alice, bob])
+  rooms.stock([large], [alice, bob, ...crowd])
+  const [speaker, member] = [await online(alice), await online(bob)]
+  for (const jid of [small, large]) for (const stream of [speaker, member]) await joined(stream, jid)
+  // Leases and the index of the search are written now and then, whatever is said.
+  const isOfMessage = (collection: string) => /^(messages|mailbox|.*chats|outbox)/.test(collection)
+  let rows = 0
+  const count = ({ databaseName, commandName, command }: CommandStartedEvent) => {
+    if (databaseName !== deps.db.databaseName || !isOfMessage(String(command[commandName]))) return
+    const statements: unknown[] = command['documents'] ?? command['updates'] ?? command['deletes'] ?? [{}]
+    if (['insert', 'update', 'delete', 'findAndModify'].includes(commandName)) rows += statements.length
+  }
+  deps.mongoClient.on('commandStarted', count)
+  t.after(() => deps.mongoClient.off('commandStarted', count))
+  const cost = async (jid: string) => {
+    const id = sayIn(speaker, jid, 'hi')
+    await eventually(() => speaker.receipts.includes(id) && member.messages.some((message) => message.id === id))
+    await xmpp.drained()
+    return rows
+  }
+  for (const jid of [small, large]) await cost(jid)
+  rows = 0
+  const ofSmall = await cost(small)
+  const ofBoth = await cost(large)
+  t.ok(ofSmall > 0 && ofSmall < 8, `${ofSmall} rows`)
+  t.equal(ofBoth - ofSmall, ofSmall)
 })

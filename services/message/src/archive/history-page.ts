@@ -1,7 +1,7 @@
 import { type Caller, ContractError } from '@im/contracts'
 import { ObjectId } from 'mongodb'
 import type { Deps } from '../deps.ts'
-import type { MessageDocument, Place } from './message-document.ts'
+import { isNewer, type MessageDocument, type Place } from './message-document.ts'
 import { timeRange } from './time-range.ts'
 
 /** Rows that may be skipped when the end of the page before is not known any more. */
@@ -24,6 +24,8 @@ export interface ReadableHistory {
   /** Seconds; nothing before is theirs. */
   from: number
   isSeen: (message: MessageDocument) => boolean
+  /** What is theirs although it stands before `from`, the newest first: up to but without `before` (seconds). */
+  antedated?: (range: { before: number | undefined; limit: number }) => Promise<MessageDocument[]>
   /** About the time (seconds) of the newest message. */
   near: number
 }
@@ -38,7 +40,7 @@ export async function readHistoryPage(
   { messages, cursors }: Pick<Deps, 'messages' | 'cursors'>,
   caller: Caller,
   { pageIndex, ...query }: HistoryQuery,
-  { conversation, isSeen, near, ...history }: ReadableHistory,
+  { conversation, isSeen, near, antedated, ...history }: ReadableHistory,
 ): Promise<MessageDocument[]> {
   const { pageSize, maxType } = query
   const { from = 0, before } = timeRange(query)
@@ -64,8 +66,7 @@ export async function readHistoryPage(
   async function readPage(): Promise<MessageDocument[]> {
     const rows: MessageDocument[] = []
     let [onTop, counted, added] = [0, 0, 0]
-    const found = messages.newestFirst(range, { near, after, chunk: pageSize + spareRows })
-    for await (const message of found) {
+    for await (const message of foundRows()) {
       if (message.contentType >= maxType || !isSeen(message)) continue
       if (border !== undefined && message.timeSend >= border) {
         if (onTop++ < mostOnTop) rows.push(message)
@@ -76,6 +77,14 @@ export async function readHistoryPage(
       rows.push(message)
     }
     return rows
+  }
+
+  async function* foundRows(): AsyncGenerator<MessageDocument> {
+    yield* messages.newestFirst(range, { near, after, chunk: pageSize + spareRows })
+    if (!antedated || from >= history.from) return
+    const limit = pageSize + mostOnTop + spareRows
+    for (const message of await antedated({ before: after ? after.timeSend + 1 : before, limit }))
+      if (message.timeSend >= from && !(after && !isNewer(after, message))) yield message
   }
 }
 

@@ -1,8 +1,7 @@
 import type { Caller, Params } from '@im/contracts'
 import type { archive, RoomRow } from '@im/contracts/message'
 import type { Deps } from '../deps.ts'
-import { mostLate } from '../read/order-key.ts'
-import { isSince } from '../rooms/room-history.ts'
+import { isSince, sinceOf } from '../rooms/room-history.ts'
 import { roomNamed } from '../rooms/rooms-of.ts'
 import { roomConversation } from './conversations.ts'
 import { readHistoryPage } from './history-page.ts'
@@ -20,8 +19,9 @@ export async function listRoomHistory(
   const reader = { user: caller.userId, now: now() }
   const page = await readHistoryPage({ messages, cursors }, caller, params, {
     conversation: roomConversation(room.jid),
-    from: room.joinedAt - mostLate,
+    from: room.joinedAt,
     isSeen: (message) => isVisible(message, reader) && isSince(room, message),
+    antedated: (range) => messages.antedatedOfRoom(room.jid, sinceOf(room), range),
     near: now() / 1000,
   })
   return page.map(roomRow)

@@ -1,6 +1,7 @@
 import { messageType } from '@im/contracts/message'
 import { changeMany, ensureIndexes, findNewest } from '@im/service-kit'
 import type { ClientSession, Collection, Db, Document, ObjectId } from 'mongodb'
+import { mostLate } from '../read/order-key.ts'
 import { roomConversation, usersOf } from './conversations.ts'
 import {
   isNewer,
@@ -118,6 +119,27 @@ export class MessagesRepository {
     const order = { ts: -1, _id: -1 } as const
     const range = { equal: { roomJid }, field: 'ts', from, sort: order, limit }
     return (await findNewest(this.collection, range, Date.now())).filter(({ gone }) => !gone)
+  }
+
+  /**
+   * Messages that came to a room since a moment (ms) and say that they were sent before it, the newest first. They came within
+   * a day of it (`orderKey`).
+   */
+  async antedatedOfRoom(
+    roomJid: string,
+    since: number,
+    { before = Number.POSITIVE_INFINITY, limit }: { before?: number | undefined; limit: number },
+  ): Promise<MessageDocument[]> {
+    return await this.collection
+      .find({
+        roomJid,
+        ts: { $gte: since, $lte: since + 1000 * mostLate },
+        timeSend: { $lt: Math.min(since / 1000, before) },
+        gone: { $exists: false },
+      })
+      .sort(newestFirst)
+      .limit(limit)
+      .toArray()
   }
 
   /** Some messages of a room that are not stones. */

@@ -1,15 +1,17 @@
-import type { LastChat } from '@im/contracts/message'
+import { type LastChat, messageType } from '@im/contracts/message'
 import { roomConversation } from '../archive/conversations.ts'
 import { isVisible, type MessageDocument, type Reader } from '../archive/message-document.ts'
 import type { Deps } from '../deps.ts'
-import { mostLate } from '../read/order-key.ts'
-import { isSince } from '../rooms/room-history.ts'
+import { isSince, sinceOf } from '../rooms/room-history.ts'
 import { type MemberRoom, roomsOrNone } from '../rooms/rooms-of.ts'
 
 export type RoomChatDeps = Pick<Deps, 'messages' | 'roomChats' | 'roomsOf' | 'now'>
 
 /** Rooms of which each needs a look into its history. */
 const atOnce = 20
+
+/** Messages that say they were sent before their reader joined, and are looked at for the newest. */
+const mostAntedated = 200
 
 /** A chat in a list, and its place there. */
 export interface ListedChat {
@@ -35,8 +37,6 @@ export async function listRoomChats(
     const room = rooms.get(chat._id)!
     const message = shown.get(chat.shown.toHexString())
     if (message && isVisible(message, reader) && isSince(room, message)) listed.push(listedRoom(room, message, user))
-    // Nothing has come since they joined.
-    else if (chat.ts < room.joinedAt * 1000 && chat.timeSend < room.joinedAt) continue
     else {
       if (looked.length === atOnce) await Promise.all(looked.splice(0))
       looked.push(
@@ -58,7 +58,11 @@ async function newestOf(
   reader: Reader,
 ): Promise<MessageDocument | undefined> {
   const isSeen = (message: MessageDocument) => isVisible(message, reader) && isSince(room, message)
-  return await messages.newestListed(chat._id, isSeen, { near: chat.timeSend, from: room.joinedAt - mostLate })
+  const range = { near: chat.timeSend, from: room.joinedAt }
+  const newest = chat.timeSend >= room.joinedAt && (await messages.newestListed(chat._id, isSeen, range))
+  if (newest) return newest
+  const antedated = await messages.antedatedOfRoom(room.jid, sinceOf(room), { limit: mostAntedated })
+  return antedated.find((message) => messageType(message.contentType).listed && isSeen(message))
 }
 
 const listedRoom = ({ jid, name }: MemberRoom, message: MessageDocument, user: number): ListedChat => ({

@@ -40,9 +40,11 @@ function numberIn(text: string | undefined): number | undefined {
   return text !== undefined && /^\s*\d{1,15}\s*$/.test(text) ? Number(text) : undefined
 }
 
+/** When a member joined, in ms. */
+export const sinceOf = ({ joinedAt }: Pick<JoinedRoom, 'joinedAt'>) => Math.round(joinedAt * 1000)
+
 /** Whether a member may see what came to a room then: `ts` in ms. Who left and came back sees nothing of the time between. */
-export const isSince = ({ joinedAt }: Pick<JoinedRoom, 'joinedAt'>, { ts }: Pick<MessageDocument, 'ts'>) =>
-  ts >= Math.round(joinedAt * 1000)
+export const isSince = (room: Pick<JoinedRoom, 'joinedAt'>, { ts }: Pick<MessageDocument, 'ts'>) => ts >= sinceOf(room)
 
 /** What was said in a room as a member may see it, the oldest first: ids of the stanzas and their texts. */
 export async function readHistory(
