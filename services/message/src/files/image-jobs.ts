@@ -17,7 +17,7 @@ const mostPixels = { libvips: 50_000_000, others: 25_000_000 }
 /** Bytes of a file that is read into memory. */
 const mostBytes = 4 * mostPixels.others + 4096
 /** Seconds that libvips may take for one step. */
-const longest = 20
+const longest = 15
 /** Longest sides. */
 const sides = { thumbnail: 300, avatar: 1280, small: 200 }
 

@@ -1,16 +1,20 @@
 /** The process in which images are decoded: see image-process.ts. */
-import { readdirSync } from 'node:fs'
+import { readdirSync, writeFileSync } from 'node:fs'
 import { setPriority } from 'node:os'
 import { type ImageJob, limitImageLibrary, makeImages } from './image-jobs.ts'
 
 /** What became of a job. `code`: of the disk, which is no fault of the image. */
 export type ImageOutcome = { done: true } | { done: false; reason: string; code?: string }
 
-/** Others come first. Niceness is a matter of threads on Linux, of which there are some already. */
+/**
+ * Others come first, and are killed last where memory is short. Niceness is a matter of threads on Linux, of which there are some
+ * already.
+ */
 function comeBehindOthers(): void {
   const niceness = 10
   try {
     for (const thread of readdirSync('/proc/self/task')) setPriority(Number(thread), niceness)
+    writeFileSync('/proc/self/oom_score_adj', '1000')
   } catch {
     setPriority(niceness)
   }

@@ -5,11 +5,11 @@ import type { ImageJob } from './image-jobs.ts'
 import type { ImageOutcome } from './image-process-main.ts'
 
 /** Milliseconds that one image may take on a busy machine, the start of the process included. */
-const longest = 40_000
+const longest = 20_000
 /** Milliseconds without work after which the process ends. */
 const idleFor = 60_000
-/** Decoders compiled to WebAssembly get 512 MiB, whatever a file makes them ask for. */
-const flags = ['--max-old-space-size=128', '--wasm-max-mem-pages=8192']
+/** Decoders compiled to WebAssembly get 320 MiB (pages of 64 KiB), whatever a file makes them ask for. */
+const flags = ['--max-old-space-size=128', '--wasm-max-mem-pages=5120']
 
 /** An image that cannot be decoded. */
 export class ImageRefusedError extends Error {}
