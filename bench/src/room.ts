@@ -15,6 +15,7 @@ import { type Account, XmppClient } from './chat/xmpp-client.ts'
 import { machine } from './machine.ts'
 import { latencyOf } from './percentiles.ts'
 import { cpuSeconds, residentMegabytes } from './process-usage.ts'
+import { massJoin } from './room/mass-join.ts'
 
 const usage = `npm run bench:room -- [options]
 
@@ -22,7 +23,10 @@ const usage = `npm run bench:room -- [options]
   --senders N     of them who speak, one message at a time each  (10)
   --seconds N     length of the sustained round                  (10)
   --crowd N       streams that get one message                   (10000)
-  --rounds LIST   of sustained, crowd                            (both)
+  --joins N       users who join all their rooms at once         (2000)
+  --rooms N       rooms of each of them                          (20)
+  --room-size N   members of each of these rooms                 (20)
+  --rounds LIST   of sustained, crowd, joins                     (sustained,crowd)
   --json FILE     also write everything as JSON
 
 Exit code 1 when a delivery was lost, doubled, altered or out of order, or a message not receipted or not stored once.`
@@ -33,6 +37,9 @@ const { values } = parseArgs({
     senders: { type: 'string', default: '10' },
     seconds: { type: 'string', default: '10' },
     crowd: { type: 'string', default: '10000' },
+    joins: { type: 'string', default: '2000' },
+    rooms: { type: 'string', default: '20' },
+    'room-size': { type: 'string', default: '20' },
     rounds: { type: 'string', default: 'sustained,crowd' },
     json: { type: 'string' },
     help: { type: 'boolean', default: false },
@@ -282,6 +289,16 @@ async function crowded(bench: Bench) {
   return { figures, faults, targets: [['≤ 250 ms of CPU in the XMPP server and ≤ 4 MB kept', isMet] as const] }
 }
 
+const joined = (bench: Bench) =>
+  massJoin({
+    address: addressOf(bench),
+    gatewayUrl: bench.stack.urls.gateway,
+    roomDb: bench.mongo.db(databaseOf(bench, 'room')),
+    accounts: bench.accounts.slice(0, Number(values.joins) + 2),
+    roomsPerUser: Number(values.rooms),
+    membersPerRoom: Number(values['room-size']),
+  })
+
 async function main(): Promise<number> {
   const dataDir = await mkdtemp(join(tmpdir(), 'im-bench-room-'))
   const wanted = values.rounds.split(',')
@@ -301,6 +318,7 @@ async function main(): Promise<number> {
     const count = Math.max(
       wanted.includes('sustained') ? Number(values.members) : 0,
       wanted.includes('crowd') ? Number(values.crowd) : 0,
+      wanted.includes('joins') ? Number(values.joins) + 2 : 0,
     )
     const database = `${stack.env['NAMESPACE'] || 'im'}_user`
     const mongoUrl = stack.env['MONGODB_URL']!
@@ -309,6 +327,7 @@ async function main(): Promise<number> {
     for (const [name, run] of [
       ['sustained', sustained],
       ['crowd', crowded],
+      ['joins', joined],
     ] as const) {
       if (!wanted.includes(name)) continue
       const outcome = await run(bench)
