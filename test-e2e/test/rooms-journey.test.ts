@@ -85,11 +85,19 @@ test('rooms', async (t) => {
     await phoneC.sayIn(jid, 'heard again')
     await alice.call(rooms.updateRoom, { roomId, talkTime: until })
     await t.rejects(phoneB.sayIn(jid, 'all are muted'), /forbidden/)
-    await phoneA.sayIn(jid, 'but the owner')
+    const ofOwner = await phoneA.sayIn(jid, 'but the owner')
     await alice.call(rooms.updateRoom, { roomId, talkTime: 0 })
 
     await alice.call(roomMembers.setAdmin, { roomId, touserId: bob.userId, type: 2 })
     await phoneB.hears(isEvent(913, jid))
+    const slip = await phoneC.sayIn(jid, 'a slip')
+    await t.rejects(
+      carol.call(archive.deleteMessages, { messageId: ofOwner, type: 2, delete: 2 } as never),
+      failure('RecallNotAllowed'),
+    )
+    await bob.call(archive.deleteMessages, { messageId: slip, type: 2, delete: 2, roomJid: jid } as never)
+    await phoneB.sayIn(jid, slip, { type: 202 })
+    await phoneC.hears(({ type, content }) => type === 202 && content === slip)
     await bob.call(roomMembers.removeMember, { roomId, userId: carol.userId })
     await t.rejects(phoneC.sayIn(jid, 'kicked'), /forbidden/)
     await eventually(() => phoneC.presences.some((presence) => presence.jid === jid && presence.codes.includes(321)))
@@ -111,7 +119,7 @@ test('rooms', async (t) => {
       ['hello', 'hi', 'heard again', 'not for carol'].every((content) => said.includes(content)),
       said.join(),
     )
-    t.notOk(['muted', 'kicked', 'may I?', 'all are muted'].some((content) => said.includes(content)))
+    t.notOk(['muted', 'kicked', 'may I?', 'all are muted', 'a slip'].some((content) => said.includes(content)))
     t.match(await bob.call(archive.listLastChats), [{ jid, isRoom: 1 }])
     await eventually(async () => {
       const changes = await carol.call(ownChanges.listOwnChanges, { offlineTime: 0 })
