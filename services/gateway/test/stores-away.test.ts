@@ -51,11 +51,11 @@ async function startFleet(t: Test, env: Record<string, string>) {
 type Fleet = Awaited<ReturnType<typeof startFleet>>
 
 /** Logs in, calls, logs out: all of it works, soon, and the token is dead within `deadWithinMs`. */
-async function livesOn(t: Test, fleet: Fleet, telephone: string, deadWithinMs = 500): Promise<void> {
+async function livesOn(t: Test, fleet: Fleet, telephone: string, deadWithinMs = 2000): Promise<void> {
   const startedAt = performance.now()
   const token = await fleet.logIn(telephone)
   for (let n = 0; n < 3; n++) t.equal(await fleet.use(token), 1)
-  t.ok(performance.now() - startedAt < 4000, `logged in and called in ${performance.now() - startedAt} ms`)
+  t.ok(performance.now() - startedAt < 6000, `logged in and called in ${performance.now() - startedAt} ms`)
   await fleet.logOut(token)
   await eventually(async () => (await fleet.use(token)) === dead, deadWithinMs)
   await delay(300)
@@ -84,7 +84,7 @@ for (const how of ['killed', 'frozen'] as const) {
     const { fleet, telephone, staying, ending } = await startWithSessions(t, { REDIS_URL: server.url })
     const startedAt = Date.now()
     await take(server, how)
-    await endsSoon(fleet, ending, 500)
+    await endsSoon(fleet, ending, 2000)
     await livesOn(t, fleet, telephone)
     if (how === 'frozen') await delay(Math.max(0, startedAt + 20_000 - Date.now()))
     t.equal(await fleet.use(staying), 1)
@@ -105,7 +105,7 @@ for (const how of ['killed', 'frozen'] as const) {
     const { fleet, telephone, staying, ending } = await startWithSessions(t, { NATS_URL: server.url })
     await take(server, how)
     // Until it is known to be gone, nobody can tell that a word was lost.
-    await endsSoon(fleet, ending, how === 'killed' ? 500 : 10_000)
+    await endsSoon(fleet, ending, how === 'killed' ? 2000 : 10_000)
     await livesOn(t, fleet, telephone)
     t.equal(await fleet.use(staying), 1)
     await giveBack(server, how)
