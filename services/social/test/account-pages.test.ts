@@ -151,6 +151,8 @@ test('menus: two levels, ten on each, ids of 64 bits, and none of another accoun
   await t.rejects(call(withOp(accountMenus.changeMenu, 'explode'), {}), failure('InvalidParams'))
   for (const url of [
     'javascript:alert(1)',
+    'javascript:1/alert(1)',
+    'data:80/,<script>alert(1)</script>',
     'java\tscript:x',
     'data:text/html,x',
     'ftp://x',
