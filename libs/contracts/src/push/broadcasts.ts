@@ -19,7 +19,13 @@ export const Broadcast = Type.Object({
 })
 export type Broadcast = Static<typeof Broadcast>
 
-const page = { pageIndex: PageIndex(), pageSize: PageSize(10, 200) }
+const ofAccount = { auth: 'mp', site: 'mp', signature: 'none' } as const
+const ofConsole = { auth: { console: 5 }, site: 'console', signature: 'none' } as const
+const list = {
+  safe: true,
+  params: Type.Object({ pageIndex: PageIndex(), pageSize: PageSize(10, 200) }),
+  result: PageVO(Broadcast),
+} as const
 const change = {
   params: Type.Object({
     op: Text({ maxLength: 16, pattern: '^(pause|resume|cancel)$', description: 'pause, resume, cancel' }),
@@ -34,20 +40,14 @@ export const accountBroadcasts = contract('push', {
   listAccountBroadcasts: {
     path: '/mp/broadcasts',
     summary: { zh: '公众号群发列表', en: 'Broadcasts of the account, the newest first' },
-    auth: 'mp',
-    site: 'mp',
-    signature: 'none',
-    safe: true,
-    params: Type.Object(page),
-    result: PageVO(Broadcast),
+    ...ofAccount,
+    ...list,
   },
   changeAccountBroadcast: {
     path: '/mp/broadcasts/:op',
     summary: { zh: '暂停、继续、取消群发', en: 'Pause, resume or cancel a broadcast' },
-    auth: 'mp',
-    site: 'mp',
-    signature: 'none',
     page: '/mp/broadcasts',
+    ...ofAccount,
     ...change,
   },
 })
@@ -57,9 +57,7 @@ export const consoleBroadcasts = contract('push', {
   pushToAll: {
     path: '/console/pushToAll',
     summary: { zh: '群发消息给全部用户', en: 'Send a message to all users' },
-    auth: { console: 5 },
-    site: 'console',
-    signature: 'none',
+    ...ofConsole,
     page: '/console/broadcasts',
     audit: true,
     params: Type.Object({
@@ -71,21 +69,15 @@ export const consoleBroadcasts = contract('push', {
   listBroadcasts: {
     path: '/console/broadcasts',
     summary: { zh: '群发列表', en: 'All broadcasts, the newest first' },
-    auth: { console: 5 },
-    site: 'console',
-    signature: 'none',
-    safe: true,
-    params: Type.Object(page),
-    result: PageVO(Broadcast),
+    ...ofConsole,
+    ...list,
   },
   changeBroadcast: {
     path: '/console/broadcasts/:op',
     summary: { zh: '暂停、继续、取消群发', en: 'Pause, resume or cancel a broadcast' },
-    auth: { console: 5 },
-    site: 'console',
-    signature: 'none',
     page: '/console/broadcasts',
     audit: true,
+    ...ofConsole,
     ...change,
   },
 })
