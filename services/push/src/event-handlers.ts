@@ -32,7 +32,7 @@ export function eventHandlers(deps: Deps): EventHandler[] {
     ...relationHandlers(deps),
     on(sessionRevoked, async ({ userId, devices, reason, at }) => {
       // Who refreshes a token stays logged in.
-      if (reason !== 'refresh') await tokens.removeOfDevices(userId, devices, at)
+      if (reason !== 'refresh') await tokens.removeOfSessions(userId, devices, at)
     }),
     on(sessionOpened, ({ userId }) => badges.set(userId, 0)),
     exactlyOnce(

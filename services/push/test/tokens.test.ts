@@ -1,13 +1,18 @@
+import { createECDH } from 'node:crypto'
 import { pushTokens } from '@im/contracts/push'
 import { sessionRevoked, userDeleted } from '@im/contracts/user'
 import { eventPublisher, eventually, failure, startService } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
+import webPush from 'web-push'
 import { service } from '../src/service.ts'
 
 const [alice, bob] = [10_000_001, 10_000_002]
 
 async function startPush(t: Test) {
-  const running = await startService(t, service, { env: { LIMIT_FACTOR: '0' } })
+  const { publicKey, privateKey } = webPush.generateVAPIDKeys()
+  const vapid = { PUSH_WEBPUSH_PUBLIC_KEY: publicKey, PUSH_WEBPUSH_PRIVATE_KEY: privateKey }
+  const env = { LIMIT_FACTOR: '0', ...vapid, PUSH_WEBPUSH_SUBJECT: 'mailto:push@im.example' }
+  const running = await startService(t, service, { env })
   const { tokens } = running.deps
   const has = async (userId: number) =>
     (await tokens.of([userId])).map(({ device, provider, token }) => `${device} ${provider} ${token}`).sort()
@@ -24,6 +29,8 @@ test('a device class has one token for messages and one for calls, the last that
   await api.call(pushTokens.registerBaidu, { channelId: 'b1', device: 4 }, { as: alice })
   await api.call(pushTokens.registerBaidu, { channelId: 'b2', deviceId: '2' }, { as: alice })
   t.strictSame(await has(alice), ['android baidu b1', 'ios apns_voip a2', 'ios baidu b2'])
+  await api.call(pushTokens.registerBaidu, { channelId: 'b3', device: 99, deviceId: '2' }, { as: alice })
+  t.strictSame(await has(alice), ['android baidu b3', 'ios apns_voip a2', 'ios baidu b2'], 'unknown numbers: Android')
 })
 
 test('a token belongs to the user who registered it last', async (t) => {
@@ -54,18 +61,26 @@ test('an empty token changes nothing; one that cannot be one is refused', async 
   await t.rejects(api.call(pushTokens.registerVivo, { pushId: 'a\u0000b' }, { as: alice }), failure('InvalidParams'))
 })
 
-test('tokens go with the session of their device class and with the user', async (t) => {
+test('tokens go with the sessions of the class that registered them, and with the user', async (t) => {
   const { api, has, publish } = await startPush(t)
-  await api.call(pushTokens.registerOppo, { pushId: 'o1' }, { as: alice })
-  await api.call(pushTokens.registerApns, { token: 'a1', isVoip: 0 }, { as: alice })
+  const by = (device: string) => ({ as: { userId: alice, sessionId: '', device, kind: 'user' as const } })
+  const point = createECDH('prime256v1').generateKeys('base64url')
+  const subscription = { endpoint: 'https://push.example/x', p256dh: point, auth: 'A'.repeat(22) }
+  await api.call(pushTokens.registerOppo, { pushId: 'o1' }, by('android'))
+  await api.call(pushTokens.registerApns, { token: 'a1', isVoip: 0 }, by('ios'))
+  await api.call(pushTokens.registerWebPush, subscription, by('pc'))
   const ended = (devices: string[], reason: string, at: number) =>
     publish(sessionRevoked, alice, { userId: alice, sessionIds: devices.map(() => 'x'), devices, reason, at })
   await ended(['ios'], 'refresh', Date.now())
   await ended(['android'], 'login', Date.now() - 60_000)
+  await ended(['web'], 'logout', Date.now())
   await ended(['android'], 'logout', Date.now())
+  await eventually(async () => (await has(alice)).length === 2)
+  t.match(await has(alice), ['ios apns a1', /^web webpush /])
+  await ended(['pc'], 'logout', Date.now())
   await eventually(async () => (await has(alice)).length === 1)
   t.strictSame(await has(alice), ['ios apns a1'])
-  await api.call(pushTokens.registerOppo, { pushId: 'o2' }, { as: alice })
+  await api.call(pushTokens.registerOppo, { pushId: 'o2' }, by('android'))
   await publish(userDeleted, alice, { userId: alice, nickname: 'alice', at: Date.now() })
   await eventually(async () => (await has(alice)).length === 0)
 })

@@ -111,27 +111,23 @@ class Apns implements Provider {
 
   async #post(client: Http2Client, notification: Notification, target: Target, body: string, signal: AbortSignal) {
     const { teamToken } = this.#options
-    const post = async () => {
-      const headers = this.#headers(notification, target)
-      if (teamToken) headers['authorization'] = `bearer ${await teamToken.get()}`
-      return client.post(headers, body, signal)
-    }
+    const post = async () => client.post(this.#headers(notification, target, await teamToken?.get()), body, signal)
     const answer = await post()
     return reasonOf(answer) === 'ExpiredProviderToken' && teamToken?.renewIfOld() ? await post() : answer
   }
 
-  #headers({ id, expiresAt }: Notification, { token, app }: Target): Record<string, string> {
+  #headers({ id, expiresAt }: Notification, { token, app }: Target, teamToken: string | undefined) {
     const { isVoip, topics } = this.#options
     const topic = app && topics.includes(app) ? app : topics[0]
-    const headers: Record<string, string> = {
+    return {
       ':path': `/3/device/${encodeURIComponent(token)}`,
-      'apns-topic': isVoip ? `${topic}.voip` : `${topic}`,
+      'apns-topic': isVoip ? `${topic}.voip` : topic,
       'apns-push-type': isVoip ? 'voip' : 'alert',
       'apns-priority': '10',
       'apns-expiration': String(Math.floor(expiresAt / 1000)),
+      'apns-collapse-id': isVoip ? undefined : collapseId(id),
+      authorization: teamToken && `bearer ${teamToken}`,
     }
-    if (!isVoip) headers['apns-collapse-id'] = collapseId(id)
-    return headers
   }
 
   #body({ title, body, badge, isSilent, threadId, data }: Notification): string | undefined {

@@ -3,20 +3,26 @@ import type { Delivery, ProviderName } from './provider.ts'
 
 /** What the channels count, by provider. */
 export class ChannelMetrics {
-  readonly #sent: Counter<'provider' | 'outcome'>
   readonly #seconds: Histogram<'provider'>
-  readonly #counters = new Map<string, Counter.Internal>()
+  /** Not yet in the counter: it would cost each push more than a number does. */
+  readonly #uncounted = new Map<ProviderName, Map<Delivery['kind'], number>>()
   readonly #timers = new Map<ProviderName, Histogram.Internal<'provider'>>()
   readonly #watched = new Map<ProviderName, () => { waiting: number; isOpen: boolean }>()
 
   constructor(registry: Registry) {
     const registers = [registry]
     const watched = this.#watched
-    this.#sent = new Counter({
+    const uncounted = this.#uncounted
+    new Counter({
       name: 'im_push_sent_total',
       help: 'What became of notifications, for each device they were meant for',
       labelNames: ['provider', 'outcome'],
       registers,
+      collect() {
+        for (const [provider, outcomes] of uncounted)
+          for (const [outcome, times] of outcomes) this.inc({ provider, outcome }, times)
+        uncounted.clear()
+      },
     })
     this.#seconds = new Histogram({
       name: 'im_push_call_seconds',
@@ -50,10 +56,9 @@ export class ChannelMetrics {
   }
 
   count(provider: ProviderName, outcome: Delivery['kind'], times = 1): void {
-    const key = `${provider} ${outcome}`
-    const counter = this.#counters.get(key) ?? this.#sent.labels(provider, outcome)
-    this.#counters.set(key, counter)
-    counter.inc(times)
+    const outcomes = this.#uncounted.get(provider) ?? new Map<Delivery['kind'], number>()
+    outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + times)
+    this.#uncounted.set(provider, outcomes)
   }
 
   time(provider: ProviderName, ms: number): void {

@@ -2,13 +2,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from '@im/service-kit'
 import {
   BrokenCircuitError,
+  type BulkheadPolicy,
+  bulkhead,
   type CircuitBreakerPolicy,
   ConsecutiveBreaker,
   circuitBreaker,
   ExponentialBackoff,
   handleWhenResult,
 } from 'cockatiel'
-import pLimit, { type LimitFunction } from 'p-limit'
 import type { ChannelMetrics } from './channel-metrics.ts'
 import { DeathGuard } from './death-guard.ts'
 import { Refusal } from './outcomes.ts'
@@ -85,7 +86,7 @@ export class ProviderChannel implements Channel {
   readonly #log: RareLog
   readonly #metrics: ChannelMetrics
   readonly #now: () => number
-  readonly #limit: LimitFunction
+  readonly #calls: BulkheadPolicy
   readonly #breaker: CircuitBreakerPolicy
   readonly #guard: DeathGuard
   readonly #slowDown: SlowDown
@@ -105,7 +106,7 @@ export class ProviderChannel implements Channel {
     this.#log = new RareLog(log.child({ provider: provider.name }), now)
     this.#metrics = metrics
     this.#now = now
-    this.#limit = pLimit(limits.concurrency)
+    this.#calls = bulkhead(limits.concurrency, Number.POSITIVE_INFINITY)
     this.#guard = new DeathGuard({ share: limits.deathShare, always: limits.deathsAlways, now })
     this.#slowDown = new SlowDown({ firstMs: limits.slowMs, now })
     this.#breaker = circuitBreaker(handleWhenResult(isRefused), {
@@ -136,11 +137,11 @@ export class ProviderChannel implements Channel {
       return targets.map(() => ({ kind: 'slow', retryAfterMs: Math.max(1000, this.#slowDown.leftMs) }))
     this.#waiting += targets.length
     const { perCall } = this.#provider
-    if (targets.length <= perCall) return await this.#limit(() => this.#deliver(notification, targets))
+    if (targets.length <= perCall) return await this.#calls.execute(() => this.#deliver(notification, targets))
     const calls: Promise<Delivery[]>[] = []
     for (let first = 0; first < targets.length; first += perCall) {
       const part = targets.slice(first, first + perCall)
-      calls.push(this.#limit(() => this.#deliver(notification, part)))
+      calls.push(this.#calls.execute(() => this.#deliver(notification, part)))
     }
     return (await Promise.all(calls)).flat()
   }

@@ -1,3 +1,4 @@
+import { ECDH } from 'node:crypto'
 import { ContractError } from '@im/contracts'
 
 /** Where a browser, or the distributor of UnifiedPush, takes messages, and the keys that they are encrypted for. */
@@ -8,10 +9,16 @@ export interface Subscription {
 
 const longestEndpoint = 2048
 
-/** Undefined unless it is the uncompressed point and the secret of RFC 8291. */
+/** Whether it is an uncompressed point of the curve and a secret, as RFC 8291 wants them. */
 function isKeyPair(p256dh: string, auth: string): boolean {
   const point = Buffer.from(p256dh, 'base64url')
-  return point.length === 65 && point[0] === 4 && Buffer.from(auth, 'base64url').length === 16
+  if (point.length !== 65 || point[0] !== 4 || Buffer.from(auth, 'base64url').length !== 16) return false
+  try {
+    ECDH.convertKey(point, 'prime256v1')
+    return true
+  } catch {
+    return false
+  }
 }
 
 /**

@@ -78,12 +78,17 @@ class WebPush implements Provider {
     const { agent, vapid: vapidDetails, timeoutMs, now } = this.#options
     const payload = payloadOf(notification)
     if (payload === undefined) return outcome('bad', 'data too long')
-    const details = webPush.generateRequestDetails(subscription, payload, {
-      vapidDetails,
-      TTL: Math.max(0, Math.floor((notification.expiresAt - now()) / 1000)),
-      urgency: 'high',
-      topic: topicOf(notification.id),
-    })
+    let details: webPush.RequestDetails
+    try {
+      details = webPush.generateRequestDetails(subscription, payload, {
+        vapidDetails,
+        TTL: Math.max(0, Math.floor((notification.expiresAt - now()) / 1000)),
+        urgency: 'high',
+        topic: topicOf(notification.id),
+      })
+    } catch {
+      return outcome('bad', 'nothing can be encrypted for its keys')
+    }
     try {
       const { statusCode, headers, body } = await request(subscription.endpoint, {
         method: 'POST',

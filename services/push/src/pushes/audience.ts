@@ -16,7 +16,8 @@ const mostMembers = 50_000
 const roomsAtOnce = 20
 
 /**
- * Finds who is concerned. A room that is not known (yet) has the audience `unknown`; one for which there is no place in this
+ * Finds who is concerned. The audience is `unknown` in a room that is not known (yet), and where it is not known (yet) to whom a
+ * message was shown; one for which there is no place in this
  * round has none.
  */
 export async function findAudiences(
@@ -50,21 +51,24 @@ export async function findAudiences(
         const concerned = withdraws
           ? await shownOf(pushes, push, withdraws)
           : { userIds: ofRoom.flatMap(({ userId }) => (userId === from ? [] : [userId])) }
-        audiences.set(_id, { ...concerned, members: byId, room: { roomId, jid, name } })
+        const place = { members: byId, room: { roomId, jid, name } }
+        audiences.set(_id, concerned === 'unknown' ? concerned : { ...concerned, ...place })
       }
     }
   }
   return audiences
 }
 
-/** Owners of the devices on which something was shown of messages. */
+/** Owners of the devices on which something was shown of messages. While a message is under way that is not known. */
 async function shownOf(
   pushes: Deps['pushes'],
   { conversation, from }: PushDocument,
   messageIds: readonly string[],
-): Promise<Audience> {
+): Promise<Audience | 'unknown'> {
   const shown = new Map<string, string[]>()
-  for (const { _id, sent = [] } of await pushes.ofMessages(conversation, messageIds))
+  const messages = await pushes.ofMessages(conversation, messageIds)
+  if (messages.some(({ dueAt }) => dueAt)) return 'unknown'
+  for (const { _id, sent = [] } of messages)
     for (const device of sent) shown.set(device, [...(shown.get(device) ?? []), _id])
   const userIds = new Set([...shown.keys()].map(userOfDevice))
   userIds.delete(from)

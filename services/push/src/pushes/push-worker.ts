@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { isTransient, WakeUp } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import type { Delivery, Notification } from '../providers/provider.ts'
@@ -7,8 +8,6 @@ import { type ResolvedPush, resolvePushes, type Telling } from './resolve-pushes
 
 /** Pushes of one round. */
 const pushesAtOnce = 200
-/** Devices that this replica may have under way; further ones wait in the queue. */
-const mostUnderWay = 5000
 /** Devices that are made ready at a time. */
 const devicesAtOnce = 1000
 /** How often (ms) the queue is looked at when nobody said that something is due, and while more comes due. */
@@ -43,10 +42,10 @@ interface UnderWay {
 export class PushWorker {
   #deps: WorkDeps | undefined
   readonly #wakeUp = new WakeUp()
-  readonly #hasRoom = new WakeUp()
   readonly #closing = new AbortController()
   readonly #underWay = new Map<string, UnderWay>()
-  #devices = 0
+  /** Claimed, and not begun yet. */
+  readonly #claimed = new Set<string>()
   /** When to look at the queue next, and when the last thing that this replica knows of comes due (ms). */
   #nextDue = Number.POSITIVE_INFINITY
   #lastDue = 0
@@ -108,14 +107,17 @@ export class PushWorker {
 
   /** Returns how many pushes were taken. */
   async #round(deps: WorkDeps): Promise<number> {
-    await this.#roomFor(1)
-    if (this.#closing.signal.aborted) return 0
     const now = deps.now()
     if (this.#nextDue <= now) this.#nextDue = this.#lastDue > now ? now + gatherFor : Number.POSITIVE_INFINITY
     const taken = await deps.pushes.claim(now, pushesAtOnce)
     // A claim of this process that ran out while it stood still: it is still at it.
     const own = taken.filter(({ _id }) => !this.#underWay.has(_id))
-    if (own.length) await this.#handle(deps, own)
+    for (const { _id } of own) this.#claimed.add(_id)
+    try {
+      if (own.length) await this.#handle(deps, own)
+    } finally {
+      this.#claimed.clear()
+    }
     return taken.length
   }
 
@@ -142,8 +144,7 @@ export class PushWorker {
       }
       log.warn({ err: error, pushes: taken.length }, 'pushes could not be handled; trying again')
       const waiting = taken.filter(({ _id }) => !this.#underWay.has(_id))
-      const tries = Math.max(...taken.map(({ tries = 1 }) => tries))
-      const again = now() + Math.min(shortestBackOff * 2 ** (tries - 1), longestBackOff)
+      const again = now() + Math.max(...taken.map(backOff))
       await pushes.postpone(
         waiting.map(({ _id }) => _id),
         again,
@@ -151,16 +152,14 @@ export class PushWorker {
     }
   }
 
-  /** Hands notifications to the providers, as far as there is room. */
+  /** Hands notifications to the providers. A channel that is full says so at once, and holds no other one up. */
   async #begin(deps: WorkDeps, resolved: readonly ResolvedPush[]): Promise<void> {
-    for (const { push, devices } of resolved) {
+    for (const { push, devices } of resolved)
       this.#underWay.set(push._id, { left: new Set(devices), failed: [], again: Number.POSITIVE_INFINITY })
-      this.#devices += devices.length
-    }
-    for (const { push, tellings } of resolved) {
+    for (const { push, tellings } of resolved)
       for (const same of bySending(tellings())) this.#run(this.#send(deps, push, same))
-      await this.#roomFor(devicesAtOnce)
-    }
+    // Answers and events come between two parts.
+    await nextTurn()
   }
 
   /** Sends a notification to devices of one provider. */
@@ -188,7 +187,7 @@ export class PushWorker {
       const { device, token } = tellings[n]!
       if ('retryAfterMs' in delivery) {
         outcome.failed.push(device)
-        outcome.again = Math.min(outcome.again, now() + Math.max(delivery.retryAfterMs, shortestBackOff))
+        outcome.again = Math.min(outcome.again, now() + Math.max(delivery.retryAfterMs, backOff(push)))
         return
       }
       outcome.done.push(device)
@@ -206,7 +205,7 @@ export class PushWorker {
   ): void {
     const underWay = this.#underWay.get(id)
     if (!underWay) return
-    for (const device of [...done, ...failed]) if (underWay.left.delete(device)) this.#devices--
+    for (const device of [...done, ...failed]) underWay.left.delete(device)
     underWay.failed.push(...failed)
     underWay.again = Math.min(underWay.again, again)
     const note: Settlement = { id, sent, done }
@@ -217,7 +216,6 @@ export class PushWorker {
     }
     this.#notes.push(note)
     this.#noting ??= setTimeout(() => this.#run(this.#writeNotes()), gatherNotesFor)
-    this.#hasRoom.notify()
   }
 
   /** What cannot be noted is sent again when its claim has run out. */
@@ -230,17 +228,12 @@ export class PushWorker {
   }
 
   async #renew({ pushes, now }: WorkDeps): Promise<void> {
-    await pushes.renew([...this.#underWay.keys()], now())
-  }
-
-  /** Waits until so many more devices may be under way. */
-  async #roomFor(devices: number): Promise<void> {
-    while (this.#devices > 0 && this.#devices + devices > mostUnderWay && !this.#closing.signal.aborted) {
-      this.#hasRoom.reset()
-      await this.#hasRoom.wait(lookEvery, { signal: this.#closing.signal })
-    }
+    await pushes.renew([...this.#underWay.keys(), ...this.#claimed], now())
   }
 }
+
+/** How long (ms) what failed waits: the longer, the more often it did. */
+const backOff = ({ tries = 1 }: PushDocument) => Math.min(shortestBackOff * 2 ** (tries - 1), longestBackOff)
 
 /** A notification that says that a message was withdrawn is of use only in the place of the message. */
 const mayReplace = ({ kind }: Notification, replaces: boolean) => kind !== 'withdrawn' || replaces

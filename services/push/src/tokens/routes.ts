@@ -1,4 +1,4 @@
-import { ContractError, type Handlers } from '@im/contracts'
+import { type Caller, ContractError, type Handlers } from '@im/contracts'
 import { pushTokens } from '@im/contracts/push'
 import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
@@ -6,16 +6,17 @@ import type { ProviderName, PushDevice } from '../providers/provider.ts'
 import { subscriptionToken } from '../providers/subscription.ts'
 
 interface Registration {
-  userId: number
+  caller: Pick<Caller, 'userId' | 'device'>
   device: PushDevice
   provider: ProviderName
   token: string | undefined
   app?: string | undefined
 }
 
-async function register({ tokens, now }: Deps, { token, app, ...device }: Registration): Promise<void> {
+async function register({ tokens, now }: Deps, { caller, token, app, ...device }: Registration): Promise<void> {
   if (!token) return
-  await tokens.register({ ...device, token, ...(app && { app }), registeredAt: new Date(now()) })
+  const { userId, device: session } = caller
+  await tokens.register({ userId, session, ...device, token, ...(app && { app }), registeredAt: new Date(now()) })
 }
 
 function demandKey({ config: { webPushPublicKey } }: Pick<Deps, 'config'>): string {
@@ -26,34 +27,34 @@ function demandKey({ config: { webPushPublicKey } }: Pick<Deps, 'config'>): stri
 const baiduIos = { device: 3, deviceId: '2' }
 
 const handlers: Handlers<typeof pushTokens, Deps> = {
-  registerBaidu: (deps, { caller: { userId }, params: { channelId: token, device, deviceId, appId: app } }) => {
+  registerBaidu: (deps, { caller, params: { channelId: token, device, deviceId, appId: app } }) => {
     const isIos = device === undefined ? deviceId === baiduIos.deviceId : device === baiduIos.device
-    return register(deps, { userId, device: isIos ? 'ios' : 'android', provider: 'baidu', token, app })
+    return register(deps, { caller, device: isIos ? 'ios' : 'android', provider: 'baidu', token, app })
   },
-  registerXiaomi: (deps, { caller: { userId }, params: { regId: token } }) =>
-    register(deps, { userId, device: 'android', provider: 'xiaomi', token }),
-  registerHuawei: (deps, { caller: { userId }, params: { token } }) =>
-    register(deps, { userId, device: 'android', provider: 'huawei', token }),
-  registerJPushAndroid: (deps, { caller: { userId }, params: { regId: token } }) =>
-    register(deps, { userId, device: 'android', provider: 'jpush', token }),
-  registerJPushIos: (deps, { caller: { userId }, params: { regId: token, appId: app } }) =>
-    register(deps, { userId, device: 'ios', provider: 'jpush', token, app }),
-  registerMeizu: (deps, { caller: { userId }, params: { pushId: token } }) =>
-    register(deps, { userId, device: 'android', provider: 'meizu', token }),
-  registerOppo: (deps, { caller: { userId }, params: { pushId: token } }) =>
-    register(deps, { userId, device: 'android', provider: 'oppo', token }),
-  registerVivo: (deps, { caller: { userId }, params: { pushId: token } }) =>
-    register(deps, { userId, device: 'android', provider: 'vivo', token }),
-  registerFcm: (deps, { caller: { userId }, params: { token } }) =>
-    register(deps, { userId, device: 'android', provider: 'fcm', token }),
-  registerApns: (deps, { caller: { userId }, params: { token, isVoip, appId: app } }) =>
-    register(deps, { userId, device: 'ios', provider: isVoip ? 'apns_voip' : 'apns', token, app }),
-  registerHonor: (deps, { caller: { userId }, params: { token } }) =>
-    register(deps, { userId, device: 'android', provider: 'honor', token }),
-  registerWebPush(deps, { caller: { userId }, params: { endpoint, p256dh = '', auth = '', deviceId } }) {
+  registerXiaomi: (deps, { caller, params: { regId: token } }) =>
+    register(deps, { caller, device: 'android', provider: 'xiaomi', token }),
+  registerHuawei: (deps, { caller, params: { token } }) =>
+    register(deps, { caller, device: 'android', provider: 'huawei', token }),
+  registerJPushAndroid: (deps, { caller, params: { regId: token } }) =>
+    register(deps, { caller, device: 'android', provider: 'jpush', token }),
+  registerJPushIos: (deps, { caller, params: { regId: token, appId: app } }) =>
+    register(deps, { caller, device: 'ios', provider: 'jpush', token, app }),
+  registerMeizu: (deps, { caller, params: { pushId: token } }) =>
+    register(deps, { caller, device: 'android', provider: 'meizu', token }),
+  registerOppo: (deps, { caller, params: { pushId: token } }) =>
+    register(deps, { caller, device: 'android', provider: 'oppo', token }),
+  registerVivo: (deps, { caller, params: { pushId: token } }) =>
+    register(deps, { caller, device: 'android', provider: 'vivo', token }),
+  registerFcm: (deps, { caller, params: { token } }) =>
+    register(deps, { caller, device: 'android', provider: 'fcm', token }),
+  registerApns: (deps, { caller, params: { token, isVoip, appId: app } }) =>
+    register(deps, { caller, device: 'ios', provider: isVoip ? 'apns_voip' : 'apns', token, app }),
+  registerHonor: (deps, { caller, params: { token } }) =>
+    register(deps, { caller, device: 'android', provider: 'honor', token }),
+  registerWebPush(deps, { caller, params: { endpoint, p256dh = '', auth = '', deviceId } }) {
     demandKey(deps)
     const token = endpoint && subscriptionToken({ endpoint, p256dh, auth })
-    return register(deps, { userId, device: deviceId === 'android' ? 'android' : 'web', provider: 'webpush', token })
+    return register(deps, { caller, device: deviceId === 'android' ? 'android' : 'web', provider: 'webpush', token })
   },
   getWebPushKey: (deps) => ({ publicKey: demandKey(deps) }),
 }

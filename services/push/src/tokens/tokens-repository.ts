@@ -11,6 +11,8 @@ export interface PushToken {
   /** Package or bundle id, as the app says. */
   app?: string
   registeredAt: Date
+  /** Device class of the session that registered it: a browser of a computer is `pc`, its token `web`. */
+  session?: string
 }
 
 interface TokenDocument extends PushToken {
@@ -29,6 +31,12 @@ const idOf = (provider: ProviderName, token: string) =>
 
 /** The place that a token takes: a user has one for each device class, and one more for calls. */
 const placeOf = ({ userId, device, isForCalls }: TokenDocument) => `${userId}:${device}:${isForCalls}`
+
+/** Tokens that say nothing of their session: it had the class of the token. */
+const unnamed = (classes: readonly string[]) => ({
+  session: { $exists: false },
+  device: { $in: classes as PushDevice[] },
+})
 
 /** Users of one query. */
 const usersAtOnce = 5000
@@ -78,8 +86,9 @@ export class TokensRepository {
   }
 
   /** Takes the tokens that sessions of these device classes had registered until they ended. */
-  async removeOfDevices(userId: number, devices: readonly string[], until: number): Promise<void> {
-    const filter = { userId, device: { $in: devices as PushDevice[] }, registeredAt: { $lte: new Date(until) } }
+  async removeOfSessions(userId: number, classes: readonly string[], until: number): Promise<void> {
+    const ofClasses = { $or: [{ session: { $in: [...classes] } }, unnamed(classes)] }
+    const filter = { userId, registeredAt: { $lte: new Date(until) }, ...ofClasses }
     await changeMany(this.#tokens, [{ deleteMany: { filter } }])
   }
 

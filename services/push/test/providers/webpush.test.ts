@@ -86,6 +86,7 @@ test('subscriptions are checked before they are stored', async (t) => {
     { endpoint: `https://push.example.org/${'x'.repeat(3000)}` },
     { endpoint: 'https://user:password@push.example.org/1' },
     { p256dh: 'AAAA' },
+    { p256dh: Buffer.concat([Buffer.of(4), Buffer.alloc(64, 7)]).toString('base64url') },
     { auth: 'AAAA' },
   ])
     t.throws(() => subscriptionToken({ ...good, ...wrong }), failure('InvalidParams'))

@@ -1,0 +1,76 @@
+import { messageRecalled } from '@im/contracts/message'
+import { pushTokens } from '@im/contracts/push'
+import { eventually } from '@im/service-kit/testing'
+import { test } from 'tap'
+import { service } from '../src/service.ts'
+import { alice, bob, carol, type PushUnderTest, startPush } from './start-push.ts'
+
+/** Calls for tokens that `isSlow` names end when `release` is called. */
+function slowDown({ channels }: PushUnderTest, isSlow: (token: string) => boolean) {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const slow = { asked: 0, release: resolve }
+  channels.answer = async (token) => {
+    if (isSlow(token)) {
+      slow.asked++
+      await promise
+    }
+    return { kind: 'accepted' }
+  }
+  return slow
+}
+
+test('a message that is recalled while its provider is slow is replaced when it was shown after all', async (t) => {
+  const push = await startPush(t)
+  const { api, channels, say, publish, state } = push
+  await api.call(pushTokens.registerFcm, { token: 'f1' }, { as: bob })
+  const slow = slowDown(push, () => true)
+  const id = await say(alice, bob, { text: 'secret' })
+  await eventually(() => slow.asked === 1)
+  const conversation = `u:${alice}:${bob}`
+  state.texts.delete(id)
+  await publish(messageRecalled, conversation, { conversation, messageIds: [id], by: alice, at: Date.now() })
+  const pushes = push.deps.db.collection('pushes')
+  // The withdrawal was looked at, and waits.
+  await eventually(
+    async () => (await pushes.countDocuments({ withdraws: id, tries: 1, claim: { $exists: false } })) === 1,
+  )
+  slow.release()
+  const shown = await eventually(() => channels.on('f1').length === 2 && channels.on('f1'), 20_000)
+  t.match(shown, [{ body: 'alice:secret' }, { kind: 'withdrawn', id: shown[0]?.id }])
+})
+
+test('a provider that does not answer holds no other one up, and no second replica takes what the first has claimed', async (t) => {
+  const roomId = 'a'.repeat(24)
+  const jid = 'b'.repeat(32)
+  const people = Array.from({ length: 4500 }, (_, n) => 10_100_000 + n)
+  const push = await startPush(t, {
+    prepare: (state) => {
+      const members = [alice, ...people].map((userId) => ({ userId, offlineNoPushMsg: 0 }))
+      for (const userId of people) state.users.set(userId, `n${userId}`)
+      const data = { roomId, jid, name: 'big', dissolved: false, members }
+      state.rooms.push({ aggregate: roomId, sequence: 0, data })
+    },
+  })
+  const { api, channels, say, deps, env } = push
+  const registeredAt = new Date()
+  await deps.db.collection<{ _id: string }>('tokens').insertMany(
+    people.map((userId) => ({
+      ...{ _id: `x${userId}`, userId, device: 'android', provider: 'xiaomi', token: `x${userId}`, isForCalls: false },
+      registeredAt,
+    })),
+  )
+  for (const userId of [bob, carol])
+    await api.call(pushTokens.registerApns, { token: `i${userId}`, isVoip: 0 }, { as: userId })
+  const slow = slowDown(push, (token) => token.startsWith('x'))
+  await say(alice, jid, { text: 'to all' })
+  await say(alice, bob, { text: 'in the same moment' })
+  await eventually(() => slow.asked > 0, 30_000)
+  await say(alice, carol, { text: 'later' })
+  await eventually(() => channels.on(`i${bob}`).length === 1 && channels.on(`i${carol}`).length === 1, 20_000)
+  t.equal(channels.on('x10100000').length, 0)
+  const other = await service.start(env, { channels })
+  t.after(() => other.close())
+  slow.release()
+  await eventually(() => channels.sent.length === people.length + 2, 30_000)
+  t.equal(new Set(channels.sent.map(({ token }) => token)).size, people.length + 2, 'each once')
+})
