@@ -50,7 +50,8 @@ test('every query the service sends uses an index', async (t) => {
   await api.call(blacklists.listBlocked, { pageSize: 5 }, as)
   await api.call(blacklists.unblockUser, { toUserId: bob }, as)
   await api.call(friends.listNewFriends, {}, as)
-  await internal.call(internalRelations.getRelations, { viewerId: alice, userIds: `${bob}`, counts: 1 })
+  await internal.call(internalRelations.getRelations, { viewerId: alice, userIds: `${bob}` })
+  await internal.call(internalRelations.countRelations, { userIds: `${alice},${bob}` })
   await internal.call(internalRelations.getStandings, { pairs: pairOf(alice, bob) })
   await internal.call(internalRelations.pageFriendIds, { userId: alice, after: 1 })
   const [page] = [await internal.call(replayedRelations.pageRelations, { pageSize: 1 })]

@@ -1,6 +1,13 @@
 import { randomBytes } from 'node:crypto'
-import { createServiceClient, type Logger, type Runtime, type ServiceClient } from '@im/service-kit'
+import {
+  createServiceClient,
+  type GatheredQuestions,
+  type Logger,
+  type Runtime,
+  type ServiceClient,
+} from '@im/service-kit'
 import { CollectedRepository } from './collections/collected-repository.ts'
+import { type Employment, gatherEmployments } from './companies/companies.ts'
 import { ConfigRepository } from './config/config-repository.ts'
 import type { UserConfig } from './config.ts'
 import { CoursesRepository } from './courses/courses-repository.ts'
@@ -10,6 +17,7 @@ import { OwnChangesRepository } from './own-changes/own-changes-repository.ts'
 import { PasswordHasher } from './passwords/password-hasher.ts'
 import { createPayments, type Payments } from './payments/payments.ts'
 import { UserCountsRepository } from './presence/user-counts-repository.ts'
+import { type Counts, gatherCounts } from './relations/relations.ts'
 import { BlockedLinksRepository } from './reports/blocked-links-repository.ts'
 import { ReportsRepository } from './reports/reports-repository.ts'
 import { PageSessionsRepository } from './sessions/page-sessions-repository.ts'
@@ -63,6 +71,10 @@ export interface Deps extends Runtime<UserConfig> {
   room: ServiceClient
   message: ServiceClient
   push: ServiceClient
+  /** Of the social service. */
+  relationCounts: GatheredQuestions<number, Counts>
+  /** Of the org service. */
+  employments: GatheredQuestions<number, readonly Employment[]>
   /** 64 random bits as hex. Tests replace it. */
   newInviteCode: () => string
 }
@@ -75,6 +87,7 @@ export async function createDeps(runtime: Runtime<UserConfig>): Promise<Omit<Dep
   const { config, db, redis, rateCounters, log, now } = runtime
   const peer = (baseUrl: string) =>
     createServiceClient({ baseUrl, serviceKeys: config.serviceKeys, timeoutMs: peerTimeoutMs })
+  const [social, org] = [peer(config.socialUrl), peer(config.orgUrl)]
   return {
     smsOptions: smsOptionsOf(config),
     serverConfig: new ConfigRepository(db, config),
@@ -102,8 +115,10 @@ export async function createDeps(runtime: Runtime<UserConfig>): Promise<Omit<Dep
     withdrawals: new WithdrawalsRepository(db),
     spentSecrets: new SpentSecretsRepository(db),
     openids: new OpenidsRepository(db),
-    social: peer(config.socialUrl),
-    org: peer(config.orgUrl),
+    social,
+    org,
+    relationCounts: gatherCounts(social),
+    employments: gatherEmployments(org),
     room: peer(config.roomUrl),
     message: peer(config.messageUrl),
     push: peer(config.pushUrl),

@@ -82,6 +82,8 @@ export async function startPeers(t: Test, serviceKey: string) {
   const counts = new Map<number, { attCount: number; fansCount: number; friendsCount: number }>()
   /** Numbers on the icons of apps. */
   const badges = new Map<number, number>()
+  /** Whom each call asked counts of. */
+  const countCalls: number[][] = []
   const rooms = new Map<string, TestRoom>()
   const messages: TestMessage[] = []
   /** Addresses of files that are to stay. */
@@ -92,21 +94,22 @@ export async function startPeers(t: Test, serviceKey: string) {
     handle(internalOrg.listCompaniesOf, ({ userIds }: { userIds: number[] }) => ({
       employments: employments.filter(({ userId }) => userIds.includes(userId)),
     })),
-    handle(
-      internalRelations.getRelations,
-      ({ viewerId, userIds = [], counts: wanted }: { viewerId: number; userIds?: number[]; counts: 0 | 1 }) => ({
-        relations: userIds.map((userId) => {
-          const { status, isBlocked, isContact } = relations.get(`${viewerId}:${userId}`) ?? {}
-          return {
-            userId,
-            friends: status === undefined ? undefined : rowOf(viewerId, userId, status),
-            blockedBy: isBlocked ? 1 : 0,
-            contact: isContact ? 1 : 0,
-          }
-        }),
-        counts: wanted ? (counts.get(viewerId) ?? { attCount: 0, fansCount: 0, friendsCount: 0 }) : undefined,
+    handle(internalRelations.getRelations, ({ viewerId, userIds }: { viewerId: number; userIds: number[] }) => ({
+      relations: userIds.map((userId) => {
+        const { status, isBlocked, isContact } = relations.get(`${viewerId}:${userId}`) ?? {}
+        return {
+          userId,
+          friends: status === undefined ? undefined : rowOf(viewerId, userId, status),
+          blockedBy: isBlocked ? 1 : 0,
+          contact: isContact ? 1 : 0,
+        }
       }),
-    ),
+    })),
+    handle(internalRelations.countRelations, ({ userIds }: { userIds: number[] }) => {
+      countCalls.push(userIds)
+      const none = { attCount: 0, fansCount: 0, friendsCount: 0 }
+      return { counts: userIds.map((userId) => ({ userId, ...(counts.get(userId) ?? none) })) }
+    }),
     handle(internalMemberships.getMembership, ({ userId, room: ref }: { userId: number; room: string }) => {
       const room = [...rooms.values()].find(({ jid, roomId }) => jid === ref || roomId === ref)
       const { roomId = '', jid = '', members, allowSpeakCourse = 0 } = room ?? {}
@@ -142,6 +145,7 @@ export async function startPeers(t: Test, serviceKey: string) {
     relations,
     counts,
     badges,
+    countCalls,
     employments,
     rooms,
     messages,

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { contract } from '../contract.ts'
-import { Flag, Int, List, PageSize, Text, UserId } from '../param-types.ts'
+import { Int, List, PageSize, Text, UserId } from '../param-types.ts'
 import { replayOf } from '../replay.ts'
 import { FlagResult } from '../result-types.ts'
 import { Friends } from './entities.ts'
@@ -19,8 +19,7 @@ export const internalRelations = contract('social', {
     safe: true,
     params: Type.Object({
       viewerId: UserId(),
-      userIds: Type.Optional(List({ item: UserId(), maxItems: 1000 })),
-      counts: Flag({ default: 0 }),
+      userIds: List({ item: UserId(), maxItems: 1000 }),
     }),
     result: Type.Object({
       relations: Type.Array(
@@ -32,15 +31,23 @@ export const internalRelations = contract('social', {
         }),
         { description: 'one for each id' },
       ),
-      counts: Type.Optional(
-        Type.Object(
-          {
-            attCount: Type.Integer({ description: 'followed and friends' }),
-            fansCount: Type.Integer({ description: 'followers' }),
-            friendsCount: Type.Integer(),
-          },
-          { description: 'of the viewer; each counts to 100,000' },
-        ),
+    }),
+  },
+  countRelations: {
+    path: '/internal/relations/counts',
+    summary: { zh: '多个用户的好友数与粉丝数', en: 'How many friends and followers users have' },
+    auth: 'internal',
+    safe: true,
+    params: Type.Object({ userIds: List({ item: UserId(), maxItems: 500 }) }),
+    result: Type.Object({
+      counts: Type.Array(
+        Type.Object({
+          userId: Type.Integer(),
+          attCount: Type.Integer({ description: 'followed and friends' }),
+          fansCount: Type.Integer({ description: 'followers' }),
+          friendsCount: Type.Integer(),
+        }),
+        { description: 'one for each id; each counts to 100,000' },
       ),
     }),
   },

@@ -1,7 +1,6 @@
 import { ContractError } from '@im/contracts'
-import { upTo } from '@im/service-kit'
+import { GatheredQuestions, upTo } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
-import { GatheredQuestions } from './gathered-questions.ts'
 
 /** How long (ms) an answer counts without a question, while events tell of changes and while they may not arrive. */
 const freshFor = 60_000

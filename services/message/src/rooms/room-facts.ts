@@ -1,9 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { ContractError, type ResultOf } from '@im/contracts'
 import { internalRooms, type RoomState, type StandingMember } from '@im/contracts/room'
-import { type ServiceClient, upTo } from '@im/service-kit'
+import { GatheredQuestions, type ServiceClient, upTo } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
-import { GatheredQuestions } from '../decide/gathered-questions.ts'
 
 /** What a user is in a room. */
 export type Standing = ResultOf<(typeof internalRooms)['getStandings']>['standings'][number]

@@ -23,7 +23,7 @@ export async function pickInvited(
   if (!others.length) return []
   const [known, { relations }] = await Promise.all([
     names.of(others),
-    social.call(internalRelations.getRelations, { viewerId: by.userId, userIds: others, counts: 0 }),
+    social.call(internalRelations.getRelations, { viewerId: by.userId, userIds: others }),
   ])
   const invitable = relations.filter(({ userId, blockedBy }) => known.has(userId) && !blockedBy)
   const strangers = invitable.filter((relation) => relation.friends?.status !== friends)

@@ -11,10 +11,10 @@ const publicAccount = 2
 const sideOf = (row: Relation | undefined) => row && { status: row.status, hasBlocked: row.blacklist === 1 }
 
 const handlers: Handlers<typeof internalRelations, Deps> = {
-  async getRelations({ relations, books, names }, { params: { viewerId, userIds = [], counts } }) {
+  async getRelations({ relations, books, names }, { params: { viewerId, userIds } }) {
     const [pairs, knowing, known] = await Promise.all([
       relations.pairs(viewerId, userIds),
-      userIds.length ? books.ownersAmong(userIds, viewerId) : new Set(),
+      books.ownersAmong(userIds, viewerId),
       names.of(userIds),
     ])
     return {
@@ -27,9 +27,10 @@ const handlers: Handlers<typeof internalRelations, Deps> = {
           contact: knowing.has(userId) ? 1 : 0,
         }
       }),
-      counts: counts ? await relations.countsOf(viewerId) : undefined,
     }
   },
+
+  countRelations: async ({ relations }, { params }) => ({ counts: await relations.countsOf(params.userIds) }),
 
   async getStandings({ relations }, { params: { pairs } }) {
     const rows = new Map((await relations.byPairs(pairs)).map((row) => [`${row.pair} ${row.userId}`, row]))

@@ -19,6 +19,14 @@ const users = { userId: { $gte: firstUserId } }
 /** Rows of those who follow somebody, where none of the two blocked the other. */
 const writable = { isBeenBlack: 0, blacklist: 0, status: { $in: [1, 2] as Status[] } } as const
 
+export interface Counts {
+  userId: number
+  /** Followed users and friends. */
+  attCount: number
+  fansCount: number
+  friendsCount: number
+}
+
 export interface Page {
   pageIndex: number
   pageSize: number
@@ -239,13 +247,30 @@ export class RelationsRepository {
     await this.#rows.deleteMany({ pair: { $in: [...pairs] } }, { session })
   }
 
-  async countsOf(userId: number): Promise<{ attCount: number; fansCount: number; friendsCount: number }> {
-    const count = (filter: Filter<Stored>) => this.#rows.countDocuments(filter, { limit: highestCount })
-    const [attCount, fansCount, friendsCount] = await Promise.all([
-      count({ userId, status: { $in: [1, 2] } }),
-      count({ toUserId: userId, isBeenBlack: 0, status: { $in: [1, 2] } }),
-      count({ userId, status: 2 }),
-    ])
-    return { attCount, fansCount, friendsCount }
+  /** How many each user follows, is followed by and has as friends. Each counts up to a bound. */
+  countsOf(userIds: readonly number[]): Promise<Counts[]> {
+    return Promise.all(
+      userIds.map(async (userId) => {
+        const [ofStatus, fansCount] = await Promise.all([this.#countByStatus(userId), this.#countFollowers(userId)])
+        const [followed = 0, friendsCount = 0] = [ofStatus.get(1), ofStatus.get(2)]
+        return { userId, attCount: Math.min(followed + friendsCount, highestCount), fansCount, friendsCount }
+      }),
+    )
+  }
+
+  async #countByStatus(userId: number): Promise<Map<Status, number>> {
+    const counts = await this.#rows
+      .aggregate<{ _id: Status; count: number }>([
+        { $match: { userId, status: { $in: [1, 2] } } },
+        { $limit: 2 * highestCount },
+        { $group: { _id: '$status', count: { $sum: 1 } } },
+      ])
+      .toArray()
+    return new Map(counts.map(({ _id, count }) => [_id, Math.min(count, highestCount)]))
+  }
+
+  #countFollowers(userId: number): Promise<number> {
+    const filter = { toUserId: userId, isBeenBlack: 0 as const, status: { $in: [1, 2] as Status[] } }
+    return this.#rows.countDocuments(filter, { limit: highestCount })
   }
 }

@@ -4,6 +4,7 @@ import { checkLoginCode, checkPassword } from './check-credentials.ts'
 import { type CompletedLogin, completeLogin } from './complete-login.ts'
 import { findLoginUsers } from './find-login-users.ts'
 import type { LoginDevice } from './login-device.ts'
+import { type KnownElsewhere, knownElsewhere } from './login-result.ts'
 
 export interface LoginRequest {
   name: string
@@ -15,16 +16,23 @@ export interface LoginRequest {
   signal: AbortSignal
 }
 
-/** Logs in by password or SMS code and opens the session of the device class. */
-export async function logIn(deps: Deps, login: LoginRequest): Promise<CompletedLogin> {
-  const { name, areaCode, passwordMd5, smsCode, from, signal } = login
+/**
+ * Logs in by password or SMS code and opens the session of the device class. Other services are asked beside that, once the
+ * password was right: guesses cost them nothing.
+ */
+export async function logIn(deps: Deps, login: LoginRequest): Promise<CompletedLogin & { elsewhere: KnownElsewhere }> {
+  const { user, ...proven } = await checkLogin(deps, login)
+  const [completed, elsewhere] = await Promise.all([
+    completeLogin(deps, user, login.from, { withRefresh: false, ...proven }),
+    knownElsewhere(deps, user._id),
+  ])
+  return { ...completed, elsewhere }
+}
+
+async function checkLogin(deps: Deps, { name, areaCode, passwordMd5, smsCode, from, signal }: LoginRequest) {
   if (smsCode === undefined && passwordMd5 === undefined)
     throw new ContractError('MissingParam', { detail: 'password' })
   const guess = { candidates: await findLoginUsers(deps, name, areaCode), name, ip: from.ip, signal }
-  if (smsCode !== undefined) {
-    const { user, proof } = await checkLoginCode(deps, { ...guess, code: smsCode })
-    return completeLogin(deps, user, from, { withRefresh: false, proof })
-  }
-  const user = await checkPassword(deps, { ...guess, passwordMd5: passwordMd5 ?? '' })
-  return completeLogin(deps, user, from, { withRefresh: false, passwordMd5 })
+  if (smsCode !== undefined) return await checkLoginCode(deps, { ...guess, code: smsCode })
+  return { user: await checkPassword(deps, { ...guess, passwordMd5: passwordMd5 ?? '' }), passwordMd5 }
 }

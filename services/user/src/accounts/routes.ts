@@ -6,7 +6,7 @@ import { endSession } from '../sessions/end-session.ts'
 import { autoLogIn } from './auto-log-in.ts'
 import { logIn } from './log-in.ts'
 import { isUpdate, loginDevice } from './login-device.ts'
-import { loginResult } from './login-result.ts'
+import { knownElsewhere, loginResult } from './login-result.ts'
 import { registerUser } from './register-user.ts'
 
 const handlers: Handlers<typeof accounts, Deps> = {
@@ -24,12 +24,12 @@ const handlers: Handlers<typeof accounts, Deps> = {
       from: loginDevice(params, request),
       signal,
     })
-    return loginResult(deps, user, opened.accessToken)
+    return loginResult(user, opened.accessToken, await knownElsewhere(deps, user._id))
   },
 
   async login(deps, { params, request, signal }) {
     const { telephone: name, areaCode, password, loginType, verificationCode } = params
-    const { user, opened } = await logIn(deps, {
+    const { user, opened, elsewhere } = await logIn(deps, {
       name,
       areaCode,
       passwordMd5: password,
@@ -37,7 +37,7 @@ const handlers: Handlers<typeof accounts, Deps> = {
       from: loginDevice(params, request),
       signal,
     })
-    return loginResult(deps, user, opened.accessToken)
+    return loginResult(user, opened.accessToken, elsewhere)
   },
 
   async autoLogin(deps, { params, request }) {
@@ -47,7 +47,8 @@ const handlers: Handlers<typeof accounts, Deps> = {
     const { user, serialStatus, tokenExists } = auto
     if (!tokenExists) return { tokenExists: 0, serialStatus, userId: user._id }
     const isupdate = isUpdate(serial, user.lastLogin?.serial)
-    return { ...(await loginResult(deps, user, token ?? '')), isupdate, tokenExists: 1, serialStatus }
+    const elsewhere = await knownElsewhere(deps, user._id)
+    return { ...loginResult(user, token ?? '', elsewhere), isupdate, tokenExists: 1, serialStatus }
   },
 
   async logout(deps, { caller }) {

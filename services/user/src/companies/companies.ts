@@ -1,28 +1,45 @@
 import type { ResultOf } from '@im/contracts'
 import { internalOrg } from '@im/contracts/org'
 import type { Company } from '@im/contracts/user'
+import { GatheredQuestions, type ServiceClient, within } from '@im/service-kit'
 import type { Static } from 'typebox'
 import type { Deps } from '../deps.ts'
 
-type Employment = ResultOf<(typeof internalOrg)['listCompaniesOf']>['employments'][number]
+export type Employment = ResultOf<(typeof internalOrg)['listCompaniesOf']>['employments'][number]
 
-/** How long (ms) is waited for companies: nobody is kept from a profile because they can't be told now. */
+/** How long (ms) is waited for companies, and how far calls that ask for them are apart. */
 const answerWithin = 1000
+const askedEvery = 30
 
-/** The companies of these users, each user's first one first. Nothing while the org service does not answer. */
+/**
+ * The companies of these users, each user's first one first. Nothing while the org service does not answer: nobody is kept from a
+ * profile because they can't be told now.
+ */
 export async function employmentsOf(
-  { org, log }: Pick<Deps, 'org' | 'log'>,
+  { employments, log }: Pick<Deps, 'employments' | 'log'>,
   userIds: readonly number[],
 ): Promise<Employment[]> {
   try {
-    const waiting = { deadline: Date.now() + answerWithin }
-    return (await org.call(internalOrg.listCompaniesOf, { userIds: [...new Set(userIds)] }, waiting)).employments
+    const found = Promise.all([...new Set(userIds)].map((userId) => employments.ask(userId)))
+    return (await within(answerWithin, 'org', found)).flatMap((ofUser) => ofUser ?? [])
   } catch (error) {
     // Not louder: while the org service is away, this happens at every login.
     log.debug({ err: error }, 'the org service did not tell the companies of users')
     return []
   }
 }
+
+/** Asks for the companies of all whom somebody wants to know of at about the same time together. */
+export const gatherEmployments = (org: ServiceClient) =>
+  new GatheredQuestions<number, readonly Employment[]>(
+    async (userIds) => {
+      const waiting = { deadline: Date.now() + answerWithin }
+      const { employments } = await org.call(internalOrg.listCompaniesOf, { userIds: [...new Set(userIds)] }, waiting)
+      const byUser = Map.groupBy(employments, ({ userId }) => userId)
+      return userIds.map((userId) => byUser.get(userId))
+    },
+    { every: askedEvery },
+  )
 
 /** The running number of the user's company, 0 without one. */
 export const companyNumber = (employments: readonly Employment[], userId: number): number =>

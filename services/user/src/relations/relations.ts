@@ -1,5 +1,6 @@
 import type { Call, ResultOf } from '@im/contracts'
 import { internalRelations } from '@im/contracts/social'
+import { GatheredQuestions, type ServiceClient, within } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 
 type Relations = ResultOf<(typeof internalRelations)['getRelations']>
@@ -15,12 +16,13 @@ export interface Relation {
   isContact: boolean
 }
 
-export type Counts = NonNullable<Relations['counts']>
+export type Counts = Omit<ResultOf<(typeof internalRelations)['countRelations']>['counts'][number], 'userId'>
 
 export const toSelf: Relation = { isSelf: true, isBlocked: false, isContact: false }
 export const toStranger: Relation = { isSelf: false, isBlocked: false, isContact: false }
-/** How long (ms) a login waits for its counts. */
-const countsWithin = 1000
+/** How long (ms) a login waits for its counts, and how far calls that ask for them are apart. */
+const answerWithin = 1000
+const askedEvery = 30
 const noCounts: Counts = { attCount: 0, fansCount: 0, friendsCount: 0 }
 
 type Waiting = Pick<Call, 'deadline' | 'signal'>
@@ -35,7 +37,7 @@ export async function relationsTo(
   const others = userIds.filter((userId) => userId !== viewerId)
   const relations = new Map([[viewerId, toSelf]])
   if (!others.length) return relations
-  const asked = { viewerId, userIds: others, counts: 0 } as const
+  const asked = { viewerId, userIds: others }
   for (const { userId, friends, blockedBy, contact } of (
     await social.call(internalRelations.getRelations, asked, waiting)
   ).relations)
@@ -44,14 +46,31 @@ export async function relationsTo(
 }
 
 /** How many friends and followers a user has. Nobody is kept from their own account because this can't be told now. */
-export async function countsOf({ social, log }: Pick<Deps, 'social' | 'log'>, userId: number): Promise<Counts> {
+export async function countsOf(
+  { relationCounts, log }: Pick<Deps, 'relationCounts' | 'log'>,
+  userId: number,
+): Promise<Counts> {
   try {
-    const waiting = { deadline: Date.now() + countsWithin }
-    const { counts } = await social.call(internalRelations.getRelations, { viewerId: userId, counts: 1 }, waiting)
-    return counts ?? noCounts
+    return (await within(answerWithin, 'social', relationCounts.ask(userId))) ?? noCounts
   } catch (error) {
     // Not louder: while the social service is away, this happens at every login.
     log.debug({ err: error, userId }, 'the social service did not tell the counts of a user')
     return noCounts
   }
 }
+
+/** Asks for the counts of all who log in at about the same time together. */
+export const gatherCounts = (social: ServiceClient) =>
+  new GatheredQuestions<number, Counts>(
+    async (userIds) => {
+      const waiting = { deadline: Date.now() + answerWithin }
+      const { counts } = await social.call(
+        internalRelations.countRelations,
+        { userIds: [...new Set(userIds)] },
+        waiting,
+      )
+      const byUser = new Map(counts.map(({ userId, ...ofUser }) => [userId, ofUser]))
+      return userIds.map((userId) => byUser.get(userId))
+    },
+    { every: askedEvery },
+  )
