@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
+import { MongoClient } from 'mongodb'
 import { test } from 'tap'
 import { processIdentity } from '../src/machine/process-records.ts'
 import { startServers, withoutGivenServers } from '../src/servers/index.ts'
@@ -55,6 +56,23 @@ test('a taken port stops the start before anything runs', async (t) => {
     servers: ['redis'],
   })
   await t.rejects(second, new RegExp(`Port ${port} \\(Redis\\) is taken by redis-server .*REDIS_PORT=`))
+})
+
+test('the database gives a transaction up that nobody ends, as that of a killed service, after 15 s', async (t) => {
+  const dataDir = await temporaryFolder(t)
+  const servers = await startServers({ dataDir, ports: 'free', env: ownServers, servers: ['mongodb'] })
+  t.after(() => servers.close())
+  const limit = async () => {
+    const client = new MongoClient(servers.env['MONGODB_URL'] ?? '')
+    const name = 'transactionLifetimeLimitSeconds'
+    const answer = await client.db('admin').command({ getParameter: 1, [name]: 1 })
+    await client.close()
+    return Number(answer[name])
+  }
+  t.equal(await limit(), 15)
+  await servers.kill('mongodb', 'SIGKILL')
+  await servers.restart('mongodb')
+  t.equal(await limit(), 15, 'also when it was started again')
 })
 
 test('two XMPP servers have names, ports and data folders of their own', async (t) => {

@@ -249,6 +249,12 @@ function secantusd({ path, version, why }: { path: string; version: string; why:
 }
 
 /**
+ * Seconds. What a service was writing when it was killed is locked until its transaction ends. By default that takes a minute, and
+ * no transaction of ours lasts longer than this.
+ */
+const transactionLifetimeLimitSeconds = 15
+
+/**
  * Resolves when the server takes writes. A new mongod becomes a replica set of one node; one whose port has changed gets its
  * new address.
  */
@@ -257,7 +263,8 @@ async function primary(url: string, host?: string): Promise<void> {
   try {
     const admin = client.db('admin')
     const hello = await admin.command({ hello: 1 })
-    if (hello['isWritablePrimary']) return
+    if (hello['isWritablePrimary'])
+      return void (await admin.command({ setParameter: 1, transactionLifetimeLimitSeconds }))
     if (host) await (hello['isreplicaset'] ? initiate(admin, host) : readdress(admin, host))
     throw new Error('it is not primary yet')
   } finally {

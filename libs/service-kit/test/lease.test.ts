@@ -2,8 +2,11 @@ import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { holdLease, type Runtime } from '@im/service-kit'
 import { eventually, ownServer } from '@im/service-kit/testing'
-import { type Test, test } from 'tap'
+import tap, { type Test, test } from 'tap'
 import { ownNamespace, startProcess, startRuntime } from './runtime.ts'
+
+// They wait most of the time, each with servers of its own.
+tap.jobs = 4
 
 /** Work that lasts until it is told to end, and how many of it were at once. */
 function countedWork() {

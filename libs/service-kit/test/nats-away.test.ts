@@ -3,8 +3,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { userUpdated } from '@im/contracts/user'
 import { isStoreAway, on, type Runtime } from '@im/service-kit'
 import { eventually, ownServer, slowProxy } from '@im/service-kit/testing'
-import { type Test, test } from 'tap'
+import tap, { type Test, test } from 'tap'
 import { envelope, handle, ownNamespace, startProcess, startRuntime, update } from './runtime.ts'
+
+// They wait most of the time, each with servers of its own.
+tap.jobs = 4
 
 /** A service that publishes, broadcasts and hears events. */
 async function startHearing(t: Test, url: string) {

@@ -2,8 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { userUpdated } from '@im/contracts/user'
 import { exactlyOnce, type Runtime } from '@im/service-kit'
 import { eventually, type OwnServer, ownServer, type ServerKind } from '@im/service-kit/testing'
-import { type Test, test } from 'tap'
+import tap, { type Test, test } from 'tap'
 import { handle, ownNamespace, startRuntime } from './runtime.ts'
+
+// They wait most of the time, each with servers of its own.
+tap.jobs = 6
 
 const settingOf: Record<ServerKind, string> = { redis: 'REDIS_URL', nats: 'NATS_URL', mongodb: 'MONGODB_URL' }
 

@@ -18,7 +18,7 @@ export function eventHandlers(deps: Deps): EventHandler[] {
     on(userDeleted, ({ userId }) => forgetUser(deps, userId)),
     // The process that revoked may have died before it could remove the copies. So may this one: the event waits for Redis.
     on(sessionRevoked, async ({ sessionIds }) => {
-      if (!(await sessionCache.remove(sessionIds)))
+      if (!(await sessionCache.removeOnceMore(sessionIds)))
         throw new StoreAwayError('Redis', 'copies of revoked sessions are there')
     }),
   ]

@@ -2,8 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { accounts, internalSessions, sessionRevoked, xmppAccounts } from '@im/contracts/user'
 import { connectRedis } from '@im/service-kit'
 import { eventually, failure, ownServer, slowProxy } from '@im/service-kit/testing'
-import { type Test, test } from 'tap'
+import tap, { type Test, test } from 'tap'
 import { md5Of123456, type Person, startUser } from './start-user.ts'
+
+// They wait most of the time, each with servers of its own.
+tap.jobs = 4
 
 type User = Awaited<ReturnType<typeof startUser>>
 

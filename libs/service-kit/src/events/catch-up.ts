@@ -20,6 +20,11 @@ const lookForStrangersEvery = 1000
 /** Between two tries while the owner is away (ms). */
 const longestPause = 10_000
 const tellEvery = 10_000
+/**
+ * Rows in one transaction. It conflicts with the handling of any event about one of them, so whole pages would be stored over and
+ * over while their users change.
+ */
+const rowsAtOnce = 200
 
 export interface CatchUpOptions<T> {
   projection: Projection
@@ -28,11 +33,12 @@ export interface CatchUpOptions<T> {
   apply: (rows: T[], change: Change) => Promise<unknown>
 }
 
+type KeyedRow<T> = ReplayPage<T>['rows'][number] & { key: string }
+
 /**
- * Brings a projection to the state of its owner, while its handlers already follow the events: pages of the owner's rows, each
- * stored in one transaction with the place of the next. A row never replaces what a newer event has told. One replica does it,
- * and another goes on where it was killed. Where events were lost, because nobody read them for as long as the stream keeps
- * them, it is done again.
+ * Brings a projection to the state of its owner, page by page, while its handlers already follow the events. A row never replaces
+ * what a newer event has told, and a page that was stored in part is stored again. One replica does it, and another goes on with the
+ * page where it was killed. Where events were lost, because nobody read them for as long as the stream keeps them, it is done again.
  *
  * Every replica that handles events calls this. While there is one that does not, of a build that does not know the projection,
  * it may pass over events, so catching up begins after its end.
@@ -61,22 +67,30 @@ export function catchUp<T>(
     const rows = page.rows
       .map((row) => ({ ...row, key: handledKey(aggregateKeyIn(stream, row.aggregate), name) }))
       .filter(({ key }) => !taken.has(key))
-    const { current, behind } = await outbox.commit(async (change) => {
+    const behind = new Map<string, number>()
+    for (let from = 0; from < rows.length; from += rowsAtOnce) {
+      const part = await store(rows.slice(from, from + rowsAtOnce), overtaken)
+      for (const { key } of part.current) taken.add(key)
+      for (const [key, last] of part.behind) behind.set(key, last)
+    }
+    if (!behind.size) await catchUps.moveOn(name, progress, page.next, page.rows.length)
+    return behind
+  }
+
+  async function store(rows: readonly KeyedRow<T>[], overtaken: ReadonlyMap<string, number>) {
+    return await outbox.commit(async (change) => {
       const keys = rows.map(({ key }) => key)
       const known = await handled.lastOf(keys, change.session)
       // An owner that does not know an event which was handled before it was asked has been restored from a backup: its row counts.
-      const isCurrent = ({ key, sequence }: { key: string; sequence: number }) =>
+      const isCurrent = ({ key, sequence }: KeyedRow<T>) =>
         sequence >= (known.get(key) ?? 0) || overtaken.get(key) === known.get(key)
       const current = rows.filter(isCurrent)
       const data = current.map((row) => row.data)
       if (data.length) await options.apply(data, change)
       await handled.store(new Map(current.map(({ key, sequence }) => [key, sequence])), change.session)
-      const behind = new Map(rows.filter((row) => !isCurrent(row)).map(({ key }) => [key, known.get(key) ?? 0]))
-      if (!behind.size) await catchUps.moveOn(name, progress, page.next, page.rows.length, change.session)
+      const behind = rows.filter((row) => !isCurrent(row)).map(({ key }) => [key, known.get(key) ?? 0] as const)
       return { current, behind }
     })
-    for (const { key } of current) taken.add(key)
-    return behind
   }
 
   /** Whether replicas handle events of the stream and know nothing of the projection. */

@@ -1,4 +1,4 @@
-import type { ClientSession, Collection, Db } from 'mongodb'
+import type { Collection, Db } from 'mongodb'
 import type { Bus } from './bus.ts'
 
 interface CatchUpDocument {
@@ -43,18 +43,11 @@ export class CatchUps {
   }
 
   /** Goes on from a page to the next one; without one it is finished. */
-  async moveOn(
-    name: string,
-    from: Progress,
-    next: string | undefined,
-    count: number,
-    session: ClientSession,
-  ): Promise<void> {
+  async moveOn(name: string, from: Progress, next: string | undefined, count: number): Promise<void> {
     const set = next === undefined ? { finishedAt: new Date() } : { after: next }
     const moved = await this.#catchUps.updateOne(
       { _id: name, round: from.round, after: from.after ?? { $exists: false }, finishedAt: { $exists: false } },
       { $set: set, $inc: { rows: count } },
-      { session },
     )
     if (!moved.matchedCount) throw new CatchUpLostError(name)
   }

@@ -21,7 +21,7 @@ const transactionBudget = 200
  * How late (ms) the position is stored behind events that need not be exactly once. After a crash they are handled again from
  * there; storing it after each would cost more than most of them.
  */
-const saveAfter = 250
+const saveAfter = 1000
 /** The same behind events that have no handler. */
 const passedEvery = 60_000
 

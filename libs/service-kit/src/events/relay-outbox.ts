@@ -12,6 +12,8 @@ import { WakeUp } from './wake-up.ts'
 const rowsAtOnce = 500
 /** How often the outbox is looked at (ms), in case a process died after its commit and before it woke the relay. */
 const pollEvery = 1000
+/** Rest (ms) after a batch. An event after a quiet moment goes at once; in a stream of them each batch has several, and costs as much. */
+const restAfterBatch = 20
 /** Tries to publish a row that NATS refuses, before it is set aside. */
 const attempts = 3
 
@@ -77,7 +79,9 @@ export function startOutboxRelay(options: {
       try {
         const isFull = await relayBatch(stream)
         failures = 0
-        if (isFull || wakeUp.isNotified) continue
+        if (isFull) continue
+        await wakeUp.wait(restAfterBatch, { urgentOnly: true, signal })
+        if (wakeUp.isNotified) continue
       } catch (error) {
         if (!signal.aborted && failures === 0)
           log.warn({ err: error, stream }, 'the outbox could not be relayed; trying on')

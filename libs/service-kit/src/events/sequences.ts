@@ -40,6 +40,7 @@ export class Sequences {
     return new Map(found.map(({ _id, last }) => [_id, last]))
   }
 
+  /** Also writes what stays the same, so that two transactions that go by the numbers of one aggregate conflict. */
   async store(lasts: ReadonlyMap<string, number>, session: ClientSession): Promise<void> {
     if (!lasts.size) return
     await this.#sequences.bulkWrite(

@@ -31,6 +31,8 @@ const retryEvery = 200
 export class SessionCache {
   readonly #redis: Redis
   readonly #log: Logger
+  /** Copies that were just removed: the event of the revocation need not remove them again. */
+  readonly #removed = new LRUCache<string, true>({ ...upTo(10_000), ttl: 60_000 })
   readonly #unremoved = new LRUCache<string, true>({ ...upTo(100_000), ttl: copyLifetime })
   #retry: NodeJS.Timeout | undefined
 
@@ -59,12 +61,18 @@ export class SessionCache {
     if (!sessionIds.length) return true
     try {
       await this.#redis.del(...sessionIds.map(keyOf))
+      for (const id of sessionIds) this.#removed.set(id, true)
       return true
     } catch (error) {
       this.#tellAway(error, 'copies of revoked sessions stay until Redis is back')
       this.#removeLater(sessionIds)
       return false
     }
+  }
+
+  /** Removes copies that this process has not removed itself. */
+  removeOnceMore(sessionIds: readonly string[]): Promise<boolean> {
+    return this.remove(sessionIds.filter((id) => !this.#removed.has(id)))
   }
 
   /** Logs that Redis is away, and throws every other error. */
