@@ -1,48 +1,59 @@
-import { ContractError } from '@im/contracts'
+/** A whole service: endpoints, a collection, an event that it announces, one that it handles, a setting. */
+import { ContractError, contract, event, Nothing, Text } from '@im/contracts'
 import { userRegistered } from '@im/contracts/user'
-import {
-  bindHandlers,
-  type ConfigOf,
-  defineService,
-  exactlyOnce,
-  isDuplicateKey,
-  type Runtime,
-  setting,
-} from '@im/service-kit'
-import { noteAdded, notes } from './contract.ts'
-import { NotesRepository } from './notes-repository.ts'
+import * as kit from '@im/service-kit'
+import type { Collection, Db } from 'mongodb'
+import { Type } from 'typebox'
 
-const settings = {
-  welcome: setting.text({ env: 'WELCOME_NOTE', default: '欢迎', description: 'first note of every new user' }),
-}
+export const notes = contract('org', {
+  addNote: {
+    path: '/notes/add',
+    summary: { zh: '添加便签', en: 'Add a note' },
+    auth: 'user',
+    params: Type.Object({ text: Text({ maxLength: 200 }) }),
+    result: Nothing,
+    errors: ['AlreadyCollected'],
+    limits: [{ by: 'user', max: 100, seconds: 86_400 }],
+  },
+  listNotes: {
+    path: '/notes/list',
+    summary: { zh: '便签列表', en: 'List own notes' },
+    auth: 'user',
+    params: Type.Object({}),
+    result: Type.Array(Type.Object({ text: Type.String() })),
+  },
+})
+export const noteAdded = event('company.note-added.v1', 'A note was added', Type.Object({ userId: Type.Integer() }))
 
-interface Deps extends Runtime<ConfigOf<typeof settings>> {
-  notes: NotesRepository
-}
-
-async function addNote({ notes, outbox }: Deps, userId: number, text: string): Promise<{ id: string }> {
-  try {
-    return await outbox.commit(async (change) => {
-      change.announce(noteAdded, String(userId), { userId })
-      return { id: await notes.add(userId, text, change) }
-    })
-  } catch (error) {
-    throw isDuplicateKey(error) ? new ContractError('AlreadyCollected') : error
+class NotesRepository {
+  readonly #notes: Collection<{ userId: number; text: string }>
+  constructor(db: Db) {
+    this.#notes = db.collection('notes')
+  }
+  createIndexes = () => kit.ensureIndexes(this.#notes, [{ key: { userId: 1, text: 1 }, unique: true }])
+  of = (userId: number) => this.#notes.find({ userId }).sort({ text: 1 }).limit(1000).toArray()
+  async add(note: { userId: number; text: string }, { session }: kit.Change): Promise<boolean> {
+    return (await this.#notes.updateOne(note, { $setOnInsert: note }, { upsert: true, session })).upsertedCount === 1
   }
 }
 
-export const service = defineService<typeof settings, Deps>({
+const settings = { welcome: kit.setting.text({ env: 'WELCOME_NOTE', default: '欢迎', description: 'first note' }) }
+type Deps = kit.Runtime<kit.ConfigOf<typeof settings>> & { notes: NotesRepository }
+const addNote = ({ notes, outbox }: Deps, userId: number, text: string) =>
+  outbox.commit(async (change) => {
+    if (!(await notes.add({ userId, text }, change))) throw new ContractError('AlreadyCollected')
+    change.announce(noteAdded, String(userId), { userId })
+  })
+const handlers = kit.bindHandlers(notes, {
+  addNote: (deps: Deps, { caller, params }) => addNote(deps, caller.userId, params.text),
+  listNotes: ({ notes }, { caller }) => notes.of(caller.userId),
+})
+export const service = kit.defineService<typeof settings, Deps>({
   name: 'org',
   settings,
   createDeps: ({ db }) => ({ notes: new NotesRepository(db) }),
-  handlers: [
-    bindHandlers(notes, {
-      addNote: (deps: Deps, { caller, params }) => addNote(deps, caller.userId, params.text),
-      listNotes: async (deps, { caller }) =>
-        (await deps.notes.of(caller.userId)).map(({ _id, text }) => ({ id: _id.toHexString(), text })),
-    }),
-  ],
+  handlers: [handlers],
   eventHandlers: ({ notes, config }) => [
-    exactlyOnce(userRegistered, ({ userId }, change) => notes.add(userId, config.welcome, change)),
+    kit.exactlyOnce(userRegistered, ({ userId }, change) => notes.add({ userId, text: config.welcome }, change)),
   ],
 })

@@ -44,3 +44,19 @@ test('while other services are away people log in, and nobody is shown more than
     failure('ServiceUnavailable'),
   )
 })
+
+test('other services are asked for many logins together, and for a wrong password not at all', async (t) => {
+  const { api, person, peers } = await startUser(t)
+  const people = await Promise.all(['alice', 'bob', 'carol', 'dave', 'erin', 'frank'].map((name) => person(name)))
+  for (const { userId } of people) peers.counts.set(userId, { attCount: 1, fansCount: 1, friendsCount: userId })
+  peers.countCalls.length = 0
+  const logIn = (telephone: string, password = '123456') => api.call(accounts.login, { telephone, password })
+  await t.rejects(logIn(people[0]!.phone, 'wrong'), failure('WrongPassword'))
+  t.strictSame(peers.countCalls, [])
+  const told = await Promise.all([...people, ...people].map(({ phone }) => logIn(phone)))
+  t.ok(
+    told.every(({ userId, friendCount }) => friendCount === userId),
+    'each with their own counts',
+  )
+  t.ok(peers.countCalls.length < told.length, `${peers.countCalls.length} calls for ${told.length} logins`)
+})
