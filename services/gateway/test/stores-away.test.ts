@@ -10,12 +10,9 @@ import {
   startService,
 } from '@im/service-kit/testing'
 import { service as userService } from '@im/user'
-import tap, { type Test, test } from 'tap'
+import { type Test, test } from 'tap'
 import { service } from '../src/service.ts'
 import { everyServiceAt } from './stage.ts'
-
-// They wait most of the time, each with servers of its own.
-tap.jobs = 3
 
 const quick = { ARGON2_MEMORY_KIB: '64', ARGON2_PASSES: '1', LIMIT_FACTOR: '0' }
 const password = 'e10adc3949ba59abbe56e057f20f883e'

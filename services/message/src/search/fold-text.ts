@@ -29,8 +29,6 @@ export function foldWords(keyword: string): string[] {
   return [...new Set(keyword.split(/\s+/u).filter(Boolean).map(foldText))]
 }
 
-export const holdsEveryWord = (folded: string, words: readonly string[]) => words.every((word) => folded.includes(word))
-
 const combining = /^\p{M}/u
 
 /**
