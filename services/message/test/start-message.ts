@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { isDeepStrictEqual } from 'node:util'
-import { defaultsOf } from '@im/contracts'
+import { defaultsOf, type SessionKind } from '@im/contracts'
 import { internalOrg } from '@im/contracts/org'
 import { internalRelations } from '@im/contracts/social'
 import { configFields, internalSessions, internalUsers, type ServerConfig } from '@im/contracts/user'
@@ -46,6 +46,7 @@ async function startUserService() {
     socialIsAway: false,
     /** Users of live sessions, by the SHA-256 of their tokens. */
     sessions: new Map<string, number>(),
+    sessionKind: 'user' as SessionKind,
     config: defaultsOf(configFields),
   }
   const server = createServer(async (request, response) => {
@@ -73,7 +74,7 @@ async function startUserService() {
     if (state.mode === 'hangs') return
     if (request.url === internalSessions.resolveSession.path) {
       const userId = state.sessions.get((JSON.parse(body) as { sessionId: string }).sessionId)
-      const session = { userId, device: 'android', kind: 'user', expiresAt: Date.now() + 60_000 }
+      const session = { userId, device: 'android', kind: state.sessionKind, expiresAt: Date.now() + 60_000 }
       return answer(userId === undefined ? { exists: 0 } : { exists: 1, session })
     }
     if (!isQuestion) return answer(state.config)

@@ -1,0 +1,91 @@
+import { createHash } from 'node:crypto'
+import { request } from 'node:http'
+import { errors } from '@im/contracts'
+import { storedFiles, uploadLimits } from '@im/contracts/message'
+import { eventually, failure } from '@im/service-kit/testing'
+import { test } from 'tap'
+import { removeExpired } from '../src/files/do-removals.ts'
+import { base, formOf, photo, startFiles, uploadPath } from './start-files.ts'
+
+const avatarPath = '/upload/UploadAvatarServlet'
+const day = 86_400
+
+test('what a user uploads in a day is bounded, wherever the token stands and by copies too', async (t) => {
+  const { send, signIn, person, api, deps, onDisk } = await startFiles(t, { env: { LIMIT_FACTOR: '1' } })
+  const { daily } = uploadLimits
+  const [alice, bob] = [person(), person()]
+  const { oUrl } = (await send(uploadPath, formOf({}, ['a.txt', 'x'.repeat(100)]), { as: alice })).data.others[0]!
+  const before = await onDisk()
+  const bytes = { key: `upload-bytes:${alice}`, max: daily.bytes, seconds: day }
+  t.equal(await deps.rateCounters.takeBlock(bytes, daily.bytes - 150), daily.bytes - 150)
+  const code = async (answer: ReturnType<typeof send>) => (await answer).resultCode
+  t.equal(await code(send(uploadPath, formOf({}, ['b.txt', 'x'.repeat(100)]), { as: alice })), errors.RateLimited.code)
+  const late = formOf({}, ['c.txt', 'x'.repeat(100)])
+  late.append('access_token', signIn(alice))
+  t.equal(await code(send(uploadPath, late)), errors.RateLimited.code, 'the token after the file')
+  await t.rejects(api.call(storedFiles.copyFile, { paths: [oUrl] }, { as: alice }), failure('RateLimited'))
+  t.strictSame(await onDisk(), before, 'nothing of it is left')
+
+  const files = { key: `upload-files:${bob}`, max: daily.files, seconds: day }
+  await deps.rateCounters.takeBlock(files, daily.files - 1)
+  t.equal(await code(send(uploadPath, formOf({}, ['d.txt', 'x']), { as: bob })), 1)
+  t.equal(await code(send(uploadPath, formOf({}, ['e.txt', 'x']), { as: bob })), errors.RateLimited.code)
+})
+
+test('uploads of one user at once are bounded', async (t) => {
+  const { send, url, signIn, person, onDisk } = await startFiles(t)
+  const [alice, bob] = [person(), person()]
+  const path = `${uploadPath}?access_token=${signIn(alice)}`
+  const headers = { 'content-type': 'multipart/form-data; boundary=b' }
+  const begin = '--b\r\nContent-Disposition: form-data; name="f"; filename="a.txt"\r\n\r\nbegin'
+  const begun = Array.from({ length: 20 }, () => {
+    const upload = request(url + path, { method: 'POST', headers, agent: false })
+    upload.on('error', () => {})
+    upload.write(begin)
+    return upload
+  })
+  t.after(() => {
+    for (const upload of begun) upload.destroy()
+  })
+  await eventually(async () => (await onDisk()).length === 20)
+  t.equal((await send(path, formOf({}, ['b.txt', 'x']))).resultCode, errors.RateLimited.code)
+  t.equal((await send(uploadPath, formOf({}, ['b.txt', 'x']), { as: bob })).resultCode, 1, 'others go on')
+  for (const upload of begun) upload.destroy()
+  await eventually(async () => (await send(path, formOf({}, ['b.txt', 'x']))).resultCode === 1)
+})
+
+test('nobody uploads in the name of another, or with a session of our pages', async (t) => {
+  const { send, signIn, person, api, deps, user } = await startFiles(t)
+  const [alice, mallory] = [person(), person()]
+  const image = await photo(20, 20)
+  const avatarOf = (userId: number) => formOf({ userId: String(userId) }, ['a.jpg', image])
+  t.equal((await send(avatarPath, avatarOf(alice), { as: mallory })).resultCode, errors.PermissionDenied.code)
+  const session = createHash('sha256').update(signIn(mallory)).digest('hex')
+  await deps.redis.set(`seen:${alice}:10.0.0.9`, session)
+  const unknown = await send(avatarPath, avatarOf(alice), { ip: '10.0.0.9' })
+  t.equal(unknown.resultCode, errors.TokenMissing.code, 'the session is that of another')
+
+  const { oUrl } = (await send(uploadPath, formOf({}, ['a.txt', 'x']), { as: alice })).data.others[0]!
+  const moved = oUrl.replace(`u/${alice % 10_000}/${alice}/`, `u/${mallory % 10_000}/${mallory}/`)
+  t.not(moved, oUrl)
+  await t.rejects(api.call(storedFiles.copyFile, { paths: [moved] }, { as: mallory }), failure('FileNotFound'))
+
+  const token = signIn(alice)
+  user.sessionKind = 'mp'
+  t.equal(
+    (await send(uploadPath, formOf({ access_token: token }, ['a.txt', 'x']))).resultCode,
+    errors.PermissionDenied.code,
+  )
+})
+
+test('a file lives a day at least', async (t) => {
+  let now = Date.now()
+  const { send, read, person, deps } = await startFiles(t, { overrides: { now: () => now } })
+  const form = formOf({ validTime: '0.04' }, ['a.txt', 'x'])
+  const { oUrl } = (await send(uploadPath, form, { as: person() })).data.others[0]!
+  now += 0.9 * day * 1000
+  t.equal(await removeExpired(deps), 0)
+  t.equal((await read(oUrl)).status, 200)
+  now += 0.2 * day * 1000
+  t.equal(await removeExpired(deps), 1)
+})
