@@ -28,11 +28,18 @@ test('a token that is registered again while its provider calls the old registra
 })
 
 test('nobody takes the place of what another wrote by using its id', async (t) => {
-  const { api, channels, say } = await startPush(t)
+  const [roomId, jid] = ['a'.repeat(24), 'b'.repeat(32)]
+  const { api, channels, say } = await startPush(t, {
+    prepare(state) {
+      const members = [alice, bob, carol].map((userId) => ({ userId, offlineNoPushMsg: 0 }))
+      const data = { roomId, jid, name: 'three', dissolved: false, members }
+      state.rooms.push({ aggregate: roomId, sequence: 0, data })
+    },
+  })
   await api.call(pushTokens.registerFcm, { token: 'f1' }, { as: bob })
-  const id = await say(alice, bob, { text: 'first' })
+  const id = await say(alice, jid, { text: 'first' })
   await eventually(() => channels.on('f1').length === 1)
-  await say(carol, bob, { text: 'other chat', id })
+  await say(carol, jid, { text: 'second', id })
   await eventually(() => channels.on('f1').length === 2)
   t.not(channels.on('f1')[0]?.id, channels.on('f1')[1]?.id)
 })
