@@ -69,6 +69,14 @@ test('a session ends by logout, a password change, a lock, and beyond ten of an 
   t.notOk(await resolve(many[10]!.accessToken))
 })
 
+test('a session ends when its user is no public account any more', async (t) => {
+  const { deps, news, logIn, resolve } = await startWithAccount(t)
+  const { accessToken } = await logIn(news.phone)
+  t.ok(await resolve(accessToken))
+  await deps.db.collection('users').updateOne({ _id: news.userId as never }, { $set: { userType: 0 } })
+  t.notOk(await resolve(accessToken))
+})
+
 test('logins of the same moment each get a session', async (t) => {
   const { news, logIn, resolve } = await startWithAccount(t)
   const both = await Promise.all([logIn(news.phone), logIn(news.phone), logIn(news.phone)])
