@@ -5,7 +5,7 @@ import { storedFiles, uploadLimits } from '@im/contracts/message'
 import { eventually, failure } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { removeExpired } from '../src/files/do-removals.ts'
-import { base, formOf, photo, startFiles, uploadPath } from './start-files.ts'
+import { formOf, photo, startFiles, uploadPath } from './start-files.ts'
 
 const avatarPath = '/upload/UploadAvatarServlet'
 const day = 86_400
