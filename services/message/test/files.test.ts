@@ -225,7 +225,7 @@ test('a form shows its token wherever it stands', async (t) => {
   t.equal(await refused(send(uploadPath, formOf({ access_token: 'no' }, ['a.txt', 'x']))), errors.TokenInvalid.code)
   const long = formOf({}, ['a.bin', Buffer.alloc(9 * 1024 * 1024)])
   long.append('access_token', token)
-  t.equal(await refused(send(uploadPath, long)), errors.TokenMissing.code, 'what nobody answers for is short')
+  t.equal(await refused(send(uploadPath, long)), errors.FileTooLarge.code, 'what nobody answers for is short')
   t.equal(
     await refused(send(uploadPath, formOf({ access_token: token, userId: '5' }, ['a.txt', 'x']))),
     errors.PermissionDenied.code,
@@ -376,6 +376,82 @@ test('what is refused, cut or without end leaves nothing', async (t) => {
   socket.destroy()
   await eventually(async () => (await onDisk()).length === 0)
   t.equal(await db.collection('files').countDocuments(), 0)
+})
+
+test('a user has twenty uploads at once, wherever the token stands', async (t) => {
+  const { url, signIn, person, onDisk } = await startFiles(t)
+  const token = signIn(person())
+  const type = { 'content-type': 'multipart/form-data; boundary=b' }
+  const field = `--b\r\nContent-Disposition: form-data; name="access_token"\r\n\r\n${token}\r\n`
+  const begin = '--b\r\nContent-Disposition: form-data; name="f"; filename="a.bin"\r\n\r\nsome'
+  const refusals: string[] = []
+  const uploads = Array.from({ length: 30 }, () => {
+    const upload = request(`${url}${uploadPath}`, { method: 'POST', headers: type, agent: false })
+    upload
+      .on('error', () => {})
+      .on('response', async (answer) => {
+        let text = ''
+        for await (const part of answer) text += part
+        refusals.push(text)
+      })
+    upload.write(field + begin)
+    return upload
+  })
+  await eventually(() => refusals.length === 10)
+  t.ok(refusals.every((text) => JSON.parse(text).resultCode === errors.RateLimited.code))
+  await eventually(async () => (await onDisk()).length === 20)
+  for (const upload of uploads) upload.destroy()
+  await eventually(async () => (await onDisk()).length === 0)
+})
+
+test('whoever fills what nobody answers for keeps others from nothing', async (t) => {
+  const { url, signIn, person, send, onDisk } = await startFiles(t)
+  const token = signIn(person())
+  const type = { 'content-type': 'multipart/form-data; boundary=b' }
+  const long = Buffer.alloc(8 * 1024 * 1024 - 1000)
+  const begin = '--b\r\nContent-Disposition: form-data; name="f"; filename="a.bin"\r\n\r\n'
+  const standing = Array.from({ length: 8 }, () => {
+    const upload = request(`${url}${uploadPath}`, { method: 'POST', headers: type, agent: false })
+    upload.on('error', () => {})
+    upload.write(begin)
+    upload.write(long)
+    return upload
+  })
+  await eventually(async () => (await onDisk()).length > 0)
+  const late = (ip: string, bytes = 100_000) => {
+    const form = formOf({}, ['a.bin', Buffer.alloc(bytes)])
+    form.append('access_token', token)
+    return send(uploadPath, form, { ip })
+  }
+  // Three of eight fit, and the rest of them is refused; no other address is.
+  await eventually(async () => (await late('127.0.0.1', 8_000_000)).resultCode === errors.RateLimited.code, 20_000)
+  t.equal((await late('10.1.1.1')).resultCode, 1)
+  t.equal((await late('10.1.1.1', 9_000_000)).resultCode, errors.FileTooLarge.code, 'never an end of the session')
+  for (const upload of standing) upload.destroy()
+  await eventually(async () => (await late('127.0.0.1')).resultCode === 1, 20_000)
+})
+
+test('a file goes with the last of two messages that showed it, whenever they are recalled', async (t) => {
+  const { send, person, deps, db } = await startFiles(t)
+  const owner = person()
+  const { oUrl } = one((await send(uploadPath, formOf({}, ['a.txt', 'x']), { as: owner })).data.others)
+  const name = /([0-9a-f]{32})\./.exec(oUrl)?.[1] ?? ''
+  const { messages, fileRemovals } = deps
+  const shownFiles = messages.shownFiles.bind(messages)
+  let isShown = true
+  messages.shownFiles = async (names) => {
+    if (!isShown || !names.includes(name)) return await shownFiles(names)
+    isShown = false
+    // The other one is recalled a moment later.
+    await fileRemovals.addFiles([{ name, owner }])
+    return new Set(names)
+  }
+  await fileRemovals.addFiles([{ name, owner }])
+  await eventually(async () => {
+    await doRemovals(deps)
+    return (await db.collection('files').countDocuments()) === 0
+  })
+  t.notOk(isShown)
 })
 
 test('apps send avatars without a token from where their user has just called', async (t) => {

@@ -53,9 +53,11 @@ export async function receiveForm<T>(
   work: (form: ReceivedForm) => Promise<T>,
 ): Promise<T> {
   const userId = await userOfCall(deps, caller as never, request)
-  const receiving = () =>
-    deps.staging.withFiles(async (newPath) => {
-      const form = new IncomingForm(deps, newPath, userId, charge)
+  const form = new IncomingForm(deps, { ip: request.ip, charge })
+  try {
+    if (userId !== undefined) form.know(userId)
+    return await deps.staging.withFiles(async (newPath) => {
+      form.newPath = newPath
       try {
         for await (const part of readMultipart(body, request.headers['content-type'], limits)) {
           signal.throwIfAborted()
@@ -68,7 +70,9 @@ export async function receiveForm<T>(
       if (!form.files.length) throw new ContractError('FileMissing')
       return await work({ userId: form.userId, fields: form.fields, files: form.files, newPath })
     })
-  return userId === undefined ? await receiving() : await deps.uploadsUnderWay.asUser(userId, receiving)
+  } finally {
+    form.leave()
+  }
 }
 
 class IncomingForm {
@@ -76,21 +80,26 @@ class IncomingForm {
   readonly files: StagedFile[] = []
   readonly unknown: ReturnType<Deps['uploadsUnderWay']['ofUnknown']>
   userId: number | undefined
+  newPath: () => Promise<string> = () => Promise.reject(new Error('no folder yet'))
+  /** The upload counts no longer for its user. */
+  leave: () => void = () => {}
   readonly #deps: ReceiveDeps
-  readonly #newPath: () => Promise<string>
   readonly #charge: ((userId: number, bytes: number) => Promise<void>) | undefined
 
   constructor(
     deps: ReceiveDeps,
-    newPath: () => Promise<string>,
-    userId: number | undefined,
-    charge: ((userId: number, bytes: number) => Promise<void>) | undefined,
+    { ip, charge }: { ip: string; charge: ((userId: number, bytes: number) => Promise<void>) | undefined },
   ) {
-    this.unknown = deps.uploadsUnderWay.ofUnknown()
-    this.userId = userId
+    this.unknown = deps.uploadsUnderWay.ofUnknown(ip)
     this.#deps = deps
-    this.#newPath = newPath
     this.#charge = charge
+  }
+
+  /** Who uploads. Throws RateLimited when they have too many uploads at once. */
+  know(userId: number): void {
+    this.leave = this.#deps.uploadsUnderWay.enter(userId)
+    this.userId = userId
+    this.unknown.giveBack()
   }
 
   /** The first value that is not empty counts (transport.md §1). */
@@ -99,13 +108,14 @@ class IncomingForm {
     if (!isKnown(name) || !text || this.fields.has(name)) return
     this.fields.set(name, text)
     if (name !== 'access_token' || this.userId !== undefined) return
-    this.userId = await userOfToken(this.#deps, text)
-    for (const { bytes } of this.files) await this.#charge?.(this.userId, bytes)
+    const userId = await userOfToken(this.#deps, text)
+    this.know(userId)
+    for (const { bytes } of this.files) await this.#charge?.(userId, bytes)
   }
 
   /** A file without a name and content is an input that nobody filled. */
   async takeFile({ content, filename }: FormFile): Promise<void> {
-    const path = await this.#newPath()
+    const path = await this.newPath()
     const head: Uint8Array[] = []
     let bytes = 0
     const form = this

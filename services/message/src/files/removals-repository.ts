@@ -1,5 +1,6 @@
 import type { FileAddress } from '@im/contracts/message'
-import type { ClientSession, Collection, Db, Document } from 'mongodb'
+import { changeMany } from '@im/service-kit'
+import { type ClientSession, type Collection, type Db, type Document, ObjectId } from 'mongodb'
 
 /**
  * Something that is to be removed from the store. It is written with the change that makes it so, and done by a replica that has
@@ -13,8 +14,11 @@ export type Removal =
   | { _id: `user:${number}`; user: number }
   | { _id: `room:${string}`; jid: string }
 
+/** `stamp` is another one each time that it is asked for: what is asked for while it is done is done again. */
+export type StampedRemoval = Removal & { stamp?: ObjectId }
+
 export class RemovalsRepository {
-  readonly #removals: Collection<Removal & Document>
+  readonly #removals: Collection<StampedRemoval & Document>
 
   constructor(db: Db) {
     this.#removals = db.collection('fileRemovals')
@@ -35,22 +39,27 @@ export class RemovalsRepository {
     await this.#add([{ _id: `room:${jid}`, jid }])
   }
 
-  async next(limit: number): Promise<Removal[]> {
+  async next(limit: number): Promise<StampedRemoval[]> {
     return await this.#removals
       .find({}, { sort: { _id: 1 }, hint: { _id: 1 } })
       .limit(limit)
       .toArray()
   }
 
-  async done(removals: readonly Removal[]): Promise<void> {
-    if (removals.length) await this.#removals.deleteMany({ _id: { $in: removals.map(({ _id }) => _id) } })
+  /** But for those that were asked for again meanwhile. */
+  async done(removals: readonly StampedRemoval[]): Promise<void> {
+    const filters = removals.map(({ _id, stamp }) => ({ _id, stamp: stamp ?? { $exists: false } }))
+    if (filters.length)
+      await changeMany(this.#removals, filters.map((filter) => ({ deleteOne: { filter } })) as never, {
+        ordered: false,
+      })
   }
 
   async #add(removals: readonly Removal[], session?: ClientSession): Promise<void> {
     if (!removals.length) return
     await this.#removals.bulkWrite(
       removals.map(({ _id, ...rest }) => ({
-        updateOne: { filter: { _id }, update: { $setOnInsert: rest }, upsert: true },
+        updateOne: { filter: { _id }, update: { $set: { ...rest, stamp: new ObjectId() } }, upsert: true },
       })) as never,
       { session, ordered: false },
     )
