@@ -8,6 +8,9 @@ const publicAccount = 2
 /** Types that the console may send to all (spec 10-console.md). */
 const sendable: ReadonlySet<unknown> = new Set([1, 2, 3, 6, 9, 80, 81])
 
+/** Bytes of what the message service takes. */
+const longestContent = 64 * 1024
+
 /** Fields of a message body hold a text, a number or a boolean. */
 const fieldName = /^[A-Za-z][A-Za-z0-9_]{0,63}$/
 
@@ -37,7 +40,9 @@ function bodyOf(text: string): BroadcastBody {
   const { type, content, ...more } = parsed
   if (!sendable.has(type)) throw new ContractError('InvalidParams', { detail: 'body: type' })
   const shown = typeof content === 'object' && content !== null ? JSON.stringify(content) : content
-  if (typeof shown !== 'string' || !shown.trim()) throw new ContractError('InvalidParams', { detail: 'body: content' })
+  // Numbers may become longer than they were given: 1e20 has 21 digits.
+  if (typeof shown !== 'string' || !shown.trim() || Buffer.byteLength(shown) > longestContent)
+    throw new ContractError('InvalidParams', { detail: 'body: content' })
   for (const [name, value] of Object.entries(more))
     if (!fieldName.test(name) || typeof value === 'object')
       throw new ContractError('InvalidParams', { detail: 'body: a field that no message has' })
