@@ -124,9 +124,11 @@ test('kill -9 of the parent ends the child', { skip: process.platform !== 'linux
   const source = join(import.meta.dirname, '../src/machine/supervised-process.ts')
   await writeFile(
     parent,
-    `import { SupervisedProcess } from ${JSON.stringify(source)}
+    `import { readFileSync } from 'node:fs'
+    import { SupervisedProcess } from ${JSON.stringify(source)}
     const child = new SupervisedProcess({
-      name: 'child', file: process.execPath, args: ['-e', 'setInterval(() => {}, 1000)'], ready: async () => {},
+      name: 'child', file: process.execPath, args: ['-e', 'console.log("up"); setInterval(() => {}, 1000)'],
+      ready: async () => { if (!readFileSync(${JSON.stringify(join(folder, 'log'))}, 'utf8').includes('up')) throw new Error('not up') },
       logFile: ${JSON.stringify(join(folder, 'log'))}, records: ${JSON.stringify(join(folder, 'run'))},
       report: { info() {}, progress() {} }, supervise: true,
     })
