@@ -29,7 +29,7 @@ const lookEvery = 500
 /** How long (ms) the first wait after a failure is, and the longest one. */
 const firstWait = 250
 const longestWait = 15_000
-/** Failures of one part that are nobody's absence. After so many its receivers are given up and the next part is sent. */
+/** Tries of one part that fail by nobody's absence. The last one sends to each receiver alone and gives up who can't be sent to. */
 const mostFaults = 5
 /** How long (ms) another service may take with a part. */
 const partTimeout = 20_000
@@ -112,7 +112,8 @@ export class Broadcasts {
       }
       const failed = await this.#send(broadcast, userIds, signal)
       await this.repository.advance(broadcast, { after, done: userIds.length - failed, failed })
-      this.#receivers.inc({ outcome: failed ? 'failed' : 'sent' }, userIds.length)
+      this.#receivers.inc({ outcome: 'sent' }, userIds.length - failed)
+      if (failed) this.#receivers.inc({ outcome: 'failed' }, failed)
       const inPace = Math.max(begunAt, this.#nextAt) + (userIds.length / pace) * 1000
       const endedAt = performance.now()
       this.#nextAt = Math.max(inPace, endedAt + restShare * (endedAt - begunAt))
@@ -127,19 +128,27 @@ export class Broadcasts {
     }
   }
 
-  /** Returns how many were given up: none, or all of a part that fails again and again. */
+  /** Returns how many were given up. A part that fails again and again is sent to each of its receivers alone. */
   async #send(broadcast: BroadcastDocument, userIds: readonly number[], signal: AbortSignal): Promise<number> {
-    const id = broadcast._id.toHexString()
-    try {
+    const faults = this.#waits.get(broadcast._id.toHexString())?.faults ?? 0
+    if (faults + 1 < mostFaults) {
       await sendPart(this.peers, broadcast, userIds, signal)
       return 0
+    }
+    let failed = 0
+    for (const userId of userIds) if (!(await this.#sendAlone(broadcast, userId, signal))) failed++
+    return failed
+  }
+
+  async #sendAlone(broadcast: BroadcastDocument, userId: number, signal: AbortSignal): Promise<boolean> {
+    try {
+      await sendPart(this.peers, broadcast, [userId], signal)
+      return true
     } catch (error) {
-      if (signal.aborted || !isFault(error) || (this.#waits.get(id)?.faults ?? 0) + 1 < mostFaults) throw error
-      this.#runtime.log.error(
-        { err: error, broadcast: id, receivers: userIds.length },
-        'a part of a broadcast is given up',
-      )
-      return userIds.length
+      if (signal.aborted || !isFault(error)) throw error
+      const broadcastId = broadcast._id.toHexString()
+      this.#runtime.log.error({ err: error, broadcast: broadcastId, userId }, 'a receiver of a broadcast is given up')
+      return false
     }
   }
 }
