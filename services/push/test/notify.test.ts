@@ -19,11 +19,15 @@ interface Sent {
 async function start(t: Test) {
   const sent: Sent[] = []
   const friends = new Set([pairOf(alice, bob)])
-  const side = { status: 2, hasBlocked: false }
+  const blockers = new Set<number>()
+  const side = (user: number) => ({ status: 2, hasBlocked: blockers.has(user) })
   const push = await startPush(t, {
     stubs: [
       stub(internalRelations.getStandings, (_, { params }) => ({
-        standings: params.pairs.map((pair) => ({ pair, ...(friends.has(pair) ? { low: side, high: side } : {}) })),
+        standings: params.pairs.map((pair) => {
+          const [low, high] = pair.split(':').map(Number) as [number, number]
+          return { pair, ...(friends.has(pair) ? { low: side(low), high: side(high) } : {}) }
+        }),
       })),
       stub(serverMessages.sendToUsers, (_, { params }) => {
         sent.push(params as Sent)
@@ -32,7 +36,7 @@ async function start(t: Test) {
     ],
   })
   await push.api.call(pushTokens.registerFcm, { token: 'f' }, { as: bob })
-  return { ...push, sent, friends }
+  return { ...push, sent, friends, blockers }
 }
 
 test('a notification is pushed for other servers, for staff, and for a user to a friend', async (t) => {
@@ -64,6 +68,19 @@ test('a notification is pushed for other servers, for staff, and for a user to a
   await internal.call(notifications.notify, { from: alice, to: carol, body: 'last' })
   await eventually(() => channels.on('c').length === 1)
   t.equal(channels.sent.length, 4)
+})
+
+test('between friends of whom one has blocked the other nothing is pushed', async (t) => {
+  const { api, channels, blockers } = await start(t)
+  const notify = (body: string) => api.call(notifications.notify, { from: alice, to: bob, body }, { as: alice })
+  for (const blocker of [alice, bob]) {
+    blockers.add(blocker)
+    await t.rejects(notify('blocked'), failure('PermissionDenied'))
+    blockers.clear()
+  }
+  await notify('friends')
+  await eventually(() => channels.sent.length === 1)
+  t.match(channels.sent, [{ body: 'alice:friends' }])
 })
 
 test('Baidu alone is asked, where the user has a device of it', async (t) => {
