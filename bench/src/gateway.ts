@@ -1,5 +1,5 @@
 /** The gateway beside a bare proxy and beside nginx, on one machine in one run; see ../README.md. */
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -58,7 +58,11 @@ interface Measured extends Load {
 }
 
 async function main(): Promise<number> {
-  for (const tool of ['wrk', 'nginx']) execFileSync('which', [tool])
+  const missing = ['wrk', 'nginx'].filter((tool) => spawnSync('which', [tool]).status !== 0)
+  if (missing.length) {
+    console.error(`Not installed: ${missing.join(' and ')}. On Debian: apt-get install ${missing.join(' ')}`)
+    return 1
+  }
   const folder = await mkdtemp(join(tmpdir(), 'im-bench-gateway-'))
   const tokens = Array.from({ length: 200 }, () => randomBytes(16).toString('hex'))
   const scripts = { full: join(folder, 'full.lua'), calm: join(folder, 'calm.lua') }
