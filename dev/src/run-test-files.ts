@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { childCpu, nameOf, processesWith } from './machine/proc.ts'
 import { type Load, limitOf, loadOf } from './test-files.ts'
 import { fileReport, type Outcome } from './test-report.ts'
 
@@ -183,50 +183,7 @@ async function endLeft(mark: string, graceMs: number): Promise<void> {
 
 /** The programs that carry the mark. */
 function leftProcesses(mark: string): string[] {
-  return processesWith(mark).map((pid) => readProc(`${pid}/comm`)?.trim() || String(pid))
-}
-
-/**
- * Living processes whose environment at their start has this entry: whoever was started by whoever had it, in whatever group
- * or session. Only where there is /proc; elsewhere none.
- */
-function processesWith(entry: string): number[] {
-  let names: string[] = []
-  try {
-    names = readdirSync('/proc')
-  } catch {
-    return []
-  }
-  return names.filter((name) => /^\d+$/.test(name) && readProc(`${name}/environ`)?.includes(entry)).map(Number)
-}
-
-function readProc(file: string): string | undefined {
-  try {
-    return readFileSync(`/proc/${file}`, 'utf8')
-  } catch {
-    return
-  }
-}
-
-/**
- * How much CPU time (s) our child processes, and theirs, have used since it was last called. It counts those that have ended.
- * Always 0 where there is no /proc.
- */
-function childCpu(): () => number {
-  const total = () => {
-    const stat = readProc('self/stat')
-    if (!stat) return 0
-    // After the program's name, which may hold anything, the 14th and 15th field; in ticks of 10 ms.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return (Number(fields[13]) + Number(fields[14])) / 100
-  }
-  let before = total()
-  return () => {
-    const now = total()
-    const used = now - before
-    before = now
-    return used
-  }
+  return processesWith(mark).map(nameOf)
 }
 
 const mostErrorLines = 40

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { eventually } from '@im/service-kit/testing'
 import fc from 'fast-check'
 import { test } from 'tap'
+import { holdCommits } from './hold-commits.ts'
 import { alice, bob, startMessage } from './start-message.ts'
 import { type ClientStream, XmppServer } from './xmpp-server.ts'
 
@@ -171,19 +172,13 @@ test('a device whose server is out of reach when a message has been stored gets 
     const { at = [] } = (await deps.presences.of([bob])).get(bob) ?? {}
     return at.flatMap(({ resources }) => resources).length === 2
   })
-  const { commit } = deps.outbox
-  const [asked, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-  deps.outbox.commit = (async (...args: Parameters<typeof commit>) => {
-    asked.resolve()
-    await gate.promise
-    return await commit.apply(deps.outbox, args)
-  }) as typeof commit
+  const commits = holdCommits(deps)
   const id = sender.say({ to: bob })
-  await asked.promise
+  await commits.asked
   const refusal = left.refuseConnections()
   left.cut()
   await eventually(() => deps.streams.find(left.name, pc.id) === undefined)
-  gate.resolve()
+  commits.release()
   await eventually(() => phone.messages.length === 1)
   refusal.end()
   await eventually(() => pc.messages.length === 1)

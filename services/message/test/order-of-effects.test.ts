@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { eventually } from '@im/service-kit/testing'
 import { test } from 'tap'
+import { holdCommits } from './hold-commits.ts'
 import { alice, bob, startMessage } from './start-message.ts'
 
 /** Long enough for what must not happen to happen. */
@@ -11,18 +12,12 @@ test('nobody hears of a message before it is stored: no receipt, no delivery, no
   const { xmpp, online, deps } = await startMessage(t)
   const [sender, receiver] = [await online(alice), await online(bob)]
   const before = xmpp.released
-  const { commit } = deps.outbox
-  const [asked, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-  deps.outbox.commit = (async (...args: Parameters<typeof commit>) => {
-    asked.resolve()
-    await gate.promise
-    return await commit.apply(deps.outbox, args)
-  }) as typeof commit
+  const commits = holdCommits(deps)
   const id = sender.say({ to: bob })
-  await asked.promise
+  await commits.asked
   await delay(aWhile)
   t.strictSame([sender.receipts, receiver.messages, xmpp.released], [[], [], before])
-  gate.resolve()
+  commits.release()
   await eventually(() => sender.receipts.includes(id) && receiver.messages.length === 1)
   await xmpp.drained()
 })

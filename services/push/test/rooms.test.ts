@@ -25,6 +25,16 @@ const room = {
 }
 const member = (userId: number, name: string) => ({ userId, name, role: 3, talkTime: 0, joinedAt: 1 })
 
+/** Each of the three has one device, with the token `a`, `b` or `c`. */
+async function registerAll(api: Awaited<ReturnType<typeof startPush>>['api']): Promise<void> {
+  for (const [userId, token] of [
+    [alice, 'a'],
+    [bob, 'b'],
+    [carol, 'c'],
+  ] as const)
+    await api.call(pushTokens.registerFcm, { token }, { as: userId })
+}
+
 test('members who are away are told what is said in a room, under the names they know', async (t) => {
   const push = await startPush(t, {
     prepare: (state) => {
@@ -41,12 +51,7 @@ test('members who are away are told what is said in a room, under the names they
     },
   })
   const { api, channels, say, publish, deps, state } = push
-  for (const [userId, token] of [
-    [alice, 'a'],
-    [bob, 'b'],
-    [carol, 'c'],
-  ] as const)
-    await api.call(pushTokens.registerFcm, { token }, { as: userId })
+  await registerAll(api)
   const id = await say(alice, jid, { text: 'who comes?' })
   await eventually(() => channels.on('b').length === 1)
   t.match(channels.on('b'), [
@@ -83,12 +88,7 @@ test('members who are away are told what is said in a room, under the names they
 
 test('members are told what happens to them in a room', async (t) => {
   const { api, channels, publish } = await startPush(t)
-  for (const [userId, token] of [
-    [alice, 'a'],
-    [bob, 'b'],
-    [carol, 'c'],
-  ] as const)
-    await api.call(pushTokens.registerFcm, { token }, { as: userId })
+  await registerAll(api)
   const about = () => ({ room, by: { userId: alice, name: 'alice' }, at: Date.now() })
   await publish(roomCreated, roomId, about())
   await publish(membersJoined, roomId, { ...about(), members: [member(alice, 'alice'), member(bob, 'bob')] })
@@ -135,12 +135,7 @@ test('calls in a room and burnt messages are pushed to members who are away, wit
       state.rooms.push({ aggregate: roomId, sequence: 0, data })
     },
   })
-  for (const [userId, token] of [
-    [alice, 'a'],
-    [bob, 'b'],
-    [carol, 'c'],
-  ] as const)
-    await api.call(pushTokens.registerFcm, { token }, { as: userId })
+  await registerAll(api)
   await api.call(pushTokens.registerApns, { token: 'i', isVoip: 0 }, { as: bob })
   await api.call(pushTokens.registerApns, { token: 'v' }, { as: bob })
   const pass = (messageId: string, contentType: number, mentioned: number[] = [], isReadDel = false) => ({
