@@ -163,6 +163,27 @@ test('acknowledgements are asked for when something waits for one, and not in a 
   await eventually(() => service.confirmed.get(id) === 2)
 })
 
+test('who gets nothing but answers is asked now and then, and stays', async (t) => {
+  const prosody = await startProsody(t, { LIMIT_FACTOR: '1000' })
+  await startMessageService(t, prosody)
+  const client = await join(prosody, bob)
+  client.answers = true
+  let [answers, asked] = [0, 0]
+  client.onElement = ({ name }) => {
+    if (name === 'iq') answers++
+    if (name === 'r') asked++
+  }
+  // As many as a stream may have waiting, and more.
+  const total = 9000
+  const ping = `<iq type='get' id='p' to='${prosody.domain}'><ping xmlns='urn:xmpp:ping'/></iq>`
+  for (let sent = 0; sent < total; sent += 100) {
+    client.write(ping.repeat(100))
+    await eventually(() => answers === sent + 100)
+  }
+  t.notOk(client.closed)
+  t.ok(asked >= 50 && asked <= total / 50, `asked ${asked} times`)
+})
+
 test('a stream has its last word before it is closed', async (t) => {
   const prosody = await startProsody(t)
   const service = await startMessageService(t, prosody)

@@ -82,7 +82,11 @@ end
 
 local function count_in(stanza, session)
 	local stream = session.im_stream;
-	if stream and stream.sm and not stanza.attr.xmlns then stream.sm.read = stream.sm.read + 1; end
+	local sm = stream and stream.sm;
+	if sm and not stanza.attr.xmlns then
+		sm.read = sm.read + 1;
+		if sm.sent - sm.acked >= ask_after then request(stream); end -- who gets nothing but answers is asked, too
+	end
 	return stanza;
 end
 
