@@ -1,18 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { beforeDeadline } from '@im/service-kit/before-deadline'
 
 /** The promise's value; fails when it is not settled within so many milliseconds. */
-export async function within<T>(promise: Promise<T>, what: string, deadline = 10_000): Promise<T> {
-  const timer = new AbortController()
-  const expiry = delay(Math.max(0, deadline), undefined, { signal: timer.signal }).then(() => {
-    throw new Error(`${what}: not within ${deadline} ms`)
-  })
-  try {
-    return await Promise.race([promise, expiry])
-  } finally {
-    timer.abort()
-    expiry.catch(() => {})
-  }
-}
+export const within = <T>(promise: Promise<T>, what: string, deadline = 10_000): Promise<T> =>
+  beforeDeadline(Math.max(0, deadline), () => new Error(`${what}: not within ${deadline} ms`), promise)
 
 /** A check that has begun may take so long (ms) beyond the deadline. */
 const grace = 10_000

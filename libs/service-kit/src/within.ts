@@ -1,16 +1,6 @@
+import { beforeDeadline } from './before-deadline.ts'
 import { StoreAwayError } from './store-away.ts'
 
 /** Returns the result of `work`, or throws StoreAwayError after `ms`. For calls to a store that have no deadline. */
 export const within = <T>(ms: number, store: string, work: Promise<T>): Promise<T> =>
   beforeDeadline(ms, () => new StoreAwayError(store, `no answer in ${ms} ms`), work)
-
-/** Returns the result of `work`, or throws what `late` makes after `ms`; `work` itself goes on. */
-export async function beforeDeadline<T>(ms: number, late: () => Error, work: Promise<T>): Promise<T> {
-  const { promise: deadline, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(late()), ms)
-  try {
-    return await Promise.race([work, deadline])
-  } finally {
-    clearTimeout(timer)
-  }
-}
