@@ -1,11 +1,11 @@
 import type { ServiceName } from '@im/contracts'
 import { configChanged, internalConfig, type ServerConfig } from '@im/contracts/user'
-import { createServiceClient, FollowedValue, type Runtime, type ServiceClient } from '@im/service-kit'
+import { CopiedRows, createServiceClient, FollowedValue, type Runtime, type ServiceClient } from '@im/service-kit'
 import type { RoomConfig } from './config.ts'
 import { MembersRepository } from './members/members-repository.ts'
 import { NoticesRepository } from './notices/notices-repository.ts'
+import type { Person } from './people/follow-users.ts'
 import { Names } from './people/names.ts'
-import { PeopleRepository } from './people/people-repository.ts'
 import { RoomNumbers } from './rooms/room-numbers.ts'
 import { RoomTurns } from './rooms/room-turns.ts'
 import { RoomsRepository } from './rooms/rooms-repository.ts'
@@ -20,7 +20,7 @@ export interface Deps extends Runtime<RoomConfig> {
   shares: SharesRepository
   waitingRooms: WaitingRoomsRepository
   numbers: RoomNumbers
-  people: PeopleRepository
+  people: CopiedRows<Person>
   names: Names
   turns: RoomTurns
   user: ServiceClient
@@ -37,7 +37,7 @@ const timeouts = { user: 2000, social: 2000, message: 3000 } as const satisfies 
 export function createDeps({ config, db, bus, log, now }: Runtime<RoomConfig>): Omit<Deps, keyof Runtime> {
   const { userUrl, socialUrl, messageUrl, serviceKeys } = config
   const user = createServiceClient({ baseUrl: userUrl, serviceKeys, timeoutMs: timeouts.user })
-  const people = new PeopleRepository(db)
+  const people = new CopiedRows<Person>(db, 'people')
   return {
     rooms: new RoomsRepository(db),
     members: new MembersRepository(db),

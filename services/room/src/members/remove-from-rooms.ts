@@ -8,7 +8,7 @@ import { remove } from './remove-member.ts'
 /** A user was deleted: their own rooms are dissolved, and they leave the others. */
 export async function removeFromRooms(deps: Deps, userId: number): Promise<void> {
   const { members, people, outbox } = deps
-  await outbox.commit((change) => people.remove(userId, change))
+  await outbox.commit((change) => people.remove([userId], change))
   for (const { roomId } of await members.everywhere(userId))
     await changeRoom(deps, roomId, async (act) => {
       const own = await members.find(roomId, userId, act.change)

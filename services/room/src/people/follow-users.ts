@@ -5,6 +5,12 @@ import type { Deps } from '../deps.ts'
 
 type UserRow = ReplayedRow<(typeof replayedUsers)['pageUsers']>
 
+/** What rooms keep of a user. */
+export interface Person {
+  _id: number
+  nickname: string
+}
+
 export const projection = { name: 'people', stream: streams.user }
 
 /** Reads the users there were before this service followed their events. */
@@ -20,7 +26,7 @@ async function takeUsers({ people, members }: Deps, rows: readonly UserRow[], ch
     rows.map(({ userId }) => userId),
     change,
   )
-  const renamed = rows.filter(({ userId, nickname }) => known.get(userId) !== nickname)
+  const renamed = rows.filter(({ userId, nickname }) => known.get(userId)?.nickname !== nickname)
   await people.put(
     renamed.map(({ userId, nickname }) => ({ _id: userId, nickname })),
     change,

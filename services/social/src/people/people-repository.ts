@@ -1,6 +1,6 @@
 import { noticeUserId } from '@im/contracts/user'
-import { type Change, ensureIndexes, escapeRegex } from '@im/service-kit'
-import type { Collection, Db } from 'mongodb'
+import { type Change, CopiedRows, ensureIndexes, escapeRegex } from '@im/service-kit'
+import type { Db } from 'mongodb'
 
 /** What this service keeps of each user: its copy of facts of the user service. */
 export interface Person {
@@ -16,19 +16,21 @@ export type KnownName = Pick<Person, 'nickname' | 'userType' | 'gone'>
 const publicAccount = 2
 
 export class PeopleRepository {
-  readonly #people: Collection<Person>
+  readonly #rows: CopiedRows<Person>
 
   constructor(db: Db) {
-    this.#people = db.collection('people')
+    this.#rows = new CopiedRows(db, 'people')
+  }
+
+  get #people() {
+    return this.#rows.collection
   }
 
   createIndexes = () => ensureIndexes(this.#people, [{ key: { userType: 1, _id: 1 } }])
 
   /** Those who are known, by userId. */
-  async find(userIds: readonly number[]): Promise<Map<number, KnownName>> {
-    if (!userIds.length) return new Map()
-    const found = await this.#people.find({ _id: { $in: [...userIds] } }, { batchSize: userIds.length + 1 }).toArray()
-    return new Map(found.map(({ _id, ...name }) => [_id, name]))
+  find(userIds: readonly number[]): Promise<Map<number, KnownName>> {
+    return this.#rows.find(userIds)
   }
 
   async isKnown(userId: number): Promise<boolean> {
@@ -36,12 +38,8 @@ export class PeopleRepository {
   }
 
   /** Stores users as they are now. */
-  async put(people: readonly Person[], { session }: Change): Promise<void> {
-    if (!people.length) return
-    await this.#people.bulkWrite(
-      people.map(({ _id, ...facts }) => ({ updateOne: { filter: { _id }, update: { $set: facts }, upsert: true } })),
-      { session, ordered: false },
-    )
+  put(people: readonly Person[], change: Change): Promise<void> {
+    return this.#rows.put(people, change)
   }
 
   /** A user begins as this. Whatever is known of them is newer. */
