@@ -3,7 +3,7 @@ import { internalOrg } from '@im/contracts/org'
 import { internalBadges } from '@im/contracts/push'
 import { internalMemberships } from '@im/contracts/room'
 import { internalRelations } from '@im/contracts/social'
-import { type BoundHandler, createLogger, createMetrics, createServiceApp } from '@im/service-kit'
+import { stub, stubServices } from '@im/service-kit/testing'
 import type { Test } from 'tap'
 
 /** What one user and another are to each other, as the social service would tell. */
@@ -68,14 +68,6 @@ const rowOf = (userId: number, toUserId: number, status: number) => ({
   talkTime: 0,
 })
 
-const handle = <E extends BoundHandler<object>['endpoint']>(
-  endpoint: E,
-  handler: (params: never) => unknown,
-): BoundHandler<object> => ({
-  endpoint,
-  handler: (_deps, { params }) => handler(params as never) as never,
-})
-
 /** Answers the questions of the user service as the other services do: the real contracts over real HTTP. */
 export async function startPeers(t: Test, serviceKey: string) {
   const relations = new Map<string, TestRelation>()
@@ -91,10 +83,10 @@ export async function startPeers(t: Test, serviceKey: string) {
   const state = { isAway: false }
   const employments: TestEmployment[] = []
   const handlers = [
-    handle(internalOrg.listCompaniesOf, ({ userIds }: { userIds: number[] }) => ({
-      employments: employments.filter(({ userId }) => userIds.includes(userId)),
+    stub(internalOrg.listCompaniesOf, (_, { params }) => ({
+      employments: employments.filter(({ userId }) => params.userIds.includes(userId)),
     })),
-    handle(internalRelations.getRelations, ({ viewerId, userIds }: { viewerId: number; userIds: number[] }) => ({
+    stub(internalRelations.getRelations, (_, { params: { viewerId, userIds } }) => ({
       relations: userIds.map((userId) => {
         const { status, isBlocked, isContact } = relations.get(`${viewerId}:${userId}`) ?? {}
         return {
@@ -105,41 +97,27 @@ export async function startPeers(t: Test, serviceKey: string) {
         }
       }),
     })),
-    handle(internalRelations.countRelations, ({ userIds }: { userIds: number[] }) => {
+    stub(internalRelations.countRelations, (_, { params: { userIds } }) => {
       countCalls.push(userIds)
       const none = { attCount: 0, fansCount: 0, friendsCount: 0 }
       return { counts: userIds.map((userId) => ({ userId, ...(counts.get(userId) ?? none) })) }
     }),
-    handle(internalMemberships.getMembership, ({ userId, room: ref }: { userId: number; room: string }) => {
+    stub(internalMemberships.getMembership, (_, { params: { userId, room: ref } }) => {
       const room = [...rooms.values()].find(({ jid, roomId }) => jid === ref || roomId === ref)
       const { roomId = '', jid = '', members, allowSpeakCourse = 0 } = room ?? {}
       return { exists: room ? 1 : 0, roomId, jid, role: members?.get(userId) ?? 0, allowSpeakCourse }
     }),
-    handle(
-      internalMessages.readMessages,
-      ({ userId, messageIds, room }: { userId: number; messageIds: string[]; room?: string }) => ({
-        messages: messages.filter(
-          (message) =>
-            messageIds.includes(message.messageId) && message.readers.includes(userId) && message.room === room,
-        ),
-      }),
-    ),
-    handle(internalBadges.getBadge, ({ userId }: { userId: number }) => ({ count: badges.get(userId) ?? 0 })),
-    handle(internalFiles.keepFiles, ({ urls }: { urls: string[] }) => void keptFiles.push(...urls)),
+    stub(internalMessages.readMessages, (_, { params: { userId, messageIds, room } }) => ({
+      messages: messages.filter(
+        (message) =>
+          messageIds.includes(message.messageId) && message.readers.includes(userId) && message.room === room,
+      ),
+    })),
+    stub(internalBadges.getBadge, (_, { params: { userId } }) => ({ count: badges.get(userId) ?? 0 })),
+    stub(internalFiles.keepFiles, (_, { params: { urls } }) => void keptFiles.push(...urls)),
   ]
-  const log = createLogger({ service: 'peers', level: 'error', format: 'json' })
-  const app = createServiceApp({
-    handlers,
-    deps: {},
-    config: { serviceKeys: [serviceKey], callerKeys: [] },
-    log,
-    metrics: createMetrics('peers'),
-  })
-  app.addHook('onRequest', async (request) => {
-    if (state.isAway) request.raw.socket.destroy()
-  })
-  const url = await app.listen({ host: '127.0.0.1', port: 0 })
-  t.after(() => app.close())
+  const keys = { serviceKeys: [serviceKey], callerKeys: [] }
+  const url = await stubServices(t, keys, handlers, () => state.isAway)
   return {
     env: { SOCIAL_URL: url, ORG_URL: url, ROOM_URL: url, MESSAGE_URL: url, PUSH_URL: url },
     relations,
