@@ -1,4 +1,5 @@
 import { presenceChanged, presencesChanged } from '@im/contracts/message'
+import { employeesJoined, employeesLeft } from '@im/contracts/org'
 import { configChanged, sessionRevoked, userDeleted } from '@im/contracts/user'
 import { type EventHandler, on, StoreAwayError } from '@im/service-kit'
 import type { Deps } from './deps.ts'
@@ -8,13 +9,15 @@ import { recordPresences } from './presence/record-presences.ts'
 
 /** What this service does with the events of others and its own. */
 export function eventHandlers(deps: Deps): EventHandler[] {
-  const { bus, sessionCache } = deps
+  const { bus, sessionCache, users } = deps
   return [
     on(presenceChanged, (change) => recordPresences(deps, [change])),
     on(presencesChanged, ({ changes }) => recordPresences(deps, changes)),
     // Whoever keeps values of the configuration reads them again: the processes of this service, too.
     on(configChanged, (change) => bus.broadcast(configChanged, change)),
     ...changesOfLists(deps),
+    on(employeesJoined, ({ userIds }) => users.changeElsewhere(userIds)),
+    on(employeesLeft, ({ userIds }) => users.changeElsewhere(userIds)),
     on(userDeleted, ({ userId }) => forgetUser(deps, userId)),
     // The process that revoked may have died before it could remove the copies. So may this one: the event waits for Redis.
     on(sessionRevoked, async ({ sessionIds }) => {

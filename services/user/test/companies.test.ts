@@ -1,5 +1,7 @@
+import { employeesJoined, employeesLeft } from '@im/contracts/org'
+import { blacklistChanged, friendChanged, userErased } from '@im/contracts/social'
 import { accounts, profiles } from '@im/contracts/user'
-import { failure } from '@im/service-kit/testing'
+import { eventPublisher, eventually, failure } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { startUser } from './start-user.ts'
 
@@ -37,7 +39,9 @@ test('while other services are away people log in, and nobody is shown more than
     friendsCount: 0,
   })
   peers.state.isAway = true
-  t.match(await logIn(), { userId: alice.userId, companyId: 0, friendCount: 0 })
+  t.match(await logIn(), { userId: alice.userId, companyId: 0, friendCount: 1 }, 'as it was known last')
+  const strangersLogin = await api.call(accounts.login, { telephone: bob.phone, password: '123456' })
+  t.match(strangersLogin, { userId: bob.userId, companyId: 0, friendCount: 0 })
   t.match(await api.call(profiles.getUser, {}, { as: alice.caller }), { nickname: 'alice', friendsCount: 0, msgNum: 0 })
   await t.rejects(
     api.call(profiles.getUser, { userId: alice.userId }, { as: bob.caller }),
@@ -59,4 +63,55 @@ test('other services are asked for many logins together, and for a wrong passwor
     'each with their own counts',
   )
   t.ok(peers.countCalls.length < told.length, `${peers.countCalls.length} calls for ${told.length} logins`)
+})
+
+test('a login asks no other service until one of them tells that something has changed', async (t) => {
+  const { api, person, peers, env, passSeconds } = await startUser(t)
+  const [alice, bob] = [await person('alice'), await person('bob')]
+  const { userId } = alice
+  const publish = eventPublisher(t, env)
+  const logIn = async () => {
+    const { friendCount, companyId } = await api.call(accounts.login, { telephone: alice.phone, password: '123456' })
+    return { friendCount, companyId }
+  }
+  let friendsCount = 0
+  /** Other services know more from now on; the user service does not until it hears of it. */
+  const change = () => {
+    friendsCount++
+    peers.counts.set(userId, { attCount: 0, fansCount: 0, friendsCount })
+  }
+  change()
+  t.strictSame(await logIn(), { friendCount: 1, companyId: 0 })
+  peers.countCalls.length = 0
+  change()
+  t.equal((await logIn()).friendCount, 1)
+  t.strictSame(peers.countCalls, [], 'nobody was asked')
+
+  const at = Date.now()
+  const pair = { userId: bob.userId, toUserId: userId, at }
+  const befriended = { ...pair, status: 2, toStatus: 2, how: 'befriended' }
+  const about = { companyId: '1'.repeat(24), companyNo: 7, companyName: 'ACME', at }
+  const employment = { ...about, userId, notice: '', createTime: 5, joinedAt: 6 }
+  const changes: [string, () => Promise<void>][] = [
+    ['a friend', () => publish(friendChanged, 'pair', befriended)],
+    ['a block', () => publish(blacklistChanged, 'pair', { ...pair, blocked: true })],
+    ['a deleted friend', () => publish(userErased, bob.userId, { userId: bob.userId, friends: [userId], at })],
+  ]
+  for (const [what, tell] of changes) {
+    await tell()
+    t.ok(await eventually(async () => (await logIn()).friendCount === friendsCount), what)
+    change()
+    t.equal((await logIn()).friendCount, friendsCount - 1)
+  }
+  peers.employments.push(employment)
+  await publish(employeesJoined, about.companyId, { ...about, userIds: [userId], joinedAt: 6 })
+  t.ok(await eventually(async () => (await logIn()).companyId === 7), 'a job')
+  peers.employments.length = 0
+  await publish(employeesLeft, about.companyId, { ...about, userIds: [userId] })
+  t.ok(await eventually(async () => (await logIn()).companyId === 0), 'the end of it')
+
+  change()
+  t.equal((await logIn()).friendCount, friendsCount - 1)
+  passSeconds(2 * 86_400)
+  t.equal((await logIn()).friendCount, friendsCount, 'a day later it is asked in any case')
 })

@@ -1,10 +1,11 @@
 import { ContractError } from '@im/contracts'
 import type { Deps } from '../deps.ts'
+import { askElsewhere, keepElsewhere } from '../elsewhere/known-elsewhere.ts'
+import type { KnownElsewhere } from '../users/user-document.ts'
 import { checkLoginCode, checkPassword } from './check-credentials.ts'
 import { type CompletedLogin, completeLogin } from './complete-login.ts'
 import { findLoginUsers } from './find-login-users.ts'
 import type { LoginDevice } from './login-device.ts'
-import { type KnownElsewhere, knownElsewhere } from './login-result.ts'
 
 export interface LoginRequest {
   name: string
@@ -17,16 +18,18 @@ export interface LoginRequest {
 }
 
 /**
- * Logs in by password or SMS code and opens the session of the device class. Other services are asked beside that, once the
- * password was right: guesses cost them nothing.
+ * Logs in by password or SMS code and opens the session of the device class. What other services know of the user is asked beside
+ * that, once the password was right: guesses cost them nothing.
  */
 export async function logIn(deps: Deps, login: LoginRequest): Promise<CompletedLogin & { elsewhere: KnownElsewhere }> {
   const { user, ...proven } = await checkLogin(deps, login)
-  const [completed, elsewhere] = await Promise.all([
+  const [completed, told] = await Promise.all([
     completeLogin(deps, user, login.from, { withRefresh: false, ...proven }),
-    knownElsewhere(deps, user._id),
+    askElsewhere(deps, user),
   ])
-  return { ...completed, elsewhere }
+  // Not beside the login, which changes the same document.
+  await keepElsewhere(deps, user._id, told)
+  return { ...completed, elsewhere: told.known }
 }
 
 async function checkLogin(deps: Deps, { name, areaCode, passwordMd5, smsCode, from, signal }: LoginRequest) {

@@ -2,11 +2,12 @@ import { type Handlers, pickFields } from '@im/contracts'
 import { accounts, profileFields } from '@im/contracts/user'
 import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
+import { knownElsewhere, nothingElsewhere } from '../elsewhere/known-elsewhere.ts'
 import { endSession } from '../sessions/end-session.ts'
 import { autoLogIn } from './auto-log-in.ts'
 import { logIn } from './log-in.ts'
 import { isUpdate, loginDevice } from './login-device.ts'
-import { knownElsewhere, loginResult } from './login-result.ts'
+import { loginResult } from './login-result.ts'
 import { registerUser } from './register-user.ts'
 
 const handlers: Handlers<typeof accounts, Deps> = {
@@ -24,7 +25,7 @@ const handlers: Handlers<typeof accounts, Deps> = {
       from: loginDevice(params, request),
       signal,
     })
-    return loginResult(user, opened.accessToken, await knownElsewhere(deps, user._id))
+    return loginResult(user, opened.accessToken, nothingElsewhere)
   },
 
   async login(deps, { params, request, signal }) {
@@ -47,7 +48,7 @@ const handlers: Handlers<typeof accounts, Deps> = {
     const { user, serialStatus, tokenExists } = auto
     if (!tokenExists) return { tokenExists: 0, serialStatus, userId: user._id }
     const isupdate = isUpdate(serial, user.lastLogin?.serial)
-    const elsewhere = await knownElsewhere(deps, user._id)
+    const elsewhere = await knownElsewhere(deps, user)
     return { ...loginResult(user, token ?? '', elsewhere), isupdate, tokenExists: 1, serialStatus }
   },
 

@@ -1,7 +1,7 @@
 import type { ResultOf } from '@im/contracts'
 import { internalOrg } from '@im/contracts/org'
 import type { Company } from '@im/contracts/user'
-import { GatheredQuestions, type ServiceClient, within } from '@im/service-kit'
+import { beforeDeadline, GatheredQuestions, type ServiceClient } from '@im/service-kit'
 import type { Static } from 'typebox'
 import type { Deps } from '../deps.ts'
 
@@ -12,22 +12,24 @@ const answerWithin = 1000
 const askedEvery = 30
 
 /**
- * The companies of these users, each user's first one first. Nothing while the org service does not answer: nobody is kept from a
+ * The companies of these users, each user's first one first. Undefined while the org service does not answer: nobody is kept from a
  * profile because they can't be told now.
  */
 export async function employmentsOf(
   { employments, log }: Pick<Deps, 'employments' | 'log'>,
   userIds: readonly number[],
-): Promise<Employment[]> {
+): Promise<Employment[] | undefined> {
   try {
     const found = Promise.all([...new Set(userIds)].map((userId) => employments.ask(userId)))
-    return (await within(answerWithin, 'org', found)).flatMap((ofUser) => ofUser ?? [])
+    return (await beforeDeadline(answerWithin, late, found)).flatMap((ofUser) => ofUser ?? [])
   } catch (error) {
-    // Not louder: while the org service is away, this happens at every login.
+    // Not louder: while the org service is away, this happens at many logins.
     log.debug({ err: error }, 'the org service did not tell the companies of users')
-    return []
+    return undefined
   }
 }
+
+const late = () => new Error(`no answer in ${answerWithin} ms`)
 
 /** Asks for the companies of all whom somebody wants to know of at about the same time together. */
 export const gatherEmployments = (org: ServiceClient) =>

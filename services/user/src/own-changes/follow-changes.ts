@@ -12,15 +12,23 @@ const friend = (userId: number, friendId: number, at: number): OwnChange => ({
 })
 
 /** What the social and the room service tell of the lists of users. */
-export function changesOfLists({ ownChanges }: Pick<Deps, 'ownChanges'>): EventHandler[] {
+export function changesOfLists({ ownChanges, users }: Pick<Deps, 'ownChanges' | 'users'>): EventHandler[] {
   const put = (...changes: OwnChange[]) => ownChanges.put(changes)
   const inRoom = (userIds: readonly number[], friendId: string, at: number) =>
     ownChanges.put(userIds.map((userId) => ({ userId, tag: 'room', friendId, at })))
+  /** Also says that each may have other counts than are kept of them. */
+  const ofBoth = ({ userId, toUserId, at }: { userId: number; toUserId: number; at: number }) =>
+    Promise.all([
+      put(friend(userId, toUserId, at), friend(toUserId, userId, at)),
+      users.changeElsewhere([userId, toUserId]),
+    ])
   return [
-    on(friendChanged, ({ userId, toUserId, at }) => put(friend(userId, toUserId, at), friend(toUserId, userId, at))),
-    on(blacklistChanged, ({ userId, toUserId, at }) => put(friend(userId, toUserId, at), friend(toUserId, userId, at))),
+    on(friendChanged, ofBoth),
+    on(blacklistChanged, ofBoth),
     on(friendRowChanged, ({ userId, toUserId, at }) => put(friend(userId, toUserId, at))),
-    on(userErased, ({ userId, friends, at }) => put(...friends.map((id) => friend(id, userId, at)))),
+    on(userErased, ({ userId, friends, at }) =>
+      Promise.all([put(...friends.map((id) => friend(id, userId, at))), users.changeElsewhere(friends)]),
+    ),
     on(labelChanged, ({ userId, at }) => put({ userId, tag: 'label', friendId: '', at })),
     on(membersJoined, ({ room, members, at }) =>
       inRoom(

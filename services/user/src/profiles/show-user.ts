@@ -1,7 +1,7 @@
 import type { Call } from '@im/contracts'
 import { companyNumber, companySeen, employmentsOf } from '../companies/companies.ts'
 import type { Deps } from '../deps.ts'
-import { countsOf, relationsTo, toStranger } from '../relations/relations.ts'
+import { countsOf, noCounts, relationsTo, toStranger } from '../relations/relations.ts'
 import type { UserDocument } from '../users/user-document.ts'
 import { type OwnMatters, userView } from '../users/user-view.ts'
 import { badgeOf } from './badge-of.ts'
@@ -14,7 +14,7 @@ export async function showUser(
   waiting: Pick<Call, 'deadline' | 'signal'>,
 ) {
   const userId = user._id
-  const [{ downloadAvatarUrl: avatarBase }, publicKey, relations, employments, own] = await Promise.all([
+  const [{ downloadAvatarUrl: avatarBase }, publicKey, relations, employments = [], own] = await Promise.all([
     deps.serverConfig.get(),
     deps.keys.publicKeyOf(userId),
     relationsTo(deps, viewerId, [userId], waiting),
@@ -29,7 +29,7 @@ export async function showUser(
 }
 
 async function ownMatters(deps: Deps, userId: number): Promise<OwnMatters> {
-  const [counts, money, msgNum] = await Promise.all([
+  const [counts = noCounts, money, msgNum] = await Promise.all([
     countsOf(deps, userId),
     deps.ledger.of(userId),
     badgeOf(deps, userId),

@@ -1,6 +1,6 @@
 import type { Call, ResultOf } from '@im/contracts'
 import { internalRelations } from '@im/contracts/social'
-import { GatheredQuestions, type ServiceClient, within } from '@im/service-kit'
+import { beforeDeadline, GatheredQuestions, type ServiceClient } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 
 type Relations = ResultOf<(typeof internalRelations)['getRelations']>
@@ -23,7 +23,7 @@ export const toStranger: Relation = { isSelf: false, isBlocked: false, isContact
 /** How long (ms) a login waits for its counts, and how far calls that ask for them are apart. */
 const answerWithin = 1000
 const askedEvery = 30
-const noCounts: Counts = { attCount: 0, fansCount: 0, friendsCount: 0 }
+export const noCounts: Counts = { attCount: 0, fansCount: 0, friendsCount: 0 }
 
 type Waiting = Pick<Call, 'deadline' | 'signal'>
 
@@ -45,19 +45,24 @@ export async function relationsTo(
   return relations
 }
 
-/** How many friends and followers a user has. Nobody is kept from their own account because this can't be told now. */
+/**
+ * How many friends and followers a user has. Undefined while the social service does not answer: nobody is kept from their own account
+ * because this can't be told now.
+ */
 export async function countsOf(
   { relationCounts, log }: Pick<Deps, 'relationCounts' | 'log'>,
   userId: number,
-): Promise<Counts> {
+): Promise<Counts | undefined> {
   try {
-    return (await within(answerWithin, 'social', relationCounts.ask(userId))) ?? noCounts
+    return (await beforeDeadline(answerWithin, late, relationCounts.ask(userId))) ?? noCounts
   } catch (error) {
-    // Not louder: while the social service is away, this happens at every login.
+    // Not louder: while the social service is away, this happens at many logins.
     log.debug({ err: error, userId }, 'the social service did not tell the counts of a user')
-    return noCounts
+    return undefined
   }
 }
+
+const late = () => new Error(`no answer in ${answerWithin} ms`)
 
 /** Asks for the counts of all who log in at about the same time together. */
 export const gatherCounts = (social: ServiceClient) =>

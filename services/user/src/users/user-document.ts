@@ -1,5 +1,6 @@
 import type { EntityOf } from '@im/contracts'
 import type { ownUserFields, publicUserFields, SettingValues } from '@im/contracts/user'
+import type { Counts } from '../relations/relations.ts'
 import type { Telephone } from './telephones.ts'
 
 /** A login as it was recorded; times in seconds. */
@@ -20,6 +21,21 @@ export interface LoginRecord {
 export interface Point {
   type: 'Point'
   coordinates: [longitude: number, latitude: number]
+}
+
+/** What other services know of a user, as answers to logins tell it. */
+export interface KnownElsewhere {
+  counts: Counts
+  /** The running number of their company, 0 without one. */
+  companyId: number
+}
+
+/** What is kept of it, so that most logins ask nobody. */
+export interface KeptElsewhere extends KnownElsewhere {
+  /** How many changes had been heard of when it was asked (`elsewhereChanges`): it holds until there is another. */
+  changes: number
+  /** ms */
+  askedAt: number
 }
 
 type StoredFields = EntityOf<typeof publicUserFields> & EntityOf<typeof ownUserFields>
@@ -56,4 +72,8 @@ export interface UserDocument extends StoredFields {
   previousLogin?: LoginRecord
   /** Rises with each login. A login that wrote nothing would not conflict with a password change or a lock in another transaction. */
   logins?: number
+  /** What other services told of the user last. */
+  elsewhere?: KeptElsewhere
+  /** Rises whenever one of them tells that it changed. */
+  elsewhereChanges?: number
 }

@@ -5,7 +5,7 @@ import { claimedNames } from './login-names.ts'
 import { NamesRepository } from './names-repository.ts'
 import { positionFields } from './positions.ts'
 import { SearchableUsersRepository, type UserFilter } from './searchable-users-repository.ts'
-import type { LoginRecord, Point, UserDocument } from './user-document.ts'
+import type { KeptElsewhere, LoginRecord, Point, UserDocument } from './user-document.ts'
 
 /** Fields that users change about themselves as they like. */
 export type PlainFields = Partial<Profile & Pick<UserDocument, 'msgBackGroundUrl'>>
@@ -19,6 +19,9 @@ const mostUnderOtherCodes = 3
 
 /** Users around a place who are looked at for those who fit: 500 km around a city may hold very many. */
 const mostLookedAt = 5000
+
+/** Users who are changed by one command. */
+const changedAtOnce = 1000
 
 /** The highest id that apps can read. */
 const lastUserId = 2_147_483_647
@@ -278,6 +281,20 @@ export class UsersRepository {
 
   async setOfflineTime(userId: number, seconds: number, change?: Change): Promise<void> {
     await this.#users.updateOne({ _id: userId }, { $max: { offlineTime: seconds } }, { session: change?.session })
+  }
+
+  async keepElsewhere(userId: number, elsewhere: KeptElsewhere): Promise<void> {
+    await this.#users.updateOne({ _id: userId }, { $set: { elsewhere } })
+  }
+
+  /** What other services know of these users has changed. */
+  async changeElsewhere(userIds: readonly number[]): Promise<void> {
+    const update = { $inc: { elsewhereChanges: 1 } }
+    for (let from = 0; from < userIds.length; from += changedAtOnce) {
+      const changed = userIds.slice(from, from + changedAtOnce)
+      const changes = changed.map((_id) => ({ updateOne: { filter: { _id }, update } }))
+      await this.#users.bulkWrite(changes, { ordered: false })
+    }
   }
 
   /** Stores presence as of `at` (ms). A change that is older than what is stored changes nothing. */
