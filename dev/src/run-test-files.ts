@@ -47,9 +47,19 @@ export async function runTestFiles(files: string[], run: Run): Promise<Map<strin
     for (const line of outcome.lines) run.print(line)
   }
 
-  for (const file of order.flatMap((load) => files.filter((file) => loadOf(file) === load))) {
+  // What waits half of its time leaves room for the next in order that fits.
+  const waiting = order.flatMap((load) => files.filter((file) => loadOf(file) === load))
+  const next = () => {
+    const at = waiting.findIndex((file) => used + weights[loadOf(file)] <= run.capacity)
+    return at < 0 ? undefined : waiting.splice(at, 1)[0]
+  }
+  while (waiting.length > 0) {
+    const file = next()
+    if (file === undefined) {
+      await Promise.race(running)
+      continue
+    }
     const weight = weights[loadOf(file)]
-    while (used + weight > run.capacity) await Promise.race(running)
     used += weight
     const notRun: FileOutcome = { passed: 0, failed: 1, skipped: 0, hung: false, lines: [`✖ ${file}: did not run`] }
     const result = run.signal.aborted ? Promise.resolve(notRun) : runFile(file, run, cpu)

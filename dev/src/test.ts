@@ -65,8 +65,8 @@ async function check(title: string, command: string, args: string[]): Promise<bo
   return passed
 }
 
-/** Most files wait for half of their time: for events, deadlines and servers that come back. */
-const filesBesideEachOther = 2 * availableParallelism()
+/** Most files wait for half of their time, for events, deadlines and servers that come back: two stacks leave room for a file. */
+const filesBesideEachOther = 2 * availableParallelism() + 1
 
 /** Failed files that run once more: more than so many are no accident. */
 const mostRepeated = 12

@@ -377,7 +377,7 @@ test('hostile input through gateway and services', async (t) => {
               throw new Error(`${(error as Error).message}\n${sent}\n${answer.status} ${answer.body}`, { cause: error })
             }
           }),
-          { numRuns: 80, interruptAfterTimeLimit: 2000 },
+          { numRuns: 60, interruptAfterTimeLimit: 2000 },
         ),
       )
     })
