@@ -371,12 +371,19 @@ test('a replica that stands still loses its partitions, and what it was writing 
   }
 })
 
-test('of several replicas that take a partition over at once one gets it', async (t) => {
+test('of several replicas that take partitions over at once one gets each', async (t) => {
   const { db } = await startRuntime(t)
   const replicas = numbers(10).map((n) => new Shards(db, String(n)))
-  await new Shards(db, 'gone').take('a', undefined)
-  const taken = await Promise.all(replicas.map((shards) => shards.take('a', 'gone')))
-  t.equal(taken.filter(Boolean).length, 1)
+  const gone = new Shards(db, 'gone')
+  await gone.take([{ id: 'a', from: undefined }])
+  await gone.move('a', { stream: 's', sequence: 7 })
+  const free = [
+    { id: 'a', from: 'gone' },
+    { id: 'b', from: undefined },
+  ]
+  const taken = await Promise.all(replicas.map((shards) => shards.take(free)))
+  t.strictSame(taken.flatMap((ids) => [...ids.keys()]).sort(), ['a', 'b'])
+  t.equal(taken.map((ids) => ids.get('a')).find(Boolean)?.position?.sequence, 7, 'it reads on')
 })
 
 test('what was handled while the partition went to another replica is not committed', async (t) => {

@@ -1,5 +1,5 @@
 import { deadLetters, type EventEnvelope, type Payload, streamOf } from '@im/contracts'
-import { type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream'
+import { type JetStreamManager, jetstream, jetstreamManager, type StreamInfo } from '@nats-io/jetstream'
 import {
   AuthorizationError,
   connect,
@@ -8,6 +8,7 @@ import {
   type NatsConnection,
   RequestError,
 } from '@nats-io/transport-node'
+import { GatheredQuestions } from '../gathered-questions.ts'
 import type { Logger } from '../logs.ts'
 import { hostsOf, StartError } from '../start-error.ts'
 import { StoreAwayError } from '../store-away.ts'
@@ -52,6 +53,16 @@ export async function connectBus(options: {
   })
   const manager = await openStreams(connection, options)
   const js = jetstream(connection, { timeout: requestTimeout })
+  /** Partitions of a stream that begin to be read at the same moment ask for it once. */
+  const streamInfos = new GatheredQuestions<string, PromiseSettledResult<StreamInfo>>((names) => {
+    const asked = new Map([...new Set(names)].map((name) => [name, manager.streams.info(name)]))
+    return Promise.allSettled(names.map((name) => asked.get(name) as Promise<StreamInfo>))
+  })
+  const infoOf = async (stream: string): Promise<StreamInfo> => {
+    const answer = await streamInfos.ask(stream)
+    if (answer?.status === 'fulfilled') return answer.value
+    throw answer?.reason
+  }
   const watchers = new Set<(connected: boolean) => void>()
   let connected = true
   let isClosing = false
@@ -110,6 +121,7 @@ export async function connectBus(options: {
       readPartition({
         js,
         manager,
+        infoOf,
         stream: `${namespace}_${stream.name}`,
         subjects: filters(connection, `${namespace}.${stream.name}.${partition}`, events),
         after,

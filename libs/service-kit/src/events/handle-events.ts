@@ -9,10 +9,10 @@ import type { Bus } from './bus.ts'
 import { CatchUps } from './catch-ups.ts'
 import type { EventHandler } from './event-handler.ts'
 import { type EventMetrics, eventMetrics } from './event-metrics.ts'
-import { ShardHandling } from './handle-shard.ts'
+import { ShardHandling, touchEvery } from './handle-shard.ts'
 import type { Outbox } from './outbox.ts'
 import { Sequences } from './sequences.ts'
-import { type Shard, Shards } from './shards.ts'
+import { type ReadState, type Shard, Shards } from './shards.ts'
 
 /** What the handling of events needs. */
 export interface EventWiring {
@@ -30,8 +30,6 @@ export interface EventWiring {
 
 /** The work that replicas which handle events of a stream share. Those of another build may handle other streams. */
 export const readingTask = ({ name }: StreamSpec): string => `events ${name}`
-
-const touchEvery = 3_600_000
 
 /**
  * Handles the events of a service. The partitions are shared out evenly over its living replicas, and each is read in order by
@@ -82,21 +80,29 @@ export function handleEvents(
     for (const shard of all) if (!isMine(shard)) running.get(shard.id)?.stop()
     const wanted = all.filter((shard) => isMine(shard) && !running.has(shard.id))
     if (!wanted.length) return
-    const found = await shards.find(wanted.map(({ id }) => id))
-    await Promise.all(wanted.map((shard) => takeOver(shard, found.get(shard.id)?.owner)))
-  }
-
-  async function takeOver(shard: Shard, owner: string | undefined): Promise<void> {
-    const isOwn = owner === replicas.id
-    if (!isOwn && owner !== undefined && !(await replicas.isGone(owner))) return
-    if (!isOwn && !(await shards.take(shard.id, owner))) return
+    const owners = await shards.ownersOf(wanted.map(({ id }) => id))
+    const isGone = await Promise.all(
+      [...new Set(owners.values())].map(
+        async (owner) => [owner, owner === replicas.id || (await replicas.isGone(owner))] as const,
+      ),
+    )
+    const gone = new Map(isGone)
+    const free = wanted.flatMap(({ id }) => {
+      const from = owners.get(id)
+      return from === undefined || gone.get(from) ? [{ id, from }] : []
+    })
+    if (!free.length) return
+    const taken = await shards.take(free)
     if (isClosing || !replicas.isAlive) return
-    start(shard)
+    for (const shard of wanted) {
+      const state = taken.get(shard.id)
+      if (state) start(shard, state)
+    }
   }
 
-  function start(shard: Shard): void {
+  function start(shard: Shard, state: ReadState): void {
     const stopped = new AbortController()
-    const handling = new ShardHandling(wiring, shard, stopped.signal)
+    const handling = new ShardHandling(wiring, shard, state, stopped.signal)
     const ended = handling
       .run()
       .then(() => shards.release(shard.id))

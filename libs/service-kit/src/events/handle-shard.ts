@@ -9,7 +9,7 @@ import type { EventHandler } from './event-handler.ts'
 import type { EventWiring } from './handle-events.ts'
 import type { Change } from './outbox.ts'
 import { aggregateKey, handledKey } from './partition.ts'
-import { type Shard, ShardLostError } from './shards.ts'
+import { type ReadState, type Shard, ShardLostError } from './shards.ts'
 import { isMissingStream } from './streams.ts'
 
 const eventsAtOnce = 100
@@ -25,6 +25,9 @@ const saveAfter = 1000
 /** The same behind events that have no handler. */
 const passedEvery = 60_000
 
+/** How old (ms) the time of a position becomes that is read on from and never moved. */
+export const touchEvery = 3_600_000
+
 const backOff = (tries: number) => Math.min(50 * 2 ** tries, 5000)
 
 type Outcome = 'done' | 'repeated' | 'failed' | 'dead'
@@ -34,6 +37,8 @@ export class ShardHandling {
   readonly #wiring: EventWiring
   readonly #shard: Shard
   readonly #signal: AbortSignal
+  /** Until reading began for the first time. */
+  #taken: ReadState | undefined
   /** Tries of the event at the head, and how many of them failed although every store was there. */
   #tries = 0
   #faults = 0
@@ -47,9 +52,11 @@ export class ShardHandling {
   /** Every event of the partition was handled. */
   isIdle = false
 
-  constructor(wiring: EventWiring, shard: Shard, signal: AbortSignal) {
+  /** `state` is that of the shard when it was taken. */
+  constructor(wiring: EventWiring, shard: Shard, state: ReadState, signal: AbortSignal) {
     this.#wiring = wiring
     this.#shard = shard
+    this.#taken = state
     this.#signal = signal
   }
 
@@ -99,11 +106,13 @@ export class ShardHandling {
   async #open(): Promise<PartitionReader> {
     const { bus, shards, handlers, metrics, log } = this.#wiring
     const { id, stream, partition } = this.#shard
-    const { position, readAt } = await shards.positionOf(id)
+    const { position, readAt } = this.#taken ?? (await shards.stateOf(id))
     const events = [...handlers.keys()].filter((name) => streamOf(name).name === stream.name)
     const reader = await bus.read({ stream, partition, after: position, events })
+    this.#taken = undefined
     const { restart } = reader
-    const isTooOld = readAt !== undefined && Date.now() - readAt.getTime() > stream.maxAgeSeconds * 1000
+    const readBefore = readAt === undefined ? 0 : Date.now() - readAt.getTime()
+    const isTooOld = readBefore > stream.maxAgeSeconds * 1000
     if (restart || isTooOld) {
       metrics.lost.inc({ shard: id })
       log.error(
@@ -115,7 +124,7 @@ export class ShardHandling {
     }
     // The loss is known now, and the old place may come to be in the stream again as it grows.
     if (restart) await shards.move(id, restart)
-    else await shards.touch(id)
+    else if (readAt === undefined || readBefore > touchEvery) await shards.touch(id)
     this.#unsaved = undefined
     this.#saving = undefined
     this.#savedAt = performance.now()

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { EventEnvelope } from '@im/contracts'
-import type { ConsumerMessages, JetStreamClient, JetStreamManager, JsMsg } from '@nats-io/jetstream'
+import type { ConsumerMessages, JetStreamClient, JetStreamManager, JsMsg, StreamInfo } from '@nats-io/jetstream'
 import { traceHeader } from '../tracing.ts'
 import type { Bus, PartitionReader, StoredEvent, StreamPosition } from './bus.ts'
 
@@ -11,13 +11,15 @@ const signsOfLoss = new Set(['heartbeats_missed', 'consumer_deleted', 'consumer_
 export async function readPartition(options: {
   js: JetStreamClient
   manager: JetStreamManager
+  /** Asks the server after this call. */
+  infoOf: (stream: string) => Promise<StreamInfo>
   stream: string
   subjects: readonly string[]
   after: StreamPosition | undefined
   onConnection: Bus['onConnection']
 }): Promise<PartitionReader> {
   const { js, manager, stream, after } = options
-  const { created, state } = await manager.streams.info(stream)
+  const { created, state } = await options.infoOf(stream)
   let restart: StreamPosition | undefined
   if (after && after.stream !== created) restart = { stream: created, sequence: 0 }
   else if (after && (await hasLostEnd(manager, stream, after, state.last_seq)))

@@ -1,6 +1,5 @@
 import type { StreamSpec } from '@im/contracts'
-import type { ClientSession, Collection, Db } from 'mongodb'
-import { isDuplicateKey } from '../mongo.ts'
+import { type ClientSession, type Collection, type Db, MongoBulkWriteError } from 'mongodb'
 import type { StreamPosition } from './bus.ts'
 
 /** A partition of a stream, as one service reads it. */
@@ -25,6 +24,9 @@ export class ShardLostError extends Error {
   override name = 'ShardLostError'
 }
 
+/** Where a replica reads on. */
+export type ReadState = Pick<ShardDocument, 'position' | 'readAt'>
+
 /** Stores which replica reads which partition, and how far. A replica can move only shards that it still owns. */
 export class Shards {
   readonly #shards: Collection<ShardDocument>
@@ -35,30 +37,31 @@ export class Shards {
     this.#replica = replica
   }
 
-  async find(ids: readonly string[]): Promise<Map<string, ShardDocument>> {
-    const found = await this.#shards.find({ _id: { $in: [...ids] } }).toArray()
-    return new Map(found.map((document) => [document._id, document]))
+  async ownersOf(ids: readonly string[]): Promise<Map<string, string>> {
+    const owned = { _id: { $in: [...ids] }, owner: { $exists: true } }
+    const found = await this.#shards.find(owned, { projection: { owner: 1 } }).toArray()
+    return new Map(found.map(({ _id, owner = '' }) => [_id, owner]))
   }
 
-  /** False when another replica was faster. `from` is the owner that was found. */
-  async take(id: string, from: string | undefined): Promise<boolean> {
-    const set = { $set: { owner: this.#replica } }
-    if (from !== undefined) return (await this.#shards.updateOne({ _id: id, owner: from }, set)).matchedCount > 0
-    try {
-      await this.#shards.updateOne({ _id: id, owner: { $exists: false } }, set, { upsert: true })
-      return true
-    } catch (error) {
-      // The document has an owner by now, so it did not match and could not be inserted again.
-      if (isDuplicateKey(error)) return false
-      throw error
-    }
+  /** Takes shards from the owners that were found. Returns those that this replica owns now: another may have been faster. */
+  async take(shards: readonly { id: string; from: string | undefined }[]): Promise<Map<string, ReadState>> {
+    const now = new Date()
+    const update = { $set: { owner: this.#replica }, $setOnInsert: { readAt: now } }
+    const takings = shards.map(({ id, from }) => {
+      const filter = { _id: id, owner: from ?? { $exists: false } }
+      return { updateOne: { filter, update, upsert: from === undefined } }
+    })
+    await this.#shards.bulkWrite(takings, { ordered: false }).catch(demandOnlyDuplicates)
+    const ids = shards.map(({ id }) => id)
+    const taken = await this.#shards.find({ _id: { $in: ids }, owner: this.#replica }).toArray()
+    return new Map(taken.map((document) => [document._id, document]))
   }
 
   async release(id: string): Promise<void> {
     await this.#shards.updateOne({ _id: id, owner: this.#replica }, { $unset: { owner: 1 } })
   }
 
-  async positionOf(id: string): Promise<Pick<ShardDocument, 'position' | 'readAt'>> {
+  async stateOf(id: string): Promise<ReadState> {
     const document = await this.#shards.findOne({ _id: id, owner: this.#replica })
     if (!document) throw new ShardLostError(id)
     return document
@@ -77,4 +80,11 @@ export class Shards {
     const moved = await this.#shards.updateOne({ _id: id, owner: this.#replica }, { $set: set }, { session })
     if (!moved.matchedCount) throw new ShardLostError(id)
   }
+}
+
+/** A shard has an owner by now, so it did not match and could not be inserted again. */
+function demandOnlyDuplicates(error: unknown): void {
+  const isKnown =
+    error instanceof MongoBulkWriteError && [error.writeErrors].flat().every(({ code }) => code === 11_000)
+  if (!isKnown) throw error
 }
