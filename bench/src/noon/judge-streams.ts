@@ -24,9 +24,13 @@ export function mostLoginsInASecond(streams: readonly Stream[]): number {
   return most
 }
 
-/** Ids of messages that a device got twice, on whatever streams. */
+/** Messages that a device got twice, on whatever streams, in words. */
 export function deliveredTwice({ messages }: Ledger): string[] {
   return [...messages.values()].flatMap(({ id, deliveries }) =>
-    new Set(deliveries.map(({ device }) => device)).size < deliveries.length ? [id] : [],
+    [...Map.groupBy(deliveries, ({ device }) => device)].flatMap(([device, own]) =>
+      own.length < 2
+        ? []
+        : [`${id} by ${device}: ${own.map(({ stream, at }) => `#${stream} at ${Math.round(at)} ms`).join(', ')}`],
+    ),
   )
 }

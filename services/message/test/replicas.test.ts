@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { eventually } from '@im/service-kit/testing'
+import { eventually, slowProxy } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
 import { streamKey } from '../src/streams/own-stream.ts'
 import { alice, bob, carol, startMessage } from './start-message.ts'
@@ -223,4 +223,59 @@ test('a replica that ends leaves its servers when clients have confirmed what th
     receiver.messages.map(({ id }) => id),
     sent,
   )
+})
+
+test('a replica that joins gets its share when clients have confirmed what they were given: nobody gets it twice', async (t) => {
+  const servers = await Promise.all(Array.from({ length: 14 }, () => XmppServer.start()))
+  const env = { NAMESPACE: `t${randomBytes(5).toString('hex')}` }
+  const first = await startMessage(t, { servers, env })
+  await eventually(() => servers.every(({ connected }) => connected))
+  const heldAt = performance.now()
+  const senders = servers.map((server, n) => server.connect(alice, { resource: `pc${n}` }))
+  const receivers = servers.map((server, n) => server.connect(bob, { resource: `pc${n}`, confirming: false }))
+  await Promise.all(servers.map((server, n) => live([first], server, receivers[n]!)))
+  const sent = senders.map((sender) => sender.say({ to: bob }))
+  await eventually(() => receivers.every(({ messages }) => messages.length === sent.length))
+  const connections = servers.map((server) => server.connections)
+  // What was not held for four seconds others take: how long nobody held it before it was held does not count.
+  await delay(4200 - (performance.now() - heldAt))
+  // It hears of the other one late, as on a busy machine.
+  const nats = await slowProxy(t, process.env['NATS_URL']!)
+  nats.delayMs = 300
+  const second = await startMessage(t, { servers, env: { ...env, NATS_URL: nats.url }, user: first.user })
+  const wanted = await eventually(() => {
+    const wants = second.deps.peers.wants()
+    return wants.length > 0 && wants
+  })
+  const [leaving, staying] = [true, false].map((isLeft) =>
+    receivers.filter((_, n) => wanted.includes(servers[n]!.url) === isLeft),
+  )
+  const confirm = (some: readonly ClientStream[]) => {
+    for (const receiver of some) {
+      receiver.state.confirming = true
+      receiver.confirm()
+    }
+  }
+  confirm(leaving!)
+  await delay(300)
+  t.strictSame(
+    servers.map((server) => server.connections),
+    connections,
+    'streams on other servers have not confirmed what came from these',
+  )
+  confirm(staying!)
+  const isShared = () =>
+    servers.every(({ name, url }) => {
+      const [owner] = [first, second].filter(({ deps: { peers } }) => peers.id === peers.ownerOf(url))
+      return owner?.deps.feeds.of(name)
+    })
+  await eventually(isShared)
+  t.ok(second.deps.feeds.servers.length > 0)
+  await Promise.all(servers.map((server) => server.drained()))
+  t.strictSame(
+    servers.map((server) => server.connections),
+    connections.map((count, n) => count + (second.deps.feeds.of(servers[n]!.name) ? 1 : 0)),
+    'each server has changed hands once at most',
+  )
+  for (const receiver of receivers) t.strictSame(receiver.messages.map(({ id }) => id).sort(), sent.toSorted())
 })

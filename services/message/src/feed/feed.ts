@@ -198,8 +198,8 @@ export class Feed {
       // In this order: what is stored is confirmed before the stream is closed.
       if (signal.aborted) {
         this.#isLeaving = true
-        await this.#endWork()
-        await this.#leave(connection)
+        const pipelines = await this.#endWork()
+        await this.#leave(connection, pipelines)
       }
       this.#writer?.flush()
       await connection.close()
@@ -268,8 +268,11 @@ export class Feed {
 
   #isLeaving = false
 
-  /** Waits until clients have confirmed what they were given: the next replica would have to give it to them again. */
-  async #leave(connection: XmppConnection): Promise<void> {
+  /**
+   * Waits until clients have confirmed what they were given, here and, of this server's entries, on other servers: the next
+   * replica would have to give it to them again.
+   */
+  async #leave(connection: XmppConnection, pipelines: readonly Pipeline<MessageWrite>[]): Promise<void> {
     const server = this.#hello?.server
     if (server === undefined) return
     const own = this.#deps.streams.ofServer(server)
@@ -278,8 +281,11 @@ export class Feed {
     void connection.ended.then(() => {
       isOver = true
     })
-    for (const end = performance.now() + leaveWithin; !isOver && performance.now() < end; await delay(20))
-      if (!own.some(({ ended, owesConfirmation }) => !ended && owesConfirmation)) return
+    const isOwed = () =>
+      pipelines.some(({ unsettled }) => unsettled) ||
+      own.some(({ ended, owesConfirmation }) => !ended && owesConfirmation)
+    for (const end = performance.now() + leaveWithin; isOwed(); await delay(20))
+      if (isOver || performance.now() > end) return
   }
 
   #log = ''
@@ -330,10 +336,12 @@ export class Feed {
     feedWatchers.lost(hello.server, hello.epoch)
   }
 
-  /** Ends the work on all logs: what is being written is written, and its receipts go out. */
-  async #endWork(): Promise<void> {
-    await Promise.all([...this.#logs.values()].map(({ pipeline }) => pipeline.close()))
+  /** Ends the work on all logs: what is being written is written, and its receipts go out. Of that more may be confirmed later. */
+  async #endWork(): Promise<Pipeline<MessageWrite>[]> {
+    const pipelines = [...this.#logs.values()].map(({ pipeline }) => pipeline)
+    await Promise.all(pipelines.map((pipeline) => pipeline.close()))
     this.#logs.clear()
+    return pipelines
   }
 }
 

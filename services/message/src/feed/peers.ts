@@ -4,7 +4,7 @@ import type { Bus, Closable, Replicas } from '@im/service-kit'
 /** How often (ms) a replica says that it is there, and after what silence it counts as gone. */
 const beatEvery = 300
 const goneAfter = 1200
-/** A replica that joins hears of the others within this time (ms). */
+/** A replica that joins hears of the others within this time (ms); of those that the database names too, `goneAfter` is waited for. */
 const joinTime = 150
 /** Shorter than the silence after which others give this replica up: see `isInTouch`. */
 const inTouchFor = 1000
@@ -18,11 +18,15 @@ export interface Beat {
   holds: string[]
   /** Those of them that another replica may take: by its own view they are not this one's share. */
   yields: string[]
+  /** Addresses that are its share while another replica holds them, which is asked to leave them in order. */
+  wants?: string[]
   /** Number of what it told last of its streams: who has seen less has missed something. */
   told: number
   /** When it was sent, by the clock of its sender. */
   at: number
-  /** It ends. */
+  /** It ends: what it still holds is the share of others. */
+  ends?: true
+  /** It has ended. */
   leaves?: true
 }
 
@@ -55,9 +59,12 @@ export class Peers {
   readonly #parts: Closable[] = []
   #isConnected = true
   #deafUntil = 0
+  #joinsUntil = 0
+  #isEnding = false
   /** When the last of our own beats was sent that came back to us. */
   #ownBeatAt = Number.NEGATIVE_INFINITY
   holds: () => string[] = () => []
+  wants: () => string[] = () => []
   told: () => number = () => 0
 
   constructor({ bus, replicas, feeds }: { bus: Bus; replicas: Replicas; feeds: boolean }) {
@@ -74,9 +81,10 @@ export class Peers {
   /** Begins to be heard. */
   start(): Closable {
     this.#deafUntil = performance.now() + joinTime
+    this.#joinsUntil = performance.now() + goneAfter
     this.#parts.push(
       this.#bus.onTell('beat', (text) => this.#hear(JSON.parse(text) as Beat)),
-      this.#bus.onTell('join', () => this.#beat()),
+      this.#bus.onTell('join', () => this.beat()),
       this.#bus.onConnection((isConnected) => {
         this.#isConnected = isConnected
         // Who was silent meanwhile may only not have been heard.
@@ -88,7 +96,7 @@ export class Peers {
     this.#bus.tell('join', this.id)
     const offer = this.#feeds ? this.#replicas.offer(task) : undefined
     const beating = setInterval(() => {
-      this.#beat()
+      this.beat()
       this.#look()
       for (const watcher of this.#watchers) watcher.tick?.()
     }, beatEvery)
@@ -104,7 +112,13 @@ export class Peers {
 
   /** False while others can't be heard over NATS: nothing follows from their silence. */
   get hears(): boolean {
-    return this.#isConnected && performance.now() >= this.#deafUntil
+    const now = performance.now()
+    return this.#isConnected && now >= this.#deafUntil && (now >= this.#joinsUntil || !this.#knowsUnheard())
+  }
+
+  /** Another replica lives by the database that was not heard yet. */
+  #knowsUnheard(): boolean {
+    return this.#replicas.sharing(task).some((id) => id !== this.id && !this.#peers.has(id))
   }
 
   /** It is known, by one of the two ways, who is there. */
@@ -136,8 +150,8 @@ export class Peers {
 
   #feeders(): string[] {
     if (!this.#isConnected) return this.#replicas.sharing(task)
-    const others = [...this.#peers.values()].filter(({ feeds }) => feeds).map(({ id }) => id)
-    return this.#feeds ? [...others, this.id] : others
+    const others = [...this.#peers.values()].filter(({ feeds, ends }) => feeds && !ends).map(({ id }) => id)
+    return this.#feeds && !this.#isEnding ? [...others, this.id] : others
   }
 
   /** Another replica that says it holds the server. */
@@ -148,10 +162,21 @@ export class Peers {
   #own(): Beat {
     const holds = this.holds()
     const yields = holds.filter((address) => this.ownerOf(address) !== this.id)
-    return { id: this.id, feeds: this.#feeds, holds, yields, told: this.told(), at: performance.now() }
+    return {
+      ...{ id: this.id, feeds: this.#feeds, holds, yields, wants: this.wants(), told: this.told() },
+      ...(this.#isEnding ? { ends: true } : {}),
+      at: performance.now(),
+    }
   }
 
-  #beat(): void {
+  /** Tells the others that this replica leaves its servers. */
+  end(): void {
+    this.#isEnding = true
+    this.beat()
+  }
+
+  /** Tells the others how it is here; it is told every few hundred milliseconds anyway. */
+  beat(): void {
     this.#bus.tell('beat', JSON.stringify(this.#own()))
   }
 

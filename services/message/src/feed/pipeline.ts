@@ -68,6 +68,7 @@ export class Pipeline<W> {
   #ready: Item<W>[] = []
   #working: Promise<void> | undefined
   #parkedInRow = 0
+  readonly #unsettled = new Set<number>()
   readonly #closing = new AbortController()
 
   constructor(options: PipelineOptions<W>) {
@@ -225,7 +226,11 @@ export class Pipeline<W> {
     for (const { entry, step } of batch) {
       metrics.latency.observe(Math.max(0, now - entry.stamp) / 1000)
       marks.takeInHand(entry.seq)
-      step?.run(() => marks.settle(entry.seq))
+      this.#unsettled.add(entry.seq)
+      step?.run(() => {
+        this.#unsettled.delete(entry.seq)
+        marks.settle(entry.seq)
+      })
     }
   }
 
@@ -257,6 +262,11 @@ export class Pipeline<W> {
         void keep()
       },
     }
+  }
+
+  /** How many entries there are of which something was sent that can still get lost. */
+  get unsettled(): number {
+    return this.#unsettled.size
   }
 
   /** Takes nothing more; resolves when the batch that is being written is written. */

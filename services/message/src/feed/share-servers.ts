@@ -7,6 +7,8 @@ import type { Peers } from './peers.ts'
 const sayWithin = 1500
 /** After so long (ms) without a holder a server is taken by another than its owner, who seems not to reach it. */
 const helpAfter = 4000
+/** How long (ms) a holder that was asked for a server may take to leave it in order. Then it is taken from it. */
+const leavesWithin = 5000
 
 interface Held {
   feed: Feed
@@ -23,14 +25,20 @@ export class Feeds {
   readonly #takenAt = new Map<string, number>()
   /** Since when (ms) nobody seems to hold a server. */
   readonly #unheldSince = new Map<string, number>()
+  /** Since when (ms) another replica is asked to leave a server to us. */
+  readonly #wantedSince = new Map<string, number>()
   #isClosing = false
 
   constructor(peers: Peers) {
     this.#peers = peers
     peers.holds = () => this.addresses
+    peers.wants = () => [...this.#wantedSince.keys()]
     peers.watch({
-      heard: (_beat, isNew) => {
+      heard: ({ id, wants = [] }, isNew) => {
         if (isNew) this.#takenAt.clear()
+        for (const address of wants) if (peers.ownerOf(address) === id) this.#held.get(address)?.stop.abort()
+        // It may have left what was asked for.
+        if (this.#wantedSince.size) this.#share()
       },
       gone: () => {
         this.#takenAt.clear()
@@ -98,7 +106,27 @@ export class Feeds {
     for (const [address, { feed, stop }] of this.#held) if (!addresses.includes(address) && !feed.holds) stop.abort()
     // While it is not known who is there, what we hold we keep.
     if (deps.config.messageRole === 'http' || !this.#peers.sees) return
-    for (const address of addresses) if (!this.#held.has(address) && this.#isOurs(address)) this.#hold(deps, address)
+    for (const address of this.#wantedSince.keys()) if (!addresses.includes(address)) this.#wantedSince.delete(address)
+    for (const address of addresses) {
+      if (this.#held.has(address)) continue
+      if (!this.#isOurs(address)) this.#wantedSince.delete(address)
+      else if (this.#isLeft(address)) this.#hold(deps, address)
+    }
+  }
+
+  /** False while its holder is asked to leave it in order. */
+  #isLeft(address: string): boolean {
+    const now = performance.now()
+    const since = this.#wantedSince.get(address)
+    if (!this.#peers.holderOf(address) || (since !== undefined && now - since > leavesWithin)) {
+      this.#wantedSince.delete(address)
+      return true
+    }
+    if (since === undefined) {
+      this.#wantedSince.set(address, now)
+      this.#peers.beat()
+    }
+    return false
   }
 
   #isOurs(address: string): boolean {
@@ -124,13 +152,17 @@ export class Feeds {
     const stop = new AbortController()
     const running = feed.run(stop.signal).then((end) => {
       this.#held.delete(address)
+      this.#unheldSince.delete(address)
       if (end === 'replaced') this.#takenAt.set(address, performance.now())
+      else this.#peers.beat()
     })
     this.#held.set(address, { feed, stop, running })
   }
 
   async close(): Promise<void> {
     this.#isClosing = true
+    this.#wantedSince.clear()
+    this.#peers.end()
     for (const { stop } of this.#held.values()) stop.abort()
     await Promise.all([...this.#held.values()].map(({ running }) => running))
   }
