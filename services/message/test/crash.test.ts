@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { StoreAwayError } from '@im/service-kit'
 import { eventually } from '@im/service-kit/testing'
 import fc from 'fast-check'
 import { test } from 'tap'
@@ -186,4 +187,37 @@ test('a device whose server is out of reach when a message has been stored gets 
   await right.drained()
   await eventually(async () => (await deps.mailbox.collection.countDocuments()) === 0)
   t.equal(phone.messages.length, 1)
+})
+
+test('a recall that comes, or comes again, while the database is away is decided on when it is back', async (t) => {
+  const { xmpp, online, deps } = await startMessage(t)
+  const sender = await online(alice)
+  const peer = await online(bob, { confirming: false })
+  const { anyFrom } = deps.messages
+  let failures = 0
+  const leave = () => {
+    failures = 0
+    deps.messages.anyFrom = async () => {
+      failures++
+      throw new StoreAwayError('MongoDB', 'away')
+    }
+  }
+  leave()
+  const text = sender.say({ to: bob })
+  const notice = sender.say({ to: bob, body: { type: 202, content: text } })
+  await eventually(() => failures > 1)
+  deps.messages.anyFrom = anyFrom
+  await eventually(() => sender.receipts.includes(notice) && peer.messages.some(({ id }) => id === notice))
+
+  // Its receiver has not confirmed it, and its replica is lost: it is told again, and nothing of it may get lost.
+  leave()
+  const refusal = xmpp.refuseConnections()
+  peer.end()
+  refusal.end()
+  await eventually(() => xmpp.connected)
+  deps.messages.anyFrom = anyFrom
+  await xmpp.drained()
+  const again = await online(bob)
+  await eventually(() => again.messages.some(({ id }) => id === notice))
+  t.equal(await deps.parked.collection.countDocuments(), 0)
 })

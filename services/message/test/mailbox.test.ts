@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { eventually } from '@im/service-kit/testing'
 import { test } from 'tap'
+import { type Outgoing, rowOf } from '../src/deliver/delivery.ts'
 import { alice, bob, startMessage } from './start-message.ts'
 
 const numbers = (length: number, from = 0) => Array.from({ length }, (_, n) => n + from)
@@ -268,4 +269,45 @@ test('a row that nobody rang for is found', async (t) => {
   await eventually(() => peer.messages.length === 1)
   t.strictSame(peer.contents(), ['found'])
   await eventually(async () => (await deps.mailbox.collection.countDocuments()) === 0)
+})
+
+test('a row that another replica puts long after its message came, and tells nobody of, is found', async (t) => {
+  const { online, deps } = await startMessage(t)
+  const peer = await online(bob)
+  const message: Outgoing = {
+    ...{ user: bob, from: alice, messageId: 'late', id: 'late', waits: 'month', audience: { kind: 'available' } },
+    ...{ at: Date.now() - 600_000, seq: 1 },
+    text: `from='${alice}@x' type='chat'><body>{"content":"late"}</body></message>`,
+  }
+  await deps.mailbox.collection.insertOne(rowOf('late', message, [], { isLate: false, now: Date.now() }))
+  await eventually(() => peer.messages.length === 1)
+  t.strictSame(peer.contents(), ['late'])
+})
+
+test('a bell that rings while the first portion is read is heard', async (t) => {
+  const { xmpp, online, deps } = await startMessage(t)
+  const sender = await online(alice)
+  sender.say({ to: bob, body: { content: 'waits' } })
+  await xmpp.drained()
+  const { read } = deps.mailbox
+  const [asked, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  deps.mailbox.read = async (...args) => {
+    const rows = await read.apply(deps.mailbox, args)
+    asked.resolve()
+    await gate.promise
+    return rows
+  }
+  const peer = xmpp.connect(bob)
+  await asked.promise
+  const at = Date.now() - 600_000
+  await deps.mailbox.collection.insertOne({
+    ...{ _id: 'late', user: bob, at, seq: 1, bytes: 100 },
+    text: `from='${alice}@x' type='chat'><body>{"content":"late"}</body></message>`,
+    expireAt: new Date(at + 30 * 86_400_000),
+    owes: [],
+  })
+  deps.mailboxDrain.wakeUser(bob, { at, seq: 1 })
+  gate.resolve()
+  await eventually(() => peer.messages.length === 2)
+  t.strictSame(peer.contents(), ['waits', 'late'])
 })

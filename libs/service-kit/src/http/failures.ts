@@ -14,9 +14,10 @@ export function isTransient(error: unknown): boolean {
 export function asContractError(error: unknown, requestId: string, log: Logger, path?: string): ContractError {
   if (error instanceof ContractError) return error
   const thrown = error instanceof Error ? error : new Error(String(error))
-  const { code, statusCode } = thrown as { code?: string; statusCode?: number }
+  // Errors of MongoDB have numbers as codes.
+  const { code, statusCode } = thrown as { code?: unknown; statusCode?: number }
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new ContractError('RequestTooLarge', { detail: 'body' })
-  if (code?.startsWith('FST_ERR_') && statusCode !== undefined && statusCode < 500)
+  if (typeof code === 'string' && code.startsWith('FST_ERR_') && statusCode !== undefined && statusCode < 500)
     return new ContractError('InvalidParams', { detail: 'the request could not be read' })
   if (thrown instanceof CallerUnreadableError) {
     log.error({ err: thrown, requestId, path }, 'gateway and service disagree about CALLER_KEY or the time')

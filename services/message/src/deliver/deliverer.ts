@@ -55,6 +55,7 @@ export class Deliverer {
     this.#now = options.now
     this.#looking = setInterval(() => this.#look(), lookEvery)
     this.#backing = {
+      now: options.now,
       change: (change, done) => this.#change(change, done),
       rowWaits: (delivery) => this.#grew(delivery),
       forget: (delivery) => {
@@ -85,7 +86,8 @@ export class Deliverer {
   /** A row for a message that no device has been given yet: it is owed to each that is there. */
   firstRow(message: Outgoing): MailboxRow {
     const owes = new Set([...this.known(message), ...missingOf(message)])
-    return rowOf(rowId(message.user, message.from, message.messageId), message, [...owes], false)
+    const id = rowId(message.user, message.from, message.messageId)
+    return rowOf(id, message, [...owes], { isLate: false, now: this.#now() })
   }
 
   /** Devices a message is for, on streams here and at other replicas. */

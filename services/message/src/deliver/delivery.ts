@@ -42,11 +42,17 @@ export interface Outgoing {
   known?: readonly string[]
 }
 
-const lifeOf = ({ waits, at, expireAt = Number.POSITIVE_INFINITY }: Outgoing) =>
-  Math.min(expireAt, at + (waits === 'minute' ? 60_000 : month))
+/** A row that waits for a month tells by its end when it was put: who looks for rows of the last minute finds late ones, too. */
+const endOf = ({ waits, at, expireAt = Number.POSITIVE_INFINITY }: Outgoing, now: number) =>
+  Math.min(expireAt, waits === 'minute' ? at + 60_000 : now + month)
 
-/** The row that keeps a message for its user, and for these devices of theirs even when another has it. */
-export const rowOf = (id: string, message: Outgoing, owes: readonly string[], isLate: boolean): MailboxRow => ({
+/** The row that keeps a message for its user from `now` (ms) on, and for these devices of theirs even when another has it. */
+export const rowOf = (
+  id: string,
+  message: Outgoing,
+  owes: readonly string[],
+  { isLate, now }: { isLate: boolean; now: number },
+): MailboxRow => ({
   _id: id,
   user: message.user,
   at: message.at,
@@ -54,7 +60,7 @@ export const rowOf = (id: string, message: Outgoing, owes: readonly string[], is
   ...(message.id === undefined ? {} : { id: message.id }),
   text: message.text,
   bytes: message.text.length,
-  expireAt: new Date(lifeOf(message)),
+  expireAt: new Date(endOf(message, now)),
   owes: [...owes],
   ...(isLate && message.conversation
     ? { late: { conversation: message.conversation, messageId: message.messageId, from: message.from } }
@@ -66,6 +72,7 @@ export type FarOutcome = { is: 'confirmed'; by: string[] } | { is: 'kept' } | { 
 
 /** Where a delivery writes its row, and what it tells of itself. */
 export interface DeliveryBacking {
+  now(): number
   change(change: RowChange, done?: () => void): void
   /** Its row is written, and some device waits for it. */
   rowWaits(delivery: Delivery): void
@@ -188,7 +195,7 @@ export class Delivery {
 
   #writeRow(): void {
     this.#row = 'asked'
-    const row = rowOf(this.rowId, this.message, this.#unconfirmed(), true)
+    const row = rowOf(this.rowId, this.message, this.#unconfirmed(), { isLate: true, now: this.#backing.now() })
     if (this.#confirmedBy.size) row.isTaken = true
     this.#backing.change({ kind: 'put', row }, () => {
       this.#row = 'written'

@@ -3,7 +3,7 @@ import type { Logger } from '@im/service-kit'
 import { type Entry, readSender, type Sender } from '../read/read-message.ts'
 import type { EntryMarks } from './entry-marks.ts'
 import type { FeedMetrics } from './feed-metrics.ts'
-import { isRefusedData } from './refused-data.ts'
+import { isPassing, isRefusedData } from './refused-data.ts'
 
 /** What an entry comes to, once it is read and decided on. `W` is what of it has to be written. */
 export interface Step<W> {
@@ -53,6 +53,8 @@ const mostParkedInRow = 20
  */
 const worthwhileBatch = 64
 const gatherFor = 4
+/** Between two tries at what a store that was away has to do (ms): whoever waits should not wait much longer than it is away. */
+const longestPause = 1000
 /** Bodies are up to 64 KiB: so many characters are enough for one transaction (MongoDB holds it in its cache). */
 const batchTextLength = 512 * 1024
 
@@ -110,16 +112,30 @@ export class Pipeline<W> {
       this.#lanes.set(item.sender, own)
       this.#hold(own, item)
     }
-    deciding.then(
-      (step) => {
-        item.step = step
-        this.#advance(item.sender)
-      },
-      (error) => {
-        item.step = this.#parked(item.entry, error)
-        this.#advance(item.sender)
-      },
-    )
+    void this.#decide(item, deciding)
+  }
+
+  /** A decision that fails because a store is away is tried again: nothing is known of the entry yet, and nothing is its fault. */
+  async #decide(item: Item<W>, deciding: Promise<Step<W>>): Promise<void> {
+    const { log, metrics, prepare } = this.#options
+    for (let attempt = 0; !item.step; attempt++) {
+      try {
+        item.step = await (attempt ? prepare(item.entry, readSender(item.entry)) : deciding)
+        this.#parkedInRow = 0
+      } catch (error) {
+        if (!isPassing(error)) item.step = this.#parked(item.entry, error)
+        else {
+          metrics.failures.inc()
+          if (attempt === 0) log.warn({ reason: String(error) }, 'an entry could not be decided on; trying again')
+          await delay(Math.min(100 * 2 ** Math.min(attempt, 10), longestPause), undefined, {
+            signal: this.#closing.signal,
+          }).catch(() => {})
+          // Whoever takes the server over decides.
+          if (this.#closing.signal.aborted) return
+        }
+      }
+    }
+    this.#advance(item.sender)
   }
 
   #hold(lane: Item<W>[], item: Item<W>): void {
@@ -200,7 +216,7 @@ export class Pipeline<W> {
           { reason: String(error), attempt, entries: writes.length },
           'a batch could not be stored; trying again',
         )
-        await delay(Math.min(100 * 2 ** Math.min(attempt, 10), 5000), undefined, {
+        await delay(Math.min(100 * 2 ** Math.min(attempt, 10), longestPause), undefined, {
           signal: this.#closing.signal,
         }).catch(() => {})
         if (this.#closing.signal.aborted) return false
@@ -253,9 +269,9 @@ export class Pipeline<W> {
               return settled()
             } catch (cause) {
               log.warn({ reason: String(cause) }, 'an entry could not be parked; trying again')
-              await delay(Math.min(100 * 2 ** attempt, 5000), undefined, { signal: this.#closing.signal }).catch(
-                () => {},
-              )
+              await delay(Math.min(100 * 2 ** attempt, longestPause), undefined, {
+                signal: this.#closing.signal,
+              }).catch(() => {})
             }
           }
         }

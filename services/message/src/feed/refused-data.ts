@@ -1,4 +1,5 @@
-import { BSON, MongoServerError } from 'mongodb'
+import { isStoreAway } from '@im/service-kit'
+import { BSON, MongoError, MongoServerError } from 'mongodb'
 
 /**
  * BadValue, InvalidBSON, DocumentValidationFailure, BSONObjectTooLarge (two codes), key too long,
@@ -15,3 +16,7 @@ export function isRefusedData(error: unknown): boolean {
     return dataCodes.has(error.code) && !error.errorLabels.includes('TransientTransactionError')
   return error instanceof BSON.BSONError || error instanceof RangeError
 }
+
+/** True when a question to a store failed by no fault of what was asked: it may be answered when it is asked again. */
+export const isPassing = (error: unknown): boolean =>
+  isStoreAway(error) || (error instanceof MongoError && !isRefusedData(error))

@@ -58,12 +58,10 @@ export class MailboxDrain {
   }
 
   /** Rows may wait for the stream, from a place on; without one, any. */
-  wake(stream: OwnStream, from?: { at: number; seq: number }): void {
+  wake(stream: OwnStream, from: { at: number; seq: number } = first): void {
     if (!stream.isAvailable) return
     stream.mail = 'behind'
-    stream.rung = true
-    if (!from) stream.cursor = undefined
-    else if (stream.cursor && isBefore(from, stream.cursor)) stream.cursor = { ...from, _id: '' }
+    if (!stream.rungFrom || isBefore(from, stream.rungFrom)) stream.rungFrom = from
     this.#start(stream)
   }
 
@@ -94,7 +92,7 @@ export class MailboxDrain {
         attempt = 0
       } catch (error) {
         this.#log.warn({ reason: String(error), attempt }, 'a mailbox could not be read; trying again')
-        await delay(Math.min(100 * 2 ** attempt++, 5000), undefined, { signal: this.#closing.signal }).catch(() => {})
+        await delay(Math.min(100 * 2 ** attempt++, 1000), undefined, { signal: this.#closing.signal }).catch(() => {})
       }
     }
   }
@@ -103,11 +101,10 @@ export class MailboxDrain {
   async #portion(stream: OwnStream): Promise<boolean> {
     const room = stream.room
     if (room.messages <= 0 || room.bytes <= 0) return false
-    stream.rung = false
+    goBack(stream)
     const { user, resource } = stream.report
     const wanted = Math.max(2, Math.min(mostRowsAtOnce, room.messages, Math.floor(room.bytes / stream.rowBytes)))
-    let { cursor } = stream
-    const rows = await this.#mailbox.read(user, resource, cursor, wanted)
+    const rows = await this.#mailbox.read(user, resource, stream.cursor, wanted)
     const gone = await this.#goneAmong(rows)
     if (!takes(stream)) return false
     let [handed, bytes] = [0, 0]
@@ -120,11 +117,10 @@ export class MailboxDrain {
         handed++
         bytes += row.bytes
       }
-      // Not past what a bell told of meanwhile.
-      if (stream.cursor === cursor) cursor = stream.cursor = { at: row.at, seq: row.seq, _id: row._id }
+      stream.cursor = { at: row.at, seq: row.seq, _id: row._id }
     }
     if (handed) stream.rowBytes = Math.max(512, bytes / handed)
-    if (rows.length === wanted || stream.rung) return true
+    if (rows.length === wanted || stream.rungFrom) return true
     // A row that is on its way into the mailbox rings when it is there.
     if (!this.#deliverer.isWriting(user)) stream.mail = 'live'
     return false
@@ -157,6 +153,16 @@ export class MailboxDrain {
     clearInterval(this.#looking)
     await Promise.all(this.#running)
   }
+}
+
+/** Before any row. */
+const first = { at: 0, seq: 0 }
+
+/** The next portion begins where a bell told of something, also one that rang while the last portion was read. */
+function goBack(stream: OwnStream): void {
+  const { rungFrom: from, cursor } = stream
+  if (from && cursor && isBefore(from, cursor)) stream.cursor = { ...from, _id: '' }
+  stream.rungFrom = undefined
 }
 
 const takes = (stream: OwnStream) => !stream.ended && stream.isAvailable && !stream.report.waiting

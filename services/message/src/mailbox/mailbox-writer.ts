@@ -36,7 +36,7 @@ export class MailboxWriter {
       } catch (error) {
         if (this.#closing.signal.aborted) break
         this.#log.warn({ reason: String(error), attempt }, 'mailboxes could not be written; trying again')
-        await delay(Math.min(100 * 2 ** attempt++, 5000), undefined, { signal: this.#closing.signal }).catch(() => {})
+        await delay(Math.min(100 * 2 ** attempt++, 1000), undefined, { signal: this.#closing.signal }).catch(() => {})
         continue
       }
       this.#waiting.splice(0, batch.length)

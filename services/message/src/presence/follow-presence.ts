@@ -104,7 +104,7 @@ export class PresenceFollower {
       } catch (error) {
         for (const user of users) followed.users.add(user)
         log.warn({ reason: String(error), attempt }, 'presence could not be stored; trying again')
-        await delay(Math.min(100 * 2 ** attempt++, 5000), undefined, { signal: this.#closing.signal }).catch(() => {})
+        await delay(Math.min(100 * 2 ** attempt++, 1000), undefined, { signal: this.#closing.signal }).catch(() => {})
       }
     }
   }

@@ -68,8 +68,8 @@ export class OwnStream {
   isDraining = false
   /** About the length of a row of this mailbox. */
   rowBytes = 16_384
-  /** The mailbox may have changed since it was read. */
-  rung = false
+  /** Rows may have come since the mailbox was read, from this place on. */
+  rungFrom: Omit<RowPlace, '_id'> | undefined
   ended = false
   /** Its server goes to another replica: what comes from now on is that one's to give, out of the mailbox. */
   isLeaving = false
