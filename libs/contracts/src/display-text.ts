@@ -19,12 +19,16 @@ const joining = [
  * Emoji (their joiners and selectors belong to them), joiners between letters that need them, and last what cannot be seen.
  * Fillers of Hangul and blanks such as the empty Braille cell look like nothing, though Unicode calls them letters and symbols.
  */
-const visibleOrNot = new RegExp(
-  `(\\p{RGI_Emoji}|(?<=[${joining}])[\\u200C\\u200D](?=[${joining}]))|` +
-    '[\\p{Default_Ignorable_Code_Point}\\p{Bidi_Control}\\p{Cc}\\p{Co}\\p{Cs}\\p{Noncharacter_Code_Point}' +
-    '\\u2800\\uFFF9-\\uFFFC\\u{1D159}]',
-  'gv',
-)
+const makeVisibleOrNot = () =>
+  new RegExp(
+    `(\\p{RGI_Emoji}|(?<=[${joining}])[\\u200C\\u200D](?=[${joining}]))|` +
+      '[\\p{Default_Ignorable_Code_Point}\\p{Bidi_Control}\\p{Cc}\\p{Co}\\p{Cs}\\p{Noncharacter_Code_Point}' +
+      '\\u2800\\uFFF9-\\uFFFC\\u{1D159}]',
+    'gv',
+  )
+/** Made at the first text, because that takes 10 ms and most processes never see one. */
+let visibleOrNot: RegExp | undefined
+
 /** No writing needs more marks on one letter; piles of them cover the neighbours. */
 const pileOfMarks = /(\p{M}{4})\p{M}+/gu
 const somethingVisible = /[\p{L}\p{N}\p{P}\p{S}]/u
@@ -40,6 +44,7 @@ export function displayText(text: string, display: Display): string {
 }
 
 function displayLine(line: string): string {
+  visibleOrNot ??= makeVisibleOrNot()
   const blanks = line.replace(/\p{White_Space}+/gu, ' ')
   const visible = blanks.replace(visibleOrNot, (_, kept?: string) => kept ?? '').normalize('NFC')
   // What was removed may have stood between blanks, or before marks that now have no letter of their own.
