@@ -26,7 +26,9 @@ const usage = `npm run bench:room -- [options]
   --joins N       users who join all their rooms at once         (2000)
   --rooms N       rooms of each of them                          (20)
   --room-size N   members of each of these rooms                 (20)
+  --said N        messages of each of them that joins ask for    (0)
   --rounds LIST   of sustained, crowd, joins                     (sustained,crowd)
+  --node-options=O   NODE_OPTIONS of the services, e.g. '--cpu-prof --cpu-prof-dir=/tmp/profile'
   --json FILE     also write everything as JSON
 
 Exit code 1 when a delivery was lost, doubled, altered or out of order, or a message not receipted or not stored once.`
@@ -40,7 +42,9 @@ const { values } = parseArgs({
     joins: { type: 'string', default: '2000' },
     rooms: { type: 'string', default: '20' },
     'room-size': { type: 'string', default: '20' },
+    said: { type: 'string', default: '0' },
     rounds: { type: 'string', default: 'sustained,crowd' },
+    'node-options': { type: 'string', default: '' },
     json: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
@@ -289,11 +293,16 @@ async function crowded(bench: Bench) {
   return { figures, faults, targets: [['≤ 250 ms of CPU in the XMPP server and ≤ 4 MB kept', isMet] as const] }
 }
 
+const joinedBy = ['prosody', 'message', 'room', 'user', 'mongodb', 'redis', 'nats'] as const
+
 const joined = (bench: Bench) =>
   massJoin({
     address: addressOf(bench),
     gatewayUrl: bench.stack.urls.gateway,
     roomDb: bench.mongo.db(databaseOf(bench, 'room')),
+    messageDb: bench.mongo.db(databaseOf(bench, 'message')),
+    said: Number(values.said),
+    processes: Object.fromEntries(joinedBy.map((name) => [name, bench.stack.process(name).pid!])),
     accounts: bench.accounts.slice(0, Number(values.joins) + 2),
     roomsPerUser: Number(values.rooms),
     membersPerRoom: Number(values['room-size']),
@@ -310,7 +319,10 @@ async function main(): Promise<number> {
     stack = await startStack({
       dataDir,
       ports: 'free',
-      env: { ...process.env, NODE_ENV: 'development', LOG_LEVEL: 'warn', LIMIT_FACTOR: '0' },
+      env: {
+        ...process.env,
+        ...{ NODE_ENV: 'development', LOG_LEVEL: 'warn', LIMIT_FACTOR: '0', NODE_OPTIONS: values['node-options'] },
+      },
       mode: 'processes',
       supervise: false,
     })

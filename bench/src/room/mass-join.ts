@@ -6,6 +6,8 @@ import type { Db, Document } from 'mongodb'
 import { attributeOf, escapeXml } from '../chat/stanza-cutter.ts'
 import { type Account, XmppClient } from '../chat/xmpp-client.ts'
 import { latencyOf } from '../percentiles.ts'
+import { cpuSeconds } from '../process-usage.ts'
+import { storedMessage } from '../stored-message.ts'
 
 const loginsAtOnce = 50
 const patience = 60_000
@@ -17,19 +19,28 @@ export interface MassJoin {
   address: Parameters<typeof XmppClient.login>[0]
   gatewayUrl: string
   roomDb: Db
+  messageDb: Db
   /** The last two chat; all others join. */
   accounts: readonly Account[]
   roomsPerUser: number
   membersPerRoom: number
+  /** Messages in each room, said in the last hours. */
+  said: number
+  /** Process ids by name: what they use is told. */
+  processes: Record<string, number>
 }
 
 /** Everybody joins all their rooms at once, as after a restart, while two chat. */
-export async function massJoin({ address, gatewayUrl, roomDb, ...wanted }: MassJoin) {
+export async function massJoin({ address, gatewayUrl, roomDb, messageDb, said, processes, ...wanted }: MassJoin) {
   const { accounts, roomsPerUser, membersPerRoom } = wanted
   const joining = accounts.slice(0, -2)
-  const jids = await makeRooms({ gatewayUrl, roomDb, accounts: joining, roomsPerUser, membersPerRoom })
+  const { jids, all: made } = await makeRooms({ gatewayUrl, roomDb, accounts: joining, roomsPerUser, membersPerRoom })
+  await sayBefore(messageDb, made, said, joining[0]!.userId)
   const answered = new Map<XmppClient, Set<string>>()
   const faults: string[] = []
+  const refusals: string[] = []
+  const took: number[] = []
+  let startedAt = 0
   for (let first = 0; first < joining.length; first += loginsAtOnce)
     await Promise.all(
       joining.slice(first, first + loginsAtOnce).map(async (account) => {
@@ -38,8 +49,10 @@ export async function massJoin({ address, gatewayUrl, roomDb, ...wanted }: MassJ
         answered.set(client, rooms)
         client.onEnd = (why) => void faults.push(`a stream ended: ${why}`)
         client.onStanza = (stanza) => {
-          if (stanza.includes('<subject')) rooms.add(attributeOf(stanza, 'from') ?? '')
-          else if (attributeOf(stanza, 'type') === 'error') faults.push(stanza.slice(0, 200))
+          if (stanza.includes('<subject')) {
+            rooms.add(attributeOf(stanza, 'from') ?? '')
+            took.push(performance.now() - startedAt)
+          } else if (attributeOf(stanza, 'type') === 'error') refusals.push(conditionIn(stanza))
         }
       }),
     )
@@ -48,7 +61,8 @@ export async function massJoin({ address, gatewayUrl, roomDb, ...wanted }: MassJ
   const before = latencyOf(chat.take())
   const all = joining.length * roomsPerUser
   const count = () => [...answered.values()].reduce((sum, { size }) => sum + size, 0)
-  const startedAt = performance.now()
+  const used = await usageOf({ ...processes, load: process.pid })
+  startedAt = performance.now()
   for (const [client] of answered)
     client.send(
       jids(client.account)
@@ -58,14 +72,21 @@ export async function massJoin({ address, gatewayUrl, roomDb, ...wanted }: MassJ
         )
         .join(''),
     )
-  while (count() < all && performance.now() - startedAt < patience) await delay(20)
+  while (count() + refusals.length < all && performance.now() - startedAt < patience) await delay(20)
   const seconds = (performance.now() - startedAt) / 1000
   const during = latencyOf(chat.take())
-  if (count() < all) faults.push(`${all - count()} joins had no answer`)
+  const cpuMsPerJoin = await used(count())
+  const lost = all - count() - refusals.length
+  if (lost > 0) faults.push(`${lost} joins had no answer`)
+  for (const [condition, { length }] of Map.groupBy(refusals, (condition) => condition))
+    faults.push(`${length} joins were refused: ${condition}`)
   faults.push(...chat.end())
   for (const client of answered.keys()) client.close()
   return {
-    figures: { users: joining.length, joins: all, membersPerRoom, seconds, chatBefore: before, chatDuring: during },
+    figures: {
+      ...{ users: joining.length, rooms: roomsPerUser, membersPerRoom, said, seconds, cpuMsPerJoin },
+      ...{ joins: latencyOf(took), chatBefore: before, chatDuring: during },
+    },
     faults,
     targets: [
       [`${all} joins in ${targets.seconds} s`, seconds <= targets.seconds] as const,
@@ -74,8 +95,12 @@ export async function massJoin({ address, gatewayUrl, roomDb, ...wanted }: MassJ
   }
 }
 
+const conditionIn = (stanza: string) => /<error[^>]*><([a-z-]+)/.exec(stanza)?.[1] ?? 'without a condition'
+
 /** Rooms of neighbours: one is made, its rows are copied. Returns the rooms of an account. */
-async function makeRooms(options: Omit<MassJoin, 'address'>): Promise<(account: Account) => string[]> {
+async function makeRooms(
+  options: Pick<MassJoin, 'gatewayUrl' | 'roomDb' | 'accounts' | 'roomsPerUser' | 'membersPerRoom'>,
+): Promise<{ jids: (account: Account) => string[]; all: string[] }> {
   const { gatewayUrl, roomDb, accounts, roomsPerUser, membersPerRoom } = options
   const api = createTestClient({ baseUrl: gatewayUrl, token: accounts[0]!.password, timeout: 20_000 })
   const { id } = await api.call(rooms.addRoom, {})
@@ -109,9 +134,41 @@ async function makeRooms(options: Omit<MassJoin, 'address'>): Promise<(account: 
     )
   }
   const place = new Map(accounts.map(({ userId }, index) => [userId, Math.floor(index / membersPerRoom)]))
-  return ({ userId }) => {
-    const group = place.get(userId)!
-    return made.slice(group * roomsPerUser, (group + 1) * roomsPerUser).map(({ jid }) => jid)
+  return {
+    all: made.map(({ jid }) => jid),
+    jids({ userId }) {
+      const group = place.get(userId)!
+      return made.slice(group * roomsPerUser, (group + 1) * roomsPerUser).map(({ jid }) => jid)
+    },
+  }
+}
+
+/** Puts messages of the last hours into the archive of each room. */
+async function sayBefore(messageDb: Db, jids: readonly string[], count: number, from: number): Promise<void> {
+  const messages = messageDb.collection<Document>('messages')
+  const now = Math.floor(Date.now() / 1000)
+  let made = 0
+  for (let first = 0; count && first < jids.length; first += 20)
+    await messages.insertMany(
+      jids.slice(first, first + 20).flatMap((jid) =>
+        Array.from({ length: count }, (_, n) => {
+          const timeSend = now - 60 * (count - n)
+          const { to: _to, ...message } = storedMessage(made++, { from, to: 1, content: `第 ${n} 条消息`, timeSend })
+          return { ...message, conversation: `r:${jid}`, roomJid: jid }
+        }),
+      ),
+      { ordered: false },
+    )
+}
+
+/** Tells how much CPU (ms) each process has used for one of `count` things. */
+async function usageOf(processes: Record<string, number>) {
+  const look = () => Promise.all(Object.values(processes).map(cpuSeconds))
+  const before = await look()
+  return async (count: number): Promise<Record<string, number>> => {
+    const after = await look()
+    const each = (index: number) => Math.round((1e6 * (after[index]! - before[index]!)) / Math.max(1, count)) / 1000
+    return Object.fromEntries(Object.keys(processes).map((name, index) => [name, each(index)]))
   }
 }
 

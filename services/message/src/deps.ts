@@ -43,6 +43,7 @@ import { OccupantRolls } from './rooms/occupant-rolls.ts'
 import { Occupants } from './rooms/occupants.ts'
 import { ReservedRoomsRepository } from './rooms/reserved-rooms-repository.ts'
 import { RoomFacts } from './rooms/room-facts.ts'
+import { RoomJoins } from './rooms/room-joins.ts'
 import { RoomOrders } from './rooms/room-order.ts'
 import { type RoomsOf, roomsOf } from './rooms/rooms-of.ts'
 import { openSearchIndex, type SearchIndex } from './search/search-index.ts'
@@ -84,6 +85,7 @@ export interface Deps extends Runtime<MessageConfig> {
   roomEnforcer: RoomEnforcer
   occupants: Occupants
   occupantRolls: OccupantRolls
+  roomJoins: RoomJoins
   roomFanOut: FanOut
   reservedRooms: ReservedRoomsRepository
   missedRooms: MissedRoomsRepository
@@ -141,6 +143,7 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
   const roomFacts = new RoomFacts({ service: room, now: steadyNow, isInTouch: () => peers.isInTouch })
   const missedRooms = new MissedRoomsRepository(db)
   const orders = new RoomOrders({ occupants, roomFacts, feeds, config, log })
+  const occupantRolls = new OccupantRolls({ bus, peers, occupants })
   const carryOut = (server: string, order: Parameters<typeof orders.carryOut>[1]) => orders.carryOut(server, order)
   return {
     messages,
@@ -170,7 +173,8 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
     roomFacts,
     roomEnforcer: new RoomEnforcer({ bus, peers, facts: roomFacts }),
     occupants,
-    occupantRolls: new OccupantRolls({ bus, peers, occupants }),
+    occupantRolls,
+    roomJoins: new RoomJoins({ messages, occupants, occupantRolls, roomFacts, feeds, config, log, now }),
     roomFanOut: new FanOut({ bus, peers, feeds, missed: missedRooms, log, carryOut }),
     reservedRooms: new ReservedRoomsRepository(db, now),
     missedRooms,

@@ -1,8 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { eventually } from '@im/service-kit/testing'
+import type { CommandStartedEvent } from 'mongodb'
 import { type Test, test } from 'tap'
+import type { Deps } from '../src/deps.ts'
 import { alice, bob, carol } from './start-message.ts'
-import { joined, presencesOf, saidIn, sayIn, startRooms } from './start-rooms.ts'
+import { join, joined, presencesOf, saidIn, sayIn, startRooms } from './start-rooms.ts'
 import { XmppServer } from './xmpp-server.ts'
 
 /** Two replicas, and two servers that are held by different ones. */
@@ -219,16 +221,60 @@ test('a restart of the message service forgets nobody who has joined', async (t)
 })
 
 test('a thousand joins after a login are all answered', async (t) => {
-  const { rooms, online, xmpp } = await startRooms(t)
+  const { rooms, online, xmpp, deps } = await startRooms(t)
   const jids = Array.from({ length: 1000 }, (_, n) => n.toString(16).padStart(32, '0'))
   rooms.stock(jids, [alice, bob])
   const stream = await online(bob)
-  for (const jid of jids)
-    stream.send(
-      `<presence xmlns='jabber:client' to='${jid}@muc.im.localhost/${bob}'><x xmlns='http://jabber.org/protocol/muc'><history seconds='60'/></x></presence>`,
-    )
+  const reads = countFinds(t, deps, 'messages')
+  for (const jid of jids) join(stream, jid, `seconds='60'`)
   await eventually(() => stream.received.filter(({ stanza }) => stanza.getChild('subject')).length === 1000, 30_000)
   await xmpp.drained()
   t.equal(stream.notes.size, 1000)
   t.ok(rooms.questions < 100, 'asked together')
+  t.ok(reads.count < 100, `${reads.count} reads of the archive`)
 })
+
+test('who joins a room together is answered together: one read of its history, one frame for all who get the same', async (t) => {
+  const { online, xmpp, rooms, deps } = await startRooms(t)
+  const members = Array.from({ length: 30 }, (_, n) => 20_000_000 + n)
+  const jid = 'a'.repeat(32)
+  rooms.stock([jid], [alice, ...members])
+  const speaker = await online(alice)
+  await joined(speaker, jid)
+  for (const content of ['one', 'two', 'three']) sayIn(speaker, jid, content)
+  await eventually(() => saidIn(speaker, jid).length === 3)
+  const streams = await Promise.all(members.map((user) => online(user)))
+  const frames: string[] = []
+  xmpp.onFrame = ({ name, attrs }) => {
+    if (name === 'deliver') frames.push(attrs['to'] ?? '')
+  }
+  const reads = countFinds(t, deps, 'messages')
+  const { questions } = rooms
+  for (const [n, stream] of streams.entries()) join(stream, jid, n % 2 ? `maxstanzas='2'` : `seconds='3600'`)
+  await Promise.all(
+    streams.map((stream) => eventually(() => stream.received.some(({ stanza }) => stanza.getChild('subject')), 20_000)),
+  )
+  for (const [n, stream] of streams.entries()) {
+    t.strictSame(saidIn(stream, jid), n % 2 ? ['two', 'three'] : ['one', 'two', 'three'])
+    const seen = presencesOf(stream, jid)
+    t.equal(seen[0]?.nick, String(alice), 'the others come first')
+    t.match(seen.at(-1), { nick: String(stream.user), codes: [100, 110] }, 'then the own one')
+    t.equal(new Set(seen.map(({ nick }) => nick)).size, seen.length, 'each once')
+  }
+  // Presence of each who is there and of each who comes, three messages and a subject.
+  t.ok(frames.length < 4 * members.length, `${frames.length} frames`)
+  t.ok(reads.count < 10, `${reads.count} reads of the archive`)
+  t.ok(rooms.questions - questions < 10, `${rooms.questions - questions} questions to the room service`)
+})
+
+/** Counts how often a collection of the service is read. */
+function countFinds(t: Test, { mongoClient, db }: Pick<Deps, 'mongoClient' | 'db'>, collection: string) {
+  const counted = { count: 0 }
+  const count = ({ databaseName, commandName, command }: CommandStartedEvent) => {
+    if (databaseName === db.databaseName && ['find', 'aggregate'].includes(commandName))
+      if (command[commandName] === collection) counted.count++
+  }
+  mongoClient.on('commandStarted', count)
+  t.after(() => mongoClient.off('commandStarted', count))
+  return counted
+}

@@ -502,12 +502,12 @@ test('who is removed while their join is answered gets nothing of what is said f
     await sent(order)
   }
   const { promise, resolve } = Promise.withResolvers<void>()
-  const lastOfRoom = messages.lastOfRoom.bind(messages)
+  const lastOfRooms = messages.lastOfRooms.bind(messages)
   let isReading = false
-  messages.lastOfRoom = async (...range) => {
+  messages.lastOfRooms = async (...range) => {
     isReading = true
     await promise
-    return await lastOfRoom(...range)
+    return await lastOfRooms(...range)
   }
   join(stream, jid, `seconds='3600'`)
   await eventually(() => isReading)

@@ -121,6 +121,15 @@ export class MessagesRepository {
     return (await findNewest(this.collection, range, Date.now())).filter(({ gone }) => !gone)
   }
 
+  /** The last messages that came to any of these rooms, the newest first, not before `from` (ms); stones are among them. */
+  async lastOfRooms(roomJids: readonly string[], from: number, limit: number): Promise<MessageDocument[]> {
+    return await this.collection
+      .find({ roomJid: { $in: [...roomJids] }, ts: { $gte: from } }, { batchSize: limit + 1 })
+      .sort({ ts: -1, _id: -1 })
+      .limit(limit)
+      .toArray()
+  }
+
   /**
    * Messages that came to a room since a moment (ms) and say that they were sent before it, the newest first. They came within
    * a day of it (`orderKey`).

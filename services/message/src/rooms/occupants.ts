@@ -65,11 +65,11 @@ export class Occupants {
     return this.#rooms.get(jid)?.get(server)
   }
 
-  /** Users with a stream of this replica in the room. */
+  /** Users with a stream of this replica in the room whose join is answered. */
   usersIn(jid: string): Set<number> {
     const users = new Set<number>()
     for (const { streams } of this.#rooms.get(jid)?.values() ?? [])
-      for (const { report } of streams.keys()) users.add(report.user)
+      for (const [{ report }, joining] of streams) if (!joining) users.add(report.user)
     return users
   }
 

@@ -1,12 +1,9 @@
 import type { StandingMember } from '@im/contracts/room'
 import type { Element } from '@xmpp/component'
 import { isVisible, type MessageDocument } from '../archive/message-document.ts'
-import { stanzaId } from '../archive/message-row.ts'
-import { roomsDomain } from '../config.ts'
 import type { StanzaText } from '../deliver/stanza-text.ts'
 import type { Deps } from '../deps.ts'
 import type { JoinedRoom } from '../search/search-scope.ts'
-import { roomAddress, saidBeforeText } from './room-stanzas.ts'
 
 /** How much of what was said a client wants to have again when it joins (XEP-0045 §7.2.14). */
 export interface Wish {
@@ -20,6 +17,12 @@ export interface Wish {
 const mostMessages = 100
 /** Rows read on top, for those that the member does not see. */
 const spareRows = 20
+/** Rooms of one question, messages it may find, and how far back (ms) it reads. */
+const roomsAtOnce = 100
+const rowsAtOnce = 2000
+const recentFor = 2 * 86_400_000
+/** Rooms that are read apart at the same time. */
+const readsAtOnce = 8
 
 /** What the presence of a join wishes; what can't be read says nothing. `now` in ms. */
 export function readWish(presence: Element, now: number): Wish {
@@ -46,26 +49,96 @@ export const sinceOf = ({ joinedAt }: Pick<JoinedRoom, 'joinedAt'>) => Math.roun
 /** Whether a member may see what came to a room then: `ts` in ms. Who left and came back sees nothing of the time between. */
 export const isSince = (room: Pick<JoinedRoom, 'joinedAt'>, { ts }: Pick<MessageDocument, 'ts'>) => ts >= sinceOf(room)
 
-/** What was said in a room as a member may see it, the oldest first: ids of the stanzas and their texts. */
-export async function readHistory(
-  { messages, config, now }: Pick<Deps, 'messages' | 'config' | 'now'>,
-  jid: string,
+/** From when on (ms) somebody who joins gets what was said. */
+export const wishedSince = (member: StandingMember, { since }: Wish) => Math.max(since, member.since)
+
+/** Of what was said, the oldest first, what a member may see and wishes to have; `now` in ms. */
+export function historyFor<S extends Said>(
+  said: readonly S[],
   member: StandingMember,
-  { since, messages: most, characters }: Wish,
-): Promise<{ id: string; text: StanzaText }[]> {
-  if (most === 0) return []
-  const reader = { user: member.userId, now: now() }
-  const from = Math.max(since, member.since)
-  const found = await messages.lastOfRoom(jid, from, most + spareRows)
-  const said: { id: string; text: StanzaText }[] = []
+  wish: Wish,
+  now: number,
+): Set<S> {
+  const heard = new Set<S>()
+  const reader = { user: member.userId, now }
+  const since = wishedSince(member, wish)
   let length = 0
-  for (const message of found) {
-    if (!isVisible(message, reader)) continue
-    const { body, ts } = message
-    const id = stanzaId(message)
-    const text = saidBeforeText(roomAddress(roomsDomain(config), jid, message.from), { id, body, ts })
-    length += text.length
-    if (length > characters || said.push({ id: id ?? '', text }) === most) break
+  for (const one of said.toReversed()) {
+    if (heard.size === wish.messages) break
+    if (one.message.ts < since || !isVisible(one.message, reader)) continue
+    length += one.text.length
+    if (length > wish.characters) break
+    heard.add(one)
   }
-  return said.reverse()
+  return heard
+}
+
+/** What was said in a room, and its stanza. */
+interface Said {
+  message: MessageDocument
+  text: StanzaText
+}
+
+/** What of a room is wanted: so many messages, none before a moment (ms). */
+interface Wanted {
+  jid: string
+  since: number
+  messages: number
+}
+
+/** The newest messages of rooms, the newest first: all that is wanted of each, and maybe more. */
+export type RoomHistories = ReadonlyMap<string, readonly MessageDocument[]>
+
+/**
+ * Reads what was said in rooms. All rooms of which the last days are wanted cost one question for each hundred of them; a room
+ * costs one of its own where more is wanted, or so much was said.
+ */
+export async function readHistories(
+  { messages }: Pick<Deps, 'messages'>,
+  wanted: readonly Wanted[],
+  now: number,
+): Promise<RoomHistories> {
+  const rooms = gathered(wanted)
+  const found = new Map<string, MessageDocument[]>()
+  const apart = rooms.filter(({ since }) => since < now - recentFor)
+  const together = rooms.filter(({ since }) => since >= now - recentFor)
+  await Promise.all(
+    Array.from({ length: Math.ceil(together.length / roomsAtOnce) }, async (_, part) => {
+      const some = together.slice(part * roomsAtOnce, (part + 1) * roomsAtOnce)
+      const since = Math.min(...some.map((room) => room.since))
+      const rows = await messages.lastOfRooms(
+        some.map(({ jid }) => jid),
+        since,
+        rowsAtOnce,
+      )
+      const ofRooms = Map.groupBy(rows, ({ roomJid }) => roomJid)
+      for (const room of some) {
+        const own = ofRooms.get(room.jid) ?? []
+        if (rows.length < rowsAtOnce || own.length >= room.messages) found.set(room.jid, own)
+        else apart.push(room)
+      }
+    }),
+  )
+  for (let first = 0; first < apart.length; first += readsAtOnce)
+    await Promise.all(
+      apart.slice(first, first + readsAtOnce).map(async ({ jid, since, messages: most }) => {
+        found.set(jid, await messages.lastOfRoom(jid, since, most))
+      }),
+    )
+  return found
+}
+
+/** Each room once, with all that is wanted of it. */
+function gathered(wanted: readonly Wanted[]): Wanted[] {
+  const rooms = new Map<string, Wanted>()
+  for (const { jid, since, messages } of wanted) {
+    if (!messages) continue
+    const room = rooms.get(jid)
+    rooms.set(jid, {
+      jid,
+      since: Math.min(since, room?.since ?? since),
+      messages: Math.max(messages + spareRows, room?.messages ?? 0),
+    })
+  }
+  return [...rooms.values()]
 }

@@ -42,7 +42,7 @@ export class MembersRepository {
     session?: ClientSession,
   ): Promise<MemberDocument[]> {
     const ids = pairs.map(({ roomId, userId }) => memberId(roomId, userId))
-    return this.#members.find({ _id: { $in: ids } }, { session }).toArray()
+    return this.#members.find({ _id: { $in: ids } }, { session, batchSize: ids.length + 1 }).toArray()
   }
 
   /** Own records of a user in several rooms. */

@@ -73,7 +73,7 @@ export class RoomsRepository {
 
   /** By jid, also those that were dissolved. */
   async byJids(jids: readonly string[], session: ClientSession): Promise<Map<string, RoomDocument>> {
-    const found = await this.#rooms.find({ jid: { $in: [...jids] } }, { session }).toArray()
+    const found = await this.#rooms.find({ jid: { $in: [...jids] } }, { session, batchSize: jids.length + 1 }).toArray()
     return new Map(found.map((room) => [room.jid, room]))
   }
 
