@@ -616,16 +616,16 @@ test('a message costs as many rows in a room of 10,000 members as in one of two'
   }
   deps.mongoClient.on('commandStarted', count)
   t.after(() => deps.mongoClient.off('commandStarted', count))
-  const cost = async (jid: string) => {
+  const costOfOne = async (jid: string) => {
+    rows = 0
     const id = sayIn(speaker, jid, 'hi')
     await eventually(() => speaker.receipts.includes(id) && member.messages.some((message) => message.id === id))
     await xmpp.drained()
     return rows
   }
-  for (const jid of [small, large]) await cost(jid)
-  rows = 0
-  const ofSmall = await cost(small)
-  const ofBoth = await cost(large)
+  /** The least of some: rows of the message before may be written late. */
+  const cost = async (jid: string) => Math.min(await costOfOne(jid), await costOfOne(jid), await costOfOne(jid))
+  const [ofSmall, ofLarge] = [await cost(small), await cost(large)]
   t.ok(ofSmall > 0 && ofSmall < 8, `${ofSmall} rows`)
-  t.equal(ofBoth - ofSmall, ofSmall)
+  t.equal(ofLarge, ofSmall)
 })
