@@ -22,10 +22,12 @@ export function judgeRooms(
   const said = messages.filter(({ kind, receiptAt }) => kind === 'chat' && receiptAt !== undefined)
   return {
     'taken in a room of somebody who was out of it or muted': messages.flatMap((message) => {
-      const { id, from, room, sentAt, receiptAt } = message
+      const { id, kind, from, room, sentAt, receiptAt } = message
       if (receiptAt === undefined || !sentAt.length) return []
       const wasOut = room!.wasMember(from, sentAt[0]!, receiptAt) === false
-      return wasOut || room!.wasMuted(from, sentAt[0]!, receiptAt) ? [`${id} of ${from}`] : []
+      // Who is muted may take back what they said.
+      const wasMuted = kind === 'chat' && room!.wasMuted(from, sentAt[0]!, receiptAt)
+      return wasOut || wasMuted ? [`${id} of ${from}`] : []
     }),
     'refused in a room to somebody who might speak': messages.flatMap(({ id, from, room, sentAt, refusals }) => {
       const wrong = refusals.find(

@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { archive } from '@im/contracts/message'
+import { pairOf } from '@im/contracts/social'
 import { StoreAwayError } from '@im/service-kit'
 import { eventually } from '@im/service-kit/testing'
 import fc from 'fast-check'
 import { test } from 'tap'
 import { holdCommits } from './hold-commits.ts'
-import { alice, bob, startMessage } from './start-message.ts'
+import { alice, bob, carol, startMessage } from './start-message.ts'
 import { type ClientStream, XmppServer } from './xmpp-server.ts'
 
 /** What happens between two messages. */
@@ -220,4 +222,94 @@ test('a recall that comes, or comes again, while the database is away is decided
   const again = await online(bob)
   await eventually(() => again.messages.some(({ id }) => id === notice))
   t.equal(await deps.parked.collection.countDocuments(), 0)
+})
+
+test('what was refused is never taken when it comes again, nor what was taken refused; another attempt is decided anew', async (t) => {
+  const xmpp = await XmppServer.start()
+  const env = { NAMESPACE: `t${randomBytes(5).toString('hex')}` }
+  const before = await startMessage(t, { xmpp, env })
+  const sender = await before.online(alice)
+  const slow = await before.online(carol, { confirming: false })
+  // Nothing behind this one is released until its receiver confirms it.
+  sender.say({ to: carol })
+  await eventually(() => slow.messages.length === 1)
+  const taken = sender.say({ to: bob })
+  await eventually(() => sender.receipts.includes(taken))
+  before.user.mode = 'is away'
+  const types = [1, 201, 26, 500]
+  const refused = types.map((type) => sender.say({ to: bob + 100, body: { type } }))
+  await eventually(() => refused.every((id) => sender.refusals.get(id) === 'resource-constraint'))
+  await before.close()
+
+  before.user.mode = 'answers'
+  before.user.pairs.set(pairOf(alice, bob), { high: { status: 0, hasBlocked: true } })
+  const { deps, online } = await startMessage(t, { xmpp, env, user: before.user })
+  const told = sender.received.length
+  slow.confirm()
+  await xmpp.drained()
+  const again = sender.received.slice(told).map(({ stanza }) => stanza)
+  t.notOk(
+    again.some(({ attrs }) => attrs['type'] === 'error' && attrs['id'] === taken),
+    'it was taken',
+  )
+  for (const id of refused) t.ok(again.some(({ attrs }) => attrs['type'] === 'error' && attrs['id'] === id))
+  t.equal(await deps.messages.collection.countDocuments({ gone: { $exists: false } }), 2)
+  t.equal(await deps.mailbox.collection.countDocuments({ user: bob + 100 }), 0)
+  const stranger = await online(bob + 100)
+  t.strictSame(stranger.messages, [])
+  t.equal((await online(bob)).messages.length, 1)
+
+  const [first] = refused
+  sender.say({ to: bob + 100, id: first! })
+  await eventually(() => sender.receipts.includes(first!) && stranger.messages.length === 1)
+  t.equal(await deps.messages.collection.countDocuments({ messageId: first! }), 1)
+})
+
+test('a copy that comes late by another server shares the fate of what was refused after it', async (t) => {
+  const servers = await Promise.all([XmppServer.start(), XmppServer.start()])
+  const [lost, other] = servers as [XmppServer, XmppServer]
+  const { online, user, deps } = await startMessage(t, { servers })
+  const first = await online(alice, { server: lost })
+  const second = await online(alice, { server: other, resource: 'pc' })
+  const refusal = lost.refuseConnections()
+  const id = first.say({ to: bob + 100 })
+  await delay(5)
+  user.mode = 'is away'
+  second.say({ to: bob + 100, id })
+  await eventually(() => second.refusals.get(id) === 'resource-constraint')
+  user.mode = 'answers'
+  refusal.end()
+  await lost.drained()
+  t.equal(first.refusals.get(id), 'resource-constraint')
+  t.equal(await deps.messages.collection.countDocuments({ gone: { $exists: false } }), 0)
+  // A recall is for all attempts.
+  second.say({ to: bob + 100, body: { type: 202, content: id } })
+  second.say({ to: bob + 100, id })
+  await other.drained()
+  t.equal(await deps.messages.collection.countDocuments({ messageId: id, gone: { $exists: false } }), 0)
+})
+
+test('messages of one moment keep their order when copies come by another server', async (t) => {
+  const servers = await Promise.all([XmppServer.start(), XmppServer.start()])
+  const [lost, other] = servers as [XmppServer, XmppServer]
+  const { online, api } = await startMessage(t, { servers })
+  const first = await online(alice, { server: lost })
+  const timeSend = Math.floor(Date.now() / 1000)
+  const refusal = lost.refuseConnections()
+  const say = (stream: ClientStream, n: number) =>
+    stream.say({ to: bob, id: `m${n}`, body: { messageId: `m${n}`, timeSend, content: n } })
+  for (const n of [1, 2, 3, 4]) say(first, n)
+  await delay(20)
+  const second = await online(alice, { server: other, resource: 'pc' })
+  for (const n of [1, 2]) say(second, n)
+  await eventually(() => second.receipts.length === 2)
+  refusal.end()
+  await lost.drained()
+  for (const n of [3, 4, 5]) say(second, n)
+  await other.drained()
+  const rows = await api.call(archive.listSingleHistory, { receiver: bob }, { as: alice })
+  t.strictSame(
+    rows.map(({ messageId }) => messageId),
+    ['m5', 'm4', 'm3', 'm2', 'm1'],
+  )
 })

@@ -3,12 +3,14 @@ import { type Change, isDuplicateKey } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { refreshChats } from '../inbox/refresh-chats.ts'
 import { showMessages } from '../inbox/show-messages.ts'
+import type { Refusal } from '../read/read-message.ts'
 import { usersOf } from './conversations.ts'
 import { announceByConversation } from './delete-messages.ts'
 import { forgetMessages } from './forget-messages.ts'
 import { keyText, type MessageDocument, type MessageKey } from './message-document.ts'
 import type { KnownMessage } from './messages-repository.ts'
 import { type RecallDeps, recallLimitMs } from './recall-limit.ts'
+import { type RefusedMessage, type Settled, settleCopies } from './settle-copies.ts'
 
 /** What an entry of an XMPP server's log asks the archive to do. Each part may be missing. */
 export interface ArchiveEntry {
@@ -22,6 +24,10 @@ export interface ArchiveEntry {
    * too. It counts in its place of the log: what came before is recalled, also when `/tigase/deleteMsg` was too early for it.
    */
   recall?: { conversation: string; by: number; messageIds: string[]; anybody?: true }
+  /** In place of `store`: it is not taken. That is kept before its sender is told, so that nobody takes it later. */
+  refuse?: RefusedMessage
+  /** A message that the archive does not keep, and that was perhaps refused when it, or a copy of it, came before. */
+  mind?: MessageKey & { ts: number }
 }
 
 /**
@@ -30,8 +36,9 @@ export interface ArchiveEntry {
  * - `replayed`: stored before by this very entry, which came again.
  * - `resent`: stored before by another entry: its sender sent it again.
  * - `gone`: recalled, expired or removed by everybody.
+ * - `refused`: not taken, now or when a copy of it came before.
  */
-export type Outcome = 'new' | 'replayed' | 'resent' | 'gone'
+export type Outcome = 'new' | 'replayed' | 'resent' | 'gone' | 'refused'
 
 /** Ids that one entry can mark as read or recall. */
 const mostIds = 200
@@ -40,7 +47,7 @@ const idsAtOnce = 1000
 
 type ArchiveDeps = Pick<
   Deps,
-  'messages' | 'mailbox' | 'chats' | 'roomChats' | 'outbox' | 'searchIndex' | 'fileRemovals' | 'now'
+  'messages' | 'mailbox' | 'chats' | 'roomChats' | 'outbox' | 'searchIndex' | 'fileRemovals' | 'copyOrder' | 'now'
 > &
   RecallDeps
 
@@ -48,71 +55,82 @@ type ArchiveDeps = Pick<
  * Stores a batch of entries and their event in one transaction; messages that are stored already change nothing. Then, still
  * before the caller may tell anybody, the lists of chats and the read marks: they are idempotent, and a log tells an entry
  * again until this function has returned. Gives the outcome of each entry that has something to store. `alongside` adds
- * writes to the transaction: it gets the entries that are not known, and may run several times.
+ * writes to the transaction: it gets the entries that are not known, and may run several times. `refused` is told why entries of
+ * that outcome were refused.
  */
 export async function archiveBatch<E extends ArchiveEntry>(
   deps: ArchiveDeps,
   entries: readonly E[],
-  { alongside }: { alongside?: (fresh: ReadonlySet<E>, change: Change) => Promise<unknown> } = {},
+  {
+    alongside,
+    refused,
+  }: {
+    alongside?: (fresh: ReadonlySet<E>, change: Change) => Promise<unknown>
+    refused?: (entry: E, refusal: Refusal) => void
+  } = {},
 ): Promise<(Outcome | undefined)[]> {
-  const firsts = firstOfEach(entries)
+  const keys = keysOf(entries)
   const bounds = await boundsOf(
     deps,
-    [...firsts.values()].map(({ store }) => store!),
+    entries.flatMap(({ store }) => store ?? []),
   )
-  let known: Map<string, KnownMessage> = new Map()
+  let known = new Map<string, KnownMessage>()
+  if (entries.some(({ mind }) => mind)) known = await deps.messages.known(keys)
   for (;;) {
-    const fresh = new Set(entries.filter((entry) => !entry.store || isFresh(entry.store, entry)))
-    const stored = [...fresh].flatMap(({ store }) => (store ? afterClears(store, bounds) : []))
+    const settled = settleCopies(entries, known)
+    const fresh = new Set(
+      entries.filter(({ refuse }, index) => {
+        const outcome = settled.outcomes[index]
+        return !refuse && (outcome === undefined || outcome === 'new')
+      }),
+    )
+    const stored = deps.copyOrder.place(
+      settled.stored.map((message) => afterClears(message, bounds)),
+      known,
+    )
+    const written = { ...settled, stored }
     try {
-      const recalled = await store(deps, fresh, stored, alongside)
+      const recalled = await store(deps, fresh, written, alongside)
       const lost = new Set(recalled.map(keyText))
       await showMessages(
         deps,
-        [...stored, ...known.values()].filter((message) => !lost.has(keyText(message))),
+        [...written.stored, ...known.values()].filter((message) => !lost.has(keyText(message))),
       )
       await refreshChats(deps, recalled)
       await markRead(deps, entries)
-      return outcomes(lost)
+      for (const [entry, refusal] of settled.refusals) refused?.(entry as E, refusal)
+      return settled.outcomes.map((outcome, index) => {
+        const { store } = entries[index]!
+        return store && outcome !== 'refused' && lost.has(keyText(store)) ? 'gone' : outcome
+      })
     } catch (error) {
-      if (!isDuplicateKey(error)) throw error
+      if (!isDuplicateKey(error) && !(error instanceof ChangedMeanwhile)) throw error
       const before = known.size
-      known = await deps.messages.known([...firsts.values()].map(({ store }) => store!))
+      known = await deps.messages.known(keys)
       // Another replica's write that is not to be seen yet: no fault of what is stored, so it must not look like one. The error
       // of the driver is no cause of it: it holds the message, which is not for a log.
       if (known.size === before) throw new Error('a message is stored already and cannot be found yet')
     }
   }
-
-  function isFresh(message: MessageDocument, entry: E): boolean {
-    const key = keyText(message)
-    return firsts.get(key) === entry && !known.has(key)
-  }
-
-  function outcomes(recalled: ReadonlySet<string>): (Outcome | undefined)[] {
-    return entries.map((entry) => {
-      if (!entry.store) return undefined
-      const key = keyText(entry.store)
-      const before = known.get(key)
-      if (before?.gone || recalled.has(key)) return 'gone'
-      if (before) return before.tap === entry.tap ? 'replayed' : 'resent'
-      return firsts.get(key) === entry ? 'new' : 'resent'
-    })
-  }
 }
+
+/** A stone that is to be replaced is not what it was when it was read. */
+class ChangedMeanwhile extends Error {}
 
 /** The transaction. Gives the messages that entries of the batch recalled. */
 async function store<E extends ArchiveEntry>(
   deps: ArchiveDeps,
   fresh: ReadonlySet<E>,
-  stored: readonly MessageDocument[],
+  { stored, refused, replaced }: Pick<Settled, 'stored' | 'refused' | 'replaced'>,
   alongside?: (fresh: ReadonlySet<E>, change: Change) => Promise<unknown>,
 ): Promise<KnownMessage[]> {
-  const { messages, searchIndex, outbox } = deps
+  const { messages, searchIndex, outbox, now } = deps
   const recalls = [...fresh].filter(({ recall }) => recall?.messageIds.length)
-  if (!stored.length && !recalls.length && !(alongside && fresh.size)) return []
+  if (!stored.length && !refused.length && !recalls.length && !(alongside && fresh.size)) return []
   return await outbox.commit(async (change) => {
+    if (!(await messages.removeRefused(replaced, change.session))) throw new ChangedMeanwhile()
     await messages.store(stored, change.session)
+    await messages.addRefused(refused, now(), change.session)
     await searchIndex.backlog.add(stored, change.session)
     await alongside?.(fresh, change)
     const recalled: KnownMessage[] = []
@@ -141,6 +159,9 @@ async function applyRecall(deps: ArchiveDeps, { recall, tap, store: notice }: Ar
   const recalled = [...found.values()].filter(({ gone, ts }) => !gone && (limit === 0 || at - ts <= limit))
   const named = new Set([...found.values()].map(({ messageId }) => messageId))
   await forgetMessages(deps, recalled, change)
+  // One that was refused may not come in another attempt either.
+  const refused = [...known.values()].flatMap((message) => (message.refused ? message._id : []))
+  await messages.empty(refused, now(), change.session)
   await messages.addStones(
     own.filter(({ messageId }) => !named.has(messageId)).map((key: MessageKey) => ({ ...key, tap })),
     now(),
@@ -152,15 +173,10 @@ async function applyRecall(deps: ArchiveDeps, { recall, tap, store: notice }: Ar
   return recalled
 }
 
-/** Copies within the batch: the first one counts. */
-function firstOfEach<E extends ArchiveEntry>(entries: readonly E[]): Map<string, E> {
-  const firsts = new Map<string, E>()
-  for (const entry of entries) {
-    if (!entry.store) continue
-    const key = keyText(entry.store)
-    if (!firsts.has(key)) firsts.set(key, entry)
-  }
-  return firsts
+/** Each message once. */
+function keysOf(entries: readonly ArchiveEntry[]): MessageKey[] {
+  const keys = entries.flatMap(({ store, refuse, mind }) => store ?? refuse ?? mind ?? [])
+  return [...new Map(keys.map((key) => [keyText(key), key])).values()]
 }
 
 /** How late (s) a message may be without being looked at apart. */

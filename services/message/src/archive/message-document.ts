@@ -1,4 +1,5 @@
 import type { ObjectId } from 'mongodb'
+import type { Refusal } from '../read/read-message.ts'
 
 /** One stored message; the two rows a single chat shows (spec 07-message.md) are views of it. */
 export interface MessageDocument {
@@ -51,6 +52,8 @@ export interface MessageDocument {
    * the message from being stored again.
    */
   gone?: true
+  /** Of a stone: its sender was told that it is not taken, and why. Only a copy that comes after `ts` is another attempt. */
+  refused?: Refusal
   /** When MongoDB removes a stone. */
   removeAt?: Date
   /** Its type is one of those the search looks at, and it is neither encrypted nor burnt after reading. */

@@ -13,6 +13,7 @@ import {
   type Reader,
   type Visibility,
 } from './message-document.ts'
+import type { RefusedMessage } from './settle-copies.ts'
 
 /** A week: for so long a copy of a message may come again (spec xmpp.md §3). */
 const stoneLife = 7 * 86_400_000
@@ -21,11 +22,11 @@ const stoneLife = 7 * 86_400_000
 export type KnownMessage = MessageKey &
   Place &
   Visibility &
-  Pick<MessageDocument, 'contentType' | 'to' | 'tap' | 'searchable' | 'file'>
+  Pick<MessageDocument, 'contentType' | 'to' | 'tap' | 'searchable' | 'file' | 'refused'>
 
 export const knownFields = {
   ...{ conversation: 1, messageId: 1, from: 1, to: 1, tap: 1, contentType: 1, searchable: 1, file: 1 },
-  ...{ timeSend: 1, ts: 1, deletedFor: 1, expireAt: 1, gone: 1 },
+  ...{ timeSend: 1, ts: 1, deletedFor: 1, expireAt: 1, gone: 1, refused: 1 },
 } as const
 
 /** A part of a conversation in seconds: from `from` on, up to but without `before`. */
@@ -108,7 +109,10 @@ export class MessagesRepository {
   /** Messages of a room by their ids, whoever sent them. */
   async ofRoom(conversation: string, messageIds: readonly string[], session?: ClientSession): Promise<KnownMessage[]> {
     return await this.collection
-      .find({ messageId: { $in: unique(messageIds) }, to: { $exists: false }, conversation }, { session })
+      .find(
+        { messageId: { $in: unique(messageIds) }, to: { $exists: false }, conversation, refused: { $exists: false } },
+        { session },
+      )
       .hint(byMessageId)
       .project<KnownMessage>(knownFields)
       .toArray()
@@ -332,10 +336,10 @@ export class MessagesRepository {
       .toArray()
   }
 
-  /** Whether one of these ids is a message of `author`, recalled ones included. Unknown ids say nothing. */
+  /** Whether one of these ids is a message of `author`, recalled ones included. Unknown and refused ones say nothing. */
   async anyFrom(author: number, conversation: string, messageIds: readonly string[]): Promise<boolean> {
     const known = await this.known(messageIds.map((messageId) => ({ conversation, messageId, from: author })))
-    return known.size > 0
+    return [...known.values()].some(({ refused }) => !refused)
   }
 
   /** What decides who sees these messages, as it is in the transaction. */
@@ -370,6 +374,7 @@ export class MessagesRepository {
           timeSend: '',
           expireAt: '',
           unreadBy: '',
+          refused: '',
         },
       },
       { session },
@@ -379,11 +384,23 @@ export class MessagesRepository {
   /** Stones for messages that were recalled before they came. */
   async addStones(stones: readonly (MessageKey & { tap: string })[], now: number, session: ClientSession) {
     if (!stones.length) return
-    const made = stones.map(({ tap, ...key }) => ({
-      ...{ ...key, ...receiverOf(key), tap, ts: now, body: '', content: '', searchable: false, deletedFor: [] },
-      ...{ gone: true, removeAt: removalOf(now) },
-    }))
+    const made = stones.map(({ tap, ...key }) => ({ ...stoneOf(key, tap, now), ts: now }))
     await this.collection.insertMany(made as unknown as MessageDocument[], { session })
+  }
+
+  /** Stones for messages that are refused. A duplicate key fails the whole transaction. */
+  async addRefused(stones: readonly (RefusedMessage & { tap: string })[], now: number, session: ClientSession) {
+    if (!stones.length) return
+    const made = stones.map(({ tap, ts, refusal: refused, ...key }) => ({ ...stoneOf(key, tap, now), ts, refused }))
+    await this.collection.insertMany(made as unknown as MessageDocument[], { session })
+  }
+
+  /** Takes stones of refused messages away for another attempt. False when one of them is not what it was. */
+  async removeRefused(stones: readonly Pick<KnownMessage, '_id' | 'ts'>[], session: ClientSession): Promise<boolean> {
+    if (!stones.length) return true
+    const these = stones.map(({ _id, ts }) => ({ _id, ts, refused: { $exists: true } }))
+    const { deletedCount } = await this.collection.deleteMany({ $or: these }, { session })
+    return deletedCount === stones.length
   }
 
   /** Those of these files that some message shows. */
@@ -422,5 +439,10 @@ const receiverOf = ({ conversation, from }: MessageKey) => {
   const to = usersOf(conversation)?.find((user) => user !== from)
   return to === undefined ? {} : { to }
 }
+
+const stoneOf = (key: MessageKey, tap: string, now: number) => ({
+  ...{ ...key, ...receiverOf(key), tap, body: '', content: '', searchable: false, deletedFor: [] },
+  ...{ gone: true, removeAt: removalOf(now) },
+})
 
 const removalOf = (now: number) => new Date(now + stoneLife)

@@ -13,7 +13,10 @@ import { type Attempt, type Fact, type Facts, refusalBetween } from './may-write
 export type Verdict =
   | { goes: true }
   /** Without a refusal the sender sees no difference, and nobody else hears of it. */
-  | { goes: false; refusal?: Refusal }
+  | { goes: false; refusal?: Refusal; byFacts?: ByFacts }
+
+/** The refusal does not follow from the message alone: asked again, the answer may be another one. */
+export type ByFacts = true
 
 type DecideDeps = Pick<
   Deps,
@@ -37,22 +40,30 @@ const tryLater = refuse('resource-constraint', 'it cannot be found out now wheth
  * the owners of the facts. It never refuses by what may be old.
  */
 export function decide(deps: DecideDeps, message: Message): Verdict | Promise<Verdict> {
-  const verdict = decideByFacts(deps, message)
-  const filter = (decided: Verdict) => (decided.goes && deps.keywordFilter.stops(message.body) ? stopped : decided)
+  const fixed = decideByForm(deps, message)
+  const verdict = fixed ?? decideByFacts(deps, message)
+  const filter = (decided: Verdict): Verdict => {
+    if (decided.goes) return deps.keywordFilter.stops(message.body) ? stopped : decided
+    return fixed ? decided : { ...decided, byFacts: true }
+  }
   return verdict instanceof Promise ? verdict.then(filter) : filter(verdict)
 }
 
-function decideByFacts(deps: DecideDeps, message: Message): Verdict | Promise<Verdict> {
-  const { to, sender, body } = message
+/** What follows from the message alone; undefined when facts decide. */
+function decideByForm(deps: DecideDeps, message: Message): Verdict | undefined {
+  const { to, sender } = message
   const { xmppDomain } = deps.config
   if (to.domain !== xmppDomain || !to.local) return noUser
   if (message.type === 'groupchat') return refuse('bad-request', 'groupchat goes to rooms')
   const receiver = userIdOf(to.local)
   if (receiver === undefined) return noUser
   if (receiver === sender.user) return go
-  const forbidden = refusalByBody(message)
-  if (forbidden) return forbidden
-  const attempt = { from: sender.user, to: receiver, type: body.type }
+  return refusalByBody(message)
+}
+
+function decideByFacts(deps: DecideDeps, message: Message): Verdict | Promise<Verdict> {
+  const { to, sender, body } = message
+  const attempt = { from: sender.user, to: userIdOf(to.local)!, type: body.type }
   if (body.type === recall) return decideRecall(deps, message, attempt)
   if (body.type === joinRequest) return decideJoinRequest(deps, message, attempt)
   return decideBetween(deps, attempt)

@@ -13,6 +13,7 @@ import { type Message, peerJid, type Refusal } from '../read/read-message.ts'
 import type { StanzaName } from '../streams/own-stream.ts'
 import type { Outgoing } from './delivery.ts'
 import { boundIds, deleteTimeOf, isBurnt, messageDocument, messageIdOf } from './message-document.ts'
+import { isPlainCopy } from './recent-messages.ts'
 import { errorText, messageText, receiptText, sentCarbonText } from './stanza-text.ts'
 
 const readReceipt = 26
@@ -58,8 +59,9 @@ export interface MessageWrite {
   passed?: Passed | undefined
   passedInRoom?: PassedInRoom | undefined
   friendTold?: FriendTold | undefined
-  /** Set by the write: what became of it, and the row that was written with it. */
+  /** Set by the write: what became of it, why it was refused if it was, and the row that was written with it. */
   outcome?: Outcome
+  refusal?: Refusal
   row?: MailboxRow
 }
 
@@ -79,13 +81,37 @@ export function messageStep(
 }
 
 function decidedStep(deps: Deps, message: Message, verdict: Verdict, answer: Answer): Step<MessageWrite> {
-  if (!verdict.goes)
-    return verdict.refusal ? refusedStep(deps, message, verdict.refusal, answer) : stoppedStep(message, answer)
   const receiver = userIdOf(message.to.local)!
+  if (!verdict.goes) {
+    const { refusal, byFacts } = verdict
+    if (!refusal) return stoppedStep(message, answer)
+    return byFacts ? declinedStep(deps, message, refusal, answer) : refusedStep(deps, message, refusal, answer)
+  }
   return receiver === message.sender.user ? ownStep(deps, message, answer) : peerStep(deps, message, receiver, answer)
 }
 
-/** A message that is not taken: its sender is told, and that is all. */
+/**
+ * A message to a user that facts forbid. They may change, and the entry may come again: what is kept of it decides then, not the
+ * facts. `say` tells the sender, who is told that it is taken when it was taken before.
+ */
+export function declinedStep(
+  deps: Deps,
+  message: Message,
+  refusal: Refusal,
+  answer: Answer,
+  say = (told: Refusal) => answer(errorText(peerJid(message), message.id, told)),
+): Step<MessageWrite> {
+  const receiver = userIdOf(message.to.local)!
+  return peerStep(deps, message, receiver, answer, { refusal, say })
+}
+
+/** A message that is to be refused, and how its sender is told. */
+export interface Declined {
+  refusal: Refusal
+  say(refusal: Refusal): void
+}
+
+/** A message that is not taken, whoever decides on it again: its sender is told, and that is all. */
 export function refusedStep(
   { feedMetrics }: Pick<Deps, 'feedMetrics'>,
   { id, ...message }: Pick<Message, 'id' | 'to'>,
@@ -149,14 +175,20 @@ function ownStep({ deliverer }: Deps, message: Message, answer: Answer): Step<Me
   }
 }
 
-function peerStep(deps: Deps, message: Message, receiver: number, answer: Answer): Step<MessageWrite> {
-  const { deliverer, recentMessages } = deps
+function peerStep(
+  deps: Deps,
+  message: Message,
+  receiver: number,
+  answer: Answer,
+  declined?: Declined,
+): Step<MessageWrite> {
+  const { deliverer, recentMessages, feedMetrics } = deps
   const { sender, to, body, seq, stamp, tap } = message
   const conversation = singleConversation(sender.user, receiver)
   const messageId = messageIdOf(message)
   const key = keyText({ messageId, conversation, from: sender.user })
   const isCopy = () => (recentMessages.get(key) ?? tap) !== tap
-  if (isCopy()) return copyStep(() => confirm(message, answer))
+  if (isPlainCopy(recentMessages, key, tap)) return copyStep(() => confirm(message, answer))
 
   const { waits } = messageType(body.type)
   const deleteTime = deleteTimeOf(message)
@@ -173,13 +205,24 @@ function peerStep(deps: Deps, message: Message, receiver: number, answer: Answer
     ...(deleteTime > 0 ? { expireAt: deleteTime * 1000 } : {}),
     audience: to.resource ? { kind: 'resource', resource: to.resource } : { kind: 'available' },
   }
-  const write = writeOf(message, outgoing, conversation, key)
+  const write = declined
+    ? { entry: refusalEntry(message, conversation, declined.refusal), key, outgoing }
+    : writeOf(deps, message, outgoing, conversation, key)
+  const refuse = (refusal: Refusal) => {
+    feedMetrics.refused.inc({ condition: refusal.condition })
+    if (declined) declined.say(refusal)
+    else answer(errorText(peerJid(message), message.id, refusal))
+  }
   return {
     ...(write ? { write } : {}),
     size: body.text.length,
     run(settled) {
+      const { row, outcome, refusal } = write ?? {}
+      if (outcome === 'refused') {
+        refuse(refusal!)
+        return settled()
+      }
       confirm(message, answer)
-      const { row, outcome } = write ?? {}
       if (isCopy() || outcome === 'resent' || outcome === 'gone') settled()
       else {
         recentMessages.set(key, tap)
@@ -222,18 +265,45 @@ export const copyStep = (confirm: () => void): Step<MessageWrite> => ({
   fail() {},
 })
 
-/** Undefined when nothing of it has to be written before it goes on. */
-function writeOf(message: Message, outgoing: Outgoing, conversation: string, key: string): MessageWrite | undefined {
+/** What is kept of a message that is refused. */
+export const refusalEntry = (message: Message, conversation: string, refusal: Refusal): ArchiveEntry => ({
+  tap: message.tap,
+  refuse: { ...nameOf(message, conversation), refusal },
+})
+
+const nameOf = (message: Message, conversation: string) => ({
+  conversation,
+  messageId: messageIdOf(message),
+  from: message.sender.user,
+  ts: message.stamp,
+})
+
+/** So late (ms) a copy of it may have come before, by another log or to another replica. */
+const lateAfter = 1000
+
+/** The name of a message that the archive does not keep, when it, or a copy of it, may have been refused before. */
+export const mindOf = ({ feeds, now }: Pick<Deps, 'feeds' | 'now'>, message: Message, conversation: string) =>
+  feeds.cameBefore(message.tap) || now() - message.stamp > lateAfter ? { mind: nameOf(message, conversation) } : {}
+
+/** Undefined when nothing of it has to be written, or looked up, before it goes on. */
+function writeOf(
+  deps: Deps,
+  message: Message,
+  outgoing: Outgoing,
+  conversation: string,
+  key: string,
+): MessageWrite | undefined {
   const { body, sender, tap } = message
   const { user } = outgoing
   const store = messageDocument(message, { conversation, to: user })
-  const entry: ArchiveEntry = { tap, ...(store ? { store } : {}) }
+  const entry: ArchiveEntry = { tap, ...(store ? { store } : mindOf(deps, message, conversation)) }
   if (body.type === readReceipt) entry.read = { conversation, author: user, messageIds: boundIds(body.content) }
   if (body.type === recall) entry.recall = { conversation, by: sender.user, messageIds: boundIds(body.content) }
   const isPushed = !store && messageType(body.type).push !== '-'
   const passed: Passed | undefined = isPushed ? { ...passedOf(message), to: user } : undefined
   const friendTold = isAboutFriends(body.type) ? friendToldBy(message, outgoing) : undefined
-  const needsWrite = store || entry.read || entry.recall || passed || friendTold || outgoing.waits !== 'never'
+  const needsWrite =
+    store || entry.mind || entry.read || entry.recall || passed || friendTold || outgoing.waits !== 'never'
   return needsWrite ? { entry, key, outgoing, passed, friendTold } : undefined
 }
 

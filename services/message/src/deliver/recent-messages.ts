@@ -14,3 +14,14 @@ export type RecentMessages = LRUCache<string, string>
 
 export const createRecentMessages = (): RecentMessages =>
   new LRUCache<string, string>({ ...upTo(most), ttl: rememberFor, ttlResolution: 1000 })
+
+/**
+ * Whether the message of an entry was brought by an earlier one of the same log. One of another log says nothing of its place
+ * among others of its moment: the archive is asked (`CopyOrder`).
+ */
+export function isPlainCopy(recentMessages: RecentMessages, key: string, tap: string): boolean {
+  const first = recentMessages.get(key)
+  return first !== undefined && first !== tap && logIn(first) === logIn(tap)
+}
+
+const logIn = (tap: string) => tap.slice(0, tap.lastIndexOf(':'))

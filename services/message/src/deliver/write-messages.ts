@@ -22,6 +22,7 @@ type WriteDeps = Pick<
   | 'presences'
   | 'feeds'
   | 'recentMessages'
+  | 'copyOrder'
 >
 
 /**
@@ -41,7 +42,7 @@ export async function writeMessages(deps: WriteDeps, writes: readonly MessageWri
   withoutRepeatedNews(deps, writes)
   const rows = new Map<MessageWrite, MailboxRow>()
   for (const write of writes) {
-    const row = write.outgoing && deliverer.rowFor(write.outgoing)
+    const row = write.outgoing && !write.entry.refuse ? deliverer.rowFor(write.outgoing) : undefined
     if (row) rows.set(write, row)
     // A server may be lost until the message is stored: what its streams were not given is owed to their devices.
     else if (write.outgoing && write.outgoing.waits !== 'never') write.outgoing.known = deliverer.known(write.outgoing)
@@ -49,6 +50,8 @@ export async function writeMessages(deps: WriteDeps, writes: readonly MessageWri
   const needed = writes.filter(
     (write) =>
       write.entry.store ||
+      write.entry.refuse ||
+      write.entry.mind ||
       write.entry.read ||
       write.entry.recall ||
       write.passed ||
@@ -66,6 +69,9 @@ export async function writeMessages(deps: WriteDeps, writes: readonly MessageWri
       deps,
       needed.map(({ entry }) => entry),
       {
+        refused: (entry, refusal) => {
+          byEntry.get(entry)!.refusal = refusal
+        },
         alongside: async (entries, change) => {
           fresh = new Set([...entries].map((entry) => byEntry.get(entry)!))
           const written = [...fresh].flatMap((write) => rows.get(write) ?? [])

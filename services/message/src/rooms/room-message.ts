@@ -9,19 +9,24 @@ import { boundIds, messageDocument, messageIdOf } from '../deliver/message-docum
 import {
   type Answer,
   copyStep,
+  type Declined,
+  declinedStep,
   type MessageWrite,
   messageStep,
+  mindOf,
   passedOf,
+  refusalEntry,
   refusedStep,
   stoppedStep,
 } from '../deliver/message-step.ts'
+import { isPlainCopy } from '../deliver/recent-messages.ts'
 import { errorText, receiptText } from '../deliver/stanza-text.ts'
 import type { Deps } from '../deps.ts'
 import type { Step } from '../feed/pipeline.ts'
 import { mentionsIn } from '../pushes/mentions.ts'
 import { userIdOf } from '../read/addresses.ts'
 import { asText } from '../read/read-body.ts'
-import type { Entry, Message, Refusal } from '../read/read-message.ts'
+import { type Entry, type Message, peerJid, type Refusal } from '../read/read-message.ts'
 import { maySpeak } from './may-speak.ts'
 import type { RoomOrder } from './room-order.ts'
 import { roomAddress, saidText } from './room-stanzas.ts'
@@ -30,7 +35,7 @@ const [text, recall] = [1, 202]
 /** From here on types tell of friends, and nobody is told of these in rooms. */
 const firstFriendType = 500
 const go: Verdict = { goes: true }
-const refuse = (condition: Refusal['condition'], text: string): Verdict => ({
+const refuse = (condition: Refusal['condition'], text: string): Verdict & { goes: false } => ({
   goes: false,
   refusal: { condition, text },
 })
@@ -50,9 +55,13 @@ export function roomMessageStep(
   const filter = (settled: RoomVerdict) => (settled.goes && deps.keywordFilter.stops(message.body) ? stopped : settled)
   const decided = (settled: RoomVerdict) => {
     const room = { ...message, toJid: roomAddress(roomsDomain(deps.config), jid) }
-    if (!settled.goes)
-      return settled.refusal ? refusedStep(deps, message, settled.refusal, answer) : stoppedStep(message, answer)
-    return saidStep(deps, entry, room, { jid, mayRecallAny: settled.mayRecallAny === true }, answer)
+    const said = (mayRecallAny: boolean, declined?: Declined) =>
+      saidStep(deps, entry, room, { jid, mayRecallAny, declined }, answer)
+    if (settled.goes) return said(settled.mayRecallAny === true)
+    const { refusal, byFacts } = settled
+    if (!refusal) return stoppedStep(message, answer)
+    if (!byFacts) return refusedStep(deps, message, refusal, answer)
+    return said(false, { refusal, say: (told) => answer(errorText(peerJid(message), message.id, told)) })
   }
   return verdict instanceof Promise ? verdict.then((settled) => decided(filter(settled))) : decided(filter(verdict))
 }
@@ -73,7 +82,7 @@ function decideInRoom(deps: Deps, message: Message, jid: string): RoomVerdict | 
     try {
       const standing = roomFacts.peek(jid, sender.user, { forRefusal: true }) ?? (await roomFacts.ask(jid, sender.user))
       const refusal = maySpeak(standing, body.type, now())
-      if (refusal) return { goes: false, refusal }
+      if (refusal) return { goes: false, refusal, byFacts: true }
       if (body.type !== recall) return go
       const mayRecallAny = (standing.member?.role ?? 3) <= 2
       const isOthers =
@@ -81,11 +90,11 @@ function decideInRoom(deps: Deps, message: Message, jid: string): RoomVerdict | 
         (await deps.messages.ofRoom(roomConversation(jid), boundIds(body.content))).some(
           ({ from }) => from !== sender.user,
         )
-      return isOthers ? notOwn : { goes: true, mayRecallAny }
+      return isOthers ? { ...notOwn, byFacts: true } : { goes: true, mayRecallAny }
     } catch (error) {
       if (!(error instanceof ContractError)) throw error
       log.debug({ err: error, jid }, 'a message was put off: what its sender is in the room cannot be asked')
-      return tryLater
+      return { ...tryLater, byFacts: true }
     }
   }
 }
@@ -95,10 +104,10 @@ function saidStep(
   deps: Deps,
   entry: Entry,
   message: Message,
-  { jid, mayRecallAny }: { jid: string; mayRecallAny: boolean },
+  { jid, mayRecallAny, declined }: { jid: string; mayRecallAny: boolean; declined: Declined | undefined },
   answer: Answer,
 ): Step<MessageWrite> {
-  const { recentMessages, roomFanOut, occupants, streams, config } = deps
+  const { recentMessages, roomFanOut, occupants, streams, config, feedMetrics } = deps
   const { sender, body, tap, id, wantsReceipt, stamp: at } = message
   const room = roomAddress(roomsDomain(config), jid)
   const conversation = roomConversation(jid)
@@ -107,8 +116,11 @@ function saidStep(
     if (id && wantsReceipt) answer(receiptText(room, id))
   }
   const isCopy = () => (recentMessages.get(key) ?? tap) !== tap
-  if (isCopy()) return copyStep(confirm)
-  const write = writeOf(message, conversation, { jid, key, mayRecallAny })
+  if (isPlainCopy(recentMessages, key, tap)) return copyStep(confirm)
+  const write: MessageWrite | undefined = declined
+    ? { entry: refusalEntry(message, conversation, declined.refusal), key, outgoing: undefined }
+    : writeOf(deps, message, conversation, { jid, key, mayRecallAny })
+  const refuse = declined?.say ?? ((refusal: Refusal) => answer(errorText(room, id, refusal)))
   const text = saidText(`${room}/${sender.user}`, { id, body: body.text, wantsReceipt })
   const isKept = messageType(body.type).waits !== 'never'
   const order: RoomOrder = { kind: 'say', jid, text, at, from: sender.user, ...(isKept && id ? { id } : {}) }
@@ -116,8 +128,13 @@ function saidStep(
     ...(write ? { write } : {}),
     size: body.text.length,
     run(settled) {
+      const { outcome, refusal } = write ?? {}
+      if (outcome === 'refused') {
+        feedMetrics.refused.inc({ condition: refusal!.condition })
+        refuse(refusal!)
+        return settled()
+      }
       confirm()
-      const { outcome } = write ?? {}
       if (isCopy() || outcome === 'resent' || outcome === 'gone') return settled()
       recentMessages.set(key, tap)
       const stream = streams.find(entry.server, entry.stream)
@@ -132,13 +149,14 @@ function saidStep(
 
 /** Undefined when nothing of it is written. */
 function writeOf(
+  deps: Deps,
   message: Message,
   conversation: string,
   { jid, key, mayRecallAny }: { jid: string; key: string; mayRecallAny: boolean },
 ): MessageWrite | undefined {
   const { body, sender, tap } = message
   const store = messageDocument(message, { conversation, roomJid: jid })
-  const entry: ArchiveEntry = { tap, ...(store ? { store } : {}) }
+  const entry: ArchiveEntry = { tap, ...(store ? { store } : mindOf(deps, message, conversation)) }
   if (body.type === recall)
     entry.recall = {
       ...{ conversation, by: sender.user, messageIds: boundIds(body.content) },
@@ -147,7 +165,9 @@ function writeOf(
   const isPushed = !store && messageType(body.type).push !== '-' && body.type < firstFriendType
   const mentions = mentionsIn(body.type === text ? asText(body.fields['objectId']) : '', jid)
   const passedInRoom = isPushed ? { ...passedOf(message), roomJid: jid, ...mentions } : undefined
-  return store || entry.recall || passedInRoom ? { entry, key, outgoing: undefined, passedInRoom } : undefined
+  return store || entry.mind || entry.recall || passedInRoom
+    ? { entry, key, outgoing: undefined, passedInRoom }
+    : undefined
 }
 
 const noOccupant: Refusal = { condition: 'item-not-found', text: 'no such member' }
@@ -165,9 +185,15 @@ export async function privateMessageStep(
 ): Promise<Step<MessageWrite>> {
   const { roomFacts, config, now, log } = deps
   const { sender, to, body } = message
-  const refused = (refusal: Refusal) => refusedStep(deps, message, refusal, answer)
   const receiver = userIdOf(to.resource)
-  if (receiver === undefined) return refused(noOccupant)
+  if (receiver === undefined) return refusedStep(deps, message, noOccupant, answer)
+  const from = roomAddress(roomsDomain(config), jid, sender.user)
+  const single = { local: String(receiver), domain: config.xmppDomain, resource: '' }
+  const asChat: Message = { ...message, sender: { ...sender, jid: from }, to: single, type: 'chat' }
+  const refused = (refusal: Refusal) =>
+    receiver === sender.user
+      ? refusedStep(deps, message, refusal, answer)
+      : declinedStep(deps, asChat, refusal, answer, (told) => answer(errorText(peerJid(message), message.id, told)))
   try {
     const standing = roomFacts.peek(jid, sender.user, { forRefusal: true }) ?? (await roomFacts.ask(jid, sender.user))
     const refusal = maySpeak(standing, body.type, now())
@@ -180,7 +206,5 @@ export async function privateMessageStep(
     log.debug({ err: error, jid }, 'a message was put off: what its sender is in the room cannot be asked')
     return refused({ condition: 'resource-constraint', text: 'it cannot be found out now whether you may write' })
   }
-  const from = roomAddress(roomsDomain(config), jid, sender.user)
-  const single = { local: String(receiver), domain: config.xmppDomain, resource: '' }
-  return await messageStep(deps, { ...message, sender: { ...sender, jid: from }, to: single, type: 'chat' }, answer)
+  return await messageStep(deps, asChat, answer)
 }

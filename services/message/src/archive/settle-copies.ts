@@ -1,0 +1,77 @@
+import type { Refusal } from '../read/read-message.ts'
+import type { ArchiveEntry, Outcome } from './archive-batch.ts'
+import { keyText, type MessageDocument } from './message-document.ts'
+import type { KnownMessage } from './messages-repository.ts'
+
+/** What becomes of a batch by what is known of its messages, and what is written of them. */
+export interface Settled {
+  outcomes: (Outcome | undefined)[]
+  /** Of those whose outcome is `refused`. */
+  refusals: Map<ArchiveEntry, Refusal>
+  stored: MessageDocument[]
+  /** Stones of messages that are refused now. */
+  refused: (RefusedMessage & { tap: string })[]
+  /** Stones of older refusals, in whose place something else comes. */
+  replaced: KnownMessage[]
+}
+
+/** A message that is not taken. */
+export type RefusedMessage = Pick<MessageDocument, 'conversation' | 'messageId' | 'from' | 'ts'> & { refusal: Refusal }
+
+interface State {
+  tap: string
+  ts: number
+  gone: boolean
+  refusal?: Refusal | undefined
+  /** As it was before this batch. */
+  before?: KnownMessage
+  written?: { store: MessageDocument } | { refused: RefusedMessage & { tap: string } }
+}
+
+/**
+ * One message has one fate, however many copies of it come through whichever logs, again and again. What was taken stays taken,
+ * whatever a later copy would be decided. What was refused stays so for all copies that came before the refused one or are that one:
+ * their sender was told. Only one that came after it is another attempt.
+ */
+export function settleCopies(entries: readonly ArchiveEntry[], known: ReadonlyMap<string, KnownMessage>): Settled {
+  const states = new Map<string, State>()
+  for (const [key, before] of known)
+    states.set(key, { tap: before.tap, ts: before.ts, gone: before.gone === true, refusal: before.refused, before })
+  const refusals = new Map<ArchiveEntry, Refusal>()
+
+  function outcomeOf(entry: ArchiveEntry): Outcome | undefined {
+    const { store, refuse, mind, tap } = entry
+    const one = store ?? refuse ?? mind
+    if (!one) return undefined
+    const key = keyText(one)
+    const state = states.get(key)
+    if (state?.refusal && one.ts <= state.ts) {
+      refusals.set(entry, state.refusal)
+      return 'refused'
+    }
+    if (state && !state.refusal) {
+      if (mind) return undefined
+      return state.gone ? 'gone' : state.tap === tap ? 'replayed' : 'resent'
+    }
+    if (mind) return undefined
+    const before = state?.before ? { before: state.before } : {}
+    if (store) {
+      states.set(key, { tap, ts: one.ts, gone: false, ...before, written: { store } })
+      return 'new'
+    }
+    const { refusal } = refuse!
+    states.set(key, { tap, ts: one.ts, gone: true, refusal, ...before, written: { refused: { ...refuse!, tap } } })
+    refusals.set(entry, refusal)
+    return 'refused'
+  }
+
+  const outcomes = entries.map(outcomeOf)
+  const changed = [...states.values()].filter(({ written }) => written)
+  return {
+    outcomes,
+    refusals,
+    stored: changed.flatMap(({ written }) => (written && 'store' in written ? written.store : [])),
+    refused: changed.flatMap(({ written }) => (written && 'refused' in written ? written.refused : [])),
+    replaced: changed.flatMap(({ before }) => before ?? []),
+  }
+}
