@@ -10,6 +10,7 @@ import { stopLeftovers } from './machine/process-records.ts'
 import { streamReporter } from './reporter.ts'
 import { type FileOutcome, runTestFiles } from './run-test-files.ts'
 import { obtainServers, startServers } from './servers/index.ts'
+import { obtainSlixmpp } from './servers/slixmpp.ts'
 import { testFiles } from './test-files.ts'
 import { add, type Outcome } from './test-report.ts'
 
@@ -37,6 +38,7 @@ const obtainS3 = (obtain: (name: 's3') => Promise<void>) =>
   obtain('s3').catch((error: Error) => report.info(error.message))
 
 const isAboutS3 = (file: string) => file.endsWith('s3.test.ts')
+const isAboutSlixmpp = (file: string) => file.endsWith('slixmpp.test.ts')
 
 /** Journeys that also run on containers. They cover most of the stack in a few minutes. */
 const containerTests = ['chat-journey', 'resilience', 'security'].map((name) => `test-e2e/test/${name}.test.ts`)
@@ -148,7 +150,11 @@ async function main(): Promise<number> {
       const launching = startServers({ dataDir: join(folder, 'servers'), ports: 'free', env: process.env, report })
       // Tests of these start their own.
       const obtain = (name: 'prosody' | 's3') => obtainServers([name], { dataDir: folder, env: process.env, report })
-      const obtaining = Promise.all([obtain('prosody'), files.some(isAboutS3) ? obtainS3(obtain) : undefined])
+      const obtaining = Promise.all([
+        obtain('prosody'),
+        files.some(isAboutS3) ? obtainS3(obtain) : undefined,
+        files.some(isAboutSlixmpp) ? obtainSlixmpp(thisMachine(process.env, report)) : undefined,
+      ])
       const checks = withChecks ? runChecks() : Promise.resolve(0)
       const [servers, , failedChecks] = await all([launching, obtaining, checks] as const)
       stopServers = servers.close
