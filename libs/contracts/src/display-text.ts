@@ -31,19 +31,21 @@ let visibleOrNot: RegExp | undefined
 
 /** No writing needs more marks on one letter; piles of them cover the neighbours. */
 const pileOfMarks = /(\p{M}{4})\p{M}+/gu
+/** How often a line is cleaned, because cleaning may leave something that was kept for what is gone. */
+const mostPasses = 3
 const somethingVisible = /[\p{L}\p{N}\p{P}\p{S}]/u
 
 /** Returns the text without what cannot be seen, or '' when nothing is left that can. Doing it again changes nothing. */
 export function displayText(text: string, display: Display): string {
   if (display === 'line') return displayLine(text)
-  const lines = text.split(/\r\n|[\n\r\u2028\u2029]/).map(displayLine)
+  const lines = text.split(/\r\n|[\n\r\u2028\u2029]/).map((line) => displayLine(line))
   return lines
     .join('\n')
     .replace(/\n{3,}/g, '\n\n')
     .trim()
 }
 
-function displayLine(line: string): string {
+function displayLine(line: string, passes = mostPasses): string {
   visibleOrNot ??= makeVisibleOrNot()
   const blanks = line.replace(/\p{White_Space}+/gu, ' ')
   const visible = blanks.replace(visibleOrNot, (_, kept?: string) => kept ?? '').normalize('NFC')
@@ -53,5 +55,7 @@ function displayLine(line: string): string {
     .replace(/ {2,}/g, ' ')
     .replace(/^[ \p{M}]+/u, '')
     .trimEnd()
+  // A joiner may have lost what it stood behind. Nobody writes a text in which that goes on and on.
+  if (tidy !== visible) return passes > 1 ? displayLine(tidy, passes - 1) : ''
   return somethingVisible.test(tidy) ? tidy : ''
 }

@@ -48,6 +48,8 @@ test('a longer text keeps its line breaks, and no more than one empty line', asy
 })
 
 test('what was cleaned once stays as it is', async (t) => {
+  t.equal(displayText('\u094d\u200d\u0860', 'line'), '\u0860', 'no joiner is left at the beginning')
+  t.equal(displayText(`${'\u094d\u200d'.repeat(40)}क`, 'line'), '', 'nor a text that only tries')
   const odd = fc.constantFrom(
     ...[
       '\u200d',
