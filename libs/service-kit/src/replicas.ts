@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Binary, Collection, Db } from 'mongodb'
 import type { Logger } from './logs.ts'
-import { usedSessions } from './used-sessions.ts'
+import { tellOfSessions, usedSessions } from './used-sessions.ts'
 
 const beatEvery = 500
 /** A replica without a new beat for this long (ms) counts as gone, and others may take over its work. */
@@ -9,6 +10,8 @@ const goneAfter = 3000
 /** A replica that could not write a beat for this long (ms) stops its work, a little before others may take it over. */
 const lostAfter = 2600
 
+/** How often it is tried to end what a dead replica holds. */
+const mostTries = 10
 /** The document of a killed replica is removed after this time (ms). */
 const forgottenAfter = 60_000
 
@@ -25,7 +28,6 @@ interface ReplicaDocument {
 interface SeenBeat {
   beat: number
   tasks: readonly string[]
-  sessions: readonly Binary[]
   from: number
   until: number
 }
@@ -58,6 +60,7 @@ export class Replicas {
   static async join(db: Db, log: Logger): Promise<Replicas> {
     const replicas = new Replicas(db, log)
     await replicas.#beat()
+    tellOfSessions(db.client, (id) => replicas.#tellOf(id))
     return replicas
   }
 
@@ -79,10 +82,24 @@ export class Replicas {
    * whoever takes over its work needs just that. One that lives begins them again.
    */
   async endTransactionsOf(id: string): Promise<void> {
-    const sessions = this.#others.get(id)?.sessions ?? []
-    if (!sessions.length) return
-    const killed = this.#db.admin().command({ killSessions: sessions.map((session) => ({ id: session })) })
-    await killed.catch((error) => this.#log.warn({ err: error }, 'transactions of a dead replica could not be ended'))
+    for (let tries = 1; !this.#isClosed; tries++) {
+      try {
+        const sessions = (await this.#replicas.findOne({ _id: id }))?.sessions ?? []
+        if (sessions.length)
+          await this.#db.admin().command({ killSessions: sessions.map((session) => ({ id: session })) })
+        return
+      } catch (error) {
+        this.#log.warn({ reason: String(error) }, 'transactions of a dead replica could not be ended')
+        if (tries === mostTries) return
+        await delay(beatEvery)
+      }
+    }
+  }
+
+  /** A session is known before it is used: a process may be killed in its first transaction. */
+  async #tellOf(session: Binary): Promise<void> {
+    if (this.#isClosed) return
+    await this.#replicas.updateOne({ _id: this.id }, { $addToSet: { sessions: session } }, { upsert: true })
   }
 
   /** Tells the others that this replica is ready for its share of some work. */
@@ -155,10 +172,10 @@ export class Replicas {
   #remember(askedAt: number, documents: readonly ReplicaDocument[]): void {
     const now = performance.now()
     const others = new Map<string, SeenBeat>()
-    for (const { _id, beat, tasks, sessions } of documents) {
+    for (const { _id, beat, tasks } of documents) {
       if (_id === this.id) continue
       const known = this.#others.get(_id)
-      const seen = { beat, tasks, sessions, from: known?.beat === beat ? known.from : now, until: askedAt }
+      const seen = { beat, tasks, from: known?.beat === beat ? known.from : now, until: askedAt }
       if (seen.until - seen.from < forgottenAfter) others.set(_id, seen)
       else this.#replicas.deleteOne({ _id, beat }).catch(() => {})
     }

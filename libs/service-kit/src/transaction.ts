@@ -44,8 +44,8 @@ async function runOnce<T>(
   const session = client.startSession()
   let isStuck = false
   try {
+    await within(stuckAfter, 'MongoDB', noteSession(client, session))
     session.startTransaction()
-    noteSession(client, session)
     const result = await within(stuckAfter, 'MongoDB', work(session))
     if (isCallerGone()) throw new ContractError('ServiceUnavailable', { detail: 'the caller is gone' })
     await commit(session, giveUpAt)

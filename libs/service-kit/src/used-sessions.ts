@@ -4,20 +4,29 @@ import type { Binary, ClientSession, MongoClient } from 'mongodb'
 const most = 200
 
 const used = new WeakMap<MongoClient, Map<string, Binary>>()
+const tellers = new WeakMap<MongoClient, (id: Binary) => Promise<void>>()
 
-/** Notes the session of a transaction, so that others can end the transaction when this process dies in the middle of it. */
-export function noteSession(client: MongoClient, session: ClientSession): void {
+/** Who is told of a session before its first transaction begins. */
+export const tellOfSessions = (client: MongoClient, tell: (id: Binary) => Promise<void>): void =>
+  void tellers.set(client, tell)
+
+/**
+ * Notes the session of a transaction, so that others can end the transaction when this process dies in the middle of it. A
+ * session that is new is told of first: it resolves when others can know it.
+ */
+export async function noteSession(client: MongoClient, session: ClientSession): Promise<void> {
   const id = session.id?.id
   if (!id) return
   const known = used.get(client) ?? new Map<string, Binary>()
   used.set(client, known)
   const key = id.toString('hex')
-  known.delete(key)
+  const isNew = !known.delete(key)
   known.set(key, id)
   for (const oldest of known.keys()) {
     if (known.size <= most) break
     known.delete(oldest)
   }
+  if (isNew) await tellers.get(client)?.(id)
 }
 
 /** Ids of the sessions in which this process had transactions, the newest last. */

@@ -2,7 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from '@im/service-kit'
 import type { MailboxRepository, RowChange } from './mailbox-repository.ts'
 
-const atOnce = 500
+const mostAtOnce = 500
+/** A bulk that failed is tried again with so many times less: what stands in its way may concern few rows of it. */
+const shrinks = 8
 
 /**
  * Changes rows of mailboxes one bulk after the other, so that changes of one row keep their order. What MongoDB can't take
@@ -28,13 +30,16 @@ export class MailboxWriter {
 
   async #work(): Promise<void> {
     let attempt = 0
+    let atOnce = mostAtOnce
     while (this.#waiting.length) {
       const batch = this.#waiting.slice(0, atOnce)
       try {
         await this.#mailbox.apply(batch.map(({ change }) => change))
         attempt = 0
+        atOnce = Math.min(mostAtOnce, 2 * atOnce)
       } catch (error) {
         if (this.#closing.signal.aborted) break
+        atOnce = Math.ceil(batch.length / shrinks)
         this.#log.warn({ reason: String(error), attempt }, 'mailboxes could not be written; trying again')
         await delay(Math.min(100 * 2 ** attempt++, 1000), undefined, { signal: this.#closing.signal }).catch(() => {})
         continue
