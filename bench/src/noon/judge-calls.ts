@@ -5,7 +5,7 @@ import type { Replacement } from './replacements.ts'
 
 /** How much longer (ms) than the middle one a call may take while processes are replaced. */
 export const mostDelay = 250
-/** A call that was on its way to a process that was being killed may have begun this long (ms) after the kill was ordered. */
+/** A call that was on its way to a process that was being killed may have begun this long (ms) after its end was seen. */
 const underWay = 100
 
 /** Calls of a part of the run. */
@@ -35,7 +35,7 @@ export function figuresOf(calls: readonly MadeCall[]): CallFigures {
  */
 export function wrongCalls(calls: readonly MadeCall[], kills: readonly Replacement[]): string[] {
   return calls.filter(isFailed).flatMap((call) => {
-    const kill = kills.find(({ at }) => call.beganAt < at + underWay && call.beganAt + call.ms > at)
+    const kill = kills.find(({ at, goneAt }) => call.beganAt < goneAt + underWay && call.beganAt + call.ms > at)
     const isAllowed =
       kill &&
       (call.resultCode === errors.ServiceUnavailable.code || (call.resultCode === 0 && /^gateway/.test(kill.name)))

@@ -26,6 +26,8 @@ export interface NoonOptions {
   /** What is replaced in turn, first in order, then by kill -9. */
   ended: readonly (ProcessName | ServerName)[]
   killed: readonly (ProcessName | ServerName)[]
+  /** What runs twice. Default: all that takes calls or messages. */
+  twice?: readonly ServiceName[]
   /** Seconds of load before, between and after replacements. */
   steadySeconds: number
   pauseSeconds: number
@@ -52,10 +54,10 @@ export interface NoonReport {
 }
 
 /** Every service that takes calls or messages, twice. */
-const services: readonly ServiceName[] = ['gateway', 'user', 'social', 'room', 'org', 'message', 'push']
+const everyService: readonly ServiceName[] = ['gateway', 'user', 'social', 'room', 'org', 'message', 'push']
 
 export const allProcesses: readonly (ProcessName | ServerName)[] = [
-  ...services.flatMap((name): ProcessName[] => [name, `${name}-2`]),
+  ...everyService.flatMap((name): ProcessName[] => [name, `${name}-2`]),
   'prosody',
   'prosody-2',
 ]
@@ -67,7 +69,7 @@ const quietFor = 7000
 
 /** Two of everything behind balancers, under load, while one process after the other is replaced. */
 export async function noon(options: NoonOptions): Promise<NoonReport> {
-  const { report = () => {}, people: count } = options
+  const { report = () => {}, people: count, twice = everyService } = options
   const dataDir = await mkdtemp(join(tmpdir(), 'im-noon-'))
   const env = withoutGivenServers(process.env)
   const machine = thisMachine(env, silentReporter)
@@ -79,7 +81,7 @@ export async function noon(options: NoonOptions): Promise<NoonReport> {
       ports: 'free',
       mode: 'processes',
       xmppServers: 2,
-      replicas: Object.fromEntries(services.map((name) => [name, 2])),
+      replicas: Object.fromEntries(twice.map((name) => [name, 2])),
       supervise: false,
       env: {
         ...env,

@@ -12,7 +12,7 @@ import { join as joinPath } from 'node:path'
 import { type Test, test } from 'tap'
 import { alice, bob, Client, carol, contentOf, join, newId, sm } from './client.ts'
 import { eventually, within } from './eventually.ts'
-import { startMessageService } from './message-service.ts'
+import { delivery, startMessageService } from './message-service.ts'
 import { freePorts, Prosody, startProsody } from './prosody.ts'
 import { startSyncHelper, syncByTest } from './sync-helper.ts'
 
@@ -426,6 +426,26 @@ test('SIGTERM: the message service gets what was read, and releases it, before t
   await prosody.start()
   const again = await startMessageService(t, prosody)
   t.equal(again.hello['released'], again.hello['last'])
+})
+
+test('SIGTERM: a stream is closed when its client has confirmed what it was given, so that nobody gets it again', async (t) => {
+  const prosody = await startProsody(t)
+  const service = await startMessageService(t, prosody)
+  const [idle, busy, silent] = [await join(prosody, alice), await join(prosody, bob), await join(prosody, carol)]
+  const [id, other] = [await service.stream(busy.jid), await service.stream(silent.jid)]
+  service.deliver(id, delivery('1'), delivery('2'))
+  service.deliver(other, delivery('1'))
+  await eventually(() => busy.contents().length === 2 && silent.contents().length === 1)
+  const ended = prosody.end('SIGTERM')
+  await eventually(() => idle.closed)
+  t.notOk(busy.closed)
+  busy.ack()
+  await eventually(() => busy.closed)
+  await eventually(() => service.confirmed.get(id) === 2)
+  t.equal(await busy.streamError(), 'system-shutdown')
+  await ended
+  t.ok(silent.closed, 'who confirms nothing is not waited for for long')
+  t.equal(service.confirmed.get(other) ?? 0, 0)
 })
 
 test('SIGTERM while the message service is away: who may wait (XMPP_END_SECONDS) does, the others say what they keep', async (t) => {
