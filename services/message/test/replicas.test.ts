@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { eventually, slowProxy } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
 import { streamKey } from '../src/streams/own-stream.ts'
-import { alice, bob, carol, startMessage } from './start-message.ts'
+import { alice, bob, carol, isSharedOut, startMessage } from './start-message.ts'
 import { type ClientStream, domain, XmppServer } from './xmpp-server.ts'
 
 type Replica = Awaited<ReturnType<typeof startMessage>>
@@ -15,14 +15,9 @@ async function startTwo(t: Test) {
   const first = await startMessage(t, { servers, env })
   const second = await startMessage(t, { servers, env, user: first.user })
   const replicas = [first, second]
-  const heldBy = ({ deps }: Replica) => servers.filter((server) => deps.feeds.of(server.name))
-  const held = await eventually(() => {
-    const [left, right] = replicas.map(heldBy)
-    return (
-      left!.length + right!.length === servers.length && left![0] && right![0] && { left: left![0], right: right![0] }
-    )
-  })
-  return { replicas, first, ...held }
+  await eventually(() => second.deps.peers.others.length && isSharedOut(servers, replicas))
+  const [left, right] = replicas.map(({ deps }) => servers.find(({ name }) => deps.feeds.of(name)))
+  return { replicas, first, left: left!, right: right! }
 }
 
 /** Resolves when a stream gets what comes at once, and every replica knows where it is. */
@@ -264,12 +259,7 @@ test('a replica that joins gets its share when clients have confirmed what they 
     'streams on other servers have not confirmed what came from these',
   )
   confirm(staying!)
-  const isShared = () =>
-    servers.every(({ name, url }) => {
-      const [owner] = [first, second].filter(({ deps: { peers } }) => peers.id === peers.ownerOf(url))
-      return owner?.deps.feeds.of(name)
-    })
-  await eventually(isShared)
+  await eventually(() => isSharedOut(servers, [first, second]))
   t.ok(second.deps.feeds.servers.length > 0)
   await Promise.all(servers.map((server) => server.drained()))
   t.strictSame(

@@ -3,22 +3,18 @@ import { eventually } from '@im/service-kit/testing'
 import type { CommandStartedEvent } from 'mongodb'
 import { type Test, test } from 'tap'
 import type { Deps } from '../src/deps.ts'
-import { alice, bob, carol } from './start-message.ts'
+import { alice, bob, carol, isSharedOut } from './start-message.ts'
 import { join, joined, presencesOf, saidIn, sayIn, startRooms } from './start-rooms.ts'
 import { XmppServer } from './xmpp-server.ts'
 
 /** Two replicas, and two servers that are held by different ones. */
 async function startTwo(t: Test) {
-  const servers = await Promise.all(Array.from({ length: 8 }, () => XmppServer.start()))
+  const servers = await Promise.all(Array.from({ length: 14 }, () => XmppServer.start()))
   const started = await startRooms(t, { servers, replicas: 2 })
   const [first, second] = started.replicas
-  const heldBy = (replica: typeof first) => servers.find(({ name }) => replica?.deps.feeds.of(name))
-  await eventually(() => servers.every(({ connected }) => connected))
-  const [left, right] = await eventually(() => {
-    const pair = [heldBy(first), heldBy(second)]
-    return pair[0] && pair[1] && ([pair[0], pair[1]] as const)
-  })
-  return { ...started, first: first!, second: second!, left, right }
+  await eventually(() => second!.deps.peers.others.length && isSharedOut(servers, [first!, second!]))
+  const heldBy = (replica: typeof first) => servers.find(({ name }) => replica?.deps.feeds.of(name))!
+  return { ...started, first: first!, second: second!, left: heldBy(first), right: heldBy(second) }
 }
 
 test('streams on servers of two replicas hear each other in order, and joins show who is on the other one', async (t) => {

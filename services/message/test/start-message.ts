@@ -153,3 +153,13 @@ export async function startMessage(
   }
   return { ...running, api: running.internal, xmpp, servers, user, online, db: running.deps.db }
 }
+
+/** Whether each server is held by the replica whose share it is, so that none changes hands any more. */
+export const isSharedOut = (
+  servers: readonly XmppServer[],
+  replicas: readonly { deps: Pick<Deps, 'peers' | 'feeds'> }[],
+): boolean =>
+  servers.every(({ name, url }) => {
+    const owner = replicas.find(({ deps: { peers } }) => peers.id === peers.ownerOf(url))
+    return owner?.deps.feeds.of(name) !== undefined
+  })
