@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import PQueue from 'p-queue'
 
-/** Questions of the same moment (ms) go together, so many at most. */
+/** Questions that come within this time (ms) go together, at most so many. */
 const gatherFor = 2
 const mostTogether = 500
 const callsAtOnce = 4
@@ -15,15 +15,18 @@ export class GatheredQuestions<Q, A> {
   #calledAt = Number.NEGATIVE_INFINITY
 
   /**
-   * `ask` gives the answers in the order of the questions. It is called when they are put: later ones go with the next call.
-   * A call begins at least `every` ms after the one before, so the more questions come, the fewer calls each costs.
+   * `ask` gives the answers in the order of the questions. Calls begin at least `every` ms apart, so the more questions come,
+   * the fewer calls each costs.
    */
   constructor(ask: (questions: Q[]) => Promise<readonly (A | undefined)[]>, { every = 0 } = {}) {
     this.#ask = ask
     this.#every = every
   }
 
-  /** The question is put after this call. Undefined when it had no answer; rejects when the call fails. */
+  /**
+   * The owner is asked after this call, so the answer is not older. Undefined when there is none; rejects when the owner can't
+   * be asked.
+   */
   async ask(question: Q): Promise<A | undefined> {
     if (!this.#next || this.#next.questions.length >= mostTogether) this.#next = this.#begun()
     const { questions, answers } = this.#next

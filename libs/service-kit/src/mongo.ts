@@ -43,7 +43,7 @@ export async function connectMongo(options: {
   namespace: string
   service: string
   metrics?: Registry
-  /** Tells each command, for tests that look at them. */
+  /** Emits an event for each command, for tests. */
   monitorCommands?: boolean
 }): Promise<MongoConnection> {
   const client = createClient(options.url, {
@@ -54,11 +54,11 @@ export async function connectMongo(options: {
     maxIdleTimeMS: idleForMs,
     waitQueueTimeoutMS: waitMs,
     serverSelectionTimeoutMS: waitMs,
-    // A server that stands still is found by asking it: then all that waits for its answers fails at once.
+    // Polling finds a server that hangs; then everything that waits for it fails at once.
     serverMonitoringMode: 'poll',
     heartbeatFrequencyMS: heartbeatMs,
     connectTimeoutMS: heartbeatWithinMs,
-    // One that lives, but never answers a command: whoever waits tries again or says so.
+    // For a server that answers polls, but never a command: the caller tries again or reports it.
     socketTimeoutMS: 60_000,
     writeConcern: { w: 'majority', journal: true },
     readConcern: { level: 'majority' },

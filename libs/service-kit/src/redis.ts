@@ -53,8 +53,8 @@ export class Redis extends Client {
   }
 
   /**
-   * A pipeline is written when all of its commands have come. One that is left out counts, too: else the others would wait for
-   * answers to what was never written, and get those of later commands.
+   * A pipeline is written when all of its commands have come. One that is left out must count, too; otherwise the others would
+   * wait for answers to commands that were never written, and take those of later ones.
    */
   #leaveOut(command: Command, stream: Parameters<Client['sendCommand']>[1]): unknown {
     if (this.status === 'ready' && stream && 'isPipeline' in stream) stream.write('')

@@ -10,7 +10,7 @@ const goneAfter = 3000
 /** A replica that could not write a beat for this long (ms) stops its work, a little before others may take it over. */
 const lostAfter = 2600
 
-/** How often it is tried to end what a dead replica holds. */
+/** How many times it tries to end the transactions of a dead replica. */
 const mostTries = 10
 /** The document of a killed replica is removed after this time (ms). */
 const forgottenAfter = 60_000
@@ -20,7 +20,7 @@ interface ReplicaDocument {
   beat: number
   /** Names of the work that it shares with others. */
   tasks: string[]
-  /** In which it had transactions. */
+  /** Sessions in which it had transactions. */
   sessions: Binary[]
 }
 
@@ -78,8 +78,8 @@ export class Replicas {
   }
 
   /**
-   * Ends the transactions of another replica, which seems to be dead. The database would keep what they hold for a minute, and
-   * whoever takes over its work needs just that. One that lives begins them again.
+   * Ends the transactions of another replica, which seems to be dead. The database would keep their locks for a minute, and
+   * whoever takes over the work needs just those documents. A replica that is alive after all begins them again.
    */
   async endTransactionsOf(id: string): Promise<void> {
     for (let tries = 1; !this.#isClosed; tries++) {

@@ -7,7 +7,7 @@ const lengthsOfNames: readonly number[] = [1, 2, 3, 4, 6, 8, 12, 16, 24]
 /** Texts that look alike are found by one another: width and case do not count. */
 export const foldText = (text: string) => text.normalize('NFKC').toLowerCase().replace(/\s+/gu, ' ').trim()
 
-/** The pieces under which a folded text is found. Long texts have very many: theirs are to have few `lengths`. */
+/** The pieces under which a folded text is found. Long texts have very many, so give them few `lengths`. */
 export function gramsOf(folded: string, lengths = lengthsOfNames): string[] {
   const characters = [...folded]
   const grams = new Set<string>()
@@ -24,7 +24,7 @@ export function gramToFind(folded: string, lengths = lengthsOfNames): string {
 }
 
 /**
- * A text as a pattern of MongoDB that means just this text. RegExp.escape writes some blanks as `\u3000`, which the patterns of
+ * Escapes a text for a regular expression of MongoDB. RegExp.escape writes some blanks as `\u3000`, which the patterns of
  * MongoDB (PCRE) do not know.
  */
 export const escapeRegex = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')

@@ -36,7 +36,7 @@ export interface ServiceDefinition<S extends TProperties, D extends Connections<
   database?: D extends Runtime ? true : false
   /** The service's own parts. Those with a method `createIndexes` are asked to create theirs before the service listens. */
   createDeps: (runtime: RuntimeOf<D>) => Omit<D, keyof RuntimeOf<D>> | Promise<Omit<D, keyof RuntimeOf<D>>>
-  /** Replaces the edge over `handlers`, where it gives something. Other services call the first one. */
+  /** Listeners in the place of the edge over `handlers`; undefined keeps that one. Other services call the first. */
   listeners?: (deps: D) => Listener[] | undefined
   handlers?: readonly (readonly BoundHandler<D>[])[]
   /** Runs before events and requests are taken. */

@@ -1,6 +1,6 @@
 /**
  * Code that is only needed for the server that stands in for MongoDB where no mongod can be had (decision 004). On MongoDB each
- * function runs the plain query. What of it can go when a fault is gone says `standInFaults`.
+ * function runs the plain query. `standInFaults` says what can go when a fault is gone.
  */
 import type {
   AnyBulkWriteOperation,

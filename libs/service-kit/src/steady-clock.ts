@@ -1,6 +1,6 @@
 /**
- * `now` without steps back: when the clock of the machine is set back, it goes on from where it was. For the age of what is
- * known in memory, which else would count as new for as long as the clock was wrong.
+ * A `now` that never goes back: when the clock of the machine is set back, it goes on from where it was. For the age of values
+ * in memory, which would otherwise count as new until the clock has caught up.
  */
 export function steadyClock(now: () => number): () => number {
   let last = Number.NEGATIVE_INFINITY

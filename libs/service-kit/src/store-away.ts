@@ -72,7 +72,7 @@ const awayCodes = {
   OutOfDiskSpace: 14_031,
 }
 
-/** `insertMany` and `bulkWrite` wrap a MongoNetworkError: of its class a field remains. */
+/** `insertMany` and `bulkWrite` wrap a MongoNetworkError; one of its fields still shows. */
 const isNetworkErrorOfBulk = (error: MongoError) => error instanceof MongoBulkWriteError && 'beforeHandshake' in error
 
 function isMongoAway(error: MongoError): boolean {

@@ -19,7 +19,7 @@ export function countStreamed(bytes: number): void {
   collect({ type: 'minor' })
 }
 
-/** The flag is taken back: with other flags Node's compiled code would not be used. */
+/** The flag is reset, because Node does not use its compile cache under other flags. */
 function collector(): NonNullable<typeof collect> {
   setFlagsFromString('--expose-gc')
   const gc = runInNewContext('gc') as NonNullable<typeof collect>

@@ -1,6 +1,6 @@
 /**
- * Traces by OpenTelemetry. They are on when OTEL_EXPORTER_OTLP_ENDPOINT is set; otherwise its SDK is not even loaded, and what
- * is called here costs a look for a context that is not there.
+ * Traces by OpenTelemetry. They are on when OTEL_EXPORTER_OTLP_ENDPOINT is set; otherwise the SDK is not even loaded, and a
+ * call here costs one lookup of a context that is not there.
  */
 import {
   type Attributes,
@@ -23,7 +23,7 @@ export const traceHeader = 'traceparent'
 export interface Tracing {
   /** Runs `work` in a span, whose parent is what `parent` (a traceparent) names; without one it begins a trace. */
   span<T>(name: string, options: SpanOptions, work: (span: Span) => Promise<T>): Promise<T>
-  /** A span of something that began before anybody knew that it would be one, below the current span. */
+  /** Records a span for what has just ended, below the current span. */
   past(name: string, startedAt: number, attributes: Attributes): void
   /** Sends what is not sent yet. */
   close(): Promise<void>
@@ -98,7 +98,7 @@ const current = () => trace.getSpanContext(context.active())
 /** The id of the trace that this code runs in. */
 export const currentTraceId = (): string | undefined => current()?.traceId
 
-/** What others need to go on with the trace that this code runs in. */
+/** What others need to continue the trace that this code runs in. */
 export function currentTraceParent(): string | undefined {
   const span = current()
   return span && `00-${span.traceId}-${span.spanId}-0${span.traceFlags}`

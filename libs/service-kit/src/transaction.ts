@@ -35,7 +35,7 @@ export async function inTransaction<T>(
   }
 }
 
-/** Each attempt has a session of its own: what a failed one left running gets an error and can't write in the next. */
+/** Each attempt has a session of its own: what a failed attempt left running gets an error and can't write in the next. */
 async function runOnce<T>(
   client: MongoClient,
   work: (session: ClientSession) => Promise<T>,
@@ -56,7 +56,7 @@ async function runOnce<T>(
   } finally {
     // Aborts what was not committed.
     const ending = session.endSession()
-    // What a stuck session holds is given up by the server.
+    // The server releases what a stuck session holds.
     if (isStuck) ending.catch(() => {})
     else await ending
   }

@@ -8,7 +8,10 @@ export interface Subscription {
 export interface StreamPosition {
   stream: string
   sequence: number
-  /** When JetStream stored what is there (ms). Something newer is there after the server came back with an older state. */
+  /**
+   * When JetStream stored the message at this place (ms). After the server came back in an older state, a newer message is
+   * there.
+   */
   at?: number
 }
 

@@ -15,14 +15,14 @@ import { WakeUp } from './wake-up.ts'
 
 /** How often a finished catch-up looks whether it has to be done again, because events were lost (ms). */
 const lookEvery = 30_000
-/** The same while replicas of another build are waited for. */
+/** The same while it waits for replicas of another build (ms). */
 const lookForStrangersEvery = 1000
-/** Between two tries while the owner is away (ms). */
+/** The longest pause between two tries while the owner is away (ms). */
 const longestPause = 10_000
 const tellEvery = 10_000
 /**
- * Rows in one transaction. It conflicts with the handling of any event about one of them, so whole pages would be stored over and
- * over while their users change.
+ * Rows in one transaction. It conflicts with the handling of any event about one of them, so a transaction of a whole page
+ * would be tried over and over.
  */
 const rowsAtOnce = 200
 
@@ -36,12 +36,13 @@ export interface CatchUpOptions<T> {
 type KeyedRow<T> = ReplayPage<T>['rows'][number] & { key: string }
 
 /**
- * Brings a projection to the state of its owner, page by page, while its handlers already follow the events. A row never replaces
- * what a newer event has told, and a page that was stored in part is stored again. One replica does it, and another goes on with the
- * page where it was killed. Where events were lost, because nobody read them for as long as the stream keeps them, it is done again.
+ * Brings a projection to the state of its owner, page by page, while its handlers already follow the events. A row never
+ * replaces what a newer event has told, and a page that was stored in part is stored again. One replica does it, and another
+ * goes on with the page where it was killed. Where events were lost, because nobody read them for as long as the stream keeps
+ * them, it is done again.
  *
- * Every replica that handles events calls this. While there is one that does not, of a build that does not know the projection,
- * it may pass over events, so catching up begins after its end.
+ * Every replica that handles events calls this. A replica of an older build, which does not know the projection, may skip its
+ * events, so catching up begins when no such replica is left.
  */
 export function catchUp<T>(
   runtime: { db: Db; bus: Bus; outbox: Outbox; replicas: Replicas; log: Logger },
@@ -55,8 +56,8 @@ export function catchUp<T>(
 
   /**
    * Stores the rows of a page that were not taken yet. Returns those that events have overtaken since the page was read, with
-   * the number that was handled: an event tells less than a row, so these are read again. Without any it goes on to the next
-   * page.
+   * the number that was handled: an event tells less than a row, so these are read again. If there are none, the next page is
+   * due.
    */
   async function takePage(
     progress: Progress,
@@ -81,7 +82,7 @@ export function catchUp<T>(
     return await outbox.commit(async (change) => {
       const keys = rows.map(({ key }) => key)
       const known = await handled.lastOf(keys, change.session)
-      // An owner that does not know an event which was handled before it was asked has been restored from a backup: its row counts.
+      // If the owner does not know an event that was handled before it was asked, it was restored from a backup: its row counts.
       const isCurrent = ({ key, sequence }: KeyedRow<T>) =>
         sequence >= (known.get(key) ?? 0) || overtaken.get(key) === known.get(key)
       const current = rows.filter(isCurrent)

@@ -4,7 +4,7 @@ import type { Bus } from './bus.ts'
 interface CatchUpDocument {
   _id: string
   stream: string
-  /** How often it was begun. */
+  /** How many times it was begun. */
   round: number
   /** Where the next page begins. */
   after?: string
@@ -14,7 +14,7 @@ interface CatchUpDocument {
 
 export type Progress = Omit<CatchUpDocument, '_id' | 'stream'>
 
-/** Another replica went on from the same page, or it was begun anew. */
+/** Another replica has gone on from the same page, or the catch-up was begun anew. */
 class CatchUpLostError extends Error {
   override name = 'CatchUpLostError'
 }
@@ -22,7 +22,7 @@ class CatchUpLostError extends Error {
 /** Wakes finished catch-ups of a service that have to begin anew. */
 export const catchUpTopic = ({ service }: Pick<Bus, 'service'>): string => `catch-up.${service}`
 
-/** How far a service has read what others had before it followed their events. */
+/** How far a service has read the rows that others had before it followed their events. */
 export class CatchUps {
   readonly #catchUps: Collection<CatchUpDocument>
 
@@ -30,7 +30,7 @@ export class CatchUps {
     this.#catchUps = db.collection('catch_ups')
   }
 
-  /** Begins when it was not begun yet. */
+  /** Begins the catch-up unless it was begun before. */
   async progressOf(name: string, stream: string): Promise<Progress> {
     const options = { upsert: true, returnDocument: 'after' } as const
     const progress = await this.#catchUps.findOneAndUpdate(

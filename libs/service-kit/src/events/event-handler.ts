@@ -2,8 +2,8 @@ import type { EventEnvelope, EventType, Payload, StreamSpec } from '@im/contract
 import type { Change } from './outbox.ts'
 
 /**
- * A copy of what another service has, made by `catchUp` and by the handlers that name it. With another name everything is read
- * again: for a copy that keeps more than before.
+ * A copy of what another service has, made by `catchUp` and by the handlers that name it. Under a new name everything is read
+ * again, for example because the copy is to keep more.
  */
 export interface Projection {
   readonly name: string
@@ -27,8 +27,8 @@ interface HandlerOptions {
    */
   attempts?: number
   /**
-   * A try that takes longer has failed, as if it had thrown: it may wait for something that never comes (60 s; with `exactlyOnce`
-   * 10 s).
+   * A try that takes longer counts as failed, because it may wait for something that never comes (60 s; with `exactlyOnce` 10
+   * s).
    */
   timeoutMs?: number
 }
@@ -43,8 +43,8 @@ export const on = <E extends EventType>(
 ): EventHandler => onMany(event, ([envelope]) => handle(envelope!.data, envelope!), { ...options, atOnce: 1 })
 
 /**
- * The same for all events that stand one behind the other at a moment, `atOnce` (100) at most: for work that costs about the same
- * for many as for one. After a failure the first of them is tried alone.
+ * The same for up to `atOnce` (100) events in a row that wait at the moment: for work that costs about the same for many as for
+ * one. After a failure the first of them is tried alone.
  */
 export const onMany = <E extends EventType>(
   event: E,

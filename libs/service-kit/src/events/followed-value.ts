@@ -2,7 +2,10 @@ import type { EventType } from '@im/contracts'
 import type { Logger } from '../logs.ts'
 import type { Bus, Subscription } from './bus.ts'
 
-/** How often it is read when nobody tells of a change (ms): owners keep theirs for a second, and all know it within five. */
+/**
+ * How often it is read when nobody tells of a change (ms). Owners cache their own value for a second, so all know a change
+ * within five.
+ */
 const readEvery = 4000
 
 /**
@@ -38,7 +41,7 @@ export class FollowedValue<T> {
     return this.#known
   }
 
-  /** The last known value, or the first one. Rejects like the owner's client when there is none yet. */
+  /** The last known value; waits for the first one, and rejects when that can't be read. */
   async get(): Promise<T> {
     return this.#known ?? (await this.#read())
   }
@@ -66,7 +69,7 @@ export class FollowedValue<T> {
       .finally(() => {
         this.#reading = undefined
         if (this.#isClosed) return
-        // What changed while it was read may not be in it.
+        // A change during the read may not be in its result.
         if (this.#mustRepeat) return this.#readAnew()
         clearTimeout(this.#timer)
         this.#timer = setTimeout(() => this.#readAnew(), readEvery).unref()

@@ -18,14 +18,14 @@ const retrySeveralFor = 500
 /** A transaction takes no more events after this time (ms). */
 const transactionBudget = 200
 /**
- * How late (ms) the position is stored behind events that need not be exactly once. After a crash they are handled again from
- * there; storing it after each would cost more than most of them.
+ * How long (ms) after an event that need not be handled exactly once its position is stored. After a crash the events since
+ * then are handled again; storing the position after each would cost more than most of them.
  */
 const saveAfter = 1000
-/** The same behind events that have no handler. */
+/** The same for events without a handler. */
 const passedEvery = 60_000
 
-/** How old (ms) the time of a position becomes that is read on from and never moved. */
+/** How often (ms) the time of a position is renewed while no event moves it. */
 export const touchEvery = 3_600_000
 
 const backOff = (tries: number) => Math.min(50 * 2 ** tries, 5000)
@@ -37,12 +37,12 @@ export class ShardHandling {
   readonly #wiring: EventWiring
   readonly #shard: Shard
   readonly #signal: AbortSignal
-  /** Until reading began for the first time. */
+  /** What was known when the shard was taken, until reading has begun. */
   #taken: ReadState | undefined
   /** Tries of the event at the head, and how many of them failed although every store was there. */
   #tries = 0
   #faults = 0
-  /** Events in a transaction: fewer after one that met others, so that a long one does not lose against short ones for ever. */
+  /** Events in a transaction: fewer after a conflict, so that a long transaction does not lose to short ones for ever. */
   #atOnce = eventsAtOnce
   /** The last settled event, when its position is not stored yet. */
   #unsaved: StoredEvent | undefined
@@ -122,7 +122,7 @@ export class ShardHandling {
       await this.#wiring.catchUps.beginAnew(stream.name)
       bus.wake(catchUpTopic(bus))
     }
-    // The loss is known now, and the old place may come to be in the stream again as it grows.
+    // The loss is recorded now, and the growing stream may reach the old place again.
     if (restart) await shards.move(id, restart)
     else if (readAt === undefined || readBefore > touchEvery) await shards.touch(id)
     this.#unsaved = undefined

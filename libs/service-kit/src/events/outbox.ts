@@ -63,7 +63,7 @@ export async function createOutbox(options: {
 
   await inTransaction(client, numberOldRows)
 
-  /** Builds before the numbers left rows without one, in the order of `at` and `n`. */
+  /** Numbers the rows of builds before events had numbers, in the order of `at` and `n`. */
   async function numberOldRows(session: ClientSession): Promise<void> {
     const old = await rows.find({ stream: null as never }, { session }).toArray()
     const known = (old as (OutboxRow & { n: number })[]).filter(({ name }) => hasStream(name))

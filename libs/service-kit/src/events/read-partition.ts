@@ -51,7 +51,7 @@ export async function readPartition(options: {
   }
 }
 
-/** A server that came back with an older state has given the numbers of what it lost to other events, or will. */
+/** A server that came back in an older state gives the numbers of the events that it lost to others. */
 async function hasLostEnd(
   manager: JetStreamManager,
   stream: string,

@@ -12,7 +12,10 @@ import { WakeUp } from './wake-up.ts'
 const rowsAtOnce = 500
 /** How often the outbox is looked at (ms), in case a process died after its commit and before it woke the relay. */
 const pollEvery = 1000
-/** Rest (ms) after a batch. An event after a quiet moment goes at once; in a stream of them each batch has several, and costs as much. */
+/**
+ * Pause (ms) after a batch. An event after a quiet moment goes at once; under load a batch has several events and costs as much
+ * as one.
+ */
 const restAfterBatch = 20
 /** Tries to publish a row that NATS refuses, before it is set aside. */
 const attempts = 3

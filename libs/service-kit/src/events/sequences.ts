@@ -16,8 +16,8 @@ export class Sequences {
 
   /**
    * Takes the next numbers of each aggregate, as many as `counts` says, and returns the last of them. Transactions that take
-   * numbers of the same aggregate conflict. A number is at least the time (ms), so a database that was restored from a backup
-   * gives none again that it gave before.
+   * numbers of the same aggregate conflict. A number is at least the time (ms), so none is given twice after the database was
+   * restored from a backup.
    */
   async take(counts: ReadonlyMap<string, number>, session: ClientSession): Promise<Map<string, number>> {
     const now = Date.now()
@@ -40,7 +40,7 @@ export class Sequences {
     return new Map(found.map(({ _id, last }) => [_id, last]))
   }
 
-  /** Also writes what stays the same, so that two transactions that go by the numbers of one aggregate conflict. */
+  /** Writes unchanged numbers, too, so that two transactions that rely on the number of one aggregate conflict. */
   async store(lasts: ReadonlyMap<string, number>, session: ClientSession): Promise<void> {
     if (!lasts.size) return
     await this.#sequences.bulkWrite(

@@ -27,7 +27,7 @@ export async function ensureStreams(
     ...own.map(({ name, maxAgeSeconds }) => ({ name, maxAgeSeconds, subject: `${namespace}.${name}.*.>` })),
     { ...deadLetters, subject: `${namespace}.${deadLetters.name}.>` },
   ]
-  // One after the other: the first may have to give a subject up that the second takes.
+  // One after the other: a stream may have to give up a subject before another can take it.
   for (const { name, maxAgeSeconds, subject } of wanted) {
     await ensureStream(manager, `${namespace}_${name}`, {
       subjects: [subject],
@@ -40,7 +40,7 @@ export async function ensureStreams(
   }
 }
 
-/** Services read with consumers that end with them. Durable ones are left from builds that had one for each event. */
+/** Services read with consumers that end with them. Durable ones are left over from builds that had one for each event. */
 async function deleteDurables(manager: JetStreamManager, stream: string, log: Logger): Promise<void> {
   for await (const { config, num_pending: unread, num_ack_pending: unfinished } of manager.consumers.list(stream)) {
     if (!config.durable_name) continue
@@ -50,7 +50,7 @@ async function deleteDurables(manager: JetStreamManager, stream: string, log: Lo
   }
 }
 
-/** A single server takes another number of replicas for an existing stream, and keeps one nevertheless. */
+/** A single server accepts more replicas for an existing stream, and still keeps one. */
 async function demandReplicas(manager: JetStreamManager, name: string, replicas: number): Promise<void> {
   if (replicas === 1) return
   const { cluster } = await manager.streams.info(name)

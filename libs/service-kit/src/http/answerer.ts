@@ -105,7 +105,7 @@ export function createAnswerer<Deps>(
     // Only now, so that callers without access get the error about access whatever they sent.
     if (!(read instanceof Map)) throw read.error
 
-    // Who waits in a long queue would be told to try again in the end.
+    // After a long wait the call would be told to try again anyway.
     if (options.isOverloaded?.()) throw new ContractError('ServiceUnavailable')
     const limited = identity.isInternal ? undefined : limits?.begin()
     const lifetime = new Lifetime(reply.raw, timeoutOf(request, identity))

@@ -25,7 +25,7 @@ const fileStatuses: Partial<Record<ErrorName, number>> = {
 }
 const fileStatus = ({ errorName }: ContractError) => fileStatuses[errorName] ?? 400
 
-/** The envelope of an error. Its HTTP status is 200 but where files are read (transport.md §3). */
+/** The envelope of an error. Its HTTP status is 200 except where files are read (transport.md §3). */
 export function sendFailure(reply: FastifyReply, error: ContractError, language: Language, status = 200): void {
   sendRetryAfter(reply, error.retryAfter)
   // The unread rest of the body would be taken for the next request.

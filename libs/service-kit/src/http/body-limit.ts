@@ -8,8 +8,8 @@ const shortBodyBytes = 64 * 1024
 const longText = 4096
 
 /**
- * Of calls between services, which nobody else can make. What a client was allowed to send goes on in JSON, where a byte may
- * become six (`\u0001`), beside other parameters: it must not fail there.
+ * For calls between services, which nobody else can make. They hold what a client was allowed to send, as JSON, in which a byte
+ * may become six (`\u0001`), and other parameters.
  */
 const internalBodyBytes = 8 * maxBodyBytes
 

@@ -5,9 +5,9 @@ import type { FastifyInstance } from 'fastify'
 export const idleConnectionMs = 4000
 
 /**
- * Lets callers leave by themselves at the end, because a call that is sent on a connection while that is being closed is lost:
- * for `seconds` the server goes on to take connections and to answer, each answer closes its connection, and callers close those
- * they don't use. So it takes longer than `idleConnectionMs`.
+ * Lets callers leave by themselves at the end, because a call is lost when its connection is closed while it is sent. For
+ * `seconds` the server still takes connections and answers; each answer closes its connection, and callers close those they
+ * don't use. So `seconds` must be longer than `idleConnectionMs`.
  */
 export function drainBeforeEnd(app: FastifyInstance, seconds: number): void {
   // While this hook runs Fastify answers with `Connection: close`.

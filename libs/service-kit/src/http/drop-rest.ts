@@ -6,8 +6,8 @@ const longestRest = 16 * 1024 * 1024
 const longestWait = 30_000
 
 /**
- * Reads and drops what is left of a body that was answered before its end: its sender gets to reading the answer, and the next
- * request on the connection is not stuck behind it. The connection is closed when there is no end.
+ * Reads and drops what is left of a body that was answered before its end: so its sender comes to read the answer, and the next
+ * request on the connection is not stuck behind the body. The connection is closed when the body does not end.
  */
 export function dropRest(request: IncomingMessage): void {
   if (request.readableEnded || request.destroyed) return

@@ -6,7 +6,7 @@ export function languageOf(value: string | undefined): Language {
 }
 
 /**
- * Language of a request whose parameters were not read. It is looked for, not parsed: a query of 250 KB has 125,000 parameters,
- * and to parse them keeps the process busy for half a second.
+ * Language of a request whose parameters were not read. The query is searched, not parsed: 250 KB may be 125,000 parameters,
+ * and parsing those keeps the process busy for half a second.
  */
 export const queryLanguage = (url: string): Language => languageOf(/[?&]language=([^&]+)/.exec(url)?.[1])

@@ -3,7 +3,7 @@ const deepest = 64
 const mostMembers = 20_000
 
 /**
- * Like JSON.parse, but integers beyond 2^53 become texts of their digits. A text that is nested deeper than 64 levels or has
+ * Like JSON.parse, but integers beyond 2^53 become strings of their digits. A text that is nested deeper than 64 levels or has
  * more than 20,000 members of objects is refused before any value is built.
  */
 export function parseJson(text: string): unknown {

@@ -51,8 +51,8 @@ const ofParser: Partial<Record<string, Refusal>> = {
 const always = { 'Access-Control-Allow-Origin': '*', 'X-Content-Type-Options': 'nosniff' }
 
 /**
- * Options that let our own answers take the place of those that Node and Fastify give before a route is looked for, which have no
- * envelope. `refuseInvalidHttp` adds the rest.
+ * Options that replace the answers of Node and Fastify from before routing, which have no envelope, by our own.
+ * `refuseInvalidHttp` adds the rest.
  */
 export const refusingOptions = {
   http: { requireHostHeader: false },

@@ -29,7 +29,7 @@ export function createHttpServer(log: Logger, more: FastifyHttpOptions<Server> =
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
-    // Lines tell their request by themselves; a logger for each request would cost as much as the rest of its way.
+    // Log lines name their request anyway; a logger for each request would cost as much as the rest of the request.
     childLoggerFactory: (logger) => logger,
     bodyLimit: maxBodyBytes,
     genReqId: (request) => acceptedRequestId(request.headers['x-request-id']) ?? newRequestId(),

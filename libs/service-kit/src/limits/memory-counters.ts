@@ -11,7 +11,7 @@ export class MemoryCounters {
     this.#now = now
   }
 
-  /** Counts one in all limits, or in none and returns for each the milliseconds until it has room, 0 where it has. */
+  /** Counts one in all limits; or in none, and returns for each limit the milliseconds until it has room (0 if it has). */
   take(limits: readonly Limit[]): number[] | undefined {
     const waits = limits.map(({ key, max }) => {
       const window = this.#window(key)

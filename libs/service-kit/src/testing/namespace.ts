@@ -41,8 +41,8 @@ async function dropDatabases(url: string, prefix: string): Promise<void> {
 }
 
 /**
- * Ends transactions that killed processes have left open (`Replicas`), then drops. The stand-in would wait for them without
- * letting anybody end them, so nobody could use it any more.
+ * Ends transactions that killed processes have left open (`Replicas`), then drops. Otherwise the stand-in would wait for them
+ * for ever and serve nobody.
  */
 async function dropDatabase(client: MongoClient, name: string): Promise<void> {
   const db = client.db(name)

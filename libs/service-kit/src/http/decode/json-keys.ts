@@ -1,7 +1,7 @@
 import { invalid } from './param-schema.ts'
 
 /**
- * Refuses JSON that means something to whoever stores or copies it: keys that begin with `$` are operators of MongoDB,
+ * Refuses JSON that has a special meaning for code that stores or copies it: keys that begin with `$` are operators of MongoDB,
  * `__proto__` changes the object it is assigned to. Values are nested at most as deep as parseJson allows.
  */
 export function refuseUnsafeKeys(name: string, value: unknown): void {

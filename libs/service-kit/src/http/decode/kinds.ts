@@ -6,10 +6,10 @@ import { invalid, type ParamSchema } from './param-schema.ts'
 
 /** A text parameter may have this many bytes of UTF-8 (transport.md §1), unless its contract says `maxBytes`. */
 const maxTextBytes = 64 * 1024
-/** No number that means something is written longer; longer texts are not looked at. */
+/** No meaningful number is longer; longer texts are not read. */
 const longestNumber = 64
 const decimal = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)$/
-/** Beyond it no date exists in JavaScript (seconds). */
+/** The last date that JavaScript knows (seconds). */
 const lastSecond = 8.64e12
 const noXmlCharacter = /[\ufffe\uffff]/g
 
@@ -74,7 +74,7 @@ function json(name: string, value: unknown, schema: ParamSchema): unknown {
   return parsed
 }
 
-/** The value of a JSON text; what came in a JSON body is one already. */
+/** The value of a JSON text; a value from a JSON body is one already. */
 export function readJson(name: string, value: unknown, { maxBytes }: Pick<ParamSchema, 'maxBytes'> = {}): unknown {
   if (typeof value !== 'string') return value
   const whole = text(name, value, { maxBytes })
@@ -145,7 +145,7 @@ function password(name: string, value: unknown): string {
   return createHash('md5').update(whole).digest('hex')
 }
 
-/** The text of a number, an id or a word; undefined for what can be none. */
+/** The text of a number, an id or a word; undefined for any other value. */
 export function shortText(value: unknown): string | undefined {
   if (typeof value === 'object') return undefined
   const trimmed = plainText(value).trim()

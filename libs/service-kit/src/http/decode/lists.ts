@@ -2,13 +2,13 @@ import { absentWords } from './absent.ts'
 import { decodeValue, readJson, shortText, text } from './kinds.ts'
 import { invalid, type ParamSchema } from './param-schema.ts'
 
-/** Members that are looked at, the blank and the double ones included. */
+/** Items that are read at most, blank ones and duplicates included. */
 const mostMembers = 5000
 const defaultMaxItems = 1000
 
 /**
  * Decodes the values of a list parameter: JSON array, comma list (unless `commas: false`), single value, repeated parameter.
- * Blanks are dropped, and doubles unless `unique: false`.
+ * Blanks are dropped, and duplicates unless `unique: false`.
  */
 export function decodeList(name: string, schema: ParamSchema, values: readonly unknown[]): unknown[] {
   const { unique = true, maxItems = defaultMaxItems, items: itemSchema = { wire: 'text' } } = schema

@@ -17,7 +17,7 @@ export interface ParamSchema {
   empty?: 'absent' | 'kept' | 'blank-kept' | 'blank-clears'
   fraction?: boolean
   notFound?: ErrorName
-  /** Lists: whether a comma parts items, and whether the same item counts once. */
+  /** Lists: whether a comma separates items, and whether the same item counts once. */
   commas?: boolean
   unique?: boolean
   maxItems?: number
