@@ -31,7 +31,7 @@ let visibleOrNot: RegExp | undefined
 
 /** No writing needs more marks on one letter; piles of them cover the neighbours. */
 const pileOfMarks = /(\p{M}{4})\p{M}+/gu
-/** How often a line is cleaned, because cleaning may leave something that was kept for what is gone. */
+/** How many times a line is cleaned at most: one cleaning may leave something that was kept for the sake of what it removed. */
 const mostPasses = 3
 const somethingVisible = /[\p{L}\p{N}\p{P}\p{S}]/u
 

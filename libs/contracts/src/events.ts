@@ -4,7 +4,7 @@ import type { ServiceName } from './contract.ts'
 /**
  * A domain event holds ids and facts, never database documents or secrets. Its name ends in a version and is the end of the
  * NATS subject. A published version never changes (libs/contracts/test/frozen-events.test.ts); a change is a new version beside
- * it. Events are delivered at least once; the sequence number of the aggregate tells repetitions.
+ * it. Events are delivered at least once; the sequence number of the aggregate shows repetitions.
  */
 export interface EventType<T extends TObject = TObject> {
   readonly name: string

@@ -121,7 +121,7 @@ export const Oid = (options: ParamOptions<string> & { notFound?: string } = {}) 
 export const RoomRef = (options: ParamOptions<string> = {}) =>
   Type.String({ wire: 'roomRef', maxLength: 64, ...options })
 
-/** User ids as JSON array, comma list, single number or repeated parameter. Blanks and doubles are dropped; at most 1000. */
+/** User ids as JSON array, comma list, single number or repeated parameter. Blanks and duplicates are dropped; at most 1000. */
 export const Ids = (options: { aliases?: readonly string[]; description?: string } = {}) =>
   Type.Array(UserId(), { wire: 'ids', maxItems: 1000, ...options })
 
@@ -132,13 +132,13 @@ export interface ListOptions {
   minItems?: number
   /** Bytes of UTF-8 that it may have as a text; 64 KiB by default. */
   maxBytes?: number
-  /** False keeps doubles, for lists whose items belong to those of another list by position. */
+  /** False keeps duplicates, for lists whose items belong to those of another list by position. */
   unique?: boolean
   /** False: a comma is part of a text. */
   commas?: boolean
 }
 
-/** Texts, or other `item`s, in the same encodings as `Ids`. Blanks and doubles are dropped. */
+/** Texts, or other `item`s, in the same encodings as `Ids`. Blanks and duplicates are dropped. */
 export function List(options?: ListOptions): TArray<TString>
 export function List<T extends TSchema>(options: ListOptions & { item: T }): TArray<T>
 export function List({ item = Text(), ...options }: ListOptions & { item?: TSchema } = {}) {

@@ -56,7 +56,7 @@ export interface Deps extends Connections<GatewayConfig> {
 
 const mebibyte = 1024 * 1024
 
-/** Uploads and downloads at once: few slow clients hold as many. */
+/** Most uploads and downloads at once: slow clients hold theirs for long. */
 const mostStreams = 1024
 
 /** Puts the gateway together. */

@@ -1,8 +1,8 @@
 import type { Deps } from './deps.ts'
 
 /**
- * Removes what this service keeps of a deleted user, but for money: its journal is never changed, and reports, which are about
- * others. Doing it again changes nothing.
+ * Removes what this service keeps of a deleted user, except the journal of their money, which is never changed, and their
+ * reports, which are about others. Doing it again changes nothing.
  */
 export async function forgetUser(
   { keys, openids, collected, courses, ownChanges }: Deps,

@@ -46,7 +46,7 @@ export const messagesPassed = event(
   }),
 )
 
-/** The same of rooms. The text of these messages is kept nowhere, so the event says whom they name. */
+/** The same for rooms. The text of these messages is kept nowhere, so the event says whom they name. */
 export const roomMessagesPassed = event(
   'message.passed-in-room.v1',
   'Messages were sent to rooms that are pushed but not archived: calls, messages burnt after reading',

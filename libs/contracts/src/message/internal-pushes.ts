@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import { contract } from '../contract.ts'
 import { JsonOf, List, UserId } from '../param-types.ts'
 
-/** Asked by the push service: what stands in no event. */
+/** Asked by the push service, for what no event holds. */
 export const pushedMessages = contract('message', {
   getPushTexts: {
     path: '/internal/messages/push-texts',

@@ -26,7 +26,7 @@ export const userUpdated = event(
   Type.Object({ userId, nickname: Type.String(), account: Type.String(), updatedAt: Milliseconds() }),
 )
 
-/** Who keeps numbers asks who has them now. */
+/** Whoever keeps numbers asks who has them now. */
 export const telephoneChanged = event(
   'user.telephone-changed.v1',
   'An account has another telephone',

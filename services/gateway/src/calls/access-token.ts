@@ -24,8 +24,8 @@ export function tokenOfQuery({ query }: IncomingCall): ShownToken | undefined {
 
 /**
  * The token of a call whose body is read: parameter in the query, then in the body, then the Authorization header, then the
- * cookie of our own pages (transport.md §5). Query and body are parsed only when they may name the parameter; what can't be
- * parsed names none.
+ * cookie of our own pages (transport.md §5). Query and body are parsed only when they may name the parameter; a body that can't
+ * be parsed holds no token.
  */
 export async function findToken(call: IncomingCall): Promise<ShownToken | undefined> {
   const { endpoint, request } = call

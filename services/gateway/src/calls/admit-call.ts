@@ -11,7 +11,7 @@ import { checkSignature } from './signature.ts'
 
 /** Tokens are 32 hex digits. A far longer text is not a token, and is not looked up. */
 const longestToken = 256
-/** A longer body (bytes) is counted before it is read for its token: as one call more for each of these. */
+/** A longer body (bytes) is counted before it is read for its token: as one more call for each time it has so many. */
 const shortBody = 16 * 1024
 
 /**

@@ -49,7 +49,7 @@ function addRoutes(app: FastifyInstance, deps: Deps, endpoint: Endpoint, answer:
     })
 }
 
-/** The trace of a call begins here: what a client says of its own is not believed. */
+/** The trace of a call begins here: the trace header of a client is not believed. */
 function run(deps: Deps, call: IncomingCall, url: string, reply: FastifyReply, answer: Answer): Promise<void> {
   if (!deps.tracing) return answerCall(deps, call, url, reply, answer).then(() => {})
   return deps.tracing.span(`${call.request.method} ${call.endpoint.path}`, { kind: SpanKind.SERVER }, async (span) =>

@@ -13,8 +13,8 @@ import { serviceHeaders } from './service-headers.ts'
 const longestPause = 30_000
 
 /**
- * Passes bodies and answers on while they arrive, for files. An upload is never repeated. Nobody holds a connection by doing
- * nothing, and each address has so many of them only.
+ * Passes bodies and answers on while they arrive, for files. An upload is never repeated. Nobody keeps a connection by doing
+ * nothing, and each address may have only so many.
  */
 export function forwardStream(deps: Deps, endpoint: Endpoint): Answer {
   const upstream = serviceUrl(deps.config, endpoint.service as PeerName)
@@ -31,7 +31,7 @@ export function forwardStream(deps: Deps, endpoint: Endpoint): Answer {
       reply.from(url.split('?', 1)[0], {
         getUpstream: () => upstream,
         timeout: timeoutMs,
-        // A connection may be closed while it is taken for the next call; what only reads is asked again.
+        // A connection may be closed just as it is used again; calls that only read are then sent once more.
         retryDelay: ({ err, attempt }) => (safe && err && attempt === 0 ? 1 : null),
         rewriteRequestHeaders: (_request, { 'content-length': length }) => ({
           ...serviceHeaders(deps, call, url),
@@ -48,7 +48,7 @@ export function forwardStream(deps: Deps, endpoint: Endpoint): Answer {
           answer.hijack()
           const raw = answer.raw as ServerResponse
           raw.writeHead(answer.statusCode, answer.getHeaders() as OutgoingHttpHeaders)
-          // Who leaves a download, or a service that dies in it, cuts it; neither is a fault here.
+          // A client that leaves a download, or a service that dies in one, cuts it; neither is our fault.
           pipeline(stream, raw).catch(() => {})
           stream.on('data', ({ length }: Buffer) => countStreamed(length))
         },
@@ -72,7 +72,7 @@ export function forwardStream(deps: Deps, endpoint: Endpoint): Answer {
   }
 }
 
-/** The same bytes in a stream of its own: it may fail without the connection on which the failure is to be told. */
+/** The same bytes in a stream of its own, which may fail while the connection stays open to tell of the failure. */
 function apart(body: Readable): Readable {
   const copy = body.pipe(new PassThrough())
   const late = setTimeout(() => body.destroy(), longestPause)

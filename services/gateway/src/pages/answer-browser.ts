@@ -10,7 +10,7 @@ import { type PeerName, serviceUrl } from '../config.ts'
 import type { Deps } from '../deps.ts'
 import type { Page } from './page.ts'
 
-/** Looked for, not parsed: a long query has a hundred thousand parameters. */
+/** Searched, not parsed: a long query may have a hundred thousand parameters. */
 const tokenParameter = /(?:^|&)access_token(?:=|&|$)/
 const urlencoded = /^application\/x-www-form-urlencoded\s*(;|$)/i
 

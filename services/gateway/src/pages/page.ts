@@ -7,7 +7,7 @@ export interface Page {
   show(about: { csrfToken?: string | undefined; error?: string | undefined }): string
 }
 
-/** What stands there until pages are installed: one that says so. */
+/** The page that is shown until others are installed; it says so. */
 export const plainPage = fileURLToPath(new URL('plain-page.html', import.meta.url))
 
 export function readPage(file: string): Page {

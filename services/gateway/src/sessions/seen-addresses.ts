@@ -3,7 +3,7 @@ import type { Session } from './session-cache.ts'
 
 /** For how long (seconds) it is known that a user called from an address. */
 const knownFor = 600
-/** How exact (ms) that is: each call of a session would be too often. */
+/** How often (ms) that is noted of a session: at each call would be too often. */
 const noteEvery = 30_000
 
 /**

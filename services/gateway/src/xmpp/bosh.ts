@@ -85,7 +85,7 @@ export function addBosh(app: FastifyInstance, { config, bodyMemory, xmppServers 
   })
 }
 
-/** The answer of a server, its key before the session id in it. */
+/** The answer of a server, with its key put before the session id. */
 async function* namingServer(answer: AsyncIterable<Buffer>, key: string): AsyncGenerator<Buffer> {
   let head: string | undefined = ''
   for await (const chunk of answer) {

@@ -27,7 +27,7 @@ export async function logIn(deps: Deps, login: LoginRequest): Promise<CompletedL
     completeLogin(deps, user, login.from, { withRefresh: false, ...proven }),
     askElsewhere(deps, user),
   ])
-  // Not beside the login, which changes the same document.
+  // After the login, which changes the same document.
   await keepElsewhere(deps, user._id, told)
   return { ...completed, elsewhere: told.known }
 }

@@ -7,7 +7,7 @@ import type { Deps } from '../deps.ts'
 
 export type Employment = ResultOf<(typeof internalOrg)['listCompaniesOf']>['employments'][number]
 
-/** How long (ms) is waited for companies, and how far calls that ask for them are apart. */
+/** How long (ms) companies are waited for, and the least time between two calls that ask for them. */
 const answerWithin = 1000
 const askedEvery = 30
 
@@ -23,7 +23,7 @@ export async function employmentsOf(
     const found = Promise.all([...new Set(userIds)].map((userId) => employments.ask(userId)))
     return (await beforeDeadline(answerWithin, late, found)).flatMap((ofUser) => ofUser ?? [])
   } catch (error) {
-    // Not louder: while the org service is away, this happens at many logins.
+    // No warning, because it happens at many logins while the org service is away.
     log.debug({ err: error }, 'the org service did not tell the companies of users')
     return undefined
   }

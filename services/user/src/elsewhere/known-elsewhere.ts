@@ -3,10 +3,10 @@ import type { Deps } from '../deps.ts'
 import { countsOf, noCounts } from '../relations/relations.ts'
 import type { KeptElsewhere, KnownElsewhere, UserDocument } from '../users/user-document.ts'
 
-/** Nobody counts as a friend or colleague of a user who has just been made. */
+/** A user who has just registered has neither friends nor a company. */
 export const nothingElsewhere: KnownElsewhere = { counts: noCounts, companyId: 0 }
 
-/** It is asked anew after this time (ms): events may have been lost, and those of deleted followers tell nothing. */
+/** After this time (ms) others are asked again: events may have been lost, and none tells of followers who were deleted. */
 const keptFor = 86_400_000
 
 type ElsewhereDeps = Pick<Deps, 'users' | 'relationCounts' | 'employments' | 'log' | 'now'>
@@ -18,8 +18,9 @@ interface Told {
 }
 
 /**
- * What is known elsewhere of a user, as it was read. Other services are asked when what is kept may be out of date. What they do not
- * tell now is as it was known last. Never rejects, so that it can run beside a login; `keepElsewhere` stores the answer after that.
+ * What is known elsewhere of a user, as it was read. Other services are asked when what is kept may be out of date; while one
+ * does not answer, the last known value counts. Never rejects, so that it can run beside a login; `keepElsewhere` stores the
+ * answer after that.
  */
 export async function askElsewhere(deps: ElsewhereDeps, user: UserDocument): Promise<Told> {
   const { _id: userId, elsewhere: kept, elsewhereChanges: changes = 0 } = user
@@ -44,7 +45,7 @@ export async function keepElsewhere({ users, log }: ElsewhereDeps, userId: numbe
   }
 }
 
-/** The same for a user whom nothing else changes meanwhile. */
+/** Both at once, for callers that do not change the user themselves. */
 export async function knownElsewhere(deps: ElsewhereDeps, user: UserDocument): Promise<KnownElsewhere> {
   const told = await askElsewhere(deps, user)
   await keepElsewhere(deps, user._id, told)

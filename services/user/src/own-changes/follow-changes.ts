@@ -16,7 +16,7 @@ export function changesOfLists({ ownChanges, users }: Pick<Deps, 'ownChanges' | 
   const put = (...changes: OwnChange[]) => ownChanges.put(changes)
   const inRoom = (userIds: readonly number[], friendId: string, at: number) =>
     ownChanges.put(userIds.map((userId) => ({ userId, tag: 'room', friendId, at })))
-  /** Also says that each may have other counts than are kept of them. */
+  /** Also says that the kept counts of both may be out of date. */
   const ofBoth = ({ userId, toUserId, at }: { userId: number; toUserId: number; at: number }) =>
     Promise.all([
       put(friend(userId, toUserId, at), friend(toUserId, userId, at)),

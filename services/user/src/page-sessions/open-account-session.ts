@@ -14,8 +14,8 @@ const publicAccount = 2
 const userIdText = /^[1-9]\d{0,9}$/
 
 /**
- * Checks the password of a public account and opens a session of its pages. Limits are those of `/user/login`. Who is no public
- * account is told so only with the right password; unknown names look like wrong passwords.
+ * Checks the password of a public account and opens a session of its pages. Limits are those of `/user/login`. Users who are no
+ * public accounts are told so only with the right password; unknown names look like wrong passwords.
  */
 export async function openAccountSession(
   deps: Deps,

@@ -12,13 +12,13 @@ export async function resetPassword(
 ): Promise<void> {
   const { users, serverConfig, smsCodes } = deps
   const { regeditPhoneOrName } = await serverConfig.get()
-  // The endpoint has one error for numbers that are none and numbers that nobody has.
+  // The endpoint has one error for invalid numbers and numbers that nobody has.
   const registered = readRegistered(reset.telephone, reset.areaCode, regeditPhoneOrName === 1)
   const user = registered && (await users.byName(registeredKey(registered)))
   if (!registered || !user?.password) throw new ContractError('AccountNotFound')
   const proof = await smsCodes.check(registeredKey(registered), 'other', reset.code)
   if (!proof) throw new ContractError('SmsCodeInvalid')
-  // The code stays proof enough when the password was changed in this moment.
+  // The code is proof enough even if the password was changed at this moment.
   let current: UserDocument | undefined = user
   while (current && !(await setPassword(deps, current, reset.newMd5, proof))) current = await users.byId(user._id)
   if (!current) throw new ContractError('AccountNotFound')

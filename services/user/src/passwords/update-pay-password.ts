@@ -3,7 +3,7 @@ import { payPasswordChanged } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
 import { sealPayPassword } from './pay-password.ts'
 
-/** Sets the pay password, or replaces it by one who knows the old one. Keys of payments stay as they are. */
+/** Sets the pay password; whoever replaces it has to know the old one. Keys of payments stay as they are. */
 export async function updatePayPassword(
   deps: Deps,
   change: { userId: number; oldMd5?: string; newMd5: string; signal: AbortSignal },

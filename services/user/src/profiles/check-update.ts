@@ -29,8 +29,8 @@ export interface CheckedUpdate {
 }
 
 /**
- * Checks everything. The hash of a pay password comes last, because whoever sends wrong codes could otherwise keep the hasher
- * from those who log in.
+ * Checks everything. The hash of a pay password comes last, because otherwise whoever sends wrong codes could keep the hasher
+ * busy.
  */
 export async function checkUpdate(deps: Deps, user: UserDocument, update: ProfileUpdate): Promise<CheckedUpdate> {
   checkUserType(user, update.userType)

@@ -45,7 +45,7 @@ const handlers: Handlers<typeof profiles, Deps> = {
   async getOnlineState(deps, { caller, params, ...waiting }) {
     const userId = params.userId ?? caller.userId
     const user = await getUser(deps, userId)
-    // Who is offline is shown so to everybody.
+    // Users who are offline are shown so to everybody.
     if (!user.presence.online) return 0
     return onlineState(user, (await relationsTo(deps, caller.userId, [userId], waiting)).get(userId) ?? toStranger)
   },

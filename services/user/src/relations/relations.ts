@@ -20,7 +20,7 @@ export type Counts = Omit<ResultOf<(typeof internalRelations)['countRelations']>
 
 export const toSelf: Relation = { isSelf: true, isBlocked: false, isContact: false }
 export const toStranger: Relation = { isSelf: false, isBlocked: false, isContact: false }
-/** How long (ms) a login waits for its counts, and how far calls that ask for them are apart. */
+/** How long (ms) counts are waited for, and the least time between two calls that ask for them. */
 const answerWithin = 1000
 const askedEvery = 30
 export const noCounts: Counts = { attCount: 0, fansCount: 0, friendsCount: 0 }
@@ -56,7 +56,7 @@ export async function countsOf(
   try {
     return (await beforeDeadline(answerWithin, late, relationCounts.ask(userId))) ?? noCounts
   } catch (error) {
-    // Not louder: while the social service is away, this happens at many logins.
+    // No warning, because it happens at many logins while the social service is away.
     log.debug({ err: error, userId }, 'the social service did not tell the counts of a user')
     return undefined
   }

@@ -37,7 +37,7 @@ async function find(deps: Deps, query: Query, viewerId: number, rows: number): P
     .sort((a, b) => b._id - a._id)
 }
 
-/** Ordinary users who are not locked, but for the viewer. */
+/** Ordinary users who are not locked, except the viewer. */
 export const isListed = (user: UserDocument, viewerId: number): boolean =>
   user._id !== viewerId && user._id >= firstUserId && user.status === 1 && user.userType === 0
 

@@ -32,7 +32,7 @@ export interface KnownElsewhere {
 
 /** What is kept of it, so that most logins ask nobody. */
 export interface KeptElsewhere extends KnownElsewhere {
-  /** How many changes had been heard of when it was asked (`elsewhereChanges`): it holds until there is another. */
+  /** The value of `elsewhereChanges` when it was asked; it holds while that has not risen. */
   changes: number
   /** ms */
   askedAt: number

@@ -25,7 +25,7 @@ export function previousLogin(user: UserDocument): Static<typeof Login> {
   }
 }
 
-/** Who is blocked by a user never sees them online. */
+/** Users whom a user has blocked never see them online. */
 export const onlineState = (user: UserDocument, { isBlocked }: Relation): 0 | 1 =>
   user.presence.online && !isBlocked ? 1 : 0
 

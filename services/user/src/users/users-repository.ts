@@ -64,7 +64,7 @@ export class UsersRepository {
     await ensureIndexes(this.#users, [
       { key: { loginNames: 1 } },
       { key: { numberNames: 1, isAuth: -1, _id: 1 } },
-      // With its version, which the stand-in else takes for another index at the second start.
+      // With its version: without one the stand-in takes it for another index at the second start.
       { key: { shownLoc: '2dsphere' }, '2dsphereIndexVersion': 3 },
       // Users who are online are counted, and only they are in this index.
       { key: { 'presence.online': 1 }, partialFilterExpression: { 'presence.online': true } },

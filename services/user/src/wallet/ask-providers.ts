@@ -7,7 +7,7 @@ import type { RechargeDocument } from './recharges-repository.ts'
 import { settleWithdrawal } from './settle-withdrawal.ts'
 import type { WithdrawalDocument } from './withdrawals-repository.ts'
 
-/** How often (ms) it is looked for orders and bills to ask about. */
+/** How often (ms) orders and bills to ask about are looked for. */
 const lookEvery = 10_000
 const atOnce = 50
 /** The pause before the next question about one order doubles, up to this (ms). */
@@ -20,7 +20,7 @@ const orderLife = 86_400_000
  */
 const unknownBillLife = 600_000
 
-/** Asks the providers about what they did not tell: payments whose notification was lost, transfers whose answer was. */
+/** Asks the providers about what they did not tell: payments whose notification was lost, transfers whose answer was lost. */
 export function startAskingProviders(deps: Deps): Closable {
   return holdLease(deps, {
     name: 'ask-payment-providers',

@@ -6,7 +6,7 @@ import { settleWithdrawal } from './settle-withdrawal.ts'
 
 /**
  * Takes what a provider tells (`alipay` or `wechat`) and answers as that provider expects. What is forged, or does not fit the
- * order, is refused; the provider sends what it really meant again.
+ * order, is refused; the provider sends a genuine one again.
  */
 export async function receivePayment(
   deps: Deps,
