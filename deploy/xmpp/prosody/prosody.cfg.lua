@@ -161,7 +161,7 @@ VirtualHost(domain)
 	authentication = "im"
 	modules_enabled = {
 		"im_connections", "im_log", "im_streams", "im_sm", "im_shiku_ack", "im_feed", "im_deliver", "im_limits", "im_entries",
-		"im_metrics", "im_bosh_root", "im_end",
+		"im_turns", "im_metrics", "im_bosh_root", "im_end",
 	}
 
 -- Rooms are the message service's: what is sent to muc.<domain> reaches it by the log.

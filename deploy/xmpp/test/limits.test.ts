@@ -18,6 +18,37 @@ test('joining a thousand rooms passes at once', async (t) => {
   t.ok(Date.now() - start < 3000, `${Date.now() - start} ms`)
 })
 
+test('messages pass the joins of a crowd, which all come, each client in its order', async (t) => {
+  const prosody = await startProsody(t, { LIMIT_FACTOR: '0' })
+  const service = await startMessageService(t, prosody)
+  const clients = await Promise.all(numbers(50).map((i) => join(prosody, String(10_001_000 + i), { managed: false })))
+  const other = await join(prosody, carol)
+  const each = 300
+  const joins = (user: string) =>
+    numbers(each).map(
+      (i) => `<presence to='room${i}@${prosody.rooms}/${user}'><x xmlns='http://jabber.org/protocol/muc'/></presence>`,
+    )
+  for (const client of clients) client.write(joins(client.user).join(''))
+  await eventually(() => service.entries.length > 100)
+  const before = service.entries.length
+  other.send(bob, 'other')
+  const place = () => service.entries.findIndex(({ from }) => from === other.jid)
+  await eventually(() => place() >= 0, 30_000)
+  t.ok(place() - before < 3000, `${place() - before} entries went before it`)
+  await eventually(() => service.entries.length === clients.length * each + 1, 60_000)
+  for (const client of clients) {
+    const joined = service.entries.filter(({ from }) => from === client.jid)
+    t.strictSame(
+      joined.map(({ stanza }) => Number(/\d+/.exec(stanza.attrs['to'] ?? '')?.[0])),
+      numbers(each),
+    )
+  }
+  t.strictSame(clients.flatMap(errors), [])
+  // Whoever was read in turns is read as ever.
+  clients[0]!.send(bob, 'again')
+  await eventually(() => service.entries.at(-1)?.from === clients[0]!.jid)
+})
+
 test('a user who sends too much is read slowly, over all their streams; nobody else is', async (t) => {
   const prosody = await startProsody(t, { LIMIT_FACTOR: '1' })
   const service = await startMessageService(t, prosody)

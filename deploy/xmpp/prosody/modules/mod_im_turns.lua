@@ -1,0 +1,73 @@
+-- When thousands come back at once, each joins all their rooms. Presence that comes faster than it is taken is read in turns, a
+-- piece of each stream at a time, so that everything else passes it.
+
+local filters = require "util.filters";
+local add_task = require "util.timer".add_task;
+local monotonic = require "util.time".monotonic;
+local log = module:depends("im_log");
+local feed = module:depends("im_feed");
+module:depends("im_streams");
+
+local piece = 512; -- bytes of a stream at its turn
+local most_entries = 256; -- neither on the disk nor with the message service: then presence waits
+local slice = 0.005; -- seconds of reading, before others have their turn
+
+local queue, first, last = {}, 1, 0; -- sessions with input that waits
+local planned = false;
+local plan;
+
+local function is_busy() return log.counts() + feed.waiting() >= most_entries; end
+
+local function read_piece(session)
+	local text = session.im_unread;
+	session.im_unread = #text > piece and text:sub(piece + 1) or nil;
+	session.im_reads_piece = true;
+	session.data(text:sub(1, piece));
+	session.im_reads_piece = nil;
+	if not session.conn then
+		session.im_unread = nil;
+	elseif session.im_unread then
+		last = last + 1;
+		queue[last] = session;
+	elseif (session.im_paused_until or 0) <= monotonic() then -- else mod_im_limits lets it go on
+		session.conn:resume();
+	end
+end
+
+local function read_pieces()
+	planned = false;
+	local since = monotonic();
+	while first <= last and not is_busy() and monotonic() - since < slice do
+		local session = queue[first];
+		queue[first] = nil;
+		first = first + 1;
+		if session.conn then read_piece(session); end
+	end
+	if first <= last then plan(); end
+end
+
+function plan()
+	if planned then return; end
+	planned = true;
+	add_task(is_busy() and 0.002 or 0, read_pieces);
+end
+
+local function take_turn(data, session)
+	local stream = session.im_stream;
+	if session.im_reads_piece or not stream then return data; end
+	if session.im_unread then -- this comes behind it
+		session.im_unread = session.im_unread..data;
+		return nil;
+	end
+	if stream.transport ~= "tcp" or not data:find("^%s*<presence") or not (first <= last or is_busy()) then return data; end
+	session.im_unread = data;
+	session.conn:pause();
+	last = last + 1;
+	queue[last] = session;
+	plan();
+	return nil;
+end
+
+filters.add_filter_hook(function (session)
+	if session.type == "c2s_unauthed" then filters.add_filter(session, "bytes/in", take_turn, 2000); end
+end);
