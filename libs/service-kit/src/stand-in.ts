@@ -2,6 +2,8 @@
  * Code that is only needed for the server that stands in for MongoDB where no mongod can be had (decision 004). On MongoDB each
  * function runs the plain query. `standInFaults` says what can go when a fault is gone.
  */
+
+import { LRUCache } from 'lru-cache'
 import type {
   AnyBulkWriteOperation,
   BulkWriteOptions,
@@ -14,6 +16,7 @@ import type {
   WithId,
 } from 'mongodb'
 import { inTransaction } from './transaction.ts'
+import { upTo } from './up-to.ts'
 
 const standsIn = new WeakMap<Db['client'], Promise<boolean>>()
 
@@ -31,8 +34,10 @@ export function isStandIn(db: Db): Promise<boolean> {
 export interface NewestQuery<T extends Document> {
   /** Fields with one value. An index must begin with them and go on with those of `sort`. */
   equal: Filter<T>
-  /** The field of the range, in seconds: the first of `sort`, which is descending. */
+  /** The field of the range, a time: the first of `sort`, which is descending. */
   field: string
+  /** Units of the field in a second: 1 by default. */
+  perSecond?: number
   /** The range; this end is included. */
   from?: number | undefined
   /** The range; this end is not included. */
@@ -43,19 +48,22 @@ export interface NewestQuery<T extends Document> {
   session?: ClientSession | undefined
 }
 
-/** Lengths (seconds) of the ranges that are tried before the whole one: three days, two months, two years. */
-const windows = [3, 60, 720].map((days) => days * 86_400)
+/** Lengths (seconds) of the ranges that are tried before the whole one: an hour, three days, two months, two years. */
+const windows = [1 / 24, 3, 60, 720].map((days) => days * 86_400)
+
+/** How dense what was found last lies: seconds for each document, by what is equal. */
+const spacings = new WeakMap<Db['client'], LRUCache<string, number>>()
 
 /**
  * Finds the newest documents of a range. MongoDB stops at the limit. The stand-in reads the whole range first, so it is asked
- * for a short range that ends about at the newest document (`near`, in seconds), then for longer ones.
+ * for a short range that ends about at the newest document (`near`, in units of the field; only asked for there), then for longer ones.
  */
 export async function findNewest<T extends Document>(
   collection: Collection<T>,
   query: NewestQuery<T>,
-  near: number,
+  near: number | (() => Promise<number>),
 ): Promise<WithId<T>[]> {
-  const { equal, field, from, before, sort, limit, projection, session } = query
+  const { equal, field, perSecond = 1, from, before, sort, limit, projection, session } = query
   const find = (lowest: number | undefined) => {
     const range = {
       ...(lowest === undefined ? {} : { $gte: lowest }),
@@ -64,14 +72,30 @@ export async function findNewest<T extends Document>(
     const filter = Object.keys(range).length ? ({ ...equal, [field]: range } as Filter<T>) : equal
     return collection.find(filter, { sort, limit, session, ...(projection ? { projection } : {}) }).toArray()
   }
-  if (await isStandIn(collection.db))
-    for (const length of windows) {
-      const lowest = Math.min(near, before ?? near) - length
+  if (await isStandIn(collection.db)) {
+    const known = spacingsOf(collection.db.client)
+    const key = `${collection.namespace} ${field} ${JSON.stringify(equal)}`
+    const spacing = known.get(key)
+    const newest = typeof near === 'number' ? near : await near()
+    const highest = Math.min(newest, before ?? newest)
+    // Twice of what it takes where documents lie as they did.
+    const guess = spacing === undefined ? [] : [2 * spacing * limit]
+    for (const length of [...guess, ...windows.filter((window) => window > (guess[0] ?? 0))]) {
+      const lowest = highest - length * perSecond
       if (lowest <= (from ?? Number.NEGATIVE_INFINITY)) break
       const rows = await find(lowest)
-      if (rows.length === limit) return rows
+      if (rows.length < limit) continue
+      known.set(key, (highest - Number(rows.at(-1)?.[field])) / perSecond / limit)
+      return rows
     }
+  }
   return await find(from)
+}
+
+function spacingsOf(client: Db['client']): LRUCache<string, number> {
+  const known = spacings.get(client) ?? new LRUCache<string, number>(upTo(10_000))
+  spacings.set(client, known)
+  return known
 }
 
 export interface FirstQuery<T extends Document> {

@@ -53,6 +53,37 @@ test('the newest of a range are found, however far apart they stand and wherever
   await t.resolves(fc.assert(property, { numRuns: 60 }))
 })
 
+test('where documents lie close together, little is read for the newest ones once that is known', async (t) => {
+  const env = testEnv()
+  const mongo = await connectMongo({
+    url: env['MONGODB_URL']!,
+    namespace: env['NAMESPACE']!,
+    service: 'kit',
+    monitorCommands: true,
+  })
+  t.after(async () => {
+    await mongo.close()
+    await dropNamespace(env)
+  })
+  if (!(await isStandIn(mongo.db))) return t.pass('MongoDB stops at the limit')
+  const rows = mongo.db.collection<{ _id: number; chat: string; at: number }>('rows')
+  await rows.insertMany(Array.from({ length: 3000 }, (_, at) => ({ _id: at, chat: 'a', at })))
+  const lowest: number[] = []
+  mongo.client.on('commandStarted', ({ command }) => lowest.push(command['filter']?.at?.$gte ?? 0))
+  const find = async (before: number) => {
+    lowest.length = 0
+    const range = { equal: { chat: 'a' }, field: 'at', before, sort: { at: -1, _id: -1 } as const, limit: 10 }
+    return (await findNewest(rows, range, 3000)).map(({ at }) => at)
+  }
+  await find(3000)
+  t.strictSame(
+    await find(1000),
+    Array.from({ length: 10 }, (_, n) => 999 - n),
+  )
+  t.equal(lowest.length, 1)
+  t.ok(lowest[0]! > 900, `from ${lowest[0]} on`)
+})
+
 test('the stand-in has every fault that is made up for, MongoDB has none', async (t) => {
   const env = testEnv()
   const mongo = await connectMongo({ url: env['MONGODB_URL']!, namespace: env['NAMESPACE']!, service: 'kit' })

@@ -2,6 +2,7 @@ import { type Caller, ContractError } from '@im/contracts'
 import { ObjectId } from 'mongodb'
 import type { Deps } from '../deps.ts'
 import { isNewer, type MessageDocument, type Place } from './message-document.ts'
+import type { Near } from './messages-repository.ts'
 import { timeRange } from './time-range.ts'
 
 /** Rows that may be skipped when the end of the page before is not known any more. */
@@ -26,8 +27,7 @@ export interface ReadableHistory {
   isSeen: (message: MessageDocument) => boolean
   /** What is theirs although it stands before `from`, the newest first: up to but without `before` (seconds). */
   antedated?: (range: { before: number | undefined; limit: number }) => Promise<MessageDocument[]>
-  /** About the time (seconds) of the newest message. */
-  near: number
+  near: Near
 }
 
 /**

@@ -10,19 +10,20 @@ import { roomRow } from './message-row.ts'
 
 /** A page of the history of a room, for its members: what came since they joined. Others get nothing. */
 export async function listRoomHistory(
-  { messages, roomsOf, cursors, now }: Pick<Deps, 'messages' | 'roomsOf' | 'cursors' | 'now'>,
+  { messages, roomChats, roomsOf, cursors, now }: Pick<Deps, 'messages' | 'roomChats' | 'roomsOf' | 'cursors' | 'now'>,
   caller: Caller,
   params: Params<(typeof archive)['listRoomHistory']>,
 ): Promise<RoomRow[]> {
   const room = roomNamed(await roomsOf(caller.userId), params.roomId)
   if (!room) return []
+  const conversation = roomConversation(room.jid)
   const reader = { user: caller.userId, now: now() }
   const page = await readHistoryPage({ messages, cursors }, caller, params, {
-    conversation: roomConversation(room.jid),
+    conversation,
     from: room.joinedAt,
     isSeen: (message) => isVisible(message, reader) && isSince(room, message),
     antedated: (range) => messages.antedatedOfRoom(room.jid, sinceOf(room), range),
-    near: now() / 1000,
+    near: async () => (await roomChats.byIds([conversation]))[0]?.timeSend ?? now() / 1000,
   })
   return page.map(roomRow)
 }

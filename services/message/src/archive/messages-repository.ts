@@ -36,6 +36,9 @@ export interface Range {
   before?: number | undefined
 }
 
+/** About the time (seconds) of the newest message. */
+export type Near = number | (() => Promise<number>)
+
 /** Finds a message by its id alone; the unique index begins with the conversation. */
 const byMessageId = { messageId: 1, from: 1, to: 1 } as const
 
@@ -121,7 +124,7 @@ export class MessagesRepository {
   /** The last messages that came to a room, the newest first, not before `from` (ms); stones are not among them. */
   async lastOfRoom(roomJid: string, from: number, limit: number): Promise<MessageDocument[]> {
     const order = { ts: -1, _id: -1 } as const
-    const range = { equal: { roomJid }, field: 'ts', from, sort: order, limit }
+    const range = { equal: { roomJid }, field: 'ts', perSecond: 1000, from, sort: order, limit }
     return (await findNewest(this.collection, range, Date.now())).filter(({ gone }) => !gone)
   }
 
@@ -235,7 +238,7 @@ export class MessagesRepository {
    */
   async *newestFirst<T extends Place = MessageDocument>(
     { conversation, from, before }: Range,
-    options: { near: number; after?: Place | undefined; chunk: number; session?: ClientSession; projection?: Document },
+    options: { near: Near; after?: Place | undefined; chunk: number; session?: ClientSession; projection?: Document },
   ): AsyncGenerator<T> {
     const { near, after, chunk, session, projection } = options
     const same = { sort: newestFirst, session, ...(projection ? { projection } : {}) }
@@ -279,7 +282,7 @@ export class MessagesRepository {
   }
 
   /** Where the `n`-th newest message of a range stands, whoever sees it; undefined when there are fewer. */
-  async placeAt({ conversation, from, before }: Range, n: number, near: number): Promise<Place | undefined> {
+  async placeAt({ conversation, from, before }: Range, n: number, near: Near): Promise<Place | undefined> {
     const rows = await findNewest(
       this.collection,
       {
