@@ -76,6 +76,14 @@ test('whatever is killed in the middle, every message is pushed, and a second on
     ids.every((id) => tags(id).length <= 4),
     'once more for each death at most',
   )
+  const badges = await db.collection<{ _id: number; count: number }>('badges').find().toArray()
+  const counts = Array.from({ length: people }, (_, n) => badges.find(({ _id }) => _id === bob + n)?.count)
+  const sentTo = (person: number) => ids.filter((_, n) => n % people === person).length
+  t.strictSame(
+    counts,
+    counts.map((_, n) => sentTo(n)),
+    'the number on the icon counts each message once',
+  )
   t.same(fcm.problems, [])
   await end(current, 'SIGTERM')
 })

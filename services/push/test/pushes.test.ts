@@ -180,3 +180,15 @@ test('a recall withdraws a push that was not sent and replaces one that was', as
     'baidu cannot replace',
   )
 })
+
+test('who was not told of a message before its recall is not told, whatever the message service answers', async (t) => {
+  const { api, channels, say, publish, deps } = await startPush(t, { env: { PUSH_DELAY: '0.5' } })
+  await api.call(pushTokens.registerFcm, { token: 'f1' }, { as: bob })
+  const id = await say(alice, bob, { text: 'oops' })
+  const queued = deps.db.collection('pushes')
+  await eventually(async () => (await queued.countDocuments({ messageId: id })) === 1)
+  const conversation = singleChat(alice, bob)
+  await publish(messageRecalled, conversation, { conversation, messageIds: [id], by: alice, at: Date.now() })
+  await eventually(async () => (await queued.countDocuments({ messageId: id, dueAt: { $exists: false } })) === 1)
+  t.strictSame(channels.sent, [])
+})

@@ -1,5 +1,5 @@
-import { type Change, changeMany } from '@im/service-kit'
-import type { Collection, Db } from 'mongodb'
+import type { Change } from '@im/service-kit'
+import type { ClientSession, Collection, Db } from 'mongodb'
 
 interface BadgeDocument {
   /** userId */
@@ -25,14 +25,15 @@ export class BadgesRepository {
     return new Map(found.map(({ _id, count }) => [_id, count]))
   }
 
-  /** Adds to the numbers of users, and returns them as they are then. */
-  async raise(counts: ReadonlyMap<number, number>): Promise<Map<number, number>> {
-    if (!counts.size) return new Map()
-    const writes = [...counts].map(([_id, count]) => ({
-      updateOne: { filter: { _id }, update: { $inc: { count } }, upsert: true },
-    }))
-    await changeMany(this.#badges, writes)
-    return await this.of([...counts.keys()])
+  /** Adds to the numbers of users within a change. */
+  async raise(counts: ReadonlyMap<number, number>, session: ClientSession): Promise<void> {
+    if (!counts.size) return
+    await this.#badges.bulkWrite(
+      [...counts].map(([_id, count]) => ({
+        updateOne: { filter: { _id }, update: { $inc: { count } }, upsert: true },
+      })),
+      { session, ordered: false },
+    )
   }
 
   async removeUser(userId: number, { session }: Partial<Pick<Change, 'session'>> = {}): Promise<void> {

@@ -46,6 +46,8 @@ export interface PushDocument extends Push {
   done?: string[]
   /** Devices whose provider took it. */
   sent?: string[]
+  /** It has raised the numbers on icons. */
+  isCounted?: true
   /** Recalled: no further device is told. */
   isRecalled?: true
   expireAt: Date

@@ -79,6 +79,14 @@ export class PushesRepository {
     return claimed.sort((a, b) => a.arrivedAt - b.arrivedAt)
   }
 
+  /** These raise the numbers on icons within the same change. Rejects when some have done so before. */
+  async count(ids: readonly string[], session: ClientSession): Promise<void> {
+    if (!ids.length) return
+    const uncounted = { _id: { $in: [...ids] }, isCounted: { $exists: false } }
+    const { modifiedCount } = await this.#pushes.updateMany(uncounted, { $set: { isCounted: true } }, { session })
+    if (modifiedCount !== ids.length) throw new Error('another worker has counted some of these pushes')
+  }
+
   /** Keeps claims of pushes that are under way. */
   async renew(ids: readonly string[], now: number): Promise<void> {
     if (!ids.length) return

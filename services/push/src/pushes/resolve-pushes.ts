@@ -1,5 +1,6 @@
 import { pushedMessages } from '@im/contracts/message'
 import { firstUserId } from '@im/contracts/user'
+import { inTransaction } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { friendRowId } from '../friends/friend-rows-repository.ts'
 import { findPeople } from '../people/find-people.ts'
@@ -37,7 +38,7 @@ export interface Resolution {
 
 type ResolveDeps = Pick<
   Deps,
-  'config' | 'rooms' | 'pushes' | 'tokens' | 'people' | 'friendRows' | 'badges' | 'user' | 'message' | 'now'
+  'config' | 'db' | 'rooms' | 'pushes' | 'tokens' | 'people' | 'friendRows' | 'badges' | 'user' | 'message' | 'now'
 >
 
 const [audioCall, videoCall, recall] = [100, 110, 202]
@@ -187,26 +188,30 @@ function leftOf({ waiting, done }: PushDocument): (token: UsableToken) => boolea
   return (token) => !settled.has(deviceKey(token)) && (!wanted || wanted.has(deviceKey(token)))
 }
 
-/** Each message raises the number on the icon; a device that is tried again keeps it. */
+/** Each message raises the number on the icon once, whoever dies; a device that is tried again keeps it. */
 async function numberBadges(
-  { badges }: Pick<Deps, 'badges'>,
+  { badges, pushes, db }: Pick<Deps, 'badges' | 'pushes' | 'db'>,
   chosen: readonly { push: PushDocument; tokens: readonly UsableToken[] }[],
 ): Promise<Map<string, Map<number, number>>> {
-  const raised = new Map<number, number>()
   const users = new Map(chosen.map(({ push, tokens }) => [push._id, new Set(tokens.map(({ userId }) => userId))]))
-  const raises = ({ waiting, done, withdraws }: PushDocument) => !waiting && !done && !withdraws
-  for (const { push } of chosen)
-    if (raises(push)) for (const userId of users.get(push._id)!) raised.set(userId, (raised.get(userId) ?? 0) + 1)
-  const others = [...users.values()].flatMap((some) => [...some].filter((userId) => !raised.has(userId)))
-  const [after, unchanged] = await Promise.all([badges.raise(raised), badges.of([...new Set(others)])])
-  const current = new Map(
-    [...unchanged, ...after].map(([userId, count]) => [userId, count - (raised.get(userId) ?? 0)]),
-  )
+  const raising = chosen.map(({ push }) => push).filter(({ isCounted, withdraws }) => !isCounted && !withdraws)
+  const raised = new Map<number, number>()
+  for (const { _id } of raising) for (const userId of users.get(_id)!) raised.set(userId, (raised.get(userId) ?? 0) + 1)
+  if (raising.length)
+    await inTransaction(db.client, async (session) => {
+      const ids = raising.map(({ _id }) => _id)
+      await pushes.count(ids, session)
+      await badges.raise(raised, session)
+    })
+  const after = await badges.of([...new Set([...users.values()].flatMap((some) => [...some]))])
+  const current = new Map([...after].map(([userId, count]) => [userId, count - (raised.get(userId) ?? 0)]))
+  const isRaising = new Set(raising)
+  for (const push of raising) push.isCounted = true
   return new Map(
     chosen.map(({ push }) => {
       const numbers = new Map<number, number>()
       for (const userId of users.get(push._id)!) {
-        const number = (current.get(userId) ?? 0) + (raises(push) ? 1 : 0)
+        const number = (current.get(userId) ?? 0) + (isRaising.has(push) ? 1 : 0)
         current.set(userId, number)
         numbers.set(userId, number)
       }
