@@ -11,7 +11,7 @@ import {
   handleWhenResult,
 } from 'cockatiel'
 import type { ChannelMetrics } from './channel-metrics.ts'
-import { DeathGuard } from './death-guard.ts'
+import { type DeathGuard, DeathGuards } from './death-guard.ts'
 import { Refusal } from './outcomes.ts'
 import type { Channel, Delivery, Notification, Outcome, Provider, ProviderName, Target } from './provider.ts'
 import { RareLog } from './rare-log.ts'
@@ -88,7 +88,7 @@ export class ProviderChannel implements Channel {
   readonly #now: () => number
   readonly #calls: BulkheadPolicy
   readonly #breaker: CircuitBreakerPolicy
-  readonly #guard: DeathGuard
+  readonly #guards: DeathGuards
   readonly #slowDown: SlowDown
   readonly #closing = new AbortController()
   readonly #ending = new AbortController()
@@ -107,7 +107,7 @@ export class ProviderChannel implements Channel {
     this.#metrics = metrics
     this.#now = now
     this.#calls = bulkhead(limits.concurrency, Number.POSITIVE_INFINITY)
-    this.#guard = new DeathGuard({ share: limits.deathShare, always: limits.deathsAlways, now })
+    this.#guards = new DeathGuards({ share: limits.deathShare, always: limits.deathsAlways, now })
     this.#slowDown = new SlowDown({ firstMs: limits.slowMs, now })
     this.#breaker = circuitBreaker(handleWhenResult(isRefused), {
       halfOpenAfter: new ExponentialBackoff({ initialDelay: limits.circuitMs, maxDelay: limits.circuitMs * 10 }),
@@ -164,7 +164,7 @@ export class ProviderChannel implements Channel {
       let pauseMs = 0
       open.forEach((target, index) => {
         const outcome = outcomes[index] ?? { kind: 'retry', reason: 'the answer does not name the target' }
-        const delivery = this.#settle(outcome, tries, calledAt)
+        const delivery = this.#settle(target, outcome, tries, calledAt)
         if (delivery) deliveries.set(target, delivery)
         else unsettled.push(target)
         if (!delivery && outcome.kind === 'retry')
@@ -238,13 +238,13 @@ export class ProviderChannel implements Channel {
   }
 
   /** What an outcome means for a target; undefined when it is sent again. */
-  #settle(outcome: Outcome, tries: number, calledAt: number): Delivery | undefined {
+  #settle(target: Target, outcome: Outcome, tries: number, calledAt: number): Delivery | undefined {
     switch (outcome.kind) {
       case 'accepted':
-        this.#guard.count(false)
+        this.#guardOf(target).count(false)
         return { kind: 'accepted' }
       case 'dead':
-        return this.#bury(outcome.since ?? calledAt, outcome.reason)
+        return this.#bury(target, outcome.since ?? calledAt, outcome.reason)
       case 'slow':
         if (outcome.scope === 'provider') return undefined
         return { kind: 'slow', retryAfterMs: outcome.retryAfterMs ?? handAgainMs }
@@ -258,8 +258,12 @@ export class ProviderChannel implements Channel {
     }
   }
 
-  #bury(since: number, reason: string): Delivery {
-    if (this.#guard.count(true)) return { kind: 'dead', since }
+  #guardOf(target: Target): DeathGuard {
+    return this.#guards.of(this.#provider.sourceOf?.(target) ?? this.name)
+  }
+
+  #bury(target: Target, since: number, reason: string): Delivery {
+    if (this.#guardOf(target).count(true)) return { kind: 'dead', since }
     this.#log.rarely(
       'error',
       'mass-death',

@@ -1,5 +1,17 @@
+import { LRUCache } from 'lru-cache'
+
 const bucketMs = 600_000
 const windowBuckets = 6
+/** Guards that are kept. Users may name any number of servers. */
+const mostGuards = 10_000
+
+export interface DeathGuardOptions {
+  /** Of the answers of the last hour, so large a share may be deaths. */
+  share: number
+  /** So many an hour are believed whatever their share. */
+  always: number
+  now: () => number
+}
 
 interface Bucket {
   at: number
@@ -17,8 +29,7 @@ export class DeathGuard {
   readonly #now: () => number
   #buckets: Bucket[] = []
 
-  /** `always`: so many an hour are believed whatever their share. */
-  constructor(options: { share: number; always: number; now: () => number }) {
+  constructor(options: DeathGuardOptions) {
     this.#share = options.share
     this.#always = options.always
     this.#now = options.now
@@ -42,5 +53,23 @@ export class DeathGuard {
     const bucket = { at, answers: 0, dead: 0 }
     this.#buckets = [...this.#buckets.filter((one) => one.at > at - windowBuckets), bucket]
     return bucket
+  }
+}
+
+/** A guard for each source of answers: what one server says of its tokens tells nothing about those of another. */
+export class DeathGuards {
+  readonly #options: DeathGuardOptions
+  readonly #guards = new LRUCache<string, DeathGuard>({ max: mostGuards })
+
+  constructor(options: DeathGuardOptions) {
+    this.#options = options
+  }
+
+  of(source: string): DeathGuard {
+    const known = this.#guards.get(source)
+    if (known) return known
+    const guard = new DeathGuard(this.#options)
+    this.#guards.set(source, guard)
+    return guard
   }
 }

@@ -70,6 +70,10 @@ class WebPush implements Provider {
     }
   }
 
+  sourceOf({ token }: Target): string {
+    return new URL(readSubscription(token).endpoint).origin
+  }
+
   close(): Promise<void> {
     return this.#options.agent.close()
   }

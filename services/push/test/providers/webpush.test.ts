@@ -51,6 +51,19 @@ test('a server in trouble is left alone, and costs the others nothing', async (t
   t.match(await sendThere('webpush', [target(good.token(1), { device: 'web' })]), [{ kind: 'accepted' }])
 })
 
+test('a server that calls all its subscriptions dead keeps no other one from being believed', async (t) => {
+  const vendor = await startWebPush(t)
+  const { send } = await startChannels(t, vendor.env, { limits: { deathsAlways: 2 } })
+  const to = target(vendor.token(1), { device: 'web' })
+  const elsewhere = vendor.token(1).replace(/127\.0\.0\.1(:\d+)[^"]*/, 'localhost$1/unknown')
+  const kinds: string[] = []
+  for (let n = 0; n < 5; n++)
+    for (const { kind } of await send('webpush', [target(elsewhere, { device: 'web' })])) kinds.push(kind)
+  t.strictSame(kinds, ['dead', 'dead', 'doubtful', 'doubtful', 'doubtful'])
+  vendor.answers.set(vendor.token(1), '410')
+  t.match(await send('webpush', [to]), [{ kind: 'dead' }])
+})
+
 test('addresses that users name lead out of the house', async (t) => {
   for (const inside of [
     '127.0.0.1',
