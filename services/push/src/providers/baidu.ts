@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { setting } from '@im/service-kit'
 import { cutTitle, fitBytes } from './cut-text.ts'
-import { type HttpAnswer, type HttpClient, jsonOf, statusOutcome } from './http-client.ts'
+import { codeOutcome, type HttpAnswer, type HttpClient, jsonOf } from './http-client.ts'
 import { meanings, outcome } from './outcomes.ts'
 import type { Notification, Outcome, Provider, Target } from './provider.ts'
 import { defineProvider } from './provider-definition.ts'
@@ -118,9 +118,7 @@ const iosMessage = ({ title, body, badge, isSilent, threadId, data }: Notificati
 function outcomeOf(answer: HttpAnswer): Outcome {
   const { error_code: code, response_params: params } = jsonOf<Answer>(answer)
   if (answer.status === 200 && !code) return { kind: 'accepted', providerId: String(params?.msg_id ?? '') }
-  const meaning = meaningOf(code)
-  if (meaning) return outcome(meaning, String(code))
-  return statusOutcome(answer) ?? outcome('bad', `HTTP ${answer.status} ${code ?? ''}`)
+  return codeOutcome(answer, code, meaningOf)
 }
 
 export const baidu = defineProvider({

@@ -2,7 +2,7 @@ import { setting } from '@im/service-kit'
 import { type AccessToken, withAccess } from './access-token.ts'
 import { cutTitle, fitBytes } from './cut-text.ts'
 import { numberId } from './derived-ids.ts'
-import { type HttpAnswer, type HttpClient, jsonOf, statusOutcome } from './http-client.ts'
+import { codeOutcome, type HttpAnswer, type HttpClient, jsonOf } from './http-client.ts'
 import { clientCredentials } from './oauth.ts'
 import { meanings, outcome } from './outcomes.ts'
 import type { Notification, Outcome, Provider, Target } from './provider.ts'
@@ -87,10 +87,8 @@ class Honor implements Provider {
 }
 
 function wholeOutcome(answer: HttpAnswer, code: number | undefined): Outcome {
-  const meaning = meaningOf(code)
-  if (meaning) return outcome(meaning, String(code))
-  if (answer.status === 401) return outcome('stale-access', `HTTP 401 ${code ?? ''}`)
-  return statusOutcome(answer) ?? outcome('bad', `HTTP ${answer.status} ${code ?? ''}`)
+  if (answer.status === 401 && !meaningOf(code)) return outcome('stale-access', `HTTP 401 ${code ?? ''}`)
+  return codeOutcome(answer, code, meaningOf)
 }
 
 export const honor = defineProvider({

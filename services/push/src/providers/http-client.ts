@@ -1,16 +1,32 @@
+import type { LookupFunction } from 'node:net'
 import { rootCertificates } from 'node:tls'
 import { Agent, type Dispatcher, request } from 'undici'
-import { outcome, Refusal } from './outcomes.ts'
+import { type Meaning, outcome, Refusal } from './outcomes.ts'
+import type { Outcome } from './provider.ts'
 
 /** Longer answers are not read: no provider needs more. */
 const longestAnswer = 64 * 1024
 
-export interface HttpOptions {
-  baseUrl: string
+export interface AgentOptions {
   /** Certificates (PEM) that are trusted beside those of the system. */
   ca: string | undefined
   connections: number
   timeoutMs: number
+  /** Finds the addresses of a name. */
+  lookup?: LookupFunction
+}
+
+/** Keeps connections. An answer is at most 64 KiB. */
+export function boundedAgent({ ca, connections, timeoutMs: timeout, lookup }: AgentOptions): Agent {
+  return new Agent({
+    connections,
+    maxResponseSize: longestAnswer,
+    connect: { timeout, ...(ca ? { ca: [...rootCertificates, ca] } : {}), ...(lookup ? { lookup } : {}) },
+  })
+}
+
+export interface HttpOptions extends AgentOptions {
+  baseUrl: string
 }
 
 export interface HttpCall {
@@ -35,12 +51,7 @@ export class HttpClient {
 
   constructor(options: HttpOptions) {
     this.#options = options
-    const { ca, connections } = options
-    this.#agent = new Agent({
-      connections,
-      maxResponseSize: longestAnswer,
-      connect: { timeout: options.timeoutMs, ...(ca ? { ca: [...rootCertificates, ca] } : {}) },
-    })
+    this.#agent = boundedAgent(options)
   }
 
   /** The whole address that a path gets: some signatures are over it. */
@@ -89,6 +100,17 @@ export function statusOutcome({ status, headers }: Pick<HttpAnswer, 'status' | '
   if (status === 429) return outcome('slow', 'HTTP 429', { retryAfterMs })
   if (status >= 500) return outcome('retry', `HTTP ${status}`, { retryAfterMs })
   return undefined
+}
+
+/** What an answer says: by its code, as `meaningOf` reads it, else by its HTTP status. A code that nobody knows is our fault. */
+export function codeOutcome(
+  answer: HttpAnswer,
+  code: string | number | undefined,
+  meaningOf: (code: string | number | undefined) => Meaning | undefined,
+): Outcome {
+  const meaning = meaningOf(code)
+  if (meaning) return outcome(meaning, String(code))
+  return statusOutcome(answer) ?? outcome('bad', `HTTP ${answer.status} ${code ?? ''}`)
 }
 
 /** Milliseconds of a Retry-After header, which has seconds or a date. */

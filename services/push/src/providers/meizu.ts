@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { setting } from '@im/service-kit'
 import { cutText } from './cut-text.ts'
 import { textId } from './derived-ids.ts'
-import { type HttpClient, jsonOf, statusOutcome } from './http-client.ts'
+import { codeOutcome, type HttpClient, jsonOf } from './http-client.ts'
 import { meanings, outcome } from './outcomes.ts'
 import type { Notification, Outcome, Provider, Target } from './provider.ts'
 import { defineProvider } from './provider-definition.ts'
@@ -77,10 +77,7 @@ class Meizu implements Provider {
     const body = new URLSearchParams({ ...form, sign: signMeizu(form, secret) }).toString()
     const answer = await http.postForm('/garcia/api/server/push/varnished/pushByPushId', { body, signal })
     const { code, value } = jsonOf<Answer>(answer)
-    const meaning = meaningOf(code)
-    const whole = meaning
-      ? outcome(meaning, String(code))
-      : (statusOutcome(answer) ?? outcome('bad', `HTTP ${answer.status} ${code ?? ''}`))
+    const whole = codeOutcome(answer, code, meaningOf)
     const refused = new Map(
       Object.entries(value ?? {}).flatMap(([reason, tokens]) =>
         tokens.map((token): [string, Outcome] => [token, outcome(tokenMeaningOf(reason) ?? 'bad', reason)]),

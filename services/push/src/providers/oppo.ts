@@ -3,8 +3,8 @@ import { setting } from '@im/service-kit'
 import { type Access, type AccessToken, withAccess } from './access-token.ts'
 import { cutText } from './cut-text.ts'
 import { numberId, textId } from './derived-ids.ts'
-import { type HttpAnswer, type HttpClient, jsonOf, statusOutcome } from './http-client.ts'
-import { meanings, outcome, Refusal } from './outcomes.ts'
+import { codeOutcome, type HttpAnswer, type HttpClient, jsonOf } from './http-client.ts'
+import { meanings, Refusal } from './outcomes.ts'
 import type { Notification, Outcome, Provider, Target } from './provider.ts'
 import { defineProvider } from './provider-definition.ts'
 
@@ -110,12 +110,7 @@ function outcomesOf(answer: HttpAnswer, targets: readonly Target[]): Outcome[] {
   return targets.map(({ token }) => outcomeOf(answer, errors.get(token) ?? 0))
 }
 
-function outcomeOf(answer: HttpAnswer, code: number | undefined): Outcome {
-  const meaning = meaningOf(code)
-  return meaning
-    ? outcome(meaning, String(code))
-    : (statusOutcome(answer) ?? outcome('bad', `HTTP ${answer.status} ${code ?? ''}`))
-}
+const outcomeOf = (answer: HttpAnswer, code: number | undefined) => codeOutcome(answer, code, meaningOf)
 
 export const oppo = defineProvider({
   vendor: 'OPPO',

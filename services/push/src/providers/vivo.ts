@@ -3,7 +3,7 @@ import { setting } from '@im/service-kit'
 import { type Access, type AccessToken, withAccess } from './access-token.ts'
 import { cutText, dataText } from './cut-text.ts'
 import { numberId, textId } from './derived-ids.ts'
-import { type HttpAnswer, type HttpClient, jsonOf, statusOutcome } from './http-client.ts'
+import { codeOutcome, type HttpAnswer, type HttpClient, jsonOf } from './http-client.ts'
 import { meanings, outcome, Refusal } from './outcomes.ts'
 import type { Notification, Outcome, Provider, Target } from './provider.ts'
 import { defineProvider } from './provider-definition.ts'
@@ -123,12 +123,7 @@ function outcomesOf(answer: HttpAnswer, targets: readonly Target[]): Outcome[] {
   })
 }
 
-function outcomeOf(answer: HttpAnswer, result: number | undefined): Outcome {
-  const meaning = meaningOf(result)
-  return meaning
-    ? outcome(meaning, String(result))
-    : (statusOutcome(answer) ?? outcome('bad', `HTTP ${answer.status} ${result ?? ''}`))
-}
+const outcomeOf = (answer: HttpAnswer, result: number | undefined) => codeOutcome(answer, result, meaningOf)
 
 export const vivo = defineProvider({
   vendor: 'vivo',

@@ -1,5 +1,4 @@
 import { createECDH, createHash } from 'node:crypto'
-import { rootCertificates } from 'node:tls'
 import { setting } from '@im/service-kit'
 import {
   BrokenCircuitError,
@@ -10,10 +9,10 @@ import {
   handleWhenResult,
 } from 'cockatiel'
 import { LRUCache } from 'lru-cache'
-import { Agent, request } from 'undici'
+import { type Agent, request } from 'undici'
 import webPush from 'web-push'
 import { cutTitle, fitBytes } from './cut-text.ts'
-import { retryAfterOf } from './http-client.ts'
+import { boundedAgent, retryAfterOf } from './http-client.ts'
 import { outcome } from './outcomes.ts'
 import type { Notification, Outcome, Provider, Target } from './provider.ts'
 import { defineProvider } from './provider-definition.ts'
@@ -22,7 +21,6 @@ import { readSubscription, type Subscription } from './subscription.ts'
 
 /** In bytes: 4096 with what encryption adds. */
 const longestText = 3993
-const longestAnswer = 64 * 1024
 const longestTopic = 32
 const originMs = 60_000
 
@@ -188,15 +186,8 @@ export const webpush = defineProvider({
       webPushSubject: subject = '',
     } = config
     const allowPrivate = config.webPushAllowPrivate
-    const agent = new Agent({
-      connections: 20,
-      maxResponseSize: longestAnswer,
-      connect: {
-        timeout: timeoutMs,
-        ...(pushCa ? { ca: [...rootCertificates, pushCa] } : {}),
-        ...(allowPrivate ? {} : { lookup: lookUpPublic }),
-      },
-    })
+    const lookup = allowPrivate ? {} : { lookup: lookUpPublic }
+    const agent = boundedAgent({ ca: pushCa, connections: 20, timeoutMs, ...lookup })
     return [new WebPush({ agent, vapid: { subject, publicKey, privateKey }, allowPrivate, timeoutMs, now })]
   },
 })

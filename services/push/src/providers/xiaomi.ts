@@ -2,7 +2,7 @@ import { setting } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
 import { cutText } from './cut-text.ts'
 import { numberId, textId } from './derived-ids.ts'
-import { type HttpClient, jsonOf, statusOutcome } from './http-client.ts'
+import { codeOutcome, type HttpClient, jsonOf } from './http-client.ts'
 import { meanings, outcome } from './outcomes.ts'
 import type { Notification, Outcome, Provider, Target } from './provider.ts'
 import { defineProvider } from './provider-definition.ts'
@@ -62,11 +62,8 @@ class Xiaomi implements Provider {
       if (bad.has(token)) return outcome('dead', `bad_regids ${code}`)
       if (code === notSent) return this.#notSent(token, targets.length)
       this.#unsent.delete(textId(token))
-      const meaning = meaningOf(code)
-      if (meaning === 'accepted') return { kind: 'accepted', providerId: data.id }
-      return meaning
-        ? outcome(meaning, String(code))
-        : (statusOutcome(answer) ?? outcome('bad', `HTTP ${answer.status} ${code ?? ''}`))
+      if (meaningOf(code) === 'accepted') return { kind: 'accepted', providerId: data.id }
+      return codeOutcome(answer, code, meaningOf)
     })
   }
 
