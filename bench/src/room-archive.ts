@@ -10,6 +10,7 @@ import { startStack } from '@im/dev'
 import { connectMongo } from '@im/service-kit'
 import { createTestClient, eventually, type TestClient } from '@im/service-kit/testing'
 import type { MessageDocument } from '../../services/message/src/archive/message-document.ts'
+import type { RoomChat } from '../../services/message/src/inbox/room-chats-repository.ts'
 import { openSearchIndex } from '../../services/message/src/search/search-index.ts'
 import { machine } from './machine.ts'
 import { latencyOf } from './percentiles.ts'
@@ -120,9 +121,11 @@ async function main(): Promise<number> {
     const members = mongo.client.db(`${namespace}_room`).collection('members')
     await members.updateOne({ roomId }, { $set: { joinedAt: 0, createTime: 0 } })
     const messages = mongo.db.collection<MessageDocument>('messages')
+    const roomChats = mongo.db.collection<RoomChat>('room_chats')
     const searchIndex = openSearchIndex(mongo.db)
     const { random, character } = messageMaker(1)
     const texts: string[] = []
+    let newest: MessageDocument | undefined
     const load = async (count: number) => {
       while (texts.length < count) {
         const some = Array.from({ length: Math.min(loadSize, count - texts.length) }, () => {
@@ -131,12 +134,15 @@ async function main(): Promise<number> {
           return { ...message, conversation: `r:${jid}`, roomJid: jid }
         })
         await messages.insertMany(some, { ordered: false })
+        newest = some.at(-1)
         const indexed = some.slice(Math.max(0, many - searched - (texts.length - some.length)))
         for (let at = 0; at < indexed.length; at += batchSize)
           await searchIndex.transaction((session) =>
             searchIndex.backlog.add(indexed.slice(at, at + batchSize), session),
           )
       }
+      const { _id, timeSend, ts } = newest!
+      await roomChats.updateOne({ _id: `r:${jid}` }, { $set: { shown: _id, timeSend, ts } }, { upsert: true })
       await eventually(async () => (await searchIndex.backlog.collection.countDocuments()) === 0, 600_000)
     }
     const place = { api, as, jid, texts }

@@ -85,7 +85,8 @@ export async function findNewest<T extends Document>(
       if (lowest <= (from ?? Number.NEGATIVE_INFINITY)) break
       const rows = await find(lowest)
       if (rows.length < limit) continue
-      known.set(key, (highest - Number(rows.at(-1)?.[field])) / perSecond / limit)
+      const span = Number(rows[0]?.[field]) - Number(rows.at(-1)?.[field])
+      known.set(key, span / perSecond / limit)
       return rows
     }
   }

@@ -30,6 +30,9 @@ const usableFor = 600_000
 /** An answer may be older than a change that was told meanwhile: then it is asked for again. */
 const mostTries = 5
 
+/** Milliseconds between two calls: in a crowd of joins each costs as much as hundreds of questions. */
+const callsApart = 20
+
 interface Pair {
   jid: string
   userId: number
@@ -48,7 +51,7 @@ export class RoomFacts {
   /** The last change of a room that was told of: an answer from before is void. */
   readonly #changed = new LRUCache<string, number>(upTo(100_000))
   readonly #asking = new Map<string, Promise<Standing>>()
-  readonly #questions = new GatheredQuestions<Pair, Standing>((pairs) => this.#put(pairs))
+  readonly #questions = new GatheredQuestions<Pair, Standing>((pairs) => this.#put(pairs), { every: callsApart })
 
   /** `now` tells ms by a clock that nobody sets. */
   constructor(options: { service: Pick<ServiceClient, 'call'>; now: () => number; isInTouch: () => boolean }) {
