@@ -12,6 +12,8 @@ import type {
   Db,
   Document,
   Filter,
+  Hint,
+  IndexSpecification,
   Sort,
   WithId,
 } from 'mongodb'
@@ -154,4 +156,15 @@ export async function changeMany<T extends Document>(
   if (await isStandIn(collection.db))
     await inTransaction(collection.db.client, (session) => collection.bulkWrite(changes, { ...options, session }))
   else await collection.bulkWrite(changes, options)
+}
+
+/**
+ * Names the index of a query, where MongoDB might take another. The stand-in reads the whole index that is named, however little of
+ * it the query wants, and finds the right one by itself.
+ */
+export async function hintFor<T extends Document>(
+  { db }: Pick<Collection<T>, 'db'>,
+  index: IndexSpecification,
+): Promise<{ hint?: Hint }> {
+  return (await isStandIn(db)) ? {} : { hint: index as Hint }
 }

@@ -1,5 +1,5 @@
 import { messageType } from '@im/contracts/message'
-import { changeMany, ensureIndexes, findNewest } from '@im/service-kit'
+import { changeMany, ensureIndexes, findNewest, hintFor } from '@im/service-kit'
 import type { ClientSession, Collection, Db, Document, ObjectId } from 'mongodb'
 import { mostLate } from '../read/order-key.ts'
 import { roomConversation, usersOf } from './conversations.ts'
@@ -71,6 +71,8 @@ export class MessagesRepository {
     ])
   }
 
+  readonly #byMessageId = () => hintFor(this.collection, byMessageId)
+
   /**
    * Those of the keys that are stored already, stones included, by `keyText`. It also sees what is committed here and not yet
    * by a majority: an insert fails on that, too.
@@ -86,9 +88,8 @@ export class MessagesRepository {
           from: { $in: unique(keys.map(({ from }) => from)) },
           to: { $in: unique(receivers) as number[] },
         },
-        session ? { session } : { readConcern: { level: 'local' } },
+        { ...(await this.#byMessageId()), ...(session ? { session } : { readConcern: { level: 'local' } }) },
       )
-      .hint(byMessageId)
       .project<KnownMessage>(knownFields)
       .toArray()
     return new Map(found.map((one) => [keyText(one), one] as const).filter(([key]) => wanted.has(key)))
@@ -99,12 +100,14 @@ export class MessagesRepository {
     if (!keys.length) return new Map()
     const wanted = new Set(keys.map(keyText))
     const found = await this.collection
-      .find({
-        messageId: { $in: unique(keys.map(({ messageId }) => messageId)) },
-        from: { $in: unique(keys.map(({ from }) => from)) },
-        to: { $in: unique(keys.map((key) => receiverOf(key).to ?? null)) as number[] },
-      })
-      .hint(byMessageId)
+      .find(
+        {
+          messageId: { $in: unique(keys.map(({ messageId }) => messageId)) },
+          from: { $in: unique(keys.map(({ from }) => from)) },
+          to: { $in: unique(keys.map((key) => receiverOf(key).to ?? null)) as number[] },
+        },
+        await this.#byMessageId(),
+      )
       .toArray()
     return new Map(found.map((one) => [keyText(one), one] as const).filter(([key]) => wanted.has(key)))
   }
@@ -114,9 +117,8 @@ export class MessagesRepository {
     return await this.collection
       .find(
         { messageId: { $in: unique(messageIds) }, to: { $exists: false }, conversation, refused: { $exists: false } },
-        { session },
+        { session, ...(await this.#byMessageId()) },
       )
-      .hint(byMessageId)
       .project<KnownMessage>(knownFields)
       .toArray()
   }
@@ -225,8 +227,13 @@ export class MessagesRepository {
   /** What a user has not read yet, of these authors or of all. */
   async unreadOf(userId: number, authors: readonly number[] | undefined): Promise<Unread[]> {
     return await this.collection
-      .find({ unreadBy: userId, ...(authors ? { from: { $in: [...authors] } } : {}) }, { batchSize: mostUnread })
-      .hint(unread)
+      .find(
+        { unreadBy: userId, ...(authors ? { from: { $in: [...authors] } } : {}) },
+        {
+          batchSize: mostUnread,
+          ...(await hintFor(this.collection, unread)),
+        },
+      )
       .project<Unread>({ _id: 0, from: 1, timeSend: 1, expireAt: 1 })
       .limit(mostUnread)
       .toArray()
@@ -334,8 +341,10 @@ export class MessagesRepository {
     if (!jids.length || !messageIds.length) return []
     const conversation = { $in: jids.map(roomConversation) }
     return await this.collection
-      .find({ messageId: { $in: unique(messageIds) }, to: { $exists: false }, conversation, gone: { $exists: false } })
-      .hint(byMessageId)
+      .find(
+        { messageId: { $in: unique(messageIds) }, to: { $exists: false }, conversation, gone: { $exists: false } },
+        await this.#byMessageId(),
+      )
       .toArray()
   }
 
