@@ -69,7 +69,8 @@ export async function archiveBatch<E extends ArchiveEntry>(
     refused?: (entry: E, refusal: Refusal) => void
   } = {},
 ): Promise<(Outcome | undefined)[]> {
-  const keys = keysOf(entries)
+  const keyed = entries.flatMap(({ store, refuse, mind }) => store ?? refuse ?? mind ?? [])
+  const keys = [...new Map(keyed.map((key) => [keyText(key), key])).values()]
   const bounds = await boundsOf(
     deps,
     entries.flatMap(({ store }) => store ?? []),
@@ -77,7 +78,7 @@ export async function archiveBatch<E extends ArchiveEntry>(
   let known = new Map<string, KnownMessage>()
   if (entries.some(({ mind }) => mind)) known = await deps.messages.known(keys)
   for (;;) {
-    const settled = settleCopies(entries, known)
+    const settled = settleCopies(entries, known, deps.now())
     const fresh = new Set(
       entries.filter(({ refuse }, index) => {
         const outcome = settled.outcomes[index]
@@ -86,6 +87,7 @@ export async function archiveBatch<E extends ArchiveEntry>(
     )
     const stored = deps.copyOrder.place(
       settled.stored.map((message) => afterClears(message, bounds)),
+      keyed,
       known,
     )
     const written = { ...settled, stored }
@@ -121,16 +123,17 @@ class ChangedMeanwhile extends Error {}
 async function store<E extends ArchiveEntry>(
   deps: ArchiveDeps,
   fresh: ReadonlySet<E>,
-  { stored, refused, replaced }: Pick<Settled, 'stored' | 'refused' | 'replaced'>,
+  { stored, refused, replaced, retold }: Omit<Settled, 'outcomes' | 'refusals'>,
   alongside?: (fresh: ReadonlySet<E>, change: Change) => Promise<unknown>,
 ): Promise<KnownMessage[]> {
   const { messages, searchIndex, outbox, now } = deps
   const recalls = [...fresh].filter(({ recall }) => recall?.messageIds.length)
-  if (!stored.length && !refused.length && !recalls.length && !(alongside && fresh.size)) return []
+  if (!stored.length && !refused.length && !retold.length && !recalls.length && !(alongside && fresh.size)) return []
   return await outbox.commit(async (change) => {
     if (!(await messages.removeRefused(replaced, change.session))) throw new ChangedMeanwhile()
     await messages.store(stored, change.session)
     await messages.addRefused(refused, now(), change.session)
+    if (!(await messages.tellAgain(retold, now(), change.session))) throw new ChangedMeanwhile()
     await searchIndex.backlog.add(stored, change.session)
     await alongside?.(fresh, change)
     const recalled: KnownMessage[] = []
@@ -171,12 +174,6 @@ async function applyRecall(deps: ArchiveDeps, { recall, tap, store: notice }: Ar
     change.announce(messageRecalled, conversation, { conversation, messageIds: ids, by, at: now() }),
   )
   return recalled
-}
-
-/** Each message once. */
-function keysOf(entries: readonly ArchiveEntry[]): MessageKey[] {
-  const keys = entries.flatMap(({ store, refuse, mind }) => store ?? refuse ?? mind ?? [])
-  return [...new Map(keys.map((key) => [keyText(key), key])).values()]
 }
 
 /** How late (s) a message may be without being looked at apart. */

@@ -1,6 +1,6 @@
 import { upTo } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
-import type { MessageDocument } from './message-document.ts'
+import { keyText, type MessageDocument, type MessageKey } from './message-document.ts'
 import type { KnownMessage } from './messages-repository.ts'
 
 type Place = Pick<MessageDocument, 'timeSend' | 'ts'>
@@ -18,21 +18,35 @@ const rememberFor = 600_000
 export class CopyOrder {
   readonly #last = new LRUCache<string, Place>({ ...upTo(most), ttl: rememberFor, ttlResolution: 1000 })
 
-  /** The messages, in the order of their log, with their places; `known` are those of the batch that were stored before. */
-  place(messages: readonly MessageDocument[], known: ReadonlyMap<string, KnownMessage>): MessageDocument[] {
-    for (const one of known.values()) if (!one.gone) this.#remember(one)
-    if (!this.#last.size) return [...messages]
-    return messages.map((message) => {
-      const last = this.#last.get(keyOf(message))
-      if (!last) return message
-      // Without a time of its sender it stands where it arrived.
-      const isByArrival = message.timeSend === message.ts / 1000
-      const timeSend = isByArrival ? Math.max(message.timeSend, last.timeSend) : message.timeSend
-      const placed =
-        timeSend === last.timeSend ? { ...message, timeSend, ts: Math.max(message.ts, last.ts + 1) } : message
-      this.#remember(placed)
-      return placed
+  /**
+   * The messages of a batch that are to be stored, with their places; `all` are those of the batch in the order of its log, `known` what
+   * of them was stored before.
+   */
+  place(
+    messages: readonly MessageDocument[],
+    all: readonly MessageKey[],
+    known: ReadonlyMap<string, KnownMessage>,
+  ): MessageDocument[] {
+    if (!known.size && !this.#last.size) return [...messages]
+    const stored = new Map(messages.map((message) => [keyText(message), message]))
+    const placed = all.flatMap((one) => {
+      const key = keyText(one)
+      const message = stored.get(key)
+      stored.delete(key)
+      if (message) return this.#placed(message)
+      const before = known.get(key)
+      if (before && !before.gone) this.#remember(before)
+      return []
     })
+    return placed
+  }
+
+  #placed(message: MessageDocument): MessageDocument {
+    const last = this.#last.get(keyOf(message))
+    if (last?.timeSend !== message.timeSend) return message
+    const placed = { ...message, ts: Math.max(message.ts, last.ts + 1) }
+    this.#remember(placed)
+    return placed
   }
 
   #remember({ timeSend, ts, ...message }: Place & Pick<MessageDocument, 'from' | 'conversation'>): void {

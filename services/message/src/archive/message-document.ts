@@ -52,7 +52,7 @@ export interface MessageDocument {
    * the message from being stored again.
    */
   gone?: true
-  /** Of a stone: its sender was told that it is not taken, and why. Only a copy that comes after `ts` is another attempt. */
+  /** Of a stone: its sender was told that it is not taken, and why. Only a copy that comes after `ts`, when that was told last, is another attempt. */
   refused?: Refusal
   /** When MongoDB removes a stone. */
   removeAt?: Date

@@ -407,6 +407,14 @@ export class MessagesRepository {
     await this.collection.insertMany(made as unknown as MessageDocument[], { session })
   }
 
+  /** Senders are told once more what stands in these stones. False when one of them is not what it was. */
+  async tellAgain(stones: readonly Pick<KnownMessage, '_id'>[], now: number, session: ClientSession): Promise<boolean> {
+    if (!stones.length) return true
+    const these = { _id: { $in: stones.map(({ _id }) => _id) }, refused: { $exists: true } }
+    const { matchedCount } = await this.collection.updateMany(these, { $max: { ts: now } }, { session })
+    return matchedCount === stones.length
+  }
+
   /** Takes stones of refused messages away for another attempt. False when one of them is not what it was. */
   async removeRefused(stones: readonly Pick<KnownMessage, '_id' | 'ts'>[], session: ClientSession): Promise<boolean> {
     if (!stones.length) return true

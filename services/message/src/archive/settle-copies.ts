@@ -13,6 +13,8 @@ export interface Settled {
   refused: (RefusedMessage & { tap: string })[]
   /** Stones of older refusals, in whose place something else comes. */
   replaced: KnownMessage[]
+  /** Stones of older refusals that are told once more. */
+  retold: KnownMessage[]
 }
 
 /** A message that is not taken. */
@@ -25,15 +27,21 @@ interface State {
   refusal?: Refusal | undefined
   /** As it was before this batch. */
   before?: KnownMessage
+  isRetold?: boolean
   written?: { store: MessageDocument } | { refused: RefusedMessage & { tap: string } }
 }
 
 /**
  * One message has one fate, however many copies of it come through whichever logs, again and again. What was taken stays taken,
- * whatever a later copy would be decided. What was refused stays so for all copies that came before the refused one or are that one:
- * their sender was told. Only one that came after it is another attempt.
+ * whatever a later copy would be decided. What was refused stays so for all copies that came before their sender was told, each time
+ * that is told: who hears it knows that nothing sent until then is taken. Only one that came after that is another attempt. `now`
+ * is when refusals of this batch are told.
  */
-export function settleCopies(entries: readonly ArchiveEntry[], known: ReadonlyMap<string, KnownMessage>): Settled {
+export function settleCopies(
+  entries: readonly ArchiveEntry[],
+  known: ReadonlyMap<string, KnownMessage>,
+  now: number,
+): Settled {
   const states = new Map<string, State>()
   for (const [key, before] of known)
     states.set(key, { tap: before.tap, ts: before.ts, gone: before.gone === true, refusal: before.refused, before })
@@ -47,6 +55,8 @@ export function settleCopies(entries: readonly ArchiveEntry[], known: ReadonlyMa
     const state = states.get(key)
     if (state?.refusal && one.ts <= state.ts) {
       refusals.set(entry, state.refusal)
+      state.ts = Math.max(state.ts, now)
+      state.isRetold = true
       return 'refused'
     }
     if (state && !state.refusal) {
@@ -60,7 +70,14 @@ export function settleCopies(entries: readonly ArchiveEntry[], known: ReadonlyMa
       return 'new'
     }
     const { refusal } = refuse!
-    states.set(key, { tap, ts: one.ts, gone: true, refusal, ...before, written: { refused: { ...refuse!, tap } } })
+    states.set(key, {
+      tap,
+      ts: Math.max(one.ts, now),
+      gone: true,
+      refusal,
+      ...before,
+      written: { refused: { ...refuse!, ts: Math.max(one.ts, now), tap } },
+    })
     refusals.set(entry, refusal)
     return 'refused'
   }
@@ -73,5 +90,8 @@ export function settleCopies(entries: readonly ArchiveEntry[], known: ReadonlyMa
     stored: changed.flatMap(({ written }) => (written && 'store' in written ? written.store : [])),
     refused: changed.flatMap(({ written }) => (written && 'refused' in written ? written.refused : [])),
     replaced: changed.flatMap(({ before }) => before ?? []),
+    retold: [...states.values()].flatMap(({ written, isRetold, before }) =>
+      isRetold && !written && before ? before : [],
+    ),
   }
 }
