@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { eventually } from '@im/service-kit/testing'
+import { eventually, slowProxy } from '@im/service-kit/testing'
 import type { CommandStartedEvent } from 'mongodb'
 import { type Test, test } from 'tap'
 import type { Deps } from '../src/deps.ts'
-import { alice, bob, carol, isSharedOut } from './start-message.ts'
+import { alice, bob, carol, isSharedOut, startMessage } from './start-message.ts'
 import { join, joined, presencesOf, saidIn, sayIn, startRooms } from './start-rooms.ts'
 import { XmppServer } from './xmpp-server.ts'
 
@@ -274,3 +274,28 @@ function countFinds(t: Test, { mongoClient, db }: Pick<Deps, 'mongoClient' | 'db
   t.after(() => mongoClient.off('commandStarted', count))
   return counted
 }
+
+test('a replica that did not hear of a change, because NATS was out of its reach, does not decide by what it knew', async (t) => {
+  const [left, right] = [await XmppServer.start(), await XmppServer.start()]
+  const { rooms, newRoom, deps, env, user } = await startRooms(t, { servers: [left] })
+  const nats = await slowProxy(t, process.env['NATS_URL']!)
+  const second = await startMessage(t, {
+    servers: [right],
+    user,
+    env: { NAMESPACE: env['NAMESPACE']!, ROOM_URL: deps.config.roomUrl, NATS_URL: nats.url },
+  })
+  t.after(() => right.close())
+  const jid = await newRoom(alice, [bob])
+  const stream = await second.online(bob, { server: right })
+  await joined(stream, jid)
+  const before = sayIn(stream, jid, 'in')
+  await eventually(() => stream.receipts.includes(before))
+  const cut = nats.cut()
+  await eventually(() => !second.deps.peers.isInTouch)
+  await rooms.remove(jid, bob)
+  cut.open()
+  await eventually(() => second.deps.peers.isInTouch)
+  const after = sayIn(stream, jid, 'out')
+  await eventually(() => stream.refusals.has(after) || stream.receipts.includes(after))
+  t.equal(stream.refusals.get(after), 'forbidden')
+})

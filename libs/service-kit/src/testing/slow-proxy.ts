@@ -8,14 +8,30 @@ export interface SlowProxy {
   url: string
   /** Milliseconds by which each answer of the server comes later. */
   delayMs: number
+  /** Breaks all connections, and new ones until `open` is called. */
+  cut(): { open(): void }
 }
 
 /** A server that answers slowly: everything passes, answers wait. */
 export async function slowProxy(t: Test, url: string): Promise<SlowProxy> {
   const { hostname, port } = new URL(url)
   const sockets = new Set<Socket>()
-  const proxy: SlowProxy = { url, delayMs: 0 }
+  let isCut = false
+  const proxy: SlowProxy = {
+    url,
+    delayMs: 0,
+    cut() {
+      isCut = true
+      for (const socket of sockets) socket.destroy()
+      return {
+        open() {
+          isCut = false
+        },
+      }
+    },
+  }
   const server = createServer((inner) => {
+    if (isCut) return void inner.destroy()
     const outer = connect(Number(port), hostname)
     for (const [socket, other] of [
       [inner, outer],

@@ -56,6 +56,10 @@ export class RoomEnforcer {
     const { id } = this.#peers
     const events = [roomCreated, roomChanged, roomDissolved, roomTransferred, membersJoined, memberGone, memberChanged]
     const parts = [
+      this.#bus.onConnection((isConnected) => {
+        // Changes that came into force meanwhile were not heard: this replica counted as gone.
+        if (isConnected) this.#facts.forgetAll()
+      }),
       this.#bus.onTell('rooms.enforce', (text) => {
         const { from, number, jid, sequence } = JSON.parse(text) as Told
         this.#facts.forget(jid, sequence)

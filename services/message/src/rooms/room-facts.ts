@@ -51,6 +51,7 @@ export class RoomFacts {
   /** The last change of a room that was told of: an answer from before is void. */
   readonly #changed = new LRUCache<string, number>(upTo(100_000))
   readonly #asking = new Map<string, Promise<Standing>>()
+  #allForgottenAt = Number.NEGATIVE_INFINITY
   readonly #questions = new GatheredQuestions<Pair, Standing>((pairs) => this.#put(pairs), { every: callsApart })
 
   /** `now` tells ms by a clock that nobody sets. */
@@ -81,8 +82,8 @@ export class RoomFacts {
   }
 
   /**
-   * Asks the room service. When it does not answer, what it said within ten minutes counts unless a change was told since;
-   * without that it throws ServiceUnavailable.
+   * Asks the room service. When it does not answer, what it said within ten minutes counts unless a change was told since, or may
+   * have been; without that it throws ServiceUnavailable.
    */
   ask(jid: string, userId: number): Promise<Standing> {
     const key = `${jid} ${userId}`
@@ -106,6 +107,13 @@ export class RoomFacts {
     if (known && known.sequence < sequence) this.#known.delete(jid)
   }
 
+  /** Changes may have been missed: nothing that was asked before is believed any more. */
+  forgetAll(): void {
+    this.#known.clear()
+    this.#allForgottenAt = this.#now()
+    this.#asking.clear()
+  }
+
   /** The rooms a user is in now. Throws ServiceUnavailable when the room service does not answer. */
   async roomsOf(userId: number): Promise<{ room: RoomState; member: StandingMember }[]> {
     return (await this.#service.call(internalRooms.listRoomsOf, { userId })).rooms
@@ -125,15 +133,17 @@ export class RoomFacts {
   async #askFor(jid: string, userId: number): Promise<Standing> {
     for (let tries = 1; ; tries++) {
       let standing: Standing | undefined
+      const askedAt = this.#now()
       try {
         standing = await this.#questions.ask({ jid, userId })
       } catch (cause) {
-        const known = this.#known.get(jid)
+        const known = this.#isInTouch() ? this.#known.get(jid) : undefined
         if (known?.members.has(userId) && this.#now() - known.askedAt < usableFor) return standingIn(known, userId)
         throw new ContractError('ServiceUnavailable', { cause })
       }
       if (!standing) throw new ContractError('ServiceUnavailable', { detail: 'room gave no answer' })
-      if (standing.state === 'unknown' || standing.sequence >= (this.#changed.get(jid) ?? 0)) return standing
+      const isOld = askedAt < this.#allForgottenAt || standing.sequence < (this.#changed.get(jid) ?? 0)
+      if (standing.state === 'unknown' || !isOld) return standing
       if (tries === mostTries) throw new ContractError('ServiceUnavailable', { detail: 'room gave an old answer' })
       await delay(20 * tries)
     }
@@ -142,10 +152,11 @@ export class RoomFacts {
   async #put(pairs: Pair[]): Promise<Standing[]> {
     const askedAt = this.#now()
     const { standings } = await this.#service.call(internalRooms.getStandings, { pairs })
-    standings.forEach((standing, index) => {
-      const pair = pairs[index]
-      if (pair) this.#remember(pair, standing, askedAt)
-    })
+    if (askedAt >= this.#allForgottenAt)
+      standings.forEach((standing, index) => {
+        const pair = pairs[index]
+        if (pair) this.#remember(pair, standing, askedAt)
+      })
     return standings
   }
 
