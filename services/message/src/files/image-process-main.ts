@@ -11,7 +11,7 @@ export type ImageOutcome = { done: true } | { done: false; reason: string; code?
  * already.
  */
 function comeBehindOthers(): void {
-  const niceness = 19
+  const niceness = 10
   try {
     for (const thread of readdirSync('/proc/self/task')) setPriority(Number(thread), niceness)
     writeFileSync('/proc/self/oom_score_adj', '1000')
