@@ -23,7 +23,8 @@ export function judgeRooms(
   return {
     'taken in a room of somebody who was out of it or muted': messages.flatMap((message) => {
       const { id, kind, from, room, sentAt, receiptAt } = message
-      if (receiptAt === undefined || !sentAt.length) return []
+      // What its author has taken back is confirmed, whatever would have been decided, and stored nowhere.
+      if (receiptAt === undefined || !sentAt.length || isRecalled(id)) return []
       const wasOut = room!.wasMember(from, sentAt[0]!, receiptAt) === false
       // Who is muted may take back what they said.
       const wasMuted = kind === 'chat' && room!.wasMuted(from, sentAt[0]!, receiptAt)

@@ -85,11 +85,9 @@ export async function archiveBatch<E extends ArchiveEntry>(
         return !refuse && (outcome === undefined || outcome === 'new')
       }),
     )
-    const stored = deps.copyOrder.place(
-      settled.stored.map((message) => afterClears(message, bounds)),
-      keyed,
-      known,
-    )
+    const timed = settled.stored.map((message) => afterClears(message, bounds))
+    await rememberTies(deps, timed)
+    const stored = deps.copyOrder.place(timed, keyed, known)
     const written = { ...settled, stored }
     try {
       const recalled = await store(deps, fresh, written, alongside)
@@ -174,6 +172,18 @@ async function applyRecall(deps: ArchiveDeps, { recall, tap, store: notice }: Ar
     change.announce(messageRecalled, conversation, { conversation, messageIds: ids, by, at: now() }),
   )
   return recalled
+}
+
+/** How late (ms) a message may be without being looked at apart: copies may have come meanwhile, to a replica that is gone. */
+const fresh = 1000
+
+/** What stands already where late messages come. */
+async function rememberTies(
+  { messages, copyOrder, now }: ArchiveDeps,
+  stored: readonly MessageDocument[],
+): Promise<void> {
+  const late = stored.filter(({ ts }) => now() - ts > fresh)
+  if (late.length) copyOrder.remember(await messages.ofMoments(late))
 }
 
 /** How late (s) a message may be without being looked at apart. */

@@ -41,6 +41,11 @@ export class CopyOrder {
     return placed
   }
 
+  /** Of messages that are stored already. */
+  remember(places: readonly (Place & Pick<MessageDocument, 'from' | 'conversation'>)[]): void {
+    for (const place of places) this.#remember(place)
+  }
+
   #placed(message: MessageDocument): MessageDocument {
     const last = this.#last.get(keyOf(message))
     if (last?.timeSend !== message.timeSend) return message

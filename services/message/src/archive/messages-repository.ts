@@ -407,6 +407,19 @@ export class MessagesRepository {
     await this.collection.insertMany(made as unknown as MessageDocument[], { session })
   }
 
+  /** Where messages stand that have their conversation and time of sending from these. */
+  async ofMoments(
+    messages: readonly MessageDocument[],
+  ): Promise<Pick<MessageDocument, 'conversation' | 'from' | 'timeSend' | 'ts'>[]> {
+    const moments = {
+      conversation: { $in: unique(messages.map(({ conversation }) => conversation)) },
+      timeSend: { $in: unique(messages.map(({ timeSend }) => timeSend)) },
+    }
+    return await this.collection
+      .find(moments, { projection: { _id: 0, conversation: 1, from: 1, timeSend: 1, ts: 1 }, batchSize: 10_000 })
+      .toArray()
+  }
+
   /** Senders are told once more what stands in these stones. False when one of them is not what it was. */
   async tellAgain(stones: readonly Pick<KnownMessage, '_id'>[], now: number, session: ClientSession): Promise<boolean> {
     if (!stones.length) return true
