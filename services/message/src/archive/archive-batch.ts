@@ -71,13 +71,14 @@ export async function archiveBatch<E extends ArchiveEntry>(
 ): Promise<(Outcome | undefined)[]> {
   const keyed = entries.flatMap(({ store, refuse, mind }) => store ?? refuse ?? mind ?? [])
   const keys = [...new Map(keyed.map((key) => [keyText(key), key])).values()]
-  const bounds = await boundsOf(
-    deps,
-    entries.flatMap(({ store }) => store ?? []),
-  )
   let known = new Map<string, KnownMessage>()
   if (entries.some(({ mind }) => mind)) known = await deps.messages.known(keys)
   for (;;) {
+    // Anew each time: a chat may have been cleared while a transaction waited.
+    const bounds = await boundsOf(
+      deps,
+      entries.flatMap(({ store }) => store ?? []),
+    )
     const settled = settleCopies(entries, known, deps.now())
     const fresh = new Set(
       entries.filter(({ refuse }, index) => {
