@@ -201,6 +201,32 @@ test('what two devices lose waits for each of them, and for whichever comes firs
   )
 })
 
+test('what was refused and taken in a later attempt waits for a device that lost it, as anything else', async (t) => {
+  const { xmpp, online, user, deps } = await startMessage(t)
+  const sender = await online(alice)
+  const types = [1, 26]
+  user.mode = 'is away'
+  const ids = types.map((type) => sender.say({ to: bob, body: { type } }))
+  await eventually(() => sender.refusals.size === types.length)
+  user.mode = 'answers'
+  const phone = await online(bob, { confirming: false })
+  const pc = await online(bob, { resource: 'pc' })
+  types.forEach((type, n) => {
+    sender.say({ to: bob, id: ids[n]!, body: { type } })
+  })
+  await eventually(() => phone.messages.length === 2 && pc.messages.length === 2)
+  phone.end()
+  await xmpp.drained()
+  t.equal(await deps.mailbox.collection.countDocuments(), 2)
+  const again = await online(bob)
+  await eventually(async () => (await deps.mailbox.collection.countDocuments()) === 0)
+  t.strictSame(
+    again.messages.map(({ id }) => id),
+    ids,
+  )
+  t.equal(pc.messages.length, 2)
+})
+
 test('at most 5,000 messages and 64 MiB wait for a user; beyond that they are in the archive alone', async (t) => {
   const { xmpp, online, deps } = await startMessage(t)
   const expireAt = new Date(Date.now() + 60_000)

@@ -126,13 +126,19 @@ export class MailboxDrain {
     return false
   }
 
-  /** Rows whose message was recalled before they were written. */
+  /**
+   * Rows whose message was recalled before they were written. What stands in a row was taken: a refusal that is kept of it is that
+   * of another attempt.
+   */
   async #goneAmong(rows: readonly MailboxRow[]): Promise<Set<string>> {
     const late = rows.filter((row) => row.late)
     const gone = new Set<string>()
     if (!late.length) return gone
     const known = await this.#messages.known(late.map((row) => row.late!))
-    for (const row of late) if (known.get(keyText(row.late!))?.gone) gone.add(row._id)
+    for (const row of late) {
+      const message = known.get(keyText(row.late!))
+      if (message?.gone && !message.refused) gone.add(row._id)
+    }
     return gone
   }
 
