@@ -105,7 +105,7 @@ export async function archiveBatch<E extends ArchiveEntry>(
         return store && outcome !== 'refused' && lost.has(keyText(store)) ? 'gone' : outcome
       })
     } catch (error) {
-      if (!isDuplicateKey(error) && !(error instanceof ChangedMeanwhile)) throw error
+      if (!isDuplicateKey(error) && !(error instanceof ChangedMeanwhileError)) throw error
       const before = known.size
       known = await deps.messages.known(keys)
       // Another replica's write that is not to be seen yet: no fault of what is stored, so it must not look like one. The error
@@ -116,7 +116,7 @@ export async function archiveBatch<E extends ArchiveEntry>(
 }
 
 /** A stone that is to be replaced is not what it was when it was read. */
-class ChangedMeanwhile extends Error {}
+class ChangedMeanwhileError extends Error {}
 
 /** The transaction. Gives the messages that entries of the batch recalled. */
 async function store<E extends ArchiveEntry>(
@@ -129,10 +129,10 @@ async function store<E extends ArchiveEntry>(
   const recalls = [...fresh].filter(({ recall }) => recall?.messageIds.length)
   if (!stored.length && !refused.length && !retold.length && !recalls.length && !(alongside && fresh.size)) return []
   return await outbox.commit(async (change) => {
-    if (!(await messages.removeRefused(replaced, change.session))) throw new ChangedMeanwhile()
+    if (!(await messages.removeRefused(replaced, change.session))) throw new ChangedMeanwhileError()
     await messages.store(stored, change.session)
     await messages.addRefused(refused, now(), change.session)
-    if (!(await messages.tellAgain(retold, now(), change.session))) throw new ChangedMeanwhile()
+    if (!(await messages.tellAgain(retold, now(), change.session))) throw new ChangedMeanwhileError()
     await searchIndex.backlog.add(stored, change.session)
     await alongside?.(fresh, change)
     const recalled: KnownMessage[] = []
@@ -176,14 +176,14 @@ async function applyRecall(deps: ArchiveDeps, { recall, tap, store: notice }: Ar
 }
 
 /** How late (ms) a message may be without being looked at apart: copies may have come meanwhile, to a replica that is gone. */
-const fresh = 1000
+const lateAfterMs = 1000
 
 /** What stands already where late messages come. */
 async function rememberTies(
   { messages, copyOrder, now }: ArchiveDeps,
   stored: readonly MessageDocument[],
 ): Promise<void> {
-  const late = stored.filter(({ ts }) => now() - ts > fresh)
+  const late = stored.filter(({ ts }) => now() - ts > lateAfterMs)
   if (late.length) copyOrder.remember(await messages.ofMoments(late))
 }
 

@@ -83,7 +83,12 @@ export class RoomJoins {
       const joins = this.#current(line.take(joinsAtOnce))
       const facts = await this.#read(joins)
       await taken
-      if (facts) this.#answer(joins, facts)
+      try {
+        if (facts) this.#answer(joins, facts)
+      } catch (error) {
+        // Those that are answered are not current any more.
+        this.#later(joins, error)
+      }
       taken = this.#deps.feeds
         .of(server)
         ?.whenTaken()
