@@ -1,6 +1,6 @@
 import { pairOf } from '@im/contracts/social'
 import { firstUserId } from '@im/contracts/user'
-import { type Change, ensureIndexes, findFirst } from '@im/service-kit'
+import { type Change, ensureIndexes, findFirst, hintFor } from '@im/service-kit'
 import type { ClientSession, Collection, Db, Filter } from 'mongodb'
 import type { Pair, Relation, Status } from './pair.ts'
 
@@ -148,7 +148,7 @@ export class RelationsRepository {
   async followedBy(userId: number, status: 0 | 1 | 2): Promise<Relation[]> {
     const wanted: Filter<Stored> = status ? { status } : { $or: [{ status: { $in: [1, 2] } }, { blacklist: 1 }] }
     const rows = await this.#rows
-      .find({ userId, ...wanted }, { batchSize: longestList, hint: byTime })
+      .find({ userId, ...wanted }, { batchSize: longestList, ...(await hintFor(this.#rows, byTime)) })
       .sort({ createTime: -1, _id: -1 })
       .limit(longestList)
       .toArray()
@@ -158,7 +158,10 @@ export class RelationsRepository {
   /** Rows of these statuses about users who are not blocked, in no order. */
   async unblockedBy(userId: number, statuses: readonly (1 | 2)[]): Promise<Relation[]> {
     const rows = await this.#rows
-      .find({ userId, status: { $in: [...statuses] }, blacklist: 0 }, { batchSize: longestList, hint: byStatus })
+      .find(
+        { userId, status: { $in: [...statuses] }, blacklist: 0 },
+        { batchSize: longestList, ...(await hintFor(this.#rows, byStatus)) },
+      )
       .project<Omit<Stored, 'userId' | 'pair' | 'blacklist'>>({ userId: 0, pair: 0, blacklist: 0 })
       .limit(longestList)
       .toArray()
@@ -183,7 +186,10 @@ export class RelationsRepository {
     if (skip === undefined) return []
     const from = first > 1 ? { userId: { $gte: first } } : {}
     const rows = await this.#rows
-      .find({ toUserId: userId, isBeenBlack: 0, status: { $in: [1, 2] }, ...from }, { hint: byFans })
+      .find(
+        { toUserId: userId, isBeenBlack: 0, status: { $in: [1, 2] }, ...from },
+        { ...(await hintFor(this.#rows, byFans)) },
+      )
       .sort({ createTime: -1, _id: -1 })
       .skip(skip)
       .limit(page.pageSize)
@@ -213,13 +219,13 @@ export class RelationsRepository {
   /** How many users `fansOf` shows to an account, up to a bound. */
   async countShownFans(account: number): Promise<number> {
     const filter = { toUserId: account, ...users, isBeenBlack: 0 as const, status: { $in: [1, 2] as Status[] } }
-    return await this.#rows.countDocuments(filter, { limit: mostFans, hint: byFanId })
+    return await this.#rows.countDocuments(filter, { limit: mostFans, ...(await hintFor(this.#rows, byFanId)) })
   }
 
   /** How many would be among them. */
   async countFans(account: number, until: number): Promise<number> {
     const filter = { toUserId: account, ...users, ...writable, createTime: { $lte: until } }
-    return await this.#rows.countDocuments(filter, { limit: mostFans, hint: byFanId })
+    return await this.#rows.countDocuments(filter, { limit: mostFans, ...(await hintFor(this.#rows, byFanId)) })
   }
 
   /** Ids of friends above `after`, ascending. */
