@@ -126,28 +126,54 @@ async function settingsOf(name: string): Promise<SettingRow[] | undefined> {
   return describeSettings(service.settings)
 }
 
+/** What several services share stands once, before what each has of its own. */
 async function configurationPage(): Promise<string> {
-  const sections: string[] = []
+  const services: string[] = []
+  const sharedBy = new Map<string, string[]>()
   for (const service of serviceNames) {
-    const rows = await settingsOf(service)
-    if (!rows) continue
-    sections.push(
-      `## ${service}`,
-      table(
-        ['variable', 'type', 'default', 'in production', ''],
-        rows.map(({ env, type, default: value, required, production, description }) => {
-          const must = production || required ? 'must be set' : ''
-          return row(`\`${env}\``, type, value ? `\`${value}\`` : required ? '(none)' : '', must, description)
-        }),
-      ),
-    )
+    const settings = await settingsOf(service)
+    if (!settings) continue
+    services.push(service)
+    for (const setting of settings) {
+      const line = settingLine(setting)
+      sharedBy.set(line, [...(sharedBy.get(line) ?? []), service])
+    }
   }
+  const heads = ['variable', 'type', 'default', 'in production', '']
+  const lines = [...sharedBy]
+  const ofAll = lines.filter(([, names]) => names.length === services.length)
+  const ofSome = lines.filter(([, names]) => names.length > 1 && names.length < services.length)
   return page(
     '# Configuration',
-    'Environment variables of each service. A service with a missing or wrong setting does not start and names all of them at once. ' +
+    'Environment variables. A service with a missing or wrong setting does not start and names all of them at once. ' +
       'With `NODE_ENV=production` the defaults of secrets do not count.',
-    ...sections,
+    '## Every service',
+    table(
+      heads,
+      ofAll.map(([line]) => line),
+    ),
+    '## Several services',
+    table(
+      ['services', ...heads],
+      ofSome.map(([line, names]) => `| ${names.join(', ')} ${line}`),
+    ),
+    ...services.flatMap((service) => {
+      const own = lines.filter(([, names]) => names.length === 1 && names[0] === service)
+      if (own.length === 0) return []
+      return [
+        `## ${service}`,
+        table(
+          heads,
+          own.map(([line]) => line),
+        ),
+      ]
+    }),
   )
+}
+
+function settingLine({ env, type, default: value, required, production, description }: SettingRow): string {
+  const must = production || required ? 'must be set' : ''
+  return row(`\`${env}\``, type, value ? `\`${value}\`` : required ? '(none)' : '', must, description)
 }
 
 /** Metrics are made where they are counted, so they are read from the sources. */
