@@ -358,7 +358,9 @@ async function kill(bench: Bench): Promise<Outcome> {
   const serverKilledAt = performance.now()
   await bench.stack.kill('prosody', 'SIGKILL')
   await bench.stack.restart('prosody')
+  const startedAgain = Math.round(performance.now() - serverKilledAt)
   clients = await logIn(bench, mail, pairs)
+  const loggedIn = Math.round(performance.now() - serverKilledAt)
   // As apps do: what has no receipt is sent again, in its order.
   for (const { letter, sender } of [...unconfirmed.values()]) mail.write(clients[sender]!, letter)
   isDown = false
@@ -378,7 +380,7 @@ async function kill(bench: Bench): Promise<Outcome> {
       sent: letters.length,
       deliveredTwice: letters.filter(({ deliveries }) => deliveries > 1).length,
       replicaKilledToReceiptMs: replica,
-      serverKilledToReceiptMs: server,
+      serverKilledMs: { startedAgain, loggedIn, receipt: server },
     },
     faults: mail.faults,
     targets: [

@@ -7,7 +7,7 @@ import {
   type ServiceClient,
   steadyClock,
 } from '@im/service-kit'
-import { CopyOrder } from './archive/copy-order.ts'
+import { Resenders } from './archive/copy-order.ts'
 import { MessagesRepository } from './archive/messages-repository.ts'
 import { createPageCursors, type PageCursors } from './archive/page-cursors.ts'
 import type { MessageConfig } from './config.ts'
@@ -75,7 +75,7 @@ export interface Deps extends Runtime<MessageConfig> {
   xmppServers: FollowedServers
   feeds: Feeds
   recentMessages: RecentMessages
-  copyOrder: CopyOrder
+  resenders: Resenders
   cursors: PageCursors
   searchIndex: SearchIndex
   searchQueue: SearchQueue
@@ -166,7 +166,7 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
     xmppServers: new FollowedServers({ urls: config.xmppComponentUrl, log }),
     feeds,
     recentMessages: createRecentMessages(),
-    copyOrder: new CopyOrder(),
+    resenders: new Resenders(),
     cursors: createPageCursors(redis),
     searchIndex: openSearchIndex(db),
     searchQueue: createSearchQueue(),

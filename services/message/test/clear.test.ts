@@ -58,6 +58,37 @@ test('what its readers have lost', async (t) => {
     t.strictSame(contents(await im.chats(b)), ['third'])
   })
 
+  t.test(
+    'a chat that is cleared while its messages wait to be stored keeps their order, behind the clear',
+    async (t) => {
+      const [a, b] = im.pair()
+      await log.say(a, b, { content: 'before' })
+      const [first, second] = [log.entry(a, b, { content: 'first' }), log.entry(a, b, { content: 'second' })]
+      const [asked, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+      const { outbox } = im.deps
+      const commit: typeof outbox.commit = async (work) => {
+        asked.resolve()
+        await gate.promise
+        return await outbox.commit(work)
+      }
+      const waiting = log.archive([first, second], {
+        ...im.deps,
+        outbox: Object.assign(Object.create(outbox), { commit }),
+      })
+      await asked.promise
+      await im.clear(b, a)
+      const copy = {
+        tap: `${'c'.repeat(32)}:1`,
+        store: { ...first.store, _id: new ObjectId(), tap: `${'c'.repeat(32)}:1` },
+      }
+      t.strictSame(await log.archive([copy]), ['new'])
+      gate.resolve()
+      t.strictSame(await waiting, ['resent', 'new'])
+      t.strictSame(contents(await im.history(b, a)), ['second', 'first'])
+      t.strictSame(contents(await im.history(a, b)), ['second', 'first', 'before'])
+    },
+  )
+
   t.test('clearing all takes chats of any kind, those without a listed message too', async (t) => {
     const [a, b] = im.pair()
     const c = im.person()

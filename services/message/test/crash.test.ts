@@ -313,3 +313,37 @@ test('messages of one moment keep their order when copies come by another server
     ['m5', 'm4', 'm3', 'm2', 'm1'],
   )
 })
+
+/** How long ago (ms) the entries came that the archive gets late. */
+for (const age of [0, 5000])
+  test(`messages of one moment keep their order among those of another device, ${age} ms late`, async (t) => {
+    const servers = await Promise.all([XmppServer.start(), XmppServer.start()])
+    const [lost, other] = servers as [XmppServer, XmppServer]
+    const { online, api } = await startMessage(t, { servers })
+    const phone = await online(alice, { server: lost })
+    const desk = lost.connect(alice, { resource: 'pc' })
+    const refusal = lost.refuseConnections()
+    const stamp = Date.now() - age
+    const second = Math.floor(stamp / 1000)
+    // One counts in seconds, the other more finely.
+    const fromPhone = (stream: ClientStream, n: number, more = {}) =>
+      stream.say({ to: bob, id: `m${n}`, body: { messageId: `m${n}`, timeSend: second }, ...more })
+    const fromDesk = (stream: ClientStream, n: number, more = {}) =>
+      stream.say({ to: bob, id: `d${n}`, body: { messageId: `d${n}`, timeSend: second + 0.9 }, ...more })
+    for (const n of [1, 2]) fromPhone(phone, n, { stamp })
+    fromDesk(desk, 1, { stamp })
+    for (const n of [3, 4]) fromPhone(phone, n, { stamp })
+    fromDesk(desk, 2, { stamp })
+    await delay(20)
+    const again = await online(alice, { server: other })
+    for (const n of [1, 2]) fromPhone(again, n)
+    fromDesk(again, 1)
+    await eventually(() => again.receipts.length === 3)
+    refusal.end()
+    await lost.drained()
+    const rows = await api.call(archive.listSingleHistory, { receiver: bob }, { as: alice })
+    t.strictSame(
+      rows.map(({ messageId }) => messageId),
+      ['d2', 'd1', 'm4', 'm3', 'm2', 'm1'],
+    )
+  })

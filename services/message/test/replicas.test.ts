@@ -15,7 +15,8 @@ async function startTwo(t: Test) {
   const first = await startMessage(t, { servers, env })
   const second = await startMessage(t, { servers, env, user: first.user })
   const replicas = [first, second]
-  await eventually(() => second.deps.peers.others.length && isSharedOut(servers, replicas))
+  // Each has heard the other: before that, one may take all servers for its own.
+  await eventually(() => replicas.every(({ deps }) => deps.peers.others.length) && isSharedOut(servers, replicas))
   const [left, right] = replicas.map(({ deps }) => servers.find(({ name }) => deps.feeds.of(name)))
   return { replicas, first, left: left!, right: right! }
 }

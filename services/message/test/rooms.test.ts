@@ -521,6 +521,27 @@ test('who is removed while their join is answered gets nothing of what is said f
   roomFanOut.sent = sent
 })
 
+test('a join that fails while it is answered is answered a little later', async (t) => {
+  const { newRoom, online, deps, xmpp } = await startRooms(t)
+  const jid = await newRoom(alice, [bob])
+  const stream = await online(bob)
+  const { occupants } = deps
+  const isJoining = occupants.isJoining.bind(occupants)
+  let calls = 0
+  occupants.isJoining = (...join) => {
+    // The first call is about what is to be read for it.
+    if (++calls === 2) throw new Error('broken off')
+    return isJoining(...join)
+  }
+  await joined(stream, jid)
+  t.ok(calls > 2)
+  t.strictSame(
+    presencesOf(stream, jid).map(({ nick }) => nick),
+    [String(bob)],
+  )
+  await xmpp.drained()
+})
+
 test('a request to join goes to the owner or an admin, of who is no member or from a member for others', async (t) => {
   const { newRoom, online } = await startRooms(t)
   const jid = await newRoom(alice, [bob])

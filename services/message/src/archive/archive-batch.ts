@@ -5,6 +5,7 @@ import { refreshChats } from '../inbox/refresh-chats.ts'
 import { showMessages } from '../inbox/show-messages.ts'
 import type { Refusal } from '../read/read-message.ts'
 import { usersOf } from './conversations.ts'
+import { behindTies } from './copy-order.ts'
 import { announceByConversation } from './delete-messages.ts'
 import { forgetMessages } from './forget-messages.ts'
 import { keyText, type MessageDocument, type MessageKey } from './message-document.ts'
@@ -47,7 +48,16 @@ const idsAtOnce = 1000
 
 type ArchiveDeps = Pick<
   Deps,
-  'messages' | 'mailbox' | 'chats' | 'roomChats' | 'outbox' | 'searchIndex' | 'fileRemovals' | 'copyOrder' | 'now'
+  | 'messages'
+  | 'mailbox'
+  | 'chats'
+  | 'roomChats'
+  | 'outbox'
+  | 'searchIndex'
+  | 'fileRemovals'
+  | 'resenders'
+  | 'feeds'
+  | 'now'
 > &
   RecallDeps
 
@@ -86,9 +96,11 @@ export async function archiveBatch<E extends ArchiveEntry>(
         return !refuse && (outcome === undefined || outcome === 'new')
       }),
     )
-    const timed = settled.stored.map((message) => afterClears(message, bounds))
-    await rememberTies(deps, timed)
-    const stored = deps.copyOrder.place(timed, keyed, known)
+    deps.resenders.add(known.values())
+    const stored = await placed(
+      deps,
+      settled.stored.map((message) => afterClears(message, bounds)),
+    )
     const written = { ...settled, stored }
     try {
       const recalled = await store(deps, fresh, written, alongside)
@@ -110,7 +122,12 @@ export async function archiveBatch<E extends ArchiveEntry>(
       known = await deps.messages.known(keys)
       // Another replica's write that is not to be seen yet: no fault of what is stored, so it must not look like one. The error
       // of the driver is no cause of it: it holds the message, which is not for a log.
-      if (known.size === before) throw new Error('a message is stored already and cannot be found yet')
+      if (known.size === before)
+        throw new Error(
+          error instanceof ChangedMeanwhileError
+            ? 'a refusal is told again or taken back elsewhere'
+            : 'a message is stored already and cannot be found yet',
+        )
     }
   }
 }
@@ -178,13 +195,15 @@ async function applyRecall(deps: ArchiveDeps, { recall, tap, store: notice }: Ar
 /** How late (ms) a message may be without being looked at apart: copies may have come meanwhile, to a replica that is gone. */
 const lateAfterMs = 1000
 
-/** What stands already where late messages come. */
-async function rememberTies(
-  { messages, copyOrder, now }: ArchiveDeps,
+/** The messages where they are to stand: behind what their senders sent before in the same moment, which other logs may have brought. */
+async function placed(
+  { messages, resenders, feeds, now }: ArchiveDeps,
   stored: readonly MessageDocument[],
-): Promise<void> {
-  const late = stored.filter(({ ts }) => now() - ts > lateAfterMs)
-  if (late.length) copyOrder.remember(await messages.ofMoments(late))
+): Promise<MessageDocument[]> {
+  const doubtful = stored.filter(
+    (message) => now() - message.ts > lateAfterMs || feeds.cameBefore(message.tap) || resenders.has(message),
+  )
+  return behindTies(stored, doubtful.length ? await messages.ofMoments(doubtful) : [])
 }
 
 /** How late (s) a message may be without being looked at apart. */

@@ -3,6 +3,7 @@ import { changeMany, ensureIndexes, findNewest, hintFor } from '@im/service-kit'
 import type { ClientSession, Collection, Db, Document, ObjectId } from 'mongodb'
 import { mostLate } from '../read/order-key.ts'
 import { roomConversation, usersOf } from './conversations.ts'
+import type { Tie } from './copy-order.ts'
 import {
   isNewer,
   keyText,
@@ -407,16 +408,20 @@ export class MessagesRepository {
     await this.collection.insertMany(made as unknown as MessageDocument[], { session })
   }
 
-  /** Where messages stand that have their conversation and time of sending from these. */
-  async ofMoments(
-    messages: readonly MessageDocument[],
-  ): Promise<Pick<MessageDocument, 'conversation' | 'from' | 'timeSend' | 'ts'>[]> {
+  /**
+   * Where messages stand that have their conversation and time of sending from these and do not stand before all of them, up to a
+   * bound: messages of one moment are many only when somebody makes them so, and that is their own order.
+   */
+  async ofMoments(messages: readonly MessageDocument[]): Promise<Tie[]> {
     const moments = {
       conversation: { $in: unique(messages.map(({ conversation }) => conversation)) },
       timeSend: { $in: unique(messages.map(({ timeSend }) => timeSend)) },
+      ts: { $gte: Math.min(...messages.map(({ ts }) => ts)) },
     }
     return await this.collection
-      .find(moments, { projection: { _id: 0, conversation: 1, from: 1, timeSend: 1, ts: 1 }, batchSize: 10_000 })
+      .find(moments, { batchSize: mostTies + 1, readConcern: { level: 'local' } })
+      .project<Tie>({ _id: 0, conversation: 1, from: 1, timeSend: 1, ts: 1 })
+      .limit(mostTies)
       .toArray()
   }
 
@@ -464,6 +469,8 @@ const mostCounted = 10_000
 
 /** Rows of one query. */
 const mostAtOnce = 1000
+/** Rows of the moments of one batch. */
+const mostTies = 10_000
 
 const unique = <T>(values: readonly T[]): T[] => [...new Set(values)]
 

@@ -8,6 +8,7 @@ export interface Settled {
   outcomes: (Outcome | undefined)[]
   /** Of those whose outcome is `refused`. */
   refusals: Map<ArchiveEntry, Refusal>
+  /** In the order of their log. */
   stored: MessageDocument[]
   /** Stones of messages that are refused now. */
   refused: (RefusedMessage & { tap: string })[]
@@ -84,10 +85,11 @@ export function settleCopies(
 
   const outcomes = entries.map(outcomeOf)
   const changed = [...states.values()].filter(({ written }) => written)
+  const stored = new Set(changed.flatMap(({ written }) => (written && 'store' in written ? written.store : [])))
   return {
     outcomes,
     refusals,
-    stored: changed.flatMap(({ written }) => (written && 'store' in written ? written.store : [])),
+    stored: entries.flatMap(({ store }) => (store && stored.has(store) ? store : [])),
     refused: changed.flatMap(({ written }) => (written && 'refused' in written ? written.refused : [])),
     replaced: changed.flatMap(({ before }) => before ?? []),
     retold: [...states.values()].flatMap(({ written, isRetold, before }) =>

@@ -17,7 +17,7 @@ export const createRecentMessages = (): RecentMessages =>
 
 /**
  * Whether the message of an entry was brought by an earlier one of the same log. One of another log says nothing of its place
- * among others of its moment: the archive is asked (`CopyOrder`).
+ * among others of its moment: the archive is asked (`behindTies`).
  */
 export function isPlainCopy(recentMessages: RecentMessages, key: string, tap: string): boolean {
   const first = recentMessages.get(key)

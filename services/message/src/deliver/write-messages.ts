@@ -22,7 +22,7 @@ type WriteDeps = Pick<
   | 'presences'
   | 'feeds'
   | 'recentMessages'
-  | 'copyOrder'
+  | 'resenders'
 >
 
 /**
