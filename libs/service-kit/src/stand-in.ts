@@ -50,10 +50,12 @@ export interface NewestQuery<T extends Document> {
   session?: ClientSession | undefined
 }
 
-/** Lengths (seconds) of the ranges that are tried before the whole one: an hour, three days, two months, two years. */
-const windows = [1 / 24, 3, 60, 720].map((days) => days * 86_400)
+/** Lengths (seconds) of the first range where nothing is known, and of the longest that is tried before the whole one. */
+const [firstWindow, longestWindow] = [600, 720 * 86_400]
+/** How much longer the next range is when one held too few. */
+const growth = 10
 
-/** How dense what was found last lies: seconds for each document, by what is equal. */
+/** How dense what was found last lies: seconds between two documents, by what is equal. */
 const spacings = new WeakMap<Db['client'], LRUCache<string, number>>()
 
 /**
@@ -81,18 +83,27 @@ export async function findNewest<T extends Document>(
     const newest = typeof near === 'number' ? near : await near()
     const highest = Math.min(newest, before ?? newest)
     // Twice of what it takes where documents lie as they did.
-    const guess = spacing === undefined ? [] : [2 * spacing * limit]
-    for (const length of [...guess, ...windows.filter((window) => window > (guess[0] ?? 0))]) {
+    const first = spacing === undefined ? firstWindow : Math.max(1, 2 * spacing * limit)
+    for (let length = first; length <= longestWindow; length *= growth) {
       const lowest = highest - length * perSecond
       if (lowest <= (from ?? Number.NEGATIVE_INFINITY)) break
       const rows = await find(lowest)
       if (rows.length < limit) continue
-      const span = Number(rows[0]?.[field]) - Number(rows.at(-1)?.[field])
-      known.set(key, span / perSecond / limit)
+      known.set(key, spacingOf(rows.map((row) => Number(row[field]))) / perSecond)
       return rows
     }
   }
   return await find(from)
+}
+
+/**
+ * The mean distance of times, the latest first, without the longest twentieth of them: one silence of a year says nothing
+ * about how dense the talk before it was.
+ */
+function spacingOf(times: readonly number[]): number {
+  const gaps = times.slice(1).map((time, n) => times[n]! - time)
+  const usual = gaps.sort((a, b) => a - b).slice(0, gaps.length - Math.ceil(gaps.length / 20))
+  return usual.length ? usual.reduce((sum, gap) => sum + gap, 0) / usual.length : 0
 }
 
 function spacingsOf(client: Db['client']): LRUCache<string, number> {

@@ -82,6 +82,12 @@ test('where documents lie close together, little is read for the newest ones onc
   )
   t.equal(lowest.length, 1)
   t.ok(lowest[0]! > 900, `from ${lowest[0]} on`)
+
+  // After a year of silence one more came.
+  await rows.insertOne({ _id: 3000, chat: 'a', at: 3000 + 365 * 86_400 })
+  await find(4e9)
+  await find(1000)
+  t.ok(lowest.at(-1)! > 900, `from ${lowest.at(-1)} on after a silence`)
 })
 
 test('the stand-in has every fault that is made up for, MongoDB has none', async (t) => {
