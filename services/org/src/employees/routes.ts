@@ -1,6 +1,6 @@
 import { ContractError, type Handlers } from '@im/contracts'
 import { type EmployeeRole, employeeRoles, employees } from '@im/contracts/org'
-import { bindHandlers } from '@im/service-kit'
+import { bindHandlers, skipOf } from '@im/service-kit'
 import { readCompany } from '../companies/access.ts'
 import type { Deps } from '../deps.ts'
 import { addEmployees } from './add-employees.ts'
@@ -39,7 +39,8 @@ const handlers: Handlers<typeof employees, Deps> = {
 
   async pageEmployees(deps, { caller, params: { companyId, pageIndex, pageSize } }) {
     await readCompany(deps, companyId, caller.userId)
-    return (await deps.employees.pageOf(companyId, pageIndex * pageSize, pageSize)).map(employeeView)
+    const skip = skipOf({ pageIndex, pageSize })
+    return skip === undefined ? [] : (await deps.employees.pageOf(companyId, skip, pageSize)).map(employeeView)
   },
 
   getEmployee: async (deps, { caller, params }) => employeeView(await getEmployee(deps, caller.userId, params)),

@@ -74,15 +74,15 @@ export class BroadcastsRepository {
     return found ?? { _id, ...made }
   }
 
-  /** The newest first; of one account when it is named. */
+  /** The newest first; of one account when it is named. No rows without `skip`. */
   async page(
     from: number | undefined,
-    skip: number,
+    skip: number | undefined,
     limit: number,
   ): Promise<{ rows: BroadcastDocument[]; total: number }> {
     const filter = ownOf(from)
     const [rows, total] = await Promise.all([
-      this.#broadcasts.find(filter).sort({ _id: -1 }).skip(skip).limit(limit).toArray(),
+      skip === undefined ? [] : this.#broadcasts.find(filter).sort({ _id: -1 }).skip(skip).limit(limit).toArray(),
       from === undefined ? this.#broadcasts.estimatedDocumentCount() : this.#broadcasts.countDocuments(filter),
     ])
     return { rows, total }

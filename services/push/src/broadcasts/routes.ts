@@ -1,6 +1,6 @@
 import { ContractError, type Handlers, pageOf } from '@im/contracts'
 import { accountBroadcasts, consoleBroadcasts, internalBroadcasts } from '@im/contracts/push'
-import { bindHandlers } from '@im/service-kit'
+import { bindHandlers, skipOf } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import type { BroadcastState } from './broadcasts-repository.ts'
 import { pushToAll } from './push-to-all.ts'
@@ -13,13 +13,9 @@ const operations: Record<string, { from: BroadcastState[]; to: BroadcastState }>
   cancel: { from: ['running', 'paused'], to: 'canceled' },
 }
 
-async function list(
-  { broadcasts }: Deps,
-  from: number | undefined,
-  { pageIndex, pageSize }: { pageIndex: number; pageSize: number },
-) {
-  const { rows, total } = await broadcasts.repository.page(from, pageIndex * pageSize, pageSize)
-  return pageOf(rows.map(showBroadcast), total, pageIndex, pageSize)
+async function list({ broadcasts }: Deps, from: number | undefined, page: { pageIndex: number; pageSize: number }) {
+  const { rows, total } = await broadcasts.repository.page(from, skipOf(page), page.pageSize)
+  return pageOf(rows.map(showBroadcast), total, page.pageIndex, page.pageSize)
 }
 
 async function change({ broadcasts, now }: Deps, from: number | undefined, { op, id }: { op: string; id: string }) {

@@ -1,4 +1,5 @@
 import { type MemberRole, memberRoles, type Room } from '@im/contracts/room'
+import { skipOf } from '@im/service-kit'
 import type { Static } from 'typebox'
 import type { Deps } from '../deps.ts'
 import { memberView } from '../members/member-view.ts'
@@ -40,7 +41,9 @@ export async function listOwnRooms(
   { type, pageIndex, pageSize }: Page & { type: number },
 ): Promise<Static<typeof Room>[]> {
   const roles = rolesOfType[type] ?? Object.values(memberRoles)
-  const own = await deps.members.pageOfUser(userId, roles, pageIndex * pageSize, pageSize)
+  const skip = skipOf({ pageIndex, pageSize })
+  if (skip === undefined) return []
+  const own = await deps.members.pageOfUser(userId, roles, skip, pageSize)
   const rooms = await deps.rooms.byIds(own.map(({ roomId }) => roomId))
   const nameOf = await ownerNames(deps, [...rooms.values()])
   return own.flatMap((member) => {

@@ -1,6 +1,6 @@
 import { ContractError, type Handlers } from '@im/contracts'
 import { roomShares } from '@im/contracts/room'
-import { bindHandlers } from '@im/service-kit'
+import { bindHandlers, skipOf } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { findOwn } from '../members/find-own.ts'
 import { addShare } from './add-share.ts'
@@ -14,7 +14,8 @@ const handlers: Handlers<typeof roomShares, Deps> = {
   async findShares(deps, { caller, params: { roomId, time, userId, pageIndex, pageSize } }) {
     const { room } = await findOwn(deps, roomId, caller.userId)
     const wanted = { userId, until: time > 0 ? time : undefined }
-    return (await deps.shares.list(room._id, wanted, pageIndex * pageSize, pageSize)).map(shareView)
+    const skip = skipOf({ pageIndex, pageSize })
+    return skip === undefined ? [] : (await deps.shares.list(room._id, wanted, skip, pageSize)).map(shareView)
   },
 
   async getShare(deps, { caller, params }) {

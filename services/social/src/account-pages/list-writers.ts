@@ -1,8 +1,8 @@
 import { type Params, pageOf, type ResultOf } from '@im/contracts'
 import { accountChats as contract } from '@im/contracts/message'
 import type { accountMessages } from '@im/contracts/social'
+import { skipOf } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
-import { skipOf } from '../relations/relations-repository.ts'
 
 type List = (typeof accountMessages)['listWriters']
 

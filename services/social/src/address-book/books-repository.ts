@@ -1,6 +1,6 @@
-import { type Change, ensureIndexes } from '@im/service-kit'
+import { type Change, ensureIndexes, skipOf } from '@im/service-kit'
 import { type ClientSession, type Collection, type Db, ObjectId } from 'mongodb'
-import { type Page, skipOf } from '../relations/relations-repository.ts'
+import type { Page } from '../relations/relations-repository.ts'
 
 /** A number in the address book of a user. */
 export interface Contact {

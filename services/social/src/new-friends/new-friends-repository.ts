@@ -1,6 +1,6 @@
-import { type Change, ensureIndexes } from '@im/service-kit'
+import { type Change, ensureIndexes, skipOf } from '@im/service-kit'
 import type { AnyBulkWriteOperation, Collection, Db } from 'mongodb'
-import { type Page, skipOf } from '../relations/relations-repository.ts'
+import type { Page } from '../relations/relations-repository.ts'
 
 /** Something that one user told another about being friends. */
 export interface FriendTold {

@@ -1,8 +1,8 @@
 import type { Params, ResultOf } from '@im/contracts'
 import type { publicAccounts } from '@im/contracts/social'
 import { internalCards } from '@im/contracts/user'
+import { skipOf } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
-import { skipOf } from '../relations/relations-repository.ts'
 import { viewOf } from '../relations/show-rows.ts'
 
 type Search = (typeof publicAccounts)['searchAccounts']

@@ -1,4 +1,4 @@
-import { ensureIndexes } from '@im/service-kit'
+import { ensureIndexes, skipOf } from '@im/service-kit'
 import { type Collection, type Db, ObjectId } from 'mongodb'
 
 /** How long (seconds) one count stands for, and how long it is kept. */
@@ -61,10 +61,12 @@ export class UserCountsRepository {
     { from, to }: { from: number; to: number },
     page: { pageIndex: number; pageSize: number },
   ): Promise<CountDocument[]> {
+    const skip = skipOf(page)
+    if (skip === undefined) return []
     return this.#counts
       .find({ grain, time: { $gte: from, $lte: to } })
       .sort({ time: 1 })
-      .skip(page.pageIndex * page.pageSize)
+      .skip(skip)
       .limit(page.pageSize)
       .toArray()
   }
