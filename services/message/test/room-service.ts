@@ -184,13 +184,18 @@ const handlers: Handlers<typeof internalRooms, RoomDeps> = {
   getStandings({ rooms }, { params: { pairs } }) {
     rooms.questions++
     if (rooms.mode === 'is away') throw new Error('away')
-    const standings = pairs.map(({ jid, userId }) => {
+    const standings = pairs.map(({ jid, userId }, index) => {
       const room = rooms.byJid.get(jid)
+      const isTold = pairs.slice(0, index).some((before) => before.jid === jid)
       if (!room) return { state: 'unknown' as const, sequence: 0 }
       const { sequence, state, members } = room
       if (room.isDissolved) return { state: 'dissolved' as const, sequence }
       const member = members.get(userId)
-      return { state: 'live' as const, sequence, room: state, ...(member ? { member } : {}) }
+      return {
+        ...{ state: 'live' as const, sequence },
+        ...(isTold ? {} : { room: state }),
+        ...(member ? { member } : {}),
+      }
     })
     return { standings }
   },

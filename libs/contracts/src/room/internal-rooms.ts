@@ -25,7 +25,10 @@ export const internalRooms = contract('room', {
           room: Type.Optional(RoomState),
           member: Type.Optional(StandingMember),
         }),
-        { description: 'one for each pair, in their order; the room when it is live, the member when they are one' },
+        {
+          description:
+            'one for each pair, in their order; a live room with the first of its pairs, the member when they are one',
+        },
       ),
     }),
   },

@@ -151,7 +151,8 @@ export class RoomFacts {
 
   async #put(pairs: Pair[]): Promise<Standing[]> {
     const askedAt = this.#now()
-    const { standings } = await this.#service.call(internalRooms.getStandings, { pairs })
+    const told = await this.#service.call(internalRooms.getStandings, { pairs })
+    const standings = withRooms(pairs, told.standings)
     if (askedAt >= this.#allForgottenAt)
       standings.forEach((standing, index) => {
         const pair = pairs[index]
@@ -170,6 +171,17 @@ export class RoomFacts {
       known.askedAt = Math.max(known.askedAt, askedAt)
     } else this.#known.set(jid, { jid, state, sequence, room, members: new Map([[userId, member]]), askedAt })
   }
+}
+
+/** An answer tells each room once. */
+function withRooms(pairs: readonly Pair[], standings: readonly Standing[]): Standing[] {
+  const rooms = new Map<string, RoomState>()
+  return standings.map((standing, index) => {
+    const { jid = '' } = pairs[index] ?? {}
+    if (standing.room) rooms.set(jid, standing.room)
+    const room = rooms.get(jid)
+    return room && !standing.room && standing.state === 'live' ? { ...standing, room } : standing
+  })
 }
 
 const standingIn = ({ state, sequence, room, members }: KnownRoom, userId: number): Standing => {

@@ -22,13 +22,17 @@ export async function getStandings(
     const own = new Map((await members.findPairs(inRooms, session)).map((member) => [member._id, member]))
     const ids = [...found.values()].map(({ _id }) => _id)
     const sequences = await outbox.lastSequences(streams.room.name, ids, session)
+    const told = new Set<string>()
     return pairs.map(({ jid, userId }): Standing => {
       const room = found.get(jid)
       if (!room) return { state: 'unknown', sequence: 0 }
       const sequence = sequences.get(room._id) ?? 0
       if (room.dissolvedAt) return { state: 'dissolved', sequence }
       const member = own.get(memberId(room._id, userId))
-      return { state: 'live', sequence, room: roomState(room), member: member && standingMember(member) }
+      const isTold = told.has(jid)
+      told.add(jid)
+      const standing = { state: 'live' as const, sequence, member: member && standingMember(member) }
+      return isTold ? standing : { ...standing, room: roomState(room) }
     })
   })
 }
