@@ -446,7 +446,7 @@ test('who joins a busy room reads its history and their list of chats without re
   )
   await rooms.add(jid, bob)
   const since = Date.now()
-  await deps.messages.collection.insertOne(said(5000, since + 5, since / 1000 - 7200))
+  await deps.messages.collection.insertOne({ ...said(5000, since + 5, since / 1000 - 7200), late: true })
   await deps.roomChats.collection.updateOne(
     { _id: room },
     { $set: { shown: new ObjectId(), timeSend: since / 1000 + 200, ts: since - 1000 } as never },

@@ -7,8 +7,8 @@ interface Query {
   finding: Document
 }
 
-/** The replicas of a service are read all at once; there are few. */
-const readWhole = new Set(['replicas'])
+/** The replicas of a service and its XMPP servers are read all at once; there are few. */
+const readWhole = new Set(['replicas', 'presenceServers'])
 
 /** EOF is the plan of a query that can find nothing, as in a collection that does not exist yet. */
 const indexStages = [

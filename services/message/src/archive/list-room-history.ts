@@ -3,18 +3,21 @@ import type { archive, RoomRow } from '@im/contracts/message'
 import type { Deps } from '../deps.ts'
 import { isSince, sinceOf } from '../rooms/room-history.ts'
 import { roomNamed } from '../rooms/rooms-of.ts'
+import type { JoinedRoom } from '../search/search-scope.ts'
 import { roomConversation } from './conversations.ts'
 import { readHistoryPage } from './history-page.ts'
 import { isVisible } from './message-document.ts'
 import { roomRow } from './message-row.ts'
 
+type HistoryDeps = Pick<Deps, 'messages' | 'roomChats' | 'roomFacts' | 'roomsOf' | 'cursors' | 'now'>
+
 /** A page of the history of a room, for its members: what came since they joined. Others get nothing. */
 export async function listRoomHistory(
-  { messages, roomChats, roomsOf, cursors, now }: Pick<Deps, 'messages' | 'roomChats' | 'roomsOf' | 'cursors' | 'now'>,
+  { messages, roomChats, cursors, now, ...deps }: HistoryDeps,
   caller: Caller,
   params: Params<(typeof archive)['listRoomHistory']>,
 ): Promise<RoomRow[]> {
-  const room = roomNamed(await roomsOf(caller.userId), params.roomId)
+  const room = await joinedRoom(deps, caller.userId, params.roomId)
   if (!room) return []
   const conversation = roomConversation(room.jid)
   const reader = { user: caller.userId, now: now() }
@@ -26,4 +29,17 @@ export async function listRoomHistory(
     near: async () => (await roomChats.byIds([conversation]))[0]?.timeSend ?? now() / 1000,
   })
   return page.map(roomRow)
+}
+
+/** What is known of a room by its jid costs no question; who is no member by it may have become one. */
+async function joinedRoom(
+  { roomFacts, roomsOf }: Pick<Deps, 'roomFacts' | 'roomsOf'>,
+  user: number,
+  ref: string,
+): Promise<Pick<JoinedRoom, 'jid' | 'joinedAt'> | undefined> {
+  const jid = ref.toLowerCase()
+  if (!/^[0-9a-f]{32}$/.test(jid)) return roomNamed(await roomsOf(user), ref)
+  const known = roomFacts.peek(jid, user)
+  const { state, member } = known?.member ? known : await roomFacts.ask(jid, user)
+  return state === 'live' && member ? { jid, joinedAt: member.since / 1000 } : undefined
 }

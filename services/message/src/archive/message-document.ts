@@ -34,6 +34,8 @@ export interface MessageDocument {
   timeSend: number
   /** Arrival at the XMPP server in ms. */
   ts: number
+  /** It came to a room long after it was sent (`antedatedOfRoom`). */
+  late?: true
   /** Expiry in seconds, -1 never. */
   deleteTime: number
   /** When nobody sees it any more; soon after that its text goes. */

@@ -65,6 +65,7 @@ export class MessagesRepository {
       { key: byMessageId },
       { key: { conversation: 1, ...newestFirst } },
       { key: { roomJid: 1, ts: -1, _id: -1 }, sparse: true },
+      { key: { roomJid: 1, late: 1, ...newestFirst }, partialFilterExpression: { late: true } },
       { key: { expireAt: 1 }, sparse: true },
       { key: { ...unread }, partialFilterExpression: { unreadBy: { $exists: true } } },
       { key: { file: 1 }, sparse: true },
@@ -134,7 +135,7 @@ export class MessagesRepository {
   /** The last messages that came to any of these rooms, the newest first, not before `from` (ms); stones are among them. */
   async lastOfRooms(roomJids: readonly string[], from: number, limit: number): Promise<MessageDocument[]> {
     return await this.collection
-      .find({ roomJid: { $in: [...roomJids] }, ts: { $gte: from } }, { batchSize: limit + 1 })
+      .find({ $or: roomJids.map((roomJid) => ({ roomJid, ts: { $gte: from } })) }, { batchSize: limit + 1 })
       .sort({ ts: -1, _id: -1 })
       .limit(limit)
       .toArray()
@@ -142,23 +143,28 @@ export class MessagesRepository {
 
   /**
    * Messages that came to a room since a moment (ms) and say that they were sent before it, the newest first. They came within
-   * a day of it (`orderKey`).
+   * a day of it (`orderKey`). Most that are late are so by seconds, the others have an index of their own: nothing else of the
+   * room is read.
    */
   async antedatedOfRoom(
     roomJid: string,
     since: number,
     { before = Number.POSITIVE_INFINITY, limit }: { before?: number | undefined; limit: number },
   ): Promise<MessageDocument[]> {
-    return await this.collection
-      .find({
-        roomJid,
-        ts: { $gte: since, $lte: since + 1000 * mostLate },
-        timeSend: { $lt: Math.min(since / 1000, before) },
-        gone: { $exists: false },
-      })
-      .sort(newestFirst)
-      .limit(limit)
-      .toArray()
+    const earlier = (seconds: number) => ({ $gte: since / 1000 - seconds, $lt: Math.min(since / 1000, before) })
+    const sent = [
+      { conversation: roomConversation(roomJid), timeSend: earlier(lateFrom) },
+      { roomJid, late: true as const, timeSend: earlier(mostLate) },
+    ]
+    // When they came is looked at here: the stand-in takes no index for two ranges.
+    const found = await Promise.all(
+      sent.map((filter) => this.collection.find(filter, { sort: newestFirst, limit: mostLateRead }).toArray()),
+    )
+    const [soon, late] = found as [MessageDocument[], MessageDocument[]]
+    return [...soon.filter((message) => !message.late), ...late]
+      .filter(({ ts, gone }) => ts >= since && !gone)
+      .sort((a, b) => (isNewer(a, b) ? -1 : 1))
+      .slice(0, limit)
   }
 
   /** Some messages of a room that are not stones. */
@@ -172,7 +178,9 @@ export class MessagesRepository {
 
   /** A duplicate key fails the whole transaction: nothing of the batch is stored then. */
   async store(messages: readonly MessageDocument[], session: ClientSession): Promise<void> {
-    if (messages.length) await this.collection.insertMany([...messages], { session })
+    if (!messages.length) return
+    const marked = messages.map((message) => (isLate(message) ? { ...message, late: true as const } : message))
+    await this.collection.insertMany(marked, { session })
   }
 
   /** The peers of these authors have read messages of theirs, and with them what they had of these authors before. */
@@ -280,7 +288,7 @@ export class MessagesRepository {
       conversation,
       timeSend: { $gte: clearedBefore },
       deletedFor: { $ne: user },
-      $or: [{ expireAt: { $exists: false } }, { expireAt: { $gt: new Date(now) } }],
+      expireAt: { $not: { $lte: new Date(now) } },
     }
     const [rows, total] = await Promise.all([
       skip > mostCounted ? [] : this.collection.find(filter).sort(newestFirst).skip(skip).limit(limit).toArray(),
@@ -388,6 +396,7 @@ export class MessagesRepository {
           expireAt: '',
           unreadBy: '',
           refused: '',
+          late: '',
         },
       },
       { session },
@@ -413,9 +422,12 @@ export class MessagesRepository {
    * bound: messages of one moment are many only when somebody makes them so, and that is their own order.
    */
   async ofMoments(messages: readonly MessageDocument[]): Promise<Tie[]> {
+    if (!messages.length) return []
     const moments = {
-      conversation: { $in: unique(messages.map(({ conversation }) => conversation)) },
-      timeSend: { $in: unique(messages.map(({ timeSend }) => timeSend)) },
+      $or: [...Map.groupBy(messages, ({ conversation }) => conversation)].map(([conversation, its]) => ({
+        conversation,
+        timeSend: { $in: unique(its.map(({ timeSend }) => timeSend)) },
+      })),
       ts: { $gte: Math.min(...messages.map(({ ts }) => ts)) },
     }
     return await this.collection
@@ -471,6 +483,13 @@ const mostCounted = 10_000
 const mostAtOnce = 1000
 /** Rows of the moments of one batch. */
 const mostTies = 10_000
+
+/** Seconds from which on a message of a room counts as late. */
+const lateFrom = 10
+/** Messages that are read to find those that were late for somebody. */
+const mostLateRead = 2000
+
+const isLate = ({ roomJid, ts, timeSend }: MessageDocument) => roomJid !== undefined && ts / 1000 - timeSend >= lateFrom
 
 const unique = <T>(values: readonly T[]): T[] => [...new Set(values)]
 

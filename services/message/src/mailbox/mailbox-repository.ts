@@ -91,9 +91,13 @@ export class MailboxRepository {
     return await this.collection
       .find({
         user,
-        ...(after ? { at: { $gte: after.at }, $or: behind(after) } : {}),
+        ...(after ? { at: { $gte: after.at } } : {}),
         expireAt: { $gt: new Date(this.#now()) },
-        $and: [{ $or: [{ isTaken: { $exists: false } }, { owes: resource }] }],
+        // Beside an `$or` of its own the stand-in takes no index.
+        $and: [
+          { $or: [{ isTaken: { $exists: false } }, { owes: resource }] },
+          ...(after ? [{ $or: behind(after) }] : []),
+        ],
       })
       .sort({ at: 1, seq: 1, _id: 1 })
       .limit(limit)
