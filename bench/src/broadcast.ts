@@ -60,7 +60,7 @@ async function main(): Promise<number> {
     dataDir: folder,
     ports: 'free',
     env: { ...process.env, ...quick, ...own, NODE_ENV: 'development', LOG_LEVEL: 'warn' },
-    mode: 'processes',
+    apart: 'all',
     supervise: false,
     report: { info: console.error, progress() {} },
   })

@@ -157,7 +157,7 @@ async function main(): Promise<number> {
     env: { ...process.env, LOG_LEVEL: 'error', LIMIT_FACTOR: '0' },
     services: ['user', 'message'],
     servers: ['mongodb', 'redis', 'nats'],
-    mode: 'processes',
+    apart: 'all',
     supervise: false,
     report: { info: (line) => console.error(line), progress() {} },
   })

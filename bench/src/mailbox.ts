@@ -78,7 +78,7 @@ async function main(): Promise<number> {
         LIMIT_FACTOR: '0',
         ...(values['node-options'] ? { NODE_OPTIONS: values['node-options'] } : {}),
       },
-      mode: 'processes',
+      apart: 'all',
       replicas: { message: values.rounds.includes('kill') ? 2 : 1 },
       supervise: false,
     })

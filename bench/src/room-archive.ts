@@ -102,7 +102,7 @@ async function main(): Promise<number> {
     env: { ...process.env, NODE_ENV: 'development', LOG_LEVEL: 'error', LIMIT_FACTOR: '0' },
     services: ['user', 'room', 'message'],
     servers: ['mongodb', 'redis', 'nats'],
-    mode: 'processes',
+    apart: 'all',
     supervise: false,
     report: { info: (line) => console.error(line), progress() {} },
   })

@@ -323,7 +323,7 @@ async function main(): Promise<number> {
         ...process.env,
         ...{ NODE_ENV: 'development', LOG_LEVEL: 'warn', LIMIT_FACTOR: '0', NODE_OPTIONS: values['node-options'] },
       },
-      mode: 'processes',
+      apart: 'all',
       supervise: false,
     })
     mongo = await MongoClient.connect(stack.env['MONGODB_URL']!)

@@ -52,7 +52,7 @@ async function main(): Promise<number> {
     dataDir: folder,
     ports: 'free',
     env: { ...process.env, ...quick, NODE_ENV: 'development', LOG_LEVEL: 'warn', LIMIT_FACTOR: '0', XMPP_TLS: 'off' },
-    mode: 'processes',
+    apart: 'all',
     supervise: false,
     report: { info: console.error, progress() {} },
   })

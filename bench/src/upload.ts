@@ -55,7 +55,7 @@ async function main(): Promise<number> {
     env: { ...process.env, ...quick, NODE_ENV: 'development', LOG_LEVEL: 'warn', LIMIT_FACTOR: '0' },
     services: ['gateway', 'user', 'message'],
     servers: ['mongodb', 'redis', 'nats'],
-    mode: 'processes',
+    apart: 'all',
     supervise: false,
     report: { info: console.error, progress() {} },
   })

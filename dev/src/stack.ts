@@ -49,8 +49,8 @@ export interface StackOptions {
   replicas?: Partial<Record<ServiceName, number>>
   /** Gives the address under which others find each service: that of a balancer. By default the first replica's. */
   balance?: (replicas: ReadonlyMap<ServiceName, readonly Replica[]>) => Promise<ServiceUrls>
-  /** 'together' (default): all services in one process beside this one; 'processes': one each. */
-  mode?: 'together' | 'processes'
+  /** Services with a process of their own. The others, by default all, share one. */
+  apart?: 'all' | readonly ServiceName[]
   /** Start a process again when it dies. Default true. */
   supervise?: boolean
   report?: Reporter
@@ -73,7 +73,7 @@ export interface Stack {
   env: Record<string, string>
   secrets: Secrets
   servers: Servers
-  /** The process in which the server or service runs; in mode 'together' the same for all services. */
+  /** The process in which the server or service runs; the same for all services that are not apart. */
   process(name: ProcessName | ServerName): { pid: number | undefined }
   /** Kills that process. Resolves when it has ended; it stays down until `restart`. */
   kill(name: ProcessName | ServerName, signal?: NodeJS.Signals): Promise<void>
@@ -87,14 +87,7 @@ export interface Stack {
 
 /** Starts everything on this machine: for developers (`npm start`) and for the journeys of test-e2e alike. */
 export async function startStack(options: StackOptions): Promise<Stack> {
-  const {
-    dataDir,
-    mode = 'together',
-    supervise = true,
-    report: ownReport = silentReporter,
-    onServiceLog,
-    abort,
-  } = options
+  const { dataDir, apart = [], supervise = true, report: ownReport = silentReporter, onServiceLog, abort } = options
   const services = serviceNames.filter((name) => (options.services ?? serviceNames).includes(name))
   const step = options.step ?? ((_title, work) => work(ownReport))
   // An empty setting counts as not set, as it does for the services.
@@ -129,7 +122,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     }),
   )
   const env = { ...settings, ...((await options.reroute?.(servers.env)) ?? servers.env) } as Record<string, string>
-  const groups = mode === 'processes' ? services.map((name) => [name]) : [services]
+  const isApart = (name: ServiceName) => apart === 'all' || apart.includes(name)
+  const shared = services.filter((name) => !isApart(name))
+  const groups = [...services.filter(isApart).map((name) => [name]), ...(shared.length ? [shared] : [])]
   const processes = new Map<ProcessName, SupervisedProcess>()
   const metrics = metricsAddresses(services, ports, operations, env['XMPP_HTTP_URL'])
   const common = { dataDir, report: ownReport, supervise, onServiceLog, abort }

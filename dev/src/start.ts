@@ -201,7 +201,7 @@ async function main(): Promise<void> {
     dataDir,
     ports: portsFromEnvironment(process.env),
     env: process.env,
-    mode: options.processes ? 'processes' : 'together',
+    ...(options.processes ? { apart: 'all' as const } : {}),
     xmppServers: count('xmpp'),
     replicas: { message: count('message') },
     onServiceLog: (line) => {

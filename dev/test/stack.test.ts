@@ -10,7 +10,7 @@ test('an empty setting is one that is not set: the default of the stack holds', 
     SERVICE_KEY: '',
   }
   const stack = await startStack({
-    ...{ dataDir: await temporaryFolder(t), ports: 'free', mode: 'processes', services: [], servers: [] },
+    ...{ dataDir: await temporaryFolder(t), ports: 'free', services: [], servers: [] },
     env,
   })
   t.after(() => stack.close())

@@ -10,21 +10,21 @@ export interface TestStack extends StackAddresses {
   /** What the services run with, with addresses for a process on this machine. */
   env: Record<string, string>
   secrets: Secrets
-  /** kill -9 of its process. It stays down until `restart`. With mode 'together' all services are one process. */
+  /** kill -9 of its process. It stays down until `restart`. Services that are not `apart` are one process. */
   kill(name: ProcessName | ServerName): Promise<void>
   /** Ends it in order. It stays down until `restart`. */
   stop(name: ProcessName | ServerName): Promise<void>
   restart(name: ProcessName | ServerName): Promise<void>
   /** What a server of local processes keeps; only while it is down. */
   folder(name: ServerName): Promise<string>
-  /** All that services and servers wrote into their logs; services do so with mode 'processes'. */
+  /** All that services and servers wrote into their logs. */
   logs(): Promise<string>
   close(): Promise<void>
 }
 
 export interface TestStackOptions {
-  /** Of local processes; containers are always one for each. */
-  mode?: 'together' | 'processes'
+  /** Services with a process of their own: those that are killed. Containers are always one for each. */
+  apart?: 'all' | readonly ServiceName[]
   /** Of local processes: how many XMPP servers, and replicas of services. */
   xmppServers?: number
   replicas?: Partial<Record<ServiceName, number>>
@@ -48,7 +48,7 @@ async function startProcesses(options: TestStackOptions): Promise<TestStack> {
   const stack = await startStack({
     dataDir,
     ports: 'free',
-    mode: options.mode ?? 'together',
+    apart: options.apart ?? [],
     xmppServers: options.xmppServers ?? 1,
     replicas: options.replicas ?? {},
     env: {

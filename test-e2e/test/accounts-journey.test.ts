@@ -26,7 +26,7 @@ const withOp = <E extends Endpoint>(endpoint: E, op: string): E => ({
 
 test('a public account', async (t) => {
   const env = { ALLOW_PUBLIC_REGISTER: 'true', BROADCAST_PACE: '300' }
-  const { stack, people } = await startJourney(t, { mode: 'processes', env })
+  const { stack, people } = await startJourney(t, { apart: ['push', 'message'], env })
   const news = await people.register('news', undefined, { userType: 2 })
 
   const logIn = () => people.api.call(accountSession.logIn, { username: news.telephone, password: news.password })

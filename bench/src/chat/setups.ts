@@ -94,7 +94,7 @@ async function startWhole(
       LIMIT_FACTOR: '0',
       ...(nodeOptions ? { NODE_OPTIONS: nodeOptions } : {}),
     },
-    mode: 'processes',
+    apart: 'all',
     xmppServers: copies,
     replicas: { message: copies },
     supervise: false,

@@ -79,7 +79,7 @@ export async function noon(options: NoonOptions): Promise<NoonReport> {
     const stack = await startStack({
       dataDir,
       ports: 'free',
-      mode: 'processes',
+      apart: twice,
       xmppServers: 2,
       replicas: Object.fromEntries(twice.map((name) => [name, 2])),
       supervise: false,

@@ -67,7 +67,7 @@ export async function torture(options: TortureOptions): Promise<TortureReport> {
   const stack = await startStack({
     dataDir,
     ports: 'free',
-    mode: 'processes',
+    apart: 'all',
     services: ['gateway', 'user', 'social', 'room', 'org', 'message'],
     xmppServers: 2,
     replicas: { message: 2 },

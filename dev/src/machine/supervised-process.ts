@@ -188,17 +188,19 @@ export class SupervisedProcess {
   }
 
   async #answer(ready: () => Promise<void>, deadlineMs: number, isAlive: () => boolean): Promise<void> {
-    const end = Date.now() + deadlineMs
+    const began = Date.now()
     for (;;) {
       try {
         return await ready()
       } catch (cause) {
         if (!isAlive()) return await new Promise(() => {}) // `early` tells
-        if (Date.now() > end)
+        const waited = Date.now() - began
+        if (waited > deadlineMs)
           throw new Error(
             await this.#explain(`does not answer after ${deadlineMs / 1000} s (${(cause as Error).message})`),
           )
-        await delay(30)
+        // Questions cost the CPU that it starts with.
+        await delay(Math.min(250, Math.max(30, waited / 20)))
       }
     }
   }
