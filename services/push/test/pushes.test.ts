@@ -4,6 +4,7 @@ import { friendRowChanged } from '@im/contracts/social'
 import { doNotDisturbChanged, sessionOpened, userUpdated } from '@im/contracts/user'
 import { eventually } from '@im/service-kit/testing'
 import { test } from 'tap'
+import type { Deps } from '../src/deps.ts'
 import { alice, bob, carol, startPush } from './start-push.ts'
 
 const singleChat = (a: number, b: number) => `u:${Math.min(a, b)}:${Math.max(a, b)}`
@@ -46,6 +47,31 @@ test('a message to somebody who is away is pushed to each of their devices, with
     return channels.on('a1').some(({ badge }) => badge === 1)
   })
   t.match(channels.on('a1').at(-1), { body: 'alice:[图片]' })
+})
+
+/** The next work on numbers of icons breaks off after so many of its writes, as when the process dies there. */
+function breakOffAfter(writes: number, { badges, pushes }: Pick<Deps, 'badges' | 'pushes'>) {
+  const { raise } = badges
+  const { count } = pushes
+  let left = writes
+  async function write(work: Promise<void>): Promise<void> {
+    await work
+    if (--left === 0) throw new Error('the work breaks off here')
+  }
+  badges.raise = (...args) => write(raise.apply(badges, args))
+  pushes.count = (...args) => write(count.apply(pushes, args))
+}
+
+test('the number on an icon counts a message once, wherever the work on it breaks off', async (t) => {
+  const { api, channels, say, deps } = await startPush(t)
+  await api.call(pushTokens.registerFcm, { token: 'f1' }, { as: bob })
+  for (const writes of [1, 2]) {
+    breakOffAfter(writes, deps)
+    await say(alice, bob)
+    await eventually(() => channels.on('f1').length === writes, 20_000)
+    t.equal(channels.on('f1').at(-1)?.badge, writes, `after ${writes} of two writes`)
+  }
+  t.strictSame([...(await deps.badges.of([bob]))], [[bob, 2]])
 })
 
 test('who is online, comes online meanwhile, wants nothing, or is told of something old gets no push', async (t) => {
