@@ -89,6 +89,15 @@ async function kustomize(folder: string): Promise<string> {
 export const readObjects = async (path: string): Promise<KubernetesObject[]> =>
   parse(await readFile(join(here, path), 'utf8'))
 
+/** The jobs of the examples that make backups and restore them, as workloads. */
+export async function readJobs(): Promise<KubernetesObject[]> {
+  const objects = [...(await readObjects('examples/backup.yaml')), ...(await readObjects('examples/restore.yaml'))]
+  return objects.flatMap((object) => {
+    const job = { CronJob: object.spec.jobTemplate, Job: object }[object.kind]
+    return job ? [{ ...object, kind: 'Deployment', spec: job.spec }] : []
+  })
+}
+
 const parse = (text: string) => parseAllDocuments(text).map((document) => document.toJS() as KubernetesObject)
 
 export const titleOf = ({ kind, metadata }: KubernetesObject) => `${kind} ${metadata.name}`

@@ -5,6 +5,7 @@ import {
   environmentOf,
   type KubernetesObject,
   overlays,
+  readJobs,
   readObjects,
   render,
   type Selector,
@@ -25,6 +26,7 @@ for (const overlay of overlays)
   test(`${overlay}: every name leads somewhere`, async (t) => {
     const objects = await render(`overlays/${overlay}`)
     const workloads = workloadsOf(objects)
+    const jobs = workloadsOf(await readJobs())
     const chosen = (selector: Selector) => workloads.filter(({ labels }) => selects(selector, labels))
 
     for (const { metadata, spec } of ofKind(objects, 'Service')) {
@@ -50,7 +52,10 @@ for (const overlay of overlays)
       for (const { from = [], ports = [] } of object.spec.ingress ?? []) {
         for (const { podSelector, namespaceSelector } of from)
           if (podSelector && !namespaceSelector)
-            t.ok(chosen(podSelector).length > 0, `${titleOf(object)} lets pods in that there are`)
+            t.ok(
+              [...workloads, ...jobs].some(({ labels }) => selects(podSelector, labels)),
+              `${titleOf(object)} lets pods in that there are`,
+            )
         for (const { port } of ports)
           t.ok(
             pods.some(({ container }) => hasPort(container, port)),

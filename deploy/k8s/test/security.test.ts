@@ -8,6 +8,7 @@ import {
   type KubernetesObject,
   type Labels,
   overlays,
+  readJobs,
   readObjects,
   render,
   type Selector,
@@ -20,11 +21,12 @@ import { secretsOf } from './secrets.ts'
 const all = async () => await Promise.all(overlays.map((overlay) => render(`overlays/${overlay}`)))
 
 test('no container is more than it needs to be', async (t) => {
-  const backup = await readObjects('examples/backup.yaml')
-  const jobs = backup
-    .filter(({ kind }) => kind === 'CronJob')
-    .map((job) => ({ ...job, kind: 'Deployment', spec: job.spec.jobTemplate.spec }))
-  for (const { object, pod, container } of workloadsOf([...(await all()).flat(), ...jobs])) {
+  const jobs = await readJobs()
+  const workloads = workloadsOf([...(await all()).flat(), ...jobs])
+  const containers = workloads.flatMap((one) =>
+    [...(one.pod.initContainers ?? []), ...one.pod.containers].map((container) => ({ ...one, container })),
+  )
+  for (const { object, pod, container } of containers) {
     const title = titleOf(object)
     t.equal(pod.automountServiceAccountToken, false, `${title}: no token of the cluster`)
     if (!jobs.includes(object as never)) t.equal(pod.enableServiceLinks, false, `${title}: no variables for Services`)
@@ -100,6 +102,28 @@ test('services reach those whose addresses they have among their settings, and n
       const xmpp = workloads.find(({ name }) => name === 'xmpp')!
       t.equal(isLetIn(policies, from.labels, xmpp.labels, 'http'), from.name === 'gateway')
       t.equal(isLetIn(policies, from.labels, xmpp.labels, 'component'), /^message/.test(from.name))
+    }
+  }
+})
+
+test('jobs that make backups and restore them reach the stores', async (t) => {
+  const jobs = workloadsOf(await readJobs())
+  t.strictSame(
+    jobs.map(({ name }) => name),
+    ['backup', 'restore'],
+  )
+  const own = (await readObjects('examples/backup.yaml')).filter(({ kind }) => kind === 'NetworkPolicy')
+  for (const { labels } of jobs) {
+    const ports = own
+      .filter(({ spec }) => selects(spec.podSelector, labels))
+      .flatMap(({ spec }) => spec.egress)
+      .flatMap(({ to, ports }) => (to ? [] : ports.map(({ port }: { port: number }) => port)))
+    t.strictSame(ports, [27017, 6379, 6380], 'wherever they are')
+    const small = await render('overlays/small')
+    const policies = small.filter(({ kind }) => kind === 'NetworkPolicy')
+    for (const store of ['mongodb', 'redis']) {
+      const to = workloadsOf(small).find(({ name }) => name === store)!
+      t.ok(isLetIn(policies, labels, to.labels, 'client'), `${store} of the overlay small`)
     }
   }
 })
