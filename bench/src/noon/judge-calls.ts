@@ -30,6 +30,18 @@ export function figuresOf(calls: readonly MadeCall[]): CallFigures {
 }
 
 /**
+ * Calls that took `mostDelay` more than the middle one: how many of them while some process ended, and how many while one only
+ * started, which takes a core for some seconds.
+ */
+export function slowWhile(calls: readonly MadeCall[], replacements: readonly Replacement[]) {
+  const { p50 } = figuresOf(calls)
+  const slow = calls.filter(({ ms }) => ms > p50 + mostDelay)
+  const overlaps = (call: MadeCall, from: number, to: number) => call.beganAt < to && call.beganAt + call.ms > from
+  const starting = slow.filter((call) => replacements.some(({ goneAt, wholeAt }) => overlaps(call, goneAt, wholeAt)))
+  return { ended: slow.length - starting.length, started: starting.length }
+}
+
+/**
  * Failures that should not have been, in words. While processes end in order no call fails; of a killed one only those that are
  * under way, with ServiceUnavailable, or by a connection that breaks when it is a gateway.
  */

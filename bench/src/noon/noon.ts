@@ -14,7 +14,7 @@ import { type Faults, judge } from '../torture/judge.ts'
 import { Ledger } from '../torture/ledger.ts'
 import { readHistories } from '../torture/read-histories.ts'
 import { callsOf, type MadeCall, makeCalls } from './call-load.ts'
-import { type CallFigures, figuresOf, wrongCalls } from './judge-calls.ts'
+import { type CallFigures, figuresOf, slowWhile, wrongCalls } from './judge-calls.ts'
 import { deliveredTwice, gapsOf, mostLoginsInASecond } from './judge-streams.ts'
 import { type Replacement, replaceInTurn } from './replacements.ts'
 import { registerWriters, writeMessages } from './writer.ts'
@@ -40,6 +40,8 @@ export type Part = 'steady' | 'ended' | 'killed'
 
 export interface NoonReport {
   calls: Record<Part, CallFigures>
+  /** Slow calls of the part in which processes end in order. */
+  slowWhile: { ended: number; started: number }
   /** Calls that failed and should not have. */
   wrongCalls: string[]
   messages: { sent: number; receipted: number; refused: number }
@@ -184,6 +186,10 @@ export async function noon(options: NoonOptions): Promise<NoonReport> {
         ended: between(endedAt, killedAt),
         killed: between(killedAt, Number.POSITIVE_INFINITY),
       },
+      slowWhile: slowWhile(
+        made.filter(({ beganAt }) => beganAt >= endedAt && beganAt < killedAt),
+        replacements,
+      ),
       wrongCalls: wrongCalls(
         made,
         replacements.filter(({ how }) => how === 'killed'),

@@ -1,8 +1,9 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { type Docker, dockerEngine } from '../machine/docker.ts'
 import type { Machine } from '../machine/machine.ts'
+import { nameOf } from '../machine/proc.ts'
 import { SupervisedProcess } from '../machine/supervised-process.ts'
 import { findOrInstall, firstLine, type NotHere } from '../servers/server.ts'
 
@@ -41,7 +42,10 @@ export async function obtainEngine(machine: Machine, folder: string): Promise<En
  */
 async function startEngine(machine: Machine, dockerd: string, folder: string): Promise<Engine> {
   const kept = join(machine.cache, 'docker')
+  // Beside the images, so that a second engine on the same images refuses to start.
+  const pidFile = join(kept, 'docker.pid')
   await mkdir(kept, { recursive: true })
+  await forgetDeadEngine(pidFile)
   const socket = `unix://${join(folder, 'docker.sock')}`
   const env = { DOCKER_HOST: socket, TESTCONTAINERS_HOST_OVERRIDE: '127.0.0.1' }
   const engine = new SupervisedProcess({
@@ -50,8 +54,7 @@ async function startEngine(machine: Machine, dockerd: string, folder: string): P
     file: dockerd,
     args: [
       ...['--data-root', join(kept, 'root'), '--exec-root', join(folder, 'docker'), '--host', socket],
-      // Beside the images, so that a second engine on the same images refuses to start.
-      ...['--pidfile', join(kept, 'docker.pid')],
+      ...['--pidfile', pidFile],
       ...['--bridge', 'none', '--iptables=false', '--ip-forward=false', '--ip-masq=false', '--ip', '127.0.0.1'],
     ],
     ready: async () => void (await execa('docker', ['version'], { env, timeout: 2000, stdin: 'ignore' })),
@@ -81,6 +84,12 @@ async function startEngine(machine: Machine, dockerd: string, folder: string): P
       await execa('umount', [join(folder, 'docker/netns/default')], { reject: false })
     },
   }
+}
+
+/** An engine that was killed leaves its file, and starts no more once another program has its number. */
+async function forgetDeadEngine(pidFile: string): Promise<void> {
+  const pid = Number(await readFile(pidFile, 'utf8').catch(() => ''))
+  if (pid && nameOf(pid) !== 'dockerd') await rm(pidFile, { force: true })
 }
 
 async function removeAll(named: string, env: Record<string, string>): Promise<void> {
