@@ -23,7 +23,10 @@ export interface Message {
   body: string
   /** Messages that it recalls or tells to be read. */
   names: readonly string[]
-  /** Place among what its device has sent; undefined when it was asked to wait and came again later. */
+  /**
+   * Place among what its device has sent; undefined when it was refused and came again later, also when its device has not heard of
+   * that: it is another attempt, and stands where that came.
+   */
   place: number | undefined
   /** When it was written to a stream, each time. */
   sentAt: number[]
@@ -74,6 +77,13 @@ export class Ledger {
   /** `isNotice`: whether a message that nobody sent is one of the server's own, which nothing is noted of. */
   constructor(isNotice: (body: string) => boolean = () => false) {
     this.#isNotice = isNotice
+  }
+
+  /** A line of a service's log. It tells of refusals that nobody was there to hear any more. */
+  logged(line: string): void {
+    const id = line.includes('"a message was refused"') && /"messageId":"([^"]*)"/.exec(line)?.[1]
+    const message = id ? this.messages.get(id) : undefined
+    if (message) message.place = undefined
   }
 
   /** Ids of the last chats of one user that another has got. */

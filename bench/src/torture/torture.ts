@@ -64,8 +64,10 @@ export async function torture(options: TortureOptions): Promise<TortureReport> {
     links[name] = proxy
     return proxy.port
   }
+  const ledger = new Ledger()
   const stack = await startStack({
     dataDir,
+    onServiceLog: (line) => ledger.logged(line),
     ports: 'free',
     apart: 'all',
     services: ['gateway', 'user', 'social', 'room', 'org', 'message'],
@@ -74,7 +76,7 @@ export async function torture(options: TortureOptions): Promise<TortureReport> {
     env: {
       ...withoutGivenServers(process.env),
       NODE_ENV: 'test',
-      LOG_LEVEL: 'info',
+      LOG_LEVEL: 'debug',
       LIMIT_FACTOR: '0',
       XMPP_TLS: 'off',
       SHUTDOWN_SECONDS: '5',
@@ -105,7 +107,6 @@ export async function torture(options: TortureOptions): Promise<TortureReport> {
     const ports = await Promise.all(
       stack.env['XMPP_PORTS']!.split(',').map((port, index) => through(index ? 'clients-2' : 'clients', Number(port))),
     )
-    const ledger = new Ledger()
     const servers: Servers = { ports, domain: stack.env['XMPP_DOMAIN']! }
     people.push(...(await register(options.people, { api, dice, ledger, servers })))
     await openRooms(people, api)

@@ -23,6 +23,7 @@ type WriteDeps = Pick<
   | 'feeds'
   | 'recentMessages'
   | 'resenders'
+  | 'log'
 >
 
 /**
@@ -92,6 +93,7 @@ export async function writeMessages(deps: WriteDeps, writes: readonly MessageWri
       const outcome = outcomes[index]
       if (outcome) write.outcome = outcome
       if (outcome === 'new') feedMetrics.stored.inc()
+      if (outcome === 'refused') tellRefused(deps, write)
     })
   } catch (error) {
     deliverer.rowsEnd(users)
@@ -106,6 +108,12 @@ export async function writeMessages(deps: WriteDeps, writes: readonly MessageWri
     }
   }
   for (const { entry } of needed) if (entry.recall) deliverer.recall(recalledOf(entry.recall))
+}
+
+/** Its sender may never hear of it, when the stream it came by is gone. */
+function tellRefused({ log }: Pick<Deps, 'log'>, { entry: { refuse, store, mind }, refusal }: MessageWrite): void {
+  const { messageId, from } = (refuse ?? store ?? mind)!
+  log.debug({ messageId, from, condition: refusal?.condition }, 'a message was refused')
 }
 
 const recalledOf = ({ conversation, by, messageIds }: { conversation: string; by: number; messageIds: string[] }) =>
