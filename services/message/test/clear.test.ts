@@ -75,7 +75,7 @@ test('what its readers have lost', async (t) => {
         ...im.deps,
         outbox: Object.assign(Object.create(outbox), { commit }),
       })
-      await asked.promise
+      await Promise.race([asked.promise, waiting])
       await im.clear(b, a)
       const copy = {
         tap: `${'c'.repeat(32)}:1`,
