@@ -24,6 +24,7 @@ test('every query the service sends uses an index', async (t) => {
 
   await log.say(alice, room, { content: 'to a room' })
   await log.say(alice, bob, { content: 'expired', deleteTime: 1 })
+  await log.say(alice, bob, { content: 'late', ts: Date.now() - 5000 })
   const read = await log.say(alice, bob, { content: 'read' })
   const recalled = await log.say(alice, bob, { content: 'recalled' })
   await log.archive([log.read(bob, alice, [read]), log.recall(alice, bob, [recalled, 'unknown'])])
