@@ -115,11 +115,8 @@ async function readLists(api: TestClient, db: Db, { userId, token }: Account) {
   const query = () =>
     db
       .collection('relations')
-      .find(
-        { userId, status: { $in: [2] }, blacklist: 0 },
-        { batchSize: 10_000, hint: { userId: 1, status: 1, toUserId: 1 } },
-      )
-      .project({ userId: 0, pair: 0, blacklist: 0 })
+      .find({ userId, status: { $in: [2] }, blacklist: 0 }, { batchSize: 10_000 })
+      .sort({ toUserId: 1 })
       .limit(10_000)
       .toArray()
   await eventually(ask, 30_000)
