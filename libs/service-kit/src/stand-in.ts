@@ -113,8 +113,10 @@ function spacingsOf(client: Db['client']): LRUCache<string, number> {
 }
 
 export interface FirstQuery<T extends Document> {
-  /** Without a condition on `field`. */
+  /** Fields with one value, without `field`. */
   filter: Filter<T>
+  /** Further conditions. */
+  also?: Filter<T>
   /** A whole number, `_id` unless named. An index must hold the equalities of `filter` and then this field. */
   field?: string
   order: 1 | -1
@@ -136,14 +138,17 @@ export async function findFirst<T extends Document>(
   collection: Collection<T>,
   query: FirstQuery<T>,
 ): Promise<WithId<T>[]> {
-  const { filter, field = '_id', order, from, to, near, limit, projection, session } = query
+  const { filter, also = {}, field = '_id', order, from, to, near, limit, projection, session } = query
+  const standsIn = await isStandIn(collection.db)
   const options = { limit, ...(projection ? { projection } : {}), ...(session ? { session } : {}) }
   const find = (end: number) => {
-    const range = order === 1 ? { $gte: from, $lte: end } : { $gte: end, $lte: from }
-    const within = { ...filter, [field]: range } as Filter<T>
+    // The end first: of two bounds the stand-in takes only the first where an index holds many values of a document.
+    const range = order === 1 ? { $lte: end, $gte: from } : { $gte: end, $lte: from }
+    const indexed = { ...filter, [field]: range } as Filter<T>
+    const within = standsIn ? indexedAnd(indexed, also) : { ...indexed, ...also }
     return collection.find(within, { sort: { [field]: order }, ...options }).toArray()
   }
-  if (await isStandIn(collection.db)) {
+  if (standsIn) {
     const first = near ? order * Math.max(order * from, order * (await near())) : from
     for (const span of spans) {
       if (span >= Math.abs(to - first)) break
@@ -152,6 +157,14 @@ export async function findFirst<T extends Document>(
     }
   }
   return await find(to)
+}
+
+/**
+ * The same as all these conditions in one. The stand-in bounds an index by equalities and one range, and not at all when there is
+ * anything else; conditions in an `$or` of their own it leaves to the end.
+ */
+function indexedAnd<T extends Document>(indexed: Filter<T>, also: Filter<T>): Filter<T> {
+  return Object.keys(also).length ? ({ $and: [indexed, { $or: [also] }] } as Filter<T>) : indexed
 }
 
 /**

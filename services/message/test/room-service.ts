@@ -200,6 +200,7 @@ const handlers: Handlers<typeof internalRooms, RoomDeps> = {
     return { standings }
   },
   listRoomsOf({ rooms }, { params: { userId } }) {
+    if (rooms.mode === 'is away') throw new Error('away')
     const found = [...rooms.byJid.values()].flatMap(({ state, members }) => {
       const member = members.get(userId)
       return member ? [{ room: state, member }] : []

@@ -465,6 +465,9 @@ test('who joins a busy room reads its history and their list of chats without re
     ['5000'],
   )
   const ofHistory = reads
+  rooms.mode = 'is away'
+  t.equal((await api.call(archive.listRoomHistory, { roomId: jid }, { as: bob })).length, 1, 'without a question')
+  rooms.mode = 'answers'
   t.match(await api.call(archive.listLastChats, {}, { as: bob }), [{ jid, content: '5000' }])
   t.ok(ofHistory < 10 && reads < 20, `${ofHistory} and ${reads - ofHistory} questions`)
 })

@@ -25,6 +25,19 @@ const rangeBeforeLimit: StandInFault = {
   },
 }
 
+const onlyWhatIsIndexed: StandInFault = {
+  name: 'bounds an index by equalities and one range only when nothing else is asked for',
+  workaround: 'indexedAnd in libs/service-kit/src/stand-in.ts, and the `$and`s of repositories that say so',
+  async isThere(db) {
+    const rows = db.collection('fault_also')
+    await rows.createIndex({ chat: 1, at: 1 })
+    await rows.insertMany(Array.from({ length: 10_000 }, (_, at) => ({ chat: 'a', at, kind: 1 })))
+    const few = { chat: 'a', at: { $gte: 9990 } }
+    const beside = await quickest(() => rows.find({ ...few, kind: 1 }).toArray())
+    return beside > 3 * (await quickest(() => rows.find({ $and: [few, { $or: [{ kind: 1 }] }] }).toArray()))
+  },
+}
+
 const wholeHintedIndex: StandInFault = {
   name: 'reads the whole of an index that a query names',
   workaround: 'hintFor in libs/service-kit/src/stand-in.ts',
@@ -112,6 +125,7 @@ const lockedWhileWaiting: StandInFault = {
 
 export const standInFaults: readonly StandInFault[] = [
   rangeBeforeLimit,
+  onlyWhatIsIndexed,
   wholeHintedIndex,
   oldUniqueValues,
   uniqueAcrossTransactions,

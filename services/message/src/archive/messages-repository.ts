@@ -287,8 +287,11 @@ export class MessagesRepository {
     const filter = {
       conversation,
       timeSend: { $gte: clearedBefore },
-      deletedFor: { $ne: user },
-      expireAt: { $not: { $lte: new Date(now) } },
+      // Beside these the stand-in would not take the index.
+      $and: [
+        { deletedFor: { $ne: user } },
+        { $or: [{ expireAt: { $exists: false } }, { expireAt: { $gt: new Date(now) } }] },
+      ],
     }
     const [rows, total] = await Promise.all([
       skip > mostCounted ? [] : this.collection.find(filter).sort(newestFirst).skip(skip).limit(limit).toArray(),

@@ -220,7 +220,8 @@ export class RelationsRepository {
     { after, until, limit }: { after: number; until: number; limit: number },
   ): Promise<number[]> {
     const rows = await findFirst(this.#rows, {
-      filter: { toUserId: account, ...writable, createTime: { $lte: until } },
+      filter: { toUserId: account },
+      also: { ...writable, createTime: { $lte: until } },
       field: 'userId',
       ...{
         order: 1,

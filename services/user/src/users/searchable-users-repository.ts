@@ -86,8 +86,11 @@ export class SearchableUsersRepository {
     limit: number,
   ): Promise<number[]> {
     // The one who is not wanted is dropped here: a condition on the id beside its range keeps the stand-in from the index.
-    const query = { filter: conditions(filter), ...range, limit: limit + 1, projection: { _id: 1 } }
-    const found = await findFirst(this.#users, query)
+    const found = await findFirst(this.#users, {
+      ...conditions(filter),
+      ...range,
+      ...{ limit: limit + 1, projection: { _id: 1 } },
+    })
     const ids = found.map(({ _id }) => _id).filter((userId) => userId !== filter.except)
     return ids.slice(0, limit)
   }
@@ -111,12 +114,13 @@ function searchable(user: UserDocument): Omit<SearchableUser, 'grams'> | undefin
 const differs = (a: Omit<SearchableUser, 'grams'>, b: Omit<SearchableUser, 'grams'>) =>
   a.name !== b.name || a.sex !== b.sex || a.birthday !== b.birthday
 
-function conditions({ name, sex, birthday }: UserFilter): Filter<SearchableUser> {
+function conditions({ name, sex, birthday }: UserFilter): Pick<FirstQuery<SearchableUser>, 'filter' | 'also'> {
   const filter: Filter<SearchableUser> = {}
-  if (sex !== undefined) filter.sex = sex
+  const also: Filter<SearchableUser> = {}
+  if (sex !== undefined) also.sex = sex
   if (birthday) {
     const { from, to } = birthday
-    filter.birthday = {
+    also.birthday = {
       $ne: 0,
       ...(from === undefined ? {} : { $gte: from }),
       ...(to === undefined ? {} : { $lte: to }),
@@ -126,8 +130,8 @@ function conditions({ name, sex, birthday }: UserFilter): Filter<SearchableUser>
     const folded = foldText(name.text)
     const gram = gramToFind(folded)
     filter.grams = gram
-    if (name.whole) filter.name = folded
-    else if (gram !== folded) filter.name = { $regex: escapeRegex(folded) }
+    if (name.whole) also.name = folded
+    else if (gram !== folded) also.name = { $regex: escapeRegex(folded) }
   }
-  return filter
+  return { filter, also }
 }
