@@ -3,7 +3,9 @@ import { Type } from 'typebox'
 import { compileWriter } from '../src/http/envelope.ts'
 
 test('a long list is written as a short one is: all rows, no field that is not declared, whatever the characters', (t) => {
-  const result = Type.Array(Type.Object({ id: Type.Integer(), name: Type.String(), nick: Type.Optional(Type.String()) }))
+  const result = Type.Array(
+    Type.Object({ id: Type.Integer(), name: Type.String(), nick: Type.Optional(Type.String()) }),
+  )
   const write = compileWriter({ result })
   const rows = (count: number) =>
     Array.from({ length: count }, (_, id) => ({
