@@ -44,6 +44,22 @@ test('who may write what follows from the rows of both sides', async (t) => {
   t.equal(await greets(row(1)), true)
 })
 
+test('a recall does not reach the peer when it names their message, wherever in it', async (t) => {
+  const { xmpp, online } = await startMessage(t)
+  const [mallory, victim] = [await online(alice), await online(bob)]
+  const theirs = victim.say({ to: alice })
+  await eventually(() => victim.receipts.includes(theirs))
+  const unknown = Array.from({ length: 200 }, (_, n) => `${n}`.padStart(32, 'e'))
+  const recalls = [theirs, [...unknown, theirs].join(), `${' ,'.repeat(500)}${theirs}`, unknown.join()]
+  const sent = recalls.map((content) => mallory.say({ to: bob, body: { type: 202, content } }))
+  await xmpp.drained()
+  await eventually(() => sent.every((id) => mallory.refusals.has(id) || mallory.receipts.includes(id)))
+  t.strictSame(
+    sent.map((id) => mallory.refusals.get(id)),
+    ['not-allowed', 'not-allowed', 'not-allowed', undefined],
+  )
+})
+
 test('public accounts write to whoever takes no greetings, and are written to', async (t) => {
   const { xmpp, online, user } = await startMessage(t)
   const news = 10000020

@@ -250,6 +250,18 @@ test('a room that a client makes by joining is reserved for it until it is regis
   await eventually(() => saidIn(owner, kept).includes('still there'))
 })
 
+test('nobody makes more than 200 rooms that wait, however quickly', async (t) => {
+  const { online, deps } = await startRooms(t)
+  const stream = await online(alice)
+  const jids = Array.from({ length: 300 }, (_, n) => `${n}`.padStart(32, 'a'))
+  for (const jid of jids) join(stream, jid)
+  await eventually(() => jids.every((jid) => presencesOf(stream, jid).length > 0), 30_000)
+  const refused = jids.filter((jid) => presencesOf(stream, jid)[0]?.condition === 'resource-constraint')
+  const kept = await deps.reservedRooms.collection.countDocuments()
+  t.ok(kept > 0 && kept <= 200, `${kept} are kept`)
+  t.equal(refused.length, 300 - kept)
+})
+
 test('a room answers disco, pings and the form of its owner, and nothing else', async (t) => {
   const { newRoom, online } = await startRooms(t)
   const [jid, made] = [await newRoom(alice, [bob]), 'c'.repeat(32)]
@@ -296,8 +308,32 @@ test('private messages go to one member, unless the room allows none', async (t)
     second.messages.some(({ from, content }) => from === addressOf(jid, alice) && content === 'psst'),
   )
   t.strictSame([await say(carol), await say('nobody')], ['item-not-found', 'item-not-found'])
+  await rooms.changeMember(jid, bob, { role: 4 })
+  t.equal(await say(bob), 'taken', 'the owner knows who is there')
+  await rooms.add(jid, carol)
+  const curious = await online(carol)
+  const asked = curious.say({ to: addressOf(jid, bob), body: { content: 'are you there?' } })
+  await eventually(() => curious.refusals.has(asked) || curious.receipts.includes(asked))
+  t.equal(curious.refusals.get(asked), 'item-not-found', 'nobody else does')
   await rooms.change(jid, { allowSendCard: 0 })
   t.equal(await say(bob), 'not-allowed')
+})
+
+test('nobody tells a room that they are friends, or asks it for approval', async (t) => {
+  const { newRoom, online } = await startRooms(t)
+  const jid = await newRoom(alice, [bob])
+  const [victim, forger] = [await online(alice), await online(bob)]
+  for (const stream of [victim, forger]) await joined(stream, jid)
+  const types = [500, 501, 502, 503, 504, 505, 507, 508, 509, 510, 916]
+  const told = types.map((type) => sayIn(forger, jid, '1', { type }))
+  const last = sayIn(forger, jid, 'hello')
+  await eventually(() => told.every((id) => forger.refusals.has(id) || forger.receipts.includes(id)))
+  t.strictSame(
+    told.map((id) => forger.refusals.get(id)),
+    types.map(() => 'not-allowed'),
+  )
+  await eventually(() => victim.messages.some(({ id }) => id === last))
+  t.strictSame(saidIn(victim, jid), ['hello'])
 })
 
 test('a recall in a room is for its author, the owner and admins', async (t) => {
@@ -322,6 +358,10 @@ test('a recall in a room is for its author, the owner and admins', async (t) => 
   t.equal(await recall(author, first), 'taken')
   t.equal(await recall(owner, second), 'taken')
   t.equal(await recall(member, 'f'.repeat(32)), 'taken')
+  const unknown = Array.from({ length: 200 }, (_, n) => `${n}`.padStart(32, 'e'))
+  t.equal(await recall(member, [...unknown, third].join()), 'not-allowed', 'behind as many as are looked at')
+  t.equal(await recall(member, `${','.repeat(500)}${third}`), 'not-allowed', 'behind nothing')
+  t.equal(await recall(author, unknown.join()), 'taken')
   t.ok((await isGone(first)) && (await isGone(second)))
   await t.rejects(api.call(archive.deleteMessages, { messageId: third, type: 2, delete: 2 }, { as: carol }), {
     code: 1400102,
@@ -472,6 +512,25 @@ test('who joins a busy room reads its history and their list of chats without re
   t.ok(ofHistory < 10 && reads < 20, `${ofHistory} and ${reads - ofHistory} questions`)
 })
 
+test('a join reads no more of a busy room than it may show', async (t) => {
+  const { newRoom, online, deps } = await startRooms(t)
+  const jid = await newRoom(alice)
+  const stream = await online(alice)
+  await joined(stream, jid)
+  const sent = Array.from({ length: 60 }, (_, n) => sayIn(stream, jid, `${n}`))
+  await eventually(() => sent.every((id) => stream.receipts.includes(id)))
+  let read = 0
+  const { messages } = deps
+  const lastOfRooms = messages.lastOfRooms.bind(messages)
+  messages.lastOfRooms = async (...range) => {
+    const rows = await lastOfRooms(...range)
+    read += rows.length
+    return rows
+  }
+  await joined(stream, jid, `maxstanzas='2'`)
+  t.ok(read >= 2 && read <= 25, `${read} messages`)
+})
+
 test('what was said before somebody came back is not told them live when it is late', async (t) => {
   const [near, far] = [await XmppServer.start(), await XmppServer.start()]
   const { newRoom, online, rooms } = await startRooms(t, { servers: [near, far] })
@@ -582,8 +641,7 @@ test('what is pushed of a room though it is not archived is announced once, with
     sayIn(stream, jid, '', { type: 110 }),
     sayIn(stream, jid, '', { type: 115, objectId: 'meeting' }),
   ]
-  for (const more of [{}, { type: 201 }, { type: 102 }, { type: 500 }, { type: 95, ...burns }])
-    sayIn(stream, jid, 'quiet', more)
+  for (const more of [{}, { type: 201 }, { type: 102 }, { type: 95, ...burns }]) sayIn(stream, jid, 'quiet', more)
   sayIn(stream, jid, 'burns', { ...burns, messageId: announced[0]! })
   await xmpp.drained()
   xmpp.cut() // the log is told again

@@ -172,13 +172,18 @@ test('members change their own record, the owner and admins those of others', as
 
   await update(alice, { userId: dave, remarkName: 'd.' })
   t.match(await get(dave, alice), { remarkName: 'd.' })
-  t.notOk('remarkName' in (await get(dave, bob)))
+  for (const viewer of [bob, dave]) t.notOk('remarkName' in (await get(dave, viewer)), 'for the owner alone')
   await t.rejects(update(bob, { userId: dave, remarkName: 'x' }), failure('PermissionDenied'))
   await t.rejects(update(alice, { userId: dave, offlineNoPushMsg: 1 }), failure('PermissionDenied'))
   await t.rejects(update(alice, { userId: dave, role: 2 }), failure('InvalidParams'))
   await update(dave, {})
   t.match(await api.call(roomMembers.listMembers, { roomId, keyword: 'D.' }, { as: alice }), [{ userId: dave }])
   t.strictSame(await api.call(roomMembers.listMembers, { roomId, keyword: '.*' }, { as: alice }), [])
+  t.strictSame(
+    await api.call(roomMembers.listMembers, { roomId, keyword: 'd.' }, { as: bob }),
+    [],
+    'nobody finds out what the owner calls others',
+  )
 
   await eventually(() => changed.length >= 6)
   t.strictSame(

@@ -41,6 +41,16 @@ test('who types the same digits at the same place meets in a room', async (t) =>
   ])
 })
 
+test('who made the room may want to be asked before others join it', async (t) => {
+  const { api, people } = await startRoom(t)
+  const [alice, bob] = people('alice', 'bob')
+  for (const as of [alice, bob]) await api.call(waitingRooms.waitForOthers, { ...here, password: '4321' }, { as })
+  const { jid } = await api.call(waitingRooms.waitForOthers, { ...here, password: '4321' }, { as: alice })
+  await api.call(waitingRooms.enterWaitingRoom, { jid }, { as: alice })
+  await api.call(rooms.updateRoom, { roomId: jid, isNeedVerify: 1 }, { as: alice })
+  await t.rejects(api.call(waitingRooms.enterWaitingRoom, { jid }, { as: bob }), failure('JoinNeedsApproval'))
+})
+
 test('nobody waits longer than ten minutes after the last change', async (t) => {
   const { api, people, passSeconds } = await startRoom(t)
   const [alice, bob] = people('alice', 'bob')

@@ -39,7 +39,7 @@ export const waitingRooms = contract('room', {
     auth: 'user',
     params: Type.Object({ jid }),
     result: Room,
-    errors: ['RoomNotFound', 'RoomFull', 'RoomLocked', 'JidTaken'],
+    errors: ['RoomNotFound', 'JoinNeedsApproval', 'RoomFull', 'RoomLocked', 'JidTaken'],
   },
   leaveWaitingRoom: {
     path: '/room/location/exit',

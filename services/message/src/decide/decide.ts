@@ -5,6 +5,7 @@ import { singleConversation } from '../archive/conversations.ts'
 import { boundIds } from '../deliver/message-document.ts'
 import type { Deps } from '../deps.ts'
 import { userIdOf } from '../read/addresses.ts'
+import { hasUnreadIds } from '../read/read-body.ts'
 import type { Message, Refusal } from '../read/read-message.ts'
 import { joinRequest, joinRequestRefusal } from '../rooms/join-request.ts'
 import { type Attempt, type Fact, type Facts, refusalBetween } from './may-write.ts'
@@ -32,6 +33,7 @@ const refuse = (condition: Refusal['condition'], text: string): Verdict => ({
   refusal: { condition, text },
 })
 const noUser = refuse('service-unavailable', 'no such user')
+const tooMany = refuse('not-allowed', 'a recall names at most 200 messages')
 const notOwn = refuse('not-allowed', 'only the own messages can be recalled')
 const tryLater = refuse('resource-constraint', 'it cannot be found out now whether you may write')
 
@@ -76,6 +78,8 @@ export function refusalByBody({ sender, body }: Message): Verdict | undefined {
     return refuse('not-allowed', 'fromUserId is not the sender')
   if (sender.user >= firstUserId && messageTypes[body.type] && messageType(body.type).by === 'server')
     return refuse('not-allowed', 'this type is sent by the server only')
+  // Apps would remove messages whose author nobody has looked at.
+  if (body.type === recall && hasUnreadIds(body.content)) return tooMany
   return undefined
 }
 

@@ -100,13 +100,17 @@ export const asFlag = (value: unknown) => value === 1 || value === true || value
 
 const maxIds = 200
 
-/** Ids of a comma list, as types 26 and 202 carry them. */
-export function idsOf(content: string): string[] {
-  const ids = new Set<string>()
-  for (const part of content.split(',', 2 * maxIds)) {
-    const id = part.trim()
-    if (id) ids.add(id)
-    if (ids.size >= maxIds) break
-  }
-  return [...ids]
-}
+/** Ids of a comma list, as types 26 and 202 carry them: the first 200. */
+export const idsOf = (content: string): string[] => allIdsOf(content).slice(0, maxIds)
+
+/** Whether a comma list holds ids that nobody here looks at, though apps may. */
+export const hasUnreadIds = (content: string): boolean => allIdsOf(content).length > maxIds
+
+const allIdsOf = (content: string): string[] => [
+  ...new Set(
+    content
+      .split(',')
+      .map((part) => part.trim())
+      .filter(Boolean),
+  ),
+]

@@ -1,5 +1,5 @@
 import { ensureIndexes, isDuplicateKey } from '@im/service-kit'
-import type { Collection, Db } from 'mongodb'
+import type { Collection, Db, Filter } from 'mongodb'
 
 /** A room that somebody made by joining it, until the room service makes a room of it (spec xmpp.md §7). */
 export interface ReservedRoom {
@@ -37,10 +37,18 @@ export class ReservedRoomsRepository {
 
   /** `taken`: it is another user's; `known`: this user made it before. */
   async reserve(jid: string, user: number): Promise<'made' | 'known' | 'taken' | 'too many'> {
-    if ((await this.collection.countDocuments({ user }, { limit: mostOfUser })) >= mostOfUser) return 'too many'
-    const room = await this.#insert({ _id: jid, user, name: '', expireAt: new Date(this.#now() + reservedFor) })
-    if (room === 'made') return 'made'
-    return room.user === user ? 'known' : 'taken'
+    if ((await this.#countOf(user)) >= mostOfUser) return 'too many'
+    const expireAt = new Date(this.#now() + reservedFor)
+    const room = await this.#insert({ _id: jid, user, name: '', expireAt })
+    if (room !== 'made') return room.user === user ? 'known' : 'taken'
+    // Others may have been made while the first question was answered.
+    if ((await this.#countOf(user, { expireAt: { $lte: expireAt }, _id: { $ne: jid } })) < mostOfUser) return 'made'
+    await this.collection.deleteOne({ _id: jid, user, claimed: { $exists: false } })
+    return 'too many'
+  }
+
+  #countOf(user: number, of: Filter<ReservedRoom> = {}): Promise<number> {
+    return this.collection.countDocuments({ user, ...of }, { limit: mostOfUser })
   }
 
   /** False when it is another user's. From then on joining can't reserve it for anybody else. */

@@ -106,15 +106,16 @@ export async function readHistories(
     Array.from({ length: Math.ceil(together.length / roomsAtOnce) }, async (_, part) => {
       const some = together.slice(part * roomsAtOnce, (part + 1) * roomsAtOnce)
       const since = Math.min(...some.map((room) => room.since))
-      const rows = await messages.lastOfRooms(
-        some.map(({ jid }) => jid),
-        since,
+      const jids = some.map(({ jid }) => jid)
+      const most = Math.min(
+        some.reduce((sum, room) => sum + room.messages, 0),
         rowsAtOnce,
       )
+      const rows = await messages.lastOfRooms(jids, since, most)
       const ofRooms = Map.groupBy(rows, ({ roomJid }) => roomJid)
       for (const room of some) {
         const own = ofRooms.get(room.jid) ?? []
-        if (rows.length < rowsAtOnce || own.length >= room.messages) found.set(room.jid, own)
+        if (rows.length < most || own.length >= room.messages) found.set(room.jid, own)
         else apart.push(room)
       }
     }),

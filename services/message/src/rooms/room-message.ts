@@ -27,19 +27,21 @@ import { mentionsIn } from '../pushes/mentions.ts'
 import { userIdOf } from '../read/addresses.ts'
 import { asText } from '../read/read-body.ts'
 import { type Entry, type Message, peerJid, type Refusal } from '../read/read-message.ts'
+import { joinRequest } from './join-request.ts'
 import { maySpeak } from './may-speak.ts'
 import type { RoomOrder } from './room-order.ts'
 import { roomAddress, saidText } from './room-stanzas.ts'
 
 const [text, recall] = [1, 202]
-/** From here on types tell of friends, and nobody is told of these in rooms. */
-const firstFriendType = 500
+/** What two people tell each other, or one who decides: apps believe it wherever it comes from. */
+const notForRooms = (type: number) => (type >= 500 && type <= 510) || type === joinRequest
 const go: Verdict = { goes: true }
 const refuse = (condition: Refusal['condition'], text: string): Verdict & { goes: false } => ({
   goes: false,
   refusal: { condition, text },
 })
 const tryLater = refuse('resource-constraint', 'it cannot be found out now whether you may write')
+const notSaidHere = refuse('not-allowed', 'this is not said in rooms')
 const notOwn = refuse('not-allowed', 'only owner and admins recall messages of others')
 
 /** A message to a room, from the decision to what its sender is told. */
@@ -74,6 +76,7 @@ function decideInRoom(deps: Deps, message: Message, jid: string): RoomVerdict | 
   const { sender, body } = message
   const forbidden = refusalByBody(message)
   if (forbidden) return forbidden
+  if (notForRooms(body.type)) return notSaidHere
   const known = roomFacts.peek(jid, sender.user)
   if (known && body.type !== recall && !maySpeak(known, body.type, now())) return go
   return askAndDecide()
@@ -162,7 +165,7 @@ function writeOf(
       ...{ conversation, by: sender.user, messageIds: boundIds(body.content) },
       ...(mayRecallAny ? { anybody: true as const } : {}),
     }
-  const isPushed = !store && messageType(body.type).push !== '-' && body.type < firstFriendType
+  const isPushed = !store && messageType(body.type).push !== '-'
   const mentions = mentionsIn(body.type === text ? asText(body.fields['objectId']) : '', jid)
   const passedInRoom = isPushed ? { ...passedOf(message), roomJid: jid, ...mentions } : undefined
   return store || entry.mind || entry.recall || passedInRoom
@@ -200,7 +203,8 @@ export async function privateMessageStep(
     if (refusal) return refused(refusal)
     if (standing.room?.allowSendCard === 0) return refused(notPrivate)
     const other = roomFacts.peek(jid, receiver, { forRefusal: true }) ?? (await roomFacts.ask(jid, receiver))
-    if (!other.member) return refused(noOccupant)
+    // Who is there in a hidden role is known to the owner alone.
+    if (!other.member || (other.member.role > 3 && standing.member?.role !== 1)) return refused(noOccupant)
   } catch (error) {
     if (!(error instanceof ContractError)) throw error
     log.debug({ err: error, jid }, 'a message was put off: what its sender is in the room cannot be asked')

@@ -3,7 +3,7 @@ import type { Static } from 'typebox'
 import type { RoomDocument } from '../rooms/room-document.ts'
 import { isOwner, type MemberDocument } from './member-document.ts'
 
-/** A member as the viewer, another member, may see them. Settings and remarks of others are their own. */
+/** A member as the viewer, another member, may see them. Settings of others are their own, and remarks the owner's. */
 export function memberView(
   member: MemberDocument,
   { call, videoMeetingNo }: Pick<RoomDocument, 'call' | 'videoMeetingNo'>,
@@ -14,7 +14,7 @@ export function memberView(
   return {
     userId,
     nickname,
-    remarkName: isSelf || isOwner(viewer) ? member.remarkName : undefined,
+    remarkName: isOwner(viewer) ? member.remarkName : undefined,
     role,
     sub,
     call,

@@ -79,10 +79,11 @@ export class MembersRepository {
       .toArray()
   }
 
-  /** All whom the viewer sees, or those with `part` in the nickname or remark. */
+  /** All whom the viewer sees, or those with `part` in the nickname, or in the remark where the viewer sees that. */
   list(roomId: string, view: View, part?: string): Promise<MemberDocument[]> {
     const contains = part && { $regex: escapeRegex(part), $options: 'i' }
-    const named = contains ? [{ $or: [{ nickname: contains }, { remarkName: contains }] }] : []
+    const remarked = contains && view.seesRemarks ? [{ remarkName: contains }] : []
+    const named = contains ? [{ $or: [{ nickname: contains }, ...remarked] }] : []
     return this.#members
       .find({ roomId, $and: [seenBy(view), ...named] })
       .sort(inOrder)

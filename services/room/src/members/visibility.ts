@@ -9,6 +9,8 @@ const allRoles: readonly MemberRole[] = Object.values(memberRoles)
 export interface View {
   roles: readonly MemberRole[]
   self: number
+  /** What members are called is for the owner's eyes. */
+  seesRemarks: boolean
 }
 
 /**
@@ -17,9 +19,9 @@ export interface View {
  */
 export function viewOf(room: Pick<RoomDocument, 'showMember'>, viewer: MemberDocument): View {
   const self = viewer.userId
-  if (isOwner(viewer)) return { roles: allRoles, self }
+  if (isOwner(viewer)) return { roles: allRoles, self, seesRemarks: true }
   const seesMembers = room.showMember === 1 || viewer.role === admin
-  return { roles: seesMembers ? [owner, admin, member] : [owner, admin], self }
+  return { roles: seesMembers ? [owner, admin, member] : [owner, admin], self, seesRemarks: false }
 }
 
 export const sees = ({ roles, self }: View, { userId, role }: MemberDocument): boolean =>
