@@ -201,6 +201,15 @@ test('search', async (t) => {
       after: fc.nat(3),
     })
     const reached = new Set<number>()
+    /** So many that filters of each level are searched. */
+    const enough = Array.from({ length: 7 }, (_, at) => ({
+      rows: Array.from({ length: 12 }, (_, n) => ({
+        content: alphabet.slice(n, n + 1 + ((at + n) % 12)).join(''),
+        ...{ peer: peers[0]!, mine: n % 2 === 0, second: n % 6, fate: 'kept' as const, type: 1 as const },
+      })),
+      ...{ before: 3, after: 3 },
+    }))
+    const everyone = { receiver: undefined, fromUserId: undefined, contentType: undefined, startTime: 0, endTime: 0 }
     await t.resolves(
       fc.assert(
         fc.asyncProperty(
@@ -270,7 +279,7 @@ test('search', async (t) => {
             assert.deepEqual(await indexedTexts(), searchable.flatMap(searchedTexts).sort())
           },
         ),
-        { numRuns: 25 },
+        { numRuns: 25, examples: [[enough, [{ keyword: '世界', ...everyone, pageSize: 10 }]]] },
       ),
     )
     t.strictSame([...reached].sort(), [0, 1, 2], 'the batches were enough for filters of each level')
