@@ -209,7 +209,13 @@ test('search', async (t) => {
       })),
       ...{ before: 3, after: 3 },
     }))
-    const everyone = { receiver: undefined, fromUserId: undefined, contentType: undefined, startTime: 0, endTime: 0 } as const
+    const everyone = {
+      receiver: undefined,
+      fromUserId: undefined,
+      contentType: undefined,
+      startTime: 0,
+      endTime: 0,
+    } as const
     await t.resolves(
       fc.assert(
         fc.asyncProperty(
