@@ -1,6 +1,7 @@
 import { archive } from '@im/contracts/message'
 import fc from 'fast-check'
 import { test } from 'tap'
+import { singleConversation } from '../src/archive/conversations.ts'
 import { createLog, startArchive } from './start-archive.ts'
 
 test('history', async (t) => {
@@ -93,6 +94,34 @@ test('history', async (t) => {
     const below = await im.history(b, a, { pageSize: 20, endTime: second })
     t.equal(below.length, 1001)
     t.equal(below.at(-1)?.content, 'below')
+  })
+
+  t.test('a page of very long messages has fewer rows, and those that follow have the others', async (t) => {
+    const body = JSON.stringify({ type: 1, content: 'x'.repeat(60_000) })
+    for (const step of [0, 1]) {
+      const [a, b] = im.pair()
+      await log.archive([...Array(160).keys()].map((n) => log.entry(a, b, { timeSend: second + step * n })))
+      const conversation = singleConversation(a, b)
+      await im.deps.messages.collection.updateMany({ conversation }, { $set: { body } })
+      const text = (rows: Row[]) => rows.reduce((sum, { body }) => sum + body.length, 0)
+      const seen = new Set<string>()
+      for (let [pageIndex, length] = [0, 1]; length > 0; pageIndex++) {
+        const rows = await im.history(b, a, { pageSize: 1000, pageIndex })
+        length = rows.length
+        t.ok(text(rows) < 8.5 * 2 ** 20, `${length} rows`)
+        for (const id of ids(rows)) seen.add(id)
+      }
+      t.equal(seen.size, 160, 'by pages')
+      if (step === 0) continue
+      seen.clear()
+      for (let [endTime, size] = [0, -1]; seen.size > size; ) {
+        size = seen.size
+        const rows = await im.history(b, a, { pageSize: 1000, endTime })
+        for (const id of ids(rows)) seen.add(id)
+        endTime = Math.floor(rows.at(-1)!.timeSend)
+      }
+      t.equal(seen.size, 160, 'by time')
+    }
   })
 
   t.test('two devices page at once without meeting; messages in between shift nothing', async (t) => {

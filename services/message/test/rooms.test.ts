@@ -204,6 +204,21 @@ test('history is bounded by the join, by what the client wishes, and by 100', as
   t.notOk(again.includes('while away') || again.includes(118))
 })
 
+test('a join is answered with the newest two million characters at most', async (t) => {
+  const { newRoom, online, deps } = await startRooms(t)
+  const jid = await newRoom(alice)
+  const stream = await online(alice)
+  await joined(stream, jid)
+  const sent = Array.from({ length: 50 }, (_, n) => sayIn(stream, jid, n))
+  await eventually(() => sent.every((id) => stream.receipts.includes(id)))
+  const body = JSON.stringify({ type: 1, content: 'x'.repeat(60_000) })
+  await deps.messages.collection.updateMany({ conversation: roomConversation(jid) }, { $set: { body } })
+  const other = await online(alice, { resource: 'pc' })
+  await joined(other, jid, '')
+  const heard = saidIn(other, jid)
+  t.ok(heard.length > 30 && heard.length * body.length < 2 * 2 ** 20, `${heard.length} messages`)
+})
+
 test('who is removed, leaves, or loses the room is out, and is told before', async (t) => {
   const { newRoom, online, rooms, deps } = await startRooms(t)
   const jid = await newRoom(alice, [bob, carol])

@@ -1,10 +1,11 @@
 import { collections } from '@im/contracts/user'
 import { failure, type WireParams } from '@im/service-kit/testing'
+import { ObjectId } from 'mongodb'
 import { test } from 'tap'
 import { startUser } from './start-user.ts'
 
 test('collections', async (t) => {
-  const { api, person, peers, passSeconds } = await startUser(t)
+  const { api, deps, person, peers, passSeconds } = await startUser(t)
   const alice = await person('alice')
   const bob = await person('bob')
   const as = { as: alice.caller }
@@ -102,6 +103,18 @@ test('collections', async (t) => {
     await t.rejects(add({ emoji: mixed }), failure('MissingParam'))
     t.equal((await listed()).length, before)
     await t.rejects(api.call(collections.listEmoji, { userId: bob.userId }, as), failure('PermissionDenied'))
+  })
+
+  t.test('whoever keeps very much gets the newest of it', async (t) => {
+    const carol = await person('carol')
+    const long = 'x'.repeat(60_000)
+    const item = { userId: carol.userId, type: 5, fileLength: 0, fileSize: 0, collectType: 1, collectContent: long }
+    for (let n = 0; n < 80; n++)
+      await deps.collected.add([{ ...item, _id: new ObjectId(), sameAs: [`${n}`], createTime: n, msg: `${n} ${long}` }])
+    const rows = await api.call(collections.listCollected, {}, { as: carol.caller })
+    const text = rows.reduce((sum, { msg = '', collectContent = '' }) => sum + msg.length + collectContent.length, 0)
+    t.equal(rows[0]?.msg, `79 ${long}`)
+    t.ok(rows.length > 50 && text <= 8 * 2 ** 20, `${rows.length} rows of ${text} characters`)
   })
 
   t.test('only the own ones are deleted', async (t) => {

@@ -144,27 +144,39 @@ export class MessagesRepository {
   /**
    * Messages that came to a room since a moment (ms) and say that they were sent before it, the newest first. They came within
    * a day of it (`orderKey`). Most that are late are so by seconds, the others have an index of their own: nothing else of the
-   * room is read.
+   * room is read, and what was said only of a few at once.
    */
-  async antedatedOfRoom(
+  async *antedatedOfRoom(
     roomJid: string,
     since: number,
     { before = Number.POSITIVE_INFINITY, limit }: { before?: number | undefined; limit: number },
-  ): Promise<MessageDocument[]> {
+  ): AsyncGenerator<MessageDocument> {
     const earlier = (seconds: number) => ({ $gte: since / 1000 - seconds, $lt: Math.min(since / 1000, before) })
     const sent = [
       { conversation: roomConversation(roomJid), timeSend: earlier(lateFrom) },
       { roomJid, late: true as const, timeSend: earlier(mostLate) },
     ]
     // When they came is looked at here: the stand-in takes no index for two ranges.
+    const projection = { timeSend: 1, ts: 1, late: 1, gone: 1 }
     const found = await Promise.all(
-      sent.map((filter) => this.collection.find(filter, { sort: newestFirst, limit: mostLateRead }).toArray()),
+      sent.map((filter) =>
+        this.collection.find(filter, { sort: newestFirst, limit: mostLateRead, projection }).toArray(),
+      ),
     )
     const [soon, late] = found as [MessageDocument[], MessageDocument[]]
-    return [...soon.filter((message) => !message.late), ...late]
+    const places = [...soon.filter((message) => !message.late), ...late]
       .filter(({ ts, gone }) => ts >= since && !gone)
       .sort((a, b) => (isNewer(a, b) ? -1 : 1))
       .slice(0, limit)
+    for (let at = 0; at < places.length; at += lateAtOnce) {
+      const ids = places.slice(at, at + lateAtOnce).map(({ _id }) => _id)
+      const whole = await this.collection.find({ _id: { $in: ids } }, { batchSize: lateAtOnce + 1 }).toArray()
+      const byId = new Map(whole.map((message) => [message._id.toHexString(), message]))
+      for (const id of ids) {
+        const message = byId.get(id.toHexString())
+        if (message && !message.gone) yield message
+      }
+    }
   }
 
   /** Some messages of a room that are not stones. */
@@ -491,6 +503,8 @@ const mostTies = 10_000
 const lateFrom = 10
 /** Messages that are read to find those that were late for somebody. */
 const mostLateRead = 2000
+/** Of these, how many are read whole at once. */
+const lateAtOnce = 200
 
 const isLate = ({ roomJid, ts, timeSend }: MessageDocument) => roomJid !== undefined && ts / 1000 - timeSend >= lateFrom
 

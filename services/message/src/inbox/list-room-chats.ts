@@ -61,8 +61,9 @@ async function newestOf(
   const range = { near: chat.timeSend, from: room.joinedAt }
   const newest = chat.timeSend >= room.joinedAt && (await messages.newestListed(chat._id, isSeen, range))
   if (newest) return newest
-  const antedated = await messages.antedatedOfRoom(room.jid, sinceOf(room), { limit: mostAntedated })
-  return antedated.find((message) => messageType(message.contentType).listed && isSeen(message))
+  for await (const message of messages.antedatedOfRoom(room.jid, sinceOf(room), { limit: mostAntedated }))
+    if (messageType(message.contentType).listed && isSeen(message)) return message
+  return undefined
 }
 
 const listedRoom = ({ jid, name }: MemberRoom, message: MessageDocument, user: number): ListedChat => ({

@@ -15,6 +15,8 @@ export interface Wish {
 
 /** No client gets more, whatever it wants (spec xmpp.md §7). */
 const mostMessages = 100
+/** Nor more text: a join is a few bytes, and may be sent again and again. */
+const mostCharacters = 2 * 2 ** 20
 /** Rows read on top, for those that the member does not see. */
 const spareRows = 20
 /** Rooms of one question, messages it may find, and how far back (ms) it reads. */
@@ -35,7 +37,7 @@ export function readWish(presence: Element, now: number): Wish {
   return {
     since: Math.max(now - 1000 * (numberIn(seconds) ?? Number.POSITIVE_INFINITY), Number.isNaN(moment) ? 0 : moment, 0),
     messages: seconds?.trim() === '0' ? 0 : Math.min(numberIn(maxstanzas) ?? mostMessages, mostMessages),
-    characters: numberIn(maxchars) ?? Number.POSITIVE_INFINITY,
+    characters: Math.min(numberIn(maxchars) ?? mostCharacters, mostCharacters),
   }
 }
 

@@ -31,6 +31,8 @@ export interface CollectedDocument extends CollectedItem {
 export const emojiType = 6
 /** Nobody needs more; what is beyond is still there when others are removed. */
 const mostListed = 5000
+/** The same for the characters of a list, which is answered at once. */
+const mostText = 8 * 2 ** 20
 
 /** What users keep: messages, links, emoji. */
 export class CollectedRepository {
@@ -73,12 +75,19 @@ export class CollectedRepository {
     type: number | undefined,
     { pageIndex, pageSize = mostListed }: { pageIndex: number; pageSize?: number },
   ): Promise<CollectedDocument[]> {
-    return this.#collected
+    const found = this.#collected
       .find({ userId, type: type ?? { $ne: emojiType } })
       .sort({ createTime: -1, _id: -1 })
       .skip(Math.min(pageIndex * pageSize, mostListed))
       .limit(pageSize)
-      .toArray()
+    const listed: CollectedDocument[] = []
+    let text = 0
+    for await (const item of found) {
+      text += (item.msg?.length ?? 0) + (item.collectContent?.length ?? 0)
+      if (text > mostText) break
+      listed.push(item)
+    }
+    return listed
   }
 
   async remove(userId: number, ids: readonly string[]): Promise<void> {
