@@ -8,11 +8,11 @@ import { service } from '../src/service.ts'
 
 const [alice, bob] = [10_000_001, 10_000_002]
 
-async function startPush(t: Test) {
+async function startPush(t: Test, overrides: { now?: () => number } = {}) {
   const { publicKey, privateKey } = webPush.generateVAPIDKeys()
   const vapid = { PUSH_WEBPUSH_PUBLIC_KEY: publicKey, PUSH_WEBPUSH_PRIVATE_KEY: privateKey }
   const env = { LIMIT_FACTOR: '0', ...vapid, PUSH_WEBPUSH_SUBJECT: 'mailto:push@im.example' }
-  const running = await startService(t, service, { env })
+  const running = await startService(t, service, { env, overrides })
   const { tokens } = running.deps
   const has = async (userId: number) =>
     (await tokens.of([userId])).map(({ device, provider, token }) => `${device} ${provider} ${token}`).sort()
@@ -46,6 +46,18 @@ test('a token belongs to the user who registered it last', async (t) => {
   const all = [...(await has(alice)), ...(await has(bob))]
   t.equal(new Set(all).size, all.length, 'nobody shares a token')
   t.ok(all.length <= 2)
+})
+
+test('of tokens that are registered in the same moment one stays', async (t) => {
+  const at = Date.now()
+  const { api, has } = await startPush(t, { now: () => at })
+  for (let n = 0; n < 20; n++) {
+    await Promise.all([
+      api.call(pushTokens.registerXiaomi, { regId: `x${n}`, deviceId: '2' }, { as: alice + n }),
+      api.call(pushTokens.registerHuawei, { token: `h${n}` }, { as: alice + n }),
+    ])
+    t.equal((await has(alice + n)).length, 1)
+  }
 })
 
 test('an empty token changes nothing; one that cannot be one is refused', async (t) => {

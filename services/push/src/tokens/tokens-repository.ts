@@ -57,11 +57,12 @@ export class TokensRepository {
     const _id = idOf(provider, token.token)
     const isForCalls = provider === 'apns_voip'
     await onceMoreIfTaken(() => this.#tokens.replaceOne({ _id }, { ...token, isForCalls }, { upsert: true }))
-    const replaced = { userId, device, isForCalls, _id: { $ne: _id }, registeredAt: { $lte: registeredAt } }
-    await changeMany(this.#tokens, [{ deleteMany: { filter: replaced } }])
+    // Of two that come at the same moment each knows which one stays, or each would remove the other.
+    const isOlder = { $or: [{ registeredAt: { $lt: registeredAt } }, { registeredAt, _id: { $lt: _id } }] }
+    await changeMany(this.#tokens, [{ deleteMany: { filter: { userId, device, isForCalls, ...isOlder } } }])
   }
 
-  /** Of many users at once, but for those that are paused. Where two were registered at the same moment, the later one counts. */
+  /** Of many users at once, but for those that are paused. Where a place has two, the one that was registered last counts. */
   async of(userIds: readonly number[]): Promise<UsableToken[]> {
     const found: TokenDocument[] = []
     for (let at = 0; at < userIds.length; at += usersAtOnce) {
