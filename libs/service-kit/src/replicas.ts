@@ -108,6 +108,11 @@ export class Replicas {
     return { withdraw: () => void this.#tasks.delete(task) }
   }
 
+  /** Ids of the other replicas that live. */
+  get livingOthers(): string[] {
+    return [...this.#others].flatMap(([id, seen]) => (isStale(seen) ? [] : [id]))
+  }
+
   /** Ids of the living replicas that offer a task, in the same order for all of them. */
   sharing(task: string): string[] {
     const others = [...this.#others].filter(([, seen]) => seen.tasks.includes(task) && !isStale(seen)).map(([id]) => id)

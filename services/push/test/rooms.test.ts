@@ -11,7 +11,7 @@ import {
   roomDissolved,
 } from '@im/contracts/room'
 import { causedId } from '@im/service-kit'
-import { eventually, watchQueries } from '@im/service-kit/testing'
+import { eventually, expiriesIn, watchQueries } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { pushId } from '../src/pushes/push-document.ts'
 import { alice, bob, carol, startPush } from './start-push.ts'
@@ -216,9 +216,12 @@ test('every query uses an index', async (t) => {
   await eventually(() => channels.sent.length === 1)
   await deps.rooms.membersOf([roomId])
   await deps.pushes.recall('u:1:2', ['x'])
-  await deps.pushes.renew(['x'], Date.now())
+  const claim = deps.replicas.id
+  await deps.pushes.renew(['x'], Date.now(), claim)
+  await deps.pushes.settle([{ id: 'x', sent: ['d'], done: ['d'], next: 'never' }], claim)
   await deps.tokens.removeDead([{ id: 'x', since: 0 }])
   await deps.outbox.commit((change) => deps.friendRows.removeUser(bob, change))
   await deps.outbox.commit((change) => deps.rooms.removeUser(bob, change))
   await queries.demandIndexes(t)
+  t.strictSame(await expiriesIn(deps.db), ['broadcasts endedAt + 15552000', 'pushes expireAt + 0'])
 })

@@ -2,8 +2,9 @@ import { messageRecalled } from '@im/contracts/message'
 import { pushTokens } from '@im/contracts/push'
 import { eventually } from '@im/service-kit/testing'
 import { test } from 'tap'
+import type { Delivery } from '../src/providers/provider.ts'
 import { service } from '../src/service.ts'
-import { alice, bob, carol, type PushUnderTest, startPush } from './start-push.ts'
+import { alice, bob, carol, type PushUnderTest, RecordedChannels, startPush } from './start-push.ts'
 
 /** Calls for tokens that `isSlow` names end when `release` is called. */
 function slowDown({ channels }: PushUnderTest, isSlow: (token: string) => boolean) {
@@ -73,4 +74,54 @@ test('a provider that does not answer holds no other one up, and no second repli
   slow.release()
   await eventually(() => channels.sent.length === people.length + 2, 30_000)
   t.equal(new Set(channels.sent.map(({ token }) => token)).size, people.length + 2, 'each once')
+})
+
+test('what a process learns after it stood still is not sent again by itself', async (t) => {
+  let ahead = 0
+  const push = await startPush(t, { overrides: { now: () => Date.now() + ahead } })
+  const { api, channels, say, deps } = push
+  await api.call(pushTokens.registerFcm, { token: 'f1' }, { as: bob })
+  const slow = slowDown(push, () => true)
+  const id = await say(alice, bob)
+  await eventually(() => slow.asked === 1)
+  // Its claim has run out; the answer of the provider and the next look at the queue come together.
+  ahead = 11_000
+  slow.release()
+  deps.pushWorker.wake(0)
+  await eventually(async () => {
+    const [row] = await deps.pushes.ofMessages(`u:${alice}:${bob}`, [id])
+    return row && !row.dueAt
+  })
+  t.equal(channels.on('f1').length, 1)
+})
+
+test('a replica whose clock is ahead takes nothing from one that lives, and keeps what it took from one that is gone', async (t) => {
+  const push = await startPush(t)
+  const { api, say, deps, env } = push
+  for (const userId of [bob, carol]) await api.call(pushTokens.registerFcm, { token: `f${userId}` }, { as: userId })
+  const { promise, resolve } = Promise.withResolvers<Delivery>()
+  let asked = 0
+  push.channels.answer = (token) => {
+    if (token !== `f${bob}`) return { kind: 'accepted' }
+    asked++
+    return promise
+  }
+  const id = await say(alice, bob)
+  await eventually(() => asked === 1)
+  const channels = new RecordedChannels()
+  const other = await service.start({ ...env, PORT: '0' }, { channels, now: () => Date.now() + 11_000 })
+  t.after(() => other.close())
+  const toCarol = () => [...push.channels.sent, ...channels.sent].filter(({ token }) => token === `f${carol}`)
+  const row = async () => (await deps.pushes.ofMessages(`u:${alice}:${bob}`, [id]))[0]
+  await say(alice, carol)
+  await eventually(() => toCarol().length === 1)
+  t.match(await row(), { tries: 1 }, 'the first is at work')
+  // It no longer says that it lives.
+  await deps.replicas.close()
+  await eventually(() => channels.on(`f${bob}`).length === 1, 20_000)
+  await eventually(async () => !(await row())?.dueAt)
+  resolve({ kind: 'retry', retryAfterMs: 0 })
+  await say(alice, carol)
+  await eventually(() => toCarol().length === 2, 20_000)
+  t.equal((await row())?.dueAt, undefined, 'what the first learned too late begins nothing anew')
 })

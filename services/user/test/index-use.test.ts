@@ -17,7 +17,7 @@ import {
   wallet,
   xmppAccounts,
 } from '@im/contracts/user'
-import { startService, testEnv, watchQueries } from '@im/service-kit/testing'
+import { expiriesIn, startService, testEnv, watchQueries } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { changeConfig } from '../src/config/change-config.ts'
 import { forgetUser } from '../src/forget-user.ts'
@@ -55,6 +55,14 @@ test('every query the service sends uses an index', async (t) => {
   ]
   for (const collection of [...own, ...kept]) t.ok(queries.collections().has(collection), collection)
   await queries.demandIndexes(t)
+  t.strictSame(await expiriesIn(deps.db), [
+    'own-changes expireAt + 0',
+    'page-sessions expiresAt + 0',
+    'refresh-tokens expiresAt + 0',
+    'sessions expiresAt + 0',
+    'spent-secrets expireAt + 0',
+    'user-counts expireAt + 0',
+  ])
 
   async function everythingOnce(): Promise<void> {
     await makeAdmin(deps, { telephone: 'admin_1', passwordMd5: md5Of123456 })

@@ -2,6 +2,7 @@ import { type ErrorName, errors } from '@im/contracts'
 
 export * from './count-round-trips.ts'
 export * from './eventually.ts'
+export * from './expiries.ts'
 export * from './free-port.ts'
 export * from './namespace.ts'
 export * from './own-servers.ts'

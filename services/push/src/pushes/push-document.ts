@@ -36,7 +36,7 @@ export interface PushDocument extends Push {
   _id: string
   /** When somebody looks at it next. Absent: nobody has to any more. */
   dueAt?: Date
-  /** Who works on it, until `dueAt`. */
+  /** The replica that works on it: as long as it lives, or until `dueAt`. */
   claim?: string
   /** How often it was begun. */
   tries?: number

@@ -23,7 +23,7 @@ const longestBackOff = 30_000
 /** How long (ms) the end waits for what is under way. */
 const endWithin = 8000
 
-type WorkDeps = Parameters<typeof resolvePushes>[0] & Pick<Deps, 'channels' | 'log' | 'pushMetrics'>
+type WorkDeps = Parameters<typeof resolvePushes>[0] & Pick<Deps, 'channels' | 'log' | 'pushMetrics' | 'replicas'>
 
 /** A push whose devices are under way. */
 interface UnderWay {
@@ -50,6 +50,8 @@ export class PushWorker {
   #nextDue = Number.POSITIVE_INFINITY
   #lastDue = 0
   #notes: Settlement[] = []
+  /** Settled, and not noted yet. */
+  readonly #unnoted = new Set<string>()
   #noting: NodeJS.Timeout | undefined
   readonly #running = new Set<Promise<unknown>>()
 
@@ -109,9 +111,10 @@ export class PushWorker {
   async #round(deps: WorkDeps): Promise<number> {
     const now = deps.now()
     if (this.#nextDue <= now) this.#nextDue = this.#lastDue > now ? now + gatherFor : Number.POSITIVE_INFINITY
-    const taken = await deps.pushes.claim(now, pushesAtOnce)
-    // A claim of this process that ran out while it stood still: it is still at it.
-    const own = taken.filter(({ _id }) => !this.#underWay.has(_id))
+    const { replicas } = deps
+    const taken = await deps.pushes.claim(now, pushesAtOnce, replicas.id, replicas.livingOthers)
+    // A claim of this process that ran out while it stood still: it is still at it, or about to note what became of it.
+    const own = taken.filter(({ _id }) => !this.#underWay.has(_id) && !this.#unnoted.has(_id))
     for (const { _id } of own) this.#claimed.add(_id)
     try {
       if (own.length) await this.#handle(deps, own)
@@ -122,13 +125,14 @@ export class PushWorker {
   }
 
   async #handle(deps: WorkDeps, taken: readonly PushDocument[]): Promise<void> {
-    const { pushes, log, now } = deps
+    const { pushes, replicas, log, now } = deps
+    const { id: claim } = replicas
     try {
       const { resolved, finished, unknown, left } = await resolvePushes(deps, taken)
       await Promise.all([
-        pushes.finish(finished),
-        pushes.postpone(unknown, now() + unknownAfter),
-        pushes.postpone(left, now()),
+        pushes.finish(finished, claim),
+        pushes.postpone(unknown, now() + unknownAfter, claim),
+        pushes.postpone(left, now(), claim),
       ])
       deps.pushMetrics.dropped.inc(finished.length)
       for (let rest = resolved; rest.length; ) {
@@ -148,6 +152,7 @@ export class PushWorker {
       await pushes.postpone(
         waiting.map(({ _id }) => _id),
         again,
+        claim,
       )
     }
   }
@@ -211,6 +216,7 @@ export class PushWorker {
     const note: Settlement = { id, sent, done }
     if (!underWay.left.size) {
       this.#underWay.delete(id)
+      this.#unnoted.add(id)
       note.next = underWay.failed.length ? { at: underWay.again, devices: underWay.failed } : 'never'
       if (note.next !== 'never') this.wake(note.next.at)
     }
@@ -224,11 +230,17 @@ export class PushWorker {
     this.#noting = undefined
     const notes = this.#notes
     this.#notes = []
-    await this.#deps?.pushes.settle(notes)
+    if (!this.#deps) return
+    const { pushes, replicas } = this.#deps
+    try {
+      await pushes.settle(notes, replicas.id)
+    } finally {
+      for (const { id, next } of notes) if (next) this.#unnoted.delete(id)
+    }
   }
 
-  async #renew({ pushes, now }: WorkDeps): Promise<void> {
-    await pushes.renew([...this.#underWay.keys(), ...this.#claimed], now())
+  async #renew({ pushes, replicas, now }: WorkDeps): Promise<void> {
+    await pushes.renew([...this.#underWay.keys(), ...this.#claimed], now(), replicas.id)
   }
 }
 

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { changeMany, ensureIndexes, isDuplicateKey } from '@im/service-kit'
 import {
   type ClientSession,
@@ -61,9 +60,12 @@ export class PushesRepository {
     )
   }
 
-  /** Takes pushes that are due, the oldest first. Nobody else gets them for `claimLasts`. */
-  async claim(now: number, limit: number): Promise<PushDocument[]> {
-    const isDue = { dueAt: { $lte: new Date(now) } }
+  /**
+   * Takes pushes that are due, the oldest first, for the replica `claim`. Nobody else gets them within `claimLasts`; nor while it
+   * lives, because clocks differ: those of the living `others` are left to them.
+   */
+  async claim(now: number, limit: number, claim: string, others: readonly string[]): Promise<PushDocument[]> {
+    const isDue = { dueAt: { $lte: new Date(now) }, claim: { $nin: [...others] } }
     const due = await this.#pushes
       .find(isDue)
       .sort({ dueAt: 1 })
@@ -72,7 +74,6 @@ export class PushesRepository {
       .toArray()
     if (!due.length) return []
     const ids = { _id: { $in: due.map(({ _id }) => _id) } }
-    const claim = randomBytes(9).toString('base64url')
     const until = new Date(now + claimLasts)
     await this.#change({ ...ids, ...isDue }, { $set: { claim, dueAt: until }, $inc: { tries: 1 } })
     const claimed = await this.#pushes.find({ ...ids, claim }, { batchSize: limit }).toArray()
@@ -88,31 +89,37 @@ export class PushesRepository {
   }
 
   /** Keeps claims of pushes that are under way. */
-  async renew(ids: readonly string[], now: number): Promise<void> {
+  async renew(ids: readonly string[], now: number, claim: string): Promise<void> {
     if (!ids.length) return
-    const underWay = { _id: { $in: [...ids] }, dueAt: { $exists: true } }
+    const underWay = { _id: { $in: [...ids] }, dueAt: { $exists: true }, claim }
     await this.#change(underWay, { $set: { dueAt: new Date(now + claimLasts) } })
   }
 
-  async settle(all: readonly Settlement[]): Promise<void> {
-    const settlements = all.filter(({ done, next }) => done.length || next !== undefined)
-    if (!settlements.length) return
-    const writes = settlements.map((settlement) => ({
-      updateOne: { filter: { _id: settlement.id }, update: changeOf(settlement) },
-    }))
-    await changeMany(this.#pushes, writes)
+  /** What a replica has found out. When it goes on is said by whoever has claimed it meanwhile. */
+  async settle(all: readonly Settlement[], claim: string): Promise<void> {
+    const writes = all.flatMap((settlement) => {
+      const { id: _id, sent, done, next } = settlement
+      if (!next) return done.length ? [{ updateOne: { filter: { _id }, update: changeOf(settlement) } }] : []
+      const own = { updateOne: { filter: { _id, claim }, update: changeOf(settlement) } }
+      const lost = { _id, claim: { $ne: claim } }
+      // Before the other one, which gives the claim up.
+      return sent.length
+        ? [{ updateOne: { filter: lost, update: { $push: { sent: { $each: [...sent] } } } } }, own]
+        : [own]
+    })
+    if (writes.length) await changeMany(this.#pushes, writes)
   }
 
   /** Nobody has to look at these any more. */
-  async finish(ids: readonly string[]): Promise<void> {
+  async finish(ids: readonly string[], claim: string): Promise<void> {
     if (!ids.length) return
-    await this.#change({ _id: { $in: [...ids] } }, { $unset: { dueAt: '', claim: '', waiting: '', done: '' } })
+    await this.#change({ _id: { $in: [...ids] }, claim }, { $unset: { dueAt: '', claim: '', waiting: '', done: '' } })
   }
 
   /** These are looked at again then (ms). */
-  async postpone(ids: readonly string[], until: number): Promise<void> {
+  async postpone(ids: readonly string[], until: number, claim: string): Promise<void> {
     if (!ids.length) return
-    const underWay = { _id: { $in: [...ids] }, dueAt: { $exists: true } }
+    const underWay = { _id: { $in: [...ids] }, dueAt: { $exists: true }, claim }
     await this.#change(underWay, { $set: { dueAt: new Date(until) }, $unset: { claim: '' } })
   }
 
