@@ -32,6 +32,25 @@ test('one to nobody ends at once; one whose account is gone is canceled', async 
   t.equal(neighbours.calls, 0)
 })
 
+test('an account that is locked or deleted meanwhile sends nothing more, to whomever', async (t) => {
+  const { api, neighbours, broadcast, ended, deps } = await startPush(t)
+  fill(neighbours.fans, 300)
+  fill(neighbours.users, 300)
+  const after = (end: () => void) => {
+    neighbours.after = async () => end()
+  }
+  const staff = { userId: 7, sessionId: 's', device: 'web', kind: 'console', role: 5 } as const
+  for (const toAll of [false, true])
+    for (const gone of ['isLocked', 'isGone'] as const) {
+      Object.assign(neighbours, { isLocked: false, isGone: false })
+      after(() => Object.assign(neighbours, { [gone]: true }))
+      if (toAll) await api.call(consoleBroadcasts.pushToAll, { fromUserId: news, body: 'x' }, { as: staff })
+      else await broadcast()
+      const [newest] = (await deps.broadcasts.repository.page(undefined, 0, 1)).rows
+      t.match(await ended(newest!._id.toHexString()), { state: 'canceled', done: 50 }, `${gone}, to all: ${toAll}`)
+    }
+})
+
 test('a broadcast is paused, goes on, and is canceled by its account and no other', async (t) => {
   const { api, as, neighbours, broadcast, get, ended } = await startPush(t, { pace: 400 })
   fill(neighbours.fans, 1000)

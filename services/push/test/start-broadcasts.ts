@@ -23,6 +23,8 @@ export function startNeighbours(t: Test) {
     fans: new Set<number>(),
     users: new Set<number>(),
     isAccount: true,
+    isLocked: false,
+    isGone: false,
     /** What was sent, each message once. */
     sent: [] as Sent[],
     /** Messages that came again. */
@@ -50,7 +52,11 @@ export function startNeighbours(t: Test) {
       total: state.users.size,
     })),
     stub(internalUsers.getContact, (_, { params: { userId } }) => ({
-      ...{ exists: userId === 404 ? 0 : 1, status: 1, userType: userId === news ? 2 : 0 },
+      ...{
+        exists: userId === 404 || state.isGone ? 0 : 1,
+        status: state.isLocked ? -1 : 1,
+        userType: userId === news ? 2 : 0,
+      },
       ...{ allowGreet: 1, multipleDevices: 1, nickname: userId === news ? 'News' : 'x' },
     })),
     stub(serverMessages.sendToUsers, async (_, { params: { receivers, type, content } }) => {

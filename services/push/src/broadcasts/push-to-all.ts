@@ -1,10 +1,10 @@
 import { ContractError } from '@im/contracts'
-import { internalUsers, noticeUserId, ordinaryUsers, systemUserId } from '@im/contracts/user'
+import { ordinaryUsers } from '@im/contracts/user'
 import { ObjectId } from 'mongodb'
 import type { Deps } from '../deps.ts'
+import { senderName } from './audience.ts'
 import type { BroadcastBody } from './broadcasts-repository.ts'
 
-const publicAccount = 2
 /** Types that the console may send to all (spec 10-console.md). */
 const sendable: ReadonlySet<unknown> = new Set([1, 2, 3, 6, 9, 80, 81])
 
@@ -21,14 +21,13 @@ export async function pushToAll(
   text: string,
 ): Promise<{ id: string; count: number }> {
   const { user } = broadcasts.peers
-  const { exists, status, userType, nickname } = await user.call(internalUsers.getContact, { userId: from })
-  const isSystem = from === systemUserId || from === noticeUserId
-  if (!isSystem && !(exists && status === 1 && userType === publicAccount))
+  const fromUserName = await senderName(user, from)
+  if (fromUserName === undefined)
     throw new ContractError('PermissionDenied', { detail: 'fromUserId: no system or public account' })
   const body = bodyOf(text)
   const { total: of } = await user.call(ordinaryUsers.pageOrdinaryUsers, { after: 0, pageSize: 1 })
   const id = new ObjectId().toHexString()
-  const made = { from, fromUserName: nickname, audience: 'users', until: 0, body, of } as const
+  const made = { from, fromUserName, audience: 'users', until: 0, body, of } as const
   await broadcasts.repository.add(id, made, now())
   return { id, count: of }
 }
