@@ -164,6 +164,22 @@ test('WeChat Pay', async (t) => {
     const bills = deps.db.collection<{ _id: string; status: string; paidAfterRefusal?: string }>('withdrawals')
     const { status, paidAfterRefusal } = (await bills.findOne({ _id: waiting.partner_trade_no })) ?? {}
     t.strictSame([status, paidAfterRefusal], ['refused', 'w'], 'an operator sees that the money is gone twice')
+
+    wechat.script.transfer = 'SUCCESS'
+    const known = wechat.bills.size
+    // The process stands still when it has taken the money, until others have given up the bill.
+    const { withdrawals } = deps
+    const add = withdrawals.add.bind(withdrawals)
+    withdrawals.add = async (bill, change) => {
+      await add(bill, change)
+      withdrawals.add = add
+      user.passSeconds(700)
+    }
+    user.passSeconds(-700)
+    second -= 700
+    await t.rejects(withdraw('100'), failure('WithdrawFailed'))
+    t.equal(wechat.bills.size, known, 'WeChat refuses what comes late')
+    t.equal(await balance(), before - 250)
   })
 })
 

@@ -18,6 +18,8 @@ export interface Bill {
   billNo: string
   openid: string
   cents: number
+  /** When the money was taken (ms): the provider refuses a request that comes more than five minutes later. */
+  madeAt: number
 }
 
 /** What became of a transfer. `waiting`: it may still become either. */

@@ -42,15 +42,23 @@ export class WeChatClient {
     return createSign('RSA-SHA256').update(text).sign(this.keys.privateKey, 'base64')
   }
 
-  /** Throws WeChatRefusal when WeChat says no. Any other error leaves open what happened. */
-  async call(method: 'GET' | 'POST', path: string, content?: object): Promise<Record<string, unknown>> {
+  /**
+   * Throws WeChatRefusal when WeChat says no. Any other error leaves open what happened. WeChat refuses what was signed more than
+   * five minutes ago; `signedAt` (ms) is now unless it is given.
+   */
+  async call(
+    method: 'GET' | 'POST',
+    path: string,
+    content?: object,
+    signedAt = this.keys.now(),
+  ): Promise<Record<string, unknown>> {
     const body = content ? JSON.stringify(content) : ''
     const answer = await fetch(new URL(path, this.keys.baseUrl), {
       method,
       headers: {
         accept: 'application/json',
         'user-agent': 'yingchuang-im',
-        authorization: this.#authorization(method, path, body),
+        authorization: this.#authorization(method, path, body, signedAt),
         ...(content ? { 'content-type': 'application/json' } : {}),
       },
       ...(content ? { body } : {}),
@@ -84,9 +92,9 @@ export class WeChatClient {
       .verify(platformKey, signature, 'base64')
   }
 
-  #authorization(method: string, path: string, body: string): string {
-    const { merchantId, merchantSerial, now } = this.keys
-    const timestamp = Math.floor(now() / 1000)
+  #authorization(method: string, path: string, body: string, signedAt: number): string {
+    const { merchantId, merchantSerial } = this.keys
+    const timestamp = Math.floor(signedAt / 1000)
     const nonce = randomBytes(16).toString('hex')
     const signature = this.sign(`${method}\n${path}\n${timestamp}\n${nonce}\n${body}\n`)
     return (

@@ -86,10 +86,10 @@ export class WeChatPay implements PaymentProvider {
     }
   }
 
-  async #transfer({ billNo, openid, cents }: Bill): Promise<TransferState> {
+  async #transfer({ billNo, openid, cents, madeAt }: Bill): Promise<TransferState> {
     const { appId, notifyUrl, transferScene } = this.#settings
     try {
-      const bill = await this.#client.call('POST', '/v3/fund-app/mch-transfer/transfer-bills', {
+      const order = {
         appid: appId,
         out_bill_no: billNo,
         transfer_scene_id: transferScene,
@@ -101,8 +101,8 @@ export class WeChatPay implements PaymentProvider {
           { info_type: '活动名称', info_content: '余额提现' },
           { info_type: '奖励说明', info_content: '用户提现' },
         ],
-      })
-      return transferIn(bill)
+      }
+      return transferIn(await this.#client.call('POST', '/v3/fund-app/mch-transfer/transfer-bills', order, madeAt))
     } catch (error) {
       if (!(error instanceof WeChatRefusal)) throw error
       // A number that was used before is refused too, and then there is a bill.

@@ -15,8 +15,8 @@ const longestPause = 3_600_000
 /** An order that is not paid by then (ms) will not be asked about any more. If its provider still tells of a payment, it counts. */
 const orderLife = 86_400_000
 /**
- * A bill that the provider does not know after this time (ms) will never be known: a request that is older than five minutes is
- * refused by its signature.
+ * A bill that the provider does not know after this time (ms) will never be known: its request is signed with the time at which
+ * it was made, and is refused when it is older than five minutes, however long its process stood still.
  */
 const unknownBillLife = 600_000
 

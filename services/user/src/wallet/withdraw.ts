@@ -48,10 +48,11 @@ export async function withdraw(deps: Deps, withdrawal: Withdrawal): Promise<With
   const cents = Number(amount)
   if (cents < config.withdrawMinimum)
     throw new ContractError('AmountTooSmall', { text: minimumText(config.withdrawMinimum) })
-  const billNo = await takeMoney(deps, userId, openid, cents)
+  const madeAt = now()
+  const billNo = await takeMoney(deps, { userId, openid, cents, at: madeAt })
   let transfer: TransferState
   try {
-    transfer = await payments.transfers.transfer({ billNo, openid, cents: cents - feeOf(cents) })
+    transfer = await payments.transfers.transfer({ billNo, openid, cents: cents - feeOf(cents), madeAt })
   } catch (error) {
     log.error({ err: error, billNo, userId }, 'nobody knows whether a transfer was made; it will be asked about')
     throw new ContractError('WithdrawFailed', { detail: `${billNo} is pending` })
@@ -79,10 +80,11 @@ const minimumText = (cents: number) => ({
   en: `The minimum is ${cents / 100} yuan`,
 })
 
-async function takeMoney(deps: Deps, userId: number, openid: string, cents: number): Promise<string> {
-  const { outbox, ledger, withdrawals, now } = deps
+async function takeMoney(
+  { outbox, ledger, withdrawals }: Deps,
+  { userId, openid, cents, at }: { userId: number; openid: string; cents: number; at: number },
+): Promise<string> {
   const billNo = randomBytes(16).toString('hex')
-  const at = now()
   await outbox.commit(async (change) => {
     const movement = { userId, key: `withdrawal:${billNo}`, kind: 'withdrawal' as const, cents, at }
     await ledger.withdraw(billNo, movement, change)
