@@ -40,6 +40,7 @@ export function eventHandlers(deps: Deps): EventHandler[] {
     on(messageArchived, async ({ messages }) => {
       const toAccounts = await messagesToAccounts(deps, messages)
       await deps.accountChats.note(toAccounts)
+      await eraseThoseGone(deps, [...new Set(toAccounts.flatMap(({ from, to }) => [from, to]))])
       await answerWords(deps, toAccounts)
     }),
     on(friendChanged, (changed, { id }) => welcome(deps, changed, id)),

@@ -254,6 +254,18 @@ test('conversations: who wrote, the newest first, answers to them and to fans, t
   await queries.demandIndexes(t)
 })
 
+test('a message of somebody who was deleted meanwhile leaves nothing of them', async (t) => {
+  const { news, person, erase, write, deps } = await startPages(t)
+  const [alice, bob] = [await person('alice'), await person('bob')]
+  await erase(alice)
+  await eventually(async () => (await deps.people.find([alice])).get(alice)?.gone)
+  await write(alice, news, 'on its way when she was deleted')
+  await write(bob, news, 'later')
+  const users = async () => (await deps.accountChats.page(news, 0, 10)).users
+  await eventually(async () => (await users()).includes(bob))
+  t.strictSame(await eventually(async () => !(await users()).includes(alice) && (await users())), [bob])
+})
+
 test('messages to all become broadcasts; lists of other lengths, other schemes and too many are refused', async (t) => {
   const { call, news, person, api, broadcasts, session } = await startPages(t, { LIMIT_FACTOR: '1' })
   const alice = await person('alice')

@@ -76,3 +76,24 @@ test('what the other allows decides: no consent, no followers, ways of adding, p
   t.equal(await add(bob), 1)
   t.match(await api.call(friends.getFriend, { toUserId: bob }, { as: alice }), { blacklist: 0, status: 1 })
 })
+
+test('who is deleted while the users are read again does not come back', async (t) => {
+  const { person, erase, others, deps } = await startSocial(t)
+  const [alice, bob] = [await person('alice'), await person('bob')]
+  const isGone = async () => (await deps.people.find([alice])).get(alice)?.gone
+  others.beforeAnswer = async (path) => {
+    if (path !== '/internal/users/page') return
+    others.beforeAnswer = async () => {}
+    await erase(alice)
+    await eventually(async () => (await isGone()) && !(await deps.relations.byId(alice, systemUserId)))
+  }
+  const catchUps = deps.db.collection<{ _id: string }>('catch_ups')
+  const isRead = async () => (await catchUps.countDocuments({ _id: 'people', finishedAt: { $exists: true } })) === 1
+  await eventually(isRead)
+  await catchUps.updateOne({ _id: 'people' }, { $inc: { round: 1 }, $unset: { finishedAt: 1 } })
+  deps.bus.wake('catch-up.social')
+  await eventually(isRead)
+  t.ok(await deps.relations.byId(bob, systemUserId))
+  t.notOk(await deps.relations.byId(alice, systemUserId))
+  t.match((await deps.people.find([alice])).get(alice), { nickname: '', gone: true })
+})

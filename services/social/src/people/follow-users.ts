@@ -16,11 +16,17 @@ export function catchUpWithUsers(deps: Deps): Closable {
     projection,
     page: (after) => user.call(replayedUsers.pageUsers, { after, pageSize: 500 }),
     async apply(rows, change) {
-      await people.put(
-        rows.map(({ userId, nickname, userType }) => ({ _id: userId, nickname, userType })),
+      const known = await people.find(
+        rows.map(({ userId }) => userId),
         change,
       )
-      const users = rows.map(({ userId }) => userId).filter((userId) => userId > systemUserId)
+      // Who was deleted after the page was read is not there again.
+      const there = rows.filter(({ userId }) => !known.get(userId)?.gone)
+      await people.put(
+        there.map(({ userId, nickname, userType }) => ({ _id: userId, nickname, userType })),
+        change,
+      )
+      const users = there.map(({ userId }) => userId).filter((userId) => userId > systemUserId)
       await befriendWithin(deps, systemUserId, users, change)
     },
   })

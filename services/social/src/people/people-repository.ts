@@ -29,8 +29,8 @@ export class PeopleRepository {
   createIndexes = () => ensureIndexes(this.#people, [{ key: { userType: 1, _id: 1 } }])
 
   /** Those who are known, by userId. */
-  find(userIds: readonly number[]): Promise<Map<number, KnownName>> {
-    return this.#rows.find(userIds)
+  find(userIds: readonly number[], change?: Pick<Change, 'session'>): Promise<Map<number, KnownName>> {
+    return this.#rows.find(userIds, change)
   }
 
   async isKnown(userId: number): Promise<boolean> {
