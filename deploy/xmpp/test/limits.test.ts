@@ -49,6 +49,22 @@ test('messages pass the joins of a crowd, which all come, each client in its ord
   await eventually(() => service.entries.at(-1)?.from === clients[0]!.jid)
 })
 
+test('who logs in while messages wait to be stored is available at once; their joins wait', async (t) => {
+  const prosody = await startProsody(t, { LIMIT_FACTOR: '0' })
+  const service = await startMessageService(t, prosody, { stores: false })
+  const sender = await join(prosody, alice)
+  for (const i of numbers(300)) sender.send(bob, String(i))
+  await eventually(() => service.entries.length === 300)
+  const client = await join(prosody, carol, { managed: false, available: false })
+  client.write(`<presence/><presence to='room@${prosody.rooms}/${carol}'/>`)
+  await eventually(() => client.elements.some(({ name, attrs }) => name === 'presence' && attrs['from'] === client.jid))
+  sender.send(bob, 'passes')
+  await eventually(() => service.contents().includes('passes'))
+  t.notOk(service.entries.some(({ from }) => from === client.jid))
+  service.stored(service.entries.at(-1)!.seq)
+  await eventually(() => service.entries.at(-1)?.from === client.jid)
+})
+
 test('a user who sends too much is read slowly, over all their streams; nobody else is', async (t) => {
   const prosody = await startProsody(t, { LIMIT_FACTOR: '1' })
   const service = await startMessageService(t, prosody)

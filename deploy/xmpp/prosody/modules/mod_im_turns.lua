@@ -1,5 +1,5 @@
--- When thousands come back at once, each joins all their rooms. Presence that comes faster than it is taken is read in turns, a
--- piece of each stream at a time, so that everything else passes it.
+-- When thousands come back at once, each joins all their rooms. Presence to rooms that comes faster than it is taken is read in
+-- turns, a piece of each stream at a time, so that everything else passes it. To be available waits for nobody.
 
 local filters = require "util.filters";
 local add_task = require "util.timer".add_task;
@@ -60,12 +60,14 @@ local function take_turn(data, session)
 		return nil;
 	end
 	if stream.transport ~= "tcp" or not data:find("^%s*<presence") or not (first <= last or is_busy()) then return data; end
-	session.im_unread = data;
+	local from = data:find("<presence%s[^>]-%f[%w]to%s*=");
+	if not from then return data; end
+	session.im_unread = data:sub(from);
 	session.conn:pause();
 	last = last + 1;
 	queue[last] = session;
 	plan();
-	return nil;
+	return from > 1 and data:sub(1, from - 1) or nil;
 end
 
 filters.add_filter_hook(function (session)
