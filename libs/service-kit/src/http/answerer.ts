@@ -15,7 +15,6 @@ import {
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { setLifetime, withRequestId } from '../current-call.ts'
 import { EndpointLimits } from '../limits/endpoint-limits.ts'
-import { streamTurn } from '../stream-turns.ts'
 import { endOfCall, SpanKind, type Tracing, traceHeader } from '../tracing.ts'
 import { sendError, sendHeaders, sendRaw } from './answers.ts'
 import { auditedCall } from './audited-call.ts'
@@ -245,7 +244,6 @@ async function* bodyWhileItArrives(request: IncomingMessage, most: number): Asyn
     for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
       bytes += chunk.length
       if (bytes > most) throw new ContractError('RequestTooLarge', { detail: 'body' })
-      await streamTurn()
       yield chunk
       late.refresh()
     }

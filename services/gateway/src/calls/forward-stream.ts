@@ -1,8 +1,8 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
-import { type Readable, Transform } from 'node:stream'
+import { PassThrough, type Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { ContractError, type Endpoint } from '@im/contracts'
-import { countStreamed, dropRest, outcomeHeader, streamTurn } from '@im/service-kit'
+import { countStreamed, dropRest, outcomeHeader } from '@im/service-kit'
 import { type PeerName, serviceUrl } from '../config.ts'
 import type { Deps } from '../deps.ts'
 import type { Answer } from './answer.ts'
@@ -74,13 +74,7 @@ export function forwardStream(deps: Deps, endpoint: Endpoint): Answer {
 
 /** The same bytes in a stream of its own, which may fail while the connection stays open to tell of the failure. */
 function apart(body: Readable): Readable {
-  const copy = body.pipe(
-    new Transform({
-      transform(part, _encoding, done) {
-        void streamTurn().then(() => done(null, part))
-      },
-    }),
-  )
+  const copy = body.pipe(new PassThrough())
   const late = setTimeout(() => body.destroy(), longestPause)
   const isHere = ({ length }: Buffer) => {
     late.refresh()
