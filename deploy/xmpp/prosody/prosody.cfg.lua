@@ -12,6 +12,19 @@ local function required(name, purpose)
 	return env(name) or error(name.." is not set: "..purpose, 0);
 end
 
+-- The services ask for as many in production.
+local shortest_secret = 16;
+
+local function secret(name, purpose)
+	local value = required(name, purpose);
+	for key in value:gmatch("[^,]+") do
+		if #key < shortest_secret then
+			error(name.." must have at least "..shortest_secret.." characters: "..purpose, 0);
+		end
+	end
+	return value;
+end
+
 local function flag(name) return env(name) == "true" or env(name) == "1"; end
 
 local function number(name, default)
@@ -142,7 +155,7 @@ local limit_factor = number("LIMIT_FACTOR", 1);
 
 im_user_url = env("USER_URL", "http://127.0.0.1:8101")
 -- Services accept several keys while one is changed; the first is the one to send.
-im_service_key = required("SERVICE_KEY", "the keys the user service accepts of its peers"):match("^[^,]+")
+im_service_key = secret("SERVICE_KEY", "the keys the user service accepts of its peers"):match("^[^,]+")
 im_component = component
 im_server_name = env("XMPP_SERVER_NAME", "xmpp-1")
 im_log_max_bytes = number("XMPP_LOG_MAX_BYTES", 4 * 1024 * 1024 * 1024)
@@ -167,5 +180,5 @@ VirtualHost(domain)
 -- Rooms are the message service's: what is sent to muc.<domain> reaches it by the log.
 
 Component(component)
-	component_secret = required("XMPP_COMPONENT_SECRET", "the secret of the message service's component connection")
+	component_secret = secret("XMPP_COMPONENT_SECRET", "the secret of the message service's component connection")
 	component_conflict_resolve = "kick_old" -- the newest connection is the right one
