@@ -42,6 +42,8 @@ const { values } = parseArgs({
 
 const targets = { extraMegabytes: 64, chatRatio: 1.5 }
 const password = '5f4dcc3b5aa765d61d8327deb882cf99'
+/** The heap that Node gives itself in a pod of `message`, and the young generation of the image (deploy/docker/Dockerfile). */
+const heap = '--max-old-space-size=512 --max-semi-space-size=8'
 /** The processes a broadcast goes through. */
 const watched = ['push', 'social', 'message'] as const
 const firstFan = 40_000_001
@@ -59,7 +61,7 @@ async function main(): Promise<number> {
   const stack = await startStack({
     dataDir: folder,
     ports: 'free',
-    env: { ...process.env, ...quick, ...own, NODE_ENV: 'development', LOG_LEVEL: 'warn' },
+    env: { NODE_OPTIONS: heap, ...process.env, ...quick, ...own, NODE_ENV: 'development', LOG_LEVEL: 'warn' },
     apart: 'all',
     supervise: false,
     report: { info: console.error, progress() {} },
