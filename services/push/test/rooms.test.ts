@@ -1,5 +1,5 @@
 import { roomMessagesPassed } from '@im/contracts/message'
-import { pushTokens } from '@im/contracts/push'
+import { badges, pushTokens } from '@im/contracts/push'
 import {
   memberChanged,
   memberDoNotDisturbChanged,
@@ -10,8 +10,9 @@ import {
   roomCreated,
   roomDissolved,
 } from '@im/contracts/room'
+import { userDeleted } from '@im/contracts/user'
 import { causedId } from '@im/service-kit'
-import { eventually, expiriesIn, watchQueries } from '@im/service-kit/testing'
+import { collectionsWith, eventually, expiriesIn, watchQueries } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { pushId } from '../src/pushes/push-document.ts'
 import { alice, bob, carol, startPush } from './start-push.ts'
@@ -205,6 +206,28 @@ test('a room of 1,000 absent members costs as many queries as one of two', async
   }
   const [few, many] = [await cost(small), await cost(large)]
   t.strictSame(many, few, 'the stores and other services are asked the same, and as often')
+})
+
+test('nothing is left of a user who is deleted', async (t) => {
+  const { api, deps, publish } = await startPush(t, {
+    prepare: (state) => {
+      const member = { userId: bob, name: 'bobby', offlineNoPushMsg: 0 }
+      state.rooms.push({
+        ...{ aggregate: roomId, sequence: 0 },
+        data: { roomId, jid, name: 'room', dissolved: false, members: [member] },
+      })
+      state.relations.push({
+        ...{ aggregate: `${alice}:${bob}`, sequence: 0 },
+        data: { low: alice, high: bob, ofLow: { remarkName: 'B', offlineNoPushMsg: 0 } },
+      })
+    },
+  })
+  await api.call(pushTokens.registerFcm, { token: 'f' }, { as: bob })
+  await api.call(badges.setBadge, { num: 3 }, { as: bob })
+  t.strictSame(await collectionsWith(deps.db, bob), ['badges', 'friend_rows', 'members', 'people', 'tokens'])
+  await publish(userDeleted, bob, { userId: bob, nickname: 'bob', at: Date.now() })
+  await eventually(async () => !(await collectionsWith(deps.db, bob)).length)
+  t.strictSame(await collectionsWith(deps.db, bob), [])
 })
 
 test('every query uses an index', async (t) => {

@@ -13,7 +13,7 @@ import {
   friends,
   internalRelations,
 } from '@im/contracts/social'
-import { eventually, failure, recordEvents, watchQueries } from '@im/service-kit/testing'
+import { collectionsWith, eventually, failure, recordEvents, watchQueries } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
 import { startSocial } from './start-social.ts'
 
@@ -252,6 +252,24 @@ test('conversations: who wrote, the newest first, answers to them and to fans, t
   ] as const)
     await t.rejects(reply(bob, body, type), failure('InvalidParams'), `${type} ${body}`)
   await queries.demandIndexes(t)
+})
+
+test('nothing is left of an account that is deleted', async (t) => {
+  const { call, api, news, person, erase, write, deps } = await startPages(t)
+  const alice = await person('alice', { friendsVerify: 0 })
+  await call(withOp(accountMenus.changeMenu, 'save'), { name: 'menu' })
+  await call(withOp(accountReplies.changeReplies, 'welcome'), { content: 'hi' })
+  await api.call(follows.follow, { toUserId: news }, { as: alice })
+  await write(alice, news, 'hello')
+  const named = () => collectionsWith(deps.db, news)
+  const expected = ['account_chats', 'account_replies', 'menu_changes', 'menus', 'relations']
+  await eventually(async () => {
+    const names = await named()
+    return expected.every((name) => names.includes(name))
+  })
+  await erase(news)
+  await eventually(async () => (await named()).join() === 'people')
+  t.strictSame(await named(), ['people'], 'but that it was there')
 })
 
 test('a message of somebody who was deleted meanwhile leaves nothing of them', async (t) => {

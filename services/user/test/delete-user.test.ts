@@ -1,5 +1,14 @@
-import { accounts, internalUsers, keyPairs, profiles, sessionRevoked, userDeleted, wallet } from '@im/contracts/user'
-import { eventually, failure } from '@im/service-kit/testing'
+import {
+  accounts,
+  collections,
+  internalUsers,
+  keyPairs,
+  profiles,
+  sessionRevoked,
+  userDeleted,
+  wallet,
+} from '@im/contracts/user'
+import { collectionsWith, eventually, failure } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { makeAdmin } from '../src/system-users/make-admin.ts'
 import { md5Of123456, startUser } from './start-user.ts'
@@ -12,6 +21,13 @@ test('a deleted user is gone, and their names are free', async (t) => {
   await api.call(keyPairs.uploadKeyPair, { publicKey: 'cHVi', privateKey: 'cHJpdg==' }, { as: alice.caller })
   await api.call(wallet.bindWeChat, { code: 'c' }, { as: alice.caller })
   await api.call(wallet.recharge, { money: 5, type: 1 }, { as: alice.caller })
+  await api.call(collections.addCollected, { url: 'http://x' }, { as: alice.caller })
+  await deps.ownChanges.put([{ userId: alice.userId, tag: 'label', friendId: '', at: Date.now() }])
+  const before = await collectionsWith(deps.db, alice.userId)
+  t.ok(
+    ['openids', 'keys', 'collected', 'own-changes', 'sessions'].every((name) => before.includes(name)),
+    before.join(),
+  )
   const deleted = await events(userDeleted)
   const revoked = await events(sessionRevoked)
 
@@ -29,6 +45,9 @@ test('a deleted user is gone, and their names are free', async (t) => {
   await eventually(async () => !(await deps.openids.of(alice.userId)))
   await eventually(async () => !(await deps.keys.pairOf(alice.userId, 'pair')))
   t.equal((await deps.ledger.of(alice.userId)).balance, 500, 'what was paid stays in the books')
+  const inBooks = ['journal', 'recharges', 'wallets']
+  await eventually(async () => (await collectionsWith(deps.db, alice.userId)).join() === inBooks.join())
+  t.strictSame(await collectionsWith(deps.db, alice.userId), inBooks, 'and nothing else')
 
   await api.call(profiles.updateUser, { account: 'THE_ONE' }, { as: bob.caller })
   const again = await api.call(accounts.register, { telephone: alice.phone, password: 'x', nickname: 'carol' })

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { internalSessions, sessionRevoked } from '@im/contracts/user'
+import { accounts, internalSessions, sessionRevoked } from '@im/contracts/user'
 import { connectRedis } from '@im/service-kit'
 import { eventually, ownServer } from '@im/service-kit/testing'
 import { test } from 'tap'
@@ -24,6 +24,21 @@ test('a revocation whose announcer died before it told anybody is heard by its e
   await bus.publish({ id, name: sessionRevoked.name, at, aggregate: String(alice.userId), sequence: 99, data })
   await eventually(() => heard.includes(sessionId))
   t.ok(await eventually(async () => (await redis.exists(`session:${sessionId}`)) === 0))
+})
+
+test('a session that ends after it was read and before it is copied leaves no copy', async (t) => {
+  const { api, internal, deps, person } = await startUser(t)
+  const { caller } = await person('alice')
+  const { sessionId } = caller
+  const { sessionCache } = deps
+  const put = sessionCache.put.bind(sessionCache)
+  sessionCache.put = async (session, now) => {
+    sessionCache.put = put
+    await api.call(accounts.logout, {}, { as: caller })
+    return await put(session, now)
+  }
+  t.match(await internal.call(internalSessions.resolveSession, { sessionId }), { exists: 0 })
+  t.equal(await deps.redis.exists(`session:${sessionId}`), 0)
 })
 
 test('a revocation waits for Redis: no process needs to live until it is back', async (t) => {
