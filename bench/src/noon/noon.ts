@@ -162,7 +162,7 @@ export async function noon(options: NoonOptions): Promise<NoonReport> {
     ending.abort()
     await Promise.all(loads)
 
-    const isConfirmed = () => devices.every(({ outbox, isOnline }) => isOnline && !outbox.length)
+    const isConfirmed = () => devices.every(({ isSettled, isOnline }) => isOnline && isSettled)
     report(
       `${(await until(isConfirmed, patience)) ? 'everything' : 'not everything'} is confirmed; everybody logs in again`,
     )

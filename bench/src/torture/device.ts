@@ -55,6 +55,8 @@ export class Device {
   readonly name: string
   /** Written, or to be written, and neither confirmed nor refused. */
   readonly outbox: Message[] = []
+  /** How many were refused for now and wait until they are sent again. */
+  #postponed = 0
   readonly confirms: Confirms
   /** Rooms its user may be in. */
   rooms: readonly Room[] = []
@@ -88,6 +90,11 @@ export class Device {
 
   get isOnline(): boolean {
     return this.#stream !== undefined
+  }
+
+  /** Everything is confirmed, or refused for good. */
+  get isSettled(): boolean {
+    return !this.outbox.length && !this.#postponed
   }
 
   send(message: Message): void {
@@ -416,7 +423,11 @@ export class Device {
       return
     }
     message.place = undefined
-    void this.#pause(this.#dice.integer(500, 3000)).then(() => this.send(message))
+    this.#postponed++
+    void this.#pause(this.#dice.integer(500, 3000)).then(() => {
+      this.#postponed--
+      this.send(message)
+    })
   }
 
   #forget(message: Message): void {

@@ -137,7 +137,7 @@ export async function torture(options: TortureOptions): Promise<TortureReport> {
     clearInterval(telling)
 
     for (const device of devices) device.stay()
-    const isConfirmed = () => devices.every(({ outbox, isOnline }) => isOnline && !outbox.length)
+    const isConfirmed = () => devices.every(({ isSettled, isOnline }) => isOnline && isSettled)
     const confirmed = await until(isConfirmed, over + patience.confirmed)
     report(`${confirmed ? 'everything' : 'not everything'} is confirmed or refused; everybody logs in again`)
     await Promise.all(devices.map((device) => device.loginAgain()))
