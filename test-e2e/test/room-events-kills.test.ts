@@ -12,7 +12,8 @@ test('what happened in a room is told, whatever dies between the answer and the 
   if (!alice || !bob || !carol) throw new Error('nobody')
   const { id: roomId, jid } = await alice.call(rooms.addRoom, { text: `[${bob.userId}]` } as never)
   const [phone, bobs, carols] = [await alice.phone(), await bob.phone(), await carol.phone()]
-  for (const one of [phone, bobs]) await one.join(jid)
+  // The members of the beginning may have been told before anybody was there to hear it.
+  for (const one of [phone, bobs]) await one.join(jid, { seconds: '600' })
   const told = (one: Phone) =>
     new Map(one.received.filter(({ body }) => body.includes(jid) || body.includes(roomId)).map((one) => [one.id, one]))
   const isRoomEvent = (type: number) => type === 401 || type === 402 || (type > 900 && type < 1000)
@@ -22,6 +23,7 @@ test('what happened in a room is told, whatever dies between the answer and the 
   await eventually(async () => (await history()).filter(({ contentType }) => contentType === 907).length === 2)
   const begin = await phone.sayIn(jid, 'begin')
   for (const one of [phone, bobs]) await one.hears(({ id }) => id === begin)
+  await eventually(() => types(phone).length === 2)
 
   for (const victim of ['message', 'nats'] as const) {
     const before = { alice: types(phone).length, carol: types(carols).length }
