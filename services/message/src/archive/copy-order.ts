@@ -32,15 +32,14 @@ export class Resenders {
  * moments.
  */
 export function behindTies(messages: readonly MessageDocument[], ties: Iterable<Tie>): MessageDocument[] {
-  const last = new Map<string, number>()
-  for (const tie of ties) last.set(momentOf(tie), Math.max(tie.ts, last.get(momentOf(tie)) ?? 0))
-  if (!last.size) return [...messages]
+  const least = new Map<string, number>()
+  for (const tie of ties) least.set(momentOf(tie), Math.max(tie.ts + 1, least.get(momentOf(tie)) ?? 0))
+  if (!least.size) return [...messages]
   return messages.map((message) => {
-    const before = last.get(momentOf(message))
-    if (before === undefined) return message
-    const ts = Math.max(message.ts, before + 1)
-    last.set(momentOf(message), ts)
-    return { ...message, ts }
+    const ts = Math.max(message.ts, least.get(momentOf(message)) ?? 0)
+    // Not one more: those of one log and time stand in the order of their ids, also with what its next batch brings.
+    if (least.has(momentOf(message))) least.set(momentOf(message), ts)
+    return ts === message.ts ? message : { ...message, ts }
   })
 }
 
