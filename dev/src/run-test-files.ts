@@ -2,20 +2,22 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { childCpu, nameOf, processesWith } from './machine/proc.ts'
+import { childCpu, idleShare, nameOf, processesWith } from './machine/proc.ts'
 import { type Load, limitOf, loadOf } from './test-files.ts'
 import { fileReport, type Outcome } from './test-report.ts'
 
 export interface Run {
   root: string
   env: NodeJS.ProcessEnv
-  /** How much runs beside each other: a plain file is 1. */
+  /** How much runs beside each other: a plain file is 1. While the CPUs idle, up to twice as much. */
   capacity: number
   /** Ends what runs, and begins nothing more. */
   signal: AbortSignal
   print(line: string): void
   /** The longest time (s) of a file, see `limitOf`. */
   limit?(file: string): number
+  /** The share of the CPUs that idled since it was last called. */
+  idle?(): number
   /** The time (ms) that a process gets for each step of its end. */
   graceMs?: number
 }
@@ -26,6 +28,10 @@ export interface FileOutcome extends Outcome {
   /** What is told of it. */
   lines: string[]
 }
+
+/** How often (ms) it is asked whether the CPUs idle, and the share of them from which on there is room for another file. */
+const lookEveryMs = 1000
+const muchIdle = 0.25
 
 /**
  * Runs each test file in a process of its own, several beside each other, and prints a line for each with what failed above it.
@@ -38,10 +44,13 @@ export interface FileOutcome extends Outcome {
 export async function runTestFiles(files: string[], run: Run): Promise<Map<string, FileOutcome>> {
   const outcomes = new Map<string, FileOutcome>()
   const cpu = childCpu()
-  const weights: Record<Load, number> = { file: 1, stack: Math.min(2, run.capacity), alone: run.capacity }
+  const mostUsed = 2 * run.capacity
+  const weights: Record<Load, number> = { file: 1, stack: Math.min(2, run.capacity), alone: mostUsed }
   const order: Load[] = ['stack', 'file', 'alone']
   const running = new Set<Promise<void>>()
   let used = 0
+  let room = run.capacity
+  const idle = run.idle ?? idleShare()
   const tell = (file: string, outcome: FileOutcome) => {
     outcomes.set(file, outcome)
     for (const line of outcome.lines) run.print(line)
@@ -50,13 +59,16 @@ export async function runTestFiles(files: string[], run: Run): Promise<Map<strin
   // What waits half of its time leaves room for the next in order that fits.
   const waiting = order.flatMap((load) => files.filter((file) => loadOf(file) === load))
   const next = () => {
-    const at = waiting.findIndex((file) => used + weights[loadOf(file)] <= run.capacity)
+    const at = waiting.findIndex((file) => used === 0 || used + weights[loadOf(file)] <= room)
     return at < 0 ? undefined : waiting.splice(at, 1)[0]
   }
   while (waiting.length > 0) {
     const file = next()
     if (file === undefined) {
-      await Promise.race(running)
+      const timer = new AbortController()
+      await Promise.race([...running, delay(lookEveryMs, undefined, { signal: timer.signal }).catch(() => {})])
+      timer.abort()
+      room = Math.max(run.capacity, idle() > muchIdle ? Math.min(used + 1, mostUsed - 1) : 0)
       continue
     }
     const weight = weights[loadOf(file)]

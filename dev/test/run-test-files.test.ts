@@ -14,16 +14,20 @@ left.unref()
 console.error('pid', left.pid)
 `
 
-/** Runs files with this text, at most two seconds each. */
-async function run(t: Test, files: Record<string, string>, signal = new AbortController().signal) {
+/** Runs files with this text, at most some seconds each, two at a time while the CPUs are busy. */
+async function run(
+  t: Test,
+  files: Record<string, string>,
+  { signal = new AbortController().signal, idle = (): number => 0, seconds = 2 } = {},
+) {
   const root = t.testdir()
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(`${root}/services`, { recursive: true })
     writeFileSync(`${root}/${name}`, text)
   }
   const lines: string[] = []
-  const options = { root, env: process.env, capacity: 2, signal, print: (line: string) => lines.push(line) }
-  const outcomes = await runTestFiles(Object.keys(files), { ...options, limit: () => 2, graceMs: 1000 })
+  const options = { root, env: process.env, capacity: 2, idle, signal, print: (line: string) => lines.push(line) }
+  const outcomes = await runTestFiles(Object.keys(files), { ...options, limit: () => seconds, graceMs: 1000 })
   const counts = Object.fromEntries([...outcomes].map(([name, { passed, failed }]) => [name, { passed, failed }]))
   return { counts, lines, text: lines.join('\n'), outcomes }
 }
@@ -85,13 +89,30 @@ test('an error that nobody waits for fails the test that runs, and those after i
   t.match(text, /› rejected › two/)
 })
 
+/** Passes when so many of its kind run beside each other. */
+const together = (count: number) => `
+import { readdirSync, writeFileSync } from 'node:fs'
+const folder = import.meta.dirname + '/..'
+writeFileSync(folder + '/here-' + process.pid, '')
+while (readdirSync(folder).filter((name) => name.startsWith('here-')).length < ${count}) await new Promise((go) => setTimeout(go, 50))
+${passing}`
+
+test('a file more runs while the CPUs idle, and none while they are busy', async (t) => {
+  const names = ['a', 'b', 'c'].map((name) => `services/${name}.mjs`)
+  const files = Object.fromEntries(names.map((name) => [name, together(3)]))
+  const { counts } = await run(t, files, { idle: () => 1, seconds: 20 })
+  t.strictSame(counts, Object.fromEntries(names.map((name) => [name, one])))
+  const busy = await run(t, files, { idle: () => 0 })
+  t.match(busy.text, /took longer than 2 s/)
+})
+
 test('an interrupted run ends what runs, and begins nothing more', async (t) => {
   const interrupt = new AbortController()
   const waits = `console.log('ok 1 - began'); setInterval(() => {}, 1000)`
   const running = run(
     t,
     { 'services/a.mjs': waits, 'services/b.mjs': waits, 'services/c.mjs': waits },
-    interrupt.signal,
+    { signal: interrupt.signal },
   )
   await delay(500)
   interrupt.abort()

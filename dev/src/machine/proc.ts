@@ -1,5 +1,6 @@
 /** What Linux tells of processes. */
 import { readdirSync, readFileSync } from 'node:fs'
+import { cpus } from 'node:os'
 
 /**
  * Living processes whose environment at their start has this entry: whoever was started by whoever had it, in whatever group
@@ -41,6 +42,22 @@ export function childCpu(): () => number {
     const used = now - before
     before = now
     return used
+  }
+}
+
+/** The share (0 to 1) of the time of all CPUs in which they did nothing since it was last called. */
+export function idleShare(): () => number {
+  const look = () => {
+    const times = cpus().map((cpu) => cpu.times)
+    const idle = times.reduce((sum, time) => sum + time.idle, 0)
+    return { idle, all: times.reduce((sum, { user, nice, sys, irq }) => sum + user + nice + sys + irq, idle) }
+  }
+  let before = look()
+  return () => {
+    const now = look()
+    const share = now.all > before.all ? (now.idle - before.idle) / (now.all - before.all) : 0
+    before = now
+    return share
   }
 }
 

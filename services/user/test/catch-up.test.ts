@@ -50,7 +50,7 @@ function changeUsers(user: UserService, count: number) {
       const userId = firstId + changing * Math.floor((Math.random() * count) / changing)
       const n = ++changes
       await change(worker, userId, n).catch(ignoreBusy)
-      await delay(100)
+      await delay(300)
     }
   }
   const change = async (worker: number, userId: number, n: number) => {
