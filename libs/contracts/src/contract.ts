@@ -29,6 +29,8 @@ export interface RateLimit {
   seconds: number
   /** What counts: every call (default), those that succeeded, or those that failed with one of the endpoint's `errors`. */
   counts?: 'calls' | 'successes' | 'failures'
+  /** The errors that count as failures, where not all of the endpoint do. */
+  failures?: readonly ErrorName[]
   /** Endpoints whose limits have the same group share one count. */
   group?: string
   /** Counts only calls in which the parameter is given and matches this regular expression. */

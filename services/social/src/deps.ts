@@ -10,6 +10,7 @@ import { Names } from './people/names.ts'
 import { PeopleRepository } from './people/people-repository.ts'
 import { KnownAccounts } from './public-accounts/known-accounts.ts'
 import { MenusRepository } from './public-accounts/menus-repository.ts'
+import { KeptRows } from './relations/kept-rows.ts'
 import { RelationsRepository } from './relations/relations-repository.ts'
 import { Talks } from './talks/talks.ts'
 
@@ -21,6 +22,7 @@ export interface Deps extends Runtime<SocialConfig> {
   people: PeopleRepository
   names: Names
   relations: RelationsRepository
+  keptRows: KeptRows
   labels: LabelsRepository
   newFriends: NewFriendsRepository
   books: BooksRepository
@@ -45,13 +47,15 @@ export function createDeps(runtime: Runtime<SocialConfig>): Omit<Deps, keyof Run
   const message = createServiceClient({ baseUrl: config.messageUrl, serviceKeys, timeoutMs: messageTimeout })
   const push = createServiceClient({ baseUrl: config.pushUrl, serviceKeys, timeoutMs: pushTimeout })
   const people = new PeopleRepository(db)
+  const relations = new RelationsRepository(db)
   return {
     user,
     message,
     push,
     people,
     names: new Names({ people, user, log }),
-    relations: new RelationsRepository(db),
+    relations,
+    keptRows: new KeptRows(relations),
     labels: new LabelsRepository(db, now),
     newFriends: new NewFriendsRepository(db),
     books: new BooksRepository(db),

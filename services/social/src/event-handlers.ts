@@ -7,8 +7,8 @@ import { answerWords, welcome } from './account-replies/answer-events.ts'
 import { findAgain } from './address-book/find-again.ts'
 import { tellOwners } from './address-book/tell-owners.ts'
 import type { Deps } from './deps.ts'
+import { projection, welcomeUser } from './newcomers/welcome-users.ts'
 import { eraseThoseGone, eraseUser } from './people/erase-user.ts'
-import { projection, welcomeUser } from './people/follow-users.ts'
 
 /** Settings that say whether a user is found by their number. */
 const findingSettings: ReadonlySet<string> = new Set(['phoneSearch', 'closeTelephoneFind'])

@@ -9,7 +9,7 @@ import { eventHandlers } from './event-handlers.ts'
 import { followRoutes } from './follows/routes.ts'
 import { friendRoutes } from './friends/routes.ts'
 import { labelRoutes } from './labels/routes.ts'
-import { catchUpWithUsers } from './people/follow-users.ts'
+import { catchUpWithUsers } from './newcomers/welcome-users.ts'
 import { publicAccountRoutes } from './public-accounts/routes.ts'
 import { internalRelationRoutes } from './relations/internal-routes.ts'
 
@@ -35,6 +35,7 @@ export const service = defineService<typeof settings, Deps>({
     deps.push,
     deps.knownAccounts.follow(deps),
     deps.names.follow(deps),
+    deps.keptRows.follow(deps),
     deps.everybodysFriends.start(deps),
     catchUpWithUsers(deps),
   ],

@@ -1,4 +1,4 @@
-import { passwords, payPasswordChanged, profiles } from '@im/contracts/user'
+import { passwords, payPasswordChanged, profiles, wallet } from '@im/contracts/user'
 import { eventually, failure } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { startUser } from './start-user.ts'
@@ -46,4 +46,20 @@ test('a pay password is guessed five times, and then not for a quarter of an hou
     api.call(passwords.updatePayPassword, { payPassword: 'x', oldPayPassword: 'right' }, as),
     failure('RateLimited'),
   )
+})
+
+test('a wrong secret of a withdrawal counts as a guess, and no withdrawal is tried after five', async (t) => {
+  const { api, person } = await startUser(t, { LIMIT_FACTOR: '1', PAYMENT_PROVIDER: 'sandbox' })
+  const { caller, token } = await person('alice')
+  const as = { as: caller, token }
+  await api.call(passwords.updatePayPassword, { payPassword: 'right' }, as)
+  await api.call(wallet.bindWeChat, { code: 'x' }, as)
+  const time = String(Math.floor(Date.now() / 1000))
+  const withdraw = (n: number) => api.call(wallet.withdraw, { amount: '50', time, secret: String(n).repeat(32) }, as)
+  const guess = (payPassword: string) => api.call(passwords.checkPayPassword, { payPassword }, as)
+  for (const n of [1, 2, 3]) await t.rejects(withdraw(n), failure('SignatureInvalid'))
+  await guess('right')
+  for (const n of [1, 2]) await t.rejects(guess(`wrong ${n}`), failure('PayPasswordWrong'))
+  await t.rejects(withdraw(4), failure('RateLimited'))
+  await t.rejects(guess('right'), failure('RateLimited'))
 })

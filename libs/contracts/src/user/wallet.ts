@@ -2,6 +2,7 @@ import { Type } from 'typebox'
 import { contract } from '../contract.ts'
 import { Double, Int, Text } from '../param-types.ts'
 import { Raw } from '../result-types.ts'
+import { payPasswordGuesses } from './passwords.ts'
 
 const balance = Type.Number({ description: 'yuan' })
 
@@ -69,7 +70,11 @@ export const wallet = contract('user', {
     }),
     errors: ['FeatureDisabled', 'WxNotBound', 'SignatureInvalid', 'AmountTooSmall', 'BalanceTooLow', 'WithdrawFailed'],
     timeoutMs: 15_000,
-    limits: [{ by: 'user', max: 20, seconds: 3600 }],
+    // One form of the secret contains the pay password, so a wrong secret may be a guess at it.
+    limits: [
+      { by: 'user', max: 20, seconds: 3600 },
+      { ...payPasswordGuesses, failures: ['SignatureInvalid'] },
+    ],
   },
 })
 

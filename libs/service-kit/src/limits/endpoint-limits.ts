@@ -75,21 +75,23 @@ export class LimitedCall {
       return
     }
     // A refusal is neither a success nor a failure.
-    await this.#giveBackAllBut(undefined)
+    await this.#giveBackAllBut(() => false)
     const full = counts.find(({ count }) => count === refusal.full)
     throw limitError(full?.limit.error ?? 'RateLimited', refusal.waitSeconds)
   }
 
   /** Gives back the counts that do not apply to the outcome. `error` is undefined for a success. */
   async end(error: unknown): Promise<void> {
-    const isFailure = error instanceof ContractError && (this.#endpoint.errors ?? []).includes(error.errorName)
-    await this.#giveBackAllBut(error === undefined ? 'successes' : isFailure ? 'failures' : undefined)
+    const { errors = [] } = this.#endpoint
+    await this.#giveBackAllBut(({ counts, failures = errors }) => {
+      if (counts === 'successes') return error === undefined
+      return error instanceof ContractError && failures.includes(error.errorName)
+    })
   }
 
-  async #giveBackAllBut(outcome: 'successes' | 'failures' | undefined): Promise<void> {
-    const given = this.#taken
-      .splice(0)
-      .filter(({ limit: { counts = 'calls' } }) => counts !== 'calls' && counts !== outcome)
+  /** Calls that count whatever becomes of them are never given back. */
+  async #giveBackAllBut(applies: (limit: CompiledLimit) => boolean): Promise<void> {
+    const given = this.#taken.splice(0).filter(({ limit }) => (limit.counts ?? 'calls') !== 'calls' && !applies(limit))
     await this.#counters.giveBack(...given.map(({ count }) => count))
   }
 }

@@ -9,16 +9,16 @@ interface Wanted {
 
 /** Friends (or followed users, too, for status 0) who are not blocked, in the order of the names the owner sees. */
 export async function listFriends(
-  deps: Pick<Deps, 'relations' | 'names' | 'talks'>,
+  deps: Pick<Deps, 'keptRows' | 'names' | 'talks'>,
   userId: number,
   { keyword, status }: Wanted,
 ): Promise<FriendsView[]> {
-  const { relations, talks } = deps
-  const [rows, talked] = await Promise.all([
-    relations.unblockedBy(userId, status === 0 ? [1, 2] : [status]),
-    talks.all(userId),
-  ])
-  const shown = await showRows(deps, userId, rows, talked)
+  const { keptRows, talks } = deps
+  const [talked] = await Promise.all([talks.all(userId), keptRows.unblockedBy(userId)])
+  // As they are now: a change may have been told while the talks were asked for.
+  const rows = await keptRows.unblockedBy(userId)
+  const wanted = status === 0 ? rows : rows.filter((row) => row.status === status)
+  const shown = await showRows(deps, userId, wanted, talked)
   const text = keyword.toLowerCase()
   const isWanted = ({ toNickname, remarkName }: FriendsView) =>
     toNickname.toLowerCase().includes(text) || remarkName.toLowerCase().includes(text)

@@ -38,9 +38,9 @@ const handlers: Handlers<typeof friends, Deps> = {
     return deps.config.apiProfile === 'spec' ? rows : pageOf(rows, all.length, pageIndex, pageSize)
   },
 
-  async listFriendIds({ relations }, { caller: { userId }, params }) {
+  async listFriendIds({ relations, keptRows }, { caller: { userId }, params }) {
     const isBlackList = params.type === 'blackList'
-    const rows = isBlackList ? await relations.blockedBy(userId) : await relations.unblockedBy(userId, [1, 2])
+    const rows = isBlackList ? await relations.blockedBy(userId) : await keptRows.unblockedBy(userId)
     return rows.map(({ toUserId }) => toUserId)
   },
 

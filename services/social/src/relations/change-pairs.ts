@@ -21,7 +21,9 @@ export interface PairChange {
   after: Pair
 }
 
-type ChangeDeps = ErasingDeps & Pick<Deps, 'bus' | 'log'>
+type ChangeDeps = ErasingDeps & TellingDeps
+
+type TellingDeps = Pick<Deps, 'bus' | 'log' | 'keptRows'>
 
 /** Pairs of one change: a transaction that holds more may meet others too often. */
 const pairsAtOnce = 50
@@ -158,7 +160,8 @@ const rowFacts = (row: Relation, at: number): Payload<typeof friendRowChanged> =
  * Tells whoever decides by relations before the change is answered, so that it is in force by then. The event tells them again,
  * should nobody hear it now.
  */
-export async function tellAtOnce({ bus, log }: Pick<Deps, 'bus' | 'log'>, told: readonly Told[]): Promise<void> {
+export async function tellAtOnce({ bus, log, keptRows }: TellingDeps, told: readonly Told[]): Promise<void> {
+  for (const { data } of told) keptRows.forget(data)
   const results = await Promise.allSettled(told.map(({ event, data }) => bus.broadcast(event, data as never)))
   const failed = results.find((result) => result.status === 'rejected')
   if (failed) log.warn({ err: failed.reason }, 'a change of a relation was not broadcast yet')

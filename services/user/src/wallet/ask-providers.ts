@@ -9,7 +9,8 @@ import type { WithdrawalDocument } from './withdrawals-repository.ts'
 
 /** How often (ms) orders and bills to ask about are looked for. */
 const lookEvery = 10_000
-const atOnce = 50
+/** Questions about orders, and as many about bills. */
+const atOnce = 20
 /** The pause before the next question about one order doubles, up to this (ms). */
 const longestPause = 3_600_000
 /** An order that is not paid by then (ms) will not be asked about any more. If its provider still tells of a payment, it counts. */
@@ -26,19 +27,22 @@ export function startAskingProviders(deps: Deps): Closable {
     name: 'ask-payment-providers',
     async work(signal) {
       while (!signal.aborted) {
-        await askProviders(deps)
-        await delay(lookEvery, undefined, { signal }).catch(() => {})
+        const { areMoreDue } = await askProviders(deps)
+        if (!areMoreDue) await delay(lookEvery, undefined, { signal }).catch(() => {})
       }
     },
   })
 }
 
-/** Asks about everything that is due. */
-export async function askProviders(deps: Deps): Promise<void> {
+/** Asks about what is due, all beside each other: a provider that does not answer holds up no questions to another. */
+export async function askProviders(deps: Deps): Promise<{ areMoreDue: boolean }> {
   const { recharges, withdrawals, now } = deps
-  for (const order of await recharges.due(now(), atOnce))
-    await attempt(deps, order._id, () => askAboutOrder(deps, order))
-  for (const bill of await withdrawals.due(now(), atOnce)) await attempt(deps, bill._id, () => askAboutBill(deps, bill))
+  const [orders, bills] = await Promise.all([recharges.due(now(), atOnce), withdrawals.due(now(), atOnce)])
+  await Promise.all([
+    ...orders.map((order) => attempt(deps, order._id, () => askAboutOrder(deps, order))),
+    ...bills.map((bill) => attempt(deps, bill._id, () => askAboutBill(deps, bill))),
+  ])
+  return { areMoreDue: orders.length === atOnce || bills.length === atOnce }
 }
 
 async function attempt({ log }: Deps, number: string, ask: () => Promise<void>): Promise<void> {

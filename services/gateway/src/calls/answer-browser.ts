@@ -2,13 +2,13 @@ import { ContractError, type Endpoint, errors, type Method } from '@im/contracts
 import { asContractError, csrfTokenOf, firstText, outcomeHeader, queryOf, type RawParams } from '@im/service-kit'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { request as send } from 'undici'
-import { admitCall } from '../calls/admit-call.ts'
-import type { Outcome } from '../calls/answer.ts'
-import { IncomingCall } from '../calls/incoming-call.ts'
-import { serviceHeaders } from '../calls/service-headers.ts'
 import { type PeerName, serviceUrl } from '../config.ts'
 import type { Deps } from '../deps.ts'
-import type { Page } from './page.ts'
+import type { Page } from '../pages/page.ts'
+import { admitCall } from './admit-call.ts'
+import type { Outcome } from './answer.ts'
+import { IncomingCall } from './incoming-call.ts'
+import { serviceHeaders } from './service-headers.ts'
 
 /** Searched, not parsed: a long query may have a hundred thousand parameters. */
 const tokenParameter = /(?:^|&)access_token(?:=|&|$)/

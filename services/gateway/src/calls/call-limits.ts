@@ -1,6 +1,6 @@
 import { type Limit, limitError, type RateCounters, upTo } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
-import type { IncomingCall } from '../calls/incoming-call.ts'
+import type { IncomingCall } from './incoming-call.ts'
 
 /** transport.md §8: 50 calls a second for each token and 100 for each address, 200 at once. `block` is a fifth of a second. */
 const ofToken = { name: 'token', max: 200, seconds: 4, block: 10 }
