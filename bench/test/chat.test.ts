@@ -1,6 +1,9 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { test } from 'tap'
 import { faultsOf, type Round } from '../src/chat/rounds.ts'
 import { attributeOf, escapeXml, StanzaCutter, unescapeXml } from '../src/chat/stanza-cutter.ts'
+import { XmppClient } from '../src/chat/xmpp-client.ts'
 import { latencyOf } from '../src/percentiles.ts'
 
 const header = "<stream:stream xmlns='jabber:client' id='7'>"
@@ -51,4 +54,28 @@ test('each kind of fault is named', async (t) => {
     '1 streams closed (why)',
     '7 refused: not-allowed',
   ])
+})
+
+test('a client that only listens answers the pings of its server', { timeout: 10_000 }, async (t) => {
+  const server = createServer((socket) => serve(socket)).listen(0, '127.0.0.1')
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  const pong = Promise.withResolvers<string>()
+  const { port } = server.address() as AddressInfo
+  const address = { host: '127.0.0.1', port, domain: 'im.test' }
+  const client = await XmppClient.login(address, { userId: 7, password: 'x' }, 'pc')
+  t.teardown(() => client.close())
+  t.equal(await pong.promise, "<iq type='result' id='ping-1'/>")
+
+  function serve(socket: Socket): void {
+    const ask = "<iq type='get' id='ping-1' to='7@im.test/pc'><ping xmlns='urn:xmpp:ping'/></iq>"
+    socket.on('data', (chunk) => {
+      const text = String(chunk)
+      if (text.startsWith('<stream')) socket.write(`${header}<stream:features></stream:features>`)
+      else if (text.startsWith('<auth')) socket.write('<success/>')
+      else if (text.includes("id='bind'")) socket.write("<iq type='result' id='bind'/>")
+      else if (text.includes("id='here'")) socket.write(`<iq type='result' id='here'/>${ask}`)
+      else if (text.includes('ping-1')) pong.resolve(text)
+    })
+  }
 })

@@ -13,6 +13,10 @@ export interface XmppAddress {
   domain: string
 }
 
+/** The server asks who has said nothing for long, and closes the stream of who does not answer. */
+const isPing = (stanza: string) =>
+  stanza.startsWith('<iq') && attributeOf(stanza, 'type') === 'get' && stanza.includes('urn:xmpp:ping')
+
 /** As little of an XMPP client as a load needs: its own cost must not be what is measured. */
 export class XmppClient {
   readonly account: Account
@@ -31,7 +35,8 @@ export class XmppClient {
     socket.setNoDelay(true)
     socket.on('data', (chunk: unknown) => {
       for (const stanza of this.#cutter.push(chunk as string))
-        if (this.#take && !stanza.startsWith('<message')) this.#take(stanza)
+        if (isPing(stanza)) this.send(`<iq type='result' id='${escapeXml(attributeOf(stanza, 'id') ?? '')}'/>`)
+        else if (this.#take && !stanza.startsWith('<message')) this.#take(stanza)
         else this.onStanza(stanza)
     })
     socket.on('error', (cause) => this.#ended(cause.message))
