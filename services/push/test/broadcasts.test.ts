@@ -1,5 +1,6 @@
 import { accountBroadcasts, consoleBroadcasts } from '@im/contracts/push'
 import { eventually, failure, watchQueries } from '@im/service-kit/testing'
+import { ObjectId } from 'mongodb'
 import { test } from 'tap'
 import { service } from '../src/service.ts'
 import { away, fill, news, startPush, withOp } from './start-broadcasts.ts'
@@ -77,6 +78,21 @@ test('a broadcast is paused, goes on, and is canceled by its account and no othe
     api.call(withOp(accountBroadcasts.changeAccountBroadcast, 'pause'), { id: 'f'.repeat(24) }, { as }),
     failure('BroadcastNotFound'),
   )
+})
+
+test('one that is canceled while its end is being found stays canceled', async (t) => {
+  const { api, as, neighbours, broadcast, get, ended } = await startPush(t)
+  let asked = 0
+  neighbours.beforePage = async () => {
+    if (asked++ === 0)
+      await api.call(withOp(accountBroadcasts.changeAccountBroadcast, 'cancel'), { id: first }, { as })
+  }
+  const first = new ObjectId().toHexString()
+  await broadcast('to nobody', first)
+  await eventually(() => asked === 1)
+  // The next one has its turn when that of the first is over.
+  await ended(await broadcast('next'))
+  t.match(await get(first), { state: 'canceled' })
 })
 
 test('the pace holds for all broadcasts together, and a small one is not held up by a large one', async (t) => {

@@ -31,6 +31,8 @@ export function startNeighbours(t: Test) {
     again: 0,
     calls: 0,
     largestCall: 0,
+    /** Runs before the next receivers are told. */
+    beforePage: async (): Promise<void> => {},
     /** Runs before a part is taken. */
     before: async (_userIds: number[]): Promise<void> => {},
     /** Runs after it was taken and before the answer. */
@@ -43,10 +45,11 @@ export function startNeighbours(t: Test) {
       .sort((a, b) => a - b)
       .slice(0, size)
   const url = stubServices(t, { serviceKeys: ['test-service-key'], callerKeys: ['test-caller-key'] }, [
-    stub(internalRelations.pageFans, (_, { params: { after, pageSize } }) => ({
-      userIds: state.isAccount ? idsAbove(state.fans, after, pageSize) : [],
-      isAccount: state.isAccount ? 1 : 0,
-    })),
+    stub(internalRelations.pageFans, async (_, { params: { after, pageSize } }) => {
+      await state.beforePage()
+      const { isAccount, fans } = state
+      return { userIds: isAccount ? idsAbove(fans, after, pageSize) : [], isAccount: isAccount ? 1 : 0 }
+    }),
     stub(ordinaryUsers.pageOrdinaryUsers, (_, { params: { after, pageSize } }) => ({
       userIds: idsAbove(state.users, after, pageSize),
       total: state.users.size,

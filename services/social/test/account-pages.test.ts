@@ -390,3 +390,21 @@ test('an account answers by itself: a welcome, words, no other account, nothing 
   await t.rejects(change('save', { words: 'one more', content: 'c' }), failure('InvalidParams'))
   t.match(await call(accountReplies.showReplies, {}, other), { welcome: '', replies: [] })
 })
+
+test('an answer that could not be sent counts for nothing: it is sent when its event comes again', async (t) => {
+  const { call, news, person, write, sent, api, others } = await startPages(t, { LIMIT_FACTOR: '1' })
+  const alice = await person('alice')
+  await call(withOp(accountReplies.changeReplies, 'welcome'), { content: 'welcome!' })
+  await call(withOp(accountReplies.changeReplies, 'save'), { words: 'price', content: 'it is free' })
+  const path = '/internal/messages/send'
+  const send = others.answers[path]!
+  let failures = 0
+  others.answers[path] = (message) => (failures++ === 0 ? undefined : send(message))
+  await api.call(follows.follow, { toUserId: news }, { as: alice })
+  await eventually(() => sent.length === 1)
+  t.match(sent, [{ content: 'welcome!' }], 'the only welcome of a day')
+  failures = 0
+  for (let n = 0; n < 10; n++) await write(alice, news, `price ${n}`)
+  await eventually(() => sent.length === 11, 20_000)
+  t.equal(failures, 11, 'ten a minute, and one that failed')
+})
