@@ -245,6 +245,14 @@ test('a stream that takes nothing holds up no other', async (t) => {
   t.equal(await db.collection('outbox').countDocuments({ stream: 'message' }), 600, 'they wait: they are not at fault')
 })
 
+test('a service that announces nothing takes no lease', async (t) => {
+  const { mongoClient } = await startRuntime(t, ownNamespace(t), 'push')
+  const collections: string[] = []
+  mongoClient.on('commandStarted', ({ commandName, command }) => collections.push(String(command[commandName])))
+  await eventually(() => collections.filter((name) => name === 'replicas').length >= 3)
+  t.notOk(collections.includes('leases'))
+})
+
 test('events flow without Redis', async (t) => {
   const server = await ownServer(t, 'redis')
   if (!server) return

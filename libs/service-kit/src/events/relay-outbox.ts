@@ -60,6 +60,8 @@ export function startOutboxRelay(options: {
   const wakeUps = Object.values<StreamSpec>(streams)
     .filter(({ service }) => service === bus.service)
     .map(({ name }) => ({ stream: name, wakeUp: new WakeUp() }))
+  // A service that announces nothing has nothing to relay, and no lease to take and give back for ever.
+  if (!wakeUps.length) return { wake() {}, async close() {} }
   const wakeAll = (options?: { urgent: boolean }) => {
     for (const { wakeUp } of wakeUps) wakeUp.notify(options)
   }
