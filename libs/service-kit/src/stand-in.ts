@@ -131,7 +131,7 @@ export interface FirstQuery<T extends Document> {
 }
 
 /** Lengths of the ranges of ids that are tried before the whole one. */
-const spans = [2000, 10_000, 50_000, 250_000]
+const spans = [200, 2000, 10_000, 50_000, 250_000]
 
 /** Finds the first documents in the order of their ids. The stand-in is asked for short ranges first, as in `findNewest`. */
 export async function findFirst<T extends Document>(
