@@ -297,6 +297,22 @@ test('a row that nobody rang for is found', async (t) => {
   await eventually(async () => (await deps.mailbox.collection.countDocuments()) === 0)
 })
 
+test('what a broadcast puts for others hides no row that nobody rang for', async (t) => {
+  const { online, deps } = await startMessage(t)
+  const peer = await online(bob)
+  const at = Date.now()
+  const row = (user: number, before: number) => ({
+    ...{ _id: `row of ${user}`, user, at, seq: 1, bytes: 100, owes: [] },
+    text: `from='${alice}@x' type='chat'><body>{"content":"found"}</body></message>`,
+    expireAt: new Date(at - before + 30 * 86_400_000),
+  })
+  const { collection } = deps.mailbox
+  await collection.insertMany(Array.from({ length: 10_100 }, (_, n) => row(20_000_000 + n, 5000)))
+  await collection.insertOne(row(bob, 0))
+  await eventually(() => peer.messages.length === 1)
+  t.strictSame(peer.contents(), ['found'])
+})
+
 test('a row that another replica puts long after its message came, and tells nobody of, is found', async (t) => {
   const { online, deps } = await startMessage(t)
   const peer = await online(bob)

@@ -13,6 +13,8 @@ const mostRowsAtOnce = 200
 const lookEvery = 5000
 /** Longer than it takes to see them at least once. */
 const lookBack = 60_000
+/** Users of one question. */
+const usersAtOnce = 500
 
 /**
  * Hands mailboxes over (spec xmpp.md §5): to each stream that takes them, in order, no more at a time than the stream may
@@ -144,14 +146,26 @@ export class MailboxDrain {
 
   /** Begins to look for rows that nobody rang for. */
   start(): void {
+    let isLooking = false
     this.#looking = setInterval(() => {
-      this.#look().catch((error) => this.#log.warn({ reason: String(error) }, 'mailboxes could not be looked through'))
+      if (isLooking) return
+      isLooking = true
+      this.#look()
+        .catch((error) => this.#log.warn({ reason: String(error) }, 'mailboxes could not be looked through'))
+        .finally(() => {
+          isLooking = false
+        })
     }, lookEvery)
   }
 
+  /** Asks for those who are here alone: a broadcast puts rows for many who are not. */
   async #look(): Promise<void> {
-    for (const user of await this.#mailbox.usersOfLast(lookBack))
-      for (const stream of this.#streams.ownOf(user)) if (stream.mail === 'live') this.wake(stream)
+    const live = new Set<number>()
+    for (const { mail, report } of this.#streams.own()) if (mail === 'live') live.add(report.user)
+    const users = [...live]
+    for (let at = 0; at < users.length && !this.#closing.signal.aborted; at += usersAtOnce)
+      for (const user of await this.#mailbox.usersOfLast(lookBack, users.slice(at, at + usersAtOnce)))
+        for (const stream of this.#streams.ownOf(user)) if (stream.mail === 'live') this.wake(stream)
   }
 
   async close(): Promise<void> {

@@ -11,6 +11,9 @@ const believedFor = 60_000
 const believedNearLimit = 1000
 const near = 0.8
 
+/** Users whose counts are remembered: 150 bytes each, so 4 MB. A broadcast goes to more than that. */
+const mostKnown = 25_000
+
 interface Usage {
   rows: number
   bytes: number
@@ -21,7 +24,7 @@ interface Usage {
 export class MailboxLimits {
   readonly #mailbox: MailboxRepository
   readonly #now: () => number
-  readonly #known = new LRUCache<number, Usage>(upTo(100_000))
+  readonly #known = new LRUCache<number, Usage>(upTo(mostKnown))
 
   constructor(mailbox: MailboxRepository, now: () => number) {
     this.#mailbox = mailbox

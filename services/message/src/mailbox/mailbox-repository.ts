@@ -122,10 +122,12 @@ export class MailboxRepository {
     if (ids.length) await this.collection.deleteMany({ _id: { $in: ids } }, { session })
   }
 
-  /** Users whose rows were put into a mailbox of the last `since` ms, as far as these wait for a month. */
-  async usersOfLast(since: number): Promise<Set<number>> {
+  /** Those of the users in whose mailboxes rows were put in the last `since` ms, as far as these wait for a month. */
+  async usersOfLast(since: number, users: readonly number[]): Promise<Set<number>> {
+    const recent = { expireAt: { $gt: new Date(this.#now() + month - since) } }
     const found = await this.collection
-      .find({ expireAt: { $gt: new Date(this.#now() + month - since) } })
+      // In an `$or`: the stand-in would take the index of what expires, and read what was put for everybody.
+      .find({ $and: [{ user: { $in: [...users] } }, { $or: [recent] }] }, { batchSize: mostAtOnce })
       .project<{ user: number }>({ _id: 0, user: 1 })
       .limit(mostAtOnce)
       .toArray()
