@@ -15,6 +15,7 @@ import { Colleagues } from './decide/colleagues.ts'
 import { Contacts } from './decide/contacts.ts'
 import { KeywordFilter } from './decide/keyword-filter.ts'
 import { type Relations, SocialRelations } from './decide/relations.ts'
+import { ChatFirst } from './deliver/chat-first.ts'
 import { Deliverer } from './deliver/deliverer.ts'
 import { FarDeliveriesOverNats } from './deliver/far-deliveries.ts'
 import { createRecentMessages, type RecentMessages } from './deliver/recent-messages.ts'
@@ -70,6 +71,7 @@ export interface Deps extends Runtime<MessageConfig> {
   toldStreams: ToldStreams
   farDeliveries: FarDeliveriesOverNats
   deliverer: Deliverer
+  chatFirst: ChatFirst
   peers: Peers
   /** The component ports of the XMPP servers. */
   xmppServers: FollowedServers
@@ -162,6 +164,7 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
     toldStreams: new ToldStreams({ bus, peers, streams }),
     farDeliveries: far,
     deliverer,
+    chatFirst: new ChatFirst(),
     peers,
     xmppServers: new FollowedServers({ urls: config.xmppComponentUrl, log }),
     feeds,

@@ -1,6 +1,7 @@
 import { accountChats, archive, messageArchived, serverMessages } from '@im/contracts/message'
 import { eventually, failure, recordEvents, watchQueries } from '@im/service-kit/testing'
 import { test } from 'tap'
+import { ChatFirst } from '../src/deliver/chat-first.ts'
 import { alice, bob, carol, startMessage } from './start-message.ts'
 import { domain } from './xmpp-server.ts'
 
@@ -49,6 +50,52 @@ test('further fields of the body go along, but none that would hide it or change
     internal.call(serverMessages.sendToUsers, { ...send, type: 201, receivers: to(9, alice) } as never),
     failure('InvalidParams'),
   )
+})
+
+test('what is sent to many is stored in small parts, and chat before each of them', async (t) => {
+  const { internal, online, deps } = await startMessage(t)
+  const { chatFirst, mongoClient } = deps
+  const parts: number[] = []
+  mongoClient.on('commandStarted', ({ command }) => {
+    if (command['insert'] === 'messages') parts.push(command['documents'].length)
+  })
+  const { store, giveWay } = chatFirst
+  const order: string[] = []
+  chatFirst.giveWay = async () => {
+    order.push('gives way')
+    await giveWay.call(chatFirst)
+  }
+  chatFirst.store = (work) => {
+    order.push('chat')
+    return store.call(chatFirst, work) as ReturnType<typeof work>
+  }
+  const many = Array.from({ length: 25 }, (_, n) => 10_100_000 + n)
+  t.strictSame(await internal.call(serverMessages.sendToUsers, { ...send, receivers: to(0, ...many) } as never), {
+    sent: 25,
+    known: 0,
+  })
+  t.strictSame(parts, [10, 10, 5])
+  t.strictSame(order, ['gives way', 'gives way', 'gives way'])
+  await internal.call(serverMessages.sendToUsers, { ...send, receivers: to(1, bob) } as never)
+  t.equal(order.length, 3, 'one message is no crowd')
+  const sender = await online(alice)
+  sender.say({ to: bob })
+  await eventually(() => sender.receipts.length === 1)
+  t.equal(order.at(-1), 'chat')
+})
+
+test('a part waits while chat is being stored, but not for ever', async (t) => {
+  const chatFirst = new ChatFirst()
+  const done: string[] = []
+  const chat = Promise.withResolvers<void>()
+  const storing = chatFirst.store(() => chat.promise).then(() => done.push('chat'))
+  const part = chatFirst.giveWay().then(() => done.push('part'))
+  setImmediate(() => chat.resolve())
+  await Promise.all([storing, part])
+  t.strictSame(done, ['chat', 'part'])
+  const stuck = chatFirst.store(() => Promise.withResolvers<void>().promise)
+  await chatFirst.giveWay()
+  t.type(stuck, Promise)
 })
 
 test('the chats of an account: what it has not read, who wrote last, and pages that count as read', async (t) => {

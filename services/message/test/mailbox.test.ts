@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { eventually } from '@im/service-kit/testing'
+import { eventually, watchQueries } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { type Outgoing, rowOf } from '../src/deliver/delivery.ts'
 import { alice, bob, startMessage } from './start-message.ts'
@@ -299,6 +299,7 @@ test('a row that nobody rang for is found', async (t) => {
 
 test('what a broadcast puts for others hides no row that nobody rang for', async (t) => {
   const { online, deps } = await startMessage(t)
+  const queries = watchQueries(deps)
   const peer = await online(bob)
   const at = Date.now()
   const row = (user: number, before: number) => ({
@@ -311,6 +312,7 @@ test('what a broadcast puts for others hides no row that nobody rang for', async
   await collection.insertOne(row(bob, 0))
   await eventually(() => peer.messages.length === 1)
   t.strictSame(peer.contents(), ['found'])
+  await queries.demandIndexes(t)
 })
 
 test('a row that another replica puts long after its message came, and tells nobody of, is found', async (t) => {

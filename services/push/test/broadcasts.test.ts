@@ -84,8 +84,7 @@ test('one that is canceled while its end is being found stays canceled', async (
   const { api, as, neighbours, broadcast, get, ended } = await startPush(t)
   let asked = 0
   neighbours.beforePage = async () => {
-    if (asked++ === 0)
-      await api.call(withOp(accountBroadcasts.changeAccountBroadcast, 'cancel'), { id: first }, { as })
+    if (asked++ === 0) await api.call(withOp(accountBroadcasts.changeAccountBroadcast, 'cancel'), { id: first }, { as })
   }
   const first = new ObjectId().toHexString()
   await broadcast('to nobody', first)

@@ -22,9 +22,12 @@ interface Sent {
 /** What only the sender's app may say of a message: it would change how long it lives, or whether it can be read. */
 const notOurs = new Set(['isEncrypt', 'isReadDel', 'deleteTime', 'signature', 'encryptType'])
 
+/** Receivers of one transaction: chat waits behind it. */
+const receiversAtOnce = 10
+
 /**
  * Sends one message to many users: archived, and owed to each by a mailbox row of the same transaction, so that nothing is lost
- * when this process dies. The messageId makes sending it again harmless. Resolves when all of it is committed.
+ * when this process dies. The messageId makes sending it again harmless. Resolves when all of it is committed. Chat goes first.
  */
 export async function sendToUsers(deps: Deps, params: Params<Send>): Promise<ResultOf<Send>> {
   if (!messageType(params.type).archived) throw new ContractError('InvalidParams', { detail: 'type: is not archived' })
@@ -42,8 +45,15 @@ export async function sendToUsers(deps: Deps, params: Params<Send>): Promise<Res
   ])
   for (const { outgoing } of messages) outgoing.devices = devices.get(outgoing.user) ?? []
   deps.deliverer.rowsBegin(users)
+  const all = { sent: 0, known: 0 }
   try {
-    return await storeAndDeliver(deps, messages)
+    for (let first = 0; first < messages.length; first += receiversAtOnce) {
+      if (messages.length > 1) await deps.chatFirst.giveWay()
+      const { sent, known } = await storeAndDeliver(deps, messages.slice(first, first + receiversAtOnce))
+      all.sent += sent
+      all.known += known
+    }
+    return all
   } finally {
     deps.deliverer.rowsEnd(users)
   }

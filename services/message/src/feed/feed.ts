@@ -311,7 +311,8 @@ export class Feed {
         prepareEntry(deps, entry, sender, (text, name = 'message') =>
           this.#writer?.deliverTo(entry.stream, name, text),
         ),
-      write: (writes, entries) => traceBatch(deps.tracing, entries, () => writeMessages(deps, writes)),
+      write: (writes, entries) =>
+        deps.chatFirst.store(() => traceBatch(deps.tracing, entries, () => writeMessages(deps, writes))),
       park: (entry, error) => deps.parked.keep(entry, error),
       giveUp: (error) => this.#fail(new BugError(error.message)),
       log: deps.log,
