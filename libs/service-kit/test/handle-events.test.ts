@@ -421,6 +421,8 @@ test('exactly once: neither the same event nor an older one of the user is handl
     bus.publish(envelope(1, { id, sequence, data: update(1, `name ${sequence}`) }))
   await publish('a', 1)
   await publish('b', 2)
+  // What follows is another transaction's.
+  await eventually(async () => (await names.findOne({ _id: 1 }))?.nickname === 'name 2')
   // A relay that stood still for long publishes again what JetStream has forgotten to be there.
   await publish('a again', 1)
   await publish('b again', 2)
