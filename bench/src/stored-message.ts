@@ -1,6 +1,6 @@
 import { ObjectId } from 'mongodb'
-import { singleConversation } from '../../services/message/src/archive/conversations.ts'
-import type { MessageDocument } from '../../services/message/src/archive/message-document.ts'
+import { singleConversation } from '../../services/message/src/messages/conversations.ts'
+import type { MessageDocument } from '../../services/message/src/messages/message-document.ts'
 
 /** The `n`-th message as the archive stores it; `timeSend` in seconds. */
 export function storedMessage(

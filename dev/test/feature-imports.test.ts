@@ -1,4 +1,4 @@
-import { globSync, readFileSync } from 'node:fs'
+import { globSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'tap'
 
@@ -30,9 +30,9 @@ function circleIn(left: Map<string, Set<string>>): string[] {
   }
 }
 
-for (const service of ['gateway', 'user', 'social', 'push'])
+for (const service of readdirSync(services))
   test(`features of ${service} import each other in one direction`, async (t) => {
     const features = importsOfFeatures(service)
-    t.ok(features.size > 3)
+    t.ok(features.size > 2)
     t.strictSame(circleIn(features), [])
   })

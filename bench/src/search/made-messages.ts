@@ -1,4 +1,4 @@
-import type { MessageDocument } from '../../../services/message/src/archive/message-document.ts'
+import type { MessageDocument } from '../../../services/message/src/messages/message-document.ts'
 import { storedMessage } from '../stored-message.ts'
 
 /** The user a quarter of all messages belongs to. */

@@ -2,8 +2,8 @@ import fc from 'fast-check'
 import { test } from 'tap'
 import { type ArchiveEntry, archiveBatch } from '../src/archive/archive-batch.ts'
 import { Resenders } from '../src/archive/copy-order.ts'
-import { newestFirst } from '../src/archive/message-document.ts'
 import type { Deps } from '../src/deps.ts'
+import { newestFirst } from '../src/messages/message-document.ts'
 import { createLog, startArchive } from './start-archive.ts'
 
 /** What happens next; `which` names a device, a log or a replica, `by` how many or how long. */

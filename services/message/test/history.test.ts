@@ -1,7 +1,7 @@
 import { archive } from '@im/contracts/message'
 import fc from 'fast-check'
 import { test } from 'tap'
-import { singleConversation } from '../src/archive/conversations.ts'
+import { singleConversation } from '../src/messages/conversations.ts'
 import { createLog, startArchive } from './start-archive.ts'
 
 test('history', async (t) => {

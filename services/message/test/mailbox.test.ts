@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { eventually, watchQueries } from '@im/service-kit/testing'
 import { test } from 'tap'
-import { type Outgoing, rowOf } from '../src/deliver/delivery.ts'
+import { type Outgoing, rowOf } from '../src/streams/delivery.ts'
 import { alice, bob, startMessage } from './start-message.ts'
 
 const numbers = (length: number, from = 0) => Array.from({ length }, (_, n) => n + from)

@@ -1,7 +1,7 @@
 import { presence, pushedMessages } from '@im/contracts/message'
 import { watchQueries } from '@im/service-kit/testing'
 import { test } from 'tap'
-import { roomConversation, singleConversation } from '../src/archive/conversations.ts'
+import { roomConversation, singleConversation } from '../src/messages/conversations.ts'
 import { startArchive } from './start-archive.ts'
 
 test('push is told what notifications show, who is named, and who is there', async (t) => {

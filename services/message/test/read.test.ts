@@ -5,7 +5,7 @@ import { parseJid, userIdOf } from '../src/read/addresses.ts'
 import { findMembers } from '../src/read/json-members.ts'
 import { isRefused, readBody } from '../src/read/read-body.ts'
 import { type MessageReading, readMessage, readSender } from '../src/read/read-message.ts'
-import { escapeAttribute, escapeText } from '../src/read/xml-text.ts'
+import { escapeAttribute, escapeText } from '../src/stanzas/xml-text.ts'
 import { domain, parseStanza } from './xmpp-server.ts'
 
 const alice = 10000001

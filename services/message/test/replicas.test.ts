@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { eventually, slowProxy } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
-import { streamKey } from '../src/streams/own-stream.ts'
+import { streamKey } from '../src/read/addresses.ts'
 import { alice, bob, carol, isSharedOut, startMessage } from './start-message.ts'
 import { type ClientStream, domain, XmppServer } from './xmpp-server.ts'
 

@@ -4,9 +4,9 @@ import { eventually } from '@im/service-kit/testing'
 import { ObjectId } from 'mongodb'
 import type { Test } from 'tap'
 import { type ArchiveEntry, archiveBatch } from '../src/archive/archive-batch.ts'
-import { roomConversation, singleConversation } from '../src/archive/conversations.ts'
-import type { MessageDocument } from '../src/archive/message-document.ts'
 import type { Deps } from '../src/deps.ts'
+import { roomConversation, singleConversation } from '../src/messages/conversations.ts'
+import type { MessageDocument } from '../src/messages/message-document.ts'
 import { startMessage } from './start-message.ts'
 
 export interface Said {

@@ -6,7 +6,7 @@ import { eventually } from '@im/service-kit/testing'
 import type { Element } from '@xmpp/component'
 import xmppXml from '@xmpp/xml'
 import { frameNamespace, frameVersion } from '../src/feed/frame-namespace.ts'
-import { escapeAttribute, escapeText } from '../src/read/xml-text.ts'
+import { escapeAttribute, escapeText } from '../src/stanzas/xml-text.ts'
 
 const { Parser } = xmppXml as unknown as { Parser: new () => EventEmitter & { write(text: string): void } }
 

@@ -1,8 +1,8 @@
 import { createServiceClient, type Runtime, type ServiceClient } from '@im/service-kit'
-import { CompaniesRepository } from './companies/companies-repository.ts'
 import type { OrgConfig } from './config.ts'
-import { DepartmentsRepository } from './departments/departments-repository.ts'
-import { EmployeesRepository } from './employees/employees-repository.ts'
+import { CompaniesRepository } from './directory/companies-repository.ts'
+import { DepartmentsRepository } from './directory/departments-repository.ts'
+import { EmployeesRepository } from './directory/employees-repository.ts'
 
 /** What operations of this service may use. */
 export interface Deps extends Runtime<OrgConfig> {

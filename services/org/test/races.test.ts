@@ -3,10 +3,10 @@ import { companies, departments, employees } from '@im/contracts/org'
 import { inTransaction } from '@im/service-kit'
 import fc from 'fast-check'
 import { test } from 'tap'
-import type { CompanyDocument } from '../src/companies/company-document.ts'
 import { pathToRoot } from '../src/departments/department-tree.ts'
-import type { DepartmentDocument } from '../src/departments/departments-repository.ts'
-import type { EmployeeDocument } from '../src/employees/employees-repository.ts'
+import type { CompanyDocument } from '../src/directory/company-document.ts'
+import type { DepartmentDocument } from '../src/directory/departments-repository.ts'
+import type { EmployeeDocument } from '../src/directory/employees-repository.ts'
 import { startOrg } from './start-org.ts'
 
 const actions = ['add', 'remove', 'move', 'quit', 'make', 'delete', 'promote'] as const

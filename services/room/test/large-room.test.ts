@@ -2,7 +2,7 @@ import { membersJoined, roomMembers, rooms } from '@im/contracts/room'
 import { createTestClient, eventually } from '@im/service-kit/testing'
 import type { CommandStartedEvent } from 'mongodb'
 import { test } from 'tap'
-import { newMember } from '../src/members/member-document.ts'
+import { newMember } from '../src/documents/member-document.ts'
 import { startRoom } from './start-room.ts'
 
 const size = 10_000

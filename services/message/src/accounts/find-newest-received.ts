@@ -1,9 +1,9 @@
 import { type MessageRow, messageType } from '@im/contracts/message'
-import { singleConversation } from '../archive/conversations.ts'
-import { isVisible } from '../archive/message-document.ts'
-import { messageRow } from '../archive/message-row.ts'
 import type { Deps } from '../deps.ts'
 import { type Chat, peerOf, sideOf } from '../inbox/chats-repository.ts'
+import { singleConversation } from '../messages/conversations.ts'
+import { isVisible } from '../messages/message-document.ts'
+import { messageRow } from '../messages/message-row.ts'
 
 /** Messages of one chat that are looked at: whoever wrote before that has been answered at length. */
 const mostLookedAt = 200

@@ -1,9 +1,9 @@
 import { type Params, pageOf, type ResultOf } from '@im/contracts'
 import type { accountChats } from '@im/contracts/message'
-import { singleConversation } from '../archive/conversations.ts'
-import { messageRow } from '../archive/message-row.ts'
 import type { Deps } from '../deps.ts'
 import { sideOf } from '../inbox/chats-repository.ts'
+import { singleConversation } from '../messages/conversations.ts'
+import { messageRow } from '../messages/message-row.ts'
 
 type PageChat = (typeof accountChats)['pageChat']
 

@@ -2,14 +2,14 @@ import { ContractError, type Params, type ResultOf } from '@im/contracts'
 import { messageType, type serverMessages } from '@im/contracts/message'
 import { ObjectId } from 'mongodb'
 import { archiveBatch } from '../archive/archive-batch.ts'
-import { singleConversation } from '../archive/conversations.ts'
-import { longestName, type MessageDocument } from '../archive/message-document.ts'
-import type { Outgoing } from '../deliver/delivery.ts'
-import { messageText } from '../deliver/stanza-text.ts'
 import type { Deps } from '../deps.ts'
 import type { MailboxRow } from '../mailbox/mailbox-repository.ts'
+import { singleConversation } from '../messages/conversations.ts'
+import { longestName, type MessageDocument } from '../messages/message-document.ts'
 import { xmlJson } from '../notices/xml-json.ts'
 import { devicesElsewhere } from '../presence/devices-elsewhere.ts'
+import { messageText } from '../stanzas/stanza-text.ts'
+import type { Outgoing } from '../streams/delivery.ts'
 
 type Send = (typeof serverMessages)['sendToUsers']
 type Receiver = Params<Send>['receivers'][number]

@@ -2,7 +2,7 @@ import { ContractError, type Params } from '@im/contracts'
 import { type archive, messageDeleted } from '@im/contracts/message'
 import type { Deps } from '../deps.ts'
 import { type Chat, type ChatSide, sideNames, withShown } from '../inbox/chats-repository.ts'
-import { singleConversation } from './conversations.ts'
+import { singleConversation } from '../messages/conversations.ts'
 import { deletionsOf } from './delete-messages.ts'
 
 type ClearDeps = Pick<Deps, 'chats' | 'outbox' | 'now'>

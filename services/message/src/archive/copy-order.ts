@@ -1,9 +1,6 @@
 import { upTo } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
-import type { MessageDocument } from './message-document.ts'
-
-/** Where a message stands, and among whose. */
-export type Tie = Pick<MessageDocument, 'conversation' | 'from' | 'timeSend' | 'ts'>
+import type { MessageDocument, Tie } from '../messages/message-document.ts'
 
 type Pair = Pick<MessageDocument, 'conversation' | 'from'>
 

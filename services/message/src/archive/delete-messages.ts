@@ -3,10 +3,10 @@ import { type archive, messageDeleted, messageRecalled } from '@im/contracts/mes
 import type { Deps } from '../deps.ts'
 import { peerOf } from '../inbox/chats-repository.ts'
 import { refreshChats } from '../inbox/refresh-chats.ts'
-import { roomsOrNone } from '../rooms/rooms-of.ts'
+import type { MessageDocument } from '../messages/message-document.ts'
+import { roomsOrNone } from '../room-facts/rooms-of.ts'
 import { findVisible, findVisibleInRooms, type RoomMessage } from './find-visible.ts'
 import { forgetMessages } from './forget-messages.ts'
-import type { MessageDocument } from './message-document.ts'
 import { type RecallDeps, recallLimitMs } from './recall-limit.ts'
 
 type DeleteDeps = Pick<

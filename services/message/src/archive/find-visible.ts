@@ -1,8 +1,8 @@
 import type { Deps } from '../deps.ts'
 import { sideOf } from '../inbox/chats-repository.ts'
-import { isSince } from '../rooms/room-history.ts'
-import { type MemberRoom, roomNamed } from '../rooms/rooms-of.ts'
-import { isVisible, type MessageDocument } from './message-document.ts'
+import { isVisible, type MessageDocument } from '../messages/message-document.ts'
+import { isSince } from '../room-facts/joined-room.ts'
+import { type MemberRoom, roomNamed } from '../room-facts/rooms-of.ts'
 
 /** Messages of a user's single chats by their ids, as far as this user can see them. */
 export async function findVisible(

@@ -1,6 +1,6 @@
 import type { Change } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
-import type { KnownMessage } from './messages-repository.ts'
+import type { KnownMessage } from '../messages/messages-repository.ts'
 
 /** Takes messages away from everybody, in the transaction of a change: what they said leaves the archive, the search and whatever waits, and soon the files of their authors that they showed. */
 export async function forgetMessages(

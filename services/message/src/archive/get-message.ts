@@ -1,8 +1,8 @@
 import { ContractError, type Params } from '@im/contracts'
 import type { archive, MessageRow, RoomRow } from '@im/contracts/message'
 import type { Deps } from '../deps.ts'
+import { messageRow, roomRow } from '../messages/message-row.ts'
 import { findVisible, findVisibleInRooms } from './find-visible.ts'
-import { messageRow, roomRow } from './message-row.ts'
 
 /** A message of the caller's own single chats, or of the rooms they are in. */
 export async function getMessage(

@@ -1,9 +1,9 @@
 import { type Caller, ContractError } from '@im/contracts'
 import { ObjectId } from 'mongodb'
 import type { Deps } from '../deps.ts'
-import { isNewer, type MessageDocument, type Place } from './message-document.ts'
-import type { Near } from './messages-repository.ts'
-import { timeRange } from './time-range.ts'
+import { isNewer, type MessageDocument, type Place } from '../messages/message-document.ts'
+import type { Near } from '../messages/messages-repository.ts'
+import { timeRange } from '../messages/time-range.ts'
 
 /** Rows that may be skipped when the end of the page before is not known any more. */
 const maxSkip = 10_000

@@ -1,13 +1,13 @@
 import type { Caller, Params } from '@im/contracts'
 import type { archive, RoomRow } from '@im/contracts/message'
 import type { Deps } from '../deps.ts'
-import { isSince, sinceOf } from '../rooms/room-history.ts'
-import { roomNamed } from '../rooms/rooms-of.ts'
-import type { JoinedRoom } from '../search/search-scope.ts'
-import { roomConversation } from './conversations.ts'
+import { roomConversation } from '../messages/conversations.ts'
+import { isVisible } from '../messages/message-document.ts'
+import { roomRow } from '../messages/message-row.ts'
+import type { JoinedRoom } from '../room-facts/joined-room.ts'
+import { isSince, sinceOf } from '../room-facts/joined-room.ts'
+import { roomNamed } from '../room-facts/rooms-of.ts'
 import { readHistoryPage } from './history-page.ts'
-import { isVisible } from './message-document.ts'
-import { roomRow } from './message-row.ts'
 
 type HistoryDeps = Pick<Deps, 'messages' | 'roomChats' | 'roomFacts' | 'roomsOf' | 'cursors' | 'now'>
 

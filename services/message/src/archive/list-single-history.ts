@@ -2,10 +2,10 @@ import type { Caller, Params } from '@im/contracts'
 import type { archive, MessageRow } from '@im/contracts/message'
 import type { Deps } from '../deps.ts'
 import { sideOf } from '../inbox/chats-repository.ts'
-import { singleConversation } from './conversations.ts'
+import { singleConversation } from '../messages/conversations.ts'
+import { isVisible, type Reader } from '../messages/message-document.ts'
+import { messageRow } from '../messages/message-row.ts'
 import { readHistoryPage } from './history-page.ts'
-import { isVisible, type Reader } from './message-document.ts'
-import { messageRow } from './message-row.ts'
 
 type HistoryDeps = Pick<Deps, 'messages' | 'chats' | 'cursors' | 'now'>
 

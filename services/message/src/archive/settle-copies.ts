@@ -1,7 +1,7 @@
-import type { Refusal } from '../read/read-message.ts'
+import { keyText, type MessageDocument, type RefusedMessage } from '../messages/message-document.ts'
+import type { KnownMessage } from '../messages/messages-repository.ts'
+import type { Refusal } from '../stanzas/refusal.ts'
 import type { ArchiveEntry, Outcome } from './archive-batch.ts'
-import { keyText, type MessageDocument } from './message-document.ts'
-import type { KnownMessage } from './messages-repository.ts'
 
 /** What becomes of a batch by what is known of its messages, and what is written of them. */
 export interface Settled {
@@ -17,9 +17,6 @@ export interface Settled {
   /** Stones of older refusals that are told once more. */
   retold: KnownMessage[]
 }
-
-/** A message that is not taken. */
-export type RefusedMessage = Pick<MessageDocument, 'conversation' | 'messageId' | 'from' | 'ts'> & { refusal: Refusal }
 
 interface State {
   tap: string

@@ -3,9 +3,9 @@ import { holdLease } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { type Chat, sideNames } from '../inbox/chats-repository.ts'
 import { refreshChats } from '../inbox/refresh-chats.ts'
+import { isVisible } from '../messages/message-document.ts'
+import { type KnownMessage, knownFields } from '../messages/messages-repository.ts'
 import { forgetMessages } from './forget-messages.ts'
-import { isVisible } from './message-document.ts'
-import { type KnownMessage, knownFields } from './messages-repository.ts'
 
 /** Messages of one transaction. */
 const atOnce = 500

@@ -1,13 +1,14 @@
 import { ContractError } from '@im/contracts'
 import { messageType, messageTypes } from '@im/contracts/message'
 import { firstUserId } from '@im/contracts/user'
-import { singleConversation } from '../archive/conversations.ts'
-import { boundIds } from '../deliver/message-document.ts'
 import type { Deps } from '../deps.ts'
+import { singleConversation } from '../messages/conversations.ts'
+import { boundIds } from '../messages/new-document.ts'
 import { userIdOf } from '../read/addresses.ts'
 import { hasUnreadIds } from '../read/read-body.ts'
-import type { Message, Refusal } from '../read/read-message.ts'
-import { joinRequest, joinRequestRefusal } from '../rooms/join-request.ts'
+import type { Message } from '../read/read-message.ts'
+import { joinRequest, joinRequestRefusal } from '../room-facts/join-request.ts'
+import type { Refusal } from '../stanzas/refusal.ts'
 import { type Attempt, type Fact, type Facts, refusalBetween } from './may-write.ts'
 
 /** What becomes of a message. One place decides it, for every message: a later verdict (held back, refused) belongs here. */

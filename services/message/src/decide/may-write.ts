@@ -1,5 +1,5 @@
 import { firstUserId } from '@im/contracts/user'
-import type { Refusal } from '../read/read-message.ts'
+import type { Refusal } from '../stanzas/refusal.ts'
 import type { Collegiality } from './colleagues.ts'
 import type { Contact } from './contacts.ts'
 import type { FriendRow, Standing } from './relations.ts'

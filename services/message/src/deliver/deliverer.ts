@@ -3,9 +3,16 @@ import { LRUCache } from 'lru-cache'
 import type { MailboxLimits } from '../mailbox/mailbox-limits.ts'
 import { type MailboxRow, type RowChange, rowId, rowIdOf, type SingleMessage } from '../mailbox/mailbox-repository.ts'
 import type { MailboxWriter } from '../mailbox/mailbox-writer.ts'
+import {
+  type Audience,
+  Delivery,
+  type DeliveryBacking,
+  type FarOutcome,
+  type Outgoing,
+  rowOf,
+} from '../streams/delivery.ts'
 import type { OwnStream } from '../streams/own-stream.ts'
 import type { FarStream, StreamTable } from '../streams/stream-table.ts'
-import { type Audience, Delivery, type DeliveryBacking, type FarOutcome, type Outgoing, rowOf } from './delivery.ts'
 
 /** How long (ms) a delivery may stay unconfirmed before it stands in the mailbox as well. */
 const confirmedWithin = 4000

@@ -1,7 +1,7 @@
 import type { Bus, Closable } from '@im/service-kit'
-import type { Peers } from '../feed/peers.ts'
+import type { Peers } from '../peers/peers.ts'
+import type { FarOutcome, Outgoing } from '../streams/delivery.ts'
 import type { FarDeliveries } from './deliverer.ts'
-import type { FarOutcome, Outgoing } from './delivery.ts'
 
 /** How long (ms) another replica has to settle a delivery: longer than it takes to put it into the mailbox. */
 const settledWithin = 8000

@@ -1,6 +1,6 @@
-import type { StanzaText } from '../deliver/stanza-text.ts'
-import { escapeAttribute, escapeText } from '../read/xml-text.ts'
-import type { StanzaName, StreamWriter } from '../streams/own-stream.ts'
+import type { StanzaName, StanzaText } from '../stanzas/stanza-text.ts'
+import { escapeAttribute, escapeText } from '../stanzas/xml-text.ts'
+import type { StreamWriter } from '../streams/own-stream.ts'
 import { frameNamespace } from './frame-namespace.ts'
 
 /** Frames of one turn go together, up to so many characters in a stanza. */

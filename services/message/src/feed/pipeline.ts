@@ -1,24 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from '@im/service-kit'
+import type { Step } from '../deliver/step.ts'
 import { type Entry, readSender, type Sender } from '../read/read-message.ts'
 import type { EntryMarks } from './entry-marks.ts'
 import type { FeedMetrics } from './feed-metrics.ts'
 import { isPassing, isRefusedData } from './refused-data.ts'
-
-/** What an entry comes to, once it is read and decided on. `W` is what of it has to be written. */
-export interface Step<W> {
-  /** Undefined: nothing has to be written first. */
-  write?: W
-  /** Length of its texts. */
-  size: number
-  /** Sends what comes of it, after the write. Calls `settled` when nothing of it can get lost any more. */
-  run(settled: () => void): void
-  /** Tells its sender that it could not be taken after all. */
-  fail(): void
-}
-
-/** Nothing comes of an entry. */
-export const nothing: Step<never> = { size: 0, run: (settled) => settled(), fail() {} }
 
 export interface PipelineOptions<W> {
   marks: EntryMarks

@@ -1,12 +1,12 @@
 import { roomsDomain } from '../config.ts'
-import type { Outgoing } from '../deliver/delivery.ts'
 import { type Answer, type MessageWrite, messageStep, refusedStep } from '../deliver/message-step.ts'
-import { receivedText } from '../deliver/stanza-text.ts'
+import { nothing, type Step } from '../deliver/step.ts'
 import type { Deps } from '../deps.ts'
 import { userIdOf } from '../read/addresses.ts'
 import { type Entry, readMessage, type Sender } from '../read/read-message.ts'
 import { prepareRoomEntry, roomTarget } from '../rooms/prepare-room-entry.ts'
-import { nothing, type Step } from './pipeline.ts'
+import { receivedText } from '../stanzas/stanza-text.ts'
+import type { Outgoing } from '../streams/delivery.ts'
 
 /** Reads an entry and decides what comes of it. */
 export function prepareEntry(

@@ -1,7 +1,7 @@
 import type { Closable } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
+import type { Peers } from '../peers/peers.ts'
 import { Feed } from './feed.ts'
-import type { Peers } from './peers.ts'
 
 /** How long (ms) a replica that took a server has to say so before the server counts as nobody's. */
 const sayWithin = 1500

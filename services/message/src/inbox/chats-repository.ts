@@ -1,7 +1,7 @@
 import { ensureIndexes, findNewest } from '@im/service-kit'
 import type { AnyBulkWriteOperation, ClientSession, Collection, Db, ObjectId } from 'mongodb'
-import { usersOf } from '../archive/conversations.ts'
-import type { Place } from '../archive/message-document.ts'
+import { usersOf } from '../messages/conversations.ts'
+import type { Place } from '../messages/message-document.ts'
 
 /**
  * A single chat, as its two users see it in their lists. It says which message each of them is shown and holds none of its

@@ -1,5 +1,5 @@
-import { singleConversation } from '../archive/conversations.ts'
 import type { Deps } from '../deps.ts'
+import { singleConversation } from '../messages/conversations.ts'
 import { sideNames, withShown } from './chats-repository.ts'
 
 /**

@@ -1,9 +1,9 @@
 import { type LastChat, messageType } from '@im/contracts/message'
-import { roomConversation } from '../archive/conversations.ts'
-import { isVisible, type MessageDocument, type Reader } from '../archive/message-document.ts'
 import type { Deps } from '../deps.ts'
-import { isSince, sinceOf } from '../rooms/room-history.ts'
-import { type MemberRoom, roomsOrNone } from '../rooms/rooms-of.ts'
+import { roomConversation } from '../messages/conversations.ts'
+import { isVisible, type MessageDocument, type Reader } from '../messages/message-document.ts'
+import { isSince, sinceOf } from '../room-facts/joined-room.ts'
+import { type MemberRoom, roomsOrNone } from '../room-facts/rooms-of.ts'
 
 export type RoomChatDeps = Pick<Deps, 'messages' | 'roomChats' | 'roomsOf' | 'now'>
 

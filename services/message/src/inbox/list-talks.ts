@@ -1,7 +1,7 @@
 import type { ResultOf } from '@im/contracts'
 import type { talks } from '@im/contracts/message'
-import { singleConversation } from '../archive/conversations.ts'
 import type { Deps } from '../deps.ts'
+import { singleConversation } from '../messages/conversations.ts'
 import { peerOf, sideOf } from './chats-repository.ts'
 
 /**

@@ -1,7 +1,7 @@
 import type { ObjectId } from 'mongodb'
-import { usersOf } from '../archive/conversations.ts'
-import { isVisible, type MessageDocument } from '../archive/message-document.ts'
 import type { Deps } from '../deps.ts'
+import { usersOf } from '../messages/conversations.ts'
+import { isVisible, type MessageDocument } from '../messages/message-document.ts'
 import { type Chat, type ChatSide, sideNames, withShown } from './chats-repository.ts'
 
 /** Chats of one transaction. */

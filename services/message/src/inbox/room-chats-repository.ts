@@ -1,6 +1,6 @@
 import { ensureIndexes } from '@im/service-kit'
 import type { Collection, Db, ObjectId } from 'mongodb'
-import type { Place } from '../archive/message-document.ts'
+import type { Place } from '../messages/message-document.ts'
 
 /** What a room shows in lists of chats: once for all members; who reads it looks whether they may see it. */
 export interface RoomChat {

@@ -1,6 +1,6 @@
 import { messageType } from '@im/contracts/message'
-import { isNewer, isVisible, type MessageDocument, type Place, type Visibility } from '../archive/message-document.ts'
 import type { Deps } from '../deps.ts'
+import { isNewer, isVisible, type MessageDocument, type Place, type Visibility } from '../messages/message-document.ts'
 import { type Chat, type ChatSide, newChat, shownPlace, withShown } from './chats-repository.ts'
 
 type Shown = Place & Visibility & Pick<MessageDocument, 'conversation' | 'contentType' | 'to'>

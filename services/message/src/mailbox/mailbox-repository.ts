@@ -1,7 +1,7 @@
 import { changeMany, ensureIndexes } from '@im/service-kit'
 import type { AnyBulkWriteOperation, ClientSession, Collection, Db } from 'mongodb'
-import { usersOf } from '../archive/conversations.ts'
-import type { StanzaText } from '../deliver/stanza-text.ts'
+import { usersOf } from '../messages/conversations.ts'
+import type { StanzaText } from '../stanzas/stanza-text.ts'
 
 /** A message that a user is owed and no stream of theirs has confirmed. */
 export interface MailboxRow {

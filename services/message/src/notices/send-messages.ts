@@ -1,10 +1,10 @@
 import { messagesPassed, messageType } from '@im/contracts/message'
 import type { Change } from '@im/service-kit'
 import type { Contact } from '../decide/contacts.ts'
-import type { Outgoing } from '../deliver/delivery.ts'
-import { messageText } from '../deliver/stanza-text.ts'
 import type { Deps } from '../deps.ts'
 import { devicesElsewhere } from '../presence/devices-elsewhere.ts'
+import { messageText } from '../stanzas/stanza-text.ts'
+import type { Outgoing } from '../streams/delivery.ts'
 import { xmlJson } from './xml-json.ts'
 
 export interface Named {

@@ -1,8 +1,8 @@
 import type { ResultOf } from '@im/contracts'
 import type { pushedMessages } from '@im/contracts/message'
-import { keyText, type MessageDocument, type MessageKey } from '../archive/message-document.ts'
-import { boundIds } from '../deliver/message-document.ts'
 import type { Deps } from '../deps.ts'
+import { keyText, type MessageDocument, type MessageKey } from '../messages/message-document.ts'
+import { boundIds } from '../messages/new-document.ts'
 import { asText, isRefused, readBody } from '../read/read-body.ts'
 import { mentionsIn } from './mentions.ts'
 

@@ -29,3 +29,6 @@ export function roomJidOf(local: string): string | undefined {
   const jid = local.toLowerCase()
   return /^[a-z0-9_-]{1,64}$/.test(jid) ? jid : undefined
 }
+
+/** Names a stream among those of all XMPP servers. */
+export const streamKey = (server: string, id: string) => `${server}/${id}`

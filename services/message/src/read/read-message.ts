@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto'
 import type { Element } from '@xmpp/component'
 import { ObjectId } from 'mongodb'
-import { streamKey } from '../streams/own-stream.ts'
-import { bareJid, type Jid, parseJid, userIdOf } from './addresses.ts'
+import type { Condition, Refusal } from '../stanzas/refusal.ts'
+import { bareJid, type Jid, parseJid, streamKey, userIdOf } from './addresses.ts'
 import { type Body, isRefused, readBody } from './read-body.ts'
 
 /** An entry of an XMPP server's log: what a client sent, as it was parsed. */
@@ -50,23 +50,6 @@ export interface Message {
   type: 'chat' | 'groupchat' | undefined
   body: Body
   wantsReceipt: boolean
-}
-
-export type Condition =
-  | 'bad-request'
-  | 'policy-violation'
-  | 'not-allowed'
-  | 'forbidden'
-  | 'item-not-found'
-  | 'registration-required'
-  | 'service-unavailable'
-  | 'resource-constraint'
-  | 'internal-server-error'
-
-/** The answer to a message that is not taken (spec xmpp.md §8). */
-export interface Refusal {
-  condition: Condition
-  text: string
 }
 
 export type MessageReading =

@@ -11,8 +11,8 @@ import {
   roomTransferred,
 } from '@im/contracts/room'
 import type { Bus, Closable } from '@im/service-kit'
-import type { Peers } from '../feed/peers.ts'
-import type { RoomFacts } from './room-facts.ts'
+import type { Peers } from '../peers/peers.ts'
+import type { RoomFacts } from '../room-facts/room-facts.ts'
 
 /** How long (ms) replicas have to say that they know. One that says nothing for so long counts as gone before that. */
 const knownWithin = 2500

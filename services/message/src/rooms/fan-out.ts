@@ -1,6 +1,5 @@
 import type { Bus, Closable, Logger } from '@im/service-kit'
-import type { Peers } from '../feed/peers.ts'
-import type { Feeds } from '../feed/share-servers.ts'
+import type { Peers } from '../peers/peers.ts'
 import type { MissedRoomsRepository } from './missed-rooms-repository.ts'
 import type { RoomOrder } from './room-order.ts'
 
@@ -30,6 +29,15 @@ interface Answered {
   items: [number: number, servers: string[]][]
 }
 
+/** The XMPP servers of the fleet, by their addresses. */
+interface HeldServers {
+  readonly all: ReadonlySet<string>
+  /** Resolves when they were looked up. */
+  whenKnown(): Promise<void>
+  /** That server, when its streams are known here. */
+  at(address: string): { holds: { server: string } | undefined } | undefined
+}
+
 /** Gives an order to the streams of one server; resolves when the server has it. */
 export type CarryOut = (server: string, order: RoomOrder) => Promise<void>
 
@@ -41,7 +49,7 @@ export type CarryOut = (server: string, order: RoomOrder) => Promise<void>
 export class FanOut {
   readonly #bus: Bus
   readonly #peers: Peers
-  readonly #feeds: Feeds
+  readonly #feeds: HeldServers
   readonly #missed: MissedRoomsRepository
   readonly #log: Logger
   readonly #carryOut: CarryOut
@@ -63,7 +71,7 @@ export class FanOut {
   constructor(options: {
     bus: Bus
     peers: Peers
-    feeds: Feeds
+    feeds: HeldServers
     missed: MissedRoomsRepository
     log: Logger
     carryOut: CarryOut

@@ -1,6 +1,6 @@
-import { roomConversation } from '../archive/conversations.ts'
 import { forgetMessages } from '../archive/forget-messages.ts'
 import type { Deps } from '../deps.ts'
+import { roomConversation } from '../messages/conversations.ts'
 
 /** Messages of one transaction. */
 const atOnce = 500

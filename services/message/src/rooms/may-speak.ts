@@ -1,5 +1,5 @@
-import type { Refusal } from '../read/read-message.ts'
-import type { Standing } from './room-facts.ts'
+import type { Standing } from '../room-facts/room-facts.ts'
+import type { Refusal } from '../stanzas/refusal.ts'
 
 const readReceipt = 26
 const recall = 202

@@ -1,5 +1,5 @@
 import type { Bus, Closable } from '@im/service-kit'
-import type { Peers } from '../feed/peers.ts'
+import type { Peers } from '../peers/peers.ts'
 import type { Occupants } from './occupants.ts'
 
 /** From so many on nobody is told who is in a room. */

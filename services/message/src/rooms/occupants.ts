@@ -1,4 +1,4 @@
-import type { StanzaText } from '../deliver/stanza-text.ts'
+import type { StanzaText } from '../stanzas/stanza-text.ts'
 import type { OwnStream } from '../streams/own-stream.ts'
 import type { StreamTable } from '../streams/stream-table.ts'
 

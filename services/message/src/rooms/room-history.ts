@@ -1,9 +1,8 @@
 import type { StandingMember } from '@im/contracts/room'
 import type { Element } from '@xmpp/component'
-import { isVisible, type MessageDocument } from '../archive/message-document.ts'
-import type { StanzaText } from '../deliver/stanza-text.ts'
 import type { Deps } from '../deps.ts'
-import type { JoinedRoom } from '../search/search-scope.ts'
+import { isVisible, type MessageDocument } from '../messages/message-document.ts'
+import type { StanzaText } from '../stanzas/stanza-text.ts'
 
 /** How much of what was said a client wants to have again when it joins (XEP-0045 §7.2.14). */
 export interface Wish {
@@ -44,12 +43,6 @@ export function readWish(presence: Element, now: number): Wish {
 function numberIn(text: string | undefined): number | undefined {
   return text !== undefined && /^\s*\d{1,15}\s*$/.test(text) ? Number(text) : undefined
 }
-
-/** When a member joined, in ms. */
-export const sinceOf = ({ joinedAt }: Pick<JoinedRoom, 'joinedAt'>) => Math.round(joinedAt * 1000)
-
-/** Whether a member may see what came to a room then: `ts` in ms. Who left and came back sees nothing of the time between. */
-export const isSince = (room: Pick<JoinedRoom, 'joinedAt'>, { ts }: Pick<MessageDocument, 'ts'>) => ts >= sinceOf(room)
 
 /** From when on (ms) somebody who joins gets what was said. */
 export const wishedSince = (member: StandingMember, { since }: Wish) => Math.max(since, member.since)

@@ -1,10 +1,11 @@
 import type { Element } from '@xmpp/component'
 import { roomsDomain } from '../config.ts'
 import type { Answer, MessageWrite } from '../deliver/message-step.ts'
+import { nothing, type Step } from '../deliver/step.ts'
 import type { Deps } from '../deps.ts'
-import { nothing, type Step } from '../feed/pipeline.ts'
 import { type Jid, roomJidOf } from '../read/addresses.ts'
-import type { Entry, Refusal, Sender } from '../read/read-message.ts'
+import type { Entry, Sender } from '../read/read-message.ts'
+import type { Refusal } from '../stanzas/refusal.ts'
 import { iqErrorText, ownerForm, resultText, roomInfo } from './room-stanzas.ts'
 
 const info = 'http://jabber.org/protocol/disco#info'

@@ -1,8 +1,8 @@
 import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
 import type { Deps } from '../deps.ts'
+import type { Standing } from '../room-facts/room-facts.ts'
 import { answerJoins, type Join, noRoom, notMember, refuseJoin } from './answer-joins.ts'
 import { mostShown } from './occupant-rolls.ts'
-import type { Standing } from './room-facts.ts'
 import { type RoomHistories, readHistories, wishedSince } from './room-history.ts'
 
 /** Joins that are answered together. What they get is written in one turn, so it is also how long chat waits behind them. */

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { StandingMember } from '@im/contracts/room'
 import { roomsDomain } from '../config.ts'
-import type { StanzaText } from '../deliver/stanza-text.ts'
 import type { Deps } from '../deps.ts'
+import type { KnownRoom } from '../room-facts/room-facts.ts'
+import type { StanzaText } from '../stanzas/stanza-text.ts'
 import type { OwnStream } from '../streams/own-stream.ts'
 import type { RoomAtServer } from './occupants.ts'
-import type { KnownRoom } from './room-facts.ts'
 import { destroyedText, outText, roomAddress } from './room-stanzas.ts'
 
 /** Something that concerns the streams which have joined a room, on all servers. */

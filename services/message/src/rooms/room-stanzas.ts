@@ -1,6 +1,6 @@
-import { errorText, messageText, type StanzaText, withDelay } from '../deliver/stanza-text.ts'
-import type { Refusal } from '../read/read-message.ts'
-import { escapeAttribute, escapeText } from '../read/xml-text.ts'
+import type { Refusal } from '../stanzas/refusal.ts'
+import { errorText, messageText, type StanzaText, withDelay } from '../stanzas/stanza-text.ts'
+import { escapeAttribute, escapeText } from '../stanzas/xml-text.ts'
 
 /** Texts of the stanzas that a room sends (XEP-0045), without their beginning: see deliver/stanza-text.ts. */
 

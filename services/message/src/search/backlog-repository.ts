@@ -1,5 +1,5 @@
 import type { ClientSession, Collection, Db, ObjectId } from 'mongodb'
-import type { MessageDocument } from '../archive/message-document.ts'
+import type { MessageDocument } from '../messages/message-document.ts'
 import { packRow } from './packed-rows.ts'
 import { packGroups } from './row-groups.ts'
 import { searchedTexts } from './searched-texts.ts'

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { usersOf } from '../archive/conversations.ts'
+import { usersOf } from '../messages/conversations.ts'
 
 /**
  * Whose index a message is in: each of the two users of a single chat has one (`u:<id>`), and each room (`r:<jid>`). So a search

@@ -1,18 +1,11 @@
 import type { Params } from '@im/contracts'
 import type { search } from '@im/contracts/message'
-import { roomConversation } from '../archive/conversations.ts'
-import { timeRange } from '../archive/time-range.ts'
+import { roomConversation } from '../messages/conversations.ts'
+import { timeRange } from '../messages/time-range.ts'
 import { mostLate } from '../read/order-key.ts'
+import type { JoinedRoom } from '../room-facts/joined-room.ts'
 import { type Owner, ownerOfUser, ownersOf } from './owners.ts'
 import type { RowReader } from './packed-rows.ts'
-
-/** A room the caller is in. */
-export interface JoinedRoom {
-  roomId: string
-  jid: string
-  /** Messages before this moment (seconds, with a fraction) are not theirs. */
-  joinedAt: number
-}
 
 export type SearchParams = Params<(typeof search)['searchMessages']>
 

@@ -1,4 +1,4 @@
-import type { MessageDocument } from '../archive/message-document.ts'
+import type { MessageDocument } from '../messages/message-document.ts'
 import { foldText } from './fold-text.ts'
 
 const fileType = 9

@@ -1,6 +1,7 @@
-import type { Delivery } from '../deliver/delivery.ts'
-import type { StanzaText } from '../deliver/stanza-text.ts'
 import type { RowPlace } from '../mailbox/mailbox-repository.ts'
+import { streamKey } from '../read/addresses.ts'
+import type { StanzaName, StanzaText } from '../stanzas/stanza-text.ts'
+import type { Delivery } from './delivery.ts'
 
 /** What an XMPP server tells of a stream, whole each time. */
 export interface StreamReport {
@@ -38,8 +39,6 @@ export type MailState =
 const mostUnconfirmed = 500
 const mostUnconfirmedBytes = 512 * 1024
 
-export type StanzaName = 'message' | 'presence' | 'iq'
-
 /** Writes to the streams of one server. */
 export interface StreamWriter {
   deliver(streamId: string, number: number | undefined, text: StanzaText, expectId: string | undefined): void
@@ -48,8 +47,6 @@ export interface StreamWriter {
   /** The server keeps it with the stream and tells it again; without value it is forgotten. */
   note(streamId: string, name: string, value: string | undefined): void
 }
-
-export const streamKey = (server: string, id: string) => `${server}/${id}`
 
 interface Handed {
   number: number

@@ -1,5 +1,5 @@
 import type { Bus, Closable } from '@im/service-kit'
-import type { Peers } from '../feed/peers.ts'
+import type { Peers } from '../peers/peers.ts'
 import type { OwnStream, StreamReport } from './own-stream.ts'
 import type { FarStream, StreamTable } from './stream-table.ts'
 

@@ -1,10 +1,10 @@
 import type { Department, OrgCompany } from '@im/contracts/org'
 import type { Static } from 'typebox'
-import type { DepartmentDocument } from '../departments/departments-repository.ts'
 import type { Deps } from '../deps.ts'
+import type { CompanyDocument } from '../directory/company-document.ts'
+import type { DepartmentDocument } from '../directory/departments-repository.ts'
+import type { EmployeeDocument } from '../directory/employees-repository.ts'
 import { employeeView } from '../employees/employee-view.ts'
-import type { EmployeeDocument } from '../employees/employees-repository.ts'
-import type { CompanyDocument } from './company-document.ts'
 
 export function departmentView(
   { _id: id, ...department }: DepartmentDocument,

@@ -1,9 +1,9 @@
 import { ContractError } from '@im/contracts'
 import { departmentTypes, employeeRoles, employeesJoined } from '@im/contracts/org'
-import type { DepartmentDocument } from '../departments/departments-repository.ts'
 import type { Deps } from '../deps.ts'
-import { namesOf } from '../employees/names-of.ts'
-import { type CompanyDocument, newId } from './company-document.ts'
+import { type CompanyDocument, newId } from '../directory/company-document.ts'
+import type { DepartmentDocument } from '../directory/departments-repository.ts'
+import { namesOf } from '../directory/names-of.ts'
 
 const mostPerUser = 10
 

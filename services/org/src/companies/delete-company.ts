@@ -1,11 +1,7 @@
-import { employeeRoles, employeesLeft } from '@im/contracts/org'
-import type { Change } from '@im/service-kit'
+import { employeeRoles } from '@im/contracts/org'
 import type { Deps } from '../deps.ts'
-import { lockCompany } from './access.ts'
-import type { CompanyDocument } from './company-document.ts'
-
-/** Events have a size limit. */
-const toldAtOnce = 5000
+import { lockCompany } from '../directory/access.ts'
+import { hideCompany } from '../directory/hide-company.ts'
 
 /** Hides a company from everybody. Nothing of it is removed. */
 export async function deleteCompany(deps: Deps, companyId: string, callerId: number): Promise<void> {
@@ -13,31 +9,4 @@ export async function deleteCompany(deps: Deps, companyId: string, callerId: num
     const { company } = await lockCompany(deps, companyId, callerId, employeeRoles.creator, change)
     await hideCompany(deps, company, callerId, change)
   })
-}
-
-export async function hideCompany(
-  { companies, employees, now }: Pick<Deps, 'companies' | 'employees' | 'now'>,
-  company: CompanyDocument,
-  callerId: number,
-  change: Change,
-): Promise<void> {
-  const { _id: companyId, companyName, createUserId } = company
-  const people = await employees.ofCompanies([companyId], change)
-  await companies.remove(companyId, callerId, Math.floor(now() / 1000), change)
-  await companies.freeName(companyName, change)
-  await companies.countDeleted(createUserId, change)
-  announceLeft(
-    company,
-    people.map(({ userId }) => userId),
-    now(),
-    change,
-  )
-}
-
-export function announceLeft(company: CompanyDocument, userIds: readonly number[], at: number, change: Change): void {
-  const { _id: companyId, companyNo, companyName } = company
-  for (let from = 0; from < userIds.length; from += toldAtOnce) {
-    const told = userIds.slice(from, from + toldAtOnce)
-    change.announce(employeesLeft, companyId, { companyId, companyNo, companyName, at, userIds: told })
-  }
 }

@@ -1,7 +1,7 @@
 import type { OrgCompany } from '@im/contracts/org'
 import type { Static } from 'typebox'
 import type { Deps } from '../deps.ts'
-import type { CompanyDocument } from './company-document.ts'
+import type { CompanyDocument } from '../directory/company-document.ts'
 import { companyCard, companyViews } from './company-view.ts'
 
 type View = Static<typeof OrgCompany>

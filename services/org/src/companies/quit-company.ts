@@ -1,9 +1,9 @@
 import { ContractError } from '@im/contracts'
 import { employeeRoles } from '@im/contracts/org'
 import type { Deps } from '../deps.ts'
+import { lockCompany } from '../directory/access.ts'
+import { hideCompany } from '../directory/hide-company.ts'
 import { removeFrom } from '../employees/remove-employees.ts'
-import { lockCompany } from './access.ts'
-import { hideCompany } from './delete-company.ts'
 
 /** The caller works for the company no more. A creator can only quit when they are alone, which deletes the company. */
 export async function quitCompany(deps: Deps, companyId: string, callerId: number): Promise<void> {

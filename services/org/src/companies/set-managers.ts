@@ -1,7 +1,7 @@
 import { ContractError } from '@im/contracts'
 import { employeeRoles } from '@im/contracts/org'
 import type { Deps } from '../deps.ts'
-import { lockCompany } from './access.ts'
+import { lockCompany } from '../directory/access.ts'
 
 /** Makes employees managers. Without a company: of the only one the caller made. */
 export async function setManagers(

@@ -1,7 +1,7 @@
 import { companyRenamed, employeeRoles } from '@im/contracts/org'
 import type { Deps } from '../deps.ts'
-import { demandRole, lockCompany } from './access.ts'
-import type { CompanyDocument } from './company-document.ts'
+import { demandRole, lockCompany } from '../directory/access.ts'
+import type { CompanyDocument } from '../directory/company-document.ts'
 
 /** Renames a company, which is the creator's right, or changes its notice. Throws CompanyNameTaken. */
 export async function updateCompany(

@@ -1,11 +1,11 @@
 import { ContractError } from '@im/contracts'
 import { departmentTypes, employeeRoles } from '@im/contracts/org'
-import { lockCompany } from '../companies/access.ts'
-import { newId } from '../companies/company-document.ts'
 import type { Deps } from '../deps.ts'
+import { lockCompany } from '../directory/access.ts'
+import { newId } from '../directory/company-document.ts'
+import type { DepartmentDocument } from '../directory/departments-repository.ts'
 import { demandFreeName } from './department-names.ts'
 import { pathToRoot } from './department-tree.ts'
-import type { DepartmentDocument } from './departments-repository.ts'
 
 const mostPerCompany = 1000
 const deepest = 50

@@ -1,9 +1,9 @@
 import { ContractError } from '@im/contracts'
 import { departmentTypes, employeeRoles } from '@im/contracts/org'
 import type { Deps } from '../deps.ts'
+import { lockDepartment } from '../directory/find-department.ts'
 import { removeFrom } from '../employees/remove-employees.ts'
 import { subtreeOf } from './department-tree.ts'
-import { lockDepartment } from './find-department.ts'
 
 /** Deletes a department, those below it and their employees. Where the creator of the company is, nothing is deleted. */
 export async function deleteDepartment(deps: Deps, departmentId: string, callerId: number): Promise<void> {

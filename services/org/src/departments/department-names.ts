@@ -1,7 +1,7 @@
 import { ContractError } from '@im/contracts'
 import { departmentTypes } from '@im/contracts/org'
-import { nameKeyOf } from '../companies/company-document.ts'
-import type { DepartmentDocument } from './departments-repository.ts'
+import { nameKeyOf } from '../directory/company-document.ts'
+import type { DepartmentDocument } from '../directory/departments-repository.ts'
 
 /**
  * Throws DepartmentNameTaken. The root has the name of the company, which has rules of its own. Changes of a company conflict

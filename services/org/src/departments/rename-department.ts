@@ -1,9 +1,9 @@
 import { ContractError } from '@im/contracts'
 import { departmentTypes, employeeRoles } from '@im/contracts/org'
 import type { Deps } from '../deps.ts'
+import type { DepartmentDocument } from '../directory/departments-repository.ts'
+import { lockDepartment } from '../directory/find-department.ts'
 import { demandFreeName } from './department-names.ts'
-import type { DepartmentDocument } from './departments-repository.ts'
-import { lockDepartment } from './find-department.ts'
 
 /** Renames a department; the root is renamed with its company. Throws DepartmentNameTaken. */
 export async function renameDepartment(

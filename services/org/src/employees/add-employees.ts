@@ -1,10 +1,10 @@
 import { ContractError } from '@im/contracts'
 import { type EmployeeRole, employeeRoles, employeesJoined } from '@im/contracts/org'
-import { demandRole, lockCompany } from '../companies/access.ts'
-import { newId } from '../companies/company-document.ts'
 import type { Deps } from '../deps.ts'
-import type { EmployeeDocument } from './employees-repository.ts'
-import { namesOf } from './names-of.ts'
+import { demandRole, lockCompany } from '../directory/access.ts'
+import { newId } from '../directory/company-document.ts'
+import type { EmployeeDocument } from '../directory/employees-repository.ts'
+import { namesOf } from '../directory/names-of.ts'
 
 const mostPerCompany = 50_000
 

@@ -1,9 +1,9 @@
 import { ContractError } from '@im/contracts'
 import { type EmployeeRole, employeeRoles } from '@im/contracts/org'
 import type { Change } from '@im/service-kit'
-import { demandRole, lockCompany } from '../companies/access.ts'
 import type { Deps } from '../deps.ts'
-import type { EmployeeDocument } from './employees-repository.ts'
+import { demandRole, lockCompany } from '../directory/access.ts'
+import type { EmployeeDocument } from '../directory/employees-repository.ts'
 
 /** An employee is in one department: moves them to another one. */
 export async function moveEmployee(

@@ -1,6 +1,6 @@
 import type { Employee } from '@im/contracts/org'
 import type { Static } from 'typebox'
-import type { EmployeeDocument } from './employees-repository.ts'
+import type { EmployeeDocument } from '../directory/employees-repository.ts'
 
 /** Fields that no app changes. */
 const unused = { chatNum: 0, isPause: 0, isCustomer: 0, operationType: 0 }

@@ -1,7 +1,7 @@
 import { ContractError } from '@im/contracts'
-import { readCompany } from '../companies/access.ts'
 import type { Deps } from '../deps.ts'
-import type { EmployeeDocument } from './employees-repository.ts'
+import { readCompany } from '../directory/access.ts'
+import type { EmployeeDocument } from '../directory/employees-repository.ts'
 
 /** An employee by their own id, or as a user of a company; without a company, of one that the caller works for, too. */
 export async function getEmployee(

@@ -1,12 +1,12 @@
 import { ContractError } from '@im/contracts'
 import { employeeRoles } from '@im/contracts/org'
 import type { Change } from '@im/service-kit'
-import { demandRole } from '../companies/access.ts'
-import type { CompanyDocument } from '../companies/company-document.ts'
-import { announceLeft } from '../companies/delete-company.ts'
-import { lockDepartment } from '../departments/find-department.ts'
 import type { Deps } from '../deps.ts'
-import type { EmployeeDocument } from './employees-repository.ts'
+import { demandRole } from '../directory/access.ts'
+import type { CompanyDocument } from '../directory/company-document.ts'
+import type { EmployeeDocument } from '../directory/employees-repository.ts'
+import { lockDepartment } from '../directory/find-department.ts'
+import { announceLeft } from '../directory/hide-company.ts'
 
 /** Removes employees of a department. Managers are removed by the creator only. */
 export async function removeEmployees(

@@ -1,6 +1,6 @@
 import { employeeRoles } from '@im/contracts/org'
-import { hideCompany } from '../companies/delete-company.ts'
 import type { Deps } from '../deps.ts'
+import { hideCompany } from '../directory/hide-company.ts'
 import { removeFrom } from './remove-employees.ts'
 
 /** A user was deleted: their own companies are, too, and they leave the others. */

@@ -1,9 +1,9 @@
 import { type ResultOf, streams } from '@im/contracts'
 import type { internalRooms } from '@im/contracts/room'
 import { inTransaction } from '@im/service-kit'
+import { roomState, standingMember } from '../changes/room-states.ts'
 import type { Deps } from '../deps.ts'
-import { memberId } from '../members/member-document.ts'
-import { roomState, standingMember } from '../rooms/room-states.ts'
+import { memberId } from '../documents/member-document.ts'
 
 type Standing = ResultOf<(typeof internalRooms)['getStandings']>['standings'][number]
 

@@ -2,8 +2,8 @@ import { type ReplayedRow, type ReplayPage, streams } from '@im/contracts'
 import type { replayedRooms } from '@im/contracts/room'
 import { inTransaction } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
-import type { MemberDocument } from '../members/member-document.ts'
-import type { RoomDocument } from '../rooms/room-document.ts'
+import type { MemberDocument } from '../documents/member-document.ts'
+import type { RoomDocument } from '../documents/room-document.ts'
 
 type Row = ReplayedRow<typeof replayedRooms.pageRooms>
 

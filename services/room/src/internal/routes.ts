@@ -1,9 +1,9 @@
 import type { Handlers } from '@im/contracts'
 import { internalMemberships, internalRooms, replayedRooms } from '@im/contracts/room'
 import { bindHandlers } from '@im/service-kit'
+import { memberState, roomState, standingMember } from '../changes/room-states.ts'
 import type { Deps } from '../deps.ts'
 import { lockRoom } from '../rooms/lock-room.ts'
-import { memberState, roomState, standingMember } from '../rooms/room-states.ts'
 import { getStandings } from './get-standings.ts'
 import { pageRooms } from './page-rooms.ts'
 

@@ -1,9 +1,9 @@
 import { ContractError } from '@im/contracts'
 import { membersJoined } from '@im/contracts/room'
+import type { RoomAct } from '../changes/room-act.ts'
+import { memberState, personOf } from '../changes/room-states.ts'
 import type { Deps } from '../deps.ts'
-import type { RoomAct } from '../rooms/room-act.ts'
-import { memberState, personOf } from '../rooms/room-states.ts'
-import { type MemberDocument, newMember, sizesOf } from './member-document.ts'
+import { type MemberDocument, newMember, sizesOf } from '../documents/member-document.ts'
 
 /** Events have a size limit. */
 const toldAtOnce = 1000

@@ -1,9 +1,9 @@
 import { ContractError } from '@im/contracts'
 import { type MemberRole, memberChanged, memberRoles } from '@im/contracts/room'
+import { changeAsMember } from '../changes/change-room.ts'
+import { memberState, personOf } from '../changes/room-states.ts'
 import type { Deps } from '../deps.ts'
-import { changeAsMember } from '../rooms/change-room.ts'
-import { memberState, personOf } from '../rooms/room-states.ts'
-import { isOwner, type MemberDocument, rankOf, sizesOf } from './member-document.ts'
+import { isOwner, type MemberDocument, rankOf, sizesOf } from '../documents/member-document.ts'
 
 const mostAdmins = 20
 

@@ -1,11 +1,11 @@
 import { ContractError } from '@im/contracts'
 import { memberRoles } from '@im/contracts/room'
+import { changeAsMember } from '../changes/change-room.ts'
+import { findOwn } from '../changes/find-own.ts'
 import type { Deps } from '../deps.ts'
-import { changeAsMember } from '../rooms/change-room.ts'
-import type { RoomDocument } from '../rooms/room-document.ts'
+import { isModerator, type MemberDocument } from '../documents/member-document.ts'
+import type { RoomDocument } from '../documents/room-document.ts'
 import { admit } from './admit.ts'
-import { findOwn } from './find-own.ts'
-import { isModerator, type MemberDocument } from './member-document.ts'
 import { pickInvited } from './pick-invited.ts'
 
 /**

@@ -1,6 +1,6 @@
 import { ContractError } from '@im/contracts'
+import { changeRoom } from '../changes/change-room.ts'
 import type { Deps } from '../deps.ts'
-import { changeRoom } from '../rooms/change-room.ts'
 import { admit } from './admit.ts'
 
 /** Makes the caller a member of a room they know the id of. Who is a member stays one. */

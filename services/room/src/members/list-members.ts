@@ -1,10 +1,10 @@
 import { ContractError } from '@im/contracts'
 import type { RoomMember } from '@im/contracts/room'
 import type { Static } from 'typebox'
+import { findOwn } from '../changes/find-own.ts'
 import type { Deps } from '../deps.ts'
-import { findOwn } from './find-own.ts'
+import { sees, viewOf } from '../documents/visibility.ts'
 import { memberView } from './member-view.ts'
-import { sees, viewOf } from './visibility.ts'
 
 type View = Static<typeof RoomMember>
 

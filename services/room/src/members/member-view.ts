@@ -1,7 +1,7 @@
 import type { RoomMember } from '@im/contracts/room'
 import type { Static } from 'typebox'
-import type { RoomDocument } from '../rooms/room-document.ts'
-import { isOwner, type MemberDocument } from './member-document.ts'
+import { isOwner, type MemberDocument } from '../documents/member-document.ts'
+import type { RoomDocument } from '../documents/room-document.ts'
 
 /** A member as the viewer, another member, may see them. Settings of others are their own, and remarks the owner's. */
 export function memberView(

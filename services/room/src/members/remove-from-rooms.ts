@@ -1,8 +1,8 @@
 import { ContractError } from '@im/contracts'
+import { changeRoom } from '../changes/change-room.ts'
+import { dissolve } from '../changes/dissolve-room.ts'
 import type { Deps } from '../deps.ts'
-import { changeRoom } from '../rooms/change-room.ts'
-import { dissolve } from '../rooms/dissolve-room.ts'
-import { isOwner } from './member-document.ts'
+import { isOwner } from '../documents/member-document.ts'
 import { remove } from './remove-member.ts'
 
 /** A user was deleted: their own rooms are dissolved, and they leave the others. */

@@ -1,12 +1,12 @@
 import { ContractError } from '@im/contracts'
 import { memberGone, memberLeft, memberRoles } from '@im/contracts/room'
+import { changeAsMember } from '../changes/change-room.ts'
+import { dissolve } from '../changes/dissolve-room.ts'
+import type { RoomAct } from '../changes/room-act.ts'
+import { memberState, personOf } from '../changes/room-states.ts'
 import type { Deps } from '../deps.ts'
-import { changeAsMember } from '../rooms/change-room.ts'
-import { dissolve } from '../rooms/dissolve-room.ts'
-import type { RoomAct } from '../rooms/room-act.ts'
-import { memberState, personOf } from '../rooms/room-states.ts'
-import { isModerator, isOwner, type MemberDocument, sizesOf } from './member-document.ts'
-import { sees, viewOf } from './visibility.ts'
+import { isModerator, isOwner, type MemberDocument, sizesOf } from '../documents/member-document.ts'
+import { sees, viewOf } from '../documents/visibility.ts'
 
 /** Takes a member out of a room, or the caller leaves it. The last one who leaves dissolves it. */
 export async function removeMember(deps: Deps, ref: string, callerId: number, userId: number): Promise<void> {

@@ -1,11 +1,11 @@
 import { ContractError } from '@im/contracts'
 import { memberChanged, memberDoNotDisturbChanged, memberRoles } from '@im/contracts/room'
+import { changeAsMember } from '../changes/change-room.ts'
+import { memberState, personOf } from '../changes/room-states.ts'
 import type { Deps } from '../deps.ts'
-import { changeAsMember } from '../rooms/change-room.ts'
-import { memberState, personOf } from '../rooms/room-states.ts'
-import { untilOf } from '../rooms/update-room.ts'
-import { isModerator, isOwner, type MemberDocument } from './member-document.ts'
-import { sees, viewOf } from './visibility.ts'
+import { isModerator, isOwner, type MemberDocument } from '../documents/member-document.ts'
+import { untilOf } from '../documents/room-document.ts'
+import { sees, viewOf } from '../documents/visibility.ts'
 
 /** What may be changed about a member; absent fields stay as they are. */
 export interface MemberUpdate {

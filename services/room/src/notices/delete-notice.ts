@@ -1,7 +1,7 @@
 import { ContractError } from '@im/contracts'
+import { changeAsMember } from '../changes/change-room.ts'
 import type { Deps } from '../deps.ts'
-import { isModerator } from '../members/member-document.ts'
-import { changeAsMember } from '../rooms/change-room.ts'
+import { isModerator } from '../documents/member-document.ts'
 
 /** Deletes a notice. The newest one that is left becomes the current one. */
 export async function deleteNotice(deps: Deps, ref: string, callerId: number, noticeId: string): Promise<void> {

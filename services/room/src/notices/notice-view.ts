@@ -1,6 +1,6 @@
 import type { RoomNotice } from '@im/contracts/room'
 import type { Static } from 'typebox'
-import type { NoticeDocument } from '../rooms/room-document.ts'
+import type { NoticeDocument } from '../documents/room-document.ts'
 
 export function noticeView({ _id: id, ...notice }: NoticeDocument): Static<typeof RoomNotice> {
   const { roomId, text, userId, nickname, time, modifyTime } = notice

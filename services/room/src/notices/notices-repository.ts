@@ -1,6 +1,6 @@
 import { type Change, ensureIndexes } from '@im/service-kit'
 import type { Collection, Db } from 'mongodb'
-import type { NoticeDocument } from '../rooms/room-document.ts'
+import type { NoticeDocument } from '../documents/room-document.ts'
 
 /** Notices that are listed; older ones are not. */
 const mostListed = 1000

@@ -1,9 +1,9 @@
 import { noticePublished } from '@im/contracts/room'
+import type { RoomAct } from '../changes/room-act.ts'
+import { personOf } from '../changes/room-states.ts'
 import type { Deps } from '../deps.ts'
-import type { MemberDocument } from '../members/member-document.ts'
-import type { RoomAct } from '../rooms/room-act.ts'
-import { newId } from '../rooms/room-document.ts'
-import { personOf } from '../rooms/room-states.ts'
+import type { MemberDocument } from '../documents/member-document.ts'
+import { newId } from '../documents/room-document.ts'
 
 /** Adds a notice, which is the current one from now on. */
 export async function publishNotice(

@@ -1,10 +1,10 @@
 import { ContractError } from '@im/contracts'
 import { noticeEdited } from '@im/contracts/room'
+import { changeAsMember } from '../changes/change-room.ts'
+import { personOf } from '../changes/room-states.ts'
 import type { Deps } from '../deps.ts'
-import { isModerator } from '../members/member-document.ts'
-import { changeAsMember } from '../rooms/change-room.ts'
-import type { NoticeDocument } from '../rooms/room-document.ts'
-import { personOf } from '../rooms/room-states.ts'
+import { isModerator } from '../documents/member-document.ts'
+import type { NoticeDocument } from '../documents/room-document.ts'
 
 /** Gives a notice another text. */
 export function updateNotice(

@@ -1,14 +1,14 @@
 import { ContractError, pickFields } from '@im/contracts'
 import { roomCreated, roomFields } from '@im/contracts/room'
+import { inTurn } from '../changes/change-room.ts'
+import { findOwn } from '../changes/find-own.ts'
+import { RoomAct } from '../changes/room-act.ts'
+import { personOf } from '../changes/room-states.ts'
 import type { Deps } from '../deps.ts'
+import { isOwner, newMember } from '../documents/member-document.ts'
+import { newJid } from '../documents/room-document.ts'
 import { addMembers } from '../members/admit.ts'
-import { findOwn } from '../members/find-own.ts'
-import { isOwner, newMember } from '../members/member-document.ts'
 import { type MadeRoom, newRoom } from './add-room.ts'
-import { inTurn } from './change-room.ts'
-import { RoomAct } from './room-act.ts'
-import { newJid } from './room-document.ts'
-import { personOf } from './room-states.ts'
 
 /** Makes another room with the settings and members of one. Notices, shared files and mutes are not copied. */
 export async function copyRoom(deps: Deps, ref: string, callerId: number): Promise<MadeRoom> {

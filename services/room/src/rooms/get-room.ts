@@ -1,8 +1,8 @@
 import type { Room } from '@im/contracts/room'
 import type { Static } from 'typebox'
+import { findRoom } from '../changes/change-room.ts'
 import type { Deps } from '../deps.ts'
-import { viewOf } from '../members/visibility.ts'
-import { findRoom } from './change-room.ts'
+import { viewOf } from '../documents/visibility.ts'
 import { ownerName } from './owner-names.ts'
 import { roomCard, roomView } from './room-view.ts'
 

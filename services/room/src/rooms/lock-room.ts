@@ -1,7 +1,7 @@
 import { roomChanged } from '@im/contracts/room'
 import { noticeUserId } from '@im/contracts/user'
+import { changeRoom } from '../changes/change-room.ts'
 import type { Deps } from '../deps.ts'
-import { changeRoom } from './change-room.ts'
 
 /** Locks a room for its members, who then can only read, or unlocks it. */
 export async function lockRoom(deps: Deps, ref: string, isLocked: boolean): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Deps } from '../deps.ts'
-import type { RoomDocument } from './room-document.ts'
+import type { RoomDocument } from '../documents/room-document.ts'
 
 /** What the owner of a room is called. */
 export async function ownerName(deps: Pick<Deps, 'names'>, room: RoomDocument): Promise<string> {

@@ -1,11 +1,11 @@
 import { pickFields } from '@im/contracts'
 import { type Room, roomFields } from '@im/contracts/room'
 import type { Static } from 'typebox'
-import type { MemberDocument } from '../members/member-document.ts'
+import type { MemberDocument } from '../documents/member-document.ts'
+import type { NoticeDocument, RoomDocument } from '../documents/room-document.ts'
+import { sizeFor } from '../documents/visibility.ts'
 import { memberView } from '../members/member-view.ts'
-import { sizeFor } from '../members/visibility.ts'
 import { noticeView } from '../notices/notice-view.ts'
-import type { NoticeDocument, RoomDocument } from './room-document.ts'
 
 type RoomView = Static<typeof Room>
 

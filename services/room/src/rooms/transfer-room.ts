@@ -1,10 +1,10 @@
 import { ContractError } from '@im/contracts'
 import { memberRoles, roomTransferred } from '@im/contracts/room'
+import { changeAsMember } from '../changes/change-room.ts'
+import { memberState, personOf } from '../changes/room-states.ts'
 import type { Deps } from '../deps.ts'
-import { isOwner, rankOf, sizesOf } from '../members/member-document.ts'
+import { isOwner, rankOf, sizesOf } from '../documents/member-document.ts'
 import type { MadeRoom } from './add-room.ts'
-import { changeAsMember } from './change-room.ts'
-import { memberState, personOf } from './room-states.ts'
 
 /** Makes another member the owner. The old owner becomes an ordinary member. */
 export function transferRoom(deps: Deps, ref: string, callerId: number, userId: number): Promise<MadeRoom> {

@@ -1,12 +1,12 @@
 import { ContractError } from '@im/contracts'
 import { type RoomSwitch, roomChanged, switchFields } from '@im/contracts/room'
+import { changeAsMember } from '../changes/change-room.ts'
+import type { RoomAct } from '../changes/room-act.ts'
+import { personOf } from '../changes/room-states.ts'
 import type { Deps } from '../deps.ts'
-import { isModerator, isOwner, type MemberDocument } from '../members/member-document.ts'
+import { isModerator, isOwner, type MemberDocument } from '../documents/member-document.ts'
+import { type RoomDocument, untilOf } from '../documents/room-document.ts'
 import { publishNotice } from '../notices/publish-notice.ts'
-import { changeAsMember } from './change-room.ts'
-import type { RoomAct } from './room-act.ts'
-import type { RoomDocument } from './room-document.ts'
-import { personOf } from './room-states.ts'
 import { mostMembers } from './size-limit.ts'
 
 /** Values that leave a field as it is are absent. */
@@ -48,9 +48,6 @@ async function changeFields(act: RoomAct, own: MemberDocument, update: RoomUpdat
 
 const isSame = (room: RoomDocument, wanted: Partial<RoomDocument>, name: keyof RoomDocument) =>
   wanted[name] === undefined || JSON.stringify(wanted[name]) === JSON.stringify(room[name])
-
-/** A mute that ends in the past is none. */
-export const untilOf = (time: number, now: number): number => (time > now ? time : 0)
 
 const sizeOf = ({ userSize }: RoomDocument, wanted: number, most: number) =>
   Math.max(userSize, Math.min(wanted, Math.max(most, userSize)))

@@ -1,10 +1,10 @@
 import { ContractError } from '@im/contracts'
 import { memberRoles, shareAdded } from '@im/contracts/room'
+import { changeAsMember } from '../changes/change-room.ts'
+import { personOf } from '../changes/room-states.ts'
 import type { Deps } from '../deps.ts'
-import { isModerator } from '../members/member-document.ts'
-import { changeAsMember } from '../rooms/change-room.ts'
-import { newId } from '../rooms/room-document.ts'
-import { personOf } from '../rooms/room-states.ts'
+import { isModerator } from '../documents/member-document.ts'
+import { newId } from '../documents/room-document.ts'
 import type { ShareDocument } from './shares-repository.ts'
 
 /** Shares a file that was uploaded before. */

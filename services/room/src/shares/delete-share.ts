@@ -1,9 +1,9 @@
 import { ContractError } from '@im/contracts'
 import { shareDeleted } from '@im/contracts/room'
+import { changeAsMember } from '../changes/change-room.ts'
+import { personOf } from '../changes/room-states.ts'
 import type { Deps } from '../deps.ts'
-import { isModerator } from '../members/member-document.ts'
-import { changeAsMember } from '../rooms/change-room.ts'
-import { personOf } from '../rooms/room-states.ts'
+import { isModerator } from '../documents/member-document.ts'
 
 /** Takes a file out of a room: who shared it may, and the owner and admins. */
 export async function deleteShare(deps: Deps, ref: string, callerId: number, shareId: string): Promise<void> {

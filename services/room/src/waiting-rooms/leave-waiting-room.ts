@@ -1,6 +1,6 @@
 import { waitingRoomChanged } from '@im/contracts/room'
+import { personOf } from '../changes/room-states.ts'
 import type { Deps } from '../deps.ts'
-import { personOf } from '../rooms/room-states.ts'
 
 /** The caller waits no longer. */
 export async function leaveWaitingRoom(deps: Deps, userId: number, jid: string): Promise<void> {

@@ -1,9 +1,9 @@
 import { ContractError } from '@im/contracts'
 import { describingFields, waitingRoomChanged } from '@im/contracts/room'
 import type { Change } from '@im/service-kit'
+import { personOf } from '../changes/room-states.ts'
 import type { Deps } from '../deps.ts'
-import { newJid } from '../rooms/room-document.ts'
-import { personOf } from '../rooms/room-states.ts'
+import { newJid } from '../documents/room-document.ts'
 import { metresBetween, type Place } from './distance.ts'
 import type { WaitingRoom } from './waiting-rooms-repository.ts'
 

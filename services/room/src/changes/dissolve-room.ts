@@ -1,7 +1,7 @@
 import { ContractError } from '@im/contracts'
 import { roomDissolved, sharesDropped } from '@im/contracts/room'
 import type { Deps } from '../deps.ts'
-import { isOwner, type MemberDocument } from '../members/member-document.ts'
+import { isOwner, type MemberDocument } from '../documents/member-document.ts'
 import { changeAsMember } from './change-room.ts'
 import type { RoomAct } from './room-act.ts'
 import { personOf } from './room-states.ts'

@@ -9,9 +9,9 @@ import {
   roomTransferred,
 } from '@im/contracts/room'
 import type { Change } from '@im/service-kit'
-import type { RoomDocument } from './room-document.ts'
+import type { RoomDocument } from '../documents/room-document.ts'
+import type { RoomChange, RoomsRepository } from '../documents/rooms-repository.ts'
 import { roomState } from './room-states.ts'
-import type { RoomChange, RoomsRepository } from './rooms-repository.ts'
 
 const decisive: ReadonlySet<EventType> = new Set<EventType>([
   roomChanged,

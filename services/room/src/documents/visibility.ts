@@ -1,6 +1,6 @@
 import { type MemberRole, memberRoles } from '@im/contracts/room'
-import type { RoomDocument } from '../rooms/room-document.ts'
 import { isOwner, type MemberDocument } from './member-document.ts'
+import type { RoomDocument } from './room-document.ts'
 
 const { owner, admin, member } = memberRoles
 const allRoles: readonly MemberRole[] = Object.values(memberRoles)

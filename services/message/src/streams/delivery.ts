@@ -1,6 +1,6 @@
 import { type MailboxRow, month, type RowChange } from '../mailbox/mailbox-repository.ts'
-import type { OwnStream } from '../streams/own-stream.ts'
-import type { StanzaText } from './stanza-text.ts'
+import type { StanzaText } from '../stanzas/stanza-text.ts'
+import type { OwnStream } from './own-stream.ts'
 
 /** How long a message waits for a user who is not there (spec xmpp.md §5). */
 export type Waits = 'month' | 'minute' | 'never'

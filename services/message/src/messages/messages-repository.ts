@@ -3,7 +3,6 @@ import { changeMany, ensureIndexes, findNewest, hintFor } from '@im/service-kit'
 import type { ClientSession, Collection, Db, Document, ObjectId } from 'mongodb'
 import { mostLate } from '../read/order-key.ts'
 import { roomConversation, usersOf } from './conversations.ts'
-import type { Tie } from './copy-order.ts'
 import {
   isNewer,
   keyText,
@@ -12,9 +11,10 @@ import {
   newestFirst,
   type Place,
   type Reader,
+  type RefusedMessage,
+  type Tie,
   type Visibility,
 } from './message-document.ts'
-import type { RefusedMessage } from './settle-copies.ts'
 
 /** A week: for so long a copy of a message may come again (spec xmpp.md §3). */
 const stoneLife = 7 * 86_400_000

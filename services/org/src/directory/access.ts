@@ -2,8 +2,8 @@ import { ContractError } from '@im/contracts'
 import { type EmployeeRole, employeeRoles } from '@im/contracts/org'
 import type { Change } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
-import type { EmployeeDocument } from '../employees/employees-repository.ts'
 import type { CompanyDocument } from './company-document.ts'
+import type { EmployeeDocument } from './employees-repository.ts'
 
 type AccessDeps = Pick<Deps, 'companies' | 'employees'>
 

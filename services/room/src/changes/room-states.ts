@@ -1,6 +1,6 @@
 import type { MemberState, Person, RoomState, StandingMember } from '@im/contracts/room'
-import type { MemberDocument } from '../members/member-document.ts'
-import type { RoomDocument } from './room-document.ts'
+import type { MemberDocument } from '../documents/member-document.ts'
+import type { RoomDocument } from '../documents/room-document.ts'
 
 /** A room as events and other services know it. */
 export function roomState(room: RoomDocument): RoomState {

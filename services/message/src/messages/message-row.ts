@@ -1,5 +1,5 @@
 import type { MessageRow, RoomRow } from '@im/contracts/message'
-import { escapeAttribute, escapeText, unescapeAttribute } from '../read/xml-text.ts'
+import { escapeAttribute, escapeText, unescapeAttribute } from '../stanzas/xml-text.ts'
 import type { MessageDocument } from './message-document.ts'
 
 /** The stanza as it went on: its text is put back into the empty body element. */

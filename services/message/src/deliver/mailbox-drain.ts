@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from '@im/service-kit'
-import { keyText } from '../archive/message-document.ts'
-import type { MessagesRepository } from '../archive/messages-repository.ts'
-import type { Deliverer } from '../deliver/deliverer.ts'
-import { withDelay } from '../deliver/stanza-text.ts'
+import type { MailboxRepository, MailboxRow, RowPlace } from '../mailbox/mailbox-repository.ts'
+import { keyText } from '../messages/message-document.ts'
+import type { MessagesRepository } from '../messages/messages-repository.ts'
+import { withDelay } from '../stanzas/stanza-text.ts'
 import type { OwnStream, StreamReport } from '../streams/own-stream.ts'
 import type { StreamTable } from '../streams/stream-table.ts'
-import type { MailboxRepository, MailboxRow, RowPlace } from './mailbox-repository.ts'
+import type { Deliverer } from './deliverer.ts'
 
 const mostRowsAtOnce = 200
 /** How often (ms) it is looked for rows that nobody rang for, because a replica died or NATS was away in that moment. */

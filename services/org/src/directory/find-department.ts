@@ -1,8 +1,8 @@
 import { ContractError } from '@im/contracts'
 import type { EmployeeRole } from '@im/contracts/org'
 import type { Change } from '@im/service-kit'
-import { type Access, lockCompany, readCompany } from '../companies/access.ts'
 import type { Deps } from '../deps.ts'
+import { type Access, lockCompany, readCompany } from './access.ts'
 import type { DepartmentDocument } from './departments-repository.ts'
 
 type FindDeps = Pick<Deps, 'companies' | 'departments' | 'employees'>

@@ -1,6 +1,6 @@
 import { ensureIndexes } from '@im/service-kit'
 import type { Collection, Db } from 'mongodb'
-import type { StreamReport } from './own-stream.ts'
+import type { StreamReport } from '../streams/own-stream.ts'
 
 /** Something that streams rested on and that is void: those streams have to be closed, wherever and whenever they turn up. */
 export interface Revocation {

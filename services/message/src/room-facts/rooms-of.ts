@@ -1,5 +1,5 @@
 import { ContractError } from '@im/contracts'
-import type { JoinedRoom } from '../search/search-scope.ts'
+import type { JoinedRoom } from './joined-room.ts'
 import type { RoomFacts } from './room-facts.ts'
 
 /** A room a user is in now, and what they are there. */

@@ -2,9 +2,9 @@ import { ContractError, streams } from '@im/contracts'
 import { liveRooms } from '@im/contracts/message'
 import type { Change } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
-import type { MemberDocument } from '../members/member-document.ts'
+import type { MemberDocument } from '../documents/member-document.ts'
+import type { RoomDocument } from '../documents/room-document.ts'
 import { RoomAct } from './room-act.ts'
-import type { RoomDocument } from './room-document.ts'
 
 type ChangeDeps = Pick<Deps, 'rooms' | 'members' | 'outbox' | 'turns' | 'message' | 'mongoClient' | 'log' | 'now'>
 

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Bus, Closable, Logger } from '@im/service-kit'
 import type { Feeds } from '../feed/share-servers.ts'
-import type { OwnStream } from './own-stream.ts'
+import type { OwnStream } from '../streams/own-stream.ts'
+import type { FarStream, StreamTable } from '../streams/stream-table.ts'
 import { isRevoked, type Revocation, type RevocationsRepository } from './revocations-repository.ts'
-import type { FarStream, StreamTable } from './stream-table.ts'
 
 /** New streams of this time (ms) are looked at together. */
 const gatherFor = 20

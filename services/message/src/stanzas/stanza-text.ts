@@ -1,12 +1,13 @@
-import type { Refusal } from '../read/read-message.ts'
-import { escapeAttribute, escapeText } from '../read/xml-text.ts'
-import type { StanzaName } from '../streams/own-stream.ts'
+import type { Refusal } from './refusal.ts'
+import { escapeAttribute, escapeText } from './xml-text.ts'
 
 /**
  * Texts of stanzas without their beginning: the XMPP server writes `<message to='full JID' ` before them, for each stream
  * (deploy/xmpp/README.md). They are built anew from what was read: what else a client put into its stanza does not travel.
  */
 export type StanzaText = string
+
+export type StanzaName = 'message' | 'presence' | 'iq'
 
 const attribute = (name: string, value: string | undefined) =>
   value === undefined ? '' : `${name}='${escapeAttribute(value)}' `

@@ -44,3 +44,6 @@ export interface RoomDocument extends RoomFields {
 
 export const newId = (): string => randomBytes(12).toString('hex')
 export const newJid = (): string => randomBytes(16).toString('hex')
+
+/** A mute that ends in the past is none. */
+export const untilOf = (time: number, now: number): number => (time > now ? time : 0)

@@ -1,5 +1,5 @@
 import type { ObjectId } from 'mongodb'
-import type { Refusal } from '../read/read-message.ts'
+import type { Refusal } from '../stanzas/refusal.ts'
 
 /** One stored message; the two rows a single chat shows (spec 07-message.md) are views of it. */
 export interface MessageDocument {
@@ -102,3 +102,9 @@ export const isVisible = (
   !deletedFor.includes(user) &&
   !(expireAt && expireAt.getTime() <= now) &&
   !(clearedBefore !== undefined && timeSend < clearedBefore)
+
+/** Where a message stands, and among whose. */
+export type Tie = Pick<MessageDocument, 'conversation' | 'from' | 'timeSend' | 'ts'>
+
+/** A message that is not taken. */
+export type RefusedMessage = Pick<MessageDocument, 'conversation' | 'messageId' | 'from' | 'ts'> & { refusal: Refusal }

@@ -1,10 +1,10 @@
 import { hash } from 'node:crypto'
 import { fileAddressesIn, messageType } from '@im/contracts/message'
-import { longestName, type MessageDocument } from '../archive/message-document.ts'
 import { orderKey, seconds } from '../read/order-key.ts'
 import { asFlag, asText, idsOf } from '../read/read-body.ts'
 import type { Message } from '../read/read-message.ts'
-import { escapeAttribute } from '../read/xml-text.ts'
+import { escapeAttribute } from '../stanzas/xml-text.ts'
+import { longestName, type MessageDocument } from './message-document.ts'
 
 const maxIdLength = 128
 

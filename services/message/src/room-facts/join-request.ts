@@ -2,7 +2,7 @@ import { ContractError } from '@im/contracts'
 import type { Deps } from '../deps.ts'
 import { roomJidOf } from '../read/addresses.ts'
 import { asFlag, asText, type Body } from '../read/read-body.ts'
-import type { Refusal } from '../read/read-message.ts'
+import type { Refusal } from '../stanzas/refusal.ts'
 
 export const joinRequest = 916
 

@@ -1,8 +1,8 @@
 import { ContractError } from '@im/contracts'
 import type { Deps } from '../deps.ts'
-import { findRoom } from '../rooms/change-room.ts'
-import type { RoomDocument } from '../rooms/room-document.ts'
-import type { MemberDocument } from './member-document.ts'
+import type { MemberDocument } from '../documents/member-document.ts'
+import type { RoomDocument } from '../documents/room-document.ts'
+import { findRoom } from './change-room.ts'
 
 /** A room and the record of one of its members, to be read. Throws RoomNotFound and NotRoomMember. */
 export async function findOwn(
