@@ -15,6 +15,11 @@ RUN groupadd --gid 10001 prosody \
  && dpkg-query -W -f '${Package} ${Version} ${Architecture}\n' > /usr/share/doc/yingchuang-im/debian-packages.txt
 COPY deploy/xmpp/prosody /opt/im/prosody
 ENV XMPP_DATA_DIR=/var/lib/im-xmpp XMPP_INTERFACES=0.0.0.0 XMPP_COMPONENT_INTERFACES=0.0.0.0
+VOLUME /var/lib/im-xmpp
+USER 10001:10001
+EXPOSE 5222 5280 5347
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["bash", "-c", "</dev/tcp/127.0.0.1/5222"]
+CMD ["prosody", "-F", "--config", "/opt/im/prosody/prosody.cfg.lua"]
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="yingchuang-im-xmpp" \
@@ -22,8 +27,3 @@ LABEL org.opencontainers.image.title="yingchuang-im-xmpp" \
       org.opencontainers.image.licenses="Apache-2.0 AND MIT" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-VOLUME /var/lib/im-xmpp
-USER 10001:10001
-EXPOSE 5222 5280 5347
-HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["bash", "-c", "</dev/tcp/127.0.0.1/5222"]
-CMD ["prosody", "-F", "--config", "/opt/im/prosody/prosody.cfg.lua"]

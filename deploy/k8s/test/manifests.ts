@@ -24,6 +24,7 @@ interface Probe {
 export interface Container {
   name: string
   image: string
+  args?: string[]
   env?: {
     name: string
     value?: string

@@ -5,14 +5,14 @@ import type { Docker } from '../machine/docker.ts'
 import { type Machine, repositoryRoot } from '../machine/machine.ts'
 import { obtainSecantusdb } from '../servers/secantusdb.ts'
 import { findOrInstall, firstLine, type NotHere } from '../servers/server.ts'
-import { readCompose } from './compose.ts'
+import { readImages } from './compose.ts'
 
 const standIns = join(repositoryRoot, 'deploy/docker/offline')
 const debian = 'debian:bookworm-slim'
 
 /** The images that compose.yaml and the Dockerfiles start from. Debian is first, because stand-ins are built from it. */
 async function baseImages(): Promise<string[]> {
-  const services = await readCompose()
+  const services = await readImages()
   const dockerfiles = [...new Set(services.flatMap(({ build }) => (build ? [build.dockerfile] : [])))]
   const texts = await Promise.all(dockerfiles.map((path) => readFile(path, 'utf8')))
   const bases = texts.flatMap((text) =>
@@ -42,8 +42,16 @@ export async function obtainBaseImages(machine: Machine, docker: Docker, folder:
 
 /** Our own images, as an operator builds them. */
 export async function buildOwnImages(machine: Machine, docker: Docker): Promise<void> {
-  const built = new Map((await readCompose()).flatMap(({ image, build }) => (build ? [[image, build] as const] : [])))
-  for (const [image, { context, dockerfile }] of built) await docker.build(image, context, dockerfile, machine.report)
+  const built = new Map((await readImages()).flatMap(({ image, build }) => (build ? [[image, build] as const] : [])))
+  const args = { REVISION: await revision() }
+  for (const [tag, build] of built) await docker.build({ tag, ...build, args }, machine.report)
+}
+
+/** The commit, with a mark when files differ from it. */
+async function revision(): Promise<string> {
+  const describe = ['describe', '--always', '--dirty', '--abbrev=40', '--exclude=*']
+  const { stdout, exitCode } = await execa('git', describe, { cwd: repositoryRoot, reject: false, stdin: 'ignore' })
+  return exitCode === 0 ? stdout : 'unknown'
 }
 
 async function importDebian(machine: Machine, docker: Docker, folder: string): Promise<void> {
@@ -80,7 +88,8 @@ async function buildStandIn(machine: Machine, docker: Docker, image: string, fol
   try {
     await cp(standIns, folder, { recursive: true })
     await ingredients[name]?.(machine, folder)
-    await docker.build(image, folder, join(folder, `${name}.Dockerfile`), machine.report)
+    const dockerfile = join(folder, `${name}.Dockerfile`)
+    await docker.build({ tag: image, context: folder, dockerfile }, machine.report)
   } finally {
     await rm(folder, { recursive: true, force: true })
   }

@@ -1,1 +1,1 @@
-export { type ComposeService, readCompose } from './compose.ts'
+export { type ComposeService, interpolate, readCompose } from './compose.ts'

@@ -4,6 +4,14 @@ import type { Reporter } from '../reporter.ts'
 import { findCommand } from './commands.ts'
 import type { Launch } from './supervised-process.ts'
 
+export interface ImageBuild {
+  tag: string
+  context: string
+  dockerfile: string
+  /** Values of its ARGs. */
+  args?: Record<string, string>
+}
+
 export interface Docker {
   /** A client on PATH that reaches a running engine. */
   running(): Promise<boolean>
@@ -11,7 +19,7 @@ export interface Docker {
   has(image: string): Promise<boolean>
   /** The image is here, or could be fetched. */
   obtain(image: string, report: Reporter): Promise<boolean>
-  build(tag: string, context: string, dockerfile: string, report: Reporter): Promise<void>
+  build(image: ImageBuild, report: Reporter): Promise<void>
   /** Makes an image from a folder that holds the root of a system. */
   importFolder(tag: string, folder: string, without: string[]): Promise<void>
 }
@@ -35,10 +43,11 @@ export function dockerEngine(env: NodeJS.ProcessEnv, { buildNetwork }: { buildNe
       report.progress(`docker pull ${image}`)
       return (await docker(['pull', image], 600_000)).exitCode === 0
     },
-    async build(tag, context, dockerfile, report) {
+    async build({ tag, context, dockerfile, args: values = {} }, report) {
       report.progress(`docker build ${tag}`)
       const network = buildNetwork ? ['--network', buildNetwork] : []
-      const args = ['build', ...network, '-t', tag, '-f', dockerfile, context]
+      const given = Object.entries(values).flatMap(([name, value]) => ['--build-arg', `${name}=${value}`])
+      const args = ['build', ...network, ...given, '-t', tag, '-f', dockerfile, context]
       const { exitCode, all } = await execa('docker', args, {
         ...{ env, extendEnv: false, stdin: 'ignore', all: true, reject: false },
       })

@@ -73,7 +73,7 @@ async function installed(machine: Machine) {
 
 async function container(machine: Machine) {
   if (!(await machine.docker.running())) return { not: 'no running Docker' }
-  await machine.docker.build(image, repositoryRoot, dockerfile, machine.report)
+  await machine.docker.build({ tag: image, context: repositoryRoot, dockerfile }, machine.report)
   return {
     what: `${image} in Docker`,
     why: 'no prosody on PATH',

@@ -14,13 +14,21 @@ const isStore = ({ name }: ComposeService) => ['mongodb', 'redis', 'nats'].inclu
 /** compose.yaml names the XMPP server by what it does, not by its product. */
 const composeName = (name: ProcessName | ServerName) => (name === 'prosody' ? 'xmpp' : name)
 
+/** What `.env` holds besides the secrets of the services. */
+const ofStores = {
+  // SecantusDB is no replica set by the name of the one in compose.yaml.
+  MONGODB_URL: 'mongodb://mongodb:27017/?directConnection=true',
+  REDIS_PASSWORD: 'redis-password',
+  NATS_PASSWORD: '12e5',
+}
+
 let networks = 0
 
 /** The stack of compose.yaml on a network of its own, each part on free ports of this machine, limits off. */
 export async function startContainers({ env: given = {} }: { env?: Record<string, string> }): Promise<TestStack> {
   const folder = await mkdtemp(join(tmpdir(), 'im-e2e-'))
   const secrets = await loadSecrets(join(folder, 'secrets.json'), {})
-  const services = await readCompose()
+  const services = await readCompose({ ...secrets.values, ...ofStores })
   const ports = await choosePorts(services)
   const settings = {
     ...{ NODE_ENV: 'test', LOG_LEVEL: 'error', LIMIT_FACTOR: '0', XMPP_TLS: 'off', XMPP_DOMAIN: 'im.localhost' },
@@ -30,7 +38,7 @@ export async function startContainers({ env: given = {} }: { env?: Record<string
   const name = `${process.env['E2E_CONTAINERS'] ?? 'im-e2e'}-${process.pid}-${++networks}`
   const network = await new Network({ nextUuid: () => name }).start()
   const host = await reachThisMachine(network, settings)
-  const env = { ...host.settings, ...storeAddresses((store, port) => `${store}:${port}`) }
+  const env = host.settings
 
   const containers = new Map<string, StartedTestContainer>()
   const start = async (some: ComposeService[]) => {
@@ -71,7 +79,9 @@ export async function startContainers({ env: given = {} }: { env?: Record<string
     urls: Object.fromEntries(urls) as Record<ServiceName, string>,
     env: {
       ...settings,
-      ...storeAddresses(address),
+      MONGODB_URL: `mongodb://${address('mongodb', 27_017)}/?directConnection=true`,
+      REDIS_URL: `redis://:${ofStores.REDIS_PASSWORD}@${address('redis', 6379)}`,
+      NATS_URL: `nats://im:${ofStores.NATS_PASSWORD}@${address('nats', 4222)}`,
       ...Object.fromEntries(urls.map(([part, url]) => [`${part?.toUpperCase()}_URL`, url])),
       XMPP_HTTP_URL: `http://${address('xmpp', 5280)}`,
     },
@@ -94,9 +104,3 @@ async function choosePorts(services: ComposeService[]): Promise<Map<string, Reco
   })
   return new Map(await Promise.all(chosen))
 }
-
-const storeAddresses = (at: (name: string, port: number) => string) => ({
-  MONGODB_URL: `mongodb://${at('mongodb', 27_017)}/?directConnection=true`,
-  REDIS_URL: `redis://${at('redis', 6379)}`,
-  NATS_URL: `nats://${at('nats', 4222)}`,
-})
