@@ -9,7 +9,9 @@ local names = { message = true, presence = true, iq = true };
 
 local all = streams.streams;
 local handlers = {};
-local due = {}; -- stream → texts to write when the message is read
+-- What is to be written when the message is read: stream → its frame, or a list of them. Nearly all get one: a list for each
+-- would take as much memory as the texts.
+local due = {};
 
 -- <deliver to='s:k s:k …' name='message' id='' expect='1'>TEXT</deliver>
 function handlers.deliver(element)
@@ -21,21 +23,36 @@ function handlers.deliver(element)
 	end
 	for id, k in attr.to:gmatch("([^%s:]+):?(%d*)") do
 		local stream = all[id];
-		local xml = stream and stream:take(frame, math.tointeger(tonumber(k)));
-		local texts = due[stream];
-		if xml and texts then texts[#texts + 1] = xml; elseif xml then due[stream] = { xml }; end
+		if stream and stream:take(frame, math.tointeger(tonumber(k))) then
+			local before = due[stream];
+			if not before then
+				due[stream] = frame;
+			elseif before.rest then
+				due[stream] = { before, frame };
+			else
+				before[#before + 1] = frame;
+			end
+		end
 	end
 end
 
 local function write_due()
 	local written = due;
 	due = {};
-	for stream, texts in pairs(written) do
-		texts[#texts + 1] = stream.sm and stream.sm:request();
-		if stream.transport == "tcp" then texts = { table.concat(texts) }; end
-		for i, text in ipairs(texts) do
-			if i == #texts then stream.written = stream.delivered; end
-			stream:write(text);
+	for stream, frames in pairs(written) do
+		local request = stream.sm and stream.sm:request();
+		if frames.rest and stream.transport == "tcp" then
+			stream.written = stream.delivered;
+			stream:write(stream:xml(frames, request));
+		else
+			local texts = {};
+			for i, frame in ipairs(frames.rest and { frames } or frames) do texts[i] = stream:xml(frame); end
+			texts[#texts + 1] = request;
+			if stream.transport == "tcp" then texts = { table.concat(texts) }; end
+			for i, text in ipairs(texts) do
+				if i == #texts then stream.written = stream.delivered; end
+				stream:write(text);
+			end
 		end
 	end
 end

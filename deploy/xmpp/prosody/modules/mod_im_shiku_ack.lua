@@ -77,8 +77,7 @@ local function send_again(stream, time)
 	for _, item in ipairs(stream.ack) do
 		if time - item.at >= wait and item.tries < max_tries then
 			item.at, item.tries = time, item.tries + 1;
-			local xml = stream:take(item.frame);
-			if xml then stream:write(xml); end
+			if stream:take(item.frame) then stream:write(stream:xml(item.frame)); end
 			if stream.ending then return; end
 		end
 	end

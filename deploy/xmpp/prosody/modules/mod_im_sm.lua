@@ -185,7 +185,7 @@ local function resume(session, stanza)
 	session.send(st.stanza("resumed", { xmlns = NS, previd = sm.token, h = ("%d"):format(sm.read) }));
 	for i = sm.acked + 1, sm.sent do
 		local item = sm.items[i];
-		stream:write(item.rest and "<"..item.name..stream.to..item.rest or tostring(item));
+		stream:write(item.rest and stream:xml(item) or tostring(item));
 		if stream.ending or stream.waiting then return; end
 	end
 	request(stream);

@@ -91,22 +91,21 @@ function methods:changed()
 	module:fire_event("im-stream-changed", self);
 end
 
--- A stanza to the client: its name and, in text, all that comes after the `to`. Numbered ones are confirmed. Returns the XML
--- to write; nil when there is nothing to write now.
+-- A stanza to the client, a frame: its `name` and, in `rest`, all that comes after the `to`. Numbered ones are confirmed. Returns
+-- whether it is to be written now.
 function methods:take(frame, k)
 	if k then
-		if k <= self.delivered then return nil; end
+		if k <= self.delivered then return false; end
 		self.delivered = k;
 		if self.ack and frame.expect then self.ack:expect(k, frame); end
 	end
 	if self.sm then self.sm:push(frame, k, #frame.rest); end
-	if self.ending then return nil; end
-	if self.waiting then
-		if is_over_bound(self) then cut_off(self); end
-		return nil;
-	end
-	return "<"..frame.name..self.to..frame.rest;
+	if self.waiting and is_over_bound(self) then cut_off(self); end
+	return not self.waiting and not self.ending;
 end
+
+-- A frame as XML, and more behind it.
+function methods:xml(frame, more) return "<"..frame.name..self.to..frame.rest..(more or ""); end
 
 -- Writes XML as it is: over TCP any number of elements at once.
 function methods:write(xml)
