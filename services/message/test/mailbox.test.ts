@@ -333,10 +333,10 @@ test('a bell that rings while the first portion is read is heard', async (t) => 
   const sender = await online(alice)
   sender.say({ to: bob, body: { content: 'waits' } })
   await xmpp.drained()
-  const { read } = deps.mailbox
+  const { waiting } = deps.mailbox
   const [asked, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-  deps.mailbox.read = async (...args) => {
-    const rows = await read.apply(deps.mailbox, args)
+  deps.mailbox.waiting = async (...args) => {
+    const rows = await waiting.apply(deps.mailbox, args)
     asked.resolve()
     await gate.promise
     return rows

@@ -1,14 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from '@im/service-kit'
-import type { MailboxRepository, MailboxRow, RowPlace } from '../mailbox/mailbox-repository.ts'
+import type { MailboxRepository, MailboxRow, RowPlace, WaitingRow } from '../mailbox/mailbox-repository.ts'
 import { keyText } from '../messages/message-document.ts'
 import type { MessagesRepository } from '../messages/messages-repository.ts'
 import { withDelay } from '../stanzas/stanza-text.ts'
-import type { OwnStream, StreamReport } from '../streams/own-stream.ts'
+import { noneWaiting, type OwnStream, type StreamReport } from '../streams/own-stream.ts'
 import type { StreamTable } from '../streams/stream-table.ts'
 import type { Deliverer } from './deliverer.ts'
 
+/** Rows, without their texts, that one look into a mailbox tells of. */
+const mostAhead = 250
+/** Rows and bytes that are read and handed over in one go: whatever else there is to do goes on in between. */
 const mostRowsAtOnce = 200
+const mostBytesAtOnce = 128 * 1024
 /** How often (ms) it is looked for rows that nobody rang for, because a replica died or NATS was away in that moment. */
 const lookEvery = 5000
 /** Longer than it takes to see them at least once. */
@@ -101,28 +105,33 @@ export class MailboxDrain {
 
   /** Hands the next rows over. False when there is nothing to do for now: no room, or no row. */
   async #portion(stream: OwnStream): Promise<boolean> {
-    const room = stream.room
-    if (room.messages <= 0 || room.bytes <= 0) return false
+    if (!stream.hasRoom) return false
     goBack(stream)
     const { user, resource } = stream.report
-    const wanted = Math.max(2, Math.min(mostRowsAtOnce, room.messages, Math.floor(room.bytes / stream.rowBytes)))
-    const rows = await this.#mailbox.read(user, resource, stream.cursor, wanted)
-    const gone = await this.#goneAmong(rows)
-    if (!takes(stream)) return false
-    let [handed, bytes] = [0, 0]
-    for (const row of rows) {
-      if (gone.has(row._id)) this.#deliverer.removeRow(row)
-      else if (!this.#deliverer.hasRow(stream, row)) {
-        const fits = handed < room.messages && bytes + row.bytes <= room.bytes
-        if (handed > 0 && !fits) return false
-        this.#deliverer.handRow(stream, row, withDelay(row.text, row.at))
-        handed++
-        bytes += row.bytes
-      }
-      stream.cursor = { at: row.at, seq: row.seq, _id: row._id }
+    if (!stream.ahead.rows.length) {
+      const rows = await this.#mailbox.waiting(user, resource, stream.cursor, mostAhead)
+      stream.ahead = { rows, hasMore: rows.length === mostAhead }
     }
-    if (handed) stream.rowBytes = Math.max(512, bytes / handed)
-    if (rows.length === wanted || stream.rungFrom) return true
+    const next = portionOf(stream)
+    if (!next.length && stream.ahead.rows.length) return false
+    const rows = await this.#mailbox.read(
+      next.map(({ _id }) => _id),
+      resource,
+    )
+    const gone = await this.#goneAmong([...rows.values()])
+    if (!takes(stream)) return false
+    for (const { _id, at, seq } of next) {
+      const row = rows.get(_id)
+      if (row && gone.has(_id)) this.#deliverer.removeRow(row)
+      else if (row && !this.#deliverer.hasRow(stream, row)) {
+        // Something else was written to it meanwhile.
+        if (!stream.hasRoomFor(row.bytes)) return false
+        this.#deliverer.handRow(stream, row, withDelay(row.text, row.at))
+      }
+      stream.cursor = { at, seq, _id }
+      stream.ahead.rows.shift()
+    }
+    if (stream.ahead.rows.length || stream.ahead.hasMore || stream.rungFrom) return true
     // A row that is on its way into the mailbox rings when it is there.
     if (!this.#deliverer.isWriting(user)) stream.mail = 'live'
     return false
@@ -181,8 +190,24 @@ const first = { at: 0, seq: 0 }
 /** The next portion begins where a bell told of something, also one that rang while the last portion was read. */
 function goBack(stream: OwnStream): void {
   const { rungFrom: from, cursor } = stream
-  if (from && cursor && isBefore(from, cursor)) stream.cursor = { ...from, _id: '' }
+  if (!from) return
+  if (cursor && isBefore(from, cursor)) stream.cursor = { ...from, _id: '' }
+  const { rows } = stream.ahead
+  const last = rows.at(-1)
+  stream.ahead = !last || isBefore(from, last) ? noneWaiting() : { rows, hasMore: true }
   stream.rungFrom = undefined
+}
+
+/** The rows that come next, as many as go in one go. */
+function portionOf(stream: OwnStream): readonly WaitingRow[] {
+  const { rows } = stream.ahead
+  let bytes = 0
+  const end = rows.findIndex((row, count) => {
+    bytes += row.bytes
+    const isFull = count === mostRowsAtOnce || (count > 0 && bytes > mostBytesAtOnce)
+    return isFull || !stream.hasRoomFor(bytes, count + 1)
+  })
+  return rows.slice(0, end < 0 ? rows.length : end)
 }
 
 const takes = (stream: OwnStream) => !stream.ended && stream.isAvailable && !stream.report.waiting

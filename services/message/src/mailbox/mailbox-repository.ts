@@ -14,7 +14,7 @@ export interface MailboxRow {
   /** Id of the stanza, for streams that confirm by id. */
   id?: string
   text: StanzaText
-  /** Length of the text. */
+  /** Of the text. */
   bytes: number
   expireAt: Date
   /** Devices (resources) that were there when the message came and have not confirmed it. */
@@ -38,6 +38,9 @@ export interface RowPlace {
   seq: number
   _id: string
 }
+
+/** A row and how large it is. */
+export type WaitingRow = RowPlace & Pick<MailboxRow, 'bytes'>
 
 /** How long (ms) most rows wait. */
 export const month = 30 * 86_400_000
@@ -86,8 +89,8 @@ export class MailboxRepository {
     await changeMany(this.collection, commandsOf(changes), { ordered: true })
   }
 
-  /** The oldest rows for a resource behind a place. */
-  async read(user: number, resource: string, after: RowPlace | undefined, limit: number): Promise<MailboxRow[]> {
+  /** Which rows for a resource are the oldest behind a place. */
+  async waiting(user: number, resource: string, after: RowPlace | undefined, limit: number): Promise<WaitingRow[]> {
     return await this.collection
       .find({
         user,
@@ -99,9 +102,20 @@ export class MailboxRepository {
           ...(after ? [{ $or: behind(after) }] : []),
         ],
       })
+      .project<WaitingRow>({ at: 1, seq: 1, bytes: 1 })
       .sort({ at: 1, seq: 1, _id: 1 })
       .limit(limit)
       .toArray()
+  }
+
+  /** Rows by their ids, as far as they still wait for a resource. */
+  async read(ids: readonly string[], resource: string): Promise<Map<string, MailboxRow>> {
+    if (!ids.length) return new Map()
+    const found = await this.collection.find({ _id: { $in: [...ids] } }, { batchSize: ids.length + 1 }).toArray()
+    const now = this.#now()
+    const waits = ({ expireAt, isTaken, owes }: MailboxRow) =>
+      expireAt.getTime() > now && (!isTaken || owes.includes(resource))
+    return new Map(found.filter(waits).map((row) => [row._id, row]))
   }
 
   /** How many rows and bytes wait for each of these users. */

@@ -42,8 +42,8 @@ export class SearchBacklog {
   }
 
   /** Oldest first. */
-  find(session?: ClientSession) {
-    return this.collection.find({}, { session, batchSize: 100 }).sort({ _id: 1 })
+  find(session?: ClientSession, batchSize = 100) {
+    return this.collection.find({}, { session, batchSize }).sort({ _id: 1 })
   }
 
   async remove(ids: readonly ObjectId[], session: ClientSession): Promise<void> {

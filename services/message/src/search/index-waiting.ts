@@ -14,6 +14,9 @@ export interface Indexed {
   drained: boolean
 }
 
+/** Documents of the backlog that are read at once: a step may want few of them, and each may have half a MiB. */
+const readAtOnce = 10
+
 /** Removals of messages that still wait; more than these are taken out of the tree later. */
 const mostRemovals = 20_000
 
@@ -56,7 +59,7 @@ async function moveToTree(index: SearchIndex, most: number, session: ClientSessi
 async function take({ backlog, limits }: SearchIndex, most: number, session: ClientSession) {
   const batches: WaitingBatch[] = []
   let [messages, bytes] = [0, 0]
-  for await (const waiting of backlog.find(session)) {
+  for await (const waiting of backlog.find(session, readAtOnce)) {
     if (waiting.failed) continue
     const isFull = messages + waiting.count > limits.stepMessages || bytes + waiting.rows.length > limits.stepBytes
     if (batches.length >= most || (batches.length && isFull)) return { batches, drained: false }

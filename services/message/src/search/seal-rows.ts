@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { type ClientSession, ObjectId } from 'mongodb'
 import { type Column, type Directory, packDirectory } from './filters-repository.ts'
 import type { Owner } from './owners.ts'
@@ -7,9 +8,12 @@ import type { Page } from './pages-repository.ts'
 import type { SearchIndex } from './search-index.ts'
 import type { SearchLimits } from './search-limits.ts'
 
+/** How long (ms) texts are looked at before whatever else there is to do goes on. */
+const slice = 5
+
 /** Makes pages of rows of one owner, and the filter that leads to them. */
 export async function sealRows(index: SearchIndex, owner: Owner, rows: Buffer, session: ClientSession): Promise<void> {
-  const columns = columnsOf([...unpackRows(rows)], index.limits)
+  const columns = await columnsOf([...unpackRows(rows)], index.limits)
   const filter = buildFilter(columns.map(({ tokens }) => tokens))
   const { pages, directory } = pagesOf(owner, columns, index.limits.pageColumns)
   const count = pages.reduce((sum, page) => sum + page.count, 0)
@@ -52,10 +56,15 @@ interface ColumnRows {
 }
 
 /** Rows in order of time, cut where a column has enough messages, bytes or tokens. */
-export function columnsOf(rows: readonly SearchRow[], limits: SearchLimits): ColumnRows[] {
+export async function columnsOf(rows: readonly SearchRow[], limits: SearchLimits): Promise<ColumnRows[]> {
   const columns: ColumnRows[] = []
   let column: { rows: SearchRow[]; tokens: Set<Token>; bytes: number } | undefined
+  let since = performance.now()
   for (const row of [...rows].sort((a, b) => a.timeSend - b.timeSend)) {
+    if (performance.now() - since > slice) {
+      await turn()
+      since = performance.now()
+    }
     const tokens = new Set<Token>()
     for (const text of row.texts) addTokens(text, tokens)
     const bytes = row.texts.reduce((sum, text) => sum + text.length, 0)

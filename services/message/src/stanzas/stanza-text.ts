@@ -9,6 +9,8 @@ export type StanzaText = string
 
 export type StanzaName = 'message' | 'presence' | 'iq'
 
+export const bytesOf = (text: StanzaText): number => Buffer.byteLength(text)
+
 const attribute = (name: string, value: string | undefined) =>
   value === undefined ? '' : `${name}='${escapeAttribute(value)}' `
 

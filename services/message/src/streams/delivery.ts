@@ -1,5 +1,5 @@
 import { type MailboxRow, month, type RowChange } from '../mailbox/mailbox-repository.ts'
-import type { StanzaText } from '../stanzas/stanza-text.ts'
+import { bytesOf, type StanzaText } from '../stanzas/stanza-text.ts'
 import type { OwnStream } from './own-stream.ts'
 
 /** How long a message waits for a user who is not there (spec xmpp.md §5). */
@@ -59,7 +59,7 @@ export const rowOf = (
   seq: message.seq,
   ...(message.id === undefined ? {} : { id: message.id }),
   text: message.text,
-  bytes: message.text.length,
+  bytes: bytesOf(message.text),
   expireAt: new Date(endOf(message, now)),
   owes: [...owes],
   ...(isLate && message.conversation
@@ -210,7 +210,7 @@ export class Delivery {
     if (this.#row === 'none') return
     const { user, text } = this.message
     const owes = this.#unconfirmed()
-    this.#backing.change({ kind: 'took', id: this.rowId, user, bytes: text.length, resources, owes })
+    this.#backing.change({ kind: 'took', id: this.rowId, user, bytes: bytesOf(text), resources, owes })
   }
 
   #unconfirmed(): string[] {

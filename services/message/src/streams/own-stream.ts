@@ -1,6 +1,6 @@
-import type { RowPlace } from '../mailbox/mailbox-repository.ts'
+import type { RowPlace, WaitingRow } from '../mailbox/mailbox-repository.ts'
 import { streamKey } from '../read/addresses.ts'
-import type { StanzaName, StanzaText } from '../stanzas/stanza-text.ts'
+import { bytesOf, type StanzaName, type StanzaText } from '../stanzas/stanza-text.ts'
 import type { Delivery } from './delivery.ts'
 
 /** What an XMPP server tells of a stream, whole each time. */
@@ -39,6 +39,15 @@ export type MailState =
 const mostUnconfirmed = 500
 const mostUnconfirmedBytes = 512 * 1024
 
+/** Rows of a mailbox that come next. */
+export interface Waiting {
+  rows: WaitingRow[]
+  /** There may be more behind them. */
+  hasMore: boolean
+}
+
+export const noneWaiting = (): Waiting => ({ rows: [], hasMore: true })
+
 /** Writes to the streams of one server. */
 export interface StreamWriter {
   deliver(streamId: string, number: number | undefined, text: StanzaText, expectId: string | undefined): void
@@ -62,9 +71,9 @@ export class OwnStream {
   mail: MailState = 'away'
   /** Rows of the mailbox up to here were handed over; undefined: none. */
   cursor: RowPlace | undefined
+  /** Rows behind the cursor, as the mailbox was read last. */
+  ahead = noneWaiting()
   isDraining = false
-  /** About the length of a row of this mailbox. */
-  rowBytes = 16_384
   /** Rows may have come since the mailbox was read, from this place on. */
   rungFrom: Omit<RowPlace, '_id'> | undefined
   ended = false
@@ -120,17 +129,15 @@ export class OwnStream {
     return this.#handed.length > 0 && !this.report.waiting
   }
 
-  /** How many more messages and bytes it may be handed. */
-  get room(): { messages: number; bytes: number } {
-    return { messages: mostUnconfirmed - this.#handed.length, bytes: mostUnconfirmedBytes - this.#bytes }
+  /** Whether so much more fits into what it may owe; one message does when it owes nothing. */
+  hasRoomFor(bytes: number, messages = 1): boolean {
+    const count = this.#handed.length + messages
+    return !this.isLeaving && (count === 1 || (count <= mostUnconfirmed && this.#bytes + bytes <= mostUnconfirmedBytes))
   }
 
   /** Gives it a message that its client has to confirm. */
   hand(delivery: Delivery, text: StanzaText): void {
-    const number = this.#next++
-    this.#handed.push({ number, bytes: text.length, delivery })
-    this.#bytes += text.length
-    this.writer.deliver(this.id, number, text, delivery.message.id)
+    this.writer.deliver(this.id, this.#numbered(text, delivery), text, delivery.message.id)
   }
 
   /** Writes what nobody confirms. */
@@ -140,9 +147,14 @@ export class OwnStream {
 
   /** The number of a delivery that it is given together with other streams. */
   number(text: StanzaText): number {
+    return this.#numbered(text, undefined)
+  }
+
+  #numbered(text: StanzaText, delivery: Delivery | undefined): number {
     const number = this.#next++
-    this.#handed.push({ number, bytes: text.length, delivery: undefined })
-    this.#bytes += text.length
+    const bytes = bytesOf(text)
+    this.#handed.push({ number, bytes, delivery })
+    this.#bytes += bytes
     return number
   }
 
