@@ -40,6 +40,24 @@ for (const managed of [false, true]) {
   })
 }
 
+test('a delivery that 2,000 streams have not acknowledged is kept once', async (t) => {
+  const prosody = await startProsody(t, {}, undefined, 'test_heap')
+  const service = await startMessageService(t, prosody)
+  const clients = await crowd(prosody, 2000, true)
+  let received = 0
+  for (const client of clients) client.onElement = ({ name }) => (received += name === 'message' ? 1 : 0)
+  const ids = [...service.streams.keys()]
+  const heaps: number[] = []
+  for (const round of numbers(1, 20)) {
+    service.deliver(ids, delivery('x'.repeat(4000)))
+    await eventually(() => received === round * clients.length, 60_000)
+    if (round % 10 === 0) heaps.push(await prosody.heap())
+  }
+  const kept = (heaps[1]! - heaps[0]!) / 10 / clients.length
+  t.ok(kept < 100, `${kept.toFixed(0)} bytes a delivery, of 4,000`)
+  for (const client of clients) client.socket.destroy()
+})
+
 /** Numbered deliveries of one text in the windows the protocol asks for. */
 async function drain(service: MessageService, id: string, texts: number, bytes: number): Promise<void> {
   const window = Math.min(500, Math.floor((512 * 1024) / bytes))

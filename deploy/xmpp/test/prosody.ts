@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage } from 'node:http'
 import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -94,6 +94,7 @@ export class Prosody {
   readonly httpPort: number
   readonly componentPort: number
   readonly users: UserService
+  configFile = configFile
   log = ''
   #process: ChildProcess | undefined
   #env: Record<string, string>
@@ -125,7 +126,7 @@ export class Prosody {
 
   launch(): ChildProcess {
     // A write over a limit of the size of files fails, as on a full disk; by default it would end the process.
-    const child = spawn('sh', ['-c', 'trap "" XFSZ; exec prosody -F --config "$0"', configFile], {
+    const child = spawn('sh', ['-c', 'trap "" XFSZ; exec prosody -F --config "$0"', this.configFile], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
         PATH: process.env['PATH'],
@@ -174,6 +175,12 @@ export class Prosody {
     return Number(/VmRSS:\s*(\d+)/.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8'))![1]) * 1024
   }
 
+  /** Bytes that Lua still needs, after all garbage was collected (mod_test_heap). */
+  async heap(): Promise<number> {
+    const signal = AbortSignal.timeout(10_000)
+    return Number(await (await fetch(`http://127.0.0.1:${this.httpPort}/test_heap`, { signal })).text())
+  }
+
   async #metrics(): Promise<string> {
     const signal = AbortSignal.timeout(10_000)
     return (await fetch(`http://127.0.0.1:${this.httpPort}/metrics`, { signal })).text()
@@ -185,15 +192,30 @@ export class Prosody {
   }
 }
 
+const here = fileURLToPath(new URL('.', import.meta.url))
+
+/** Our configuration and a module of the tests. */
+async function configWith(module: string, folder: string): Promise<string> {
+  const file = join(folder, 'test.cfg.lua')
+  const paths = `plugin_paths = { "${join(here, '../prosody/modules')}", "${join(here, 'lua')}" }`
+  await writeFile(
+    file,
+    `Include "${configFile}"\nComponent "test.im.test" "${module}"\nhttp_host = "im.test"\nVirtualHost "*"\n${paths}\n`,
+  )
+  return file
+}
+
 /** Prosody and the user service it asks, on free ports in a temporary folder; all of it ends with the test. */
 export async function startProsody(
   t: TestContext,
   env: Record<string, string> = {},
   folder?: string,
+  module?: string,
 ): Promise<Prosody> {
   const users = await startUserService()
   const dataDir = folder ?? (await mkdtemp(join(tmpdir(), 'xmpp-')))
   const prosody = new Prosody(dataDir, await freePorts(3), users, env)
+  if (module) prosody.configFile = await configWith(module, dataDir)
   t.teardown(async () => {
     await prosody.end('SIGKILL')
     await users.close()

@@ -74,10 +74,17 @@ test('what comes while a mailbox is handed over waits behind it, no more at a ti
   t.notOk(peer.messages[1250]?.isDelayed, 'live again')
 })
 
-test('large messages count by their size', async (t) => {
-  const { xmpp, online } = await startMessage(t)
+test('large messages count by their size in bytes, and few are read at a time', async (t) => {
+  const { xmpp, online, deps } = await startMessage(t)
   const sender = await online(alice)
-  const content = 'x'.repeat(60_000)
+  const content = '长'.repeat(20_000)
+  const { read } = deps.mailbox
+  const portions: number[] = []
+  deps.mailbox.read = async (...args) => {
+    const rows = await read.apply(deps.mailbox, args)
+    portions.push([...rows.values()].reduce((sum, { text }) => sum + Buffer.byteLength(text), 0))
+    return rows
+  }
   for (const n of numbers(40)) sender.say({ to: bob, body: { content, n } })
   await xmpp.drained()
   const peer = xmpp.connect(bob, { confirming: false })
@@ -91,6 +98,7 @@ test('large messages count by their size', async (t) => {
     peer.messages.map(({ body }) => JSON.parse(body).n),
     numbers(40),
   )
+  t.ok(Math.max(...portions) <= 128 * 1024, `${Math.max(...portions)} bytes at a time`)
 })
 
 test('a stream that owes too many confirmations gets the rest from the mailbox, in order', async (t) => {
