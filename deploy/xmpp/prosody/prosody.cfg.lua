@@ -92,10 +92,26 @@ component_ports = { number("XMPP_COMPONENT_PORT", 5347) }
 
 -- TLS: offered with the given certificate or with one made here, required on demand
 
+-- Prosody would go on without TLS.
+local function demand_pair(crt, key)
+	for _, setting in ipairs { { "XMPP_CERT", crt }, { "XMPP_KEY", key } } do
+		local file, problem = io.open(setting[2]);
+		if not file then error(setting[1].." can't be read: "..problem, 0); end
+		file:close();
+	end
+	local context, problem = require "ssl".newcontext { mode = "server", protocol = "any", certificate = crt, key = key };
+	if not context then
+		error("XMPP_CERT and XMPP_KEY are no certificate with its key: "..crt..", "..key.." ("..problem..")", 0);
+	end
+end
+
 local function certificate()
 	local crt, key = env("XMPP_CERT"), env("XMPP_KEY");
-	if crt then
-		return absolute(crt), absolute(key or error("XMPP_CERT is set but XMPP_KEY is not", 0));
+	if crt or key then
+		crt = absolute(crt or error("XMPP_KEY is set but XMPP_CERT is not", 0));
+		key = absolute(key or error("XMPP_CERT is set but XMPP_KEY is not", 0));
+		demand_pair(crt, key);
+		return crt, key;
 	end
 	local folder = make_folder(data.."/certs");
 	crt, key = folder.."/"..domain..".crt", folder.."/"..domain..".key";

@@ -1,3 +1,7 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'tap'
 import { startProsody } from './prosody.ts'
 
@@ -11,4 +15,46 @@ test('a secret that is missing, empty or half keeps the server from starting, wi
     await t.rejects(prosody.start({ ...whole, [name]: 'half' }), half)
     await t.rejects(prosody.start({ ...whole, [name]: `${'a'.repeat(16)},half` }), half, 'also of a second one')
   }
+})
+
+test('a certificate that is missing, half or of another key keeps the server from starting: without TLS nobody could log in', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'im-certificates-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  const [crt, key, otherKey, half] = ['a.crt', 'a.key', 'b.key', 'half.crt'].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+    string,
+  ]
+  const make = (keyout: string, out: string) =>
+    execFileSync(
+      'openssl',
+      ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'].concat([
+        '-subj',
+        '/CN=im.test',
+        '-keyout',
+        keyout,
+        '-out',
+        out,
+      ]),
+      { stdio: 'ignore' },
+    )
+  make(otherKey, crt)
+  make(key, crt)
+  await writeFile(half, '-----BEGIN CERTIFICATE-----\nMIIB')
+  const prosody = await startProsody(t)
+  await prosody.end('SIGTERM')
+  const startWith = (XMPP_CERT: string, XMPP_KEY: string) => prosody.start({ XMPP_TLS: 'on', XMPP_CERT, XMPP_KEY })
+  const missing = join(folder, 'missing')
+  await t.rejects(startWith(missing, key), /Error: XMPP_CERT can't be read: .*missing: No such file/)
+  await t.rejects(startWith(crt, missing), /Error: XMPP_KEY can't be read: .*missing: No such file/)
+  await t.rejects(startWith(crt, ''), /Error: XMPP_CERT is set but XMPP_KEY is not/)
+  await t.rejects(startWith('', key), /Error: XMPP_KEY is set but XMPP_CERT is not/)
+  for (const pair of [
+    [half, key],
+    [crt, otherKey],
+    [key, crt],
+  ] as const)
+    await t.rejects(startWith(...pair), /Error: XMPP_CERT and XMPP_KEY are no certificate with its key: /)
+  await startWith(crt, key)
 })

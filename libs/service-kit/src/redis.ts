@@ -16,6 +16,12 @@ const silentForMs = 3000
 const awayReply = /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|OOM|MISCONF|NOREPLICAS|BUSY) /
 
 /**
+ * Errors of a server that does not take our password. At the start that is a wrong setting; later it was changed there, and the
+ * server is away until this process is started with the new one.
+ */
+const refusingReply = /^(WRONGPASS|NOAUTH|NOPERM) |^ERR (invalid password|.*AUTH)/
+
+/**
  * Commands that are sent even while Redis is away: those of the client when it connects, and the probe. They are never written
  * together with commands of others, which may be refused.
  */
@@ -78,6 +84,8 @@ export class Redis extends Client {
       this.#failed.add(command)
       if (!isAwayError(error)) return reject(error)
       this.#markAway()
+      // The client has to know that it was refused.
+      if (refusingReply.test(error.message) && unrefused.has(command.name)) return reject(error)
       reject(error instanceof StoreAwayError ? error : new StoreAwayError('Redis', error.message, { cause: error }))
     }
   }
@@ -99,7 +107,7 @@ export class Redis extends Client {
 
 /** Every error that is not an answer of the server means that the connection is gone or silent. */
 function isAwayError(error: Error): boolean {
-  return error instanceof ReplyError ? awayReply.test(error.message) : true
+  return !(error instanceof ReplyError) || awayReply.test(error.message) || refusingReply.test(error.message)
 }
 
 /**

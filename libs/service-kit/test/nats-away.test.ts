@@ -1,10 +1,9 @@
-import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { userUpdated } from '@im/contracts/user'
 import { isStoreAway, on, type Runtime } from '@im/service-kit'
 import { eventually, ownServer, slowProxy } from '@im/service-kit/testing'
 import tap, { type Test, test } from 'tap'
-import { envelope, handle, ownNamespace, startProcess, startRuntime, update } from './runtime.ts'
+import { envelope, handle, ownNamespace, startRuntime, update } from './runtime.ts'
 
 // They wait most of the time, each with servers of its own.
 tap.jobs = 4
@@ -90,20 +89,4 @@ test('from a server that answers slowly publishing takes its time or fails, and 
   t.ok((await failsIn(t, () => publish(runtime, 3))) < 4500)
   proxy.delayMs = 0
   await hearsAgain(t, service, 4)
-})
-
-test('a service whose credentials are refused ends by itself, with a line that says why', async (t) => {
-  const server = await ownServer(t, 'nats')
-  if (!server) return
-  const env = ownNamespace(t, { NATS_URL: server.url, LOG_LEVEL: 'error' })
-  const child = await startProcess(t, 'service-process.ts', env)
-  let output = ''
-  child.stdout?.on('data', (text) => {
-    output += text
-  })
-  await server.kill()
-  await server.start('--user', 'new', '--pass', 'secret')
-  const [code] = await once(child, 'exit')
-  t.equal(code, 1)
-  t.match(output, /"msg":"the connection to NATS was closed for good"/)
 })

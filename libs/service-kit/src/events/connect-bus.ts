@@ -42,6 +42,8 @@ export async function connectBus(options: {
     ...natsServers(options.url),
     name: `im-${service}`,
     maxReconnectAttempts: -1,
+    // When its password is changed it refuses us until this process is started with the new one; all would end at once.
+    ignoreAuthErrorAbort: true,
     reconnectTimeWait: 250,
     timeout: 2000,
     pingInterval,
@@ -66,9 +68,12 @@ export async function connectBus(options: {
   const watchers = new Set<(connected: boolean) => void>()
   let connected = true
   let isClosing = false
-  void watchConnection(connection, (now) => {
-    connected = now
-    for (const handle of watchers) handle(now)
+  void watchConnection(connection, {
+    notify(now) {
+      connected = now
+      for (const handle of watchers) handle(now)
+    },
+    refused: () => log.error(`${refusal(options.url)}: start this process with those that it has now`),
   })
   let restoring: Promise<void> | undefined
 
@@ -193,12 +198,14 @@ async function openStreams(
 }
 
 function explained(error: Error, url: string): StartError {
-  const where = `NATS at ${hostsOf(url.split(',')[0] ?? url)}`
   const why = { cause: error }
   return error instanceof AuthorizationError
-    ? new StartError(`${where} refuses the user or the password of NATS_URL`, why)
-    : new StartError(`${where} does not answer (${error.message}): start it, or correct NATS_URL`, why)
+    ? new StartError(refusal(url), why)
+    : new StartError(`${nameOf(url)} does not answer (${error.message}): start it, or correct NATS_URL`, why)
 }
+
+const nameOf = (url: string) => `NATS at ${hostsOf(url.split(',')[0] ?? url)}`
+const refusal = (url: string) => `${nameOf(url)} refuses the user or the password of NATS_URL`
 
 /** The subjects a consumer filters by. Servers before 2.10 accept a single filter, so other events come too. */
 function filters(connection: NatsConnection, prefix: string, events: readonly string[]): string[] {
@@ -210,10 +217,22 @@ function filters(connection: NatsConnection, prefix: string, events: readonly st
 /** The client reports "JetStream is not enabled" when no stream took the message. */
 const hasNoResponders = ({ cause }: Error) => cause instanceof RequestError && cause.isNoResponders()
 
-async function watchConnection(connection: NatsConnection, notify: (connected: boolean) => void): Promise<void> {
-  for await (const { type } of connection.status()) {
-    if (type === 'disconnect') notify(false)
-    if (type === 'reconnect') notify(true)
+/** `refused` is called once for all refusals between two connections. */
+async function watchConnection(
+  connection: NatsConnection,
+  { notify, refused }: { notify: (connected: boolean) => void; refused: () => void },
+): Promise<void> {
+  let isRefused = false
+  for await (const status of connection.status()) {
+    if (status.type === 'disconnect') notify(false)
+    if (status.type === 'error' && status.error instanceof AuthorizationError) {
+      if (!isRefused) refused()
+      isRefused = true
+    }
+    if (status.type === 'reconnect') {
+      isRefused = false
+      notify(true)
+    }
   }
 }
 
