@@ -38,3 +38,14 @@ test('documents name no TypeScript file to be run by the machine’s own Node', 
     for (const block of textOf(document).matchAll(/^```sh\n(.*?)^```/gms))
       t.notMatch(block[1], /^\s*node \S+\.ts/m, document)
 })
+
+test('each secret of SECURITY.md has its way to be changed in docs/operations.md', async (t) => {
+  const part = (document: string, heading: string) =>
+    textOf(document).split(`\n## ${heading}`)[1]?.split('\n## ')[0] ?? ''
+  const firstCells = (text: string) => [...text.matchAll(/^\| ([^|]*)\|/gm)].map(([, cell = '']) => cell)
+  const namesIn = (cells: string[]) => cells.join(' ').match(/[A-Z][A-Z\d]*_[A-Z\d_]+/g) ?? []
+  const secrets = namesIn(firstCells(part('SECURITY.md', 'What each secret opens')))
+  t.ok(secrets.length > 9)
+  const keys = part('docs/operations.md', 'Keys')
+  for (const name of secrets) t.match(keys, new RegExp(`^\\|.*\\b${name}\\b`, 'm'), name)
+})
