@@ -2,6 +2,7 @@ import { messageRecalled, messagesPassed } from '@im/contracts/message'
 import { badges, internalBadges, pushTokens } from '@im/contracts/push'
 import { friendRowChanged } from '@im/contracts/social'
 import { doNotDisturbChanged, sessionOpened, userUpdated } from '@im/contracts/user'
+import { inTransaction } from '@im/service-kit'
 import { eventually } from '@im/service-kit/testing'
 import { test } from 'tap'
 import type { Deps } from '../src/deps.ts'
@@ -72,6 +73,17 @@ test('the number on an icon counts a message once, wherever the work on it break
     t.equal(channels.on('f1').at(-1)?.badge, writes, `after ${writes} of two writes`)
   }
   t.strictSame([...(await deps.badges.of([bob]))], [[bob, 2]])
+})
+
+test('of two workers that hold the same push one raises the number', async (t) => {
+  const { say, deps, api } = await startPush(t, { env: { PUSH_DELAY: '60' } })
+  const { pushes, db, mongoClient } = deps
+  await api.call(pushTokens.registerFcm, { token: 'f1' }, { as: bob })
+  const messageId = await say(alice, bob)
+  const queued = await eventually(() => db.collection<{ _id: string }>('pushes').findOne({ messageId }))
+  const raise = () => inTransaction(mongoClient, (session) => pushes.count([queued._id], session))
+  await raise()
+  await t.rejects(raise())
 })
 
 test('who is online, comes online meanwhile, wants nothing, or is told of something old gets no push', async (t) => {
