@@ -25,6 +25,8 @@ export interface Throughput {
 
 const tokenOf = (number: number) => number.toString(16).padStart(64, '0')
 
+const targetOf = (number: number): Target => ({ token: tokenOf(number), device: 'ios', app: topic, registeredAt: 0 })
+
 const notification = (number: number): Notification => ({
   id: number.toString(16).padStart(32, '0'),
   title: '李雷',
@@ -38,7 +40,7 @@ const notification = (number: number): Notification => ({
 
 /**
  * Pushes to an APNs of its own process, in turns by a loop over the HTTP/2 client alone (headers and bodies made before) and by
- * the channel with all it does. Both send the same bytes with as many requests in flight.
+ * the channel with all it does (notifications made before). Both send the same bytes with as many requests in flight.
  */
 export async function measureThroughput(options: { pushes: number; rounds: number }): Promise<Throughput> {
   const { pushes, rounds } = options
@@ -73,9 +75,13 @@ export async function measureThroughput(options: { pushes: number; rounds: numbe
     const { headers, body } = bareRequests[number] as ReturnType<typeof bareRequest>
     return client.post(headers, body, never)
   }
+  const made = Array.from({ length: pushes }, (_, number) => ({
+    notification: notification(number),
+    target: targetOf(number),
+  }))
   const channel = async (number: number) => {
-    const target: Target = { token: tokenOf(number), device: 'ios', app: topic, registeredAt: 0 }
-    const [delivery] = await channels.of('apns').send(notification(number), [target])
+    const { notification, target } = made[number] as (typeof made)[number]
+    const [delivery] = await channels.of('apns').send(notification, [target])
     if (delivery?.kind !== 'accepted') result.wrong++
   }
   try {

@@ -34,7 +34,7 @@ const tokenRestMs = 20 * 60_000
 
 const pem = (text: string) => text.replaceAll('\\n', '\n')
 
-/** The signed token of the team; one at a time. */
+/** The header with the signed token of the team; one at a time. */
 class TeamToken {
   readonly #sign: (seconds: number) => Promise<string>
   readonly #now: () => number
@@ -43,12 +43,14 @@ class TeamToken {
 
   constructor(options: { key: string; keyId: string; teamId: string; now: () => number }) {
     const key = readPrivateKey(options.key)
-    this.#sign = (seconds) =>
-      new SignJWT()
+    this.#sign = async (seconds) => {
+      const token = await new SignJWT()
         .setProtectedHeader({ alg: 'ES256', kid: options.keyId })
         .setIssuer(options.teamId)
         .setIssuedAt(seconds)
         .sign(key)
+      return `bearer ${token}`
+    }
     this.#now = options.now
   }
 
@@ -111,12 +113,12 @@ class Apns implements Provider {
 
   async #post(client: Http2Client, notification: Notification, target: Target, body: string, signal: AbortSignal) {
     const { teamToken } = this.#options
-    const post = async () => client.post(this.#headers(notification, target, await teamToken?.get()), body, signal)
-    const answer = await post()
-    return reasonOf(answer) === 'ExpiredProviderToken' && teamToken?.renewIfOld() ? await post() : answer
+    const answer = await client.post(this.#headers(notification, target, await teamToken?.get()), body, signal)
+    if (reasonOf(answer) !== 'ExpiredProviderToken' || !teamToken?.renewIfOld()) return answer
+    return await client.post(this.#headers(notification, target, await teamToken.get()), body, signal)
   }
 
-  #headers({ id, expiresAt }: Notification, { token, app }: Target, teamToken: string | undefined) {
+  #headers({ id, expiresAt }: Notification, { token, app }: Target, authorization: string | undefined) {
     const { isVoip, topics } = this.#options
     const topic = app && topics.includes(app) ? app : topics[0]
     return {
@@ -126,7 +128,7 @@ class Apns implements Provider {
       'apns-priority': '10',
       'apns-expiration': String(Math.floor(expiresAt / 1000)),
       'apns-collapse-id': isVoip ? undefined : collapseId(id),
-      authorization: teamToken && `bearer ${teamToken}`,
+      authorization,
     }
   }
 

@@ -132,18 +132,18 @@ export class ProviderChannel implements Channel {
     await this.#provider.close()
   }
 
-  async #enqueue(notification: Notification, targets: readonly Target[]): Promise<Delivery[]> {
+  #enqueue(notification: Notification, targets: readonly Target[]): Promise<Delivery[]> | Delivery[] {
     if (this.#waiting && this.#waiting + targets.length > this.#limits.waiting)
       return targets.map(() => ({ kind: 'slow', retryAfterMs: Math.max(1000, this.#slowDown.leftMs) }))
     this.#waiting += targets.length
     const { perCall } = this.#provider
-    if (targets.length <= perCall) return await this.#calls.execute(() => this.#deliver(notification, targets))
+    if (targets.length <= perCall) return this.#calls.execute(() => this.#deliver(notification, targets))
     const calls: Promise<Delivery[]>[] = []
     for (let first = 0; first < targets.length; first += perCall) {
       const part = targets.slice(first, first + perCall)
       calls.push(this.#calls.execute(() => this.#deliver(notification, part)))
     }
-    return (await Promise.all(calls)).flat()
+    return Promise.all(calls).then((all) => all.flat())
   }
 
   /** Calls the provider until it is known what became of every target. */
@@ -195,13 +195,12 @@ export class ProviderChannel implements Channel {
     try {
       return await this.#breaker.execute(async () => {
         const began = performance.now()
-        const outcomes = await this.#provider
-          .send(notification, targets, this.#ending.signal)
-          .catch((error: unknown) => {
-            if (error instanceof Refusal) return all(error.outcome)
-            this.#log.rarely('warn', 'no-answer', { err: error }, 'a push provider did not answer')
-            return all({ kind: 'retry', reason: 'no answer' })
-          })
+        let outcomes: Outcome[]
+        try {
+          outcomes = await this.#provider.send(notification, targets, this.#ending.signal)
+        } catch (error) {
+          outcomes = all(this.#outcomeOf(error))
+        }
         this.#metrics.time(this.name, performance.now() - began)
         this.#learn(outcomes, calledAt)
         return outcomes
@@ -210,6 +209,13 @@ export class ProviderChannel implements Channel {
       if (!(error instanceof BrokenCircuitError)) throw error
       return all({ kind: 'credentials', reason: 'the circuit is open' })
     }
+  }
+
+  /** What stopped a call for all its targets. */
+  #outcomeOf(error: unknown): Outcome {
+    if (error instanceof Refusal) return error.outcome
+    this.#log.rarely('warn', 'no-answer', { err: error }, 'a push provider did not answer')
+    return { kind: 'retry', reason: 'no answer' }
   }
 
   #learn(outcomes: readonly Outcome[], calledAt: number): void {

@@ -32,7 +32,7 @@ export function cutText(text: string, max: number, unit: TextUnit = 'characters'
  * The text of `build` with as much of `body` as makes it at most `max` bytes; undefined where it is too long even without.
  */
 export function fitBytes(body: string, max: number, build: (body: string) => string): string | undefined {
-  const fits = (text: string) => Buffer.byteLength(text) <= max
+  const fits = (text: string) => largest.bytes * text.length <= max || Buffer.byteLength(text) <= max
   const whole = build(body)
   if (fits(whole)) return whole
   // Encoded, a character may take more bytes than in the text, so the length is searched.
