@@ -154,6 +154,37 @@ test('when the stream has lost events that were not handled everything is read a
   t.notMatch(await third.runtime.metrics.metrics(), /im_events_lost_total\{shard/, 'a loss is told once')
 })
 
+test('after a rest for longer than the stream keeps its events everything is read again', async (t) => {
+  const env = ownNamespace(t)
+  const runtime = await startRuntime(t, env)
+  const user = owner(runtime)
+  const page = (after: string | undefined) => user.page(after, 10)
+  await user.rename(1, 'a')
+  const first = await keeper(t, env, page)
+  await eventually(first.isFinished)
+  const shards = runtime.mongoClient.db(first.runtime.db.databaseName).collection('event_shards')
+  await eventually(async () => (await shards.countDocuments({ readAt: { $exists: true } })) === 8)
+  await first.close()
+  // Its event has expired by now: no gap of the stream tells of it.
+  await user.names.updateOne({ _id: 1 }, { $set: { nickname: 'expired' } })
+  const restSince = async (seconds: number) =>
+    shards.updateMany({}, { $set: { readAt: new Date(Date.now() - seconds * 1000) } })
+  await restSince(streams.user.maxAgeSeconds - 60)
+  const second = await keeper(t, env, page)
+  await eventually(
+    async () =>
+      (await shards.countDocuments({
+        owner: second.runtime.replicas.id,
+        readAt: { $gt: new Date(Date.now() - 60_000) },
+      })) === 8,
+  )
+  t.strictSame(await second.copies(), ['1 a'], 'the stream still has all since then')
+  await second.close()
+  await restSince(streams.user.maxAgeSeconds + 60)
+  const third = await keeper(t, env, page)
+  await eventually(async () => (await third.copies()).join() === '1 expired', 20_000)
+})
+
 test('rows that come into a page while it is read again are stored, too', async (t) => {
   const env = ownNamespace(t)
   const user = owner(await startRuntime(t, env))
