@@ -15,6 +15,7 @@ import {
 } from '@im/contracts/social'
 import { collectionsWith, eventually, failure, recordEvents, watchQueries } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
+import { welcome } from '../src/account-replies/answer-events.ts'
 import { startSocial } from './start-social.ts'
 
 interface Sent {
@@ -363,6 +364,7 @@ test('an account answers by itself: a welcome, words, no other account, nothing 
     messages: [again, { ...again, messageId: 'late', arrivedAt: at - 3_600_000 }],
   })
   await write(bob, news, 'price', { isEncrypt: true })
+  await write(bob, news, 'PREIS', { arrivedAt: at - 601_000 })
   await write(bob, news, 'say hello, you')
   await write(bob, news, ' Hello, You ')
   await eventually(() => sent.length === 3)
@@ -389,6 +391,21 @@ test('an account answers by itself: a welcome, words, no other account, nothing 
   for (let n = 0; n < 49; n++) await change('save', { words: `w${n}`, content: 'c' })
   await t.rejects(change('save', { words: 'one more', content: 'c' }), failure('InvalidParams'))
   t.match(await call(accountReplies.showReplies, {}, other), { welcome: '', replies: [] })
+})
+
+test('who is told of as a follower ten minutes late is welcomed no more', async (t) => {
+  const { call, news, person, sent, deps } = await startPages(t)
+  const [alice, bob] = [await person('alice'), await person('bob')]
+  await call(withOp(accountReplies.changeReplies, 'welcome'), { content: 'welcome!' })
+  const followed = (userId: number, before: number) =>
+    welcome(
+      deps,
+      { userId, toUserId: news, status: 1, how: 'followed', at: Date.now() - before } as never,
+      `of ${userId}`,
+    )
+  await followed(alice, 601_000)
+  await followed(bob, 590_000)
+  t.match(sent, [{ receivers: [{ userId: bob }] }])
 })
 
 test('an answer that could not be sent counts for nothing: it is sent when its event comes again', async (t) => {

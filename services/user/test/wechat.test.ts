@@ -150,7 +150,7 @@ test('WeChat Pay', async (t) => {
     t.equal(await balance(), before - 250)
 
     wechat.script.transfer = 'WAIT_USER_CONFIRM'
-    const waiting = await withdraw('100')
+    let waiting = await withdraw('100')
     t.equal(waiting.package_info, 'affffddafdfafddffda==')
     const told = (state: string) => {
       const bill = { mch_id: '1900000001', out_bill_no: waiting.partner_trade_no, transfer_bill_no: 'w', state }
@@ -164,6 +164,11 @@ test('WeChat Pay', async (t) => {
     const bills = deps.db.collection<{ _id: string; status: string; paidAfterRefusal?: string }>('withdrawals')
     const { status, paidAfterRefusal } = (await bills.findOne({ _id: waiting.partner_trade_no })) ?? {}
     t.strictSame([status, paidAfterRefusal], ['refused', 'w'], 'an operator sees that the money is gone twice')
+    wechat.script.transfer = 'WAIT_USER_CONFIRM'
+    waiting = await withdraw('50')
+    t.strictSame([(await told('SUCCESS')).status, (await told('SUCCESS')).status], [204, 204])
+    const paid = await bills.findOne({ _id: waiting.partner_trade_no })
+    t.strictSame([paid?.status, paid?.paidAfterRefusal], ['paid', undefined], 'told twice is not gone twice')
 
     wechat.script.transfer = 'SUCCESS'
     const known = wechat.bills.size
@@ -179,7 +184,7 @@ test('WeChat Pay', async (t) => {
     second -= 700
     await t.rejects(withdraw('100'), failure('WithdrawFailed'))
     t.equal(wechat.bills.size, known, 'WeChat refuses what comes late')
-    t.equal(await balance(), before - 250)
+    t.equal(await balance(), before - 300)
   })
 })
 
