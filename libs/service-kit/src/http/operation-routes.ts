@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { processMetrics, Registry } from '../metrics.ts'
+import { processMetrics, type Registry } from '../metrics.ts'
 
 /**
  * Routes for the operator's network. The gateway serves them on a port of its own, never to apps.
@@ -36,6 +36,7 @@ export function addOperationRoutes(
     }
   })
   app.get('/metrics', async (_request, reply) =>
-    reply.type(metrics.contentType).send(await Registry.merge([metrics, processMetrics()]).metrics()),
+    // One after the other: `Registry.merge` loses the labels that all metrics of a registry have.
+    reply.type(metrics.contentType).send((await metrics.metrics()) + (await processMetrics().metrics())),
   )
 }
