@@ -49,7 +49,7 @@ test('messages pass the joins of a crowd, which all come, each client in its ord
   await eventually(() => service.entries.at(-1)?.from === clients[0]!.jid)
 })
 
-test('who logs in while messages wait to be stored is available at once; their joins wait', async (t) => {
+test('who logs in and joins while messages wait to be stored waits for none of them', async (t) => {
   const prosody = await startProsody(t, { LIMIT_FACTOR: '0' })
   const service = await startMessageService(t, prosody, { stores: false })
   const sender = await join(prosody, alice)
@@ -58,11 +58,28 @@ test('who logs in while messages wait to be stored is available at once; their j
   const client = await join(prosody, carol, { managed: false, available: false })
   client.write(`<presence/><presence to='room@${prosody.rooms}/${carol}'/>`)
   await eventually(() => client.elements.some(({ name, attrs }) => name === 'presence' && attrs['from'] === client.jid))
+  const joined = await eventually(() => service.entries.find(({ from }) => from === client.jid))
+  t.equal(joined.stanza.attrs['to'], `room@${prosody.rooms}/${carol}`)
+})
+
+test('joins wait while too many are on their way, and messages pass them', async (t) => {
+  const prosody = await startProsody(t, { LIMIT_FACTOR: '0' })
+  const service = await startMessageService(t, prosody, { stores: false })
+  const sender = await join(prosody, alice)
+  const clients = await Promise.all(numbers(10).map((i) => join(prosody, String(10_003_000 + i), { managed: false })))
+  for (const client of clients)
+    for (const room of numbers(50)) {
+      client.write(`<presence to='room${room}@${prosody.rooms}/${client.user}'/>`)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  await eventually(() => service.entries.length >= 256)
   sender.send(bob, 'passes')
   await eventually(() => service.contents().includes('passes'))
-  t.notOk(service.entries.some(({ from }) => from === client.jid))
+  const joins = () => service.entries.filter(({ from }) => from !== sender.jid).length
+  t.ok(joins() < 400, `${joins()} joins came before any was taken`)
+  service.stores = true
   service.stored(service.entries.at(-1)!.seq)
-  await eventually(() => service.entries.at(-1)?.from === client.jid)
+  await eventually(() => joins() === clients.length * 50)
 })
 
 test('a user who sends too much is read slowly, over all their streams; nobody else is', async (t) => {

@@ -32,7 +32,7 @@ local function take(session, stanza, stream, to)
 	if not limits.admit(session, stream, stanza, #rest) then
 		return refuse(session, stanza, "wait", "resource-constraint", "Too much is sent");
 	end
-	local entry = { stream = stream, h = stream.sm and stream.sm.read, generation = stream.sm and stream.sm.generation };
+	local entry = { stream = stream, name = stanza.name, h = stream.sm and stream.sm.read, generation = stream.sm and stream.sm.generation };
 	stream.pending = stream.pending + 1;
 	local taken = log.append(rest, function (seq)
 		stream.last_seq = seq;
@@ -52,6 +52,7 @@ local function take(session, stanza, stream, to)
 		limits.pause(session, 1);
 		return refuse(session, stanza, "wait", "resource-constraint", "Too much is waiting to be stored");
 	end
+	module:fire_event("im-entry-taken", entry);
 	if log.is_slow() then limits.pause(session, 0.2); end
 	return true;
 end

@@ -224,7 +224,7 @@ function exports.released(attr) log.mark { released = number_in(attr, component.
 
 exports.end_turn = end_turn;
 
--- How many entries on the disk the message service has yet to take.
-function exports.waiting() return component and marks.last - component.acked or 0; end
+-- Up to which entry the message service has taken all; while it is away nobody waits for it.
+function exports.taken() return component and component.acked or marks.last; end
 
 function exports.counts() return component and component.sent or 0, holes, component and 1 or 0; end

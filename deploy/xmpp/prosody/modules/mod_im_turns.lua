@@ -1,22 +1,42 @@
 -- When thousands come back at once, each joins all their rooms. Presence to rooms that comes faster than it is taken is read in
--- turns, a piece of each stream at a time, so that everything else passes it. To be available waits for nobody.
+-- turns, a piece of each stream at a time, so that everything else passes it. It waits for other presence alone: however many
+-- messages are on their way, some joins are among them. To be available waits for nobody.
 
 local filters = require "util.filters";
 local add_task = require "util.timer".add_task;
 local monotonic = require "util.time".monotonic;
-local log = module:depends("im_log");
 local feed = module:depends("im_feed");
 module:depends("im_streams");
 
 local piece = 512; -- bytes of a stream at its turn
-local most_entries = 256; -- neither on the disk nor with the message service: then presence waits
+local most_on_way = 256; -- of presence that the message service has not taken: then more of it waits
 local slice = 0.005; -- seconds of reading, before others have their turn
 
 local queue, first, last = {}, 1, 0; -- sessions with input that waits
 local planned = false;
 local plan;
 
-local function is_busy() return log.counts() + feed.waiting() >= most_entries; end
+-- Presence on its way to the disk, and in the log: the numbers of its entries, oldest first.
+local unwritten, written, oldest, newest = 0, {}, 1, 0;
+
+module:hook("im-entry-taken", function (entry)
+	if entry.name == "presence" then unwritten = unwritten + 1; end
+end);
+
+module:hook("im-entry-settled", function (entry)
+	if entry.name ~= "presence" then return; end
+	unwritten, newest = unwritten - 1, newest + 1;
+	written[newest] = entry.stream.last_seq; -- of one that was refused that of an earlier entry
+end);
+
+local function is_busy()
+	local taken = feed.taken();
+	while oldest <= newest and written[oldest] <= taken do
+		written[oldest] = nil;
+		oldest = oldest + 1;
+	end
+	return unwritten + newest - oldest + 1 >= most_on_way;
+end
 
 local function read_piece(session)
 	local text = session.im_unread;
