@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { eventually, watchQueries } from '@im/service-kit/testing'
 import { test } from 'tap'
+import type { MailboxRow } from '../src/mailbox/mailbox-repository.ts'
 import { type Outgoing, rowOf } from '../src/streams/delivery.ts'
 import { alice, bob, startMessage } from './start-message.ts'
 
@@ -362,4 +363,23 @@ test('a bell that rings while the first portion is read is heard', async (t) => 
   gate.resolve()
   await eventually(() => peer.messages.length === 2)
   t.strictSame(peer.contents(), ['waits', 'late'])
+})
+
+test('a row is written once, whoever writes it again, and is owed to all of their devices', async (t) => {
+  const { deps } = await startMessage(t)
+  const message = (seq: number): Outgoing => ({
+    ...{ user: bob, from: alice, messageId: 'same', id: 'same', waits: 'month', audience: { kind: 'available' } },
+    ...{ at: Date.now(), seq, text: `from='${alice}@x' type='chat'><body>{}</body></message>` },
+  })
+  const row = (id: string, seq: number, owes: string[]) =>
+    rowOf(id, message(seq), owes, { isLate: false, now: Date.now() })
+  const add = (rows: MailboxRow[]) => deps.outbox.commit(({ session }) => deps.mailbox.add(rows, session))
+  await add([row('a', 1, ['ios'])])
+  await add([row('a', 2, ['pc']), row('b', 3, []), row('b', 4, ['web'])])
+  const rows = await deps.mailbox.collection.find().sort({ _id: 1 }).toArray()
+  t.match(rows, [
+    { _id: 'a', seq: 1, owes: ['ios', 'pc'] },
+    { _id: 'b', seq: 3, owes: ['web'] },
+  ])
+  t.equal(rows.length, 2)
 })

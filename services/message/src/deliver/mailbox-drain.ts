@@ -13,6 +13,8 @@ const mostAhead = 250
 /** Rows and bytes that are read and handed over in one go: whatever else there is to do goes on in between. */
 const mostRowsAtOnce = 200
 const mostBytesAtOnce = 128 * 1024
+/** How long (ms) everybody else goes first after so many bytes: at full speed they keep the message service and the XMPP server busy. */
+const rest = 10
 /** How often (ms) it is looked for rows that nobody rang for, because a replica died or NATS was away in that moment. */
 const lookEvery = 5000
 /** Longer than it takes to see them at least once. */
@@ -131,7 +133,11 @@ export class MailboxDrain {
       stream.cursor = { at, seq, _id }
       stream.ahead.rows.shift()
     }
-    if (stream.ahead.rows.length || stream.ahead.hasMore || stream.rungFrom) return true
+    if (stream.ahead.rows.length || stream.ahead.hasMore || stream.rungFrom) {
+      const bytes = next.reduce((sum, row) => sum + row.bytes, stream.ahead.rows[0]?.bytes ?? 0)
+      if (bytes > mostBytesAtOnce) await delay(rest, undefined, { signal: this.#closing.signal }).catch(() => {})
+      return true
+    }
     // A row that is on its way into the mailbox rings when it is there.
     if (!this.#deliverer.isWriting(user)) stream.mail = 'live'
     return false
