@@ -242,7 +242,6 @@ async function backlog(bench: Bench): Promise<Outcome> {
   }
   const startedAt = performance.now()
   const [client] = await logIn(bench, mail, [receiver])
-  // Characters are counted where mailboxes are bounded, so it may be three times as many.
   let [last, lastAt] = [0, performance.now()]
   await mail.until(() => {
     if (delivered !== last) [last, lastAt] = [delivered, performance.now()]
