@@ -164,7 +164,7 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
     toldStreams: new ToldStreams({ bus, peers, streams }),
     farDeliveries: far,
     deliverer,
-    chatFirst: new ChatFirst(),
+    chatFirst: new ChatFirst({ now, metrics }),
     peers,
     xmppServers: new FollowedServers({ urls: config.xmppComponentUrl, log }),
     feeds,

@@ -1,4 +1,6 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { accountChats, archive, messageArchived, serverMessages } from '@im/contracts/message'
+import { createMetrics } from '@im/service-kit'
 import { eventually, failure, recordEvents, watchQueries } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { ChatFirst } from '../src/deliver/chat-first.ts'
@@ -59,23 +61,21 @@ test('what is sent to many is stored in small parts, and chat before each of the
   mongoClient.on('commandStarted', ({ command }) => {
     if (command['insert'] === 'messages') parts.push(command['documents'].length)
   })
-  const { store, giveWay } = chatFirst
+  const { store, part } = chatFirst
   const order: string[] = []
-  chatFirst.giveWay = async () => {
-    order.push('gives way')
-    await giveWay.call(chatFirst)
+  chatFirst.part = (work, longestWait) => {
+    order.push(`part ${longestWait}`)
+    return part.call(chatFirst, work, longestWait) as ReturnType<typeof work>
   }
-  chatFirst.store = (work) => {
+  chatFirst.store = (work, stamps) => {
     order.push('chat')
-    return store.call(chatFirst, work) as ReturnType<typeof work>
+    return store.call(chatFirst, work, stamps) as ReturnType<typeof work>
   }
-  const many = Array.from({ length: 25 }, (_, n) => 10_100_000 + n)
-  t.strictSame(await internal.call(serverMessages.sendToUsers, { ...send, receivers: to(0, ...many) } as never), {
-    sent: 25,
-    known: 0,
-  })
-  t.strictSame(parts, [10, 10, 5])
-  t.strictSame(order, ['gives way', 'gives way', 'gives way'])
+  const many = Array.from({ length: 60 }, (_, n) => 10_100_000 + n)
+  const sent = await internal.call(serverMessages.sendToUsers, { ...send, receivers: to(0, ...many) } as never)
+  t.strictSame(sent, { sent: 60, known: 0 })
+  t.strictSame(parts, [25, 25, 10])
+  t.strictSame(order, Array(3).fill(`part ${1000 / 3}`))
   await internal.call(serverMessages.sendToUsers, { ...send, receivers: to(1, bob) } as never)
   t.equal(order.length, 3, 'one message is no crowd')
   const sender = await online(alice)
@@ -84,18 +84,54 @@ test('what is sent to many is stored in small parts, and chat before each of the
   t.equal(order.at(-1), 'chat')
 })
 
-test('a part waits while chat is being stored, but not for ever', async (t) => {
-  const chatFirst = new ChatFirst()
+test('a part waits while chat is being stored, but not for ever, and behind the part before it', async (t) => {
+  const chatFirst = new ChatFirst({ now: Date.now, metrics: createMetrics('message') })
   const done: string[] = []
   const chat = Promise.withResolvers<void>()
-  const storing = chatFirst.store(() => chat.promise).then(() => done.push('chat'))
-  const part = chatFirst.giveWay().then(() => done.push('part'))
+  const storing = chatFirst.store(() => chat.promise, []).then(() => done.push('chat'))
+  const call = new AsyncLocalStorage<string>()
+  const store = async () => {
+    await new Promise((resolve) => setImmediate(resolve))
+    done.push(call.getStore() ?? 'of no call')
+  }
+  const parts = ['first', 'second'].map((name) => call.run(name, () => chatFirst.part(store, 10_000)))
   setImmediate(() => chat.resolve())
-  await Promise.all([storing, part])
-  t.strictSame(done, ['chat', 'part'])
-  const stuck = chatFirst.store(() => Promise.withResolvers<void>().promise)
-  await chatFirst.giveWay()
-  t.type(stuck, Promise)
+  await Promise.all([storing, ...parts])
+  t.strictSame(done, ['chat', 'first', 'second'])
+  void chatFirst.store(() => Promise.withResolvers<void>().promise, [])
+  await chatFirst.part(async () => done.push('beside lasting chat'), 50)
+  t.equal(done.at(-1), 'beside lasting chat')
+  await t.rejects(
+    chatFirst.part(async () => {
+      throw new Error('of the part')
+    }, 50),
+    { message: 'of the part' },
+  )
+})
+
+test('the slower chat is beside what is sent to many, the longer that rests', async (t) => {
+  let now = 0
+  const chatFirst = new ChatFirst({ now: () => now, metrics: createMetrics('message') })
+  const chat = async (ms: number) => {
+    const stamp = now
+    now += ms
+    await chatFirst.store(async () => {}, [stamp])
+  }
+  const part = () => chatFirst.part(async () => {}, 1)
+  for (let n = 0; n < 100; n++) await chat(10)
+  const rests: number[] = []
+  for (const ms of [12, 30, 30, 12]) {
+    await part()
+    for (let n = 0; n < 100; n++) await chat(ms)
+    await part()
+    rests.push(chatFirst.restMs)
+  }
+  t.strictSame(rests, [0, 10, 15, 12])
+  const failing = chatFirst.store(() => Promise.reject(new Error('away')), Array(30).fill(now - 60_000))
+  await t.rejects(failing, { message: 'away' })
+  for (let n = 0; n < 30; n++) await chat(12)
+  await part()
+  t.ok(chatFirst.restMs < 12, 'what could not be stored says nothing')
 })
 
 test('the chats of an account: what it has not read, who wrote last, and pages that count as read', async (t) => {

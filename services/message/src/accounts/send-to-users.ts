@@ -23,7 +23,9 @@ interface Sent {
 const notOurs = new Set(['isEncrypt', 'isReadDel', 'deleteTime', 'signature', 'encryptType'])
 
 /** Receivers of one transaction: chat waits behind it. */
-const receiversAtOnce = 10
+const receiversAtOnce = 25
+/** How long (ms) a call gives way to chat at most: somebody waits for its answer. */
+const longestWait = 1000
 
 /**
  * Sends one message to many users: archived, and owed to each by a mailbox row of the same transaction, so that nothing is lost
@@ -46,10 +48,12 @@ export async function sendToUsers(deps: Deps, params: Params<Send>): Promise<Res
   for (const { outgoing } of messages) outgoing.devices = devices.get(outgoing.user) ?? []
   deps.deliverer.rowsBegin(users)
   const all = { sent: 0, known: 0 }
+  const parts = Math.ceil(messages.length / receiversAtOnce)
   try {
     for (let first = 0; first < messages.length; first += receiversAtOnce) {
-      if (messages.length > 1) await deps.chatFirst.giveWay()
-      const { sent, known } = await storeAndDeliver(deps, messages.slice(first, first + receiversAtOnce))
+      const some = messages.slice(first, first + receiversAtOnce)
+      const store = () => storeAndDeliver(deps, some)
+      const { sent, known } = await (messages.length > 1 ? deps.chatFirst.part(store, longestWait / parts) : store())
       all.sent += sent
       all.known += known
     }

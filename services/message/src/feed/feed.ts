@@ -312,7 +312,10 @@ export class Feed {
           this.#writer?.deliverTo(entry.stream, name, text),
         ),
       write: (writes, entries) =>
-        deps.chatFirst.store(() => traceBatch(deps.tracing, entries, () => writeMessages(deps, writes))),
+        deps.chatFirst.store(
+          () => traceBatch(deps.tracing, entries, () => writeMessages(deps, writes)),
+          entries.map(({ stamp }) => stamp),
+        ),
       park: (entry, error) => deps.parked.keep(entry, error),
       giveUp: (error) => this.#fail(new BugError(error.message)),
       log: deps.log,
