@@ -7,7 +7,7 @@ import { userSearch } from '@im/contracts/user'
 import { startStack } from '@im/dev'
 import { foldText } from '@im/service-kit'
 import { createTestClient, type TestClient, type WireParams } from '@im/service-kit/testing'
-import { type Db, MongoClient } from 'mongodb'
+import { type Collection, type Db, MongoClient } from 'mongodb'
 import { machine } from './machine.ts'
 import { type Latency, latencyOf } from './percentiles.ts'
 import { firstUser, userMaker } from './user-search/made-users.ts'
@@ -35,7 +35,8 @@ const [count, searches] = [Number(values.users), Number(values.searches)]
 /** Milliseconds; of the search by keywords. */
 const target = 50
 const nearbySearches = Number(values.nearby)
-const batch = 2000
+/** Users of one insert: 10 MB. */
+const batch = 5000
 
 interface Known {
   userId: number
@@ -51,16 +52,42 @@ interface Kind {
   query(): Query
 }
 
+/** Takes away the indexes of an empty collection, but for those of positions; the returned function makes them again. */
+async function withoutIndexes(collection: Collection<{ _id: number }>): Promise<() => Promise<void>> {
+  const indexes = (await collection.indexes()).filter(
+    ({ name, key }) => name !== '_id_' && !Object.values(key).includes('2dsphere'),
+  )
+  for (const { name } of indexes) await collection.dropIndex(name ?? '')
+  return async () => {
+    for (const { key, v: _, ...options } of indexes) await collection.createIndex(key, options)
+  }
+}
+
+/** Stores users as the user service does. Indexes of a million users are made several times as quickly afterwards. */
 async function load(db: Db, maker: ReturnType<typeof userMaker>): Promise<Known[]> {
+  const [stored, searchable] = [
+    db.collection<{ _id: number }>('users'),
+    db.collection<{ _id: number }>('searchable-users'),
+  ]
+  const makeIndexes = [await withoutIndexes(stored), await withoutIndexes(searchable)]
   const known: Known[] = []
+  let storing: Promise<unknown> = Promise.resolve()
   for (let from = 0; from < count; from += batch) {
     const users = Array.from({ length: Math.min(batch, count - from) }, (_, n) => maker.user(from + n))
-    await Promise.all([
-      db.collection<{ _id: number }>('users').insertMany(users, { ordered: false }),
-      db.collection<{ _id: number }>('searchable-users').insertMany(users.map(maker.row), { ordered: false }),
+    const rows = users.map(maker.row)
+    // While these were made, those before were stored.
+    await storing
+    storing = Promise.all([
+      stored.insertMany(users, { ordered: false }),
+      searchable.insertMany(rows, { ordered: false }),
     ])
-    if (from % 20_000 === 0) console.error(`${from} users stored`)
     for (const { _id: userId, nickname, sex } of users) known.push({ userId, name: foldText(nickname), sex })
+    if (known.length % 100_000 === 0) console.error(`${known.length} users made`)
+  }
+  await storing
+  for (const make of makeIndexes) {
+    console.error('indexes …')
+    await make()
   }
   const counters = db.collection<{ _id: string; value: number }>('counters')
   await counters.updateOne({ _id: 'userId' }, { $set: { value: firstUser + count } }, { upsert: true })
@@ -144,7 +171,7 @@ async function main(): Promise<number> {
   const mongo = await MongoClient.connect(stack.env['MONGODB_URL'] ?? '')
   const api = createTestClient({ baseUrl: stack.urls.user, callerKey: stack.env['CALLER_KEY'], timeout: 60_000 })
   try {
-    const maker = userMaker()
+    const maker = userMaker({ arePlaced: nearbySearches > 0 })
     const began = performance.now()
     const known = await load(mongo.db(`${stack.env['NAMESPACE'] || 'im'}_user`), maker)
     const loadSeconds = Math.round((performance.now() - began) / 1000)

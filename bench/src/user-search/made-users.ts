@@ -34,8 +34,8 @@ const syllables = [
   'zo',
 ]
 
-/** The same users in each run. */
-export function userMaker() {
+/** The same users in each run, with a position or without one. */
+export function userMaker({ arePlaced }: { arePlaced: boolean }) {
   let seed = 11
   function random(below: number): number {
     seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0
@@ -56,6 +56,11 @@ export function userMaker() {
     return `user${String(random(1e7)).padStart(7, '0')}`
   }
 
+  const place = () => ({
+    type: 'Point' as const,
+    coordinates: [100 + random(20_000) / 1000, 20 + random(20_000) / 1000] as [number, number],
+  })
+
   function user(n: number): UserDocument {
     return newUser({
       userId: firstUser + n,
@@ -64,8 +69,7 @@ export function userMaker() {
       sex: random(2),
       birthday: 300_000_000 + random(1_000_000_000),
       telephone: { areaCode: '86', number: String(13_000_000_000 + n) },
-      shownLoc: { type: 'Point', coordinates: [100 + random(20_000) / 1000, 20 + random(20_000) / 1000] },
-      locatedAt: Math.floor(Date.now() / 1000),
+      ...(arePlaced ? { shownLoc: place(), locatedAt: Math.floor(Date.now() / 1000) } : {}),
     })
   }
   return { random, user, row: (one: UserDocument) => searchableRow(one) as SearchableUser }
