@@ -160,10 +160,10 @@ export async function findFirst<T extends Document>(
 }
 
 /**
- * The same as all these conditions in one. The stand-in bounds an index by equalities and one range, and not at all when there is
- * anything else; conditions in an `$or` of their own it leaves to the end.
+ * The same as all these conditions in one: first those that an index serves, equalities and one range, then all others. The stand-in uses
+ * no index, or not all of it, when others stand beside them; those in an `$or` of their own it leaves to the end.
  */
-function indexedAnd<T extends Document>(indexed: Filter<T>, also: Filter<T>): Filter<T> {
+export function indexedAnd<T extends Document>(indexed: Filter<T>, also: Filter<T>): Filter<T> {
   return Object.keys(also).length ? ({ $and: [indexed, { $or: [also] }] } as Filter<T>) : indexed
 }
 

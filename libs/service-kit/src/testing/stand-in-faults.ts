@@ -27,7 +27,7 @@ const rangeBeforeLimit: StandInFault = {
 
 const onlyWhatIsIndexed: StandInFault = {
   name: 'bounds an index by equalities and one range only when nothing else is asked for',
-  workaround: 'indexedAnd in libs/service-kit/src/stand-in.ts, and the `$and`s of repositories that say so',
+  workaround: 'indexedAnd in libs/service-kit/src/stand-in.ts',
   async isThere(db) {
     const rows = db.collection('fault_also')
     await rows.createIndex({ chat: 1, at: 1 })

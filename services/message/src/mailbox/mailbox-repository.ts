@@ -1,5 +1,5 @@
-import { changeMany, ensureIndexes } from '@im/service-kit'
-import type { AnyBulkWriteOperation, ClientSession, Collection, Db } from 'mongodb'
+import { changeMany, ensureIndexes, indexedAnd } from '@im/service-kit'
+import type { AnyBulkWriteOperation, ClientSession, Collection, Db, Filter } from 'mongodb'
 import { usersOf } from '../messages/conversations.ts'
 import type { StanzaText } from '../stanzas/stanza-text.ts'
 
@@ -107,17 +107,15 @@ export class MailboxRepository {
 
   /** Which rows for a resource are the oldest behind a place. */
   async waiting(user: number, resource: string, after: RowPlace | undefined, limit: number): Promise<WaitingRow[]> {
+    const waits: Filter<MailboxRow> = {
+      expireAt: { $gt: new Date(this.#now()) },
+      $and: [
+        { $or: [{ isTaken: { $exists: false } }, { owes: resource }] },
+        ...(after ? [{ $or: behind(after) }] : []),
+      ],
+    }
     return await this.collection
-      .find({
-        user,
-        ...(after ? { at: { $gte: after.at } } : {}),
-        // Beside these the stand-in would not take the index.
-        $and: [
-          { expireAt: { $gt: new Date(this.#now()) } },
-          { $or: [{ isTaken: { $exists: false } }, { owes: resource }] },
-          ...(after ? [{ $or: behind(after) }] : []),
-        ],
-      })
+      .find(indexedAnd({ user, ...(after ? { at: { $gte: after.at } } : {}) }, waits))
       .project<WaitingRow>({ at: 1, seq: 1, bytes: 1 })
       .sort({ at: 1, seq: 1, _id: 1 })
       .limit(limit)
@@ -156,8 +154,8 @@ export class MailboxRepository {
   async usersOfLast(since: number, users: readonly number[]): Promise<Set<number>> {
     const recent = { expireAt: { $gt: new Date(this.#now() + month - since) } }
     const found = await this.collection
-      // In an `$or`: the stand-in would take the index of what expires, and read what was put for everybody.
-      .find({ $and: [{ user: { $in: [...users] } }, { $or: [recent] }] }, { batchSize: mostAtOnce })
+      // Not by the index of what expires, which holds what was put for everybody.
+      .find(indexedAnd({ user: { $in: [...users] } }, recent), { batchSize: mostAtOnce })
       .project<{ user: number }>({ _id: 0, user: 1 })
       .limit(mostAtOnce)
       .toArray()

@@ -1,5 +1,5 @@
 import { messageType } from '@im/contracts/message'
-import { changeMany, ensureIndexes, findNewest, hintFor } from '@im/service-kit'
+import { changeMany, ensureIndexes, findNewest, hintFor, indexedAnd } from '@im/service-kit'
 import type { ClientSession, Collection, Db, Document, ObjectId } from 'mongodb'
 import { mostLate } from '../read/order-key.ts'
 import { roomConversation, usersOf } from './conversations.ts'
@@ -296,15 +296,10 @@ export class MessagesRepository {
     skip: number,
     limit: number,
   ): Promise<{ rows: MessageDocument[]; total: number }> {
-    const filter = {
-      conversation,
-      timeSend: { $gte: clearedBefore },
-      // Beside these the stand-in would not take the index.
-      $and: [
-        { deletedFor: { $ne: user } },
-        { $or: [{ expireAt: { $exists: false } }, { expireAt: { $gt: new Date(now) } }] },
-      ],
-    }
+    const filter = indexedAnd<MessageDocument>(
+      { conversation, timeSend: { $gte: clearedBefore } },
+      { deletedFor: { $ne: user }, $or: [{ expireAt: { $exists: false } }, { expireAt: { $gt: new Date(now) } }] },
+    )
     const [rows, total] = await Promise.all([
       skip > mostCounted ? [] : this.collection.find(filter).sort(newestFirst).skip(skip).limit(limit).toArray(),
       this.collection.countDocuments(filter, { limit: mostCounted }),

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type Change, changeMany, ensureIndexes, isDuplicateKey } from '@im/service-kit'
+import { type Change, changeMany, ensureIndexes, indexedAnd, isDuplicateKey } from '@im/service-kit'
 import type { Collection, Db } from 'mongodb'
 import type { ProviderName, PushDevice } from '../providers/provider.ts'
 
@@ -59,8 +59,8 @@ export class TokensRepository {
     await onceMoreIfTaken(() => this.#tokens.replaceOne({ _id }, { ...token, isForCalls }, { upsert: true }))
     // Of two that come at the same moment each knows which one stays, or each would remove the other.
     const isOlder = { $or: [{ registeredAt: { $lt: registeredAt } }, { registeredAt, _id: { $lt: _id } }] }
-    // In an `$and`: beside an `$or` the stand-in takes no index.
-    await changeMany(this.#tokens, [{ deleteMany: { filter: { userId, device, isForCalls, $and: [isOlder] } } }])
+    const filter = indexedAnd<TokenDocument>({ userId, device, isForCalls }, isOlder)
+    await changeMany(this.#tokens, [{ deleteMany: { filter } }])
   }
 
   /** Of many users at once, but for those that are paused. Where a place has two, the one that was registered last counts. */

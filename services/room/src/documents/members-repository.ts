@@ -1,5 +1,5 @@
 import type { MemberRole } from '@im/contracts/room'
-import { type Change, ensureIndexes, escapeRegex } from '@im/service-kit'
+import { type Change, ensureIndexes, escapeRegex, indexedAnd } from '@im/service-kit'
 import type { ClientSession, Collection, Db, Filter, Sort } from 'mongodb'
 import { type MemberDocument, memberId } from './member-document.ts'
 import type { View } from './visibility.ts'
@@ -83,16 +83,16 @@ export class MembersRepository {
   list(roomId: string, view: View, part?: string): Promise<MemberDocument[]> {
     const contains = part && { $regex: escapeRegex(part), $options: 'i' }
     const remarked = contains && view.seesRemarks ? [{ remarkName: contains }] : []
-    const named = contains ? [{ $or: [{ nickname: contains }, ...remarked] }] : []
+    const named = contains ? { $and: [{ $or: [{ nickname: contains }, ...remarked] }] } : {}
     return this.#members
-      .find({ roomId, $and: [seenBy(view), ...named] })
+      .find(indexedAnd({ roomId }, { ...seenBy(view), ...named }))
       .sort(inOrder)
       .toArray()
   }
 
   page(roomId: string, view: View, skip: number, limit: number): Promise<MemberDocument[]> {
     return this.#members
-      .find({ roomId, $and: [seenBy(view)] })
+      .find(indexedAnd({ roomId }, seenBy(view)))
       .sort(inOrder)
       .skip(skip)
       .limit(limit)
@@ -107,7 +107,7 @@ export class MembersRepository {
     limit = 0,
   ): Promise<MemberDocument[]> {
     return this.#members
-      .find({ roomId, rank: 3, createTime: range, $and: [seenBy(view)] })
+      .find(indexedAnd({ roomId, rank: 3, createTime: range }, seenBy(view)))
       .sort(inOrder)
       .limit(limit)
       .toArray()
@@ -160,7 +160,6 @@ export class MembersRepository {
   }
 }
 
-/** In an `$and`: beside an `$or` the stand-in takes no index. */
 const seenBy = ({ roles, self }: View): Filter<MemberDocument> => ({
   $or: [{ role: { $in: [...roles] } }, { userId: self }],
 })

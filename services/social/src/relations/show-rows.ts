@@ -7,25 +7,11 @@ import type { Relation } from './pair.ts'
 
 export type FriendsView = NonNullable<ResultOf<(typeof friends)['getFriend']>>
 
-/** A row as it is answered. Field by field, as in the repository. */
+/** A row as it is answered: of its own fields those that the contract names. */
 export function viewOf(row: Relation, name: KnownName | undefined, talk?: Talk): FriendsView {
   return {
+    ...row,
     id: row._id.toHexString(),
-    userId: row.userId,
-    toUserId: row.toUserId,
-    status: row.status,
-    blacklist: row.blacklist,
-    isBeenBlack: row.isBeenBlack,
-    remarkName: row.remarkName,
-    describe: row.describe,
-    createTime: row.createTime,
-    modifyTime: row.modifyTime,
-    chatRecordTimeOut: row.chatRecordTimeOut,
-    offlineNoPushMsg: row.offlineNoPushMsg,
-    isOpenSnapchat: row.isOpenSnapchat,
-    isOpenTopChat: row.isOpenTopChat,
-    openTopChatTime: row.openTopChatTime,
-    fromAddType: row.fromAddType,
     toNickname: name?.nickname ?? '',
     toUserType: name?.userType ?? 0,
     lastTalkTime: talk?.lastTalkTime ?? 0,
