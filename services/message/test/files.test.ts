@@ -519,6 +519,28 @@ test('files are copied, expire, and are removed by who uploaded them', async (t)
   t.strictSame(await onDisk(), [])
 })
 
+test('what is collected at the moment at which it expires stays', async (t) => {
+  let now = Date.now()
+  const { send, read, api, person, deps } = await startFiles(t, { overrides: { now: () => now } })
+  const as = person()
+  const upload = async () => {
+    const { data } = await send(uploadPath, formOf({ validTime: '1' }, ['a.jpg', await photo(40, 40)]), { as })
+    return one(data.images).oUrl
+  }
+  const [collected, other] = [await upload(), await upload()]
+  const { files } = deps
+  const findExpired = files.expired.bind(files)
+  files.expired = async (...asked) => {
+    const rows = await findExpired(...asked)
+    await api.call(internalFiles.keepFiles, { urls: [collected] })
+    return rows
+  }
+  now += 2 * 86_400_000
+  await removeExpired(deps)
+  const status = async (url: string) => (await read(url)).status
+  t.strictSame([await status(collected), await status(other)], [200, 404])
+})
+
 test('what a recalled message showed goes with it, unless something else shows it', async (t) => {
   const { send, read, log, remove, person, deps, api } = await startFiles(t)
   const [alice, bob] = [person(), person()]

@@ -37,10 +37,8 @@ async function removeShown(deps: RemovalDeps, removals: readonly Extract<Removal
   const found = await deps.files.byNames([...ownerOf.keys()])
   const candidates = found.filter(({ _id, owner, kept }) => owner === ownerOf.get(_id) && !kept)
   const shown = await deps.messages.shownFiles(candidates.map(({ _id }) => _id))
-  await removeFiles(
-    deps,
-    candidates.filter(({ _id }) => !shown.has(_id)),
-  )
+  const names = candidates.map(({ _id }) => _id).filter((name) => !shown.has(name))
+  await removeFiles(deps, await deps.files.letGo(names))
 }
 
 async function removeAllOf(deps: RemovalDeps, user: number): Promise<void> {
@@ -56,7 +54,8 @@ async function removeAllOf(deps: RemovalDeps, user: number): Promise<void> {
 export async function removeExpired(deps: RemovalDeps, signal?: AbortSignal): Promise<number> {
   for (let removed = 0; ; ) {
     const expired = await deps.files.expired(deps.now(), atOnce)
-    await removeFiles(deps, expired)
+    // Somebody may have collected one of them meanwhile.
+    await removeFiles(deps, await deps.files.letGo(expired.map(({ _id }) => _id)))
     removed += expired.length
     if (expired.length < atOnce || signal?.aborted) return removed
   }

@@ -16,6 +16,8 @@ export interface FileDocument {
   expireAt?: Date
   /** Somebody collected it: it neither expires nor goes with its message. */
   kept?: true
+  /** It is about to be removed: nobody can keep it any more. */
+  isGoing?: true
 }
 
 export class FilesRepository {
@@ -48,9 +50,18 @@ export class FilesRepository {
       .toArray()
   }
 
+  /** From now on they neither expire nor go with their message, but for those that are going already. */
   async keep(names: readonly string[]): Promise<void> {
-    if (names.length)
-      await this.#files.updateMany({ _id: { $in: [...names] } }, { $set: { kept: true }, $unset: { expireAt: '' } })
+    const staying = { _id: { $in: [...names] }, isGoing: { $exists: false } } as const
+    if (names.length) await this.#files.updateMany(staying, { $set: { kept: true }, $unset: { expireAt: '' } })
+  }
+
+  /** To be removed, but for those that somebody keeps. Returns those that are. */
+  async letGo(names: readonly string[]): Promise<FileDocument[]> {
+    if (!names.length) return []
+    const _id = { $in: [...names] }
+    await this.#files.updateMany({ _id, kept: { $exists: false } }, { $set: { isGoing: true } })
+    return await this.#files.find({ _id, isGoing: true }).toArray()
   }
 
   async remove(names: readonly string[]): Promise<void> {
