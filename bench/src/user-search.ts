@@ -7,7 +7,7 @@ import { userSearch } from '@im/contracts/user'
 import { startStack } from '@im/dev'
 import { foldText } from '@im/service-kit'
 import { createTestClient, type TestClient, type WireParams } from '@im/service-kit/testing'
-import { type Collection, type Db, MongoClient } from 'mongodb'
+import { type Db, MongoClient } from 'mongodb'
 import { machine } from './machine.ts'
 import { type Latency, latencyOf } from './percentiles.ts'
 import { firstUser, userMaker } from './user-search/made-users.ts'
@@ -52,24 +52,16 @@ interface Kind {
   query(): Query
 }
 
-/** Takes away the indexes of an empty collection, but for those of positions; the returned function makes them again. */
-async function withoutIndexes(collection: Collection<{ _id: number }>): Promise<() => Promise<void>> {
-  const indexes = (await collection.indexes()).filter(
-    ({ name, key }) => name !== '_id_' && !Object.values(key).includes('2dsphere'),
-  )
-  for (const { name } of indexes) await collection.dropIndex(name ?? '')
-  return async () => {
-    for (const { key, v: _, ...options } of indexes) await collection.createIndex(key, options)
-  }
-}
+/** Indexes by which logins find users: no search reads them, and filling them takes as long as all the rest. */
+const indexesOfLogins = ['loginNames_1', 'numberNames_1_isAuth_-1__id_1']
 
-/** Stores users as the user service does. Indexes of a million users are made several times as quickly afterwards. */
+/** Stores users as the user service does, but for the indexes of logins. */
 async function load(db: Db, maker: ReturnType<typeof userMaker>): Promise<Known[]> {
   const [stored, searchable] = [
     db.collection<{ _id: number }>('users'),
     db.collection<{ _id: number }>('searchable-users'),
   ]
-  const makeIndexes = [await withoutIndexes(stored), await withoutIndexes(searchable)]
+  for (const name of indexesOfLogins) await stored.dropIndex(name)
   const known: Known[] = []
   let storing: Promise<unknown> = Promise.resolve()
   for (let from = 0; from < count; from += batch) {
@@ -85,10 +77,6 @@ async function load(db: Db, maker: ReturnType<typeof userMaker>): Promise<Known[
     if (known.length % 100_000 === 0) console.error(`${known.length} users made`)
   }
   await storing
-  for (const make of makeIndexes) {
-    console.error('indexes …')
-    await make()
-  }
   const counters = db.collection<{ _id: string; value: number }>('counters')
   await counters.updateOne({ _id: 'userId' }, { $set: { value: firstUser + count } }, { upsert: true })
   return known

@@ -30,7 +30,7 @@ const notCounted = new Set(['config', 'sequences', 'outbox', 'replicas'])
 const most = 3
 /** What needs more: what these write in one transaction stands in many collections, and each write waits for the one before it. */
 const exceptions = new Map<Endpoint, number>([
-  [accounts.register, 8],
+  [accounts.register, 6],
   [accounts.login, 4],
   [accounts.logout, 4],
   [profiles.updateUser, 8],

@@ -14,9 +14,7 @@ export async function listFriends(
   { keyword, status }: Wanted,
 ): Promise<FriendsView[]> {
   const { keptRows, talks } = deps
-  const [talked] = await Promise.all([talks.all(userId), keptRows.unblockedBy(userId)])
-  // As they are now: a change may have been told while the talks were asked for.
-  const rows = await keptRows.unblockedBy(userId)
+  const [rows, talked] = await Promise.all([keptRows.unblockedBy(userId), talks.all(userId)])
   const wanted = status === 0 ? rows : rows.filter((row) => row.status === status)
   const shown = await showRows(deps, userId, wanted, talked)
   const text = keyword.toLowerCase()

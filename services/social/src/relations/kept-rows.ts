@@ -1,13 +1,17 @@
 import { blacklistChanged, friendChanged, friendRowChanged, userErased } from '@im/contracts/social'
-import type { Bus, Closable } from '@im/service-kit'
+import { type Bus, type Closable, within } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
 import type { Relation } from './pair.ts'
 import type { RelationsRepository } from './relations-repository.ts'
 
 /** Rows of all lists together; one takes 400 bytes. */
 const mostRows = 100_000
-/** Milliseconds: as long as the message service goes on deciding by what it was told, should a change not be heard. */
+/** Milliseconds. */
 const keptFor = 60_000
+/** How long (ms) NATS may take to say that it has nothing more to tell; a list is read again in as much time. */
+const patience = 100
+
+type Rows = readonly Relation[]
 
 /**
  * Rows of the users whose lists were read a short while ago: a list of a thousand takes longer to read than to show. A change of a relation
@@ -15,34 +19,22 @@ const keptFor = 60_000
  */
 export class KeptRows {
   readonly #relations: Pick<RelationsRepository, 'unblockedBy'>
-  readonly #lists = new LRUCache<number, readonly Relation[] | Promise<readonly Relation[]>>({
-    maxSize: mostRows,
-    ttl: keptFor,
-  })
-  /** Whether changes are heard. */
-  #isTold = false
+  readonly #lists = new LRUCache<number, Rows | Promise<Rows>>({ maxSize: mostRows, ttl: keptFor })
+  /** Where changes are heard. Without a connection nothing is kept. */
+  #bus: Bus | undefined
 
   constructor(relations: Pick<RelationsRepository, 'unblockedBy'>) {
     this.#relations = relations
   }
 
-  /** Rows of followed users and friends who are not blocked, in the order of their ids. They are shared: not to be changed. */
-  async unblockedBy(userId: number): Promise<readonly Relation[]> {
-    const kept = this.#lists.get(userId)
-    if (kept) return await kept
-    const reading = this.#relations.unblockedBy(userId, [1, 2])
-    if (!this.#isTold) return await reading
-    // Kept before it is there, so that a change that is told meanwhile takes it away.
-    this.#lists.set(userId, reading, { size: 1 })
-    const isStillKept = () => this.#lists.peek(userId) === reading
-    try {
-      const rows = await reading
-      if (isStillKept()) this.#lists.set(userId, rows, { size: rows.length + 1 })
-      return rows
-    } catch (error) {
-      if (isStillKept()) this.#lists.delete(userId)
-      throw error
-    }
+  /**
+   * Rows of followed users and friends who are not blocked, in the order of their ids. They are shared: not to be changed. Whatever was
+   * answered before this call, by any replica, is in them.
+   */
+  async unblockedBy(userId: number): Promise<Rows> {
+    const isUpToDate = this.#lists.has(userId) && (await this.#hasHeardAll())
+    const kept = isUpToDate ? this.#lists.get(userId) : undefined
+    return kept ? await kept : await this.#read(userId)
   }
 
   /** What these two are to each other has changed. */
@@ -62,11 +54,37 @@ export class KeptRows {
         for (const userId of friends) this.#lists.delete(userId)
       }),
       bus.onConnection((isConnected) => {
-        this.#isTold = isConnected
+        this.#bus = isConnected ? bus : undefined
         this.#lists.clear()
       }),
     ]
-    this.#isTold = true
+    this.#bus = bus
     return { close: async () => void (await Promise.all(parts.map((part) => part.close()))) }
+  }
+
+  async #read(userId: number): Promise<Rows> {
+    const reading = this.#relations.unblockedBy(userId, [1, 2])
+    if (!this.#bus) return await reading
+    // Kept before it is there, so that a change that is told meanwhile takes it away.
+    this.#lists.set(userId, reading, { size: 1 })
+    const isStillKept = () => this.#lists.peek(userId) === reading
+    try {
+      const rows = await reading
+      if (isStillKept()) this.#lists.set(userId, rows, { size: rows.length + 1 })
+      return rows
+    } catch (error) {
+      if (isStillKept()) this.#lists.delete(userId)
+      throw error
+    }
+  }
+
+  /** NATS keeps the order: whatever it was told to pass on before this question arrives before the answer. */
+  async #hasHeardAll(): Promise<boolean> {
+    try {
+      if (this.#bus) await within(patience, 'NATS', this.#bus.ping())
+      return this.#bus !== undefined
+    } catch {
+      return false
+    }
   }
 }

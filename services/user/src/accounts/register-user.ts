@@ -38,8 +38,10 @@ async function addUser(deps: Deps, registration: Registration, admitted: Admitte
   const { from } = registration
   const createTime = Math.floor(now() / 1000)
   const position = positionOf(from)
-  const userId = await users.nextUserId()
-  const defaultFriends = await users.idsByNames(config.defaultTelephones.flatMap(configuredKeys))
+  const [userId, defaultFriends] = await Promise.all([
+    users.nextUserId(),
+    users.idsByNames(config.defaultTelephones.flatMap(configuredKeys)),
+  ])
   return withFreeNames(registered, () =>
     outbox.commit(async (change) => {
       const user = newUser({
@@ -63,7 +65,7 @@ async function addUser(deps: Deps, registration: Registration, admitted: Admitte
       const multipleDevices = user.settings.multipleDevices === 1
       const keyMacs = keyMacsOf(deps, user, registration.passwordMd5)
       const owner = { ...from, userId, multipleDevices, keyMacs }
-      const opened = await openSession(deps, owner, { withRefresh: false }, change)
+      const opened = await openSession(deps, owner, { withRefresh: false, isFirst: true }, change)
       await proof?.use()
       return { user, opened }
     }),

@@ -27,7 +27,8 @@ export interface OpenedSession {
 
 /**
  * Opens a session inside a change. It replaces the session of the same device class and its refresh tokens, except those of
- * `family`, the login that this session continues. `withRefresh` also makes a refresh token.
+ * `family`, the login that this session continues. `withRefresh` also makes a refresh token. `isFirst`: the user is new and has nothing
+ * to replace.
  *
  * The copy for the gateways is written before the commit: whatever revokes the session comes after the commit, so it cannot
  * miss the copy. Nobody knows the token of a session that was not committed.
@@ -35,7 +36,7 @@ export interface OpenedSession {
 export async function openSession(
   deps: Pick<Deps, 'sessions' | 'sessionCache' | 'refreshTokens' | 'now'>,
   owner: SessionOwner,
-  tokens: { withRefresh: boolean; family?: string },
+  tokens: { withRefresh: boolean; family?: string; isFirst?: boolean },
   change: Change,
 ): Promise<OpenedSession> {
   const { sessions, sessionCache, refreshTokens, now } = deps
@@ -57,12 +58,13 @@ export async function openSession(
   }
   const replaced = await sessions.replace(session, change)
   const ended = replaced ? [replaced] : []
-  if (!owner.multipleDevices) {
+  if (!owner.multipleDevices && !tokens.isFirst) {
     ended.push(...(await sessions.removeOthers(userId, device, change)))
     await refreshTokens.removeOthers(userId, device, change)
   }
   // A session that has expired may be deleted already, while its refresh tokens live.
-  if (!tokens.family && (replaced?.isRefreshable ?? true)) await refreshTokens.removeDevice(userId, device, change)
+  if (!tokens.family && (replaced?.isRefreshable ?? !tokens.isFirst))
+    await refreshTokens.removeDevice(userId, device, change)
   const refreshToken = tokens.withRefresh ? await addRefreshToken(deps, owner, tokens.family, change) : undefined
   await sessionCache.put(copyOf(session), at)
   return { accessToken, refreshToken, session, ended }

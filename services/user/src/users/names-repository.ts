@@ -1,5 +1,5 @@
 import { type Change, isDuplicateKey } from '@im/service-kit'
-import type { Collection, Db } from 'mongodb'
+import { type Collection, type Db, MongoBulkWriteError } from 'mongodb'
 
 /** Another user has the name. */
 export class NameTakenError extends Error {
@@ -42,12 +42,21 @@ export class NamesRepository {
   ): Promise<void> {
     const gone = before.filter((name) => !after.includes(name))
     if (gone.length) await this.#names.deleteMany({ _id: { $in: gone }, userId }, { session })
-    for (const name of after.filter((name) => !before.includes(name))) {
-      try {
-        await this.#names.insertOne({ _id: name, userId }, { session })
-      } catch (error) {
-        throw isDuplicateKey(error) ? new NameTakenError(name, error) : error
-      }
+    const claimed = after.filter((name) => !before.includes(name))
+    if (!claimed.length) return
+    try {
+      await this.#names.insertMany(
+        claimed.map((name) => ({ _id: name, userId })),
+        { session },
+      )
+    } catch (error) {
+      throw isDuplicateKey(error) ? new NameTakenError(takenOf(claimed, error), error) : error
     }
   }
+}
+
+/** Names are inserted in their order, up to the first that somebody has. */
+function takenOf(claimed: readonly string[], error: unknown): string {
+  const [failed] = error instanceof MongoBulkWriteError ? [error.writeErrors].flat() : []
+  return claimed[failed?.index ?? 0] ?? ''
 }

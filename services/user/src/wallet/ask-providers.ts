@@ -38,18 +38,23 @@ export function startAskingProviders(deps: Deps): Closable {
 export async function askProviders(deps: Deps): Promise<{ areMoreDue: boolean }> {
   const { recharges, withdrawals, now } = deps
   const [orders, bills] = await Promise.all([recharges.due(now(), atOnce), withdrawals.due(now(), atOnce)])
-  await Promise.all([
+  const answers = await Promise.all([
     ...orders.map((order) => attempt(deps, order._id, () => askAboutOrder(deps, order))),
     ...bills.map((bill) => attempt(deps, bill._id, () => askAboutBill(deps, bill))),
   ])
-  return { areMoreDue: orders.length === atOnce || bills.length === atOnce }
+  // Where nothing can be asked or noted, what is due stays so.
+  const areMoreDue = answers.includes(true) && Math.max(orders.length, bills.length) === atOnce
+  return { areMoreDue }
 }
 
-async function attempt({ log }: Deps, number: string, ask: () => Promise<void>): Promise<void> {
+/** Returns whether it succeeded. */
+async function attempt({ log }: Deps, number: string, ask: () => Promise<void>): Promise<boolean> {
   try {
     await ask()
+    return true
   } catch (error) {
     log.warn({ err: error, number }, 'a payment provider did not say what became of an order')
+    return false
   }
 }
 
