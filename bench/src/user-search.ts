@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util'
 import { userSearch } from '@im/contracts/user'
 import { startStack } from '@im/dev'
 import { foldText } from '@im/service-kit'
-import { createTestClient, type TestClient, type WireParams } from '@im/service-kit/testing'
+import { createTestClient, eventually, type TestClient, type WireParams } from '@im/service-kit/testing'
 import { type Db, MongoClient } from 'mongodb'
 import { machine } from './machine.ts'
 import { type Latency, latencyOf } from './percentiles.ts'
@@ -62,6 +62,8 @@ async function load(db: Db, maker: ReturnType<typeof userMaker>): Promise<Known[
     db.collection<{ _id: number }>('searchable-users'),
   ]
   for (const name of indexesOfLogins) await stored.dropIndex(name)
+  const [, grams] = await searchable.indexes()
+  await searchable.dropIndex(grams?.name ?? '')
   const known: Known[] = []
   let storing: Promise<unknown> = Promise.resolve()
   for (let from = 0; from < count; from += batch) {
@@ -77,9 +79,20 @@ async function load(db: Db, maker: ReturnType<typeof userMaker>): Promise<Known[
     if (known.length % 100_000 === 0) console.error(`${known.length} users made`)
   }
   await storing
+  console.error('all are stored; their index is made')
+  await searchable.createIndex(grams?.key ?? {})
   const counters = db.collection<{ _id: string; value: number }>('counters')
   await counters.updateOne({ _id: 'userId' }, { $set: { value: firstUser + count } }, { upsert: true })
   return known
+}
+
+/** The social service reads the users that there are when it starts, and would go on with those that are stored. */
+async function caughtUp(db: Db): Promise<void> {
+  const catchUps = db.collection<{ _id: string }>('catch_ups')
+  await eventually(
+    async () => (await catchUps.findOne({ _id: 'people', finishedAt: { $exists: true } })) !== null,
+    60_000,
+  )
 }
 
 /** What a scan finds: the newest ten. */
@@ -159,9 +172,11 @@ async function main(): Promise<number> {
   const mongo = await MongoClient.connect(stack.env['MONGODB_URL'] ?? '')
   const api = createTestClient({ baseUrl: stack.urls.user, callerKey: stack.env['CALLER_KEY'], timeout: 60_000 })
   try {
+    const namespace = stack.env['NAMESPACE'] || 'im'
+    await caughtUp(mongo.db(`${namespace}_social`))
     const maker = userMaker({ arePlaced: nearbySearches > 0 })
     const began = performance.now()
-    const known = await load(mongo.db(`${stack.env['NAMESPACE'] || 'im'}_user`), maker)
+    const known = await load(mongo.db(`${namespace}_user`), maker)
     const loadSeconds = Math.round((performance.now() - began) / 1000)
     const kinds = kindsOf(known, maker.random)
     for (const kind of kinds) await measure(api, known.slice(-1), { ...kind, query: kind.query }).catch(() => {})
