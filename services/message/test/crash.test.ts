@@ -265,6 +265,31 @@ test('what was refused is never taken when it comes again, nor what was taken re
   t.equal(await deps.messages.collection.countDocuments({ messageId: first! }), 1)
 })
 
+test('what the archive does not keep is not refused when it comes again: it may have been passed on', async (t) => {
+  const xmpp = await XmppServer.start()
+  const env = { NAMESPACE: `t${randomBytes(5).toString('hex')}` }
+  const before = await startMessage(t, { xmpp, env })
+  const [sender, peer] = [await before.online(alice), await before.online(bob)]
+  const slow = await before.online(carol, { confirming: false })
+  sender.say({ to: carol })
+  await eventually(() => slow.messages.length === 1)
+  const passed = [100, 104].map((type) => sender.say({ to: bob, body: { type } }))
+  await eventually(() => passed.every((id) => sender.receipts.includes(id)) && peer.messages.length === 2)
+  await before.close()
+
+  before.user.pairs.set(pairOf(alice, bob), { high: { status: 0, hasBlocked: true } })
+  await startMessage(t, { xmpp, env, user: before.user })
+  const told = sender.received.length
+  slow.confirm()
+  await xmpp.drained()
+  const errors = () => sender.received.slice(told).filter(({ stanza }) => stanza.attrs['type'] === 'error')
+  t.strictSame(errors(), [])
+  t.equal(peer.messages.length, 2, 'nor passed on once more')
+
+  const other = sender.say({ to: bob, body: { type: 104 } })
+  await eventually(() => sender.refusals.has(other))
+})
+
 test('a copy that comes late by another server shares the fate of what was refused after it', async (t) => {
   const servers = await Promise.all([XmppServer.start(), XmppServer.start()])
   const [lost, other] = servers as [XmppServer, XmppServer]

@@ -4,7 +4,7 @@ import { decide, type Verdict } from '../decide/decide.ts'
 import type { Deps } from '../deps.ts'
 import type { MailboxRow } from '../mailbox/mailbox-repository.ts'
 import { singleConversation } from '../messages/conversations.ts'
-import { keyText } from '../messages/message-document.ts'
+import { keyText, type MessageDocument } from '../messages/message-document.ts'
 import { boundIds, deleteTimeOf, isBurnt, messageDocument, messageIdOf } from '../messages/new-document.ts'
 import type { Mentions } from '../pushes/mentions.ts'
 import { userIdOf } from '../read/addresses.ts'
@@ -207,7 +207,7 @@ function peerStep(
     audience: to.resource ? { kind: 'resource', resource: to.resource } : { kind: 'available' },
   }
   const write = declined
-    ? { entry: refusalEntry(message, conversation, declined.refusal), key, outgoing }
+    ? declinedWrite(deps, message, outgoing, { conversation, key, refusal: declined.refusal })
     : writeOf(deps, message, outgoing, conversation, key)
   const refuse = (refusal: Refusal) => {
     feedMetrics.refused.inc({ condition: refusal.condition })
@@ -223,6 +223,7 @@ function peerStep(
         refuse(refusal!)
         return settled()
       }
+      if (declined && write?.entry.mind) return settled()
       confirm(message, answer)
       if (isCopy() || outcome === 'resent' || outcome === 'gone') settled()
       else {
@@ -266,11 +267,20 @@ export const copyStep = (confirm: () => void): Step<MessageWrite> => ({
   fail() {},
 })
 
-/** What is kept of a message that is refused. */
-export const refusalEntry = (message: Message, conversation: string, refusal: Refusal): ArchiveEntry => ({
-  tap: message.tap,
-  refuse: { ...nameOf(message, conversation), refusal },
-})
+/**
+ * What is kept of a message that is refused. One that the archive does not keep (`document` is undefined) may have been passed on
+ * when it came before: then it is only refused again if it was refused, and otherwise nothing is said of it.
+ */
+export const refusalEntry = (
+  { feeds }: Pick<Deps, 'feeds'>,
+  message: Message,
+  { conversation, document }: { conversation: string; document: MessageDocument | undefined },
+  refusal: Refusal,
+): ArchiveEntry => {
+  const { tap } = message
+  const name = nameOf(message, conversation)
+  return document || !feeds.cameBefore(tap) ? { tap, refuse: { ...name, refusal } } : { tap, mind: name }
+}
 
 const nameOf = (message: Message, conversation: string) => ({
   conversation,
@@ -285,6 +295,18 @@ const lateAfter = 1000
 /** The name of a message that the archive does not keep, when it, or a copy of it, may have been refused before. */
 export const mindOf = ({ feeds, now }: Pick<Deps, 'feeds' | 'now'>, message: Message, conversation: string) =>
   feeds.cameBefore(message.tap) || now() - message.stamp > lateAfter ? { mind: nameOf(message, conversation) } : {}
+
+/** It is delivered when it was taken before. */
+function declinedWrite(
+  deps: Deps,
+  message: Message,
+  outgoing: Outgoing,
+  { conversation, key, refusal }: { conversation: string; key: string; refusal: Refusal },
+): MessageWrite {
+  const document = messageDocument(message, { conversation, to: outgoing.user })
+  const entry = refusalEntry(deps, message, { conversation, document }, refusal)
+  return { entry, key, outgoing: entry.mind ? undefined : outgoing }
+}
 
 /** Undefined when nothing of it has to be written, or looked up, before it goes on. */
 function writeOf(

@@ -122,7 +122,7 @@ function saidStep(
   const isCopy = () => (recentMessages.get(key) ?? tap) !== tap
   if (isPlainCopy(recentMessages, key, tap)) return copyStep(confirm)
   const write: MessageWrite | undefined = declined
-    ? { entry: refusalEntry(message, conversation, declined.refusal), key, outgoing: undefined }
+    ? declinedWrite(deps, message, { jid, conversation, key, refusal: declined.refusal })
     : writeOf(deps, message, conversation, { jid, key, mayRecallAny })
   const refuse = declined?.say ?? ((refusal: Refusal) => answer(errorText(room, id, refusal)))
   const text = saidText(`${room}/${sender.user}`, { id, body: body.text, wantsReceipt })
@@ -138,6 +138,7 @@ function saidStep(
         refuse(refusal!)
         return settled()
       }
+      if (declined && write?.entry.mind) return settled()
       confirm()
       if (isCopy() || outcome === 'resent' || outcome === 'gone') return settled()
       recentMessages.set(key, tap)
@@ -149,6 +150,15 @@ function saidStep(
       answer(errorText(room, id, { condition: 'internal-server-error', text: 'not stored' }))
     },
   }
+}
+
+function declinedWrite(
+  deps: Deps,
+  message: Message,
+  { jid, conversation, key, refusal }: { jid: string; conversation: string; key: string; refusal: Refusal },
+): MessageWrite {
+  const document = messageDocument(message, { conversation, roomJid: jid })
+  return { entry: refusalEntry(deps, message, { conversation, document }, refusal), key, outgoing: undefined }
 }
 
 /** Undefined when nothing of it is written. */
