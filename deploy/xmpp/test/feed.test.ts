@@ -1,5 +1,5 @@
 /** How the message service gets the log and the state of streams: order, window, replays, take-over, holes. */
-import { appendFile, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join as joinPath } from 'node:path'
 import { test } from 'tap'
 import { alice, bob, join } from './client.ts'
@@ -191,6 +191,26 @@ test('the end of a stream comes after its last entry', async (t) => {
   t.match(service.ended.get(id)?.attrs, { user: alice, resource: 'android', confirmed: '0' })
   const next = await join(prosody, alice)
   t.not(await service.stream(next.jid), id)
+})
+
+test('the end of a stream is told, though its last entry is lost with others', async (t) => {
+  const prosody = await startProsody(t)
+  const service = await startMessageService(t, prosody, { stores: false })
+  const [from, other] = [await join(prosody, alice), await join(prosody, bob)]
+  const id = await service.stream(from.jid)
+  for (const i of numbers(1, 1200)) from.send(bob, `content ${i}.`)
+  await from.end()
+  other.send(alice, 'content 1201.')
+  await other.askCount()
+  const [file] = await segments(prosody)
+  const text = await readFile(file!)
+  const disk = await open(file!, 'r+')
+  for (const lost of ['content 1200.', 'content 1201.']) await disk.write('C', text.indexOf(lost))
+  await disk.close()
+  service.stores = true
+  service.stored(512)
+  await eventually(() => service.ended.has(id))
+  t.equal(service.entries.at(-1)?.seq, 1199)
 })
 
 test('ids of streams never come again, not after a restart either', async (t) => {

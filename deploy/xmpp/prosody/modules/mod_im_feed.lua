@@ -80,8 +80,10 @@ local function pump()
 			tell(self, "<hole xmlns='%s' from='%d' to='%d'/>", NS, seq, last);
 		end
 		self.sent = last or seq;
-		for _, stream in ipairs(self.ends[self.sent] or {}) do tell_end(self, stream); end
-		self.ends[self.sent] = nil;
+		for number = seq, self.sent do -- all that a hole takes
+			for _, stream in ipairs(self.ends[number] or {}) do tell_end(self, stream); end
+			self.ends[number] = nil;
+		end
 	end
 	flush(self);
 end
