@@ -1,6 +1,7 @@
 /** Where the order of two effects decides whether something can get lost, the second is held back until the first is done. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { eventually } from '@im/service-kit/testing'
+import { MongoServerError } from 'mongodb'
 import { test } from 'tap'
 import { holdCommits } from './hold-commits.ts'
 import { alice, bob, startMessage } from './start-message.ts'
@@ -43,4 +44,30 @@ test('an entry is not released before what was not confirmed stands in the mailb
   gate.resolve()
   await xmpp.drained()
   t.equal(await deps.mailbox.collection.countDocuments(), 1)
+})
+
+test('of a batch that is refused as a whole, what was stored apart is confirmed, though the end comes before the rest', async (t) => {
+  const im = await startMessage(t)
+  const { online, deps } = im
+  const sender = await online(alice)
+  const { messages, metrics } = deps
+  const commits = holdCommits(deps)
+  const before = sender.say({ to: bob })
+  await commits.asked
+  const [first, second] = [sender.say({ to: bob }), sender.say({ to: bob })]
+  await eventually(async () => / 2$/m.test(await metrics.getSingleMetricAsString('im_feed_queued')))
+  const { store } = messages
+  const reached = Promise.withResolvers<void>()
+  messages.store = async (stored, session) => {
+    if (stored.length > 1) throw new MongoServerError({ code: 2, message: 'one of these is refused' })
+    if (stored[0]?.messageId === second) {
+      reached.resolve()
+      throw new Error('the store is away')
+    }
+    await store.call(messages, stored, session)
+  }
+  commits.release()
+  await reached.promise
+  await im.close()
+  t.strictSame(sender.receipts, [before, first])
 })

@@ -157,8 +157,7 @@ export class Pipeline<W> {
     try {
       while (this.#ready.length && !this.#closing.signal.aborted) {
         const batch = this.#ready.splice(0, this.#batchLength())
-        if (!(await this.#write(batch))) return
-        this.#run(batch)
+        if (!(await this.#writeAndRun(batch))) return
         if (this.#ready.length < worthwhileBatch && batch.some(({ step }) => step?.write)) await delay(gatherFor)
       }
     } catch (error) {
@@ -181,19 +180,18 @@ export class Pipeline<W> {
     return length
   }
 
-  /** False when the end came before the batch could be written. */
-  async #write(batch: Item<W>[]): Promise<boolean> {
+  /** False when the end came before all of the batch could be written. What was written has been run. */
+  async #writeAndRun(batch: Item<W>[]): Promise<boolean> {
     const { log, metrics } = this.#options
     const writes = batch.flatMap(({ step }) => step?.write ?? [])
-    if (!writes.length) return true
-    for (let attempt = 0; ; attempt++) {
+    for (let attempt = 0; writes.length; attempt++) {
       try {
         await this.#options.write(
           writes,
           batch.map(({ entry }) => entry),
         )
         metrics.batchSize.observe(writes.length)
-        return true
+        break
       } catch (error) {
         if (isRefusedData(error)) return await this.#writeApart(batch, error)
         if (this.#closing.signal.aborted) return false
@@ -208,17 +206,20 @@ export class Pipeline<W> {
         if (this.#closing.signal.aborted) return false
       }
     }
+    this.#run(batch)
+    return true
   }
 
   /** MongoDB refused what the batch holds: halves find the entry at fault, and the others are stored. */
   async #writeApart(batch: Item<W>[], error: unknown): Promise<boolean> {
     if (batch.length > 1) {
       const middle = batch.length >> 1
-      return (await this.#write(batch.slice(0, middle))) && (await this.#write(batch.slice(middle)))
+      return (await this.#writeAndRun(batch.slice(0, middle))) && (await this.#writeAndRun(batch.slice(middle)))
     }
     const [item] = batch
     item!.step?.fail()
     item!.step = this.#parked(item!.entry, error)
+    this.#run(batch)
     return true
   }
 
