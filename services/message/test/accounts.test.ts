@@ -84,6 +84,31 @@ test('what is sent to many is stored in small parts, and chat before each of the
   t.equal(order.at(-1), 'chat')
 })
 
+test('what an account sends while a part gives way stands before it, for everybody', async (t) => {
+  const { internal, online, api, deps } = await startMessage(t)
+  const stream = await online(bob)
+  const { chatFirst } = deps
+  const { part } = chatFirst
+  const [reached, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  chatFirst.part = async (work, longestWait) => {
+    reached.resolve()
+    await gate.promise
+    return (await part.call(chatFirst, work, longestWait)) as Awaited<ReturnType<typeof work>>
+  }
+  const toMany = internal.call(serverMessages.sendToUsers, { ...send, receivers: to(0, alice, bob) } as never)
+  await reached.promise
+  const reply = { ...send, content: 'to bob alone', receivers: to(5, bob) }
+  await internal.call(serverMessages.sendToUsers, reply as never)
+  gate.resolve()
+  await toMany
+  await eventually(() => stream.messages.length === 2)
+  const rows = await api.call(archive.listSingleHistory, { receiver: news }, { as: bob })
+  t.strictSame(
+    rows.map(({ messageId }) => messageId).reverse(),
+    stream.messages.map(({ id }) => id),
+  )
+})
+
 test('a part waits while chat is being stored, but not for ever, and behind the part before it', async (t) => {
   const chatFirst = new ChatFirst({ now: Date.now, metrics: createMetrics('message') })
   const done: string[] = []

@@ -324,6 +324,63 @@ test('what a broadcast puts for others hides no row that nobody rang for', async
   await queries.demandIndexes(t)
 })
 
+test('what waits for another device of somebody hides no row that nobody rang for', async (t) => {
+  const { online, deps } = await startMessage(t)
+  const [, peer] = [await online(alice), await online(bob)]
+  const at = Date.now()
+  const row = (user: number, n: number, owes: string[]) => ({
+    ...{ _id: `${user}:${n}`, user, at, seq: n, bytes: 100, owes, ...(owes.length ? { isTaken: true as const } : {}) },
+    text: `from='${alice}@x' type='chat'><body>{"content":"found"}</body></message>`,
+    expireAt: new Date(at + 30 * 86_400_000),
+  })
+  await deps.mailbox.collection.insertMany([...numbers(10_100).map((n) => row(alice, n, ['pc'])), row(bob, 1, [])])
+  await eventually(() => peer.messages.length === 1)
+  t.strictSame(peer.contents(), ['found'])
+})
+
+test('a row that nobody rang for while there was no room is found, however long that was', async (t) => {
+  const { xmpp, online, deps } = await startMessage(t)
+  const sender = await online(alice)
+  for (const n of numbers(10)) sender.say({ to: bob, body: { content: n, padding: 'x'.repeat(60_000) } })
+  await xmpp.drained()
+  const peer = xmpp.connect(bob, { confirming: false })
+  await eventually(() => peer.messages.length === 8)
+  const at = Date.now()
+  await deps.mailbox.collection.insertOne({
+    ...{ _id: 'row', user: bob, at, seq: 1, bytes: 100, owes: [] },
+    text: `from='${alice}@x' type='chat'><body>{"content":"found"}</body></message>`,
+    expireAt: new Date(at - 120_000 + 30 * 86_400_000),
+  })
+  peer.set({ confirming: true })
+  peer.confirm()
+  await eventually(() => peer.messages.length === 11)
+  t.strictSame(peer.contents(), [...numbers(10), 'found'])
+})
+
+test('what is being written into a mailbox is not passed by what was sent later', async (t) => {
+  const { xmpp, online, deps } = await startMessage(t)
+  const sender = await online(alice)
+  const lost = await online(bob, { confirming: false })
+  const { apply } = deps.mailbox
+  const gate = Promise.withResolvers<void>()
+  deps.mailbox.apply = async (changes) => {
+    await gate.promise
+    await apply.call(deps.mailbox, changes)
+  }
+  for (const content of ['first', 'second']) sender.say({ to: bob, body: { content } })
+  await eventually(() => lost.messages.length === 2)
+  lost.end()
+  const third = sender.say({ to: bob, body: { content: 'third' } })
+  await eventually(() => sender.receipts.includes(third))
+  t.equal(await deps.mailbox.collection.countDocuments(), 1)
+  const again = xmpp.connect(bob)
+  await delay(300)
+  gate.resolve()
+  await eventually(() => again.messages.length === 3)
+  t.strictSame(again.contents(), ['first', 'second', 'third'])
+  await eventually(async () => (await deps.mailbox.collection.countDocuments()) === 0)
+})
+
 test('a row that another replica puts long after its message came, and tells nobody of, is found', async (t) => {
   const { online, deps } = await startMessage(t)
   const peer = await online(bob)
@@ -362,7 +419,7 @@ test('a bell that rings while the first portion is read is heard', async (t) => 
   deps.mailboxDrain.wakeUser(bob, { at, seq: 1 })
   gate.resolve()
   await eventually(() => peer.messages.length === 2)
-  t.strictSame(peer.contents(), ['waits', 'late'])
+  t.strictSame(peer.contents(), ['late', 'waits'])
 })
 
 test('a row is written once, whoever writes it again, and is owed to all of their devices', async (t) => {

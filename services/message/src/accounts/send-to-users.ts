@@ -33,38 +33,32 @@ const longestWait = 1000
  */
 export async function sendToUsers(deps: Deps, params: Params<Send>): Promise<ResultOf<Send>> {
   if (!messageType(params.type).archived) throw new ContractError('InvalidParams', { detail: 'type: is not archived' })
-  const at = deps.now()
   const receivers = params.receivers.filter(({ userId }) => userId !== params.from)
-  const messages = receivers.map((receiver) => messageFor(params, receiver, at, deps.config.xmppDomain))
-  if (!messages.length) return { sent: 0, known: 0 }
-  const users = receivers.map(({ userId }) => userId)
-  const [devices] = await Promise.all([
-    devicesElsewhere(
-      deps,
-      messages.map(({ outgoing }) => outgoing),
-    ),
-    deps.mailboxLimits.prepare(users),
-  ])
-  for (const { outgoing } of messages) outgoing.devices = devices.get(outgoing.user) ?? []
-  deps.deliverer.rowsBegin(users)
+  await deps.mailboxLimits.prepare(receivers.map(({ userId }) => userId))
   const all = { sent: 0, known: 0 }
-  const parts = Math.ceil(messages.length / receiversAtOnce)
-  try {
-    for (let first = 0; first < messages.length; first += receiversAtOnce) {
-      const some = messages.slice(first, first + receiversAtOnce)
-      const store = () => storeAndDeliver(deps, some)
-      const { sent, known } = await (messages.length > 1 ? deps.chatFirst.part(store, longestWait / parts) : store())
-      all.sent += sent
-      all.known += known
-    }
-    return all
-  } finally {
-    deps.deliverer.rowsEnd(users)
+  const parts = Math.ceil(receivers.length / receiversAtOnce)
+  for (let first = 0; first < receivers.length; first += receiversAtOnce) {
+    const some = receivers.slice(first, first + receiversAtOnce)
+    const store = () => storeAndDeliver(deps, params, some)
+    const { sent, known } = await (receivers.length > 1 ? deps.chatFirst.part(store, longestWait / parts) : store())
+    all.sent += sent
+    all.known += known
   }
+  return all
 }
 
-async function storeAndDeliver(deps: Deps, messages: readonly Sent[]): Promise<ResultOf<Send>> {
-  const { deliverer, mailbox, mailboxLimits, feedMetrics } = deps
+/** Sends it to some, as of now: what they and the account wrote while it gave way came before it. */
+async function storeAndDeliver(
+  deps: Deps,
+  params: Params<Send>,
+  receivers: readonly Receiver[],
+): Promise<ResultOf<Send>> {
+  const { deliverer, mailbox, mailboxLimits, feedMetrics, config } = deps
+  const at = deps.now()
+  const messages = receivers.map((receiver) => messageFor(params, receiver, at, config.xmppDomain))
+  const all = messages.map(({ outgoing }) => outgoing)
+  const devices = await devicesElsewhere(deps, all)
+  for (const outgoing of all) outgoing.devices = devices.get(outgoing.user) ?? []
   // Beyond the limit of a mailbox a message is in the archive alone (spec xmpp.md §5).
   const taken = messages.map(({ outgoing }) => {
     const row = deliverer.firstRow(outgoing)
@@ -72,6 +66,7 @@ async function storeAndDeliver(deps: Deps, messages: readonly Sent[]): Promise<R
   })
   const entries = messages.map(({ document }, n) => ({ tap: document.tap, store: document, row: taken[n] }))
   const written = new Set<MailboxRow>()
+  deliverer.rowsBegin(all)
   try {
     const outcomes = await archiveBatch(deps, entries, {
       alongside: async (fresh, change) => {
@@ -91,6 +86,7 @@ async function storeAndDeliver(deps: Deps, messages: readonly Sent[]): Promise<R
     written.clear()
     throw error
   } finally {
+    deliverer.rowsEnd(all)
     for (const row of taken) if (row && !written.has(row)) mailboxLimits.give(row.user, row.bytes)
   }
 }

@@ -1,7 +1,15 @@
 import { upTo } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
 import type { MailboxLimits } from '../mailbox/mailbox-limits.ts'
-import { type MailboxRow, type RowChange, rowId, rowIdOf, type SingleMessage } from '../mailbox/mailbox-repository.ts'
+import {
+  isBefore,
+  type MailboxRow,
+  type Place,
+  type RowChange,
+  rowId,
+  rowIdOf,
+  type SingleMessage,
+} from '../mailbox/mailbox-repository.ts'
 import type { MailboxWriter } from '../mailbox/mailbox-writer.ts'
 import {
   type Audience,
@@ -26,8 +34,11 @@ export interface FarDeliveries {
   mailboxGrew(user: number, place: { at: number; seq: number }): void
 }
 
+/** A row of a mailbox, or the message it is for. */
+type RowInHand = Place & { user: number }
+
 /** Told when a row waits, from this place on, that a stream here has not got. */
-export type MailboxBell = (stream: OwnStream, place: { at: number; seq: number }) => void
+export type MailboxBell = (stream: OwnStream, place: Place) => void
 
 /** Hands messages to streams and answers for each until it is confirmed or stands in a mailbox. */
 export class Deliverer {
@@ -38,14 +49,14 @@ export class Deliverer {
   readonly #now: () => number
   readonly #deliveries = new Map<string, Delivery>()
   /** Rows that are being written, by user: nobody's mailbox is empty while there are some. */
-  readonly #writing = new Map<number, number>()
+  readonly #writing = new Map<number, Set<RowInHand>>()
   #overdue: { delivery: Delivery; at: number }[] = []
   readonly #looking: NodeJS.Timeout
   readonly #backing: DeliveryBacking
   /** `<row>/<resource>` of what was confirmed a moment ago: a reader of the mailbox may still see its row. */
   readonly #justConfirmed = new LRUCache<string, true>({ ...upTo(100_000), ttl: 60_000 })
   ring: MailboxBell = () => {}
-  /** Told when no row of a user is being written any more. */
+  /** Told when a row of a user is not being written any more. */
   rest: (stream: OwnStream) => void = () => {}
 
   constructor(options: {
@@ -76,9 +87,10 @@ export class Deliverer {
     })
   }
 
-  /** Whether some row of the user is on its way into the mailbox. */
-  isWriting(user: number): boolean {
-    return this.#writing.has(user)
+  /** The first place of those rows of the user that are on their way into the mailbox. */
+  writesFrom(user: number): Place | undefined {
+    const places: Place[] = [...(this.#writing.get(user) ?? [])]
+    return places.length ? places.reduce((first, place) => (isBefore(place, first) ? place : first)) : undefined
   }
 
   /** The row a message needs in the transaction that stores it; undefined when a stream can be given it at once. */
@@ -103,13 +115,14 @@ export class Deliverer {
     return [...own, ...[...this.#replicasOf(message).values()].flat()]
   }
 
-  /** To be called around the writing of a row by a transaction: streams don't pass their mailbox meanwhile. */
-  rowsBegin(users: Iterable<number>): void {
-    for (const user of users) this.#begin(user)
+  /** To be called around the writing of rows by a transaction: streams don't pass them meanwhile. */
+  rowsBegin(rows: Iterable<RowInHand>): void {
+    for (const row of rows) this.#begin(row)
   }
 
-  rowsEnd(users: Iterable<number>): void {
-    for (const user of users) this.#end(user)
+  /** With the very objects with which it began. */
+  rowsEnd(rows: Iterable<RowInHand>): void {
+    for (const row of rows) this.#end(row)
   }
 
   /**
@@ -269,21 +282,24 @@ export class Deliverer {
       done?.()
       return
     }
-    this.#begin(user)
+    this.#begin(change.row)
     this.#writer.change(change, () => {
-      this.#end(user)
+      this.#end(change.row)
       done?.()
     })
   }
 
-  #begin(user: number): void {
-    this.#writing.set(user, (this.#writing.get(user) ?? 0) + 1)
+  #begin(row: RowInHand): void {
+    const rows = this.#writing.get(row.user)
+    if (rows) rows.add(row)
+    else this.#writing.set(row.user, new Set([row]))
   }
 
-  #end(user: number): void {
-    const count = (this.#writing.get(user) ?? 1) - 1
-    if (count) return void this.#writing.set(user, count)
-    this.#writing.delete(user)
+  #end(row: RowInHand): void {
+    const { user } = row
+    const rows = this.#writing.get(user)
+    rows?.delete(row)
+    if (!rows?.size) this.#writing.delete(user)
     for (const stream of this.#streams.ownOf(user)) this.rest(stream)
   }
 

@@ -1,6 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from '@im/service-kit'
-import type { MailboxRepository, MailboxRow, RowPlace, WaitingRow } from '../mailbox/mailbox-repository.ts'
+import {
+  isBefore,
+  type MailboxRepository,
+  type MailboxRow,
+  type Place,
+  type WaitingRow,
+} from '../mailbox/mailbox-repository.ts'
 import { keyText } from '../messages/message-document.ts'
 import type { MessagesRepository } from '../messages/messages-repository.ts'
 import { withDelay } from '../stanzas/stanza-text.ts'
@@ -61,12 +67,12 @@ export class MailboxDrain {
   }
 
   /** Another replica has put a row into the user's mailbox. */
-  wakeUser(user: number, from: { at: number; seq: number }): void {
+  wakeUser(user: number, from: Place): void {
     for (const stream of this.#streams.ownOf(user)) this.wake(stream, from)
   }
 
   /** Rows may wait for the stream, from a place on; without one, any. */
-  wake(stream: OwnStream, from: { at: number; seq: number } = first): void {
+  wake(stream: OwnStream, from: Place = first): void {
     if (!stream.isAvailable) return
     stream.mail = 'behind'
     if (!stream.rungFrom || isBefore(from, stream.rungFrom)) stream.rungFrom = from
@@ -93,6 +99,8 @@ export class MailboxDrain {
   }
 
   async #drain(stream: OwnStream): Promise<void> {
+    // What was read when there was no room any more may be long ago: more may have come that nobody rang for.
+    stream.ahead.hasMore = true
     let attempt = 0
     while (takes(stream) && !this.#closing.signal.aborted) {
       try {
@@ -122,7 +130,11 @@ export class MailboxDrain {
     )
     const gone = await this.#goneAmong([...rows.values()])
     if (!takes(stream)) return false
+    const writesFrom = this.#deliverer.writesFrom(user)
     for (const { _id, at, seq } of next) {
+      // One that comes before it has been written since they were read, or is being written.
+      if (stream.rungFrom && isBefore(stream.rungFrom, { at, seq })) return true
+      if (writesFrom && isBefore(writesFrom, { at, seq })) return false
       const row = rows.get(_id)
       if (row && gone.has(_id)) this.#deliverer.removeRow(row)
       else if (row && !this.#deliverer.hasRow(stream, row)) {
@@ -139,7 +151,7 @@ export class MailboxDrain {
       return true
     }
     // A row that is on its way into the mailbox rings when it is there.
-    if (!this.#deliverer.isWriting(user)) stream.mail = 'live'
+    if (!this.#deliverer.writesFrom(user)) stream.mail = 'live'
     return false
   }
 
@@ -217,7 +229,3 @@ function portionOf(stream: OwnStream): readonly WaitingRow[] {
 }
 
 const takes = (stream: OwnStream) => !stream.ended && stream.isAvailable && !stream.report.waiting
-
-/** Not behind it: a row that stands in the same place may be another one. */
-const isBefore = (a: Omit<RowPlace, '_id'>, b: Omit<RowPlace, '_id'>) =>
-  a.at < b.at || (a.at === b.at && a.seq <= b.seq)

@@ -219,19 +219,20 @@ function peerStep(
     size: body.text.length,
     run(settled) {
       const { row, outcome, refusal } = write ?? {}
-      if (outcome === 'refused') {
-        refuse(refusal!)
-        return settled()
-      }
-      if (declined && write?.entry.mind) return settled()
-      confirm(message, answer)
-      if (isCopy() || outcome === 'resent' || outcome === 'gone') settled()
-      else {
+      try {
+        if (outcome === 'refused') {
+          refuse(refusal!)
+          return settled()
+        }
+        if (declined && write?.entry.mind) return settled()
+        confirm(message, answer)
+        if (isCopy() || outcome === 'resent' || outcome === 'gone') return settled()
         recentMessages.set(key, tap)
         deliverer.deliver(outgoing, { hasRow: row !== undefined, settled })
         copyToOwn(deps, message, outgoing.text)
+      } finally {
+        if (row) deliverer.rowsEnd([row])
       }
-      if (row) deliverer.rowsEnd([row.user])
     },
     fail() {
       answer(errorText(peerJid(message), message.id, { condition: 'internal-server-error', text: 'not stored' }))

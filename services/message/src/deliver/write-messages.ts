@@ -61,8 +61,7 @@ export async function writeMessages(deps: WriteDeps, writes: readonly MessageWri
       rows.has(write),
   )
   if (!needed.length) return
-  const users = [...rows.values()].map(({ user }) => user)
-  deliverer.rowsBegin(users)
+  deliverer.rowsBegin(rows.values())
   const byEntry = new Map(needed.map((write) => [write.entry, write]))
   let fresh = new Set<MessageWrite>()
   try {
@@ -96,7 +95,7 @@ export async function writeMessages(deps: WriteDeps, writes: readonly MessageWri
       if (outcome === 'refused') tellRefused(deps, write)
     })
   } catch (error) {
-    deliverer.rowsEnd(users)
+    deliverer.rowsEnd(rows.values())
     for (const { user, bytes } of rows.values()) mailboxLimits.give(user, bytes)
     throw error
   }
@@ -104,7 +103,7 @@ export async function writeMessages(deps: WriteDeps, writes: readonly MessageWri
     if (fresh.has(write)) write.row = row
     else {
       mailboxLimits.give(row.user, row.bytes)
-      deliverer.rowsEnd([row.user])
+      deliverer.rowsEnd([row])
     }
   }
   for (const { entry } of needed) if (entry.recall) deliverer.recall(recalledOf(entry.recall))

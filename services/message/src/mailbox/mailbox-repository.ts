@@ -32,19 +32,20 @@ export interface SingleMessage {
   messageId: string
 }
 
-/** Where a row stands among those of its user; `_id` when two logs gave the same place. */
-export interface RowPlace {
-  at: number
-  seq: number
-  _id: string
-}
+/** Where a row stands among those of its user. */
+export type Place = Pick<MailboxRow, 'at' | 'seq'>
+
+/** The same when two logs gave the same place. */
+export type RowPlace = Place & Pick<MailboxRow, '_id'>
+
+/** Not behind it: a row that stands in the same place may be another one. */
+export const isBefore = (a: Place, b: Place): boolean => a.at < b.at || (a.at === b.at && a.seq <= b.seq)
 
 /** A row and how large it is. */
 export type WaitingRow = RowPlace & Pick<MailboxRow, 'bytes'>
 
 /** How long (ms) most rows wait. */
 export const month = 30 * 86_400_000
-const mostAtOnce = 10_000
 
 /** One row for a user and message, however often the message is sent or told again. */
 export const rowId = (user: number, from: number, messageId: string) => `${user}:${from}:${messageId}`
@@ -153,13 +154,8 @@ export class MailboxRepository {
   /** Those of the users in whose mailboxes rows were put in the last `since` ms, as far as these wait for a month. */
   async usersOfLast(since: number, users: readonly number[]): Promise<Set<number>> {
     const recent = { expireAt: { $gt: new Date(this.#now() + month - since) } }
-    const found = await this.collection
-      // Not by the index of what expires, which holds what was put for everybody.
-      .find(indexedAnd({ user: { $in: [...users] } }, recent), { batchSize: mostAtOnce })
-      .project<{ user: number }>({ _id: 0, user: 1 })
-      .limit(mostAtOnce)
-      .toArray()
-    return new Set(found.map(({ user }) => user))
+    // Not by the index of what expires, which holds what was put for everybody.
+    return new Set(await this.collection.distinct('user', indexedAnd({ user: { $in: [...users] } }, recent)))
   }
 }
 

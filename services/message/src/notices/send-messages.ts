@@ -63,11 +63,10 @@ export async function keepAndDeliver(
   announce: (change: Change) => void = () => {},
 ): Promise<void> {
   const { deliverer, mailbox, outbox } = deps
-  const users = messages.map(({ user }) => user)
   const devices = await devicesElsewhere(deps, messages)
   for (const message of messages) message.devices = devices.get(message.user) ?? []
   const rows = messages.map((message) => deliverer.firstRow(message))
-  deliverer.rowsBegin(users)
+  deliverer.rowsBegin(rows)
   try {
     await outbox.commit(async (change) => {
       await mailbox.add(rows, change.session)
@@ -75,7 +74,7 @@ export async function keepAndDeliver(
     })
     for (const message of messages) deliverer.deliver(message, { hasRow: true, settled() {} })
   } finally {
-    deliverer.rowsEnd(users)
+    deliverer.rowsEnd(rows)
   }
 }
 

@@ -1,4 +1,4 @@
-import type { RowPlace, WaitingRow } from '../mailbox/mailbox-repository.ts'
+import type { Place, RowPlace, WaitingRow } from '../mailbox/mailbox-repository.ts'
 import { streamKey } from '../read/addresses.ts'
 import { bytesOf, type StanzaName, type StanzaText } from '../stanzas/stanza-text.ts'
 import type { Delivery } from './delivery.ts'
@@ -75,7 +75,7 @@ export class OwnStream {
   ahead = noneWaiting()
   isDraining = false
   /** Rows may have come since the mailbox was read, from this place on. */
-  rungFrom: Omit<RowPlace, '_id'> | undefined
+  rungFrom: Place | undefined
   ended = false
   /** Its server goes to another replica: what comes from now on is that one's to give, out of the mailbox. */
   isLeaving = false
