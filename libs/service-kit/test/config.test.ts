@@ -1,4 +1,5 @@
-import { ConfigError, describeSettings, loadConfig, serviceConfig, setting } from '@im/service-kit'
+import { ConfigError, describeSettings, loadConfig, peerUrl, serviceConfig, setting } from '@im/service-kit'
+import { testEnv } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { Type } from 'typebox'
 
@@ -22,6 +23,10 @@ test('every missing and wrong setting is named at once', async (t) => {
   const { message } = t.throws(load, ConfigError) as Error
   for (const name of ['PORT', 'ADDRESS', 'MODE', 'ON', 'KEY']) t.match(message, new RegExp(`- ${name} `))
   t.equal(message.split('\n').length, 6)
+})
+
+test('a service under test finds none of the services that may run on this machine', async (t) => {
+  t.strictSame(loadConfig(Type.Object({ room: peerUrl('room') }), testEnv()), { room: 'http://127.0.0.1:1' })
 })
 
 test('production demands secrets of its own and refuses switched-off limits', async (t) => {

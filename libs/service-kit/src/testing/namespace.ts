@@ -1,13 +1,22 @@
 import { randomBytes } from 'node:crypto'
+import { serviceNames } from '@im/contracts'
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { Redis } from 'ioredis'
 import { MongoClient } from 'mongodb'
 
-/** Environment for a service under test: its own namespace on the shared servers, a free port, limits off unless given. */
+/** Nobody listens there. Where services listen by default a whole stack of a developer may run. */
+const nobody = 'http://127.0.0.1:1'
+const noPeers = Object.fromEntries(serviceNames.map((name) => [`${name.toUpperCase()}_URL`, nobody]))
+
+/**
+ * Environment for a service under test: its own namespace on the shared servers, a free port, no other services and limits off
+ * unless given.
+ */
 export function testEnv(extra: Record<string, string> = {}): Record<string, string> {
   return {
     ...(process.env as Record<string, string>),
+    ...noPeers,
     NODE_ENV: 'test',
     LOG_LEVEL: 'error',
     PORT: '0',
