@@ -115,8 +115,11 @@ test('a part waits while chat is being stored, but not for ever, and behind the 
   const chat = Promise.withResolvers<void>()
   const storing = chatFirst.store(() => chat.promise, []).then(() => done.push('chat'))
   const call = new AsyncLocalStorage<string>()
+  let running = 0
   const store = async () => {
+    t.equal(++running, 1, 'one part at a time')
     await new Promise((resolve) => setImmediate(resolve))
+    running--
     done.push(call.getStore() ?? 'of no call')
   }
   const parts = ['first', 'second'].map((name) => call.run(name, () => chatFirst.part(store, 10_000)))
@@ -142,7 +145,7 @@ test('the slower chat is beside what is sent to many, the longer that rests', as
     now += ms
     await chatFirst.store(async () => {}, [stamp])
   }
-  const part = () => chatFirst.part(async () => {}, 1)
+  const part = (longestWait = 1) => chatFirst.part(async () => performance.now(), longestWait)
   for (let n = 0; n < 100; n++) await chat(10)
   const rests: number[] = []
   for (const ms of [12, 30, 30, 12]) {
@@ -152,6 +155,8 @@ test('the slower chat is beside what is sent to many, the longer that rests', as
     rests.push(chatFirst.restMs)
   }
   t.strictSame(rests, [0, 10, 15, 12])
+  const [before, after] = [await part(), await part(1000)]
+  t.ok(after - before >= 11, 'the second part came after a rest')
   const failing = chatFirst.store(() => Promise.reject(new Error('away')), Array(30).fill(now - 60_000))
   await t.rejects(failing, { message: 'away' })
   for (let n = 0; n < 30; n++) await chat(12)

@@ -1,4 +1,3 @@
-import { AsyncResource } from 'node:async_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Gauge, type Registry } from '@im/service-kit'
 import PQueue from 'p-queue'
@@ -62,9 +61,7 @@ export class ChatFirst {
 
   /** Stores a part of what is sent to many when it is its turn: after `longestWait` (ms) and the parts before it at the latest. */
   async part<T>(work: () => Promise<T>, longestWait: number): Promise<T> {
-    // The queue would run it as a part of the call whose part was before.
-    const own = AsyncResource.bind(() => this.#store(work, longestWait))
-    return (await this.#parts.add(own)) as T
+    return (await this.#parts.add(() => this.#store(work, longestWait))) as T
   }
 
   async #store<T>(work: () => Promise<T>, longestWait: number): Promise<T> {

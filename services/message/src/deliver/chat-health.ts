@@ -25,8 +25,6 @@ export class ChatHealth {
   }
 
   beginPart(): void {
-    // What was beside earlier parts says nothing about these.
-    if (!this.#isBeside) this.#beside.clear()
     this.#parts++
   }
 
@@ -66,10 +64,6 @@ class Recent {
 
   add(ms: number): void {
     this.#times[this.#added++ % this.#times.length] = ms
-  }
-
-  clear(): void {
-    this.#added = 0
   }
 
   /** What 95 of 100 did not take longer than. */
