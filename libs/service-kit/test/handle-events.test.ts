@@ -7,6 +7,7 @@ import { eventually } from '@im/service-kit/testing'
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { type Test, test } from 'tap'
+import { subjectOf } from '../src/events/partition.ts'
 import { Shards } from '../src/events/shards.ts'
 import { envelope, handle, ownNamespace, startProcess, startRuntime, update } from './runtime.ts'
 
@@ -101,6 +102,32 @@ for (const make of [on, exactlyOnce] as const)
       [1, 2, 4],
     )
   })
+
+test('a dead letter that is published again where it came from is handled, unless a later event of its aggregate was', async (t) => {
+  const env = ownNamespace(t)
+  const runtime = await startRuntime(t, env)
+  const heard: string[] = []
+  let isMended = false
+  const hear = async ({ userId }: { userId: number }, _change: unknown, { sequence }: EventEnvelope) => {
+    if (sequence === 1 && !isMended) throw new Error('poison')
+    heard.push(`${userId}-${sequence}`)
+  }
+  handle(t, runtime, [exactlyOnce(userUpdated, hear, { attempts: 2 })])
+  const lost = [envelope(7, { sequence: 1 }), envelope(8, { sequence: 1 })]
+  for (const event of [...lost, envelope(8, { sequence: 2 })]) await runtime.bus.publish(event)
+  await eventually(async () => {
+    const dead = /outcome="dead",.*\} 2/.test(await runtime.metrics.metrics())
+    return dead && heard.includes('8-2')
+  })
+  isMended = true
+  const operator = await nats(t, env)
+  // As `nats pub SUBJECT PAYLOAD` does it: without the header by which NATS knows what it had.
+  for (const event of lost.toReversed()) operator.publish(subjectOf(env['NAMESPACE']!, event), JSON.stringify(event))
+  t.ok(await eventually(() => heard.includes('7-1')))
+  await runtime.bus.publish(envelope(8, { sequence: 3 }))
+  t.ok(await eventually(() => heard.includes('8-3')))
+  t.strictSame(heard, ['8-2', '7-1', '8-3'])
+})
 
 test('onMany: what stands one behind the other comes together, in order; a poison event among it is put aside alone', async (t) => {
   const runtime = await startRuntime(t)
