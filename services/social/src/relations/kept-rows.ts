@@ -78,7 +78,10 @@ export class KeptRows {
     }
   }
 
-  /** NATS keeps the order: whatever it was told to pass on before this question arrives before the answer. */
+  /**
+   * NATS keeps the order: whatever a server was told to pass on before this question arrives before the answer. What another server of a
+   * cluster was told comes about as soon.
+   */
   async #hasHeardAll(): Promise<boolean> {
     try {
       if (this.#bus) await within(patience, 'NATS', this.#bus.ping())
