@@ -381,6 +381,22 @@ test('what is being written into a mailbox is not passed by what was sent later'
   await eventually(async () => (await deps.mailbox.collection.countDocuments()) === 0)
 })
 
+test('what waits behind a row that is being written is handed over with it, whatever else is being written', async (t) => {
+  const { xmpp, online, deps } = await startMessage(t)
+  const sender = await online(alice)
+  sender.say({ to: bob, body: { content: 'waits' } })
+  await xmpp.drained()
+  const [earlier, later] = [0, Date.now() + 60_000].map((at) => ({ user: bob, at, seq: 0 }))
+  deps.deliverer.rowsBegin([earlier!, later!])
+  const peer = xmpp.connect(bob)
+  await delay(300)
+  t.strictSame(peer.contents(), [])
+  deps.deliverer.rowsEnd([earlier!])
+  await eventually(() => peer.messages.length === 1)
+  deps.deliverer.rowsEnd([later!])
+  await eventually(() => deps.streams.ownOf(bob)[0]?.mail === 'live')
+})
+
 test('a row that another replica puts long after its message came, and tells nobody of, is found', async (t) => {
   const { online, deps } = await startMessage(t)
   const peer = await online(bob)
@@ -392,6 +408,53 @@ test('a row that another replica puts long after its message came, and tells nob
   await deps.mailbox.collection.insertOne(rowOf('late', message, [], { isLate: false, now: Date.now() }))
   await eventually(() => peer.messages.length === 1)
   t.strictSame(peer.contents(), ['late'])
+})
+
+test('who does not take messages any more gets none that were read before', async (t) => {
+  const { xmpp, online, deps } = await startMessage(t)
+  const sender = await online(alice)
+  sender.say({ to: bob, body: { content: 'waits' } })
+  await xmpp.drained()
+  const { read } = deps.mailbox
+  const [asked, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  deps.mailbox.read = async (...args) => {
+    const rows = await read.apply(deps.mailbox, args)
+    asked.resolve()
+    await gate.promise
+    return rows
+  }
+  const peer = xmpp.connect(bob)
+  await asked.promise
+  peer.set({ priority: -1 })
+  await eventually(() => deps.streams.ownOf(bob)[0]?.mail === 'away')
+  gate.resolve()
+  await delay(200)
+  t.strictSame(peer.contents(), [])
+  peer.set({ priority: 0 })
+  await eventually(() => peer.messages.length === 1)
+})
+
+test('a bell that rings between two portions for what comes behind all that is known is heard', async (t) => {
+  const { xmpp, online, deps } = await startMessage(t)
+  const sender = await online(alice)
+  for (const n of numbers(5)) sender.say({ to: bob, body: { content: n, padding: 'x'.repeat(60_000) } })
+  await xmpp.drained()
+  const { read, collection } = deps.mailbox
+  const at = Date.now() + 1000
+  deps.mailbox.read = async (...args) => {
+    deps.mailbox.read = read.bind(deps.mailbox)
+    const rows = await deps.mailbox.read(...args)
+    await collection.insertOne({
+      ...{ _id: 'row', user: bob, at, seq: 1, bytes: 100, owes: [] },
+      text: `from='${alice}@x' type='chat'><body>{"content":"rung"}</body></message>`,
+      expireAt: new Date(at - 120_000 + 30 * 86_400_000),
+    })
+    deps.mailboxDrain.wakeUser(bob, { at, seq: 1 })
+    return rows
+  }
+  const peer = xmpp.connect(bob)
+  await eventually(() => peer.messages.length === 6)
+  t.strictSame(peer.contents(), [...numbers(5), 'rung'])
 })
 
 test('a bell that rings while the first portion is read is heard', async (t) => {
@@ -417,6 +480,7 @@ test('a bell that rings while the first portion is read is heard', async (t) => 
     owes: [],
   })
   deps.mailboxDrain.wakeUser(bob, { at, seq: 1 })
+  deps.mailboxDrain.wakeUser(bob, { at: Date.now() + 1000, seq: 1 })
   gate.resolve()
   await eventually(() => peer.messages.length === 2)
   t.strictSame(peer.contents(), ['late', 'waits'])
