@@ -23,18 +23,23 @@ module:hook("im-entry-taken", function (entry)
 	if entry.name == "presence" then unwritten = unwritten + 1; end
 end);
 
-module:hook("im-entry-settled", function (entry)
-	if entry.name ~= "presence" then return; end
-	unwritten, newest = unwritten - 1, newest + 1;
-	written[newest] = entry.stream.last_seq; -- of one that was refused that of an earlier entry
-end);
-
-local function is_busy()
+local function forget_taken()
 	local taken = feed.taken();
 	while oldest <= newest and written[oldest] <= taken do
 		written[oldest] = nil;
 		oldest = oldest + 1;
 	end
+end
+
+module:hook("im-entry-settled", function (entry)
+	if entry.name ~= "presence" then return; end
+	forget_taken(); -- here, too: of a WebSocket or BOSH nobody asks whether it may be read
+	unwritten, newest = unwritten - 1, newest + 1;
+	written[newest] = entry.stream.last_seq; -- of one that was refused that of an earlier entry
+end);
+
+local function is_busy()
+	forget_taken();
 	return unwritten + newest - oldest + 1 >= most_on_way;
 end
 
