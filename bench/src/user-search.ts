@@ -62,8 +62,6 @@ async function load(db: Db, maker: ReturnType<typeof userMaker>): Promise<Known[
     db.collection<{ _id: number }>('searchable-users'),
   ]
   for (const name of indexesOfLogins) await stored.dropIndex(name)
-  const [, grams] = await searchable.indexes()
-  await searchable.dropIndex(grams?.name ?? '')
   const known: Known[] = []
   let storing: Promise<unknown> = Promise.resolve()
   for (let from = 0; from < count; from += batch) {
@@ -79,8 +77,6 @@ async function load(db: Db, maker: ReturnType<typeof userMaker>): Promise<Known[
     if (known.length % 100_000 === 0) console.error(`${known.length} users made`)
   }
   await storing
-  console.error('all are stored; their index is made')
-  await searchable.createIndex(grams?.key ?? {})
   const counters = db.collection<{ _id: string; value: number }>('counters')
   await counters.updateOne({ _id: 'userId' }, { $set: { value: firstUser + count } }, { upsert: true })
   return known
