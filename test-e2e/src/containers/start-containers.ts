@@ -30,6 +30,8 @@ export async function startContainers({ env: given = {} }: { env?: Record<string
   const secrets = await loadSecrets(join(folder, 'secrets.json'), {})
   const services = await readCompose({ ...secrets.values, ...ofStores })
   const ports = await choosePorts(services)
+  const address = (part: string, port: number) => `127.0.0.1:${ports.get(part)?.[port]}`
+  const publicUrl = `http://${address('gateway', 8092)}/`
   const settings = {
     ...{ NODE_ENV: 'test', LOG_LEVEL: 'error', LIMIT_FACTOR: '0', XMPP_TLS: 'off', XMPP_DOMAIN: 'im.localhost' },
     ...secrets.values,
@@ -38,7 +40,16 @@ export async function startContainers({ env: given = {} }: { env?: Record<string
   const name = `${process.env['E2E_CONTAINERS'] ?? 'im-e2e'}-${process.pid}-${++networks}`
   const network = await new Network({ nextUuid: () => name }).start()
   const host = await reachThisMachine(network, settings)
-  const env = host.settings
+  const env = {
+    // As apps on this machine see them.
+    ...{
+      PUBLIC_API_URL: publicUrl,
+      PUBLIC_UPLOAD_URL: publicUrl,
+      PUBLIC_FILE_URL: publicUrl,
+      PUBLIC_AVATAR_URL: publicUrl,
+    },
+    ...host.settings,
+  }
 
   const containers = new Map<string, StartedTestContainer>()
   const start = async (some: ComposeService[]) => {
@@ -69,7 +80,6 @@ export async function startContainers({ env: given = {} }: { env?: Record<string
     if (!container) throw new Error(`compose.yaml has no ${part}`)
     return container
   }
-  const address = (part: string, port: number) => `127.0.0.1:${ports.get(part)?.[port]}`
   const apis = services.filter(({ environment }) => environment['SERVICE'])
   const urls = apis.map(({ name, environment }) => [name, `http://${address(name, Number(environment['PORT']))}`])
   return {
