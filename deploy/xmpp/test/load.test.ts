@@ -58,6 +58,21 @@ test('a delivery that 2,000 streams have not acknowledged is kept once', async (
   for (const client of clients) client.socket.destroy()
 })
 
+test('what is on the disk and taken is not kept in memory', async (t) => {
+  const prosody = await startProsody(t, {}, undefined, 'test_heap')
+  const service = await startMessageService(t, prosody)
+  const client = await join(prosody, bob, { managed: false })
+  const heapAfter = async (messages: number) => {
+    const all = service.entries.length + messages
+    for (let n = 0; n < messages; n++) client.send(bob, 'x'.repeat(1000))
+    await eventually(() => service.entries.length === all, 30_000)
+    return await prosody.heap()
+  }
+  const before = await heapAfter(1000)
+  const kept = ((await heapAfter(3000)) - before) / 3000
+  t.ok(kept < 300, `${kept.toFixed(0)} bytes a message of 1,000`)
+})
+
 /** Numbered deliveries of one text in the windows the protocol asks for. */
 async function drain(service: MessageService, id: string, texts: number, bytes: number): Promise<void> {
   const window = Math.min(500, Math.floor((512 * 1024) / bytes))

@@ -18,9 +18,10 @@ local function new(module, program, deadline)
 	local start;
 
 	local function finish(problem)
-		local done = job;
+		local callback = job.callback;
+		job.callback = nil; -- its deadline holds the job for a while, but not what was written
 		job = nil;
-		done.callback(problem);
+		callback(problem);
 	end
 
 	local function lost(reason)
