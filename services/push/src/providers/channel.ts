@@ -15,6 +15,7 @@ import { type DeathGuard, DeathGuards } from './death-guard.ts'
 import { Refusal } from './outcomes.ts'
 import type { Channel, Delivery, Notification, Outcome, Provider, ProviderName, Target } from './provider.ts'
 import { RareLog } from './rare-log.ts'
+import { ServerLines } from './server-lines.ts'
 import { SlowDown } from './slow-down.ts'
 
 export interface ChannelLimits {
@@ -62,6 +63,8 @@ export interface ChannelOptions {
 const refusalsToOpen = 3
 /** After this (ms) the caller may hand over again what was not sent. */
 const handAgainMs = 30_000
+/** The same for what is for a server with too long a line. */
+const fullLineMs = 1000
 /** Who asks for a longer pause (ms) before the next try gets the notification later. */
 const longestPauseMs = 5000
 const dayMs = 86_400_000
@@ -89,6 +92,7 @@ export class ProviderChannel implements Channel {
   readonly #calls: BulkheadPolicy
   readonly #breaker: CircuitBreakerPolicy
   readonly #guards: DeathGuards
+  readonly #lines: ServerLines
   readonly #slowDown: SlowDown
   readonly #closing = new AbortController()
   readonly #ending = new AbortController()
@@ -108,6 +112,7 @@ export class ProviderChannel implements Channel {
     this.#now = now
     this.#calls = bulkhead(limits.concurrency, Number.POSITIVE_INFINITY)
     this.#guards = new DeathGuards({ share: limits.deathShare, always: limits.deathsAlways, now })
+    this.#lines = new ServerLines(limits)
     this.#slowDown = new SlowDown({ firstMs: limits.slowMs, now })
     this.#breaker = circuitBreaker(handleWhenResult(isRefused), {
       halfOpenAfter: new ExponentialBackoff({ initialDelay: limits.circuitMs, maxDelay: limits.circuitMs * 10 }),
@@ -137,13 +142,21 @@ export class ProviderChannel implements Channel {
       return targets.map(() => ({ kind: 'slow', retryAfterMs: Math.max(1000, this.#slowDown.leftMs) }))
     this.#waiting += targets.length
     const { perCall } = this.#provider
-    if (targets.length <= perCall) return this.#calls.execute(() => this.#deliver(notification, targets))
-    const calls: Promise<Delivery[]>[] = []
-    for (let first = 0; first < targets.length; first += perCall) {
-      const part = targets.slice(first, first + perCall)
-      calls.push(this.#calls.execute(() => this.#deliver(notification, part)))
-    }
+    if (targets.length <= perCall) return this.#inTurn(notification, targets)
+    const calls: (Promise<Delivery[]> | Delivery[])[] = []
+    for (let first = 0; first < targets.length; first += perCall)
+      calls.push(this.#inTurn(notification, targets.slice(first, first + perCall)))
     return Promise.all(calls).then((all) => all.flat())
+  }
+
+  /** Delivers to the targets of one call when there is room for it. */
+  #inTurn(notification: Notification, targets: readonly Target[]): Promise<Delivery[]> | Delivery[] {
+    const call = () => this.#calls.execute(() => this.#deliver(notification, targets))
+    const server = this.#serverOf(targets[0])
+    const turn = server === undefined ? call() : this.#lines.run(server, call)
+    if (turn) return turn
+    this.#left(targets.length)
+    return targets.map(() => ({ kind: 'slow', retryAfterMs: fullLineMs }))
   }
 
   /** Calls the provider until it is known what became of every target. */
@@ -175,9 +188,19 @@ export class ProviderChannel implements Channel {
       tries++
       await delay(pauseMs, undefined, { signal: this.#closing.signal }).catch(() => {})
     }
-    this.#waiting -= targets.length
-    if (!this.#waiting) this.#onIdle()
+    this.#left(targets.length)
     return targets.map((target) => deliveries.get(target) as Delivery)
+  }
+
+  /** So many targets wait no longer. */
+  #left(count: number): void {
+    this.#waiting -= count
+    if (!this.#waiting) this.#onIdle()
+  }
+
+  /** The server of a target, where users choose it. */
+  #serverOf(target: Target | undefined): string | undefined {
+    return target && this.#provider.sourceOf?.(target)
   }
 
   /** Why a call would be of no use at the moment. */
@@ -245,6 +268,13 @@ export class ProviderChannel implements Channel {
 
   /** What an outcome means for a target; undefined when it is sent again. */
   #settle(target: Target, outcome: Outcome, tries: number, calledAt: number): Delivery | undefined {
+    const server = this.#serverOf(target)
+    if (server !== undefined && outcome.kind === 'accepted') this.#lines.took(server)
+    if (server !== undefined && outcome.kind === 'retry') {
+      // Nobody waits for the next try to a server that may never answer.
+      if (!this.#lines.isProven(server)) tries = this.#limits.tries
+      this.#lines.failed(server)
+    }
     switch (outcome.kind) {
       case 'accepted':
         this.#guardOf(target).count(false)
@@ -265,7 +295,7 @@ export class ProviderChannel implements Channel {
   }
 
   #guardOf(target: Target): DeathGuard {
-    return this.#guards.of(this.#provider.sourceOf?.(target) ?? this.name)
+    return this.#guards.of(this.#serverOf(target) ?? this.name)
   }
 
   #bury(target: Target, since: number, reason: string): Delivery {

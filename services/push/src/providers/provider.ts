@@ -79,7 +79,10 @@ export interface Provider {
    * the call for all of them; any other error counts as `retry` of all. An access token that was refused has been renewed once.
    */
   send(notification: Notification, targets: readonly Target[], signal: AbortSignal): Promise<Outcome[]>
-  /** Whose word the answer for a target is, where a user chose the server. Default: the provider's. */
+  /**
+   * The server that answers for a target, where users choose it; `perCall` is 1 then. What one of them says counts for its own
+   * targets, and none gets all calls.
+   */
   sourceOf?(target: Target): string
   /** Ends connections after the calls that run. */
   close(): Promise<void>

@@ -1,4 +1,4 @@
-import { type LookupAddress, lookup } from 'node:dns'
+import type { Resolver } from 'node:dns'
 import type { LookupFunction } from 'node:net'
 import ipaddr from 'ipaddr.js'
 
@@ -12,13 +12,30 @@ export const isAllowedHost = (hostname: string): boolean => {
   return !ipaddr.isValid(host) || isPublicAddress(host)
 }
 
-/** Looks a name up and gives only public addresses, at the moment of the connection, so that no later answer can differ. */
-export const lookUpPublic: LookupFunction = (hostname, options, callback) => {
-  lookup(hostname, { ...options, all: true }, (error, found) => {
-    if (error) return callback(error, '', 0)
-    const allowed = (found as LookupAddress[]).filter(({ address }) => isPublicAddress(address))
-    const [first] = allowed
-    if (!first) return callback(new Error('the name leads to no public address'), '', 0)
-    return options.all ? callback(null, allowed) : callback(null, first.address, first.family)
-  })
+/** How long (ms) the servers of a name have for their first answer, and how often they are asked; each time they have longer. */
+export const userNameLookups = { timeout: 1000, tries: 2 }
+
+/**
+ * Looks up names that users gave, and gives only public addresses, at the moment of the connection, so that no later answer can
+ * differ. It asks the name servers itself: in the system's own lookup, which does two at a time, names whose servers are silent
+ * would hold up those of all other providers and of our own services.
+ */
+export const publicLookup = (resolver: Resolver): LookupFunction => {
+  const ask = (family: 4 | 6, hostname: string) =>
+    new Promise<{ address: string; family: number }[]>((resolve) => {
+      const take = (error: unknown, addresses: string[]) =>
+        resolve(error ? [] : addresses.filter(isPublicAddress).map((address) => ({ address, family })))
+      if (family === 4) resolver.resolve4(hostname, take)
+      else resolver.resolve6(hostname, take)
+    })
+  return (hostname, { all, family = 0 }, callback) => {
+    const families = ([4, 6] as const).filter((each) => !family || String(family).endsWith(String(each)))
+    void Promise.all(families.map((each) => ask(each, hostname))).then((answers) => {
+      const allowed = answers.flat()
+      const [first] = allowed
+      if (!first) callback(new Error('the name leads to no public address'), '', 0)
+      else if (all) callback(null, allowed)
+      else callback(null, first.address, first.family)
+    })
+  }
 }

@@ -1,4 +1,5 @@
 import { createECDH, createHash } from 'node:crypto'
+import { Resolver } from 'node:dns'
 import { setting } from '@im/service-kit'
 import {
   BrokenCircuitError,
@@ -16,7 +17,7 @@ import { boundedAgent, retryAfterOf } from './http-client.ts'
 import { outcome } from './outcomes.ts'
 import type { Notification, Outcome, Provider, Target } from './provider.ts'
 import { defineProvider } from './provider-definition.ts'
-import { isAllowedHost, lookUpPublic } from './public-addresses.ts'
+import { isAllowedHost, publicLookup, userNameLookups } from './public-addresses.ts'
 import { readSubscription, type Subscription } from './subscription.ts'
 
 /** In bytes: 4096 with what encryption adds. */
@@ -186,7 +187,7 @@ export const webpush = defineProvider({
       webPushSubject: subject = '',
     } = config
     const allowPrivate = config.webPushAllowPrivate
-    const lookup = allowPrivate ? {} : { lookup: lookUpPublic }
+    const lookup = allowPrivate ? {} : { lookup: publicLookup(new Resolver(userNameLookups)) }
     const agent = boundedAgent({ ca: pushCa, connections: 20, timeoutMs, ...lookup })
     return [new WebPush({ agent, vapid: { subject, publicKey, privateKey }, allowPrivate, timeoutMs, now })]
   },

@@ -11,15 +11,21 @@ import { makeNotification, quickLimits, recordLog, target } from './start-channe
 function startChannel(
   t: Test,
   answer: (to: Target, call: number) => Outcome | Promise<Outcome>,
-  options: { limits?: Partial<ChannelLimits>; perCall?: number; clock?: { now: number } } = {},
+  options: {
+    limits?: Partial<ChannelLimits>
+    perCall?: number
+    clock?: { now: number }
+    sourceOf?: (to: Target) => string
+  } = {},
 ) {
-  const { limits, perCall = 1, clock } = options
+  const { limits, perCall = 1, clock, sourceOf } = options
   const sent: string[][] = []
   const running = { now: 0, most: 0 }
   const provider: Provider = {
     name: 'vivo',
     perCall,
     replaces: true,
+    ...(sourceOf ? { sourceOf } : {}),
     async send(_notification, targets) {
       sent.push(targets.map(({ token }) => token))
       const call = sent.length
@@ -126,6 +132,64 @@ test('a device that gets too many is not waited for, and holds nobody', async (t
     token === 'busy' ? { kind: 'slow', scope: 'device', retryAfterMs: 60_000, reason: '429' } : accepted,
   )
   t.strictSame(await send(['busy', 'a']), [{ kind: 'slow', retryAfterMs: 60_000 }, { kind: 'accepted' }])
+})
+
+/** `t1@x.test`: the server is what stands behind the `@`. */
+const serverOf = ({ token }: Target) => token.slice(token.indexOf('@'))
+
+test('servers of users that never answer hold no other one up, however many they are', async (t) => {
+  const silent: PromiseWithResolvers<Outcome>[] = []
+  const { send, sent, running } = startChannel(
+    t,
+    ({ token }) => {
+      if (!token.includes('silent')) return accepted
+      const answer = Promise.withResolvers<Outcome>()
+      silent.push(answer)
+      return answer.promise
+    },
+    { sourceOf: serverOf, limits: { concurrency: 20, waiting: 1000 } },
+  )
+  const to = (server: string, count = 50) => tokens(count).map((token) => `${token}@${server}`)
+  await send(['a@known'])
+  const flood = Promise.all([send(to('silent', 300)), ...tokens(300).map((token) => send([`a@${token}.silent`]))])
+  t.strictSame(kinds(await send(to('known'))), Array(50).fill('accepted'))
+  t.equal(silent.length, 5, 'a quarter of the calls')
+  const fresh = send(to('fresh'))
+  for (const { resolve } of silent) resolve({ kind: 'retry', reason: 'no answer' })
+  t.strictSame(kinds(await fresh), Array(50).fill('accepted'), 'a server of many comes before the rest of them')
+  t.ok(silent.length < 20)
+  t.ok(running.most <= 20)
+  for (let answered = 0; answered < silent.length; await new Promise(setImmediate))
+    silent[answered++]?.resolve({ kind: 'bad', reason: 'at last' })
+  const outcomes = kinds((await flood).flat())
+  t.strictSame([...new Set(outcomes)].sort(), ['bad', 'retry', 'slow'], 'too much for one server comes again later')
+  t.equal(sent.length, 1 + 50 + 50 + outcomes.filter((kind) => kind !== 'slow').length, 'no try holds up the next call')
+})
+
+test('a server that stops to answer gets few calls again, and never had more than half of them', async (t) => {
+  let isSilent = false
+  const waiting: PromiseWithResolvers<Outcome>[] = []
+  const { send, sent } = startChannel(
+    t,
+    ({ token }) => {
+      if (!isSilent || token.endsWith('@good')) return accepted
+      const answer = Promise.withResolvers<Outcome>()
+      waiting.push(answer)
+      return answer.promise
+    },
+    { sourceOf: serverOf, limits: { concurrency: 20, tries: 1 } },
+  )
+  await send(tokens(100).map((token) => `${token}@turned`))
+  isSilent = true
+  const before = sent.length
+  const turned = send(tokens(100).map((token) => `${token}@turned`))
+  t.strictSame(kinds(await send(['a@good'])), ['accepted'])
+  t.equal(sent.length - before, 11)
+  for (const { resolve } of waiting.splice(0)) resolve({ kind: 'retry', reason: 'no answer' })
+  await eventually(() => waiting.length === 2)
+  isSilent = false
+  for (const { resolve } of waiting) resolve(accepted)
+  t.equal(kinds(await turned).filter((kind) => kind === 'accepted').length, 90)
 })
 
 test('an allowance that is used up stops the provider until midnight in China', async (t) => {

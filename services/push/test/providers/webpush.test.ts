@@ -1,7 +1,9 @@
+import { type LookupAddress, Resolver } from 'node:dns'
 import { eventually, failure } from '@im/service-kit/testing'
 import { test } from 'tap'
-import { isAllowedHost, isPublicAddress } from '../../src/providers/public-addresses.ts'
+import { isAllowedHost, isPublicAddress, publicLookup } from '../../src/providers/public-addresses.ts'
 import { subscriptionToken } from '../../src/providers/subscription.ts'
+import { startNameServer } from './name-server.ts'
 import { startChannels, target } from './start-channels.ts'
 import { decrypt, startWebPush } from './webpush-server.ts'
 
@@ -86,6 +88,39 @@ test('addresses that users name lead out of the house', async (t) => {
   const named = vendor.token(1).replace('127.0.0.1', 'localhost')
   t.match(await send('webpush', [target(named, { device: 'web' })]), [{ kind: 'retry' }])
   t.equal(vendor.calls.send, 0)
+})
+
+test('names that users give lead to public addresses only, and those that nobody answers for hold up no other one', async (t) => {
+  const names = await startNameServer(t, {
+    'mixed.test': ['127.0.0.1', '1.2.3.4', '10.0.0.1', '5.6.7.8'],
+    'inside.test': ['169.254.169.254'],
+    'nothing.test': [],
+  })
+  const resolver = new Resolver({ timeout: 500, tries: 1 })
+  resolver.setServers([names.address])
+  const lookup = publicLookup(resolver)
+  const find = (name: string, options = {}) =>
+    new Promise<LookupAddress[]>((resolve, reject) =>
+      lookup(name, { all: true, ...options }, (error, found) =>
+        error ? reject(error) : resolve(found as LookupAddress[]),
+      ),
+    )
+  let isSilenceOver = false
+  const silent = Promise.allSettled(Array.from({ length: 50 }, (_, n) => find(`n${n}.silent.test`))).then((all) => {
+    isSilenceOver = true
+    return all
+  })
+  t.strictSame(await find('mixed.test'), [
+    { address: '1.2.3.4', family: 4 },
+    { address: '5.6.7.8', family: 4 },
+  ])
+  t.strictSame(await find('mixed.test', { family: 4 }), await find('mixed.test', { family: 'IPv4' }))
+  for (const name of ['inside.test', 'nothing.test', 'a..b']) await t.rejects(find(name), name)
+  await t.rejects(find('mixed.test', { family: 6 }))
+  t.notOk(isSilenceOver)
+  t.strictSame(new Set((await silent).map(({ status }) => status)), new Set(['rejected']))
+  const one = await new Promise((resolve) => lookup('mixed.test', {}, (...found) => resolve(found)))
+  t.strictSame(one, [null, '1.2.3.4', 4])
 })
 
 test('subscriptions are checked before they are stored', async (t) => {
