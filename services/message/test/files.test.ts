@@ -7,11 +7,14 @@ import { join } from 'node:path'
 import { crc32, deflateSync } from 'node:zlib'
 import { errors } from '@im/contracts'
 import { internalFiles, storedFiles } from '@im/contracts/message'
+import { createLogger } from '@im/service-kit'
 import { eventually, failure, watchQueries } from '@im/service-kit/testing'
 import sharp from 'sharp'
 import { test } from 'tap'
 import { doRemovals, removeExpired } from '../src/files/do-removals.ts'
 import { fileKeyOf, roomAvatarKey } from '../src/files/file-keys.ts'
+import { Images } from '../src/files/images.ts'
+import { slowJpeg } from './slow-jpeg.ts'
 import { base, formOf, photo, startFiles, type Uploaded, uploadPath } from './start-files.ts'
 
 const one = ([first]: readonly Uploaded[]) => first as Uploaded
@@ -331,6 +334,38 @@ test('images that would fill the memory, or are none, are no avatars', async (t)
   const { data } = await send(uploadPath, formOf({}, ['a.png', bomb()]), { as: alice })
   t.equal(one(data.images).tUrl, one(data.images).oUrl, 'as a file it is kept as it is')
   t.equal((await read(one(data.images).oUrl.replace('/o/', '/t/'))).headers.get('content-type'), 'image/png')
+})
+
+test('a small image that takes very long to decode is not decoded', async (t) => {
+  const { send, person } = await startFiles(t)
+  const alice = person()
+  const slow = slowJpeg(883)
+  t.ok(slow.length < 300_000)
+  const upload = async (content: Buffer) =>
+    one((await send(uploadPath, formOf({}, ['a.jpg', content]), { as: alice })).data.images)
+  const { oUrl, tUrl } = await upload(slow)
+  t.equal(tUrl, oUrl, 'as a file it is kept as it is')
+  const answer = await send('/upload/UploadAvatarServlet', formOf({}, ['a.jpg', slow]), { as: alice })
+  t.equal(answer.resultCode, errors.FileTypeNotAllowed.code)
+  const usual = await upload(slowJpeg(10))
+  t.not(usual.tUrl, usual.oUrl)
+})
+
+test('whose images took long lately comes behind others', async (t) => {
+  const folder = t.testdir({})
+  const images = new Images(createLogger({ service: 'test', level: 'silent', format: 'json' }))
+  t.after(() => images.close())
+  const path = join(folder, 'large.jpg')
+  await writeFile(path, slowJpeg(10))
+  const done: string[] = []
+  const make = async (user: number, name: string) => {
+    t.ok(await images.thumbnail(user, { path, extension: 'jpg' }, join(folder, name)))
+    done.push(name)
+  }
+  const [alice, bob, carol] = [1, 2, 3]
+  await make(alice, 'first of alice')
+  await Promise.all([make(bob, 'bob'), make(alice, 'second of alice'), make(carol, 'carol')])
+  t.strictSame(done, ['first of alice', 'bob', 'carol', 'second of alice'])
 })
 
 test('what is refused, cut or without end leaves nothing', async (t) => {

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import decodeHeic from 'heic-decode'
 import sharp, { type Sharp } from 'sharp'
+import { scansOf } from './jpeg-scans.ts'
 
 /** One piece of work on an image. Nothing of it comes from a client but the content of the file. */
 export interface ImageJob {
@@ -14,8 +15,10 @@ export interface ImageJob {
 
 /** Pixels of an image that is decoded, by who decodes it. A larger one is refused by the size that its head tells. */
 const mostPixels = { libvips: 50_000_000, others: 25_000_000 }
+/** Pixels times scans of a JPEG: what its head does not tell, and what no step of libvips can be interrupted at. */
+const mostScanned = 1_500_000_000
 /** Bytes of a file that is read into memory. */
-const mostBytes = 4 * mostPixels.others + 4096
+const mostBytes = 100 * 1024 * 1024
 /** Seconds that libvips may take for one step. */
 const longest = 15
 /** Longest sides. */
@@ -56,6 +59,7 @@ async function upright(path: string, extension: string): Promise<Sharp> {
   const image = open(path)
   const { width = 0, height = 0 } = await image.metadata()
   demandSize(width, height, mostPixels.libvips)
+  if (extension === 'jpg') await demandFewScans(path, width * height)
   return image.autoOrient().flatten({ background: '#ffffff' })
 }
 
@@ -93,6 +97,11 @@ async function readWhole(path: string): Promise<Buffer> {
   const file = await readFile(path)
   if (file.length > mostBytes) throw new RangeError(`${file.length} bytes`)
   return file
+}
+
+async function demandFewScans(path: string, pixels: number): Promise<void> {
+  const scans = scansOf(await readWhole(path))
+  if (scans * pixels > mostScanned) throw new RangeError(`${scans} scans of ${pixels} pixels`)
 }
 
 function demandSize(width: number, height: number, most: number): void {

@@ -1,19 +1,25 @@
 import { stat } from 'node:fs/promises'
 import { ContractError } from '@im/contracts'
-import type { Logger } from '@im/service-kit'
+import { type Logger, upTo } from '@im/service-kit'
+import { LRUCache } from 'lru-cache'
 import PQueue from 'p-queue'
 import { ImageProcess, ImageRefusedError } from './image-process.ts'
 
 /** Images that wait. More are not taken. */
 const mostWaiting = 500
+/** After this time (ms) half of what images of a user took is forgotten. */
+const halfForgottenAfter = 60_000
 
 /**
  * Makes small images and avatars: JPEG, the right way up, without any metadata. One image at a time, so that however many come at
- * once, other calls are answered. Each user has one image in the queue, so nobody fills it.
+ * once, other calls are answered. Each user has one image in the queue, and whose images took the least time lately comes first: so
+ * nobody fills it, and images that take long keep few waiting but those who sent them.
  */
 export class Images {
   readonly #queue = new PQueue({ concurrency: 1 })
   readonly #last = new Map<number, Promise<unknown>>()
+  /** What images of users took (ms), as of a moment. */
+  readonly #spent = new LRUCache<number, { ms: number; at: number }>(upTo(10_000))
   readonly #process: ImageProcess
 
   constructor(log: Logger) {
@@ -58,7 +64,7 @@ export class Images {
 
   #inTurn<T>(user: number, work: () => Promise<T>): Promise<T> {
     const before = this.#last.get(user) ?? Promise.resolve()
-    const done = before.then(() => this.#queue.add(work)) as Promise<T>
+    const done = before.then(() => this.#queue.add(() => this.#timed(user, work), { priority: -this.#spentBy(user) }))
     const settled = done.then(
       () => {},
       () => {},
@@ -68,6 +74,21 @@ export class Images {
       if (this.#last.get(user) === settled) this.#last.delete(user)
     })
     return done
+  }
+
+  async #timed<T>(user: number, work: () => Promise<T>): Promise<T> {
+    const startedAt = performance.now()
+    try {
+      return await work()
+    } finally {
+      const at = performance.now()
+      this.#spent.set(user, { ms: this.#spentBy(user) + at - startedAt, at })
+    }
+  }
+
+  #spentBy(user: number): number {
+    const { ms = 0, at = 0 } = this.#spent.get(user) ?? {}
+    return ms * 2 ** ((at - performance.now()) / halfForgottenAfter)
   }
 }
 

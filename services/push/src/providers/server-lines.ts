@@ -1,3 +1,4 @@
+import { upTo } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
 
 /** Servers that are remembered. Users may name any number of them. */
@@ -23,7 +24,7 @@ interface Line {
  * what it is sent: servers that only keep us waiting, however many a user names, leave most calls to the others.
  */
 export class ServerLines {
-  readonly #lines = new LRUCache<string, Line>({ max: mostServers })
+  readonly #lines = new LRUCache<string, Line>(upTo(mostServers))
   /** Lines of servers that are not proven, where somebody waits. */
   readonly #unproven = new Set<Line>()
   readonly #calls: typeof callShares
