@@ -51,6 +51,38 @@ test('a user makes ten companies, also when asking for more at the same moment',
   await api.call(companies.createCompany, { companyName: 'in its place' }, { as: alice })
 })
 
+test('however many large companies a user is put into, an answer shows as many employees as one may have', async (t) => {
+  const { api, people, company, deps, passSeconds } = await startOrg(t)
+  const [alice, mallory] = people('alice', 'mallory')
+  const own = await company(alice, 'own')
+  const large: string[] = []
+  for (const name of ['large', 'larger', 'largest']) {
+    passSeconds(1)
+    const { companyId, homeId } = await company(mallory, name)
+    await api.call(employees.addEmployees, { companyId, departmentId: homeId, userId: [alice] }, { as: mallory })
+    large.push(companyId)
+  }
+  // As if they had so many: with the one of alice the first two fill an answer.
+  const sizes = [20_000, 29_000, 50_000]
+  const stored = deps.db.collection<{ _id: string }>('companies')
+  for (const [n, _id] of large.entries()) await stored.updateOne({ _id }, { $set: { empNum: sizes[n] } })
+  const shown = (some: readonly { companyName: string; departments: readonly unknown[] }[]) =>
+    some.map(({ companyName, departments }) => [companyName, departments.length > 0])
+  const expected = [
+    ['own', true],
+    ['large', true],
+    ['larger', true],
+    ['largest', false],
+  ]
+  t.strictSame(shown(await api.call(companies.listOwnCompanies, {}, { as: alice })), expected)
+  t.strictSame(shown(await api.call(companies.listCompanies, {}, { as: alice })), expected)
+  const listed = await api.call(departments.listDepartments, {}, { as: alice })
+  t.strictSame(new Set(listed.map(({ companyId }) => companyId)), new Set([own.companyId, ...large.slice(0, 2)]))
+  const one = { companyId: large[2] as string }
+  t.ok((await api.call(companies.getCompany, one, { as: alice })).departments.length, 'by itself it is shown whole')
+  t.ok((await api.call(departments.listDepartments, one, { as: alice })).length)
+})
+
 test('of two who want the same name at the same moment, one gets it', async (t) => {
   const { api, people } = await startOrg(t)
   const makers = people('a', 'b', 'c', 'd', 'e')

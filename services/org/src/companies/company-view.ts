@@ -6,6 +6,22 @@ import type { DepartmentDocument } from '../directory/departments-repository.ts'
 import type { EmployeeDocument } from '../directory/employees-repository.ts'
 import { employeeView } from '../employees/employee-view.ts'
 
+/** Employees that one answer shows, as many as one company may have. */
+const mostShown = 50_000
+/** What a company counts at least: it may have so many departments. */
+const leastCounted = 1000
+
+/** Those of the companies that one answer shows whole. Anybody may be made an employee of any number of large ones. */
+export function shownWhole(companies: readonly CompanyDocument[]): CompanyDocument[] {
+  let shown = 0
+  return companies.filter(({ empNum }) => {
+    const counted = Math.max(empNum, leastCounted)
+    const fits = shown + counted <= mostShown
+    if (fits) shown += counted
+    return fits
+  })
+}
+
 export function departmentView(
   { _id: id, ...department }: DepartmentDocument,
   employees: readonly EmployeeDocument[],
@@ -22,14 +38,14 @@ export function companyCard({ _id: id, ...company }: CompanyDocument): Static<ty
   return { ...shown, noticeContent: '', rootDpartId: [company.rootDepartmentId], departments: [] }
 }
 
-/** Companies as their employees see them, with departments and employees. */
+/** Companies as their employees see them, with departments and employees where these are not too many. */
 export async function companyViews(
   deps: Pick<Deps, 'departments' | 'employees'>,
   companies: readonly CompanyDocument[],
 ): Promise<Static<typeof OrgCompany>[]> {
   const views = await departmentViews(
     deps,
-    companies.map(({ _id }) => _id),
+    shownWhole(companies).map(({ _id }) => _id),
   )
   const byCompany = Map.groupBy(views, ({ companyId }) => companyId)
   return companies.map((company) => ({

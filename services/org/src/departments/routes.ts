@@ -1,7 +1,7 @@
 import type { Handlers } from '@im/contracts'
 import { departments } from '@im/contracts/org'
 import { bindHandlers } from '@im/service-kit'
-import { departmentView, departmentViews } from '../companies/company-view.ts'
+import { departmentView, departmentViews, shownWhole } from '../companies/company-view.ts'
 import { ownCompanies } from '../companies/list-companies.ts'
 import type { Deps } from '../deps.ts'
 import { readCompany } from '../directory/access.ts'
@@ -37,7 +37,7 @@ const handlers: Handlers<typeof departments, Deps> = {
       const own = await ownCompanies(deps, caller.userId)
       return await departmentViews(
         deps,
-        own.map(({ _id }) => _id),
+        shownWhole(own).map(({ _id }) => _id),
       )
     }
     await readCompany(deps, companyId, caller.userId)
