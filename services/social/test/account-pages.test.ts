@@ -366,6 +366,7 @@ test('an account answers by itself: a welcome, words, no other account, nothing 
   await write(bob, news, 'price', { isEncrypt: true })
   await write(bob, news, 'PREIS', { arrivedAt: at - 601_000 })
   await write(bob, news, 'say hello, you')
+  await write(bob, news, `${'x'.repeat(1000)} price`)
   await write(bob, news, ' Hello, You ')
   await eventually(() => sent.length === 3)
   t.equal(sent[2]?.content, 'hello yourself')
