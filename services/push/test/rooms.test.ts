@@ -87,6 +87,41 @@ test('members who are away are told what is said in a room, under the names they
   t.equal(channels.on('b').length, 3, 'bob is there')
 })
 
+test('who joins, or comes back, is told nothing of what was said before', async (t) => {
+  const joinedAt = Date.now() - 1000
+  const push = await startPush(t, {
+    prepare: (state) => {
+      const members = [alice, bob].map((userId) => ({ userId, offlineNoPushMsg: 0, joinedAt: joinedAt / 1000 }))
+      state.rooms.push({
+        aggregate: roomId,
+        sequence: 0,
+        data: { roomId, jid, name: '周末', dissolved: false, members },
+      })
+    },
+  })
+  const { api, channels, say, publish, deps } = push
+  await registerAll(api)
+  await say(alice, jid, { text: 'before bob', arrivedAt: joinedAt - 1 })
+  await say(alice, jid, { text: 'bob is here', arrivedAt: joinedAt })
+  await eventually(() => channels.on('b').length === 1)
+  t.match(channels.on('b'), [{ body: 'alice(周末):bob is here' }])
+
+  const about = { room, by: { userId: alice, name: 'alice' } }
+  const gone = { ...about, at: Date.now(), member: { userId: bob, name: 'bob' } }
+  await publish(memberLeft, roomId, gone)
+  const backAt = Date.now()
+  const members = [member(bob, 'bob'), member(carol, 'carol')].map((one) => ({ ...one, joinedAt: backAt / 1000 }))
+  await publish(membersJoined, roomId, { ...about, at: backAt, members })
+  await eventually(async () => (await deps.rooms.findMembers(roomId, [bob, carol])).size === 2)
+  await say(alice, jid, { text: 'a secret', mentioned: [bob], mentionsAll: true, arrivedAt: backAt - 1 })
+  await say(alice, jid, { text: 'welcome', arrivedAt: backAt })
+  const shown = (token: string) => channels.on(token).map(({ body }) => body)
+  await eventually(() => [shown('b'), shown('c')].every((all) => all.includes('alice(周末):welcome')))
+  const pushes = deps.db.collection('pushes')
+  await eventually(async () => (await pushes.countDocuments({ dueAt: { $exists: true } })) === 0)
+  t.notOk([...shown('b'), ...shown('c')].some((body) => body.includes('secret')))
+})
+
 test('members are told what happens to them in a room', async (t) => {
   const { api, channels, publish } = await startPush(t)
   await registerAll(api)

@@ -72,6 +72,9 @@ export const RoomRow = Type.Object({
       userId,
       name: Type.Optional(Type.String({ description: 'absent: what the user is called everywhere' })),
       offlineNoPushMsg: FlagResult({ description: '1: no push notifications about this room' }),
+      joinedAt: Type.Optional(
+        Type.Number({ description: 'seconds, with a fraction; absent where the room service is of an older build' }),
+      ),
     }),
   ),
 })

@@ -47,10 +47,11 @@ export async function findAudiences(
       count += ofRoom.length
       const byId = new Map(ofRoom.map((member) => [member.userId, member]))
       for (const push of byJid.get(jid) ?? []) {
-        const { _id, from, withdraws } = push
+        const { _id, from, arrivedAt, withdraws } = push
+        const isFor = ({ userId, joinedAt = 0 }: MemberCopy) => userId !== from && joinedAt <= arrivedAt
         const concerned = withdraws
           ? await shownOf(pushes, push, withdraws)
-          : { userIds: ofRoom.flatMap(({ userId }) => (userId === from ? [] : [userId])) }
+          : { userIds: ofRoom.filter(isFor).map(({ userId }) => userId) }
         const place = { members: byId, room: { roomId, jid, name } }
         audiences.set(_id, concerned === 'unknown' ? concerned : { ...concerned, ...place })
       }

@@ -34,13 +34,17 @@ async function takeRooms({ rooms }: Pick<Deps, 'rooms'>, rows: readonly RoomRow[
   await rooms.putWhole(
     live.map(({ roomId, jid, name }) => ({ _id: roomId, jid, name })),
     live.flatMap(({ roomId, members }) =>
-      members.map(({ userId, name = '', offlineNoPushMsg }) => ({
+      members.map(({ userId, name = '', offlineNoPushMsg, joinedAt }) => ({
         ...{ roomId, userId, name, isMuted: offlineNoPushMsg === 1 },
+        ...(joinedAt === undefined ? {} : { joinedAt: millisecondsOf(joinedAt) }),
       })),
     ),
     change,
   )
 }
+
+/** Of seconds with a fraction. */
+const millisecondsOf = (seconds: number) => Math.round(seconds * 1000)
 
 export const roomHandlers = ({ rooms }: Pick<Deps, 'rooms'>): EventHandler[] => [
   exactlyOnce(roomCreated, ({ room: { roomId, jid, name } }, change) => rooms.put({ _id: roomId, jid, name }, change), {
@@ -58,7 +62,9 @@ export const roomHandlers = ({ rooms }: Pick<Deps, 'rooms'>): EventHandler[] => 
     membersJoined,
     ({ room: { roomId }, members }, change) =>
       rooms.addMembers(
-        members.map(({ userId }) => ({ roomId, userId, name: '', isMuted: false })),
+        members.map(({ userId, joinedAt }) => ({
+          ...{ roomId, userId, name: '', isMuted: false, joinedAt: millisecondsOf(joinedAt) },
+        })),
         change,
       ),
     { projection },

@@ -17,6 +17,8 @@ export interface MemberCopy {
   name: string
   /** They want no notifications about what is said in this room. */
   isMuted: boolean
+  /** When they joined (ms); absent: before that was kept. What came before is not for them. */
+  joinedAt?: number
 }
 
 const memberId = (roomId: string, userId: number) => `${roomId}:${userId}`

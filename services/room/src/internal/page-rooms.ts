@@ -45,9 +45,10 @@ function countWithin(rooms: readonly RoomDocument[]): number {
 
 const rowOf = ({ _id: roomId, jid, name, dissolvedAt }: RoomDocument, members: readonly MemberDocument[]): Row => ({
   ...{ roomId, jid, name, dissolved: dissolvedAt !== undefined },
-  members: members.map(({ userId, nickname, isNamed, offlineNoPushMsg }) => ({
+  members: members.map(({ userId, nickname, isNamed, offlineNoPushMsg, joinedAt }) => ({
     userId,
     ...(isNamed ? { name: nickname } : {}),
     offlineNoPushMsg,
+    joinedAt: joinedAt / 1000,
   })),
 })
