@@ -68,7 +68,7 @@ export async function runTestFiles(files: string[], run: Run): Promise<Map<strin
       const timer = new AbortController()
       await Promise.race([...running, delay(lookEveryMs, undefined, { signal: timer.signal }).catch(() => {})])
       timer.abort()
-      room = Math.max(run.capacity, idle() > muchIdle ? Math.min(used + 1, mostUsed - 1) : 0)
+      room = Math.max(run.capacity, idle() > muchIdle ? Math.min(used + weights.stack, mostUsed - 1) : 0)
       continue
     }
     const weight = weights[loadOf(file)]

@@ -5,6 +5,9 @@ import { repositoryRoot } from './machine/machine.ts'
 /** What takes long comes first: at the end of a run there are short files, which leave no CPU idle. */
 const patterns = [
   'services/user/test/catch-up.test.ts',
+  'test-e2e/test/torture.test.ts',
+  'deploy/xmpp/test/limits.test.ts',
+  'test-e2e/test/{hostile-input,mongodb-conformance,noon,push-journey}.test.ts',
   'test-e2e/test/**/*.test.ts',
   'bench/test/**/*.test.ts',
   'deploy/*/test/**/*.test.ts',

@@ -80,7 +80,8 @@ for (const [name, start] of Object.entries(vendors)) {
       }
       vendor.troubles.push('500', 'cuts', '500')
       t.match(await send(vendor.provider, to), [{ kind: 'retry' }])
-      t.strictSame(vendor.troubles, [])
+      // A server that users name is tried once more after its first failure, and then counts as one that may never answer.
+      t.strictSame(vendor.troubles, vendor.isNamedByUsers ? ['500'] : [])
     })
 
     t.test('waits as long as the provider asks', async (t) => {
