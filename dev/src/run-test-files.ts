@@ -9,7 +9,7 @@ import { fileReport, type Outcome } from './test-report.ts'
 export interface Run {
   root: string
   env: NodeJS.ProcessEnv
-  /** How much runs beside each other: a plain file is 1. While the CPUs idle, up to twice as much. */
+  /** How much runs beside each other: a plain file is 1. While the CPUs idle, two more. */
   capacity: number
   /** Ends what runs, and begins nothing more. */
   signal: AbortSignal
@@ -44,7 +44,7 @@ const muchIdle = 0.25
 export async function runTestFiles(files: string[], run: Run): Promise<Map<string, FileOutcome>> {
   const outcomes = new Map<string, FileOutcome>()
   const cpu = childCpu()
-  const mostUsed = 2 * run.capacity
+  const mostUsed = run.capacity + Math.min(2, run.capacity - 1)
   const weights: Record<Load, number> = { file: 1, stack: Math.min(2, run.capacity), alone: mostUsed }
   const order: Load[] = ['stack', 'file', 'alone']
   const running = new Set<Promise<void>>()
@@ -68,7 +68,7 @@ export async function runTestFiles(files: string[], run: Run): Promise<Map<strin
       const timer = new AbortController()
       await Promise.race([...running, delay(lookEveryMs, undefined, { signal: timer.signal }).catch(() => {})])
       timer.abort()
-      room = Math.max(run.capacity, idle() > muchIdle ? Math.min(used + weights.stack, mostUsed - 1) : 0)
+      room = Math.max(run.capacity, idle() > muchIdle ? Math.min(used + weights.stack, mostUsed) : 0)
       continue
     }
     const weight = weights[loadOf(file)]
