@@ -1,5 +1,4 @@
-import type { Payload } from '@im/contracts'
-import { type ReplayedRow, streams } from '@im/contracts'
+import { type Payload, type ReplayedRow, streams } from '@im/contracts'
 import { replayedUsers, systemUserId, type userRegistered } from '@im/contracts/user'
 import { type Change, type Closable, catchUp } from '@im/service-kit'
 import type { Deps } from '../deps.ts'

@@ -1,5 +1,4 @@
-import type { ReplayPage } from '@im/contracts'
-import { streams } from '@im/contracts'
+import { type ReplayPage, streams } from '@im/contracts'
 import type { UserRow } from '@im/contracts/user'
 import { inTransaction } from '@im/service-kit'
 import type { Static } from 'typebox'
