@@ -143,7 +143,8 @@ export class Deliverer {
     for (const [replica, devices] of replicas) {
       delivery.handedElsewhere(devices)
       const settled = (outcome: FarOutcome) => delivery.settledElsewhere(outcome, devices)
-      this.#far.deliver(replica, { ...message, devices }, settled)
+      // What is owed to devices elsewhere is seen to here: it is not for that replica to keep.
+      this.#far.deliver(replica, { ...message, devices, known: [] }, settled)
     }
     if (hasRow) {
       this.#ringOthers(delivery)
