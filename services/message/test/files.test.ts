@@ -4,6 +4,7 @@ import { stat, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { connect } from 'node:net'
 import { join } from 'node:path'
+import { text as textOf } from 'node:stream/consumers'
 import { crc32, deflateSync } from 'node:zlib'
 import { errors } from '@im/contracts'
 import { internalFiles, storedFiles } from '@im/contracts/message'
@@ -446,9 +447,12 @@ test('whoever fills what nobody answers for keeps others from nothing', async (t
   const long = Buffer.alloc(8 * 1024 * 1024 - 1000)
   const begin = '--b\r\nContent-Disposition: form-data; name="f"; filename="a.bin"\r\n\r\n'
   // Four are what an address may have.
+  const ended: string[] = []
   const standing = Array.from({ length: 4 }, () => {
     const upload = request(`${url}${uploadPath}`, { method: 'POST', headers: type, agent: false })
-    upload.on('error', () => {})
+    upload
+      .on('error', ({ message }) => ended.push(message))
+      .on('response', async (answer) => ended.push(await textOf(answer)))
     upload.write(begin)
     upload.write(long)
     return upload
@@ -465,6 +469,7 @@ test('whoever fills what nobody answers for keeps others from nothing', async (t
     return send(uploadPath, form, { ip })
   }
   t.equal((await late('127.0.0.1', 8_000_000)).resultCode, errors.RateLimited.code)
+  t.strictSame(ended, [])
   t.equal((await late('10.1.1.1')).resultCode, 1)
   t.equal((await late('10.1.1.1', 9_000_000)).resultCode, errors.FileTooLarge.code, 'never an end of the session')
   for (const upload of standing) upload.destroy()
