@@ -26,11 +26,11 @@ export class MemoryCounters {
     return undefined
   }
 
-  /** Counts up to `wanted` and returns how many, or the negative number of milliseconds until there is room for one. */
-  takeBlock({ key, max, seconds }: Limit, wanted: number): number {
+  /** Counts up to `wanted` and returns how many, or the negative number of milliseconds until there is room for `least`. */
+  takeBlock({ key, max, seconds }: Limit, wanted: number, least = 1): number {
     const window = this.#window(key) ?? { count: 0, endsAt: this.#now() + seconds * 1000 }
     const granted = Math.min(wanted, max - window.count)
-    if (granted < 1) return this.#now() - window.endsAt
+    if (granted < least) return this.#now() - window.endsAt
     this.#windows.set(key, { ...window, count: window.count + granted })
     return granted
   }

@@ -21,11 +21,14 @@ export interface Refusal {
   waitSeconds: number
 }
 
-/** Counts as many as are wanted and have room; returns how many, or the negative milliseconds until the window ends. */
+/**
+ * Counts as many as are wanted and have room, or none when that is less than ARGV[4]; returns how many, or the negative milliseconds
+ * until the window ends.
+ */
 const takeScript = `
 local counted = tonumber(redis.call('get', KEYS[1]) or '0')
 local granted = math.min(tonumber(ARGV[3]), tonumber(ARGV[1]) - counted)
-if granted < 1 then return -math.max(redis.call('pttl', KEYS[1]), 1) end
+if granted < tonumber(ARGV[4]) then return -math.max(redis.call('pttl', KEYS[1]), 1) end
 redis.call('incrby', KEYS[1], granted)
 if counted == 0 then redis.call('pexpire', KEYS[1], ARGV[2]) end
 return granted`
@@ -73,11 +76,11 @@ export class RateCounters {
 
   /**
    * Counts up to `wanted` at once, for callers that then spend them without asking again. Returns how many were counted, or the
-   * refusal when there is no room.
+   * refusal when there is no room for `least`.
    */
-  async takeBlock(limit: Limit, wanted: number): Promise<number | Refusal> {
+  async takeBlock(limit: Limit, wanted: number, least = 1): Promise<number | Refusal> {
     if (this.#factor === 0) return wanted
-    const refusal = this.#remembered([limit]) ?? (await this.#takeBlock(limit, wanted))
+    const refusal = this.#remembered([limit]) ?? (await this.#takeBlock(limit, wanted, least))
     if (typeof refusal === 'object') this.#refused.inc({ limit: refusal.full.key.split(':', 1)[0] ?? '' })
     return refusal
   }
@@ -132,13 +135,15 @@ export class RateCounters {
     return refusalOf(limits, waits)
   }
 
-  async #takeBlock(limit: Limit, wanted: number): Promise<number | Refusal> {
+  async #takeBlock(limit: Limit, wanted: number, least: number): Promise<number | Refusal> {
     const scaled = this.#stored(limit)
     const granted =
-      (await this.#redis.ask((redis) => takeFrom(redis, scaled, wanted))) ?? this.#memory.takeBlock(scaled, wanted)
+      (await this.#redis.ask((redis) => takeFrom(redis, scaled, wanted, least))) ??
+      this.#memory.takeBlock(scaled, wanted, least)
     if (granted > 0) return granted
     const now = this.#now()
-    this.#full.set(scaled.key, { endsAt: now - granted, forgetAt: now + rememberFullMs })
+    // A window without room for many may have room for one.
+    if (least === 1) this.#full.set(scaled.key, { endsAt: now - granted, forgetAt: now + rememberFullMs })
     return refusalOf([limit], [-granted])
   }
 
@@ -165,8 +170,8 @@ export function limitError(error: LimitError, waitSeconds: number): ContractErro
 }
 
 /** Returns how many were counted, or the negative number of milliseconds to wait. */
-const takeFrom = async (redis: Redis, { key, max, seconds }: Limit, wanted: number) =>
-  (await redis.eval(takeScript, 1, redisKey(key), max, seconds * 1000, wanted)) as number
+const takeFrom = async (redis: Redis, { key, max, seconds }: Limit, wanted: number, least = 1) =>
+  (await redis.eval(takeScript, 1, redisKey(key), max, seconds * 1000, wanted, least)) as number
 
 /** Milliseconds to wait, 0 when one was counted. */
 const takeOne = async (redis: Redis, limit: Limit) => Math.max(0, -(await takeFrom(redis, limit, 1)))

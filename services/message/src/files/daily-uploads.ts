@@ -4,19 +4,20 @@ import type { Deps } from '../deps.ts'
 
 const day = 86_400
 
-/** Counts a file for its user and day. Throws RateLimited beyond what one may upload, with the seconds until the next day begins. */
+/** Counts a file for its user and day. Counts nothing and throws RateLimited, with the seconds until the next day begins, beyond a day's. */
 export async function chargeUpload(
   { rateCounters }: Pick<Deps, 'rateCounters'>,
   userId: number,
   bytes: number,
 ): Promise<void> {
   const { daily } = uploadLimits
-  await rateCounters.demand('RateLimited', { key: `upload-files:${userId}`, max: daily.files, seconds: day })
+  const files = { key: `upload-files:${userId}`, max: daily.files, seconds: day }
+  await rateCounters.demand('RateLimited', files)
+  const counted = Math.max(1, bytes)
   const limit = { key: `upload-bytes:${userId}`, max: daily.bytes, seconds: day }
-  const granted = await rateCounters.takeBlock(limit, Math.max(1, bytes))
-  if (typeof granted === 'object') throw limitError('RateLimited', granted.waitSeconds)
-  if (granted < bytes) {
-    const refusal = await rateCounters.takeBlock(limit, 1)
-    throw limitError('RateLimited', typeof refusal === 'object' ? refusal.waitSeconds : day)
-  }
+  const granted = await rateCounters.takeBlock(limit, counted, counted)
+  if (typeof granted === 'number') return
+  // A shorter one may still fit.
+  await rateCounters.giveBack(files)
+  throw limitError('RateLimited', granted.waitSeconds)
 }
