@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type Call, ContractError, contract, Nothing } from '@im/contracts'
 import { bindHandlers, createLogger, createMetrics, createServiceApp } from '@im/service-kit'
 import { eventually } from '@im/service-kit/testing'
+import { pino } from 'pino'
 import { type Test, test } from 'tap'
 import { Type } from 'typebox'
 import { codes, startGateway } from './stage.ts'
@@ -76,8 +77,16 @@ async function startUploads(t: Test) {
   })
   const url = await service.listen({ host: '127.0.0.1', port: 0 })
   t.after(() => service.close())
-  const { gateway, call } = await startGateway(t, { USER_URL: url }, { endpoints: Object.values(uploads) })
-  return { state, gateway, call }
+  const { log, warnings } = keptWarnings()
+  const { gateway, call } = await startGateway(t, { USER_URL: url }, { endpoints: Object.values(uploads), log })
+  return { state, gateway, call, warnings }
+}
+
+/** What a log warns of. */
+function keptWarnings() {
+  const warnings: string[] = []
+  const log = pino({ level: 'warn' }, { write: (line) => warnings.push(JSON.parse(line).msg) })
+  return { log, warnings }
 }
 
 interface Answer {
@@ -126,7 +135,7 @@ test('an upload that is too long, or not allowed, is refused before it is sent',
 })
 
 test('an upload whose app goes away ends at its service', async (t) => {
-  const { gateway, state, call } = await startUploads(t)
+  const { gateway, state, call, warnings } = await startUploads(t)
   const { upload, answered } = begin(`${gateway.url}/upload/x`)
   upload.write(Buffer.alloc(mebibyte))
   await eventually(() => state.bytes > 0)
@@ -134,13 +143,16 @@ test('an upload whose app goes away ends at its service', async (t) => {
   await t.rejects(answered)
   await eventually(() => state.cut)
   t.equal((await call('/upload/x', { method: 'POST', body: 'x' })).resultCode, codes.success)
+  t.strictSame(warnings, [], 'nobody blames the service')
 })
 
 test('an upload whose service dies is not sent again', async (t) => {
   const user = await stubService(t, (incoming) => incoming.once('data', () => incoming.socket.destroy()))
-  const { call } = await startGateway(t, { USER_URL: user.url }, { endpoints: Object.values(uploads) })
+  const { log, warnings } = keptWarnings()
+  const { call } = await startGateway(t, { USER_URL: user.url }, { endpoints: Object.values(uploads), log })
   const answer = await call('/upload/x', { method: 'POST', body: 'x'.repeat(100_000) })
   t.equal(answer.resultCode, codes.unavailable)
+  t.strictSame(warnings, ['a service does not answer'])
   t.same(
     user.paths.filter((path) => !path.startsWith('/internal/')),
     ['/upload/x'],

@@ -1,7 +1,7 @@
 import replyFrom from '@fastify/reply-from'
 import { type Endpoint, routesOf } from '@im/contracts'
 import { endOfCall, pathOf, type RouteConfig, SpanKind } from '@im/service-kit'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Deps } from '../deps.ts'
 import { admitCall } from './admit-call.ts'
 import type { Answer, Outcome } from './answer.ts'
@@ -20,6 +20,9 @@ export function addCallRoutes(app: FastifyInstance, deps: Deps): void {
   for (const endpoint of deps.endpoints.filter((each) => !isStream(each)))
     addRoutes(app, deps, endpoint, endpoint.service === 'gateway' ? here.answer : forwardWhole(deps, endpoint))
   app.register(async (scope) => {
+    // `forwardStream` logs what goes wrong; the library would do so, too, also when an app leaves.
+    const quiet = deps.log.child({}, { level: 'silent' })
+    scope.setChildLoggerFactory(() => quiet as FastifyBaseLogger)
     await scope.register(replyFrom, { undici: deps.streamAgent, disableRequestLogging: true })
     for (const endpoint of deps.endpoints.filter(isStream))
       addRoutes(scope, deps, endpoint, forwardStream(deps, endpoint))

@@ -53,7 +53,9 @@ export function forwardStream(deps: Deps, endpoint: Endpoint): Answer {
           stream.on('data', ({ length }: Buffer) => countStreamed(length))
         },
         onError(_reply, { error }) {
-          deps.log.warn({ err: error, service: endpoint.service, requestId: request.id }, 'a service does not answer')
+          const line = { err: error, service: endpoint.service, requestId: request.id }
+          // Of an upload that was cut the service can't make anything, either.
+          if (!request.raw.readableAborted) deps.log.warn(line, 'a service does not answer')
           reject(new ContractError('ServiceUnavailable', { detail: request.id, cause: error }))
         },
       })
