@@ -125,3 +125,26 @@ test('a replica whose clock is ahead takes nothing from one that lives, and keep
   await eventually(() => toCarol().length === 2, 20_000)
   t.equal((await row())?.dueAt, undefined, 'what the first learned too late begins nothing anew')
 })
+
+test('a provider that asks for a wait without end is asked again when the message is too old, and nobody looks for it meanwhile', async (t) => {
+  const push = await startPush(t)
+  const { api, channels, say, deps } = push
+  await api.call(pushTokens.registerFcm, { token: 'f1' }, { as: bob })
+  channels.answer = () => ({ kind: 'slow', retryAfterMs: 1e23 })
+  let looks = 0
+  const claim = deps.pushes.claim.bind(deps.pushes)
+  deps.pushes.claim = (...given) => {
+    looks++
+    return claim(...given)
+  }
+  const arrivedAt = Date.now()
+  const id = await say(alice, bob, { arrivedAt })
+  const row = await eventually(async () => {
+    const [found] = await deps.pushes.ofMessages(`u:${alice}:${bob}`, [id])
+    return found?.waiting && found
+  })
+  t.equal(row.dueAt?.getTime(), arrivedAt + 3_600_000)
+  const [begin, before] = [performance.now(), looks]
+  await eventually(() => looks >= before + 4)
+  t.ok(performance.now() - begin > 2000, 'once a second')
+})

@@ -65,6 +65,8 @@ const refusalsToOpen = 3
 const handAgainMs = 30_000
 /** The same for what is for a server with too long a line. */
 const fullLineMs = 1000
+/** Calls that find out which of the targets of one call it was that a provider refused. */
+const mostParts = 64
 /** Who asks for a longer pause (ms) before the next try gets the notification later. */
 const longestPauseMs = 5000
 const dayMs = 86_400_000
@@ -159,9 +161,28 @@ export class ProviderChannel implements Channel {
     return targets.map(() => ({ kind: 'slow', retryAfterMs: fullLineMs }))
   }
 
-  /** Calls the provider until it is known what became of every target. */
+  /** Calls the provider until it is known what became of every target. Where one of several stops a call, it is called in parts. */
   async #deliver(notification: Notification, targets: readonly Target[]): Promise<Delivery[]> {
     const deliveries = new Map<Target, Delivery>()
+    const parts = [targets]
+    for (let count = 1; parts.length; count++) {
+      const unclear = await this.#deliverPart(notification, parts.pop() ?? [], deliveries)
+      const half = Math.ceil(unclear.length / 2)
+      if (unclear.length > 1 && count + parts.length + 2 <= mostParts)
+        parts.push(unclear.slice(half), unclear.slice(0, half))
+      else for (const target of unclear) deliveries.set(target, { kind: 'bad' })
+    }
+    this.#left(targets.length)
+    return targets.map((target) => deliveries.get(target) as Delivery)
+  }
+
+  /** Returns targets of which one or more stand in the way of the others. */
+  async #deliverPart(
+    notification: Notification,
+    targets: readonly Target[],
+    deliveries: Map<Target, Delivery>,
+  ): Promise<Target[]> {
+    const unclear: Target[] = []
     let open = targets
     let tries = 1
     while (open.length) {
@@ -177,6 +198,10 @@ export class ProviderChannel implements Channel {
       let pauseMs = 0
       open.forEach((target, index) => {
         const outcome = outcomes[index] ?? { kind: 'retry', reason: 'the answer does not name the target' }
+        if (outcome.kind === 'unclear') {
+          unclear.push(target)
+          return
+        }
         const delivery = this.#settle(target, outcome, tries, calledAt)
         if (delivery) deliveries.set(target, delivery)
         else unsettled.push(target)
@@ -188,8 +213,7 @@ export class ProviderChannel implements Channel {
       tries++
       await delay(pauseMs, undefined, { signal: this.#closing.signal }).catch(() => {})
     }
-    this.#left(targets.length)
-    return targets.map((target) => deliveries.get(target) as Delivery)
+    return unclear
   }
 
   /** So many targets wait no longer. */
@@ -267,7 +291,12 @@ export class ProviderChannel implements Channel {
   }
 
   /** What an outcome means for a target; undefined when it is sent again. */
-  #settle(target: Target, outcome: Outcome, tries: number, calledAt: number): Delivery | undefined {
+  #settle(
+    target: Target,
+    outcome: Exclude<Outcome, { kind: 'unclear' }>,
+    tries: number,
+    calledAt: number,
+  ): Delivery | undefined {
     const server = this.#serverOf(target)
     if (server !== undefined && outcome.kind === 'accepted') this.#lines.took(server)
     if (server !== undefined && outcome.kind === 'retry') {

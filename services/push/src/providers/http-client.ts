@@ -1,11 +1,13 @@
 import type { LookupFunction } from 'node:net'
 import { rootCertificates } from 'node:tls'
 import { Agent, type Dispatcher, request } from 'undici'
-import { type Meaning, outcome, Refusal } from './outcomes.ts'
+import { type Meaning, outcome, Refusal, tokenOutcome } from './outcomes.ts'
 import type { Outcome } from './provider.ts'
 
 /** Longer answers are not read: no provider needs more. */
 const longestAnswer = 64 * 1024
+/** Nobody waits longer (ms) because a server asks for it. */
+const longestWait = 3_600_000
 
 export interface AgentOptions {
   /** Certificates (PEM) that are trusted beside those of the system. */
@@ -85,10 +87,13 @@ export class HttpClient {
   }
 }
 
+/** JSON without what is null in it: some vendors leave out what they have nothing to say of, others write null. */
+const parseJson = (text: string): unknown => JSON.parse(text, (_, value) => value ?? undefined)
+
 /** The JSON object of an answer. Throws a Refusal where it is something else, such as the page of a gateway in between. */
 export function jsonOf<T extends object>(answer: HttpAnswer): Partial<T> {
   try {
-    const value: unknown = JSON.parse(answer.text)
+    const value = parseJson(answer.text)
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Partial<T>
   } catch {}
   throw new Refusal(statusOutcome(answer) ?? outcome('retry', `HTTP ${answer.status} without JSON`))
@@ -102,21 +107,26 @@ export function statusOutcome({ status, headers }: Pick<HttpAnswer, 'status' | '
   return undefined
 }
 
-/** What an answer says: by its code, as `meaningOf` reads it, else by its HTTP status. A code that nobody knows is our fault. */
+/**
+ * What an answer says of `targets` that it speaks of together: by its code, as `meaningOf` reads it, else by its HTTP status. A
+ * code that nobody knows is our fault.
+ */
 export function codeOutcome(
   answer: HttpAnswer,
   code: string | number | undefined,
   meaningOf: (code: string | number | undefined) => Meaning | undefined,
+  targets = 1,
 ): Outcome {
   const meaning = meaningOf(code)
+  if (meaning === 'dead' || meaning === 'paused') return tokenOutcome(meaning, String(code), targets)
   if (meaning) return outcome(meaning, String(code))
   return statusOutcome(answer) ?? outcome('bad', `HTTP ${answer.status} ${code ?? ''}`)
 }
 
-/** Milliseconds of a Retry-After header, which has seconds or a date. */
+/** Milliseconds of a Retry-After header, which has seconds or a date; an hour at most, because no notification waits longer. */
 export function retryAfterOf(header: string | string[] | undefined, now = Date.now()): number | undefined {
   const text = [header].flat()[0]?.trim()
   if (!text) return undefined
   const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - now
-  return Number.isFinite(ms) ? Math.max(0, ms) : undefined
+  return Number.isNaN(ms) ? undefined : Math.min(longestWait, Math.max(0, ms))
 }

@@ -5,7 +5,7 @@ import { cutTitle, fitBytes } from './cut-text.ts'
 import { numberId } from './derived-ids.ts'
 import { type HttpAnswer, type HttpClient, jsonOf, retryAfterOf, statusOutcome } from './http-client.ts'
 import { clientCredentials } from './oauth.ts'
-import { meanings, outcome } from './outcomes.ts'
+import { meanings, outcome, tokenOutcome } from './outcomes.ts'
 import type { Notification, Outcome, Provider, Target } from './provider.ts'
 import { defineProvider } from './provider-definition.ts'
 
@@ -85,7 +85,7 @@ async function sendThrough(
       return tokens.map((one) => named.get(one) ?? { kind: 'accepted' })
     }
     // It also comes for a wrong project, so it is believed of one token only.
-    if (code === allInvalid) return all(outcome(targets.length === 1 ? 'dead' : 'bad', code))
+    if (code === allInvalid) return all(tokenOutcome('dead', code, targets.length))
     return all(wholeOutcome(answer, code))
   })
 }

@@ -1,8 +1,8 @@
 import { setting } from '@im/service-kit'
 import { cutTitle, fitBytes } from './cut-text.ts'
 import { uuidId } from './derived-ids.ts'
-import { type HttpAnswer, type HttpClient, jsonOf, statusOutcome } from './http-client.ts'
-import { meanings, outcome } from './outcomes.ts'
+import { type HttpAnswer, type HttpClient, jsonOf, retryAfterOf, statusOutcome } from './http-client.ts'
+import { meanings, outcome, tokenOutcome } from './outcomes.ts'
 import type { Notification, Outcome, Provider, PushDevice, Target } from './provider.ts'
 import { defineProvider } from './provider-definition.ts'
 
@@ -116,10 +116,10 @@ function outcomeOf(answer: HttpAnswer, targets: number): Outcome {
   if (answer.status === 200 && msg_id !== undefined) return { kind: 'accepted', providerId: String(msg_id) }
   const { code, message = '' } = error ?? {}
   const isOfToken = code === 1011 || (code === 1003 && /registration_id .*invalid/.test(message))
-  if (isOfToken && targets === 1) return outcome('dead', String(code))
+  if (isOfToken) return tokenOutcome('dead', String(code), targets)
   const meaning = meaningOf(code)
-  const reset = Number([answer.headers['x-rate-limit-reset']].flat()[0])
-  if (meaning) return outcome(meaning, String(code), reset > 0 ? { retryAfterMs: reset * 1000 } : {})
+  const resetMs = retryAfterOf(answer.headers['x-rate-limit-reset'])
+  if (meaning) return outcome(meaning, String(code), resetMs ? { retryAfterMs: resetMs } : {})
   return statusOutcome(answer) ?? outcome('bad', `HTTP ${answer.status} ${code ?? ''}`)
 }
 

@@ -77,7 +77,7 @@ class Meizu implements Provider {
     const body = new URLSearchParams({ ...form, sign: signMeizu(form, secret) }).toString()
     const answer = await http.postForm('/garcia/api/server/push/varnished/pushByPushId', { body, signal })
     const { code, value } = jsonOf<Answer>(answer)
-    const whole = codeOutcome(answer, code, meaningOf)
+    const whole = codeOutcome(answer, code, meaningOf, targets.length)
     const refused = new Map(
       Object.entries(value ?? {}).flatMap(([reason, tokens]) =>
         tokens.map((token): [string, Outcome] => [token, outcome(tokenMeaningOf(reason) ?? 'bad', reason)]),

@@ -104,7 +104,7 @@ class Oppo implements Provider {
 
 function outcomesOf(answer: HttpAnswer, targets: readonly Target[]): Outcome[] {
   const { code, data } = jsonOf<Answer>(answer)
-  const whole = outcomeOf(answer, code)
+  const whole = codeOutcome(answer, code, meaningOf, targets.length)
   if (whole.kind !== 'accepted' || !Array.isArray(data)) return targets.map(() => whole)
   const errors = new Map(data.map(({ registrationId, errorCode }) => [registrationId, errorCode]))
   return targets.map(({ token }) => outcomeOf(answer, errors.get(token) ?? 0))

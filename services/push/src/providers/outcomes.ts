@@ -58,6 +58,10 @@ export function outcome(
   }
 }
 
+/** What an answer means for each target of a call that was refused whole because of a token: of several it may be any. */
+export const tokenOutcome = (meaning: 'dead' | 'paused', reason: string, targets: number): Outcome =>
+  targets > 1 ? { kind: 'unclear', reason } : outcome(meaning, reason)
+
 /** Thrown where one thing stopped the call for all targets. */
 export class Refusal extends Error {
   override readonly name = 'Refusal'

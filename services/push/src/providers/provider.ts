@@ -66,6 +66,8 @@ export type Outcome =
   | { kind: 'retry'; retryAfterMs?: number; reason: string }
   /** Our message is wrong. */
   | { kind: 'bad'; reason: string }
+  /** Of a call with several targets: nothing was sent because of one or more of them, and the answer does not say which. */
+  | { kind: 'unclear'; reason: string }
 
 /** One outside service. It decides what an answer means; when to try again is decided by its channel. */
 export interface Provider {

@@ -2,9 +2,16 @@ import type { Resolver } from 'node:dns'
 import type { LookupFunction } from 'node:net'
 import ipaddr from 'ipaddr.js'
 
+/** All addresses of IPv6 that are given to anybody. Outside there are forms of addresses of IPv4, such as `::127.0.0.1`. */
+const givenAway = ipaddr.IPv6.parseCIDR('2000::/3')
+
 /** Whether an address is on the open internet: not this machine, not the network around it. */
-export const isPublicAddress = (address: string): boolean =>
-  ipaddr.isValid(address) && ipaddr.process(address).range() === 'unicast'
+export function isPublicAddress(text: string): boolean {
+  if (!ipaddr.isValid(text)) return false
+  const address = ipaddr.process(text)
+  if (address instanceof ipaddr.IPv6 && !address.match(givenAway)) return false
+  return address.range() === 'unicast'
+}
 
 /** Whether a host of an address that a user gave may be connected to. Names are judged when they are looked up. */
 export const isAllowedHost = (hostname: string): boolean => {

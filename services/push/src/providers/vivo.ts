@@ -113,7 +113,7 @@ class Vivo implements Provider {
 
 function outcomesOf(answer: HttpAnswer, targets: readonly Target[]): Outcome[] {
   const { result, invalidUser, invalidUsers = [] } = jsonOf<Answer>(answer)
-  const whole = outcomeOf(answer, result)
+  const whole = codeOutcome(answer, result, meaningOf, targets.length)
   const named = [...invalidUsers, ...(invalidUser ? [invalidUser] : [])]
   const statuses = new Map(named.map(({ userid, status }) => [userid, status]))
   return targets.map(({ token }) => {

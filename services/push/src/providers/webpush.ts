@@ -13,6 +13,7 @@ import { LRUCache } from 'lru-cache'
 import { type Agent, request } from 'undici'
 import webPush from 'web-push'
 import { cutTitle, fitBytes } from './cut-text.ts'
+import { textId } from './derived-ids.ts'
 import { boundedAgent, retryAfterOf } from './http-client.ts'
 import { outcome } from './outcomes.ts'
 import type { Notification, Outcome, Provider, Target } from './provider.ts'
@@ -23,7 +24,7 @@ import { readSubscription, type Subscription } from './subscription.ts'
 /** In bytes: 4096 with what encryption adds. */
 const longestText = 3993
 const longestTopic = 32
-const originMs = 60_000
+const breakMs = 60_000
 
 /** What the status of an answer means. It comes from a server that a user named, so it says nothing about others. */
 function outcomeOf(status: number, retryAfterMs: number | undefined): Outcome {
@@ -34,8 +35,28 @@ function outcomeOf(status: number, retryAfterMs: number | undefined): Outcome {
   return outcome('bad', `HTTP ${status}`)
 }
 
-/** A server that is in trouble or refuses our key is left alone for a while. */
-const isTrouble = (result: unknown) => ['retry', 'bad'].includes((result as Outcome).kind)
+const isKind = (kind: Outcome['kind']) => (result: unknown) => (result as Outcome).kind === kind
+
+/** Leave alone for a while who does not take what it is sent, up to an hour. Users may name any number of them. */
+class Breakers {
+  readonly #isTrouble: (result: unknown) => boolean
+  readonly #known = new LRUCache<string, CircuitBreakerPolicy>({ max: 10_000 })
+
+  constructor(isTrouble: (result: unknown) => boolean) {
+    this.#isTrouble = isTrouble
+  }
+
+  of(name: string): CircuitBreakerPolicy {
+    const known = this.#known.get(name)
+    if (known) return known
+    const breaker = circuitBreaker(handleWhenResult(this.#isTrouble), {
+      halfOpenAfter: new ExponentialBackoff({ initialDelay: breakMs, maxDelay: breakMs * 60 }),
+      breaker: new ConsecutiveBreaker(5),
+    })
+    this.#known.set(name, breaker)
+    return breaker
+  }
+}
 
 interface WebPushOptions {
   agent: Agent
@@ -51,7 +72,9 @@ class WebPush implements Provider {
   readonly perCall = 1
   readonly replaces = true
   readonly #options: WebPushOptions
-  readonly #origins = new LRUCache<string, CircuitBreakerPolicy>({ max: 10_000 })
+  readonly #origins = new Breakers(isKind('retry'))
+  /** Those that are refused, as with another key than ours: others at the same server are not. */
+  readonly #subscriptions = new Breakers(isKind('bad'))
 
   constructor(options: WebPushOptions) {
     this.#options = options
@@ -62,10 +85,12 @@ class WebPush implements Provider {
     const { origin, hostname } = new URL(subscription.endpoint)
     if (!this.#options.allowPrivate && !isAllowedHost(hostname)) return [outcome('bad', 'a private address')]
     try {
-      return [await this.#breakerOf(origin).execute(() => this.#post(notification, subscription, signal))]
+      const post = () => this.#post(notification, subscription, signal)
+      const ofSubscription = this.#subscriptions.of(textId(target.token))
+      return [await ofSubscription.execute(() => this.#origins.of(origin).execute(post))]
     } catch (error) {
       if (!(error instanceof BrokenCircuitError)) throw error
-      return [outcome('slow-device', 'its server is in trouble', { retryAfterMs: originMs })]
+      return [outcome('slow-device', 'it or its server is in trouble', { retryAfterMs: breakMs })]
     }
   }
 
@@ -105,17 +130,6 @@ class WebPush implements Provider {
     } catch (error) {
       return outcome('retry', (error as { code?: string }).code ?? 'no answer')
     }
-  }
-
-  #breakerOf(origin: string): CircuitBreakerPolicy {
-    const known = this.#origins.get(origin)
-    if (known) return known
-    const breaker = circuitBreaker(handleWhenResult(isTrouble), {
-      halfOpenAfter: new ExponentialBackoff({ initialDelay: originMs, maxDelay: originMs * 60 }),
-      breaker: new ConsecutiveBreaker(5),
-    })
-    this.#origins.set(origin, breaker)
-    return breaker
   }
 }
 

@@ -63,7 +63,7 @@ class Xiaomi implements Provider {
       if (code === notSent) return this.#notSent(token, targets.length)
       this.#unsent.delete(textId(token))
       if (meaningOf(code) === 'accepted') return { kind: 'accepted', providerId: data.id }
-      return codeOutcome(answer, code, meaningOf)
+      return codeOutcome(answer, code, meaningOf, targets.length)
     })
   }
 
@@ -74,7 +74,7 @@ class Xiaomi implements Provider {
   /** Of one id, when it happens twice in a row, it is believed to mean that the id is bad. */
   #notSent(token: string, targets: number): Outcome {
     const key = textId(token)
-    if (targets > 1) return outcome('bad', `${notSent}`)
+    if (targets > 1) return { kind: 'unclear', reason: `${notSent}` }
     if (this.#unsent.delete(key)) return outcome('dead', `${notSent} twice`)
     this.#unsent.set(key, true)
     return outcome('bad', `${notSent}`)

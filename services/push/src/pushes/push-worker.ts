@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { isTransient, WakeUp } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import type { Delivery, Notification } from '../providers/provider.ts'
-import type { PushDocument } from './push-document.ts'
+import { expiryOf, type PushDocument } from './push-document.ts'
 import type { Settlement } from './pushes-repository.ts'
 import { type ResolvedPush, resolvePushes, type Telling } from './resolve-pushes.ts'
 
@@ -192,7 +192,8 @@ export class PushWorker {
       const { device, token } = tellings[n]!
       if ('retryAfterMs' in delivery) {
         outcome.failed.push(device)
-        outcome.again = Math.min(outcome.again, now() + Math.max(delivery.retryAfterMs, backOff(push)))
+        const again = now() + Math.max(delivery.retryAfterMs, backOff(push))
+        outcome.again = Math.min(outcome.again, again, Math.max(now(), expiryOf(push)))
         return
       }
       outcome.done.push(device)
@@ -218,7 +219,6 @@ export class PushWorker {
       this.#underWay.delete(id)
       this.#unnoted.add(id)
       note.next = underWay.failed.length ? { at: underWay.again, devices: underWay.failed } : 'never'
-      if (note.next !== 'never') this.wake(note.next.at)
     }
     this.#notes.push(note)
     this.#noting ??= setTimeout(() => this.#run(this.#writeNotes()), gatherNotesFor)

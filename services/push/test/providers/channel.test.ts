@@ -192,6 +192,31 @@ test('a server that stops to answer gets few calls again, and never had more tha
   t.equal(kinds(await turned).filter((kind) => kind === 'accepted').length, 90)
 })
 
+const unclear: Outcome = { kind: 'unclear', reason: 'one of them' }
+
+test('a target that stops a whole call is found, and stops no other one', async (t) => {
+  const odd = new Set(['t3', 't700'])
+  const { send, sent } = startChannel(
+    t,
+    ({ token }, call) => {
+      if (sent[call - 1]!.length === 1) return odd.has(token) ? dead : accepted
+      return sent[call - 1]!.some((one) => odd.has(one)) ? unclear : accepted
+    },
+    { perCall: 1000 },
+  )
+  const outcomes = kinds(await send(tokens(1000)))
+  t.equal(outcomes.filter((kind) => kind === 'accepted').length, 998)
+  t.same([outcomes[3], outcomes[700]], ['dead', 'dead'])
+  t.ok(sent.length < 45, `${sent.length} calls`)
+})
+
+test('where all targets stop a call no more calls are made than find some of them', async (t) => {
+  const { send, sent } = startChannel(t, () => unclear, { perCall: 1000 })
+  t.strictSame(new Set(kinds(await send(tokens(1000)))), new Set(['bad']))
+  t.ok(sent.length <= 64, `${sent.length} calls`)
+  t.strictSame(kinds(await send(['a'])), ['bad'])
+})
+
 test('an allowance that is used up stops the provider until midnight in China', async (t) => {
   const clock = { now: Date.parse('2026-11-26T22:00:00+08:00') }
   const { send, sent } = startChannel(

@@ -39,10 +39,11 @@ export async function startMeizu(t: Test): Promise<Vendor> {
       demand([0, 1, 2].includes(clickTypeInfo.clickType), 'clickType', coded('110004'))
       demand(pushTimeInfo.validTime >= 1 && pushTimeInfo.validTime <= 72, 'validTime', coded('110004'))
       demand(/^[\w-]{1,8}$/.test(advanceInfo.notifyKey), 'notifyKey', coded('110004'))
+      const whole = ids.map((token) => parts.answers.get(token)).find((script) => script?.startsWith('top '))
+      if (whole) return coded(whole.slice(4))
       const value: Record<string, string[]> = {}
       for (const token of ids) {
         const script = parts.answers.get(token)
-        if (script?.startsWith('top ')) return coded(script.slice(4))
         if (script) value[script] = [...(value[script] ?? []), token]
         else parts.shown.push({ token, title, body: content, data: clickTypeInfo.parameters, more: { ...message } })
       }

@@ -47,10 +47,16 @@ export async function startOppo(t: Test): Promise<Vendor> {
     demand(notification.off_line && Number.isInteger(off_line_ttl) && off_line_ttl <= 864_000, 'ttl', coded(25))
   }
 
+  /** The code by which a call is refused because a token is in it. */
+  function wholeCode(token: string): number | undefined {
+    const script = parts.answers.get(token)
+    return script?.startsWith('whole ') ? Number(script.slice(6)) : undefined
+  }
+
   /** The code for one message. */
   function deliver({ target_value: token, notification }: Message): number {
     const script = parts.answers.get(token)
-    if (script) return Number(script)
+    if (script) return wholeCode(token) ?? Number(script)
     if (taken.has(notification.app_message_id)) return 32
     taken.add(notification.app_message_id)
     const { title, content: body, action_parameters, ...more } = notification
@@ -81,6 +87,8 @@ export async function startOppo(t: Test): Promise<Vendor> {
       const messages = JSON.parse(form['messages'] ?? '') as Message[]
       demand(messages.length >= 1 && messages.length <= 1000, 'batch', coded(41))
       for (const message of messages) check(message)
+      const whole = messages.map(({ target_value }) => wholeCode(target_value)).find(Boolean)
+      if (whole) return coded(whole)
       return coded(
         0,
         messages.map((message) => {

@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
 import { type Test, test } from 'tap'
 import { phpUrlEncode, signBaidu } from '../../src/providers/baidu.ts'
+import { retryAfterOf } from '../../src/providers/http-client.ts'
 import { signMeizu } from '../../src/providers/meizu.ts'
 import { signOppo } from '../../src/providers/oppo.ts'
+import type { ProviderName } from '../../src/providers/provider.ts'
 import { signVivo } from '../../src/providers/vivo.ts'
 import { startBaidu } from './baidu-server.ts'
 import { startFcm } from './fcm-server.ts'
@@ -12,7 +14,7 @@ import { startJPush } from './jpush-server.ts'
 import { startMeizu } from './meizu-server.ts'
 import { startOppo } from './oppo-server.ts'
 import { startChannels, target } from './start-channels.ts'
-import type { Vendor } from './vendor.ts'
+import { startVendorServer, type Vendor, vendorParts } from './vendor.ts'
 import { startVivo } from './vivo-server.ts'
 import { startXiaomi } from './xiaomi-server.ts'
 
@@ -75,6 +77,48 @@ test('signatures are those of the vendors', async (t) => {
   t.not(signBaidu('https://a/b', { x: '1' }, 's'), signBaidu('https://a/b', { x: '1' }, 's '))
 })
 
+test('what vendors leave empty they may also call null', async (t) => {
+  const answers: Record<string, { env: Record<string, string>; body: object; kind: string }> = {
+    xiaomi: {
+      env: { PUSH_XIAOMI_SECRET: 's', PUSH_XIAOMI_PACKAGE: 'p' },
+      body: { result: 'error', code: 22022, data: null },
+      kind: 'credentials',
+    },
+    meizu: {
+      env: { PUSH_MEIZU_APP_ID: '1', PUSH_MEIZU_SECRET: 's' },
+      body: { code: '200', value: { '110002': null } },
+      kind: 'accepted',
+    },
+    vivo: {
+      env: { PUSH_VIVO_APP_ID: '1', PUSH_VIVO_APP_KEY: 'k', PUSH_VIVO_APP_SECRET: 's' },
+      body: { result: 0, authToken: 'a', taskId: 't', invalidUser: null, invalidUsers: null },
+      kind: 'accepted',
+    },
+    honor: {
+      env: { PUSH_HONOR_APP_ID: '1', PUSH_HONOR_CLIENT_ID: 'c', PUSH_HONOR_CLIENT_SECRET: 's' },
+      body: { access_token: 'a', expires_in: null, code: 200, data: null },
+      kind: 'accepted',
+    },
+  }
+  for (const [name, { env, body, kind }] of Object.entries(answers)) {
+    const url = await startVendorServer(t, vendorParts(), { isSend: () => true, answer: () => ({ body }) })
+    const urls = { [`PUSH_${name.toUpperCase()}_URL`]: url, PUSH_HONOR_OAUTH_URL: url }
+    const { send } = await startChannels(t, { ...env, ...urls })
+    t.match(await send(name as ProviderName, [target('a')]), [{ kind }], name)
+  }
+})
+
+test('a server that asks for a long wait is not waited for longer than a notification lives', (t) => {
+  const hour = 3_600_000
+  for (const text of ['3601', '9'.repeat(20), '9'.repeat(400), 'Fri, 31 Dec 9999 23:59:59 GMT'])
+    t.equal(retryAfterOf(text), hour, text)
+  t.equal(retryAfterOf('7'), 7000)
+  t.equal(retryAfterOf('Thu, 01 Jan 1970 00:00:07 GMT', 5000), 2000)
+  t.equal(retryAfterOf('Thu, 01 Jan 1970 00:00:01 GMT'), 0)
+  for (const nothing of [undefined, '', 'soon']) t.equal(retryAfterOf(nothing), undefined)
+  t.end()
+})
+
 test('fcm', async (t) => {
   await expectKinds(t, await startFcm(t), {
     ...{ UNREGISTERED: 'dead', SENDER_ID_MISMATCH: 'dead', INVALID_ARGUMENT: 'dead', fieldViolation: 'bad' },
@@ -95,13 +139,37 @@ test('huawei', async (t) => {
   })
 })
 
-test('huawei: a fault of the whole call kills no tokens, and a class needs the right to it', async (t) => {
+/** Codes by which a vendor refuses a whole call because of one of its tokens. */
+const wholeCalls: [(t: Test) => Promise<Vendor>, string, string][] = [
+  [startHuawei, '80300007', 'dead'],
+  [startXiaomi, '10029', 'dead'],
+  [startVivo, '10054', 'dead'],
+  [startMeizu, 'top 110003', 'dead'],
+  [startOppo, 'whole 10000', 'dead'],
+  [startOppo, 'whole 10001', 'paused'],
+  [startJPush, 'invalid', 'dead'],
+]
+
+test('a token for which a call is refused whole is found, and keeps nothing from the others', async (t) => {
+  for (const [start, code, kind] of wholeCalls) {
+    const vendor = await start(t)
+    const { send } = await startChannels(t, vendor.env)
+    const [one, two, three] = [1, 2, 3].map((number) => vendor.token(number)) as [string, string, string]
+    vendor.answers.set(two, code)
+    const found = await send(
+      vendor.provider,
+      [one, two, three].map((token) => target(token)),
+    )
+    t.match(found, [{ kind: 'accepted' }, { kind }, { kind: 'accepted' }], `${vendor.provider} ${code}`)
+    t.strictSame(vendor.shown.map(({ token }) => token).sort(), [one, three].sort(), 'each once')
+    t.strictSame(vendor.problems, [])
+  }
+})
+
+test('huawei: a class needs the right to it', async (t) => {
   const vendor = await startHuawei(t)
   const { send } = await startChannels(t, vendor.env)
   const targets = [1, 2].map((number) => target(vendor.token(number)))
-  vendor.answers.set(vendor.token(1), '80300007')
-  t.match(await send('huawei', targets), [{ kind: 'bad' }, { kind: 'bad' }])
-  vendor.answers.clear()
   await send('huawei', targets, { kind: 'call' })
   t.match(vendor.shown[0]?.more, { category: 'VOIP' })
   vendor.mayClassify.is = false

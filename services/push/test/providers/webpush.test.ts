@@ -47,6 +47,15 @@ test('a server in trouble is left alone, and costs the others nothing', async (t
   t.match(await send('webpush', to), [{ kind: 'slow' }])
   t.equal(broken.calls.send, calls, 'it is not called any more')
   t.equal(lines.filter(({ level }) => level === 'error').length, 0, 'our key is not blamed')
+  t.match(await send('webpush', [target(broken.token(2), { device: 'web' })]), [{ kind: 'accepted' }], 'of one alone')
+  for (let n = 10; n < 20; n++) broken.answers.set(broken.token(n), '400')
+  for (let n = 10; n < 20; n++)
+    t.match(await send('webpush', [target(broken.token(n), { device: 'web' })]), [{ kind: 'bad' }])
+  t.match(await send('webpush', [target(broken.token(2), { device: 'web' })]), [{ kind: 'accepted' }])
+  broken.answers.set(broken.token(3), '500')
+  const failing = [target(broken.token(3), { device: 'web' })]
+  await eventually(async () => (await send('webpush', failing))[0]?.kind === 'slow')
+  t.match(await send('webpush', [target(broken.token(2), { device: 'web' })]), [{ kind: 'slow' }], 'all of its own')
   // Another server of the same provider works on.
   const good = await startWebPush(t)
   const { send: sendThere } = await startChannels(t, good.env)
@@ -75,10 +84,15 @@ test('addresses that users name lead out of the house', async (t) => {
     '::1',
     '::ffff:127.0.0.1',
     'fd00::1',
+    '::127.0.0.1',
+    '::7f00:1',
+    '64:ff9b::7f00:1',
+    '2002:7f00:1::',
   ])
     t.equal(isPublicAddress(inside), false, inside)
-  t.equal(isPublicAddress('1.2.3.4'), true)
-  t.equal(isAllowedHost('[::1]'), false)
+  for (const outside of ['1.2.3.4', '2606:4700::1111', '::ffff:1.2.3.4'])
+    t.equal(isPublicAddress(outside), true, outside)
+  for (const host of ['[::1]', new URL('https://[::127.0.0.1]/').hostname]) t.equal(isAllowedHost(host), false, host)
   t.equal(isAllowedHost('push.example.org'), true)
   const vendor = await startWebPush(t)
   const { PUSH_WEBPUSH_ALLOW_PRIVATE: _, ...env } = vendor.env
