@@ -1,8 +1,10 @@
 import { presence, pushedMessages } from '@im/contracts/message'
-import { watchQueries } from '@im/service-kit/testing'
+import { eventually, watchQueries } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { roomConversation, singleConversation } from '../src/messages/conversations.ts'
 import { startArchive } from './start-archive.ts'
+import * as people from './start-message.ts'
+import { startMessage } from './start-message.ts'
 
 test('push is told what notifications show, who is named, and who is there', async (t) => {
   const { internal, log, pair, deps } = await startArchive(t)
@@ -37,5 +39,40 @@ test('push is told what notifications show, who is named, and who is there', asy
   await internal.call(presence.setOnlineState, { userId: bob, OnlineState: 1 })
   const { userIds } = await internal.call(pushedMessages.getPresent, { userIds: `${alice},${bob}` })
   t.strictSame(userIds, [bob])
+  await queries.demandIndexes(t)
+})
+
+test('push is told what a device that is lost did not confirm', async (t) => {
+  const { xmpp, online, deps, api } = await startMessage(t)
+  const queries = watchQueries(deps)
+  const before = Date.now()
+  const sender = await online(people.alice)
+  const phone = await online(people.bob, { confirming: false })
+  const [first, second, third] = ['first', 'second', 'third'].map((content) =>
+    sender.say({ to: people.bob, body: { content } }),
+  )
+  await eventually(() => phone.messages.length === 3)
+  phone.confirm(1)
+  phone.sleep()
+  phone.end()
+  const ask = (since: number, userIds = `${people.alice},${people.bob}`) =>
+    api.call(pushedMessages.getUnconfirmed, { userIds, since })
+  const found = await eventually(async () => {
+    const { messages } = await ask(before - 1)
+    return messages.length === 2 && messages
+  })
+  t.strictSame(found.map(({ messageId }) => messageId).sort(), [second, third].sort())
+  const conversation = singleConversation(people.alice, people.bob)
+  t.match(found[0], { conversation, from: people.alice, to: people.bob, contentType: 1, isEncrypt: false })
+  t.not(found[0]?.messageId, first)
+  t.strictSame((await ask(Date.now())).messages, [])
+  await deps.messages.collection.updateOne({ messageId: second }, { $set: { gone: true } })
+  t.strictSame(
+    (await ask(before - 1)).messages.map(({ messageId }) => messageId),
+    [third],
+  )
+  await online(people.bob)
+  await eventually(async () => !(await ask(before - 1)).messages.length)
+  await xmpp.drained()
   await queries.demandIndexes(t)
 })

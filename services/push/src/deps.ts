@@ -11,11 +11,13 @@ import { createPushMetrics, type PushMetrics } from './pushes/push-metrics.ts'
 import { PushWorker } from './pushes/push-worker.ts'
 import { PushesRepository } from './pushes/pushes-repository.ts'
 import { RoomsRepository } from './rooms/rooms-repository.ts'
+import { EndedSessionsRepository } from './tokens/ended-sessions-repository.ts'
 import { TokensRepository } from './tokens/tokens-repository.ts'
 
 /** What operations of this service may use. */
 export interface Deps extends Runtime<PushConfig> {
   tokens: TokensRepository
+  endedSessions: EndedSessionsRepository
   badges: BadgesRepository
   people: CopiedRows<Person>
   friendRows: FriendRowsRepository
@@ -42,6 +44,7 @@ export function createDeps(runtime: Runtime<PushConfig>): Omit<Deps, keyof Runti
   const { serviceKeys } = config
   return {
     tokens: new TokensRepository(db),
+    endedSessions: new EndedSessionsRepository(db),
     badges: new BadgesRepository(db),
     people: new CopiedRows(db, 'people'),
     friendRows: new FriendRowsRepository(db),

@@ -1,4 +1,10 @@
-import { messageArchived, messageRecalled, messagesPassed, roomMessagesPassed } from '@im/contracts/message'
+import {
+  messageArchived,
+  messageRecalled,
+  messagesPassed,
+  presencesChanged,
+  roomMessagesPassed,
+} from '@im/contracts/message'
 import {
   doNotDisturbChanged,
   sessionOpened,
@@ -11,10 +17,11 @@ import { type EventHandler, exactlyOnce, on, onMany } from '@im/service-kit'
 import type { Deps } from './deps.ts'
 import { relationHandlers } from './friends/follow-relations.ts'
 import { projection } from './people/follow-users.ts'
-import { takeArchived, takePassed, takePassedInRooms } from './pushes/take-messages.ts'
+import { takeArchived, takePassed, takePassedInRooms, takeUnconfirmed } from './pushes/take-messages.ts'
 import { roomDeedHandlers } from './pushes/take-room-events.ts'
 import { withdraw } from './pushes/withdraw.ts'
 import { roomHandlers } from './rooms/follow-rooms.ts'
+import { endSessions } from './tokens/end-sessions.ts'
 
 const messagesOf = <M>(events: readonly { data: { messages: readonly M[] } }[]): M[] =>
   events.flatMap(({ data }) => data.messages)
@@ -26,14 +33,12 @@ export function eventHandlers(deps: Deps): EventHandler[] {
     onMany(messageArchived, (events) => takeArchived(deps, messagesOf(events))),
     onMany(messagesPassed, (events) => takePassed(deps, messagesOf(events))),
     onMany(roomMessagesPassed, (events) => takePassedInRooms(deps, messagesOf(events))),
+    on(presencesChanged, ({ changes }) => takeUnconfirmed(deps, changes)),
     on(messageRecalled, (recalled, { id }) => withdraw(deps, id, recalled)),
     ...roomDeedHandlers(deps),
     ...roomHandlers(deps),
     ...relationHandlers(deps),
-    on(sessionRevoked, async ({ userId, devices, reason, at }) => {
-      // Who refreshes a token stays logged in.
-      if (reason !== 'refresh') await tokens.removeOfSessions(userId, devices, at)
-    }),
+    on(sessionRevoked, (revoked) => endSessions(deps, revoked)),
     on(sessionOpened, ({ userId }) => badges.set(userId, 0)),
     exactlyOnce(
       userRegistered,

@@ -281,5 +281,9 @@ test('every query uses an index', async (t) => {
   await deps.outbox.commit((change) => deps.friendRows.removeUser(bob, change))
   await deps.outbox.commit((change) => deps.rooms.removeUser(bob, change))
   await queries.demandIndexes(t)
-  t.strictSame(await expiriesIn(deps.db), ['broadcasts endedAt + 15552000', 'pushes expireAt + 0'])
+  t.strictSame(await expiriesIn(deps.db), [
+    'broadcasts endedAt + 15552000',
+    'ended_sessions endedAt + 3600',
+    'pushes expireAt + 0',
+  ])
 })

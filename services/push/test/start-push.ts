@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { Payload } from '@im/contracts'
 import { messageArchived, pushedMessages } from '@im/contracts/message'
 import { replayedRooms } from '@im/contracts/room'
 import { replayedRelations } from '@im/contracts/social'
@@ -53,6 +54,8 @@ export function neighbours() {
     /** Contents by messageId; a message without one was recalled. */
     texts: new Map<string, { text?: string; mentioned?: number[]; mentionsAll?: boolean; recalled?: string[] }>(),
     present: new Set<number>(),
+    /** Messages that nobody has confirmed, by the receiver. */
+    unconfirmed: new Map<number, Payload<typeof messageArchived>['messages']>(),
     users: new Map([
       [alice, 'alice'],
       [bob, 'bob'],
@@ -96,6 +99,13 @@ export async function startNeighbours(
     ),
     stub(pushedMessages.getPresent, (_, { params }) =>
       asked('present', () => ({ userIds: params.userIds.filter((userId) => state.present.has(userId)) })),
+    ),
+    stub(pushedMessages.getUnconfirmed, (_, { params }) =>
+      asked('unconfirmed', () => ({
+        messages: params.userIds
+          .flatMap((userId) => state.unconfirmed.get(userId) ?? [])
+          .filter(({ arrivedAt }) => arrivedAt > params.since),
+      })),
     ),
     stub(replayedUsers.pageUsers, () => ({
       rows: [...state.users].map(([userId, nickname]) => ({
@@ -165,7 +175,9 @@ export async function startPush(
         ? { conversation: `u:${Math.min(from, to)}:${Math.max(from, to)}`, to }
         : { conversation: `r:${to}`, roomJid: to }
     const facts = { from, contentType: type, timeSend: Math.floor(arrivedAt / 1000), arrivedAt, isEncrypt }
-    await publish(messageArchived, 'log:1', { messages: [{ messageId: id, ...place, ...facts }] })
+    const message = { messageId: id, ...place, ...facts }
+    if (typeof to === 'number') state.unconfirmed.set(to, [...(state.unconfirmed.get(to) ?? []), message])
+    await publish(messageArchived, 'log:1', { messages: [message] })
     return id
   }
   return { ...running, state, channels, publish, say }

@@ -71,6 +71,12 @@ test('an empty token changes nothing; one that cannot be one is refused', async 
     failure('InvalidParams'),
   )
   await t.rejects(api.call(pushTokens.registerVivo, { pushId: 'a\u0000b' }, { as: alice }), failure('InvalidParams'))
+  for (const several of [
+    api.call(pushTokens.registerXiaomi, { regId: 'mine,of another' }, { as: alice }),
+    api.call(pushTokens.registerMeizu, { pushId: 'mine,of another' }, { as: alice }),
+  ])
+    await t.rejects(several, failure('InvalidParams'))
+  t.strictSame(await has(alice), ['android vivo v1'])
 })
 
 test('tokens go with the sessions of the class that registered them, and with the user', async (t) => {
@@ -99,4 +105,42 @@ test('tokens go with the sessions of the class that registered them, and with th
   await api.call(pushTokens.registerOppo, { pushId: 'o2' }, by('android'))
   await publish(userDeleted, alice, { userId: alice, nickname: 'alice', at: Date.now() })
   await eventually(async () => (await has(alice)).length === 0)
+})
+
+test('a call that was let in before its session ended leaves no token, whatever the clocks say', async (t) => {
+  let ahead = 0
+  const { api, has, publish, deps } = await startPush(t, { now: () => Date.now() + ahead })
+  const by = (sessionId: string) => ({ as: { userId: alice, sessionId, device: 'android', kind: 'user' as const } })
+  const ended = (sessionId: string, reason: string) =>
+    publish(sessionRevoked, alice, {
+      ...{ userId: alice, sessionIds: [sessionId], devices: ['android'], reason, at: Date.now() },
+    })
+  const isGone = () => eventually(async () => (await has(alice)).length === 0)
+  ahead = 60_000
+  await api.call(pushTokens.registerVivo, { pushId: 'v1' }, by('first'))
+  await ended('first', 'password')
+  await isGone()
+  t.equal(await deps.endedSessions.has('first'), true)
+  await api.call(pushTokens.registerVivo, { pushId: 'v2' }, by('first'))
+  t.strictSame(await has(alice), [])
+
+  ahead = 0
+  await api.call(pushTokens.registerVivo, { pushId: 'v3' }, by('second'))
+  await ended('second', 'refresh')
+  await ended('another', 'login')
+  await isGone()
+  await api.call(pushTokens.registerVivo, { pushId: 'v4' }, by('second'))
+  t.strictSame(await has(alice), ['android vivo v4'], 'who refreshes a session goes on with it')
+})
+
+test('what is known of sessions that have ended goes by itself', async (t) => {
+  const { deps } = await startPush(t)
+  await deps.endedSessions.add(['one'], Date.now())
+  await deps.endedSessions.add(['one', 'two'], Date.now())
+  t.same([await deps.endedSessions.has('two'), await deps.endedSessions.has('three')], [true, false])
+  const indexes = await deps.db.collection('ended_sessions').indexes()
+  t.match(
+    indexes.find(({ key }) => key['endedAt']),
+    { expireAfterSeconds: 3600 },
+  )
 })

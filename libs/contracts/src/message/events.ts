@@ -4,7 +4,8 @@ import { Milliseconds } from '../result-types.ts'
 
 const userId = Type.Integer({ minimum: 1 })
 
-const ArchivedMessage = Type.Object({
+/** What is told of a message that is stored. */
+export const ArchivedMessage = Type.Object({
   messageId: Type.String(),
   conversation: Type.String({ description: 'u:<low>:<high> or r:<jid>' }),
   from: userId,

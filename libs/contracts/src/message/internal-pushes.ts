@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import { contract } from '../contract.ts'
-import { JsonOf, List, UserId } from '../param-types.ts'
+import { Int, JsonOf, List, UserId } from '../param-types.ts'
+import { ArchivedMessage } from './events.ts'
 
 /** Asked by the push service, for what no event holds. */
 export const pushedMessages = contract('message', {
@@ -41,5 +42,19 @@ export const pushedMessages = contract('message', {
     safe: true,
     params: Type.Object({ userIds: List({ item: UserId(), maxItems: 10_000 }) }),
     result: Type.Object({ userIds: Type.Array(Type.Integer()) }),
+  },
+  getUnconfirmed: {
+    path: '/internal/messages/unconfirmed',
+    summary: {
+      zh: '没有设备确认收到的单聊消息',
+      en: 'Messages of single chats that no device of these users has confirmed',
+    },
+    auth: 'internal',
+    safe: true,
+    params: Type.Object({
+      userIds: List({ item: UserId(), maxItems: 100 }),
+      since: Int({ minimum: 0, description: 'ms: those that came later' }),
+    }),
+    result: Type.Object({ messages: Type.Array(ArchivedMessage, { description: 'at most 1000, the newest' }) }),
   },
 })

@@ -5,6 +5,8 @@ import { Nothing } from '../result-types.ts'
 
 /** What a push provider calls a device. Apps send an empty one when their provider gave them none: nothing happens then. */
 const token = () => Text({ maxLength: 4096, pattern: '^[^\\u0000-\\u001f\\u007f]*$', trim: true, empty: 'kept' })
+/** The same where calls to the provider hold tokens between commas: one with a comma would be several. */
+const listedToken = () => Text({ maxLength: 4096, pattern: '^[^\\u0000-\\u001f\\u007f,]*$', trim: true, empty: 'kept' })
 const app = () => Type.Optional(Text({ maxLength: 128, description: 'package or bundle id' }))
 
 const registration = <const Params extends TProperties>(path: string, provider: string, params: Params) => ({
@@ -26,7 +28,7 @@ export const pushTokens = contract('push', {
     deviceId: Type.Optional(Text({ maxLength: 64, description: '2 iOS, all others Android' })),
     appId: app(),
   }),
-  registerXiaomi: registration('/user/xmpush/setRegId', '小米', { regId: token(), deviceId: Ignored() }),
+  registerXiaomi: registration('/user/xmpush/setRegId', '小米', { regId: listedToken(), deviceId: Ignored() }),
   registerHuawei: registration('/user/hwpush/setToken', '华为', {
     token: token(),
     adress: Ignored(),
@@ -38,7 +40,7 @@ export const pushTokens = contract('push', {
     deviceId: Ignored(),
     appId: app(),
   }),
-  registerMeizu: registration('/user/MZPush/setPushId', '魅族', { pushId: token(), deviceId: Ignored() }),
+  registerMeizu: registration('/user/MZPush/setPushId', '魅族', { pushId: listedToken(), deviceId: Ignored() }),
   registerOppo: registration('/user/OPPOPush/setPushId', 'OPPO ', { pushId: token(), deviceId: Ignored() }),
   registerVivo: registration('/user/VIVOPush/setPushId', 'vivo ', { pushId: token(), deviceId: Ignored() }),
   registerFcm: registration('/user/fcmPush/setToken', 'FCM ', { token: token() }),

@@ -3,6 +3,7 @@ import { type Change, isDuplicateKey } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { refreshChats } from '../inbox/refresh-chats.ts'
 import { showMessages } from '../inbox/show-messages.ts'
+import { announced } from '../messages/announced.ts'
 import { usersOf } from '../messages/conversations.ts'
 import { keyText, type MessageDocument, type MessageKey, type RefusedMessage } from '../messages/message-document.ts'
 import type { KnownMessage } from '../messages/messages-repository.ts'
@@ -250,15 +251,3 @@ async function markRead({ messages }: ArchiveDeps, entries: readonly ArchiveEntr
 /** The log a batch comes from: batches of one log stay in order, those of different logs don't wait for each other. */
 /** The aggregate of a batch's events: its log. Feeds of several servers then never wait for each other's numbers. */
 export const logOf = ({ tap }: { tap: string }) => `log:${tap.slice(0, tap.indexOf(':'))}`
-
-const announced = (message: MessageDocument) => ({
-  messageId: message.messageId,
-  conversation: message.conversation,
-  from: message.from,
-  to: message.to,
-  roomJid: message.roomJid,
-  contentType: message.contentType,
-  timeSend: message.timeSend,
-  arrivedAt: message.ts,
-  isEncrypt: message.isEncrypt,
-})

@@ -1,6 +1,6 @@
 import { changeMany, ensureIndexes, indexedAnd } from '@im/service-kit'
 import type { AnyBulkWriteOperation, ClientSession, Collection, Db, Filter } from 'mongodb'
-import { usersOf } from '../messages/conversations.ts'
+import { singleConversation, usersOf } from '../messages/conversations.ts'
 import type { StanzaText } from '../stanzas/stanza-text.ts'
 
 /** A message that a user is owed and no stream of theirs has confirmed. */
@@ -54,6 +54,13 @@ export const rowId = (user: number, from: number, messageId: string) => `${user}
 export function rowIdOf({ conversation, from, messageId }: SingleMessage): string | undefined {
   const receiver = usersOf(conversation)?.find((user) => user !== from)
   return receiver === undefined ? undefined : rowId(receiver, from, messageId)
+}
+
+/** The message of a row. */
+function messageOfRow(id: string): SingleMessage | undefined {
+  const [, user, from, messageId] = /^(\d+):(\d+):(.*)$/s.exec(id) ?? []
+  if (messageId === undefined) return undefined
+  return { conversation: singleConversation(Number(user), Number(from)), from: Number(from), messageId }
 }
 
 export type RowChange =
@@ -131,6 +138,17 @@ export class MailboxRepository {
     const waits = ({ expireAt, isTaken, owes }: MailboxRow) =>
       expireAt.getTime() > now && (!isTaken || owes.includes(resource))
     return new Map(found.filter(waits).map((row) => [row._id, row]))
+  }
+
+  /** Messages that came later than `since` (ms) and that no device of their users has confirmed, the newest first. */
+  async unconfirmed(users: readonly number[], since: number, limit: number): Promise<SingleMessage[]> {
+    const rows = await this.collection
+      .find(indexedAnd({ user: { $in: [...users] }, at: { $gt: since } }, { isTaken: { $exists: false } }))
+      .project<Pick<MailboxRow, '_id'>>({ _id: 1 })
+      .sort({ at: -1 })
+      .limit(limit)
+      .toArray()
+    return rows.flatMap(({ _id }) => messageOfRow(_id) ?? [])
   }
 
   /** How many rows and bytes wait for each of these users. */

@@ -49,6 +49,12 @@ export class PushesRepository {
     }
   }
 
+  /** Those of them that nobody looks at any more and nobody was told of are looked at again then (ms). */
+  async lookAgain(ids: readonly string[], at: number): Promise<void> {
+    const untold = { dueAt: { $exists: false }, sent: { $exists: false }, isRecalled: { $exists: false } }
+    await this.#change({ _id: { $in: [...ids] }, ...untold }, { $set: { dueAt: new Date(at) } })
+  }
+
   /** The same within a change. */
   async addWithin(pushes: readonly PushDocument[], session: ClientSession): Promise<void> {
     if (!pushes.length) return

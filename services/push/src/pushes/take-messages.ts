@@ -1,10 +1,15 @@
 import type { Payload } from '@im/contracts'
-import type { messageArchived, messagesPassed, roomMessagesPassed } from '@im/contracts/message'
+import {
+  type messageArchived,
+  type messagesPassed,
+  pushedMessages,
+  type roomMessagesPassed,
+} from '@im/contracts/message'
 import { firstUserId } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
 import { findPresent } from './find-present.ts'
 import { isPushedType, textOfType } from './notification-text.ts'
-import { expiryOf, newPush, type Push } from './push-document.ts'
+import { expiryOf, longestAge, newPush, type Push } from './push-document.ts'
 
 type TakeDeps = Pick<Deps, 'config' | 'tokens' | 'pushes' | 'pushWorker' | 'message' | 'now' | 'log'>
 
@@ -35,6 +40,28 @@ export const takePassedInRooms = (deps: TakeDeps, messages: Messages<typeof room
     messages.map((message) => ({ ...message, conversation: `r:${message.roomJid}`, text: passedText(message) })),
   )
 
+/** Users asked about together. */
+const askedAtOnce = 100
+
+/**
+ * Users went offline. What came while they seemed to be there, and no device of theirs has confirmed, they are told of after all:
+ * their connection was lost before.
+ */
+export async function takeUnconfirmed(
+  deps: TakeDeps,
+  changes: readonly { userId: number; online: boolean }[],
+): Promise<void> {
+  const gone = new Set(changes.flatMap(({ userId, online }) => (online ? [] : userId)))
+  const owners = [...(await deps.tokens.ownersAmong([...gone]))]
+  const since = deps.now() - longestAge
+  for (let at = 0; at < owners.length; at += askedAtOnce) {
+    const userIds = owners.slice(at, at + askedAtOnce)
+    const { messages } = await deps.message.call(pushedMessages.getUnconfirmed, { userIds, since })
+    const missed = messages.filter(({ from, to }) => from !== to)
+    await queue(deps, missed, { again: true })
+  }
+}
+
 const passedText = ({ contentType, isReadDel }: { contentType: number; isReadDel: boolean }) =>
   isReadDel ? '' : (textOfType(contentType) ?? '')
 
@@ -43,9 +70,9 @@ const queuedAtOnce = 2000
 
 /**
  * Pushes wait a moment, so that nobody gets one who comes online in the same second. Messages to users who have no device to
- * wake, or who are online now, do not even wait.
+ * wake, or who are online now, do not even wait. `again`: also those that were looked at before, and nobody was told of.
  */
-async function queue(deps: TakeDeps, all: readonly Push[]): Promise<void> {
+async function queue(deps: TakeDeps, all: readonly Push[], { again = false } = {}): Promise<void> {
   const { config, now } = deps
   const pushed = all.filter(
     (push) => isPushedType(push.contentType) && expiryOf(push) > now() && (push.to ?? firstUserId) >= firstUserId,
@@ -55,8 +82,13 @@ async function queue(deps: TakeDeps, all: readonly Push[]): Promise<void> {
     const some = pushed.slice(at, at + queuedAtOnce)
     const waiting = await withoutIdle(deps, some)
     if (!waiting.length) continue
-    const queued = waiting.map((push) => newPush(push, Math.min(now(), push.arrivedAt) + wait))
+    const queued = waiting.map((push) => newPush(push, (again ? now() : Math.min(now(), push.arrivedAt)) + wait))
     await deps.pushes.add(queued)
+    if (again)
+      await deps.pushes.lookAgain(
+        queued.map(({ _id }) => _id),
+        now() + wait,
+      )
     deps.pushWorker.wake(queued.reduce((first, { dueAt }) => Math.min(first, dueAt!.getTime()), Number.MAX_VALUE))
   }
 }

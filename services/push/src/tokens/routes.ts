@@ -6,17 +6,24 @@ import type { ProviderName, PushDevice } from '../providers/provider.ts'
 import { subscriptionToken } from '../providers/subscription.ts'
 
 interface Registration {
-  caller: Pick<Caller, 'userId' | 'device'>
+  caller: Pick<Caller, 'userId' | 'device' | 'sessionId'>
   device: PushDevice
   provider: ProviderName
   token: string | undefined
   app?: string | undefined
 }
 
-async function register({ tokens, now }: Deps, { caller, token, app, ...device }: Registration): Promise<void> {
+async function register(
+  { tokens, endedSessions, now }: Deps,
+  { caller, token, app, ...device }: Registration,
+): Promise<void> {
   if (!token) return
-  const { userId, device: session } = caller
-  await tokens.register({ userId, session, ...device, token, ...(app && { app }), registeredAt: new Date(now()) })
+  const { userId, device: session, sessionId } = caller
+  const registeredAt = new Date(now())
+  await tokens.register({ userId, session, sessionId, ...device, token, ...(app && { app }), registeredAt })
+  // The session was live when the call was let in. Whoever ends it after this look finds the token.
+  if (await endedSessions.has(sessionId))
+    await tokens.removeOfSessions(userId, { sessionIds: [sessionId], classes: [], until: 0 })
 }
 
 function demandKey({ config: { webPushPublicKey } }: Pick<Deps, 'config'>): string {

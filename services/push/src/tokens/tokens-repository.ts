@@ -13,6 +13,7 @@ export interface PushToken {
   registeredAt: Date
   /** Device class of the session that registered it: a browser of a computer is `pc`, its token `web`. */
   session?: string
+  sessionId?: string
 }
 
 interface TokenDocument extends PushToken {
@@ -87,10 +88,17 @@ export class TokensRepository {
     return new Set(found.map(({ userId }) => userId))
   }
 
-  /** Takes the tokens that sessions of these device classes had registered until they ended. */
-  async removeOfSessions(userId: number, classes: readonly string[], until: number): Promise<void> {
+  /**
+   * Takes the tokens that these sessions registered whenever they did, and those of their device classes that were registered
+   * until they ended (ms): sessions that were refreshed had other ids.
+   */
+  async removeOfSessions(
+    userId: number,
+    { sessionIds, classes, until }: { sessionIds: readonly string[]; classes: readonly string[]; until: number },
+  ): Promise<void> {
     const ofClasses = { $or: [{ session: { $in: [...classes] } }, unnamed(classes)] }
-    const filter = { userId, registeredAt: { $lte: new Date(until) }, ...ofClasses }
+    const before = { registeredAt: { $lte: new Date(until) }, ...ofClasses }
+    const filter = indexedAnd<TokenDocument>({ userId }, { $or: [{ sessionId: { $in: [...sessionIds] } }, before] })
     await changeMany(this.#tokens, [{ deleteMany: { filter } }])
   }
 
