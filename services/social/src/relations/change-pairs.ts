@@ -161,7 +161,7 @@ const rowFacts = (row: Relation, at: number): Payload<typeof friendRowChanged> =
  * should nobody hear it now.
  */
 export async function tellAtOnce({ bus, log, keptRows }: TellingDeps, told: readonly Told[]): Promise<void> {
-  for (const { data } of told) keptRows.forget(data)
+  for (const { data } of told) keptRows.changed(data)
   const results = await Promise.allSettled(told.map(({ event, data }) => bus.broadcast(event, data as never)))
   const failed = results.find((result) => result.status === 'rejected')
   if (failed) log.warn({ err: failed.reason }, 'a change of a relation was not broadcast yet')

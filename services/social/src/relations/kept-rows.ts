@@ -2,7 +2,7 @@ import { blacklistChanged, friendChanged, friendRowChanged, userErased } from '@
 import { type Bus, type Closable, within } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
 import type { Relation } from './pair.ts'
-import type { RelationsRepository } from './relations-repository.ts'
+import { longestList, type RelationsRepository } from './relations-repository.ts'
 
 /** Rows of all lists together; one takes 400 bytes. */
 const mostRows = 100_000
@@ -11,19 +11,28 @@ const keptFor = 60_000
 /** How long (ms) NATS may take to say that it has nothing more to tell; a list is read again in as much time. */
 const patience = 100
 
+/** More changes of one list than these, and it is read anew. */
+const mostChanged = 100
+
 type Rows = readonly Relation[]
+
+interface Kept {
+  rows: Promise<Rows>
+  /** Whose rows have changed since `rows` were asked for. */
+  changed: Set<number>
+}
 
 /**
  * Rows of the users whose lists were read a short while ago: a list of a thousand takes longer to read than to show. A change of a relation
- * is told to all replicas before it is answered, and then nobody is shown what was read before.
+ * is told to all replicas before it is answered; after that its row is read again before the list is shown.
  */
 export class KeptRows {
-  readonly #relations: Pick<RelationsRepository, 'unblockedBy'>
-  readonly #lists = new LRUCache<number, Rows | Promise<Rows>>({ maxSize: mostRows, ttl: keptFor })
+  readonly #relations: Pick<RelationsRepository, 'unblockedBy' | 'rowsAbout'>
+  readonly #lists = new LRUCache<number, Kept>({ maxSize: mostRows, ttl: keptFor, noUpdateTTL: true })
   /** Where changes are heard. Without a connection nothing is kept. */
   #bus: Bus | undefined
 
-  constructor(relations: Pick<RelationsRepository, 'unblockedBy'>) {
+  constructor(relations: Pick<RelationsRepository, 'unblockedBy' | 'rowsAbout'>) {
     this.#relations = relations
   }
 
@@ -34,24 +43,30 @@ export class KeptRows {
   async unblockedBy(userId: number): Promise<Rows> {
     const isUpToDate = this.#lists.has(userId) && (await this.#hasHeardAll())
     const kept = isUpToDate ? this.#lists.get(userId) : undefined
-    return kept ? await kept : await this.#read(userId)
+    if (!kept || kept.changed.size > mostChanged) return await this.#read(userId)
+    if (kept.changed.size) {
+      const changed = [...kept.changed]
+      kept.changed.clear()
+      this.#keep(userId, kept, this.#renewed(userId, kept.rows, changed))
+    }
+    return await kept.rows
   }
 
   /** What these two are to each other has changed. */
-  forget({ userId, toUserId }: { userId: number; toUserId: number }): void {
-    this.#lists.delete(userId)
-    this.#lists.delete(toUserId)
+  changed({ userId, toUserId }: { userId: number; toUserId: number }): void {
+    this.#lists.peek(userId)?.changed.add(toUserId)
+    this.#lists.peek(toUserId)?.changed.add(userId)
   }
 
   /** Hears of changes: of those that are about to be answered, and of all when they are published. */
   follow({ bus }: { bus: Bus }): Closable {
     const parts = [
       ...[friendChanged, blacklistChanged, friendRowChanged].flatMap((event) => [
-        bus.listen(event, (changed) => this.forget(changed)),
-        bus.hear(event, (changed) => this.forget(changed)),
+        bus.listen(event, (changed) => this.changed(changed)),
+        bus.hear(event, (changed) => this.changed(changed)),
       ]),
-      bus.hear(userErased, ({ friends }) => {
-        for (const userId of friends) this.#lists.delete(userId)
+      bus.hear(userErased, ({ userId, friends }) => {
+        for (const toUserId of friends) this.changed({ userId, toUserId })
       }),
       bus.onConnection((isConnected) => {
         this.#bus = isConnected ? bus : undefined
@@ -62,20 +77,31 @@ export class KeptRows {
     return { close: async () => void (await Promise.all(parts.map((part) => part.close()))) }
   }
 
-  async #read(userId: number): Promise<Rows> {
+  #read(userId: number): Promise<Rows> {
     const reading = this.#relations.unblockedBy(userId, [1, 2])
-    if (!this.#bus) return await reading
-    // Kept before it is there, so that a change that is told meanwhile takes it away.
-    this.#lists.set(userId, reading, { size: 1 })
-    const isStillKept = () => this.#lists.peek(userId) === reading
-    try {
-      const rows = await reading
-      if (isStillKept()) this.#lists.set(userId, rows, { size: rows.length + 1 })
-      return rows
-    } catch (error) {
-      if (isStillKept()) this.#lists.delete(userId)
-      throw error
-    }
+    this.#lists.delete(userId)
+    // Kept before it is there, so that changes that are told meanwhile are known.
+    if (this.#bus) this.#keep(userId, { rows: reading, changed: new Set() }, reading)
+    return reading
+  }
+
+  async #renewed(userId: number, before: Promise<Rows>, changed: readonly number[]): Promise<Rows> {
+    const [rows, renewed] = await Promise.all([before, this.#relations.rowsAbout(userId, changed)])
+    // Rows behind the longest list may move up into it.
+    if (rows.length >= longestList) return await this.#relations.unblockedBy(userId, [1, 2])
+    const others = rows.filter(({ toUserId }) => !changed.includes(toUserId))
+    const wanted = [...renewed.values()].filter(({ status, blacklist }) => status > 0 && !blacklist)
+    return wanted.length ? [...others, ...wanted].sort((a, b) => a.toUserId - b.toUserId) : others
+  }
+
+  #keep(userId: number, kept: Kept, rows: Promise<Rows>): void {
+    kept.rows = rows
+    this.#lists.set(userId, kept, { size: 1 })
+    const isStillKept = () => this.#lists.peek(userId) === kept && kept.rows === rows
+    rows.then(
+      ({ length }) => isStillKept() && this.#lists.set(userId, kept, { size: length + 1 }),
+      () => isStillKept() && this.#lists.delete(userId),
+    )
   }
 
   /**
