@@ -70,7 +70,9 @@ test('a broadcast is paused, goes on, and is canceled by its account and no othe
   t.match(await get(id), { state: 'paused', done: settled })
   t.match(await change('resume'), { state: 'running' })
   await eventually(() => neighbours.sent.length > settled)
-  t.match(await change('cancel'), { state: 'canceled' })
+  const canceled = await change('cancel')
+  t.equal(canceled.state, 'canceled')
+  t.ok(canceled.endTime >= canceled.createTime && canceled.createTime > 0, 'it is listed for half a year from now on')
   t.match(await change('resume'), { state: 'canceled' }, 'for good')
   t.ok((await ended(id)).done < 1000)
   await t.rejects(change('explode'), failure('InvalidParams'))
@@ -125,15 +127,43 @@ test('fans who leave get nothing, and those who are not reached yet do', async (
 test('while a service is away a broadcast waits; whom it cannot be sent to is given up after some tries, and nobody else', async (t) => {
   const { neighbours, broadcast, ended } = await startPush(t)
   fill(neighbours.fans, 300)
-  let failures = 0
+  const failures: number[] = []
   neighbours.before = async () => {
-    if (failures++ < 2) away()
+    if (failures.length < 4 && failures.push(performance.now())) away()
   }
   t.match(await ended(await broadcast('waits')), { done: 300, failed: 0 })
+  t.ok(failures[3]! - failures[2]! > 900, 'each wait is twice as long')
+  let isAway = true
   neighbours.before = async (userIds) => {
     if (userIds.includes(10_000_001)) throw new Error('poison')
+    // Sent to alone, because of the other one.
+    if (userIds.length === 1 && isAway) {
+      isAway = false
+      away()
+    }
   }
   t.match(await ended(await broadcast('poison'), 60_000), { state: 'done', done: 299, failed: 1 })
+  t.notOk(isAway, 'who cannot be reached now is no fault')
+})
+
+test('a part is noted before the next one is asked for, and who finds no end of another part ends nothing', async (t) => {
+  const { neighbours, broadcast, ended, deps, get } = await startPush(t)
+  const { repository } = deps.broadcasts
+  const advance = repository.advance.bind(repository)
+  repository.advance = async (...given) => {
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    await advance(...given)
+  }
+  fill(neighbours.fans, 120)
+  neighbours.after = async () => {
+    const [running] = await repository.running()
+    if (running?.after) await repository.end({ ...running, after: 0 }, 'done', Date.now())
+  }
+  const id = await broadcast()
+  t.match(await ended(id), { state: 'done', done: 120 })
+  t.equal(neighbours.sent.length, 120)
+  t.equal(neighbours.again, 0)
+  t.equal((await get(id))?.after, 10_000_120)
 })
 
 test('a replica that goes on after another died sends nothing twice and leaves nobody out', async (t) => {
