@@ -11,6 +11,9 @@ export interface ServiceUnderTest<D> extends RunningService<D> {
   internal: TestClient
 }
 
+/** How many services of this process use a namespace. */
+const users = new Map<string, number>()
+
 /** Starts a service on the shared servers in a namespace of its own. The end of the test leaves nothing of it behind. */
 export async function startService<D extends Connections>(
   t: { after(end: () => Promise<unknown>): unknown },
@@ -18,7 +21,9 @@ export async function startService<D extends Connections>(
   options: { env?: Record<string, string>; overrides?: Partial<D> } = {},
 ): Promise<ServiceUnderTest<D>> {
   const env = testEnv(options.env)
+  const namespace = env['NAMESPACE']!
   const running = await service.start(env, options.overrides)
+  users.set(namespace, (users.get(namespace) ?? 0) + 1)
   const [callerKey] = running.deps.config.callerKeys
   const [serviceKey] = running.deps.config.serviceKeys
   const api = createTestClient({ baseUrl: running.url, callerKey })
@@ -26,7 +31,10 @@ export async function startService<D extends Connections>(
   t.after(async () => {
     await Promise.all([api.close(), internal.close()])
     await running.close()
-    await dropNamespace(env)
+    // Replicas share one, which the last of them leaves: nobody can end in order on a database that is gone.
+    const left = users.get(namespace)! - 1
+    users.set(namespace, left)
+    if (left === 0) await dropNamespace(env)
   })
   return { ...running, env, api, internal }
 }
