@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { request } from 'node:http'
 import { connect } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import { type Endpoint, endpoints, errors } from '@im/contracts'
 import { ciphers } from '@im/contracts/message'
 import { accountSession } from '@im/contracts/social'
@@ -343,13 +344,14 @@ test('hostile input through gateway and services', async (t) => {
       assert.ok(namesParameters || /^the (multipart )?body /.test(String(detailMsg)), `names ${detailMsg}`)
   }
 
-  /** How long a call takes. Other work of the machine may disturb it, so one that is too slow is tried twice more. */
+  /** How long a call takes. Other work of the machine may disturb it, so one that is too slow is tried again, a moment later. */
   async function timed(call: () => Promise<Answer>): Promise<{ answer: Answer; ms: number }> {
     for (let tries = 1; ; tries++) {
       const startedAt = performance.now()
       const answer = await call()
       const ms = performance.now() - startedAt
-      if (ms < soon || tries === 3) return { answer, ms }
+      if (ms < soon || tries === 5) return { answer, ms }
+      await delay(500)
     }
   }
 
@@ -377,7 +379,7 @@ test('hostile input through gateway and services', async (t) => {
               throw new Error(`${(error as Error).message}\n${sent}\n${answer.status} ${answer.body}`, { cause: error })
             }
           }),
-          { numRuns: 60, interruptAfterTimeLimit: 2000 },
+          { numRuns: 30 },
         ),
       )
     })

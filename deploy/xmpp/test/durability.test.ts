@@ -510,7 +510,9 @@ test('kill -9 under load: what was acknowledged is in the log, once, and numbers
     }
     const goal = note() + 300
     const end = Date.now() + 30_000
-    while (note() < goal && Date.now() < end) {
+    // On a busy machine the message service hears of entries long before the client reads acknowledgements.
+    const isEnough = () => note() >= goal && acknowledged.length > 60 * round
+    while (!isEnough() && Date.now() < end) {
       for (const _ of numbers(1, 20)) {
         sent.push(String(++next))
         from.send(bob, String(next))
