@@ -19,13 +19,13 @@ async function crowd(prosody: Prosody, size: number, managed: boolean): Promise<
 
 for (const managed of [false, true]) {
   test(`one frame to 2,000 streams (stream management ${managed})`, async (t) => {
-    const prosody = await startProsody(t)
+    const prosody = await startProsody(t, {}, undefined, 'test_heap')
     const service = await startMessageService(t, prosody)
     const clients = await crowd(prosody, 2000, managed)
     let received = 0
     for (const client of clients) client.onElement = ({ name }) => (received += name === 'message' ? 1 : 0)
     const ids = [...service.streams.keys()]
-    const rounds = 20
+    const rounds = 10
     const [cpu, memory] = [prosody.cpu(), prosody.memory()]
     for (const round of numbers(1, rounds)) {
       service.tell(service.frame(ids, delivery('x'.repeat(400))))
@@ -34,29 +34,23 @@ for (const managed of [false, true]) {
     const each = (prosody.cpu() - cpu) / rounds / clients.length
     t.ok(each < 0.05, `${each.toFixed(4)} ms of CPU a stream`)
     // Nothing is acknowledged: with stream management all of it is kept, by reference; garbage is in this figure, too.
-    const kept = (prosody.memory() - memory) / rounds / clients.length
-    t.ok(kept < 2500, `${kept.toFixed(0)} bytes a delivery`)
+    const grown = (prosody.memory() - memory) / rounds / clients.length
+    t.ok(grown < 2500, `${grown.toFixed(0)} bytes a delivery`)
+    if (managed)
+      await t.test('a delivery that 2,000 streams have not acknowledged is kept once', async (t) => {
+        received = 0
+        const heaps: number[] = []
+        for (const round of numbers(1, 10)) {
+          service.deliver(ids, delivery('x'.repeat(4000)))
+          await eventually(() => received === round * clients.length, 60_000)
+          if (round % 5 === 0) heaps.push(await prosody.heap())
+        }
+        const kept = (heaps[1]! - heaps[0]!) / 5 / clients.length
+        t.ok(kept < 100, `${kept.toFixed(0)} bytes a delivery, of 4,000`)
+      })
     for (const client of clients) client.socket.destroy()
   })
 }
-
-test('a delivery that 2,000 streams have not acknowledged is kept once', async (t) => {
-  const prosody = await startProsody(t, {}, undefined, 'test_heap')
-  const service = await startMessageService(t, prosody)
-  const clients = await crowd(prosody, 2000, true)
-  let received = 0
-  for (const client of clients) client.onElement = ({ name }) => (received += name === 'message' ? 1 : 0)
-  const ids = [...service.streams.keys()]
-  const heaps: number[] = []
-  for (const round of numbers(1, 20)) {
-    service.deliver(ids, delivery('x'.repeat(4000)))
-    await eventually(() => received === round * clients.length, 60_000)
-    if (round % 10 === 0) heaps.push(await prosody.heap())
-  }
-  const kept = (heaps[1]! - heaps[0]!) / 10 / clients.length
-  t.ok(kept < 100, `${kept.toFixed(0)} bytes a delivery, of 4,000`)
-  for (const client of clients) client.socket.destroy()
-})
 
 test('what is on the disk and taken is not kept in memory', async (t) => {
   const prosody = await startProsody(t, {}, undefined, 'test_heap')
@@ -93,7 +87,7 @@ async function drain(service: MessageService, id: string, texts: number, bytes: 
   await within(isDone, `${texts} deliveries are confirmed`, 90_000)
 }
 
-test('5,000 messages of 60 KB to one stream stall nobody and fill no memory', async (t) => {
+test('2,500 messages of 60 KB to one stream stall nobody and fill no memory', async (t) => {
   const prosody = await startProsody(t)
   const service = await startMessageService(t, prosody)
   const to = await join(prosody, bob)
@@ -102,8 +96,8 @@ test('5,000 messages of 60 KB to one stream stall nobody and fill no memory', as
   to.onElement = ({ name }) => (received += name === 'message' ? 1 : 0)
   const id = await service.stream(to.jid)
   const memory = prosody.memory()
-  const waits = await waitsDuring(prosody, () => drain(service, id, 5000, 60_000))
-  t.equal(received, 5000)
+  const waits = await waitsDuring(prosody, () => drain(service, id, 2500, 60_000))
+  t.equal(received, 2500)
   const grown = (prosody.memory() - memory) / 1e6
   t.ok(grown < 64, `${grown.toFixed(0)} MB more`)
   t.ok(
@@ -126,7 +120,7 @@ test('CPU of a message, from the socket to the disk and to the message service',
   const prosody = await startProsody(t)
   const service = await startMessageService(t, prosody)
   const senders = await crowd(prosody, 20, false)
-  const [cpu, total] = [prosody.cpu(), 10_000]
+  const [cpu, total] = [prosody.cpu(), 5000]
   const text = 'x'.repeat(400)
   for (const _ of numbers(1, total / senders.length)) {
     for (const sender of senders) sender.write(messageXml(`${bob}@im.test`, text))
