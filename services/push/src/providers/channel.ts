@@ -67,7 +67,7 @@ const handAgainMs = 30_000
 const fullLineMs = 1000
 /** Calls that find out which of the targets of one call it was that a provider refused. */
 const mostParts = 64
-/** Who asks for a longer pause (ms) before the next try gets the notification later. */
+/** Nothing waits here longer (ms), neither for the next try nor for the end of a pause: it is handed over again later. */
 const longestPauseMs = 5000
 const dayMs = 86_400_000
 /** Allowances of a day begin anew at midnight in China. */
@@ -186,7 +186,9 @@ export class ProviderChannel implements Channel {
     let open = targets
     let tries = 1
     while (open.length) {
-      if (this.#slowDown.leftMs) await this.#slowDown.wait(notification.expiresAt, this.#closing.signal)
+      const pauseLeftMs = this.#slowDown.leftMs
+      if (pauseLeftMs && pauseLeftMs <= longestPauseMs)
+        await this.#slowDown.wait(notification.expiresAt, this.#closing.signal)
       const useless = this.#uselessness(notification)
       if (useless) {
         for (const target of open) deliveries.set(target, useless)
@@ -233,7 +235,9 @@ export class ProviderChannel implements Channel {
     if (this.#closing.signal.aborted) return { kind: 'retry', retryAfterMs: 0 }
     if (expiresAt <= now) return { kind: 'expired' }
     if (this.#quotaUntil > now) return { kind: 'quota' }
-    return undefined
+    // Meanwhile the message may be read or recalled, and the device logged out: the caller looks at all that again.
+    const pauseLeftMs = this.#slowDown.leftMs
+    return pauseLeftMs > longestPauseMs ? { kind: 'slow', retryAfterMs: pauseLeftMs } : undefined
   }
 
   /** One call, and what it teaches about the provider. */

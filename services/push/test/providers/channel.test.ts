@@ -127,6 +127,21 @@ test('a pause holds everybody, doubles while the provider is slow, and ends with
   t.ok(always.sent.length >= 2)
 })
 
+test('during a long pause nothing waits in memory: whoever hands it over decides again afterwards', async (t) => {
+  const clock = { now: Date.now() }
+  const slow: Outcome = { kind: 'slow', scope: 'provider', retryAfterMs: 60_000, reason: '429' }
+  const { send, sent } = startChannel(t, (_to, call) => (call === 1 ? slow : accepted), { clock })
+  const expiresAt = clock.now + 3_600_000
+  t.strictSame(await send(['a'], { expiresAt }), [{ kind: 'slow', retryAfterMs: 60_000 }])
+  clock.now += 20_000
+  t.strictSame(await send(['c'], { expiresAt }), [{ kind: 'slow', retryAfterMs: 40_000 }])
+  t.strictSame(kinds(await send(['d'], { expiresAt: clock.now })), ['expired'])
+  const asked = sent.length
+  clock.now += 40_001
+  t.strictSame(kinds(await send(['a'], { expiresAt })), ['accepted'])
+  t.equal(sent.length, asked + 1)
+})
+
 test('a device that gets too many is not waited for, and holds nobody', async (t) => {
   const { send } = startChannel(t, ({ token }) =>
     token === 'busy' ? { kind: 'slow', scope: 'device', retryAfterMs: 60_000, reason: '429' } : accepted,
