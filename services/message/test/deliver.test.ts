@@ -1,4 +1,4 @@
-import { archive, messagesPassed } from '@im/contracts/message'
+import { archive, internalMessages, messagesPassed } from '@im/contracts/message'
 import { eventually, recordEvents } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { alice, bob, carol, startMessage } from './start-message.ts'
@@ -31,6 +31,20 @@ test('a message is stored, confirmed to its sender, delivered byte for byte, and
     t.equal(row?.body, body)
     t.equal(row?.content, 'a<b>&amp;"\'你好😀\r\n')
   }
+})
+
+test('a message whose id comes through no parameter is known by another one', async (t) => {
+  const { xmpp, online, deps, internal } = await startMessage(t)
+  const sender = await online(alice)
+  for (const messageId of ['a\0b', ' a', '\uffff']) sender.say({ to: bob, body: { messageId } })
+  await xmpp.drained()
+  const ids = (await deps.messages.collection.find(stored).toArray()).map(({ messageId }) => messageId).sort()
+  t.equal(ids.length, 3)
+  const { messages } = await internal.call(internalMessages.readMessages, {
+    userId: bob,
+    messageIds: JSON.stringify(ids),
+  })
+  t.strictSame(messages.map(({ messageId }) => messageId).sort(), ids)
 })
 
 test('a message goes to all available devices of its receiver, or to the one it names', async (t) => {

@@ -8,12 +8,17 @@ import { longestName, type MessageDocument } from './message-document.ts'
 
 const maxIdLength = 128
 
+/** Whether a text comes through a parameter as it is. */
+const isParameter = (text: string) =>
+  text.isWellFormed() && text.trim() === text && !text.includes('\0') && !/[\ufffe\uffff]/.test(text)
+
 /**
- * Ids are 32 hex digits. A much longer text is known by its hash, so that no app can make index keys and events of any size,
- * and so is one with half a surrogate pair: MongoDB would store different ones as the same.
+ * Ids are 32 hex digits. A much longer text is known by its hash, so that no app can make index keys and events of any size.
+ * So is one that nobody could ask for as it is: MongoDB would store different ones with half a surrogate pair as the same, and
+ * who hears of one with a NUL in an event could not go on.
  */
 const boundId = (id: string) =>
-  id.length <= maxIdLength && id.isWellFormed() ? id : hash('sha256', JSON.stringify(id), 'hex')
+  id.length <= maxIdLength && isParameter(id) ? id : hash('sha256', JSON.stringify(id), 'hex')
 
 /** What a message is known by together with its sender and conversation. */
 export const messageIdOf = ({ body, id, tap }: Pick<Message, 'body' | 'id' | 'tap'>) =>
