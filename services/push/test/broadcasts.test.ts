@@ -212,6 +212,8 @@ test('the console sends to all users in the name of system and public accounts o
     '{"type":1,"content":" "}',
     '{"type":"1","content":"x"}',
     `{"type":1,"content":[${'1e20,'.repeat(5000)}1]}`,
+    '{"type":1,"content":"a\\u0000b"}',
+    '{"type":1,"content":null}',
   ])
     await t.rejects(push({ fromUserId: news, body }), failure('InvalidParams'), body.slice(0, 50))
   for (const more of ['"__proto__":{"a":1}', '"$set":1', '"a.b":1', '"a":{"b":1}'])

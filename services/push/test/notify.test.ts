@@ -117,6 +117,28 @@ test('a notice goes to each user who exists, from 10005, once', async (t) => {
   )
 })
 
+test('of a given body nothing is read that no message may have', async (t) => {
+  const { api, internal, channels, sent } = await start(t)
+  const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`
+  for (const body of [`{"type":1,"content":${deep}}`, `{"type":${deep}}`])
+    await api.call(notifications.notify, { from: alice, to: bob, body }, { as: alice })
+  await eventually(() => channels.sent.length === 2)
+  t.match(channels.sent, Array(2).fill({ body: /^alice:\{"type"/ }), 'they are texts')
+  const refused = '{"type":1,"content":"a\\u0000b"}'
+  await t.rejects(
+    api.call(notifications.notify, { from: alice, to: bob, body: refused }, { as: alice }),
+    failure('InvalidParams'),
+  )
+  const notice = (body: string) => internal.call(notifications.sendNotice, { text: [alice], body })
+  const wrong = ['"$set":1', '"a":{"$ne":1}', '"a":[1]', '"__proto__":{"b":1}', '"a b":1'].map(
+    (field) => `{"type":1,"content":"x",${field}}`,
+  )
+  for (const body of [refused, ...wrong]) await t.rejects(notice(body), failure('InvalidParams'), body)
+  await notice('{"type":1,"content":"\\ud83d","fileName":null,"objectId":"o"}')
+  t.match(sent, [{ content: '\ufffd', more: { objectId: 'o' } }])
+  t.same(sent[0]?.more, { objectId: 'o' })
+})
+
 test('browsers register for Web Push with the key of the server', async (t) => {
   const { api, deps } = await start(t)
   await t.rejects(api.call(pushTokens.getWebPushKey, {}, { as: alice }), failure('FeatureDisabled'))

@@ -50,6 +50,17 @@ test('a message to somebody who is away is pushed to each of their devices, with
   t.match(channels.on('a1').at(-1), { body: 'alice:[图片]' })
 })
 
+test('the number on an icon stays within 32 bits, which apps read it into', async (t) => {
+  const { api, internal, channels, say } = await startPush(t)
+  const highest = 2 ** 31 - 1
+  await api.call(pushTokens.registerFcm, { token: 'f1' }, { as: bob })
+  await api.call(badges.setBadge, { num: highest }, { as: bob })
+  await say(alice, bob)
+  await eventually(() => channels.sent.length === 1)
+  t.match(channels.sent, [{ badge: highest }])
+  t.strictSame(await internal.call(internalBadges.getBadge, { userId: bob }), { count: highest })
+})
+
 /** The next work on numbers of icons breaks off after so many of its writes, as when the process dies there. */
 function breakOffAfter(writes: number, { badges, pushes }: Pick<Deps, 'badges' | 'pushes'>) {
   const { raise } = badges

@@ -76,6 +76,20 @@ test('an empty token changes nothing; one that cannot be one is refused', async 
     api.call(pushTokens.registerMeizu, { pushId: 'mine,of another' }, { as: alice }),
   ])
     await t.rejects(several, failure('InvalidParams'))
+  const p256dh = createECDH('prime256v1').generateKeys('base64url')
+  const privateHosts = ['[::1]', '2130706433', '0177.1', '169.254.169.254', '[::ffff:10.0.0.1]', '[::7f00:1]']
+  for (const endpoint of [
+    // As it is called it is nine times as long.
+    `https://push.example/${'\u4e2d'.repeat(500)}`,
+    'https://:secret@push.example/',
+    'http://push.example/',
+    ...privateHosts.map((host) => `https://${host}/`),
+  ])
+    await t.rejects(
+      api.call(pushTokens.registerWebPush, { endpoint, p256dh, auth: 'A'.repeat(22) }, { as: alice }),
+      failure('InvalidParams'),
+      endpoint.slice(0, 40),
+    )
   t.strictSame(await has(alice), ['android vivo v1'])
 })
 

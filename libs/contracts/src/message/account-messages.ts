@@ -7,6 +7,9 @@ import { MessageRow } from './entities.ts'
 /** Receivers of one call. */
 export const mostReceivers = 500
 
+/** Bytes (UTF-8) of the content of a message. */
+export const longestContent = 64 * 1024
+
 /** Messages that other services send in the name of system and public accounts. They have checked that the sender may. */
 export const serverMessages = contract('message', {
   sendToUsers: {
@@ -65,9 +68,10 @@ export const accountChats = contract('message', {
     safe: true,
     params: Type.Object({ userId: UserId(), peers: List({ item: UserId(), maxItems: 1000 }) }),
     result: Type.Object({
-      messages: Type.Array(MessageRow, {
-        description: 'as the user sees them; peers without a visible one are absent',
-      }),
+      messages: Type.Array(
+        Type.Pick(MessageRow, ['receiver', 'content', 'body', 'contentType', 'isEncrypt', 'messageId', 'timeSend']),
+        { description: 'as the user sees them; peers without a visible one are absent' },
+      ),
     }),
   },
   pageChat: {

@@ -7,6 +7,9 @@ interface BadgeDocument {
   count: number
 }
 
+/** Apps read the number into 32 bits. */
+const highest = 2 ** 31 - 1
+
 /** Numbers on the icons of apps: what the app said last, and one more for each message that was pushed since. */
 export class BadgesRepository {
   readonly #badges: Collection<BadgeDocument>
@@ -22,7 +25,7 @@ export class BadgesRepository {
   async of(userIds: readonly number[]): Promise<Map<number, number>> {
     if (!userIds.length) return new Map()
     const found = await this.#badges.find({ _id: { $in: [...userIds] } }, { batchSize: userIds.length + 1 }).toArray()
-    return new Map(found.map(({ _id, count }) => [_id, count]))
+    return new Map(found.map(({ _id, count }) => [_id, Math.min(count, highest)]))
   }
 
   /** Adds to the numbers of users within a change. */

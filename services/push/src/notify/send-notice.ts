@@ -5,7 +5,7 @@ import { noticeUserId } from '@im/contracts/user'
 import { causedId } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { findPeople } from '../people/find-people.ts'
-import type { GivenBody } from './message-body.ts'
+import { furtherFields, type GivenBody } from './message-body.ts'
 
 /** Fields of a body that say who and what it is: these are ours. */
 const ownFields = new Set([
@@ -22,13 +22,13 @@ export async function sendNotice(
   { type, content, messageId = randomBytes(16).toString('hex'), fields }: GivenBody,
 ): Promise<void> {
   if (!messageType(type).archived) throw new ContractError('InvalidParams', { detail: 'body: type' })
+  const more = furtherFields(Object.fromEntries(Object.entries(fields).filter(([name]) => !ownFields.has(name))))
   const found = await findPeople({ people, user }, [noticeUserId, ...userIds])
   const receivers = userIds
     .filter((userId) => found.has(userId) && userId !== noticeUserId)
     .map((userId) => ({
       ...{ userId, name: found.get(userId)!.nickname, messageId: causedId('notice', messageId, userId) },
     }))
-  const more = Object.fromEntries(Object.entries(fields).filter(([name]) => !ownFields.has(name)))
   for (let at = 0; at < receivers.length; at += mostReceivers)
     await message.call(serverMessages.sendToUsers, {
       ...{ from: noticeUserId, fromUserName: found.get(noticeUserId)?.nickname ?? '', type, content, more },

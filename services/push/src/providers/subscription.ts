@@ -27,7 +27,8 @@ function isKeyPair(p256dh: string, auth: string): boolean {
 export function subscriptionToken(given: { endpoint: string; p256dh: string; auth: string }): string {
   const { endpoint, p256dh, auth } = given
   const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined
-  if (url?.protocol !== 'https:' || url.username || endpoint.length > longestEndpoint)
+  // As it is called: what is no ASCII is encoded, and up to nine times as long.
+  if (url?.protocol !== 'https:' || url.username || url.password || url.href.length > longestEndpoint)
     throw new ContractError('InvalidParams', { args: ['endpoint'] })
   if (!isKeyPair(p256dh, auth)) throw new ContractError('InvalidParams', { args: ['p256dh'] })
   return JSON.stringify({ endpoint: url.href, keys: { p256dh, auth } } satisfies Subscription)

@@ -3,6 +3,7 @@ import { pushTokens } from '@im/contracts/push'
 import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import type { ProviderName, PushDevice } from '../providers/provider.ts'
+import { isAllowedHost } from '../providers/public-addresses.ts'
 import { subscriptionToken } from '../providers/subscription.ts'
 
 interface Registration {
@@ -61,6 +62,9 @@ const handlers: Handlers<typeof pushTokens, Deps> = {
   registerWebPush(deps, { caller, params: { endpoint, p256dh = '', auth = '', deviceId } }) {
     demandKey(deps)
     const token = endpoint && subscriptionToken({ endpoint, p256dh, auth })
+    // Nothing is ever sent there, so it takes no other token's place. Names are judged when they are looked up.
+    if (token && !deps.config.webPushAllowPrivate && !isAllowedHost(new URL(endpoint).hostname))
+      throw new ContractError('InvalidParams', { detail: 'endpoint: a private address' })
     return register(deps, { caller, device: deviceId === 'android' ? 'android' : 'web', provider: 'webpush', token })
   },
   getWebPushKey: (deps) => ({ publicKey: demandKey(deps) }),
