@@ -136,9 +136,11 @@ export interface ListOptions {
   unique?: boolean
   /** False: a comma is part of a text. */
   commas?: boolean
+  /** `kept`: a blank text stays as an empty one, so that those behind it keep their position. */
+  empty?: 'kept'
 }
 
-/** Texts, or other `item`s, in the same encodings as `Ids`. Blanks and duplicates are dropped. */
+/** Texts, or other `item`s, in the same encodings as `Ids`. Blanks and duplicates are dropped, unless options say otherwise. */
 export function List(options?: ListOptions): TArray<TString>
 export function List<T extends TSchema>(options: ListOptions & { item: T }): TArray<T>
 export function List({ item = Text(), ...options }: ListOptions & { item?: TSchema } = {}) {

@@ -146,6 +146,11 @@ test('lists may keep commas and doubles, and hold other kinds', async (t) => {
   const titles = { a: List({ unique: false, commas: false }) }
   t.strictSame(await decode(titles, { query: 'a=x,y&a=x,y&a=[z]%20u' }), { a: ['x,y', 'x,y', '[z] u'] })
   t.strictSame(await decode(titles, { query: 'a=["x,y","x,y"]' }), { a: ['x,y', 'x,y'] })
+  const column = { a: List({ unique: false, commas: false, empty: 'kept', maxItems: 4 }) }
+  for (const query of ['a=&a=x&a=%20&a=x', 'a=["","x"," ","x"]', 'a=[null,"x","",%20"x"]'])
+    t.strictSame(await decode(column, { query }), { a: ['', 'x', '', 'x'] }, query)
+  await fails(t, column, { query: 'a=&a=&a=&a=&a=' }, 'InvalidParams', /^a: more than 4/)
+  await fails(t, column, {}, 'MissingParam', /^a/)
   t.strictSame(await decode({ a: List({ unique: false }) }, { query: 'a=1,1,1' }), { a: ['1', '1', '1'] })
   t.strictSame(await decode({ a: List({ unique: false, item: Int() }) }, { query: 'a=1,null,1.0' }), { a: [1, 1] })
   t.strictSame(await decode({ a: List({ item: Oid() }) }, { query: `a=${'A'.repeat(24)}` }), { a: ['a'.repeat(24)] })

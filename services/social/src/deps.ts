@@ -34,9 +34,9 @@ export interface Deps extends Runtime<SocialConfig> {
   talks: Talks
 }
 
-/** How long (ms) another service may take. Counts of unread messages are worth less waiting. */
+/** How long (ms) another service may take. Who hears that a message was not sent sends it again, so that is waited for. */
 const userTimeout = 3000
-const messageTimeout = 1000
+const messageTimeout = 4000
 const pushTimeout = 3000
 
 /** Puts the service together. */

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Caller, Endpoint } from '@im/contracts'
 import { messageArchived } from '@im/contracts/message'
 import {
@@ -225,6 +226,8 @@ test('conversations: who wrote, the newest first, answers to them and to fans, t
   ])
   t.match(await list({ pageIndex: 1, pageSize: 1 }), { pageData: [{ sender: bob }], total: 2, pageCount: 2 })
   t.match(await call(accountMessages.listWriters, {}, session(news + 999)), { total: 0, pageData: [] })
+  t.match(await list({ pageSize: 200 }), { pageSize: 50 }, 'each message may be long')
+  t.match(await call(accountMessages.listChat, { toUserId: bob, pageSize: 200 }), { pageSize: 50 })
   t.match(await call(accountMessages.listChat, { toUserId: bob }), { total: 1, pageData: [{ isRead: 1 }] })
   t.strictSame(await call(accountMessages.showReply, { toUserId: bob }), { toUserId: bob, nickname: 'bob' })
   await t.rejects(call(accountMessages.showReply), failure('InvalidParams'))
@@ -236,6 +239,12 @@ test('conversations: who wrote, the newest first, answers to them and to fans, t
   await t.rejects(reply(dave, 'hi'), failure('NotFriends'))
   others.talks.set(`${news}:${dave}`, { unread: 1, lastTalkTime: 5 })
   await reply(dave, 'the archive knows it first')
+  // Whoever heard that it was not sent would send it again.
+  others.beforeAnswer = async (path) => {
+    if (path === '/internal/messages/send') await delay(1300)
+  }
+  await reply(dave, 'what takes a while is sent')
+  others.beforeAnswer = async () => {}
   await api.call(follows.follow, { toUserId: news }, { as: carol })
   await reply(carol, 'https://x.test/a.png', 2)
   await reply(carol, JSON.stringify({ title: 't', sub: 's', img: 'http://x/i', url: 'x.test', more: 1 }), 80)
@@ -252,6 +261,9 @@ test('conversations: who wrote, the newest first, answers to them and to fans, t
     ['x', 202],
   ] as const)
     await t.rejects(reply(bob, body, type), failure('InvalidParams'), `${type} ${body}`)
+  const before = sent.length
+  await t.rejects(reply(bob, JSON.stringify({ title: 'x'.repeat(65_500) }), 80), failure('RequestTooLarge'))
+  t.equal(sent.length, before)
   await queries.demandIndexes(t)
 })
 
@@ -309,7 +321,17 @@ test('messages to all become broadcasts; lists of other lengths, other schemes a
     { title: 'a, b', url: 'x.test/1', img: 'x.test/3' },
     { title: '[c', url: 'x.test/2', img: 'x.test/4' },
   ])
+  const blankRows = { title: '["a","","b"," "]', url: '["x.test/1","","x.test/2",""]', img: '["i","","j",null]' }
+  await call(accountSends.sendArticlesToAll, blankRows)
+  t.strictSame(JSON.parse(String(broadcasts.at(-1)?.['content'])), [
+    { title: 'a', url: 'x.test/1', img: 'i' },
+    { title: 'b', url: 'x.test/2', img: 'j' },
+  ])
+  const wide = JSON.stringify(Array(8).fill('\u{1f44d}'.repeat(1024)))
+  const tooLong = { title: JSON.stringify(Array(8).fill('\u{1f44d}'.repeat(256))), url: wide, img: wide }
+  await t.rejects(call(accountSends.sendArticlesToAll, tooLong), failure('RequestTooLarge'))
   for (const wrong of [
+    { title: '["","a","b"]', url: '["x.test/1","x.test/2",""]', img: '["i","","k"]' },
     { ...two, url: '["x.test/1"]' },
     { ...two, title: '["a"," "]' },
     { ...two, img: '["x.test/3","javascript:x"]' },
@@ -321,10 +343,12 @@ test('messages to all become broadcasts; lists of other lengths, other schemes a
   ])
     await t.rejects(call(accountSends.sendArticlesToAll, wrong), failure('InvalidParams'))
   await t.rejects(call(accountSends.sendArticlesToAll, {}), failure('MissingParam'))
+  const nothing = { title: '[""]', url: '[""]', img: '[""]' }
+  await t.rejects(call(accountSends.sendArticlesToAll, nothing), failure('MissingParam'))
   await t.rejects(call(accountSends.sendArticleToAll, { ...article, url: 'data:x' }), failure('InvalidParams'))
   await t.rejects(call(accountSends.sendTextToAll, { title: 'x'.repeat(4001) }), failure('InvalidParams'))
   await t.rejects(call(accountSends.sendTextToAll), failure('MissingParam'))
-  for (let n = 0; n < 6; n++) await call(accountSends.sendTextToAll, { title: `${n}` })
+  for (let n = 0; n < 5; n++) await call(accountSends.sendTextToAll, { title: `${n}` })
   await t.rejects(call(accountSends.sendTextToAll, { title: 'the eleventh' }), failure('RateLimited'))
   await call(accountSends.sendTextToAll, { title: 'of another account' }, session(news + 999))
 })
@@ -367,6 +391,8 @@ test('an account answers by itself: a welcome, words, no other account, nothing 
   await write(bob, news, 'PREIS', { arrivedAt: at - 601_000 })
   await write(bob, news, 'say hello, you')
   await write(bob, news, `${'x'.repeat(1000)} price`)
+  // Each becomes eighteen letters before words are looked for.
+  await write(bob, news, `${'\ufdfa'.repeat(56)} price`)
   await write(bob, news, ' Hello, You ')
   await eventually(() => sent.length === 3)
   t.equal(sent[2]?.content, 'hello yourself')

@@ -20,7 +20,9 @@ import { Menu } from './entities.ts'
 
 /** Pages of a public account (spec 08-public-accounts.md, transport.md §7). The session's user is the account. */
 const ofAccount = { auth: 'mp', site: 'mp', signature: 'none' } as const
-const page = (size: number) => ({ pageIndex: PageIndex(), pageSize: PageSize(size, 200) })
+const page = (size: number, most = 200) => ({ pageIndex: PageIndex(), pageSize: PageSize(size, most) })
+/** Rows of a page of messages: each may have 64 KiB of text, which a row repeats. */
+const mostMessages = 50
 
 export const accountSession = contract('social', {
   showLogin: {
@@ -143,7 +145,7 @@ export const accountMessages = contract('social', {
     path: '/mp/msg',
     safe: true,
     summary: { zh: '用户来信列表', en: 'Who wrote to the account, the newest first' },
-    params: Type.Object(page(15)),
+    params: Type.Object(page(15, mostMessages)),
     result: PageVO(
       Type.Object({
         sender: Type.Integer(),
@@ -164,7 +166,7 @@ export const accountMessages = contract('social', {
     path: '/mp/msg/list',
     safe: true,
     summary: { zh: '与某用户的消息', en: 'Messages with a user, newest first; they count as read' },
-    params: Type.Object({ toUserId: UserId(), ...page(15) }),
+    params: Type.Object({ toUserId: UserId(), ...page(15, mostMessages) }),
     result: PageVO(MessageRow),
   },
   showReply: {
@@ -199,8 +201,11 @@ const toFans = {
 } as const
 
 const address = (description: string) => Text({ maxLength: 1024, description })
-const addresses = (description: string) =>
-  List({ item: Text({ maxLength: 1024 }), minItems: 1, maxItems: 8, unique: false, commas: false, description })
+/** Lists that belong to each other by position. */
+const column = (maxLength: number, description: string) => {
+  const options = { minItems: 1, maxItems: 8, unique: false, commas: false, empty: 'kept', description } as const
+  return List({ item: Text({ maxLength }), ...options })
+}
 
 /** Messages to all fans. `/mp/broadcasts` (push) tells how far they have come. */
 export const accountSends = contract('social', {
@@ -242,9 +247,9 @@ export const accountSends = contract('social', {
     path: '/mp/manyToAll',
     summary: { zh: '群发多图文', en: 'Send several articles to all fans' },
     params: Type.Object({
-      title: List({ item: Text({ maxLength: 256 }), minItems: 1, maxItems: 8, unique: false, commas: false }),
-      url: addresses('as many as titles'),
-      img: addresses('as many as titles'),
+      title: column(256, 'rows that are blank in all three lists are left out'),
+      url: column(1024, 'as many as titles'),
+      img: column(1024, 'as many as titles'),
     }),
   },
 })

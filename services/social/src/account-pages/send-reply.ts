@@ -3,6 +3,7 @@ import { ContractError, type Params } from '@im/contracts'
 import { accountChats as contract, serverMessages } from '@im/contracts/message'
 import type { accountMessages } from '@im/contracts/social'
 import type { Deps } from '../deps.ts'
+import { articleText } from './article-text.ts'
 import { webAddress } from './web-address.ts'
 
 type Send = (typeof accountMessages)['sendReply']
@@ -51,7 +52,7 @@ function articleOf(body: string): string {
   const { title, sub = '', img = '', url = '' } = parsed(body)
   if (![title, sub, img, url].every((field) => typeof field === 'string') || !title)
     throw new ContractError('InvalidParams', { detail: 'body: no article' })
-  return JSON.stringify({ title, sub, img: webAddress(img as string, 'img'), url: webAddress(url as string, 'url') })
+  return articleText({ title, sub, img: webAddress(img as string, 'img'), url: webAddress(url as string, 'url') })
 }
 
 function parsed(body: string): Record<string, unknown> {

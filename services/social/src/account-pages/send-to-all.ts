@@ -2,6 +2,7 @@ import { ContractError } from '@im/contracts'
 import { internalBroadcasts } from '@im/contracts/push'
 import { ObjectId } from 'mongodb'
 import type { Deps } from '../deps.ts'
+import { articleText } from './article-text.ts'
 import { webAddress } from './web-address.ts'
 
 type SendDeps = Pick<Deps, 'relations' | 'names' | 'push' | 'now'>
@@ -38,10 +39,10 @@ export function sendArticleToAll(
   { title, sub, img, url }: { title: string; sub: string; img: string; url: string },
 ) {
   const shown = { title, sub, img: webAddress(img, 'img'), url: webAddress(url, 'url') }
-  return sendToAll(deps, account, { type: article, content: JSON.stringify(shown) })
+  return sendToAll(deps, account, { type: article, content: articleText(shown) })
 }
 
-/** The lists belong to each other by position. */
+/** The lists belong to each other by position. A row of a form that nobody filled in is blank in all of them. */
 export function sendArticlesToAll(
   deps: SendDeps,
   account: number,
@@ -49,8 +50,13 @@ export function sendArticlesToAll(
 ) {
   if (url.length !== title.length || img.length !== title.length)
     throw new ContractError('InvalidParams', { detail: 'title, url, img: lists of one length' })
-  const shown = title.map((each, n) => ({
-    ...{ title: each, url: webAddress(url[n]!, 'url'), img: webAddress(img[n]!, 'img') },
+  const rows = title.map((each, n) => ({ title: each, url: url[n]!, img: img[n]! }))
+  const filled = rows.filter((row) => Object.values(row).some(Boolean))
+  if (!filled.length) throw new ContractError('MissingParam', { detail: 'title' })
+  if (!filled.every((row) => Object.values(row).every(Boolean)))
+    throw new ContractError('InvalidParams', { detail: 'title, url, img: one of an article is blank' })
+  const shown = filled.map((row) => ({
+    ...{ title: row.title, url: webAddress(row.url, 'url'), img: webAddress(row.img, 'img') },
   }))
-  return sendToAll(deps, account, { type: articles, content: JSON.stringify(shown) })
+  return sendToAll(deps, account, { type: articles, content: articleText(shown) })
 }

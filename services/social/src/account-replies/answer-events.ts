@@ -4,7 +4,7 @@ import type { friendChanged } from '@im/contracts/social'
 import type { MessageToAccount } from '../account-pages/messages-to-accounts.ts'
 import type { Deps } from '../deps.ts'
 import { answer } from './answer.ts'
-import { findReply } from './find-reply.ts'
+import { findReply, foldReplies } from './find-reply.ts'
 
 /** An answer that comes later (ms) would only puzzle. */
 const notLaterThan = 600_000
@@ -36,12 +36,13 @@ export async function answerWords(deps: Deps, toAccounts: readonly MessageToAcco
   for (const [account, some] of Map.groupBy(recent, ({ to }) => to)) {
     const own = replies.get(account)?.replies
     if (!own?.length) continue
+    const folded = foldReplies(own)
     const messageIds = some.map(({ messageId }) => messageId)
     const { messages } = await message.call(internalMessages.readMessages, { userId: account, messageIds })
     for (const { messageId, from, body, type } of messages) {
       if (type !== text || from === account || !some.some((one) => one.messageId === messageId && one.from === from))
         continue
-      const found = findReply(own, contentOf(body))
+      const found = findReply(folded, contentOf(body))
       if (found) await answer(deps, { account, user: from, content: found.content, cause: messageId, limit: answers })
     }
   }

@@ -7,6 +7,8 @@ export type Talk = ResultOf<(typeof contract)['getTalks']>['talks'][number]
 
 /** Peers of one question. */
 const peersAtOnce = 1000
+/** How long (ms) counts are worth waiting for. */
+const longestWait = 1000
 
 /** Unread messages and the time of the last one, which the message service counts. */
 export class Talks {
@@ -34,7 +36,11 @@ export class Talks {
   /** A list of friends is shown without counts while they are out of reach. */
   async #ask(userId: number, peers?: number[]): Promise<[number, Talk][]> {
     try {
-      const { talks } = await this.#message.call(contract.getTalks, { userId, peers })
+      const { talks } = await this.#message.call(
+        contract.getTalks,
+        { userId, peers },
+        { deadline: Date.now() + longestWait },
+      )
       return talks.map((talk) => [talk.peer, talk])
     } catch (error) {
       this.#log.warn({ err: error }, 'unread messages could not be counted')

@@ -8,10 +8,10 @@ const defaultMaxItems = 1000
 
 /**
  * Decodes the values of a list parameter: JSON array, comma list (unless `commas: false`), single value, repeated parameter.
- * Blanks are dropped, and duplicates unless `unique: false`.
+ * Blanks are dropped unless they are `kept`, and duplicates unless `unique: false`.
  */
 export function decodeList(name: string, schema: ParamSchema, values: readonly unknown[]): unknown[] {
-  const { unique = true, maxItems = defaultMaxItems, items: itemSchema = { wire: 'text' } } = schema
+  const { unique = true, empty, maxItems = defaultMaxItems, items: itemSchema = { wire: 'text' } } = schema
   const isText = (itemSchema.wire ?? 'text') === 'text'
   const found: unknown[] = []
   const known = new Set<unknown>()
@@ -19,9 +19,11 @@ export function decodeList(name: string, schema: ParamSchema, values: readonly u
   for (const value of values)
     for (const member of membersOf(name, value, schema)) {
       if (++looked > mostMembers) throw invalid(name, `more than ${mostMembers} members`)
-      if (isBlank(member) || (!isText && absentWords.has(shortText(member) ?? ''))) continue
-      if (typeof member === 'object') throw invalid(name, 'not a list of texts or numbers')
-      const item = decodeValue(name, isText ? { trim: true, ...itemSchema } : itemSchema, member)
+      const isBlank = isBlankMember(member)
+      if (isBlank && empty !== 'kept') continue
+      if (!isText && absentWords.has(shortText(member) ?? '')) continue
+      if (typeof member === 'object' && !isBlank) throw invalid(name, 'not a list of texts or numbers')
+      const item = isBlank ? '' : decodeValue(name, isText ? { trim: true, ...itemSchema } : itemSchema, member)
       if (unique) {
         if (known.has(item)) continue
         known.add(item)
@@ -46,5 +48,5 @@ function membersOf(name: string, value: unknown, { commas = true, maxBytes }: Pa
   return [whole]
 }
 
-const isBlank = (member: unknown) =>
+const isBlankMember = (member: unknown) =>
   member === null || member === undefined || (typeof member === 'string' && member.trim() === '')
