@@ -42,6 +42,32 @@ test('push is told what notifications show, who is named, and who is there', asy
   await queries.demandIndexes(t)
 })
 
+test('who has lost every connection counts as absent for push, and as online for all others until their streams end', async (t) => {
+  const { online, deps, api } = await startMessage(t)
+  const queries = watchQueries(deps)
+  const present = async () => {
+    const { userIds } = await api.call(pushedMessages.getPresent, { userIds: `${people.alice},${people.bob}` })
+    return userIds.includes(people.bob)
+  }
+  const phone = await online(people.bob)
+  const pc = await online(people.bob, { resource: 'pc' })
+  await eventually(present)
+  phone.sleep()
+  const stored = async () => (await deps.presences.of([people.bob])).get(people.bob)
+  await eventually(async () => (await stored())?.at[0]?.resources.length === 2)
+  t.equal(await present(), true, 'the other one has a connection')
+  pc.sleep()
+  await eventually(async () => !(await present()))
+  t.match(await stored(), { online: true, at: [{ resources: ['android', 'pc'], isAsleep: true }] })
+  pc.wake()
+  await eventually(present)
+  pc.end()
+  await eventually(async () => !(await present()))
+  phone.end()
+  await eventually(async () => (await stored())?.online === false)
+  await queries.demandIndexes(t)
+})
+
 test('push is told what a device that is lost did not confirm', async (t) => {
   const { xmpp, online, deps, api } = await startMessage(t)
   const queries = watchQueries(deps)

@@ -37,7 +37,7 @@ export const pushedMessages = contract('message', {
   },
   getPresent: {
     path: '/internal/presence/present',
-    summary: { zh: '多人中的在线者', en: 'Who of these users has an available device' },
+    summary: { zh: '多人中的在线者', en: 'Who of these users has an available device with a connection' },
     auth: 'internal',
     safe: true,
     params: Type.Object({ userIds: List({ item: UserId(), maxItems: 10_000 }) }),

@@ -1,6 +1,6 @@
 import { presencesChanged } from '@im/contracts/message'
 import type { Deps } from '../deps.ts'
-import type { Left, PresenceDocument } from './presence-repository.ts'
+import type { Left, PresenceAt, PresenceDocument } from './presence-repository.ts'
 
 /** So long (ms) it is known who left: longer than it takes to hand on again what came before a crash. */
 const rememberLeft = 600_000
@@ -13,23 +13,23 @@ const mostLeft = 20
 export async function applyPresence(
   { presences, outbox, now }: Pick<Deps, 'presences' | 'outbox' | 'now'>,
   { server, epoch }: { server: string; epoch: number },
-  resourcesOf: ReadonlyMap<number, readonly string[]>,
+  placeOf: ReadonlyMap<number, Omit<PresenceAt, 'server'>>,
 ): Promise<boolean> {
   return await outbox.commit(async (change) => {
     if (!(await presences.isNewest(server, epoch, change.session))) return false
-    const known = await presences.of([...resourcesOf.keys()], change.session)
+    const known = await presences.of([...placeOf.keys()], change.session)
     const at = now()
     const stored: PresenceDocument[] = []
     const changes: { userId: number; online: boolean; at: number }[] = []
-    for (const [userId, resources] of resourcesOf) {
+    for (const [userId, place] of placeOf) {
       const before = known.get(userId)
-      const elsewhere = (before?.at ?? []).filter((place) => place.server !== server)
-      const here = [...new Set(resources)].sort()
-      const places = here.length ? [...elsewhere, { server, resources: here }] : elsewhere
+      const elsewhere = (before?.at ?? []).filter((other) => other.server !== server)
+      const here = place.resources
+      const places = here.length ? [...elsewhere, { server, ...place }] : elsewhere
       const online = places.length > 0
       if (before && before.online === online && JSON.stringify(before.at) === JSON.stringify(places)) continue
       if (!before && !online) continue
-      const was = before?.at.find((place) => place.server === server)?.resources ?? []
+      const was = before?.at.find((other) => other.server === server)?.resources ?? []
       const left = leftOf(
         before?.left ?? [],
         was.filter((resource) => !here.includes(resource)),

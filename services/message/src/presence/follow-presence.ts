@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Closable } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { applyPresence } from './apply-presence.ts'
+import type { PresenceAt } from './presence-repository.ts'
 
 /** Changes of this time (ms) are stored together. */
 const gatherFor = 100
@@ -38,7 +39,8 @@ export class PresenceFollower {
     const { streams, feedWatchers, feeds, presences, now, log } = this.#deps
     streams.watch({
       changed: (stream, before) => {
-        if (before?.priority !== stream.report.priority || !before) this.#changed(stream.server, stream.report.user)
+        const { priority, waiting, user } = stream.report
+        if (before?.priority !== priority || before?.waiting !== waiting) this.#changed(stream.server, user)
       },
       ended: (stream) => this.#changed(stream.server, stream.report.user),
     })
@@ -98,8 +100,8 @@ export class PresenceFollower {
           await this.#compare(followed)
           followed.compares = false
         }
-        const resources = new Map(users.map((user) => [user, this.#resourcesAt(server, user)]))
-        if (users.length && !(await applyPresence(this.#deps, followed, resources))) return
+        const places = new Map(users.map((user) => [user, this.#placeAt(server, user)]))
+        if (users.length && !(await applyPresence(this.#deps, followed, places))) return
         attempt = 0
       } catch (error) {
         for (const user of users) followed.users.add(user)
@@ -116,8 +118,9 @@ export class PresenceFollower {
     for (let after = 0; ; ) {
       const some = await presences.usersAt(server, after, usersAtOnce)
       for (const { _id: user, at } of some) {
-        const before = at.find((place) => place.server === server)?.resources ?? []
-        if (before.join() !== this.#resourcesAt(server, user).join()) users.add(user)
+        const { resources = [], isAsleep } = at.find((place) => place.server === server) ?? {}
+        const now = this.#placeAt(server, user)
+        if (resources.join() !== now.resources.join() || isAsleep !== now.isAsleep) users.add(user)
         present.delete(user)
       }
       if (some.length < usersAtOnce) break
@@ -126,10 +129,12 @@ export class PresenceFollower {
     for (const user of present) users.add(user)
   }
 
-  #resourcesAt(server: string, user: number): string[] {
+  #placeAt(server: string, user: number): Omit<PresenceAt, 'server'> {
     const streams = this.#deps.streams.ownOf(user).filter((stream) => stream.server === server)
     const available = streams.filter(({ report }) => report.priority !== undefined)
-    return [...new Set(available.map(({ resource }) => resource))].sort()
+    const resources = [...new Set(available.map(({ resource }) => resource))].sort()
+    const isAsleep = available.length > 0 && available.every(({ report }) => report.waiting)
+    return { resources, ...(isAsleep ? { isAsleep } : {}) }
   }
 
   /** Nobody has held the server for long: its users are not there. */
@@ -138,7 +143,7 @@ export class PresenceFollower {
     for (;;) {
       const some = await presences.usersAt(server, 0, usersAtOnce)
       if (!some.length) break
-      const nothing = new Map(some.map(({ _id }) => [_id, []]))
+      const nothing = new Map(some.map(({ _id }) => [_id, { resources: [] }]))
       if (!(await applyPresence(this.#deps, { server, epoch }, nothing))) return
     }
     await presences.forgetServer(server, epoch)

@@ -1,10 +1,12 @@
-import { ensureIndexes } from '@im/service-kit'
+import { ensureIndexes, indexedAnd } from '@im/service-kit'
 import type { ClientSession, Collection, Db } from 'mongodb'
 
 /** A server with available resources of a user. */
-interface PresenceAt {
+export interface PresenceAt {
   server: string
   resources: string[]
+  /** None of them has a connection at the moment; each may come back to its stream. */
+  isAsleep?: true
 }
 
 /** A resource that was available until a moment (ms) not long ago. */
@@ -52,10 +54,13 @@ export class PresencesRepository {
     return new Map(found.map((presence) => [presence._id, presence]))
   }
 
-  /** Those of the users who are online. */
+  /** Those of the users who are online and can be reached: a device of theirs has a connection. */
   async present(userIds: readonly number[]): Promise<number[]> {
+    const isAwake = [{ at: { $elemMatch: { isAsleep: { $exists: false } } } }, { at: { $size: 0 } }]
     const found = await this.collection
-      .find({ _id: { $in: [...userIds] }, online: true }, { batchSize: userIds.length + 1 })
+      .find(indexedAnd({ _id: { $in: [...userIds] } }, { online: true, $or: isAwake }), {
+        batchSize: userIds.length + 1,
+      })
       .project<{ _id: number }>({ _id: 1 })
       .toArray()
     return found.map(({ _id }) => _id)
