@@ -118,8 +118,11 @@ test('what people write and what keeps them safe is told to nobody else', { time
   const probes = `http://127.0.0.1:${stack.env['OPERATIONS_PORT']}`
   const metricsUrls = [...Object.values({ ...stack.urls, gateway: probes }), stack.env['XMPP_HTTP_URL']]
   const metrics = await Promise.all(metricsUrls.map(async (url) => (await fetch(`${url}/metrics`)).text()))
-  const logs = await stack.logs()
-  t.match(logs, /"path":"\/user\/get"/, 'the logs are whole')
+  // Calls are logged in blocks, a second late at most.
+  const logs = await eventually(async () => {
+    const text = await stack.logs()
+    return /"path":"\/user\/get"/.test(text) && text
+  })
   for (const { name, seen } of [
     { name: 'log', seen: () => logs },
     { name: 'metric', seen: () => metrics.join('\n') },
