@@ -4,6 +4,8 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { execa } from 'execa'
+import { bundle } from './bundles/bundle.ts'
+import { inSources } from './bundles/in-sources.ts'
 import { type ContainerRun, prepareContainers } from './containers/prepare.ts'
 import { repositoryRoot, thisMachine } from './machine/machine.ts'
 import { stopLeftovers } from './machine/process-records.ts'
@@ -73,13 +75,25 @@ const filesBesideEachOther = 2 * availableParallelism() + 1
 /** Failed files that run once more: more than so many are no accident. */
 const mostRepeated = 12
 
+/** From so many files on bundling them takes less than it spares. */
+const worthBundling = 12
+
+/** The environment in which many files load quickly; see `bundle`. Without it they load from their sources. */
+async function bundled(files: string[]): Promise<NodeJS.ProcessEnv> {
+  if (files.length < worthBundling) return {}
+  return await bundle(files, repositoryRoot, bundleFolder()).catch((error: Error) => {
+    report.info(`Tests run from their sources: ${error.message}`)
+    return {}
+  })
+}
+
 /**
- * Runs test files, and those that failed once more, alone: deadlines of a few seconds can be missed beside others on a busy
- * machine. What fails alone, too, has failed, and so has what hung; what passes then is named.
+ * Runs test files, and those that failed once more, alone and from their sources: deadlines of a few seconds can be missed
+ * beside others on a busy machine. What fails alone, too, has failed, and so has what hung; what passes then is named.
  */
-async function runTests(files: string[], env: NodeJS.ProcessEnv = {}): Promise<Outcome> {
+async function runTests(files: string[], env: NodeJS.ProcessEnv, quick: NodeJS.ProcessEnv = {}): Promise<Outcome> {
   // A whole fleet of containers is enough for two cores.
-  const outcomes = await runOnce(files, env, env['E2E_SERVERS'] ? 1 : filesBesideEachOther)
+  const outcomes = await runOnce(files, { ...env, ...quick }, env['E2E_SERVERS'] ? 1 : filesBesideEachOther)
   const failed = failedOf(outcomes)
   const repeated = failed.filter((file) => !outcomes.get(file)?.hung)
   if (repeated.length > 0 && failed.length <= mostRepeated && !interrupted.signal.aborted) {
@@ -91,12 +105,16 @@ async function runTests(files: string[], env: NodeJS.ProcessEnv = {}): Promise<O
   }
   const total: Outcome = { passed: 0, failed: 0, skipped: 0 }
   for (const outcome of outcomes.values()) add(total, outcome)
-  failures.push(...failedOf(outcomes).map((file) => outcomes.get(file)?.lines ?? []))
+  failures.push(...failedOf(outcomes).map((file) => (outcomes.get(file)?.lines ?? []).map(readable)))
   return total
 }
 
 const failedOf = (outcomes: Map<string, FileOutcome>) =>
   [...outcomes].filter(([, { failed }]) => failed > 0).map(([file]) => file)
+
+/** In the run's temporary folder. */
+const bundleFolder = () => join(tmpdir(), 'bundles')
+const readable = (line: string) => inSources(line, repositoryRoot, bundleFolder())
 
 async function runOnce(files: string[], env: NodeJS.ProcessEnv, capacity: number): Promise<Map<string, FileOutcome>> {
   console.log(`\n${files.length} test files${env['E2E_SERVERS'] ? ` on ${env['E2E_SERVERS']}` : ''}`)
@@ -105,7 +123,7 @@ async function runOnce(files: string[], env: NodeJS.ProcessEnv, capacity: number
     env: { ...process.env, ...env },
     capacity,
     signal: interrupted.signal,
-    print: console.log,
+    print: (line) => console.log(readable(line)),
   })
 }
 
@@ -155,11 +173,12 @@ async function main(): Promise<number> {
         files.some(isAboutS3) ? obtainS3(obtain) : undefined,
         files.some(isAboutSlixmpp) ? obtainSlixmpp(thisMachine(process.env, report)) : undefined,
       ])
+      const bundling = bundled(files)
       const checks = withChecks ? runChecks() : Promise.resolve(0)
-      const [servers, , failedChecks] = await all([launching, obtaining, checks] as const)
+      const [servers, , failedChecks, quick] = await all([launching, obtaining, checks, bundling] as const)
       stopServers = servers.close
       process.env['IM_TEST_OWN_MONGODB'] = servers.started.includes('mongodb') ? '1' : ''
-      add(outcome, await runTests(files, servers.env))
+      add(outcome, await runTests(files, servers.env, quick))
       outcome.failed += failedChecks
       if (positionals.length === 0 && !interrupted.signal.aborted)
         add(outcome, await runOnContainers(testFiles(containerTests), join(folder, 'containers')))
