@@ -48,7 +48,10 @@ test('files that hang are ended, say what hung, and leave the results of others 
   t.match(text, /never ends/)
   t.match(text, /✖ services\/spins\.mjs: took longer than 2 s/)
   t.strictSame(
-    [...outcomes].filter(([, { hung }]) => hung).map(([name]) => name),
+    [...outcomes]
+      .filter(([, { hung }]) => hung)
+      .map(([name]) => name)
+      .sort(),
     ['services/awaits.mjs', 'services/spins.mjs'],
   )
 })
