@@ -248,6 +248,8 @@ async function markRead({ messages }: ArchiveDeps, entries: readonly ArchiveEntr
   await messages.markReadBetween(merged)
 }
 
-/** The log a batch comes from: batches of one log stay in order, those of different logs don't wait for each other. */
-/** The aggregate of a batch's events: its log. Feeds of several servers then never wait for each other's numbers. */
+/**
+ * The log a batch comes from, which is the aggregate of its events: batches of one log stay in order, and feeds of several servers
+ * never wait for each other's numbers.
+ */
 export const logOf = ({ tap }: { tap: string }) => `log:${tap.slice(0, tap.indexOf(':'))}`
