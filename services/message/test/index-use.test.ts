@@ -1,4 +1,4 @@
-import { archive, presence, search, talks } from '@im/contracts/message'
+import { archive, presence, pushedMessages, search, talks } from '@im/contracts/message'
 import { passwordReplaced, sessionRevoked, settingsChanged, userLocked, userUpdated } from '@im/contracts/user'
 import { eventPublisher, eventually, watchQueries } from '@im/service-kit/testing'
 import { test } from 'tap'
@@ -49,6 +49,8 @@ test('every query the service sends uses an index', async (t) => {
   await api.call(archive.clearChats, { type: 1 }, { as: bob })
   await api.call(presence.setOnlineState, { userId: bob, OnlineState: 1 })
   for (const peers of [undefined, String(alice)]) await api.call(talks.getTalks, { userId: bob, peers })
+  await api.call(pushedMessages.getUnconfirmed, { userIds: `${bob},${carol}`, since: 0 })
+  await api.call(pushedMessages.getPresent, { userIds: `${bob},${carol}` })
 
   const announce = eventPublisher(t, env)
   const at = Date.now()
