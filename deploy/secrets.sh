@@ -4,7 +4,8 @@
 #   kubectl create secret generic im-secrets --from-env-file=…                                    see deploy/k8s/README.md
 # A fleet keeps its secrets: run it once. SECURITY.md says what each opens, docs/operations.md how it is changed.
 set -eu
-umask 077
+# The file that these lines go to, if they go to one, is for its owner alone.
+[ ! -f /dev/stdout ] || chmod 600 /dev/stdout
 secret() { printf '%s=%s\n' "$1" "$(od -An -vtx1 -N"$2" /dev/urandom | tr -d ' \n')"; }
 
 # Between services, and of the XMPP servers

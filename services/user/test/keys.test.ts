@@ -2,6 +2,7 @@ import { accounts, authKeys, keyPairs, messageKeysChanged, passwords, profiles, 
 import { eventually, failure } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { isPayKeyMac, messageKeyMacs } from '../src/secrets/key-macs.ts'
+import { seal } from '../src/secrets/sealed-text.ts'
 import { md5Of123456, startUser } from './start-user.ts'
 
 test('macs are those of the specification', async (t) => {
@@ -89,6 +90,23 @@ test('pay keys are taken with the mac of the pay password, which can not be gues
     await t.rejects(api.call(authKeys.uploadPayKey, { ...keys, mac: 'QUJD' }, as), failure('MacInvalid'))
   await t.rejects(api.call(authKeys.uploadPayKey, { ...keys, mac }, as), failure('RateLimited'), 'the right one, too')
   await t.rejects(api.call(passwords.checkPayPassword, { payPassword: '123456' }, as), failure('RateLimited'))
+})
+
+test('after a change of PAY_MAC_KEY the mac counts again once the pay password is set anew', async (t) => {
+  const env = { PAY_MAC_KEY: 'ab'.repeat(32), AUTHKEYS_MAC: 'off' }
+  const { api, person, deps } = await startUser(t, env)
+  const { caller, userId } = await person('alice')
+  const as = { as: caller }
+  const keys = { privateKey: 'cHJpdmF0ZS1rZXktYnl0ZXM=', publicKey: 'cHVibGljLWtleS1ieXRlcw==' }
+  const mac = 'oi06PWFgGBMUaqOmMPLRvA=='
+  await api.call(passwords.updatePayPassword, { payPassword: '123456' }, as)
+  // As the key before the change left it.
+  const sealed = seal(Buffer.from('cd'.repeat(32), 'hex'), md5Of123456)
+  await deps.db.collection('users').updateOne({ _id: userId as never }, { $set: { 'payPassword.sealed': sealed } })
+  await t.rejects(api.call(authKeys.uploadPayKey, { ...keys, mac }, as), failure('FeatureDisabled'))
+  t.equal((await api.envelope(passwords.checkPayPassword, { payPassword: '123456' }, as)).resultCode, 1)
+  await api.call(passwords.updatePayPassword, { oldPayPassword: '123456', payPassword: '123456' } as never, as)
+  await api.call(authKeys.uploadPayKey, { ...keys, mac }, as)
 })
 
 test('without PAY_MAC_KEY nobody has pay keys', async (t) => {

@@ -14,9 +14,9 @@ export async function uploadPayKey(
   if (!user) throw new ContractError('TokenInvalid')
   if (!user.payPassword) throw new ContractError('PayPasswordNotSet')
   const { sealed } = user.payPassword
-  // It was set while there was no key to seal it with, so nobody can check the mac until the password is set again.
-  if (!sealed) throw new ContractError('FeatureDisabled', { detail: 'the pay password must be set again' })
-  const passwordMd5 = unseal(Buffer.from(config.payMacKey, 'hex'), sealed)
+  const passwordMd5 = sealed && unseal(Buffer.from(config.payMacKey, 'hex'), sealed)
+  // It was set under another key or none, so nobody can check the mac until the password is set again.
+  if (!passwordMd5) throw new ContractError('FeatureDisabled', { detail: 'the pay password must be set again' })
   if (!isPayKeyMac(mac, { privateKey, publicKey }, passwordMd5)) throw new ContractError('MacInvalid')
   await keys.setPay(userId, { publicKey, privateKey }, Math.floor(now() / 1000))
 }

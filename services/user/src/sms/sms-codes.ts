@@ -58,7 +58,7 @@ export class SmsCodes {
       seal(this.#sealKey, code),
       lifetimeSeconds,
     )
-    return typeof sealed === 'string' ? unseal(this.#sealKey, sealed) : code
+    return (typeof sealed === 'string' && unseal(this.#sealKey, sealed)) || code
   }
 
   /** Returns undefined when the code is wrong, which counts as a try. */

@@ -70,6 +70,9 @@ function checkSecret(deps: Deps, withdrawal: Withdrawal, openid: string, sealed:
   if (Math.abs(now() / 1000 - seconds) > clockSkew) throw new ContractError('SignatureInvalid', { detail: 'time' })
   const key = config.payMacKey
   const payPasswordMd5 = sealed !== undefined && key ? unseal(Buffer.from(key, 'hex'), sealed) : undefined
+  // Sealed under a key that was changed: whether the secret holds it can't be seen until it is set again.
+  if (sealed !== undefined && key && payPasswordMd5 === undefined && config.withdrawNeedsPayPassword)
+    throw new ContractError('SignatureInvalid', { detail: 'the pay password must be set again' })
   const signed = { ...withdrawal, apiKey: config.apiKey, openid, payPasswordMd5 }
   if (!isWithdrawalSecret(secret, signed, { needsPayPassword: config.withdrawNeedsPayPassword }))
     throw new ContractError('SignatureInvalid')
