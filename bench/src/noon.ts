@@ -36,7 +36,7 @@ async function main(): Promise<number> {
     env: { XMPP_LOGINS_PER_SECOND: values.logins },
     report: (line) => console.error(`${Math.round(performance.now())} ms: ${line}`),
   })
-  const { calls, messages, streams, faults, slowWhile, wrongCalls, twice, twiceWhileEnding } = result
+  const { calls, messages, streams, faults, slowCalls, wrongCalls, twice, twiceWhileEnding } = result
   for (const [part, { calls: count, failed, p50, p99, max, slow }] of Object.entries(calls))
     console.log(
       `calls, ${part.padEnd(6)} ${count}, ${failed} failed; ms p50 ${p50}, p99 ${p99}, max ${max}; ${slow} took ${mostDelay} more`,
@@ -47,9 +47,8 @@ async function main(): Promise<number> {
   console.log(
     `streams       ${streams.gaps} interrupted, ${streams.longestGap} ms at most; ${streams.mostLoginsInASecond} logins in a second at most`,
   )
-  console.log(
-    `told ${mostDelay} ms more: ${slowWhile.started} calls while a process started, ${slowWhile.ended} while none did`,
-  )
+  for (const { during, calls: count, slowest } of slowCalls)
+    console.log(`told ${mostDelay} ms more: ${count} calls, ${during}; ${slowest.path} ${slowest.ms} ms`)
   console.log(`told ${twice.length} got twice by a device`)
   const checks: [what: string, wrong: readonly string[]][] = [
     ['calls that failed', wrongCalls],

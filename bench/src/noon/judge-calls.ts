@@ -29,16 +29,33 @@ export function figuresOf(calls: readonly MadeCall[]): CallFigures {
   }
 }
 
-/**
- * Calls that took `mostDelay` more than the middle one: how many of them while some process ended, and how many while one only
- * started, which takes a core for some seconds.
- */
-export function slowWhile(calls: readonly MadeCall[], replacements: readonly Replacement[]) {
+/** Slow calls beside what was being done to a process when they ended. */
+export interface SlowCalls {
+  /** `social-2 was ending`, `social-2 was starting`, `after social-2`, or `before all`. */
+  during: string
+  calls: number
+  /** The slowest: its path and how long (ms) it took. */
+  slowest: { path: string; ms: number }
+}
+
+/** Calls that took `mostDelay` more than the middle one, by what went on; most of them first. */
+export function slowCalls(calls: readonly MadeCall[], replacements: readonly Replacement[]): SlowCalls[] {
   const { p50 } = figuresOf(calls)
   const slow = calls.filter(({ ms }) => ms > p50 + mostDelay)
-  const overlaps = (call: MadeCall, from: number, to: number) => call.beganAt < to && call.beganAt + call.ms > from
-  const starting = slow.filter((call) => replacements.some(({ goneAt, wholeAt }) => overlaps(call, goneAt, wholeAt)))
-  return { ended: slow.length - starting.length, started: starting.length }
+  return [...Map.groupBy(slow, (call) => whatWentOn(call, replacements))]
+    .map(([during, some]) => {
+      const { path, ms } = some.reduce((one, other) => (other.ms > one.ms ? other : one))
+      return { during, calls: some.length, slowest: { path, ms: Math.round(ms) } }
+    })
+    .sort((a, b) => b.calls - a.calls)
+}
+
+function whatWentOn({ beganAt, ms }: MadeCall, replacements: readonly Replacement[]): string {
+  const endedAt = beganAt + ms
+  const last = replacements.findLast(({ at }) => at <= endedAt)
+  if (!last) return 'before all'
+  if (endedAt <= last.goneAt) return `${last.name} was ending`
+  return endedAt <= last.wholeAt ? `${last.name} was starting` : `after ${last.name}`
 }
 
 /**

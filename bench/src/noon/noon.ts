@@ -14,7 +14,7 @@ import { type Faults, judge } from '../torture/judge.ts'
 import { Ledger } from '../torture/ledger.ts'
 import { readHistories } from '../torture/read-histories.ts'
 import { callsOf, type MadeCall, makeCalls } from './call-load.ts'
-import { type CallFigures, figuresOf, slowWhile, wrongCalls } from './judge-calls.ts'
+import { type CallFigures, figuresOf, type SlowCalls, slowCalls, wrongCalls } from './judge-calls.ts'
 import { deliveredTwice, gapsOf, mostLoginsInASecond } from './judge-streams.ts'
 import { type Replacement, replaceInTurn } from './replacements.ts'
 import { registerWriters, writeMessages } from './writer.ts'
@@ -41,7 +41,7 @@ export type Part = 'steady' | 'ended' | 'killed'
 export interface NoonReport {
   calls: Record<Part, CallFigures>
   /** Slow calls of the part in which processes end in order. */
-  slowWhile: { ended: number; started: number }
+  slowCalls: SlowCalls[]
   /** Calls that failed and should not have. */
   wrongCalls: string[]
   messages: { sent: number; receipted: number; refused: number }
@@ -186,7 +186,7 @@ export async function noon(options: NoonOptions): Promise<NoonReport> {
         ended: between(endedAt, killedAt),
         killed: between(killedAt, Number.POSITIVE_INFINITY),
       },
-      slowWhile: slowWhile(
+      slowCalls: slowCalls(
         made.filter(({ beganAt }) => beganAt >= endedAt && beganAt < killedAt),
         replacements,
       ),
