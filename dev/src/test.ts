@@ -23,7 +23,8 @@ tests of all packages. With paths: only the test files at or below them, without
 The last line is "N passed, N failed"; a failed type check or lint counts as one failed.
 
 Where there is a Docker engine, or root can install and start Debian's, the journeys then run once more on the containers
-of deploy/docker. E2E_SERVERS=containers with paths does so for the files of test-e2e that are named.
+of deploy/docker. E2E_SERVERS=containers with paths does so for the files that are named: journeys of test-e2e on a whole
+fleet, others with the stores in containers.
 
 Servers that run already: MONGODB_URL, REDIS_URL, NATS_URL.`
 
@@ -42,8 +43,10 @@ const obtainS3 = (obtain: (name: 's3') => Promise<void>) =>
 const isAboutS3 = (file: string) => file.endsWith('s3.test.ts')
 const isAboutSlixmpp = (file: string) => file.endsWith('slixmpp.test.ts')
 
-/** Journeys that also run on containers. They cover most of the stack in a few minutes. */
-const containerTests = ['chat-journey', 'resilience', 'security'].map((name) => `test-e2e/test/${name}.test.ts`)
+/** Journeys that also run on containers: those that stop containers, or lead out of them. Six minutes at most. */
+const containerTests = ['chat-journey', 'push-journey', 'redis-away', 'resilience', 'security'].map(
+  (name) => `test-e2e/test/${name}.test.ts`,
+)
 
 /** A longer run is ended, before a CI would end it without a result. */
 const runDeadlineMs = 60 * 60_000
@@ -132,17 +135,40 @@ async function runOnContainers(files: string[], folder: string): Promise<Outcome
   const none: Outcome = { passed: 0, failed: 0, skipped: 0 }
   let containers: ContainerRun | undefined
   try {
-    const prepared = await prepareContainers(thisMachine(process.env, report), { folder, abort: interrupted.signal })
+    const machine = thisMachine(process.env, report)
+    if (files.some(isAboutSlixmpp)) await obtainSlixmpp(machine)
+    const prepared = await prepareContainers(machine, { folder, abort: interrupted.signal })
     if ('not' in prepared) {
       console.log(`\nNothing was tried on containers: ${prepared.not}`)
       return process.env['E2E_SERVERS'] === 'containers' ? { ...none, failed: 1 } : none
     }
     containers = prepared
     console.log(`\nContainers: ${containers.what}`)
-    return await runTests(files, containers.env)
+    return await testOnContainers(files, containers)
   } finally {
     await containers?.close()
   }
+}
+
+/** Journeys start whole fleets of containers; tests of services share one container for each store. */
+async function testOnContainers(files: string[], { env }: ContainerRun): Promise<Outcome> {
+  const isJourney = (file: string) => file.startsWith('test-e2e/')
+  const others = files.filter((file) => !isJourney(file))
+  const outcome: Outcome = { passed: 0, failed: 0, skipped: 0 }
+  if (others.length > 0) {
+    // testcontainers finds the engine by the environment of this process.
+    Object.assign(process.env, env)
+    const { startStores } = await import('./containers/stores.ts')
+    const stores = await startStores(`${env['E2E_CONTAINERS']}-stores`)
+    try {
+      add(outcome, await runTests(others, stores.env))
+    } finally {
+      await stores.close()
+    }
+  }
+  const journeys = files.filter(isJourney)
+  if (journeys.length > 0) add(outcome, await runTests(journeys, env))
+  return outcome
 }
 
 /** Stops stacks that tests started in the temporary folder and did not stop. */

@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Service } from '@im/service-kit'
 import { test } from 'tap'
 import { parse } from 'yaml'
-import { interpolate, readCompose } from '../src/containers/index.ts'
+import { interpolate, readCompose } from '../src/containers/compose.ts'
 import { repositoryRoot } from '../src/machine/machine.ts'
 import { serviceNames } from '../src/services.ts'
 
@@ -33,6 +33,28 @@ test('values of .env stand in their places, defaults in the others, and nothing 
     await t.rejects(readCompose({ ...secrets, [name]: '' }), { message: new RegExp(`${name}: .*deploy/`) })
   const nats = (await readCompose(secrets)).find(({ name }) => name === 'nats')
   t.match(nats?.files, [{ source: /deploy\/docker\/nats\.conf$/, target: '/etc/nats/nats.conf' }])
+})
+
+test('containers of tests keep and are denied what compose.yaml says', async (t) => {
+  const containers = await readCompose(secrets)
+  const of = (wanted: string) => containers.find(({ name }) => name === wanted)!
+  t.strictSame(
+    ['mongodb', 'redis', 'nats', 'xmpp', 'message', 'user'].map((name) => of(name).kept),
+    [['/data/db'], ['/data'], ['/data'], ['/var/lib/im-xmpp'], ['/var/lib/im-files'], []],
+  )
+  const denied = { readOnly: true, capDrop: ['ALL'], securityOpt: ['no-new-privileges:true'] }
+  t.strictSame(of('user').limits, { ...denied, memory: 512 * 1024 ** 2 })
+  t.strictSame(of('message').limits, { ...denied, memory: 1024 ** 3 })
+  t.strictSame(of('xmpp').limits, denied)
+  t.strictSame(of('mongodb').limits, { readOnly: false, capDrop: [], securityOpt: [] })
+})
+
+test('the file of secrets is for its owner alone', async (t) => {
+  const file = join(t.testdir(), '.env')
+  const command = `umask 022; sh ${join(repositoryRoot, 'deploy/secrets.sh')} > ${file}`
+  execFileSync('sh', ['-c', command])
+  t.equal(((await stat(file)).mode & 0o777).toString(8), '600')
+  t.match(await readFile(file, 'utf8'), /^SERVICE_KEY=\w{64}$/m)
 })
 
 test('stores ask for the passwords that services get, and NATS takes them for text', async (t) => {

@@ -1,6 +1,7 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { serviceNames } from '@im/contracts'
 import { type ProcessName, type Secrets, type ServerName, type ServiceName, startStack } from '@im/dev'
 import type { StackAddresses } from './people.ts'
 
@@ -10,13 +11,19 @@ export interface TestStack extends StackAddresses {
   /** What the services run with, with addresses for a process on this machine. */
   env: Record<string, string>
   secrets: Secrets
+  /** One name for each process of services. */
+  processes: readonly ProcessName[]
   /** kill -9 of its process. It stays down until `restart`. Services that are not `apart` are one process. */
   kill(name: ProcessName | ServerName): Promise<void>
   /** Ends it in order. It stays down until `restart`. */
   stop(name: ProcessName | ServerName): Promise<void>
   restart(name: ProcessName | ServerName): Promise<void>
-  /** What a server of local processes keeps; only while it is down. */
-  folder(name: ServerName): Promise<string>
+  /** Takes from a server all that it keeps. Only while it is down. */
+  empty(name: ServerName): Promise<void>
+  /** Copies what a server keeps; resolves with what puts it back in place of what is there then. Both only while it is down. */
+  save(name: ServerName): Promise<() => Promise<void>>
+  /** Names of what is being uploaded: the message service keeps parts of files there. */
+  stagedFiles(): Promise<string[]>
   /** All that services and servers wrote into their logs. */
   logs(): Promise<string>
   close(): Promise<void>
@@ -25,14 +32,16 @@ export interface TestStack extends StackAddresses {
 export interface TestStackOptions {
   /** Services with a process of their own: those that are killed. Containers are always one for each. */
   apart?: 'all' | readonly ServiceName[]
-  /** Of local processes: how many XMPP servers, and replicas of services. */
+  /** How many XMPP servers, and replicas of services. */
   xmppServers?: number
   replicas?: Partial<Record<ServiceName, number>>
   env?: Record<string, string>
+  /** Addresses on loopback that services call besides those in `env`. */
+  served?: readonly string[]
 }
 
 /** Hashes of passwords as production makes them would be half of the work of some journeys. */
-const quickHashes = { ARGON2_MEMORY_KIB: '64', ARGON2_PASSES: '1' }
+export const quickHashes = { ARGON2_MEMORY_KIB: '64', ARGON2_PASSES: '1' }
 
 /** The whole stack with servers of its own on free ports, limits off: local processes, or containers with E2E_SERVERS=containers. */
 export async function startTestStack(options: TestStackOptions = {}): Promise<TestStack> {
@@ -61,21 +70,37 @@ async function startProcesses(options: TestStackOptions): Promise<TestStack> {
       ...options.env,
     },
   })
+  // MongoDB's own name, or that of its stand-in.
+  const folderOf = async (name: ServerName) => {
+    const names = await readdir(dataDir)
+    return join(dataDir, name === 'mongodb' && !names.includes(name) ? 'secantusdb' : name)
+  }
   return {
     urls: stack.urls,
     env: stack.env,
     secrets: stack.secrets,
+    processes: processesOf(options),
     gatewayUrl: stack.urls.gateway,
     xmppPort: Number(stack.env['XMPP_PORT']),
     xmppDomain: stack.env['XMPP_DOMAIN'] ?? '',
     kill: (name) => stack.kill(name, 'SIGKILL'),
     stop: (name) => stack.kill(name, 'SIGTERM'),
     restart: (name) => stack.restart(name),
-    async folder(name) {
-      // MongoDB's own name, or that of its stand-in.
-      const names = await readdir(dataDir)
-      return join(dataDir, name === 'mongodb' && !names.includes(name) ? 'secantusdb' : name)
+    async empty(name) {
+      const folder = await folderOf(name)
+      await rm(folder, { recursive: true, force: true })
+      await mkdir(folder)
     },
+    async save(name) {
+      const folder = await folderOf(name)
+      const copy = `${folder}-saved`
+      await cp(folder, copy, { recursive: true })
+      return async () => {
+        await rm(folder, { recursive: true })
+        await cp(copy, folder, { recursive: true })
+      }
+    },
+    stagedFiles: () => readdir(join(stack.env['FILE_DIRECTORY'] ?? '', 'staging')).catch(() => []),
     async logs() {
       const files = (await readdir(join(dataDir, 'logs'))).map((name) => join(dataDir, 'logs', name))
       return (await Promise.all(files.map((file) => readFile(file, 'utf8')))).join('\n')
@@ -85,4 +110,13 @@ async function startProcesses(options: TestStackOptions): Promise<TestStack> {
       await rm(dataDir, { recursive: true, force: true })
     },
   }
+}
+
+function processesOf({ apart = [], replicas = {} }: TestStackOptions): ProcessName[] {
+  const isApart = (name: ServiceName) => apart === 'all' || apart.includes(name)
+  const shared = serviceNames.filter((name) => !isApart(name))
+  const further = serviceNames.flatMap((name) =>
+    Array.from({ length: (replicas[name] ?? 1) - 1 }, (_, index): ProcessName => `${name}-${index + 2}`),
+  )
+  return [...shared.slice(0, 1), ...serviceNames.filter(isApart), ...further]
 }

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { readdir } from 'node:fs/promises'
 import { request } from 'node:http'
 import { crc32, deflateSync } from 'node:zlib'
 import { archive, storedFiles } from '@im/contracts/message'
@@ -175,12 +174,9 @@ test('files', async (t) => {
     })
     cut.on('error', () => {})
     cut.write(`--b\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\n${'x'.repeat(1_000_000)}`)
-    const folder = stack.env['FILE_DIRECTORY']
-    if (!folder) return
-    const staged = () => readdir(`${folder}/staging`).catch(() => [])
-    await eventually(async () => (await staged()).length > 0)
+    await eventually(async () => (await stack.stagedFiles()).length > 0)
     cut.destroy()
-    await eventually(async () => (await staged()).length === 0)
+    await eventually(async () => (await stack.stagedFiles()).length === 0)
   })
 
   t.test('no address leads to another one', async (t) => {

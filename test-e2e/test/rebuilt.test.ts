@@ -1,5 +1,4 @@
 /** MongoDB holds everything: what is said in docs/operations.md of a fleet that has lost the rest, and of one that is restored. */
-import { cp, mkdir, rm } from 'node:fs/promises'
 import { archive, search } from '@im/contracts/message'
 import { companies } from '@im/contracts/org'
 import { roomMembers, rooms } from '@im/contracts/room'
@@ -39,8 +38,7 @@ test('a fleet is what its database says', { timeout }, async (t) => {
     const before = await friendsOf(story.alice)
     await atRest(stack)
     await end(stack)
-    const backup = `${await stack.folder('mongodb')}-backup`
-    await cp(await stack.folder('mongodb'), backup, { recursive: true })
+    const restore = await stack.save('mongodb')
     await begin(stack)
 
     // The hour that is lost.
@@ -56,8 +54,7 @@ test('a fleet is what its database says', { timeout }, async (t) => {
     await atRest(stack)
 
     await end(stack)
-    await rm(await stack.folder('mongodb'), { recursive: true })
-    await cp(backup, await stack.folder('mongodb'), { recursive: true })
+    await restore()
     await empty(stack)
     await begin(stack)
     await isWhole(t, story)
@@ -162,19 +159,13 @@ async function atRest({ env }: TestStack): Promise<void> {
 
 /** Services first, as docs/operations.md says. */
 async function end(stack: TestStack): Promise<void> {
-  await stack.stop('gateway')
+  await Promise.all(stack.processes.map((name) => stack.stop(name)))
   await Promise.all([...lost, 'mongodb' as const].map((name) => stack.stop(name)))
 }
 
 async function begin(stack: TestStack): Promise<void> {
   await Promise.all([...lost, 'mongodb' as const].map((name) => stack.restart(name)))
-  await stack.restart('gateway')
+  await Promise.all(stack.processes.map((name) => stack.restart(name)))
 }
 
-async function empty(stack: TestStack): Promise<void> {
-  for (const name of lost) {
-    const folder = await stack.folder(name)
-    await rm(folder, { recursive: true, force: true })
-    await mkdir(folder)
-  }
-}
+const empty = (stack: TestStack) => Promise.all(lost.map((name) => stack.empty(name)))

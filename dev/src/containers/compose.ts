@@ -17,6 +17,10 @@ export interface ComposeService extends ComposeImage {
   healthcheck?: { test: string | string[] }
   /** Files of the repository that are mounted. */
   files: { source: string; target: string }[]
+  /** Folders inside that are volumes: what the container keeps. */
+  kept: string[]
+  /** What is taken from it: see `read_only`, `cap_drop`, `security_opt` and `mem_limit` (bytes) of compose. */
+  limits: { readOnly: boolean; capDrop: string[]; securityOpt: string[]; memory?: number }
 }
 
 const file = join(repositoryRoot, 'deploy/docker/compose.yaml')
@@ -27,6 +31,10 @@ interface Written extends ComposeImage {
   environment?: Record<string, string | number>
   healthcheck?: { test: string | string[] }
   volumes?: string[]
+  read_only?: boolean
+  cap_drop?: string[]
+  security_opt?: string[]
+  mem_limit?: string
 }
 
 async function read(): Promise<Record<string, Written>> {
@@ -52,6 +60,7 @@ export const readImages = async (): Promise<ComposeImage[]> => Object.values(awa
 export async function readCompose(env: Record<string, string>): Promise<ComposeService[]> {
   return Object.entries(await read()).map(([name, written]) => {
     const { command, environment = {}, healthcheck, volumes = [] } = written
+    const mounts = volumes.map((volume) => volume.split(':'))
     return {
       name,
       ...imageOf(written),
@@ -60,12 +69,27 @@ export async function readCompose(env: Record<string, string>): Promise<ComposeS
         Object.entries(environment).map(([key, value]) => [key, interpolate(String(value), env)]),
       ),
       ...(healthcheck ? { healthcheck } : {}),
-      files: volumes
-        .filter((volume) => volume.startsWith('./'))
-        .map((volume) => volume.split(':'))
+      files: mounts
+        .filter(([source]) => source?.startsWith('./'))
         .map(([source = '', target = '']) => ({ source: resolve(here, source), target })),
+      kept: mounts.filter(([source]) => !source?.startsWith('./')).map(([, target = '']) => target),
+      limits: limitsOf(written),
     }
   })
+}
+
+function limitsOf({ read_only: readOnly = false, cap_drop, security_opt, mem_limit }: Written) {
+  return {
+    ...{ readOnly, capDrop: cap_drop ?? [], securityOpt: security_opt ?? [] },
+    ...(mem_limit ? { memory: bytesOf(mem_limit) } : {}),
+  }
+}
+
+/** Of `512m`, `1g`. */
+function bytesOf(size: string): number {
+  const [, count, unit = ''] = /^(\d+)([kmg]?)$/.exec(size) ?? []
+  if (!count) throw new Error(`deploy/docker/compose.yaml has a size that is none: ${size}`)
+  return Number(count) * 1024 ** ' kmg'.indexOf(unit || ' ')
 }
 
 function imageOf({ image, build }: Written): ComposeImage {

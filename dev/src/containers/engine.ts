@@ -77,7 +77,7 @@ async function startEngine(machine: Machine, dockerd: string, folder: string): P
     async close() {
       await removeAll('', env).catch(() => {})
       // Newer images are layers that the next build can use.
-      const prune = ['image', 'prune', '--force', '--filter', 'until=168h']
+      const prune = ['image', 'prune', '--force', '--filter', 'until=24h']
       await execa('docker', prune, { env, reject: false, stdin: 'ignore' })
       await engine.stop()
       // The engine leaves this mount behind, and the folder could not be removed.

@@ -7,6 +7,7 @@ import { Redis } from 'ioredis'
 import { MongoClient } from 'mongodb'
 import { test } from 'tap'
 import { noteAdded, notes, service } from '../example/service.ts'
+import { natsServers } from '../src/events/nats-servers.ts'
 
 const alice = 10000001
 
@@ -50,7 +51,7 @@ test('a service under test leaves nothing behind', async (t) => {
   })
   const mongo = new MongoClient(process.env['MONGODB_URL'] ?? '')
   const redis = new Redis(process.env['REDIS_URL'] ?? '')
-  const nats = await connect({ servers: process.env['NATS_URL'] ?? '' })
+  const nats = await connect(natsServers(process.env['NATS_URL'] ?? ''))
   t.after(async () => {
     await Promise.all([mongo.close(), nats.close()])
     redis.disconnect()

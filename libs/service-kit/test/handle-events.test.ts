@@ -7,12 +7,13 @@ import { eventually } from '@im/service-kit/testing'
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { type Test, test } from 'tap'
+import { natsServers } from '../src/events/nats-servers.ts'
 import { subjectOf } from '../src/events/partition.ts'
 import { Shards } from '../src/events/shards.ts'
 import { envelope, handle, ownNamespace, startProcess, startRuntime, update } from './runtime.ts'
 
 async function nats(t: Test, env: Record<string, string>) {
-  const connection = await connect({ servers: env['NATS_URL'] ?? '' })
+  const connection = await connect(natsServers(env['NATS_URL'] ?? ''))
   t.after(() => connection.close())
   return connection
 }

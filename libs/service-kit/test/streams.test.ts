@@ -4,12 +4,13 @@ import { eventPublisher, eventually, ownServer, recordEvents } from '@im/service
 import { jetstreamManager, type StreamUpdateConfig } from '@nats-io/jetstream'
 import { connect, nanos } from '@nats-io/transport-node'
 import { type Test, test } from 'tap'
+import { natsServers } from '../src/events/nats-servers.ts'
 import { handle, ownNamespace, startRuntime, update } from './runtime.ts'
 
 const log = createLogger({ service: 'kit', level: 'silent', format: 'json' })
 
 async function manager(t: Test, env: Record<string, string>) {
-  const connection = await connect({ servers: env['NATS_URL'] ?? '' })
+  const connection = await connect(natsServers(env['NATS_URL'] ?? ''))
   t.after(() => connection.close())
   const { streams } = await jetstreamManager(connection)
   const namespace = env['NAMESPACE'] ?? ''
@@ -75,7 +76,7 @@ test('the streams of the first release give their subjects up to those that have
 test('what builds of before left is put in order: their consumers go, and their rows in the outbox are published', async (t) => {
   const env = ownNamespace(t)
   const namespace = env['NAMESPACE']
-  const connection = await connect({ servers: env['NATS_URL'] ?? '' })
+  const connection = await connect(natsServers(env['NATS_URL'] ?? ''))
   t.after(() => connection.close())
   const jsm = await jetstreamManager(connection)
   await jsm.streams.add({

@@ -4,6 +4,7 @@ import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { Redis } from 'ioredis'
 import { MongoClient } from 'mongodb'
+import { natsServers } from '../events/nats-servers.ts'
 
 /** Nobody listens there. Where services listen by default a whole stack of a developer may run. */
 const nobody = 'http://127.0.0.1:1'
@@ -72,7 +73,7 @@ async function dropKeys(url: string, prefix: string): Promise<void> {
 }
 
 async function dropStreams(url: string, prefix: string): Promise<void> {
-  const connection = await connect({ servers: url.split(',') })
+  const connection = await connect(natsServers(url))
   try {
     const manager = await jetstreamManager(connection)
     for (const { config } of await manager.streams.list().next())

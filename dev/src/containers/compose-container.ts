@@ -1,4 +1,3 @@
-import type { ComposeService } from '@im/dev/containers'
 import {
   GenericContainer,
   getContainerRuntimeClient,
@@ -7,6 +6,7 @@ import {
   Wait,
   type WaitStrategy,
 } from 'testcontainers'
+import type { ComposeService } from './compose.ts'
 
 export interface ContainerPlace {
   network: StartedNetwork
@@ -14,20 +14,28 @@ export interface ContainerPlace {
   env: Record<string, string>
   /** Port inside → port of this machine, on loopback. It stays the same when the container is started again. */
   ports: Record<number, number>
+  /** Its name on the network besides that of compose.yaml; further ones have it, too, so that DNS gives all of them. */
+  alias?: string
 }
 
 /** A container as compose.yaml describes it; others on its network find it by its name there. */
 export class ComposeContainer extends GenericContainer {
   readonly #service: ComposeService
 
-  constructor(service: ComposeService, { network, env, ports }: ContainerPlace) {
+  constructor(service: ComposeService, { network, env, ports, alias }: ContainerPlace) {
     super(service.image)
     this.#service = service
-    const { name, command, environment, files } = service
+    const { name, command, environment, files, kept, limits } = service
     this.withName(`${name}.${network.getName()}`)
     this.withNetwork(network)
     // Aliases of testcontainers need the engine's default network, which an engine need not have.
-    this.createOpts.NetworkingConfig = { EndpointsConfig: { [network.getName()]: { Aliases: [name] } } }
+    const aliases = alias ? [name, alias] : [name]
+    this.createOpts.NetworkingConfig = { EndpointsConfig: { [network.getName()]: { Aliases: aliases } } }
+    this.createOpts.Volumes = Object.fromEntries(kept.map((folder) => [folder, {}]))
+    Object.assign(this.hostConfig, {
+      ...{ ReadonlyRootfs: limits.readOnly, CapDrop: limits.capDrop, SecurityOpt: limits.securityOpt },
+      ...(limits.memory ? { Memory: limits.memory } : {}),
+    })
     this.withEnvironment({ ...environment, ...env })
     if (command) this.withCommand(command)
     if (files.length > 0) this.withCopyFilesToContainer(files)
