@@ -6,6 +6,7 @@ interface CurrentCall {
   requestId: string
   /** While somebody waits for the answer. */
   lifetime?: Lifetime
+  endedSessions?: Set<string>
 }
 
 const current = new AsyncLocalStorage<CurrentCall>()
@@ -20,6 +21,20 @@ export function setLifetime(lifetime: Lifetime | undefined): void {
   if (lifetime) call.lifetime = lifetime
   else delete call.lifetime
 }
+
+/**
+ * The answer to the current call tells the gateway that these sessions have ended, also when it is an error. Outside of a call nothing
+ * is told.
+ */
+export function tellEndedSessions(sessionIds: readonly string[]): void {
+  const call = current.getStore()
+  if (!call) return
+  call.endedSessions ??= new Set()
+  for (const id of sessionIds) call.endedSessions.add(id)
+}
+
+/** What was told in the current call. */
+export const endedSessions = (): readonly string[] => [...(current.getStore()?.endedSessions ?? [])]
 
 /** Id of the request this code runs for; undefined outside of one. */
 export const currentRequestId = (): string | undefined => current.getStore()?.requestId

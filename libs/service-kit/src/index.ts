@@ -1,7 +1,7 @@
 export * from './audit.ts'
 export { beforeDeadline } from './before-deadline.ts'
 export * from './config.ts'
-export { currentRequestId, isCallerGone } from './current-call.ts'
+export { currentRequestId, isCallerGone, tellEndedSessions } from './current-call.ts'
 export * from './events/bus.ts'
 export { type CatchUpOptions, catchUp } from './events/catch-up.ts'
 export { causedId } from './events/caused-id.ts'

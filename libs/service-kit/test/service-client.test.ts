@@ -9,6 +9,7 @@ import {
   createServiceApp,
   createServiceClient,
   currentRequestId,
+  tellEndedSessions,
 } from '@im/service-kit'
 import { eventually, failure, freePort } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
@@ -36,6 +37,7 @@ async function startOwner(t: Test) {
   const seen = { began: 0, aborted: 0 }
   const handlers: Handlers<typeof inner, object> = {
     card: (_deps, { params, deadline }) => {
+      if (params.userId === 410) tellEndedSessions(params.names)
       if (params.userId === 404) throw new ContractError('UserNotFound')
       if (params.userId === 500) throw new TypeError('a fault')
       return { names: params.names, requestId: currentRequestId() ?? '', timeLeft: deadline - Date.now() }
@@ -84,6 +86,27 @@ test('a service calls another by contract, and its calls carry the request and t
   t.match(answer.json(), { data: { names: ['a,b', 'c'], requestId: 'id-1' } })
   const { timeLeft } = answer.json().data
   t.ok(timeLeft > 300 && timeLeft <= 700, `${timeLeft}`)
+})
+
+test('sessions that ended in a call to another service are told by the answer of the one that called it', async (t) => {
+  const client = clientOf(t, (await startOwner(t)).baseUrl)
+  const outer = contract('room', {
+    end: { path: '/end', summary, auth: 'none', params: Type.Object({}), result: Type.Unsafe<object>({}) },
+  })
+  const app = createServiceApp({
+    handlers: bindHandlers(outer, {
+      end: async (_deps: object) => {
+        tellEndedSessions(['a'])
+        await client.call(inner.card, { userId: 410, names: ['b', 'c'] })
+        await client.call(inner.card, { userId: 410, names: ['c'] })
+        throw new ContractError('InternalError')
+      },
+    }),
+    ...{ deps: {}, config: keys, log, metrics: createMetrics('test') },
+  })
+  t.after(() => app.close())
+  const { headers } = await app.inject({ url: '/end' })
+  t.equal(headers['x-im-ended-sessions'], 'a,b,c')
 })
 
 test('what fits into a request of a client can be passed on, although JSON makes it longer', async (t) => {

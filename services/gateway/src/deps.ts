@@ -64,12 +64,13 @@ export function createDeps(runtime: Connections<GatewayConfig>): Omit<Deps, keyo
   const { config, log, metrics, optionalRedis, rateCounters, bus, now } = runtime
   const { serviceKeys, serviceTimeoutMs, limitFactor } = config
   const user = createServiceClient({ baseUrl: config.userUrl, serviceKeys, timeoutMs: serviceTimeoutMs })
+  const sessions = new SessionCache({ redis: optionalRedis, user, bus, now })
   return {
     endpoints: outerEndpoints,
     page: readPage(config.consolePage ?? plainPage),
     isTrustedProxy: trustedProxies(config.trustedProxies),
     user,
-    sessions: new SessionCache({ redis: optionalRedis, user, bus, now }),
+    sessions,
     seenAddresses: new SeenAddresses(optionalRedis),
     serverConfig: config.apiKey === undefined ? undefined : followServerConfig(user, bus, log),
     limits: new CallLimits({ counters: rateCounters, factor: limitFactor, now }),
@@ -77,7 +78,7 @@ export function createDeps(runtime: Connections<GatewayConfig>): Omit<Deps, keyo
     upstreams: new Map(
       outerServices.map((name) => {
         const options = { name, url: serviceUrl(config, name), connectTimeoutMs: serviceTimeoutMs, log }
-        return [name, new Upstream(options)]
+        return [name, new Upstream({ ...options, onAnswer: (headers) => sessions.hearAnswer(headers) })]
       }),
     ),
     streams: new AddressBudget({ most: mostStreams, mostOfAddress: mostStreams / 4 }),

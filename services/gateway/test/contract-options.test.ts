@@ -26,7 +26,14 @@ import {
   UserId,
 } from '@im/contracts'
 import { internalSessions } from '@im/contracts/user'
-import { bindHandlers, csrfTokenOf, defineService, type Runtime, sessionCookie } from '@im/service-kit'
+import {
+  bindHandlers,
+  csrfTokenOf,
+  defineService,
+  type Runtime,
+  sessionCookie,
+  tellEndedSessions,
+} from '@im/service-kit'
 import { eventually, startService } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
 import { Type } from 'typebox'
@@ -89,6 +96,9 @@ const things = contract('user', {
   },
   slow: { ...none, path: '/slow', timeoutMs: 400 },
   wait: { ...none, path: '/wait', timeoutMs: 20_000 },
+  leave: { ...none, path: '/user/leave', auth: 'user' },
+  leaveByFile: { ...none, path: '/upload/leave', auth: 'user', body: 'stream' },
+  leaveByForm: { ...page, path: '/console/leave', params: Type.Object({ token: Text() }) },
   move: { ...none, path: '/move', params: Type.Object({ how: Text() }), result: Type.String() },
 })
 
@@ -145,6 +155,9 @@ const handlers: Handlers<typeof things, Deps> = {
     await delay(20_000, undefined, { signal })
     return undefined as never
   },
+  leave: (_deps, { caller }) => tellEndedSessions([caller.sessionId]),
+  leaveByFile: (_deps, { caller }) => tellEndedSessions([caller.sessionId]),
+  leaveByForm: (_deps, { params }) => tellEndedSessions([sessionIdOf(params.token), sessionIdOf('another')]),
   move: (_deps, { params }) =>
     params.how === 'image'
       ? new RawAnswer(new Uint8Array([1, 2]), { headers: { 'content-type': 'image/png' } })
@@ -313,6 +326,26 @@ test('a browser is shown the page, without a session the login, and what it send
   t.equal((await call('/mp/fans', { headers: browser })).http.headers.get('location'), '/mp/login')
   const token = signIn('console', 4)
   t.equal((await call(`/console/start?access_token=${token}`, { headers: browser })).resultCode, 1, 'JSON for a token')
+})
+
+test('a session that an answer says has ended is dead with it, whichever way the answer takes', async (t) => {
+  const { call, signIn } = await start(t)
+  const ways: Record<string, (token: string) => ReturnType<typeof call>> = {
+    whole: (token) => call('/user/leave', { headers: bearer(token) }),
+    streamed: (token) => call('/upload/leave', { method: 'POST', body: 'x', headers: bearer(token) }),
+    'of a form': (token) => call('/console/leave', form({ token }, browser)),
+  }
+  for (const [way, leave] of Object.entries(ways)) {
+    const token = signIn('user')
+    t.equal((await call('/user/mine', { headers: bearer(token) })).resultCode, 1)
+    const { http } = await leave(token)
+    t.equal((await call('/user/mine', { headers: bearer(token) })).resultCode, code.TokenInvalid.code, way)
+    t.strictSame(
+      [...http.headers.keys()].filter((name) => name.startsWith('x-im')),
+      [],
+      'clients are not told which',
+    )
+  }
 })
 
 test('paths hold parameters, lists keep doubles and commas, ids keep their digits, entities have required fields', async (t) => {

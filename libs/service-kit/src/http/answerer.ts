@@ -13,7 +13,7 @@ import {
   type RequestInfo,
 } from '@im/contracts'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { setLifetime, withRequestId } from '../current-call.ts'
+import { endedSessions, setLifetime, withRequestId } from '../current-call.ts'
 import { EndpointLimits } from '../limits/endpoint-limits.ts'
 import { endOfCall, SpanKind, type Tracing, traceHeader } from '../tracing.ts'
 import { sendError, sendHeaders, sendRaw } from './answers.ts'
@@ -23,6 +23,7 @@ import { longestBody } from './body-limit.ts'
 import {
   type CallerClaims,
   callerHeader,
+  endedSessionsHeader,
   outcomeHeader,
   readCaller,
   serviceKeyHeader,
@@ -88,7 +89,7 @@ export function createAnswerer<Deps>(
     } catch (error) {
       const failure = failureOf(error, request)
       outcome = failure instanceof OAuthError ? failure.error : failure.errorName
-      reply.header(outcomeHeader, outcome)
+      setOutcome(reply, outcome)
       sendError(reply, failure, reading.language, endpoint.answer)
     }
     if (endpoint.body === 'stream') dropRest(request.raw)
@@ -160,7 +161,7 @@ export function createAnswerer<Deps>(
 
   function sendResult(reply: FastifyReply, result: unknown, language: Language): void {
     const { data, more } = result instanceof Reply ? result : { data: result, more: {} as ReplyOptions }
-    reply.header(outcomeHeader, 'Success')
+    setOutcome(reply, 'Success')
     sendHeaders(reply, more.headers)
     if (data instanceof RawAnswer) sendRaw(reply, data)
     else {
@@ -182,6 +183,13 @@ export function createAnswerer<Deps>(
     if (config.nodeEnv !== 'test') return failure
     return new ContractError('InternalError', { detail: `${failure.errorName} is not declared by ${endpoint.path}` })
   }
+}
+
+/** What the gateway reads and clients don't get. */
+function setOutcome(reply: FastifyReply, outcome: string): void {
+  reply.header(outcomeHeader, outcome)
+  const ended = endedSessions()
+  if (ended.length) reply.header(endedSessionsHeader, ended.join(','))
 }
 
 function credentialsOf(request: FastifyRequest, { claims, isInternal }: Identity, params: RawParams) {

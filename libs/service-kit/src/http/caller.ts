@@ -8,6 +8,10 @@ export const serviceKeyHeader = 'x-service-key'
 export const timeoutHeader = 'x-im-timeout-ms'
 /** In answers: `Success` or the name of the error, for the log of the gateway. */
 export const outcomeHeader = 'x-im-outcome'
+/** In answers: ids of the sessions that ended in the call, so that the gateway believes none of them once it is answered. */
+export const endedSessionsHeader = 'x-im-ended-sessions'
+
+export const endedSessionsOf = (header: string | readonly string[]): string[] => String(header).split(',')
 
 /** What the gateway says about a call: who calls, how they were recognised, from where, with which request id. */
 export interface CallerClaims {

@@ -8,9 +8,9 @@ import {
   type ResultOf,
 } from '@im/contracts'
 import { Pool, errors as undiciErrors } from 'undici'
-import { currentRequestId } from '../current-call.ts'
+import { currentRequestId, tellEndedSessions } from '../current-call.ts'
 import { currentTraceParent, traceHeader } from '../tracing.ts'
-import { serviceKeyHeader, timeoutHeader } from './caller.ts'
+import { endedSessionsHeader, endedSessionsOf, serviceKeyHeader, timeoutHeader } from './caller.ts'
 import { idleConnectionMs } from './drain.ts'
 
 /** Calls of one service to another. */
@@ -59,7 +59,7 @@ export function createServiceClient(options: {
   async function send(endpoint: Endpoint, params: object, timeLeft: number, signal: AbortSignal): Promise<Answer> {
     const requestId = currentRequestId()
     const traceParent = currentTraceParent()
-    const { statusCode, body } = await pool.request({
+    const { statusCode, headers, body } = await pool.request({
       method: 'POST',
       path: endpoint.path,
       headers: {
@@ -72,6 +72,8 @@ export function createServiceClient(options: {
       body: JSON.stringify(params),
       signal,
     })
+    const ended = headers[endedSessionsHeader]
+    if (ended) tellEndedSessions(endedSessionsOf(ended))
     if (statusCode === 200) return (await body.json()) as Answer
     await body.dump()
     throw new Error(`HTTP status ${statusCode}`)

@@ -78,6 +78,7 @@ async function askService(deps: Deps, call: IncomingCall, url: string) {
       dispatcher: deps.streamAgent,
       signal: AbortSignal.timeout(endpoint.timeoutMs ?? deps.config.serviceTimeoutMs),
     })
+    deps.sessions.hearAnswer(answer.headers)
     const { resultCode, resultMsg } = (await answer.body.json()) as { resultCode: number; resultMsg?: string }
     const cookies = [answer.headers['set-cookie'] ?? []].flat()
     return { resultCode, resultMsg, cookies, outcome: String(answer.headers[outcomeHeader] ?? resultCode) }

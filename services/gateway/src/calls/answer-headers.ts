@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
-import { outcomeHeader } from '@im/service-kit'
+import { endedSessionsHeader, outcomeHeader } from '@im/service-kit'
 
 /** Headers that are of one connection only (RFC 9110 §7.6.1), or that the gateway writes itself. */
 const notPassedOn = new Set([
@@ -11,6 +11,7 @@ const notPassedOn = new Set([
   'transfer-encoding',
   'upgrade',
   'x-request-id',
+  endedSessionsHeader,
   outcomeHeader,
 ])
 

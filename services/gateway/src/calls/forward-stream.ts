@@ -39,6 +39,7 @@ export function forwardStream(deps: Deps, endpoint: Endpoint): Answer {
         }),
         rewriteHeaders(headers) {
           outcome = String(headers[outcomeHeader] ?? 'answered')
+          deps.sessions.hearAnswer(headers)
           return passAnswerHeaders(headers, {}) as typeof headers
         },
         onResponse(_request, answer, { stream }: { stream: Readable }) {

@@ -19,6 +19,8 @@ export interface ServiceCall {
   safe: boolean
 }
 
+type OnAnswer = (headers: IncomingHttpHeaders) => void
+
 /** Connections to one service. Further calls wait for one, within their time. */
 const connections = 256
 /** After this time (ms) a connection is replaced, so that new replicas behind the address of a service get their share. */
@@ -31,11 +33,21 @@ export class Upstream {
   readonly name: string
   readonly #pool: RoundRobinPool
   readonly #log: Logger
+  readonly #onAnswer: OnAnswer
   #quietUntil = 0
 
-  constructor(options: { name: string; url: string; connectTimeoutMs: number; log: Logger; lifetime?: number }) {
+  /** `onAnswer` gets the headers of each answer before the client does. */
+  constructor(options: {
+    name: string
+    url: string
+    connectTimeoutMs: number
+    log: Logger
+    lifetime?: number
+    onAnswer?: OnAnswer
+  }) {
     this.name = options.name
     this.#log = options.log
+    this.#onAnswer = options.onAnswer ?? (() => {})
     this.#pool = new RoundRobinPool(new URL(options.url).origin, {
       connections,
       clientTtl: options.lifetime ?? connectionLifetime,
@@ -68,7 +80,8 @@ export class Upstream {
     deadline: number,
   ): Promise<Outcome | Failure> {
     return new Promise((resolve) => {
-      const writer = new AnswerWriter(answer, headers, Math.max(1, deadline - performance.now()), resolve)
+      const timeoutMs = Math.max(1, deadline - performance.now())
+      const writer = new AnswerWriter({ answer, headers, timeoutMs, onAnswer: this.#onAnswer, done: resolve })
       this.#pool.dispatch(
         { method: call.method, path: call.url, headers: call.headers, body: call.body ?? null },
         writer,
@@ -104,6 +117,7 @@ interface Failure {
 class AnswerWriter implements Dispatcher.DispatchHandler {
   readonly #answer: ServerResponse
   readonly #headers: OutgoingHttpHeaders
+  readonly #onAnswer: OnAnswer
   readonly #done: (result: Outcome | Failure) => void
   readonly #timer: NodeJS.Timeout
   #controller: Dispatcher.DispatchController | undefined
@@ -113,17 +127,19 @@ class AnswerWriter implements Dispatcher.DispatchHandler {
   #ended = false
 
   /** `done` is called once. */
-  constructor(
-    answer: ServerResponse,
-    headers: OutgoingHttpHeaders,
-    timeoutMs: number,
-    done: (result: Outcome | Failure) => void,
-  ) {
-    this.#answer = answer
-    this.#headers = headers
-    this.#done = done
-    this.#timer = setTimeout(() => this.#abort(new Error('no answer in time')), timeoutMs)
-    answer.once('close', this.#onClose)
+  constructor(options: {
+    answer: ServerResponse
+    headers: OutgoingHttpHeaders
+    timeoutMs: number
+    onAnswer: OnAnswer
+    done: (result: Outcome | Failure) => void
+  }) {
+    this.#answer = options.answer
+    this.#headers = options.headers
+    this.#onAnswer = options.onAnswer
+    this.#done = options.done
+    this.#timer = setTimeout(() => this.#abort(new Error('no answer in time')), options.timeoutMs)
+    this.#answer.once('close', this.#onClose)
   }
 
   /** The call has a connection, so from now on it may reach the service. */
@@ -137,6 +153,7 @@ class AnswerWriter implements Dispatcher.DispatchHandler {
     clearTimeout(this.#timer)
     this.#status = status
     this.#outcome = String(headers[outcomeHeader] ?? `HTTP ${status}`)
+    this.#onAnswer(headers)
     passAnswerHeaders(headers, this.#headers)
   }
 

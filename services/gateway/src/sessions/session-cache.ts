@@ -1,6 +1,14 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import type { SessionKind } from '@im/contracts'
 import { internalSessions, sessionRevoked } from '@im/contracts/user'
-import { type Bus, type OptionalRedis, type ServiceClient, upTo } from '@im/service-kit'
+import {
+  type Bus,
+  endedSessionsHeader,
+  endedSessionsOf,
+  type OptionalRedis,
+  type ServiceClient,
+  upTo,
+} from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
 
 export interface Session {
@@ -92,6 +100,15 @@ export class SessionCache {
   /** Whether Redis has a copy of the session. The user service is not asked. */
   async hasCopy(sessionId: string): Promise<boolean> {
     return (await this.#redis.ask((redis) => redis.exists(`session:${sessionId}`))) === 1
+  }
+
+  /**
+   * Believes no session any more that ended in this call, to be called before the client can read the answer: the broadcast may
+   * come later.
+   */
+  hearAnswer(headers: IncomingHttpHeaders): void {
+    const ended = headers[endedSessionsHeader]
+    if (ended !== undefined) this.#revoke(endedSessionsOf(ended))
   }
 
   #revoke(sessionIds: readonly string[]): void {

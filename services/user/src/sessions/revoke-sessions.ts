@@ -1,5 +1,5 @@
 import { sessionRevoked } from '@im/contracts/user'
-import type { Change } from '@im/service-kit'
+import { type Change, tellEndedSessions } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import type { SessionDocument } from './sessions-repository.ts'
 
@@ -29,7 +29,8 @@ export function announceRevocation(
 
 /**
  * Tells gateways of a revocation and removes the copies in Redis, after the commit. Neither waits for the other, and neither fails
- * the caller: the sessions are gone, gateways hear the event of it too, and its handler removes the copies again.
+ * the caller: the sessions are gone, gateways hear the event of it too, and its handler removes the copies again. The gateway that
+ * passes the answer on hears of it by the answer.
  */
 export async function forgetSessions(
   { sessionCache, bus, now, log }: Pick<Deps, 'sessionCache' | 'bus' | 'now' | 'log'>,
@@ -38,6 +39,7 @@ export async function forgetSessions(
   reason: RevocationReason,
 ): Promise<void> {
   if (!ended.length) return
+  tellEndedSessions(ended.map(({ sessionId }) => sessionId))
   const revoked = payloadOf(userId, ended, reason, now())
   const [told] = await Promise.allSettled([
     bus.broadcast(sessionRevoked, revoked),
