@@ -39,6 +39,24 @@ test('people on several XMPP servers', async (t) => {
     for (const phone of [onFirst, back]) await phone.hangUp()
   })
 
+  await t.test('a device that comes back by another server ends its older stream', async (t) => {
+    const [alice, bob] = [await people.register('alice'), await people.register('bob')]
+    const peer = await bob.phone('android', servers[0])
+    let phone = await alice.phone('android', servers[0])
+    for (const server of [servers[1], servers[0]]) {
+      const replaced = phone.closedByServer()
+      const older = phone
+      const moved = await alice.phone('android', server)
+      await eventually(() => older.isDown || moved.isDown)
+      t.equal(older.isDown && (await replaced), 'conflict')
+      const hello = await peer.say(alice.userId, 'to where the device is now')
+      await moved.hears((message) => message.id === hello.messageId)
+      t.notOk(moved.isDown)
+      phone = moved
+    }
+    for (const one of [peer, phone]) await one.hangUp()
+  })
+
   await t.test('web apps over BOSH and WebSocket go on with another server when theirs is lost', async (t) => {
     const [alice, bob] = [await people.register('alice'), await people.register('bob')]
     const phone = await bob.phone('android', servers[0])

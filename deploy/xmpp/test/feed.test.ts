@@ -16,6 +16,7 @@ async function segments(prosody: Prosody): Promise<string[]> {
 }
 
 test('a connection begins with hello and the state of all streams; then come entries', async (t) => {
+  const startedAt = Date.now()
   const prosody = await startProsody(t, { XMPP_SERVER_NAME: 'xmpp-7' })
   const phone = await join(prosody, alice, { resource: "an'droid" })
   const pc = await join(prosody, alice, { resource: 'pc', managed: false, available: false })
@@ -49,6 +50,9 @@ test('a connection begins with hello and the state of all streams; then come ent
   const other = service.state(await service.stream(pc.jid))
   t.match(other, { confirms: 'write', carbons: '1', priority: undefined })
   t.not(other['id'], service.state(await service.stream(phone.jid))['id'])
+  // Of two streams of one resource on different servers the older one is closed.
+  const [first, second] = [phone, pc].map(async ({ jid }) => Number(service.state(await service.stream(jid))['since']))
+  t.ok((await first!) >= startedAt && (await first!) <= (await second!) && (await second!) <= Date.now())
 })
 
 test('entries come again from the first that is not released, with the same number and content, whoever ended', async (t) => {
@@ -250,6 +254,9 @@ test('notes are kept with their stream, over connections of the message service'
   const second = await startMessageService(t, prosody)
   await eventually(() => second.streams.has(id))
   t.strictSame(notes(second)?.sort(), ['2=', "room'1=joined <"])
+  client.write('<presence><priority>5</priority></presence>')
+  await eventually(() => second.state(id)['priority'] === '5')
+  t.strictSame(notes(second), [], 'there may be thousands of them: they are not told at each change')
 })
 
 test('released segments go, the others stay', async (t) => {

@@ -41,13 +41,14 @@ local function tell(self, frame, ...)
 	self.out_bytes = self.out_bytes + #frame;
 end
 
+-- Notes are the component's own, so they are told once: there may be thousands of a stream, which changes as often as it likes.
 local function tell_stream(self, stream)
 	local notes = {};
-	for name, value in pairs(stream.notes) do
+	for name, value in pairs(self.ready and {} or stream.notes) do
 		table.insert(notes, "<note name='"..escape(name).."' value='"..escape(value).."'/>");
 	end
-	tell(self, "<stream xmlns='%s' id='%s' user='%s' resource='%s' login='%s' ip='%s' confirms='%s' delivered='%d' confirmed='%d'%s%s%s>%s</stream>",
-		NS, stream.id, stream.user, escape(stream.resource), escape(stream.login), escape(stream.ip or ""),
+	tell(self, "<stream xmlns='%s' id='%s' user='%s' resource='%s' login='%s' since='%d' ip='%s' confirms='%s' delivered='%d' confirmed='%d'%s%s%s>%s</stream>",
+		NS, stream.id, stream.user, escape(stream.resource), escape(stream.login), stream.since, escape(stream.ip or ""),
 		stream.ack and "ack" or stream.sm and "sm" or "write", stream.delivered, stream.confirmed,
 		stream.priority and (" priority='%d'"):format(stream.priority) or "", stream.carbons and " carbons='1'" or "",
 		stream.waiting and " waiting='1'" or "", table.concat(notes));

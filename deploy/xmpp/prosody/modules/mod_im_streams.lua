@@ -157,7 +157,7 @@ module:hook("resource-bind", function (event)
 	count = count + 1;
 	local stream = setmetatable({
 		id = started.."."..("%x"):format(count), user = session.username, resource = session.resource, jid = session.full_jid,
-		login = session.im_login or "", delivered = 0, written = 0, passed = 0, confirmed = 0, notes = {},
+		login = session.im_login or "", since = now() * 1000 // 1 | 0, delivered = 0, written = 0, passed = 0, confirmed = 0, notes = {},
 		pending = 0, last_seq = 0, -- entries on their way to the disk, the last one on it
 	}, metatable);
 	streams[stream.id] = stream;
