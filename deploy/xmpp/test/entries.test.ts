@@ -49,6 +49,29 @@ test('a stanza keeps every character and loses only what it says about its sende
   }
 })
 
+test('a stanza whose id no answer could hold is refused here, and others go on', async (t) => {
+  const prosody = await startProsody(t)
+  const service = await startMessageService(t, prosody)
+  const from = await join(prosody, alice)
+  const id = "'".repeat(200_000)
+  from.write(`<message id="${id}" type='chat' to='${bob}@im.test'><body>x</body></message>`)
+  from.write(`<presence id="${id}" to='room@${prosody.rooms}/${alice}'/>`)
+  from.send(bob, 'after')
+  await eventually(() => service.entries.length === 1)
+  t.strictSame(service.contents(), ['after'])
+  const refused = from.elements.filter((element) => element.attrs['type'] === 'error')
+  t.strictSame(
+    refused.map((element) => [
+      element.attrs['id'] === id,
+      element.getChild('error')?.getChild('bad-request') !== undefined,
+    ]),
+    [
+      [true, true],
+      [true, true],
+    ],
+  )
+})
+
 test('every message, presence to somebody and iq to the rooms is an entry, whatever it is; nothing is routed', async (t) => {
   const prosody = await startProsody(t)
   const service = await startMessageService(t, prosody)

@@ -199,6 +199,28 @@ test('what no client may send is refused, and reaches nobody', async (t) => {
   t.equal(await deps.mailbox.collection.countDocuments(), 0)
 })
 
+test('nothing is too long to be answered: whatever a stanza is called, others go on', async (t) => {
+  const { xmpp, online } = await startMessage(t)
+  const [sender, peer] = [await online(alice), await online(bob)]
+  const [quotes, brackets] = ["'", '>'].map((character) => character.repeat(200_000)) as [string, string]
+  sender.say({ to: bob, id: quotes })
+  sender.say({ to: bob, type: brackets })
+  sender.send(`<presence xmlns='jabber:client' id='${brackets}' to='room@muc.${domain}/1'/>`)
+  sender.send(
+    `<iq xmlns='jabber:client' type='get' id='${brackets}' to='muc.${domain}'><ping xmlns='urn:xmpp:ping'/></iq>`,
+  )
+  const received = `<received xmlns='urn:xmpp:receipts' id='${brackets}'/>`
+  sender.send(`<message xmlns='jabber:client' to='${peer.jid}'>${received}</message>`)
+  const id = sender.say({ to: bob })
+  await xmpp.drained()
+  t.ok(sender.receipts.includes(id))
+  t.strictSame(
+    peer.messages.map((message) => message.id),
+    [id],
+  )
+  t.equal(xmpp.connections, 1)
+})
+
 test('what is hidden in a body is text: those who read it as JSON.parse does see what was decided on', async (t) => {
   const { xmpp, online } = await startMessage(t)
   const sender = await online(alice)

@@ -193,6 +193,9 @@ interface LogEntry {
   xml: string
 }
 
+/** Characters of a stanza of the service. A longer one ends the connection, as it does in Prosody. */
+const longestStanza = 1024 * 1024
+
 let servers = 0
 
 /**
@@ -210,6 +213,9 @@ export class XmppServer {
   /** False: pings stay without an answer, so nobody hears that frames were taken. */
   answersPings = true
   #unanswered: (() => void)[] = []
+  /** False: who had the connection before does not hear that it is replaced, as when the network loses that. */
+  tellsReplaced = true
+  #tellReplaced = () => {}
   #isOutOfReach = false
   /** Called with each frame the service wrote, before it counts. */
   onFrame: (frame: Element) => void = () => {}
@@ -296,6 +302,12 @@ export class XmppServer {
     for (const answer of this.#unanswered.splice(0)) answer()
   }
 
+  /** What had the connection before hears of it now. */
+  tellReplaced(): void {
+    this.tellsReplaced = true
+    this.#tellReplaced()
+  }
+
   /** Damage on the disk: the last `count` entries can't be read any more. */
   damage(count: number): void {
     const from = this.#last - count + 1
@@ -374,13 +386,19 @@ export class XmppServer {
         `<?xml version='1.0'?><stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' from='api.${domain}' id='${streamId}'>`,
       ),
     )
+    let length = 0
     parser.on('element', (element: Element) => {
+      length = 0
       if (element.name === 'handshake') return this.#authenticate(socket, streamId, element)
       if (this.#socket === socket) this.#receive(socket, element)
     })
     parser.on('end', () => socket.end('</stream:stream>'))
     parser.on('error', () => socket.destroy())
-    socket.on('data', (data) => parser.write(String(data)))
+    socket.on('data', (data) => {
+      length += data.length
+      if (length > longestStanza) socket.destroy()
+      else parser.write(String(data))
+    })
     socket.on('close', () => {
       this.#sockets.delete(socket)
       if (this.#socket === socket) this.#socket = undefined
@@ -398,9 +416,14 @@ export class XmppServer {
       )
       return
     }
-    this.#socket?.end(
-      `<stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>`,
-    )
+    const before = this.#socket
+    this.#tellReplaced = () => {
+      before?.end(
+        `<stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>`,
+      )
+      this.#tellReplaced = () => {}
+    }
+    if (this.tellsReplaced) this.#tellReplaced()
     this.#socket = socket
     this.connections++
     this.#epoch = Math.max(this.#epoch + 1, Date.now())

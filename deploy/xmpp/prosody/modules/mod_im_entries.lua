@@ -12,6 +12,7 @@ local limits = module:depends("im_limits");
 local NS = "urn:yingchuang:im:2";
 local host, rooms = module.host, "muc."..module.host;
 local carbons = "urn:xmpp:carbons:2";
+local longest_id = 1023; -- bytes: answers and deliveries name it, escaped twice
 
 local function refuse(session, stanza, kind, condition, text)
 	local is_answer = stanza.attr.type == "error" or stanza.name == "iq" and stanza.attr.type == "result";
@@ -32,6 +33,7 @@ local function take(session, stanza, stream, to)
 	if not limits.admit(session, stream, stanza, #rest) then
 		return refuse(session, stanza, "wait", "resource-constraint", "Too much is sent");
 	end
+	if #(stanza.attr.id or "") > longest_id then return refuse(session, stanza, "modify", "bad-request", "The id is too long"); end
 	local entry = { stream = stream, name = stanza.name, h = stream.sm and stream.sm.read, generation = stream.sm and stream.sm.generation };
 	stream.pending = stream.pending + 1;
 	local taken = log.append(rest, function (seq)

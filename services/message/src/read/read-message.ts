@@ -59,6 +59,12 @@ export type MessageReading =
   | { kind: 'refused'; to: Jid; refusal: Refusal }
   | { kind: 'nothing' }
 
+/** Characters of the id of a stanza. XMPP servers take no longer ones: whatever names it would grow by ten times that. */
+const longestId = 1023
+
+/** Whether nothing that names the id of a stanza could be sent. */
+export const hasLongId = ({ attrs }: Element): boolean => (attrs['id']?.length ?? 0) > longestId
+
 const clientNamespace = 'jabber:client'
 const receiptNamespace = 'urn:xmpp:receipts'
 
@@ -92,7 +98,7 @@ export function readMessage(entry: Entry, sender: Sender, domain: string): Messa
     return refused('bad-request', 'the body is of another namespace')
   if (body.children.some((child) => typeof child !== 'string')) return refused('bad-request', 'a body holds text only')
   if (type !== 'chat' && type !== 'normal' && type !== 'groupchat')
-    return refused('bad-request', `no messages of type ${type}`)
+    return refused('bad-request', 'no messages of this type')
   const reading = readBody(body.text())
   if (isRefused(reading)) return refused(reading.condition, reading.text)
   return {
@@ -132,7 +138,7 @@ function readReceived(stanza: Element, to: Jid): MessageReading {
     .getChildElements()
     .filter((child) => child.is('received', receiptNamespace))
     .map(({ attrs }) => attrs['id'] ?? '')
-    .filter(Boolean)
+    .filter((id) => id && id.length <= longestId)
     .slice(0, mostReceived)
   return ids.length ? { kind: 'received', to, ids } : { kind: 'nothing' }
 }
