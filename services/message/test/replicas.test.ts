@@ -200,6 +200,44 @@ test('devices that another replica is said to serve and does not are owed the me
   })
 })
 
+test('devices with names as long as XMPP allows make nothing too large that replicas tell each other', async (t) => {
+  const { replicas, left, right } = await startTwo(t)
+  const names = Array.from({ length: 10 }, (_, n) => `${'\\'.repeat(1000)}${n}`)
+  const sender = left.connect(alice)
+  const crowd = Array.from({ length: 60 }, (_, n) => n + 20_000_000)
+  const others = crowd.flatMap((user) => names.map((resource) => right.connect(user, { resource })))
+  const devices = names.map((resource) => right.connect(bob, { resource, confirming: false }))
+  for (const stream of [others.at(-1)!, ...devices]) await live(replicas, right, stream)
+  const sent = Array.from({ length: 400 }, (_, content) => sender.say({ to: bob, body: { content } }))
+  await eventually(() => devices.every(({ messages }) => messages.length === sent.length), 20_000)
+  for (const device of devices) device.confirm()
+  await left.drained(3000)
+  for (const device of devices) t.strictSame(new Set(device.messages.map(({ id }) => id)), new Set(sent))
+})
+
+test('a replica that hears late that it has lost a server knows where its streams are', async (t) => {
+  const { replicas, left, right } = await startTwo(t)
+  const [sender, phone] = [right.connect(alice), left.connect(bob, { carbons: true })]
+  await Promise.all([live(replicas, right, sender), live(replicas, left, phone)])
+  const [loser, winner] = [left, right].map((server) => replicas.find(({ deps }) => deps.feeds.of(server.name))!.deps)
+  // The winner takes what it thinks nobody holds any more.
+  left.tellsReplaced = false
+  loser!.peers.holds = () => []
+  await eventually(() => !winner!.peers.holderOf(left.url))
+  winner!.peers.ownerOf = () => winner!.peers.id
+  loser!.peers.ownerOf = () => winner!.peers.id
+  await eventually(() => winner!.streams.find(left.name, phone.id))
+  await delay(300)
+  t.ok(loser!.streams.find(left.name, phone.id), 'it has not noticed')
+  left.tellReplaced()
+  await eventually(() => !loser!.streams.find(left.name, phone.id))
+  const isOfWinner = ({ replica }: { replica: string }) => replica === winner!.peers.id
+  t.ok(loser!.streams.farOf(bob).some(isOfWinner))
+  t.equal(loser!.streams.farOf(bob).length, 1)
+  phone.end()
+  await eventually(() => !loser!.streams.farOf(bob).length)
+})
+
 test('a replica that ends leaves its servers when clients have confirmed what they were given: nobody gets it twice', async (t) => {
   const { replicas, first, left } = await startTwo(t)
   const [sender, receiver] = [left.connect(alice), left.connect(bob, { confirming: false })]

@@ -65,7 +65,10 @@ export interface Bus {
     event: E,
     handle: (payload: Payload<E>, envelope: EventEnvelope<Payload<E>>) => void,
   ): Subscription
-  /** To all replicas of this service, this one included, that listen right now; in order for each sender. */
+  /**
+   * To all replicas of this service, this one included, that listen right now; in order for each sender. What is larger than NATS
+   * takes is not told.
+   */
   tell(topic: string, text: string): void
   onTell(topic: string, handle: (text: string) => void): Subscription
   /** A hint without content between replicas of one service. */

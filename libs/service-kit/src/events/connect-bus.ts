@@ -155,7 +155,13 @@ export async function connectBus(options: {
         log,
       ),
     tell(topic, text) {
-      if (connected && !connection.isClosed()) connection.publish(`${namespace}.tell.${service}.${topic}`, text)
+      if (!connected || connection.isClosed()) return
+      try {
+        connection.publish(`${namespace}.tell.${service}.${topic}`, text)
+      } catch (error) {
+        if (!(error instanceof InvalidArgumentError)) throw error
+        log.error({ err: error, topic, characters: text.length }, 'replicas were told more than NATS takes at once')
+      }
     },
     onTell: (topic, handle) => plainSubscription(connection, `${namespace}.tell.${service}.${topic}`, handle, log),
     wake(topic) {

@@ -1,12 +1,11 @@
 import type { Bus, Closable } from '@im/service-kit'
+import { cutParts } from '../peers/cut-parts.ts'
 import type { Peers } from '../peers/peers.ts'
 import type { FarOutcome, Outgoing } from '../streams/delivery.ts'
 import type { FarDeliveries } from './deliverer.ts'
 
 /** How long (ms) another replica has to settle a delivery: longer than it takes to put it into the mailbox. */
 const settledWithin = 8000
-/** Characters of messages that go together. */
-const partLength = 200_000
 
 /** Deliveries for streams of another replica; `number` 0 wants no answer. */
 interface Asked {
@@ -144,28 +143,22 @@ export class FarDeliveriesOverNats implements FarDeliveries {
     this.#grown.clear()
     while (grown.length)
       this.#bus.tell('mailbox', JSON.stringify({ from, users: grown.splice(0, 2000) } satisfies Grown))
-    for (const [replica, messages] of this.#asking)
-      for (const part of parts(messages))
-        this.#bus.tell(`deliver.${replica}`, JSON.stringify({ from, messages: part } satisfies Asked))
-    for (const [replica, outcomes] of this.#answering)
-      while (outcomes.length)
-        this.#bus.tell(`settled.${replica}`, JSON.stringify({ outcomes: outcomes.splice(0, 5000) } satisfies Answered))
+    for (const [replica, asked] of this.#asking)
+      for (const messages of cutParts(asked, lengthOfAsked))
+        this.#bus.tell(`deliver.${replica}`, JSON.stringify({ from, messages } satisfies Asked))
+    for (const [replica, answered] of this.#answering)
+      for (const outcomes of cutParts(answered, lengthOfAnswered))
+        this.#bus.tell(`settled.${replica}`, JSON.stringify({ outcomes } satisfies Answered))
     this.#asking.clear()
     this.#answering.clear()
   }
 }
 
-function* parts(messages: Asked['messages']): Generator<Asked['messages']> {
-  let part: Asked['messages'] = []
-  let length = 0
-  for (const message of messages) {
-    if (part.length && length + message[1].text.length > partLength) {
-      yield part
-      part = []
-      length = 0
-    }
-    part.push(message)
-    length += message[1].text.length
-  }
-  yield part
-}
+/** About how many characters it takes: names of devices are as long as their clients make them. */
+const lengthOfAsked = ([, { text, id = '', devices = [], audience }]: Asked['messages'][number]) =>
+  400 + text.length + id.length + lengthOf(devices) + ('resource' in audience ? audience.resource.length : 0)
+
+const lengthOfAnswered = ([, outcome]: Answered['outcomes'][number]) =>
+  40 + (outcome.is === 'confirmed' ? lengthOf(outcome.by) : 0)
+
+const lengthOf = (devices: readonly string[]) => devices.reduce((sum, { length }) => sum + length + 3, 0)

@@ -1,4 +1,5 @@
 import type { Bus, Closable, Logger } from '@im/service-kit'
+import { cutParts } from '../peers/cut-parts.ts'
 import type { Peers } from '../peers/peers.ts'
 import type { MissedRoomsRepository } from './missed-rooms-repository.ts'
 import type { RoomOrder } from './room-order.ts'
@@ -7,8 +8,6 @@ import type { RoomOrder } from './room-order.ts'
 const answeredWithin = 2000
 /** So long (ms) a server that nobody holds is waited for: longer than a takeover. Then its streams have missed something. */
 const heldWithin = 10_000
-/** Characters of orders that go together. */
-const partLength = 200_000
 /** Characters of orders that may wait for servers which nobody holds, or whose holder does not answer: beyond it none is waited for. */
 const mostWaiting = 64 * 1024 * 1024
 
@@ -279,9 +278,9 @@ export class FanOut {
   #flush(): void {
     this.#isFlushing = false
     const { id: from } = this.#peers
-    for (const [replica, items] of this.#asking)
-      for (const part of parts(items))
-        this.#bus.tell(`rooms.order.${replica}`, JSON.stringify({ from, items: part } satisfies Asked))
+    for (const [replica, asked] of this.#asking)
+      for (const items of cutParts(asked, lengthOf))
+        this.#bus.tell(`rooms.order.${replica}`, JSON.stringify({ from, items } satisfies Asked))
     for (const [replica, items] of this.#answering)
       while (items.length)
         this.#bus.tell(`rooms.done.${replica}`, JSON.stringify({ items: items.splice(0, 2000) } satisfies Answered))
@@ -290,19 +289,5 @@ export class FanOut {
   }
 }
 
-function* parts(items: Asked['items']): Generator<Asked['items']> {
-  let part: Asked['items'] = []
-  let length = 0
-  for (const item of items) {
-    const [, , order] = item
-    const own = 200 + (order.kind === 'say' ? order.text.length : 0)
-    if (part.length && length + own > partLength) {
-      yield part
-      part = []
-      length = 0
-    }
-    part.push(item)
-    length += own
-  }
-  yield part
-}
+const lengthOf = ([, servers, order]: Asked['items'][number]) =>
+  200 + 40 * servers.length + (order.kind === 'say' ? order.text.length + (order.id?.length ?? 0) : 0)

@@ -7,7 +7,8 @@ export const mostShown = 500
 /** How long (ms) the answers of other replicas are waited for; who is missed is not shown. */
 const answeredWithin = 300
 const gatherFor = 5
-const roomsAtOnce = 1000
+/** The answer has to fit into a message of NATS. */
+const roomsAtOnce = 150
 
 interface Asked {
   from: string

@@ -32,6 +32,8 @@ export class StreamTable {
   readonly #ownOf = new Map<number, OwnStream[]>()
   readonly #far = new Map<string, FarStream>()
   readonly #farOf = new Map<number, FarStream[]>()
+  /** Told by another replica of streams whose server this one has not noticed to have lost: they count from then on. */
+  readonly #toldEarly = new Map<string, FarStream>()
   readonly #watchers: StreamWatcher[] = []
 
   watch(watcher: StreamWatcher): void {
@@ -74,6 +76,8 @@ export class StreamTable {
     if (others.length) this.#ownOf.set(user, others)
     else this.#ownOf.delete(user)
     for (const watcher of this.#watchers) watcher.ended?.(stream)
+    const told = this.#toldEarly.get(stream.key)
+    if (told) this.putFar(told)
     return stream
   }
 
@@ -94,9 +98,12 @@ export class StreamTable {
   }
 
   putFar(stream: FarStream): void {
-    // Its server is held here by now: the other replica has not noticed yet.
-    if (this.find(stream.server, stream.id)) return
     this.removeFar(stream.key)
+    // One of the two replicas has not noticed yet that the other one holds the server.
+    if (this.find(stream.server, stream.id)) {
+      this.#toldEarly.set(stream.key, stream)
+      return
+    }
     this.#far.set(stream.key, stream)
     this.#farOf.set(stream.user, [...this.farOf(stream.user), stream])
     for (const watcher of this.#watchers) watcher.farChanged?.(stream)
@@ -104,6 +111,8 @@ export class StreamTable {
 
   /** With `replica`, only when that one told of it: another may have taken its server over. */
   removeFar(key: string, replica?: string): void {
+    const told = this.#toldEarly.get(key)
+    if (replica === undefined || told?.replica === replica) this.#toldEarly.delete(key)
     const stream = this.#far.get(key)
     if (!stream || (replica !== undefined && stream.replica !== replica)) return
     this.#far.delete(key)
@@ -113,6 +122,7 @@ export class StreamTable {
   }
 
   removeFarWhere(matches: (stream: FarStream) => boolean): void {
-    for (const stream of [...this.#far.values()]) if (matches(stream)) this.removeFar(stream.key)
+    for (const stream of [...this.#far.values(), ...this.#toldEarly.values()])
+      if (matches(stream)) this.removeFar(stream.key, stream.replica)
   }
 }

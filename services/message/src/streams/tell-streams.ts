@@ -1,11 +1,13 @@
 import type { Bus, Closable } from '@im/service-kit'
+import { cutParts } from '../peers/cut-parts.ts'
 import type { Peers } from '../peers/peers.ts'
 import type { OwnStream, StreamReport } from './own-stream.ts'
 import type { FarStream, StreamTable } from './stream-table.ts'
 
 /** Changes of this time (ms) are told together. */
 const gatherFor = 10
-const streamsAtOnce = 500
+/** Streams that are gone, of one part. */
+const goneAtOnce = 2000
 
 /** What a replica tells of its streams. `all`: the first of several parts that make up everything. */
 interface Told {
@@ -80,19 +82,21 @@ export class ToldStreams {
 
   #tell(): void {
     this.#timer = undefined
-    const up = [...this.#up.values()].map(toldOf)
-    const gone = [...this.#gone]
+    const [up, gone] = [[...this.#up.values()].map(toldOf), [...this.#gone]]
     this.#up = new Map()
     this.#gone = new Set()
-    while (up.length || gone.length)
-      this.#send({ up: up.splice(0, streamsAtOnce), gone: gone.splice(0, 4 * streamsAtOnce) })
+    if (up.length || gone.length)
+      for (const part of cutParts(up, lengthOf)) this.#send({ up: part, gone: gone.splice(0, goneAtOnce) })
+    while (gone.length) this.#send({ up: [], gone: gone.splice(0, goneAtOnce) })
   }
 
   #tellAll(): void {
     this.#tell()
-    const up = [...this.#streams.own()].map(toldOf)
-    this.#send({ all: true, up: up.splice(0, streamsAtOnce), gone: [] })
-    while (up.length) this.#send({ up: up.splice(0, streamsAtOnce), gone: [] })
+    let isFirst = true
+    for (const up of cutParts([...this.#streams.own()].map(toldOf), lengthOf)) {
+      this.#send({ ...(isFirst ? { all: true } : {}), up, gone: [] })
+      isFirst = false
+    }
   }
 
   #send(part: Omit<Told, 'from' | 'number'>): void {
@@ -124,6 +128,10 @@ export class ToldStreams {
 /** What others have to know changed. */
 const isOtherwise = (now: StreamReport, before: StreamReport) =>
   isAvailable(now) !== isAvailable(before) || now.carbons !== before.carbons
+
+/** About how many characters it takes: its client has named the resource. */
+const lengthOf = ({ key, server, id, resource }: Told['up'][number]) =>
+  150 + key.length + server.length + id.length + resource.length
 
 const isAvailable = ({ priority }: StreamReport) => priority !== undefined && priority >= 0
 
