@@ -125,7 +125,6 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
   const social = createServiceClient({ baseUrl: config.socialUrl, serviceKeys, timeoutMs: answerTimeout })
   const org = createServiceClient({ baseUrl: config.orgUrl, serviceKeys, timeoutMs: answerTimeout })
   const steadyNow = steadyClock(now)
-  const socialRelations = new SocialRelations(social, steadyNow)
   const room = createServiceClient({ baseUrl: config.roomUrl, serviceKeys, timeoutMs: answerTimeout })
   const messages = new MessagesRepository(db)
   const mailbox = new MailboxRepository(db, now)
@@ -133,6 +132,8 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
   const mailboxWriter = new MailboxWriter(mailbox, log)
   const streams = new StreamTable()
   const peers = new Peers({ bus, replicas, feeds: config.messageRole !== 'http' })
+  const factsClock = { now: steadyNow, isInTouch: () => peers.isInTouch }
+  const socialRelations = new SocialRelations(social, factsClock)
   const far = new FarDeliveriesOverNats({ bus, peers })
   const deliverer = new Deliverer({ streams, writer: mailboxWriter, limits: mailboxLimits, far, now: steadyNow })
   const feeds = new Feeds(peers)
@@ -144,7 +145,7 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
     log,
   })
   const occupants = new Occupants(streams)
-  const roomFacts = new RoomFacts({ service: room, now: steadyNow, isInTouch: () => peers.isInTouch })
+  const roomFacts = new RoomFacts({ service: room, ...factsClock })
   const missedRooms = new MissedRoomsRepository(db)
   const orders = new RoomOrders({ occupants, roomFacts, feeds, config, log })
   const occupantRolls = new OccupantRolls({ bus, peers, occupants })
@@ -184,10 +185,10 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
     roomFanOut: new FanOut({ bus, peers, feeds, missed: missedRooms, log, carryOut }),
     reservedRooms: new ReservedRoomsRepository(db, now),
     missedRooms,
-    contacts: new Contacts(user, steadyNow),
+    contacts: new Contacts(user, factsClock),
     relations: socialRelations,
     socialRelations,
-    colleagues: new Colleagues(org, steadyNow),
+    colleagues: new Colleagues(org, factsClock),
     user,
     social,
     org,

@@ -1,7 +1,8 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { employeesLeft } from '@im/contracts/org'
-import { friendChanged, pairOf } from '@im/contracts/social'
+import { blacklistChanged, friendChanged, pairOf } from '@im/contracts/social'
 import { settingsChanged, userLocked } from '@im/contracts/user'
-import { eventPublisher, eventually } from '@im/service-kit/testing'
+import { eventPublisher, eventually, slowProxy } from '@im/service-kit/testing'
 import { test } from 'tap'
 import type { FriendRow, Relations } from '../src/decide/relations.ts'
 import { alice, bob, carol, startMessage } from './start-message.ts'
@@ -96,8 +97,29 @@ test('colleagues write to whoever takes no greetings, as long as they are', asyn
   t.equal(await isAllowed(), false)
 })
 
+test('a replica that hears of changes late does not decide by what it knew longer than a second ago', async (t) => {
+  const nats = await slowProxy(t, process.env['NATS_URL']!)
+  const { online, user, env, deps } = await startMessage(t, { env: { NATS_URL: nats.url } })
+  const publish = eventPublisher(t, { ...env, NATS_URL: process.env['NATS_URL']! })
+  const sender = await online(alice)
+  await eventually(() => deps.peers.isInTouch)
+  const before = sender.say({ to: bob })
+  await eventually(() => sender.receipts.includes(before))
+  t.ok(deps.socialRelations.peek(alice, bob))
+  // Its connection is not lost; what comes by it is late, as after it was suspended.
+  nats.delayMs = 2500
+  user.pairs.set(pairOf(alice, bob), { high: row(2, true), low: row(2) })
+  await publish(blacklistChanged, pairOf(alice, bob), { userId: bob, toUserId: alice, blocked: true, at: Date.now() })
+  await delay(1000)
+  const after = sender.say({ to: bob })
+  await eventually(() => sender.receipts.includes(after) || sender.refusals.has(after))
+  t.equal(sender.refusals.get(after), 'not-allowed')
+})
+
 test('many receivers are asked about at once, and known ones not again', async (t) => {
-  const { xmpp, online, user } = await startMessage(t)
+  const { xmpp, online, user, deps } = await startMessage(t)
+  // What is known counts once a replica has heard itself.
+  await eventually(() => deps.peers.isInTouch)
   const sender = await online(alice)
   const { questions } = user
   for (let round = 0; round < 3; round++) {

@@ -1,7 +1,7 @@
 import { internalOrg } from '@im/contracts/org'
 import { pairOf } from '@im/contracts/social'
 import type { ServiceClient } from '@im/service-kit'
-import { KnownFacts } from './known-facts.ts'
+import { type FactsClock, KnownFacts } from './known-facts.ts'
 
 /** Whether two users work for the same company. */
 export interface Collegiality {
@@ -12,14 +12,14 @@ export interface Collegiality {
 export class Colleagues {
   readonly facts: KnownFacts<string, Collegiality>
 
-  constructor(org: Pick<ServiceClient, 'call'>, now: () => number) {
+  constructor(org: Pick<ServiceClient, 'call'>, clock: FactsClock) {
     this.facts = new KnownFacts({
       async ask(pairs) {
         const { colleagues } = await org.call(internalOrg.findColleagues, { pairs })
         const found = new Set(colleagues)
         return new Map(pairs.map((pair) => [pair, { areColleagues: found.has(pair) }]))
       },
-      now,
+      ...clock,
       max: 50_000,
     })
   }

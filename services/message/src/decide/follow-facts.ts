@@ -30,7 +30,7 @@ export function followFacts({
     ...[employeesJoined, employeesLeft].map((event) => bus.hear(event, () => colleagues.facts.forgetAll())),
     bus.onConnection((isConnected) => {
       for (const known of [contacts, pairs, colleagues.facts]) {
-        known.hearsEvents = isConnected
+        known.isConnected = isConnected
         // What was published meanwhile was not heard.
         if (isConnected) known.forgetAll()
       }

@@ -21,6 +21,12 @@ interface Known<T> {
   isOld: boolean
 }
 
+/** How facts tell what is old. */
+export interface FactsClock {
+  now: () => number
+  isInTouch: () => boolean
+}
+
 /** Facts that another service owns: asked for many at once, kept until an event tells of a change. */
 export class KnownFacts<K extends string | number, T extends object> {
   readonly #askOwner: (keys: K[]) => Promise<Map<K, T>>
@@ -35,13 +41,15 @@ export class KnownFacts<K extends string | number, T extends object> {
   readonly #unsent = new Map<K, Promise<T>>()
   #failures = 0
   #restUntil = 0
+  readonly #isInTouch: () => boolean
   /** False while events of changes may be missed. */
-  hearsEvents = true
+  isConnected = true
 
-  /** `now` tells ms by a clock that nobody sets. */
-  constructor(options: { ask: (keys: K[]) => Promise<Map<K, T>>; now: () => number; max: number }) {
+  /** `now` tells ms by a clock that nobody sets; `isInTouch` whether changes of a second ago and before were heard. */
+  constructor(options: { ask: (keys: K[]) => Promise<Map<K, T>>; max: number } & FactsClock) {
     this.#askOwner = options.ask
     this.#now = options.now
+    this.#isInTouch = options.isInTouch
     this.#known = new LRUCache(upTo(options.max))
   }
 
@@ -50,10 +58,11 @@ export class KnownFacts<K extends string | number, T extends object> {
     const known = this.#known.get(key)
     if (!known || known.isOld) return undefined
     const age = this.#now() - known.askedAt
-    const limit = forRefusal ? freshForRefusal : this.hearsEvents ? freshFor : freshWithoutEvents
+    const hearsEvents = this.isConnected && this.#isInTouch()
+    const limit = forRefusal ? freshForRefusal : hearsEvents ? freshFor : freshWithoutEvents
     if (age < limit) return known.fact
     // Used once more, and asked about beside it.
-    if (!forRefusal && this.hearsEvents && age < usableFor) {
+    if (!forRefusal && hearsEvents && age < usableFor) {
       this.ask(key).catch(() => {})
       return known.fact
     }

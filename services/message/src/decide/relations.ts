@@ -1,7 +1,7 @@
 import type { ResultOf } from '@im/contracts'
 import { internalRelations, pairOf } from '@im/contracts/social'
 import type { ServiceClient } from '@im/service-kit'
-import { KnownFacts } from './known-facts.ts'
+import { type FactsClock, KnownFacts } from './known-facts.ts'
 
 /** What a user's own row says about another (spec 03-friends.md). */
 export interface FriendRow {
@@ -34,13 +34,13 @@ type Sides = ResultOf<(typeof internalRelations)['getStandings']>['standings'][n
 export class SocialRelations implements Relations {
   readonly facts: KnownFacts<string, Sides>
 
-  constructor(social: Pick<ServiceClient, 'call'>, now: () => number) {
+  constructor(social: Pick<ServiceClient, 'call'>, clock: FactsClock) {
     this.facts = new KnownFacts({
       async ask(pairs) {
         const { standings } = await social.call(internalRelations.getStandings, { pairs })
         return new Map(standings.map((sides) => [sides.pair, sides]))
       },
-      now,
+      ...clock,
       max: 500_000,
     })
   }
