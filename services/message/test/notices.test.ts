@@ -2,6 +2,8 @@ import { presence, presencesChanged } from '@im/contracts/message'
 import { settingsChanged, userUpdated } from '@im/contracts/user'
 import { eventPublisher, eventually, recordEvents } from '@im/service-kit/testing'
 import { test } from 'tap'
+import { applyPresence } from '../src/presence/apply-presence.ts'
+import { PresenceFollower } from '../src/presence/follow-presence.ts'
 import { alice, bob, carol, startMessage } from './start-message.ts'
 import { XmppServer } from './xmpp-server.ts'
 
@@ -35,6 +37,23 @@ test('a notice whose user is not there waits, and one that is told again comes o
   await eventually(() => stream.messages.length === 1)
   await eventually(async () => (await deps.mailbox.collection.countDocuments()) === 0)
   t.equal(JSON.parse(stream.messages[0]!.body).type, 801)
+})
+
+test('notices fill no mailbox beyond its limit', async (t) => {
+  const { deps, xmpp, env } = await startMessage(t)
+  const publish = eventPublisher(t, env)
+  await eventually(() => xmpp.connected)
+  const waiting = (n: number) => ({
+    ...{ _id: `${alice}:${bob}:${n}`, user: alice, at: n, seq: n, id: `${n}`, text: `id='${n}'/>`, bytes: 10 },
+    ...{ expireAt: new Date(Date.now() + 86_400_000), owes: [] },
+  })
+  const { collection } = deps.mailbox
+  await collection.insertMany(Array.from({ length: 4999 }, (_, n) => waiting(n)))
+  const at = Date.now()
+  for (const userId of [alice, alice, bob])
+    await publish(userUpdated, alice, { userId, nickname: 'A', account: 'a', updatedAt: at })
+  await eventually(async () => (await collection.countDocuments({ user: bob })) === 1)
+  t.equal(await collection.countDocuments({ user: alice }), 5000)
 })
 
 test('presence: the first resource makes a user online, the last one offline, on whichever server', async (t) => {
@@ -82,4 +101,29 @@ test('an older connection writes no presence any more', async (t) => {
   t.equal(await presences.begin('x', 4, Date.now()), false)
   t.equal(await outbox.commit((change) => presences.isNewest('x', 4, change.session)), false)
   t.equal(await outbox.commit((change) => presences.isNewest('x', 5, change.session)), true)
+})
+
+test('users of a server that nobody holds for long are offline; those of one that another replica holds are not, whatever its clock says', async (t) => {
+  const { deps, env } = await startMessage(t)
+  const events = await recordEvents(t, env, presencesChanged)
+  const told = () => events.flatMap(({ changes }) => changes.map(({ userId, online }) => `${userId} ${online}`))
+  const follower = new PresenceFollower(deps)
+  const slowClock = () => Date.now() - 3_600_000
+  const servers = [
+    { server: 'held', epoch: 5, user: alice },
+    { server: 'lost', epoch: 6, user: bob },
+  ]
+  for (const { server, epoch, user } of servers) {
+    await deps.presences.begin(server, epoch, slowClock())
+    await applyPresence(deps, { server, epoch }, new Map([[user, { resources: ['pc'] }]]))
+  }
+  for (let at = 0; at <= 60_000; at += 10_000) {
+    await deps.presences.seen([{ server: 'held', epoch: 5 }], slowClock() + at)
+    await follower.look(at)
+    t.equal((await deps.presences.of([bob])).get(bob)?.online, at < 50_000, `after ${at} ms`)
+  }
+  t.equal((await deps.presences.of([alice])).get(alice)?.online, true)
+  await eventually(() => told().includes(`${bob} false`))
+  t.notOk(told().includes(`${alice} false`))
+  t.equal(await deps.presences.begin('lost', 1, Date.now()), true, 'it is forgotten')
 })

@@ -1,7 +1,8 @@
 import { archive } from '@im/contracts/message'
 import { noticeEdited, shareAdded, shareDeleted, waitingRoomChanged } from '@im/contracts/room'
 import { eventPublisher, eventually } from '@im/service-kit/testing'
-import { test } from 'tap'
+import type { CommandStartedEvent, MongoClient } from 'mongodb'
+import { type Test, test } from 'tap'
 import { alice, bob, carol } from './start-message.ts'
 import { addressOf, joined, startRooms } from './start-rooms.ts'
 import type { ClientStream } from './xmpp-server.ts'
@@ -210,3 +211,25 @@ test('own devices are told that the list of rooms changed where several are allo
   const { roomId } = rooms.byJid.get(jid)!.state
   t.match(own()[1], { objectId: jid, fileName: roomId, fromUserId: String(bob), toUserId: String(bob) })
 })
+
+test('the end of a large room tells thousands of members with few writes', async (t) => {
+  const { rooms, deps } = await startRooms(t)
+  const jid = 'b'.repeat(32)
+  const members = Array.from({ length: 2000 }, (_, n) => 20_000_000 + n)
+  rooms.stock([jid], [alice, ...members])
+  const commits = countCommits(t, deps.mongoClient)
+  await rooms.dissolve(jid)
+  const all = 2 * (members.length + 1)
+  await eventually(async () => (await deps.mailbox.collection.countDocuments()) === all, 30_000)
+  t.ok(commits.count < 60, `${commits.count} transactions`)
+})
+
+function countCommits(t: Test, client: MongoClient) {
+  const counted = { count: 0 }
+  const count = ({ commandName }: CommandStartedEvent) => {
+    if (commandName === 'commitTransaction') counted.count++
+  }
+  client.on('commandStarted', count)
+  t.after(() => client.off('commandStarted', count))
+  return counted
+}

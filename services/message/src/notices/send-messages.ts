@@ -2,6 +2,7 @@ import { messagesPassed, messageType } from '@im/contracts/message'
 import type { Change } from '@im/service-kit'
 import type { Contact } from '../decide/contacts.ts'
 import type { Deps } from '../deps.ts'
+import type { MailboxRow } from '../mailbox/mailbox-repository.ts'
 import { devicesElsewhere } from '../presence/devices-elsewhere.ts'
 import { messageText } from '../stanzas/stanza-text.ts'
 import type { Outgoing } from '../streams/delivery.ts'
@@ -34,7 +35,8 @@ export const named = ({ userId, nickname }: Pick<Contact, 'userId' | 'nickname'>
   name: nickname || String(userId),
 })
 
-export type SendDeps = Pick<Deps, 'config' | 'deliverer' | 'mailbox' | 'outbox' | 'now' | 'presences' | 'feeds'>
+export type SendDeps = KeepDeps & Pick<Deps, 'config' | 'now'>
+type KeepDeps = Pick<Deps, 'deliverer' | 'mailbox' | 'mailboxLimits' | 'outbox' | 'presences' | 'feeds'>
 
 /**
  * Sends messages that wait for whoever is not there. Resolves when they stand in the mailbox, so that they can't be lost; one
@@ -56,25 +58,39 @@ export async function sendMessages(deps: SendDeps, messages: readonly ServerMess
   }
 }
 
-/** Puts messages into mailboxes, with what `announce` tells, and hands them to the devices that are there. */
+/**
+ * Puts messages into mailboxes, as far as there is room (spec xmpp.md §5), with what `announce` tells, and hands them to the devices
+ * that are there.
+ */
 export async function keepAndDeliver(
-  deps: Pick<SendDeps, 'deliverer' | 'mailbox' | 'outbox' | 'presences' | 'feeds'>,
+  deps: KeepDeps,
   messages: readonly Outgoing[],
   announce: (change: Change) => void = () => {},
 ): Promise<void> {
-  const { deliverer, mailbox, outbox } = deps
-  const devices = await devicesElsewhere(deps, messages)
+  const { deliverer, mailbox, mailboxLimits, outbox } = deps
+  const [devices] = await Promise.all([
+    devicesElsewhere(deps, messages),
+    mailboxLimits.prepare(messages.map(({ user }) => user)),
+  ])
   for (const message of messages) message.devices = devices.get(message.user) ?? []
-  const rows = messages.map((message) => deliverer.firstRow(message))
-  deliverer.rowsBegin(rows)
+  const rows = new Map<Outgoing, MailboxRow>()
+  for (const message of messages) {
+    const row = deliverer.firstRow(message)
+    if (mailboxLimits.take(row.user, row.bytes)) rows.set(message, row)
+  }
+  const written = [...rows.values()]
+  deliverer.rowsBegin(written)
   try {
     await outbox.commit(async (change) => {
-      await mailbox.add(rows, change.session)
+      await mailbox.add(written, change.session)
       announce(change)
     })
-    for (const message of messages) deliverer.deliver(message, { hasRow: true, settled() {} })
+    for (const message of messages) deliverer.deliver(message, { hasRow: rows.has(message), settled() {} })
+  } catch (error) {
+    for (const { user, bytes } of written) mailboxLimits.give(user, bytes)
+    throw error
   } finally {
-    deliverer.rowsEnd(rows)
+    deliverer.rowsEnd(written)
   }
 }
 

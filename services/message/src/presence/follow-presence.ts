@@ -3,13 +3,13 @@ import type { Closable } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { applyPresence } from './apply-presence.ts'
 import type { PresenceAt } from './presence-repository.ts'
+import { UnheldServers } from './unheld-servers.ts'
 
 /** Changes of this time (ms) are stored together. */
 const gatherFor = 100
 const usersAtOnce = 500
-/** How often (ms) a replica says that its servers are there, and after what silence one counts as gone with its users. */
+/** How often (ms) a replica says that its servers are there. */
 const seenEvery = 10_000
-const goneAfter = 45_000
 
 interface FollowedServer {
   server: string
@@ -28,6 +28,7 @@ interface FollowedServer {
 export class PresenceFollower {
   readonly #deps: Deps
   readonly #servers = new Map<string, FollowedServer>()
+  readonly #unheld = new UnheldServers()
   readonly #running = new Set<Promise<void>>()
   readonly #closing = new AbortController()
 
@@ -36,7 +37,7 @@ export class PresenceFollower {
   }
 
   start(): Closable {
-    const { streams, feedWatchers, feeds, presences, now, log } = this.#deps
+    const { streams, feedWatchers, log } = this.#deps
     streams.watch({
       changed: (stream, before) => {
         const { priority, waiting, user } = stream.report
@@ -52,11 +53,7 @@ export class PresenceFollower {
       lost: (server) => void this.#servers.delete(server),
     })
     const seeing = setInterval(() => {
-      const look = async () => {
-        await presences.seen(feeds.servers, now())
-        for (const gone of await presences.unseenSince(now() - goneAfter)) await this.#clear(gone)
-      }
-      look().catch((error) => log.warn({ reason: String(error) }, 'presence could not be looked after'))
+      this.look().catch((error) => log.warn({ reason: String(error) }, 'presence could not be looked after'))
     }, seenEvery)
     return {
       close: async () => {
@@ -65,6 +62,13 @@ export class PresenceFollower {
         await Promise.all(this.#running)
       },
     }
+  }
+
+  /** Says that the servers here are there, and clears those that nobody holds. `at` in ms by a clock that nobody sets. */
+  async look(at = performance.now()): Promise<void> {
+    const { presences, feeds, now } = this.#deps
+    await presences.seen(feeds.servers, now())
+    for (const gone of this.#unheld.among(await presences.servers(), at)) await this.#clear(gone)
   }
 
   #changed(server: string, user: number): void {

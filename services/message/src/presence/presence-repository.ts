@@ -30,10 +30,15 @@ export interface PresenceDocument {
 interface PresenceServer {
   _id: string
   epoch: number
-  /** When its holder was last there; ms. */
+  /** When its holder was last there; ms by the clock of that one. */
   seenAt: number
   /** Counts writes: two connections of one server meet here. */
   writes: number
+}
+
+/** An XMPP server, and the last sign of whoever holds it. */
+export interface SeenServer extends Pick<PresenceServer, 'epoch' | 'seenAt'> {
+  server: string
 }
 
 export class PresencesRepository {
@@ -101,10 +106,10 @@ export class PresencesRepository {
       await this.#servers.updateOne({ _id: server, epoch }, { $set: { seenAt: now } })
   }
 
-  /** Servers that nobody has held since a moment (ms). */
-  async unseenSince(moment: number): Promise<{ server: string; epoch: number }[]> {
-    const found = await this.#servers.find({ seenAt: { $lt: moment } }).toArray()
-    return found.map(({ _id, epoch }) => ({ server: _id, epoch }))
+  /** All servers, and what their holders said last. */
+  async servers(): Promise<SeenServer[]> {
+    const found = await this.#servers.find().toArray()
+    return found.map(({ _id, epoch, seenAt }) => ({ server: _id, epoch, seenAt }))
   }
 
   /** A server is gone for good: it is forgotten with the last of its users. */

@@ -16,7 +16,7 @@ import {
 } from '@im/contracts/room'
 import { type EventHandler, on } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
-import { sendNotice } from '../notices/send-notice.ts'
+import { sendNotices } from '../notices/send-notice.ts'
 import { forgetRoom } from './forget-room.ts'
 import {
   ofDissolution,
@@ -49,15 +49,19 @@ export function roomEventHandlers(deps: Deps): EventHandler[] {
       cause,
     )
   }
-  const ownDevices = (userId: number, { jid, roomId }: RoomState, id: string) =>
-    sendNotice(deps, id, { userId, type: 802, objectId: jid, fileName: roomId, onlyMultipleDevices: true })
+  const ownDevices = (userIds: readonly number[], { jid, roomId }: RoomState, id: string) =>
+    sendNotices(
+      deps,
+      id,
+      userIds.map((userId) => ({ userId, type: 802, objectId: jid, fileName: roomId, onlyMultipleDevices: true })),
+    )
 
   return [
     on(roomChanged, (payload, { id }) => tell(ofRoomChange(payload), causeOf(payload.room, id, payload.at))),
     on(roomTransferred, async (payload, { id }) => {
       const { room, by, to, at } = payload
       await tell(ofTransfer(payload), causeOf(room, id, at))
-      for (const { userId } of [by, to]) await ownDevices(userId, room, id)
+      await ownDevices([by.userId, to.userId], room, id)
     }),
     on(roomDissolved, async (payload, { id }) => {
       const { room, memberIds, at } = payload
@@ -66,24 +70,28 @@ export function roomEventHandlers(deps: Deps): EventHandler[] {
       )
       await forgetRoom(deps, room.jid)
       await deps.fileRemovals.addRoom(room.jid)
-      for (const userId of memberIds) await ownDevices(userId, room, id)
+      await ownDevices(memberIds, room, id)
     }),
     on(membersJoined, async (payload, { id }) => {
       const { room, members, at } = payload
       await tell(ofJoins(payload), causeOf(room, id, at))
-      for (const { userId } of members) await ownDevices(userId, room, id)
+      await ownDevices(
+        members.map(({ userId }) => userId),
+        room,
+        id,
+      )
     }),
     on(memberGone, async (payload, { id }) => {
       const { room, member, at } = payload
       await tell(ofLeaving(payload), causeOf(room, id, at), () =>
         deps.roomFanOut.sent({ kind: 'remove', jid: room.jid, users: [member.userId] }),
       )
-      await ownDevices(member.userId, room, id)
+      await ownDevices([member.userId], room, id)
     }),
     on(memberChanged, async (payload, { id }) => {
       const { room, member, at } = payload
       await tell(ofMemberChange(payload), causeOf(room, id, at))
-      await ownDevices(member.userId, room, id)
+      await ownDevices([member.userId], room, id)
     }),
     on(noticePublished, (payload, { id }) => tell(ofNotice(payload), causeOf(payload.room, id, payload.at))),
     on(noticeEdited, (payload, { id }) => tell(ofNoticeEdit(payload), causeOf(payload.room, id, payload.at))),
