@@ -1,3 +1,4 @@
+import { ContractError } from '@im/contracts'
 import {
   internalMemberships,
   memberChanged,
@@ -39,6 +40,22 @@ test('the owner removes anybody, admins ordinary members, and nobody leaves a ro
     { by: { userId: alice }, member: { userId: bob } },
     { by: { userId: dave }, member: { userId: dave } },
   ])
+})
+
+test('a change is in force before it is answered, also when the first replica of the message service that is told has just died', async (t) => {
+  const { api, people, room, peers } = await startRoom(t)
+  const [alice, bob] = people('alice', 'bob')
+  const { id: roomId, jid } = await room(alice, [bob])
+  const told = peers.enforced.length
+  let failures = 2
+  peers.onEnforce = async () => {
+    if (failures-- > 0) throw new ContractError('ServiceUnavailable')
+  }
+  await api.call(roomMembers.removeMember, { roomId, userId: bob }, { as: alice })
+  t.match(peers.enforced.slice(told), [{ jid, sequence: Number }])
+  // The whole service is away: nobody is kept waiting for it.
+  failures = Number.POSITIVE_INFINITY
+  await api.call(roomMembers.leaveRoom, { roomId }, { as: alice })
 })
 
 test('one member who leaves is gone from no list but their own', async (t) => {

@@ -17,12 +17,13 @@ export const liveRooms = contract('message', {
   },
   /**
    * To be called after a change is committed and before its caller is answered: when this has answered, no message is accepted
-   * and none is handed to anybody by what was true before. While the message service does not answer, it accepts nothing.
+   * and none is handed to anybody by what was true before. One replica that does not answer is not the service: the call is repeated.
    */
   enforceRoom: {
     path: '/internal/live-rooms/enforce',
     summary: { zh: '立即生效群组变更', en: 'Put a change of a room into force' },
     auth: 'internal',
+    safe: true,
     params: Type.Object({
       jid: Jid(),
       roomId: Oid(),

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { ContractError, streams } from '@im/contracts'
 import { liveRooms } from '@im/contracts/message'
 import type { Change } from '@im/service-kit'
@@ -57,6 +58,12 @@ export async function inTurn<T>(
   })
 }
 
+/** How often, and how far apart (ms), a change is told when that fails: a replica that has just died is not the whole service. */
+const mostTries = 3
+const tellAgainAfter = 150
+/** After so long (ms) it is not told again. */
+const patience = 1000
+
 /**
  * Lets no message pass any more that the change forbids. While the message service is away it accepts none, and when it is back
  * it asks for what is true, so the change is in force without it, too.
@@ -67,7 +74,16 @@ async function enforce(deps: ChangeDeps, { _id: roomId, jid }: RoomDocument): Pr
     outbox.lastSequences(streams.room.name, [roomId], session),
   )
   const sequence = sequences.get(roomId) ?? 1
-  await message.call(liveRooms.enforceRoom, { jid, roomId, sequence }).catch((error: unknown) => {
-    log.warn({ err: error, roomId, sequence }, 'the message service was not told of a change of a room')
-  })
+  const startedAt = performance.now()
+  for (let tries = 1; ; tries++)
+    try {
+      return void (await message.call(liveRooms.enforceRoom, { jid, roomId, sequence }))
+    } catch (error) {
+      if (tries < mostTries && performance.now() - startedAt < patience) {
+        await delay(tellAgainAfter)
+        continue
+      }
+      log.warn({ err: error, roomId, sequence }, 'the message service was not told of a change of a room')
+      return
+    }
 }
