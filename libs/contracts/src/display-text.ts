@@ -17,13 +17,14 @@ const joining = [
 
 /**
  * Emoji (their joiners and selectors belong to them), joiners between letters that need them, and last what cannot be seen.
- * Fillers of Hangul and blanks such as the empty Braille cell look like nothing, though Unicode calls them letters and symbols.
+ * Fillers of Hangul and blanks such as the empty Braille cell or those of hieroglyphs look like nothing, though Unicode calls them
+ * letters and symbols; so do the joiners of some old scripts.
  */
 const makeVisibleOrNot = () =>
   new RegExp(
     `(\\p{RGI_Emoji}|(?<=[${joining}])[\\u200C\\u200D](?=[${joining}]))|` +
       '[\\p{Default_Ignorable_Code_Point}\\p{Bidi_Control}\\p{Cc}\\p{Co}\\p{Cs}\\p{Noncharacter_Code_Point}' +
-      '\\u2800\\uFFF9-\\uFFFC\\u{1D159}]',
+      '\\u2800\\u2D7F\\uFFF9-\\uFFFC\\u{1107F}\\u{13430}-\\u{13442}\\u{16FE4}\\u{1BC9D}\\u{1D159}]',
     'gv',
   )
 /** Made at the first text, because that takes 10 ms and most processes never see one. */

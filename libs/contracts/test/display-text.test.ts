@@ -17,6 +17,7 @@ test('a name is what can be seen of it', async (t) => {
     ['\u0301\u0301alice', 'alice'],
     ['a\u{e0061}\u{e0062}b', 'ab'],
     ['\ue000alice', 'alice'],
+    ['al\u{16fe4}i\u{13430}c\u{1bc9d}e\u2d7f\u{1107f}', 'alice'],
   ]
   for (const [given, shown] of names) t.equal(displayText(given, 'line'), shown, JSON.stringify(given))
 })
@@ -25,6 +26,7 @@ test('a name in which nothing can be seen is empty', async (t) => {
   const invisible = [
     ...['', ' ', '\u3000', '\u00a0\u2003', '\u200b\u200c\u200d\u2060\ufeff', '\u202a\u202e\u2066\u061c'],
     ...['\u3164', '\uffa0', '\u115f\u1160', '\u2800', '\ufe0f', '\u0301', '\u{e0001}\u{e007f}', '\u{1d159}', '\ufffc'],
+    ...['\u{13441}', '\u{13442}\u{13441}', '\u{16fe4}'],
   ]
   for (const name of invisible) t.equal(displayText(name, 'line'), '', JSON.stringify(name))
 })

@@ -1,5 +1,5 @@
 import { errors } from '@im/contracts'
-import { addressBook, contactRegistered, follows } from '@im/contracts/social'
+import { addressBook, addressBookLimits, contactRegistered, follows } from '@im/contracts/social'
 import { eventually, failure, recordEvents } from '@im/service-kit/testing'
 import fc from 'fast-check'
 import { test } from 'tap'
@@ -127,6 +127,23 @@ test('an address book has 20,000 numbers at most, uploads 5,000', async (t) => {
     { as: alice },
   )
   t.equal(nonsense.resultCode, errors.InvalidParams.code)
+})
+
+test('nobody finds out who has a number by trying all of them', async (t) => {
+  // Five calls an hour.
+  const { api, person } = await startSocial(t, { LIMIT_FACTOR: '0.05' })
+  const most = addressBookLimits.day * 0.05
+  const as = { as: await person('alice') }
+  const upload = (uploadStr: string, deleteStr = '') =>
+    api.envelope(addressBook.uploadContacts, { uploadStr, deleteStr }, as)
+  const numbers = (from: number, count: number) =>
+    Array.from({ length: count }, (_, n) => 13_700_000_000 + from + n).join()
+  t.equal((await upload(numbers(0, most + 1))).resultCode, errors.RateLimited.code)
+  t.equal((await upload(numbers(0, most))).resultCode, 1)
+  t.equal((await upload(numbers(0, most))).resultCode, 1, 'known ones are no more')
+  t.equal((await upload(numbers(most, 1), numbers(0, most))).resultCode, errors.RateLimited.code)
+  t.equal((await upload('', numbers(0, 1))).resultCode, 1)
+  t.equal((await upload('', numbers(0, 1))).resultCode, errors.RateLimited.code, 'calls have a limit, too')
 })
 
 test('whatever is noted comes to a number that others can be asked about, or to none', async (t) => {

@@ -47,7 +47,7 @@ test('remarks, switches and lives of messages belong to one side, and are told t
 })
 
 test('deleting, unfollowing and blocking leave what the chapter says', async (t) => {
-  const { api, alice, bob, person } = await twoFriends(t)
+  const { api, alice, bob, others, person } = await twoFriends(t)
   const row = (as: number, toUserId: number) => api.call(friends.getFriend, { toUserId }, { as })
   await api.call(follows.unfollow, { toUserId: bob }, { as: alice })
   t.equal(await row(alice, bob), undefined)
@@ -74,7 +74,10 @@ test('deleting, unfollowing and blocking leave what the chapter says', async (t)
   await api.call(friends.deleteFriend, { toUserId: bob }, { as: alice })
   t.equal(await row(alice, bob), undefined)
   t.match(await row(bob, alice), { status: 0, blacklist: 1 }, 'what bob blocked stays blocked')
-  t.match(await api.call(blacklists.unblockUser, { toUserId: alice }, { as: bob }), { status: 0, blacklist: 0 })
+  others.talks.set(`${bob}:${alice}`, { unread: 3, lastTalkTime: 1_700_000_005 })
+  t.match(await api.call(blacklists.unblockUser, { toUserId: alice }, { as: bob }), {
+    ...{ status: 0, blacklist: 0, msgNum: 3, lastTalkTime: 1_700_000_005 },
+  })
   t.equal(await row(bob, alice), undefined)
   await t.rejects(api.call(blacklists.unblockUser, { toUserId: alice }, { as: bob }), failure('NotOnBlacklist'))
   await t.rejects(api.call(friends.deleteFriend, { toUserId: bob }, { as: alice }), failure('NotFriends'))
@@ -83,6 +86,24 @@ test('deleting, unfollowing and blocking leave what the chapter says', async (t)
   await api.call(follows.follow, { toUserId: news }, { as: alice })
   await api.call(follows.unfollow, { toUserId: news }, { as: alice })
   t.equal(await row(news, alice), undefined, 'a public account follows nobody who does not follow it')
+})
+
+test('what a stranger notes is theirs, and what a row says of notifications ends with it', async (t) => {
+  const { api, env, person } = await startSocial(t)
+  const told = await recordEvents(t, env, friendRowChanged)
+  const [alice, mallory] = [await person('alice'), await person('mallory')]
+  await api.call(friends.remarkFriend, { toUserId: mallory, remarkName: 'a liar' }, { as: alice })
+  await api.call(friends.remarkFriend, { toUserId: alice, remarkName: 'x' }, { as: mallory })
+  await api.call(friends.deleteFriend, { toUserId: alice }, { as: mallory })
+  t.equal(await api.call(friends.getFriend, { toUserId: alice }, { as: mallory }), undefined)
+  t.match(await api.call(friends.getFriend, { toUserId: mallory }, { as: alice }), { remarkName: 'a liar' })
+
+  await api.call(blacklists.blockUser, { toUserId: alice }, { as: mallory })
+  await api.call(friends.switchForFriend, { toUserId: alice, offlineNoPushMsg: 1 }, { as: mallory })
+  await api.call(blacklists.unblockUser, { toUserId: alice }, { as: mallory })
+  t.equal(await api.call(friends.getFriend, { toUserId: alice }, { as: mallory }), undefined)
+  const ofMallory = () => told.flatMap(({ userId, offlineNoPushMsg }) => (userId === mallory ? [offlineNoPushMsg] : []))
+  await eventually(() => ofMallory().join() === '0,0,1,0')
 })
 
 test('users who are unknown, deleted, oneself or of the system, and other bad input', async (t) => {

@@ -54,6 +54,17 @@ test('requests have a limit a day, however they are made', async (t) => {
   t.equal(followed, 3)
   await t.rejects(api.call(follows.follow, { toUserId: others[3]! }, { as: alice }), failure('RateLimited'))
   await t.rejects(api.call(follows.followMany, { toUserIds: String(others[3]) }, { as: alice }), failure('RateLimited'))
+
+  const open = await person('open', { friendsVerify: 0 })
+  await t.rejects(api.call(friends.addFriend, { toUserId: open }, { as: alice }), failure('RateLimited'))
+  t.equal(await api.call(friends.getFriend, { toUserId: open }, { as: alice }), undefined)
+  await api.call(follows.follow, { toUserId: alice }, { as: open })
+  await api.call(friends.addFriend, { toUserId: open }, { as: alice })
+  t.match(
+    await api.call(friends.getFriend, { toUserId: open }, { as: alice }),
+    { status: 2 },
+    'who asked costs nothing',
+  )
 })
 
 test('everybody begins with the system account and the configured friends', async (t) => {
@@ -84,6 +95,13 @@ test('a super administrator makes a public account everybody’s friend, others 
   await eventually(async () => (await deps.relations.byId(bob, news))?.status === 2)
   t.equal((await deps.relations.byId(news, bob))?.status, 2)
   t.equal(await deps.relations.byId(news, news), undefined)
+
+  const blocked = await person('blocked')
+  await api.call(blacklists.blockUser, { toUserId: blocked }, { as: news })
+  await api.call(friends.befriendSystemAccount, { toUserId: news }, { as: blocked })
+  await call(news, 6)
+  await eventually(async () => (await deps.db.collection('everybodys_friends').countDocuments()) === 0)
+  t.equal(await deps.relations.byId(blocked, news), undefined, 'whom an account blocked it is no friend of')
 })
 
 test('a deleted user leaves every list, label and address book; friends are told once', async (t) => {
@@ -130,6 +148,26 @@ test('nothing is left of a deleted user, in whatever order events and calls come
   }
   await api.call(follows.follow, { toUserId: bob }, { as: alice })
   t.strictSame(await rowsOf(bob), [0, 0], 'who was deleted while they were made a friend is none')
+
+  const news = await person('news', { userType: 2 })
+  others.beforeAnswer = async (path) => {
+    if (path !== '/internal/users/friend-rules') return
+    others.beforeAnswer = async () => {}
+    await eraseUser(deps, { userId: news })
+  }
+  await api.call(friends.befriendSystemAccount, { toUserId: news }, { as: alice })
+  await deps.everybodysFriends.add(news)
+  await eventually(async () => (await deps.db.collection('everybodys_friends').countDocuments()) === 0)
+  t.strictSame(await rowsOf(news), [0, 0], 'nobody becomes a friend of an account that is gone')
+
+  const caller = await person('caller')
+  others.beforeAnswer = async (path) => {
+    if (path !== '/internal/users/friend-rules') return
+    others.beforeAnswer = async () => {}
+    await eraseUser(deps, { userId: caller })
+  }
+  await api.envelope(addressBook.uploadContacts, { uploadStr: '13812345678' }, { as: caller })
+  t.equal(await deps.db.collection('contacts').countDocuments({ userId: caller }), 0, 'nor is their address book kept')
 
   await erase(helper)
   await isGone(helper)

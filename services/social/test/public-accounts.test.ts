@@ -1,11 +1,11 @@
-import { follows, publicAccounts } from '@im/contracts/social'
+import { blacklists, follows, publicAccounts } from '@im/contracts/social'
 import { noticeUserId } from '@im/contracts/user'
 import { Long } from 'mongodb'
 import { test } from 'tap'
-import { startSocial } from './start-social.ts'
+import { cardOf, startSocial } from './start-social.ts'
 
 test('public accounts are found by their names, and no others', async (t) => {
-  const { api, deps, person } = await startSocial(t)
+  const { api, deps, others, person } = await startSocial(t)
   const alice = await person('alice.news')
   const notices = { _id: noticeUserId, nickname: 'notices', userType: 2 }
   await deps.outbox.commit((change) => deps.people.put([notices], change))
@@ -30,6 +30,13 @@ test('public accounts are found by their names, and no others', async (t) => {
   t.strictSame(await search({ keyWorld: 'a\u3000b' }), [], 'a blank of another script is no pattern either')
   t.strictSame(await search({ page: 1_000_000, limit: 100 }), [])
   t.notOk('friends' in (await search({ keyWorld: 'daily' }))[0]!)
+
+  others.answers['/internal/users/cards'] = ({ userIds }: { userIds: number[] }) => ({
+    cards: userIds.map((userId) => ({ ...cardOf(others.users.get(userId))[0], onlinestate: 1 })),
+  })
+  await api.call(blacklists.blockUser, { toUserId: alice }, { as: first })
+  const states = (await search({ keyWorld: 'news' })).map(({ onlinestate }) => onlinestate)
+  t.strictSame(states, [0, 1], 'whom an account blocked sees it offline')
 })
 
 test('menus have ids of 64 bits, two levels and an order', async (t) => {

@@ -92,7 +92,7 @@ async function startNeighbours() {
 
 const noRegion = { countryId: 0, provinceId: 0, cityId: 0, areaId: 0 }
 
-const cardOf = (user: FakeUser | undefined) => {
+export const cardOf = (user: FakeUser | undefined) => {
   if (!user) return []
   const { userId, nickname, userType, registeredAt } = user
   const account = { userId, account: nickname, username: nickname, nickname, userType, createTime: registeredAt }

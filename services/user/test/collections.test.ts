@@ -115,6 +115,15 @@ test('collections', async (t) => {
     const text = rows.reduce((sum, { msg = '', collectContent = '' }) => sum + msg.length + collectContent.length, 0)
     t.equal(rows[0]?.msg, `79 ${long}`)
     t.ok(rows.length > 50 && text <= 8 * 2 ** 20, `${rows.length} rows of ${text} characters`)
+
+    const dave = await person('dave')
+    const field = 'x'.repeat(4096)
+    const link = { userId: dave.userId, type: 7, url: field, title: field, shareURL: field, fileName: field }
+    const made = { ...link, fileLength: 0, fileSize: 0, collectType: 0, createTime: 1 }
+    for (let n = 0; n < 6; n++)
+      await deps.collected.add(Array.from({ length: 100 }, () => ({ ...made, _id: new ObjectId(), sameAs: [] })))
+    const links = await api.call(collections.listCollected, {}, { as: dave.caller })
+    t.ok(links.length > 500 && links.length <= 512, `${links.length} links: every text counts`)
   })
 
   t.test('only the own ones are deleted', async (t) => {

@@ -69,6 +69,14 @@ test('courses', async (t) => {
     t.strictSame(await messagesOf(courseId), ['m2'], 'nothing changed')
   })
 
+  t.test('whoever records very much gets the oldest of it', async (t) => {
+    const { userId, caller } = await person('carol')
+    const messageIds = Array.from({ length: 1000 }, (_, n) => String(n).padStart(128, 'x'))
+    const course = { userId, courseName: 'c', roomJid: '0', createTime: 1, updateTime: 1, messageIds }
+    await deps.db.collection('courses').insertMany(Array.from({ length: 40 }, () => ({ ...course })))
+    t.equal((await api.call(courses.listCourses, {}, { as: caller })).length, 32, 'four million characters of ids')
+  })
+
   t.test('courses are their owner’s alone', async (t) => {
     const { courseId = '' } = (await list())[0] ?? {}
     const other = { as: bob.caller }

@@ -114,6 +114,29 @@ test('searching users', async (t) => {
   })
 })
 
+test('who does not show everybody when they logged in is found as active only while they are online', async (t) => {
+  const { api, deps, person } = await startUser(t)
+  const [viewer, shy] = [await person('viewer'), await person('shy', { longitude: 10, latitude: 10 })]
+  const ways: WireParams<(typeof userSearch)['findNearby']>[] = [
+    { userId: shy.userId },
+    { nickname: 'shy' },
+    { longitude: 10, latitude: 10 },
+  ]
+  const isFound = async () => {
+    const found = await Promise.all(
+      ways.map((way) => api.call(userSearch.findNearby, { ...way, active: 3600 }, { as: viewer.caller })),
+    )
+    return found.map(({ length }) => length)
+  }
+  t.strictSame(await isFound(), [1, 1, 1])
+  for (const showLastLoginTime of [2, 3, -1]) {
+    await api.call(userSettings.updateSettings, { showLastLoginTime }, { as: shy.caller })
+    t.strictSame(await isFound(), [0, 0, 0], 'nobody finds out the time by trying')
+  }
+  await recordPresences(deps, [{ userId: shy.userId, online: true, at: Date.now() }])
+  t.strictSame(await isFound(), [1, 1, 1])
+})
+
 test('people around are listed by distance, while their position is fresh', async (t) => {
   const { api, person, passSeconds } = await startUser(t)
   const at = (longitude: number, latitude: number) => ({ longitude, latitude })

@@ -198,6 +198,16 @@ test('withdrawals', async (t) => {
     t.equal(outcomes.filter(({ resultCode }) => resultCode === 1).length, 1)
     await t.rejects(withdraw(carol, same), failure('SignatureInvalid'))
     t.equal(await balanceOf(carol), 900)
+    const account = `ksandbox-${carol.userId}${carol.userId}`
+    const inOtherForms = [
+      { ...same, secret: same.secret.toUpperCase() },
+      { ...same, secret: md5(account + md5(`${carol.token}${same.amount}${same.time}`)) },
+      // The same text, cut elsewhere.
+      { ...same, amount: '10', time: `0${same.time}` },
+    ]
+    for (const again of inOtherForms)
+      await t.rejects(withdraw(carol, again), failure('SignatureInvalid'), JSON.stringify(again))
+    t.equal(await balanceOf(carol), 900)
   })
 
   t.test('a refusal gives the money back', async (t) => {

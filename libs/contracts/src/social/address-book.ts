@@ -3,8 +3,8 @@ import { contract } from '../contract.ts'
 import { Ignored, JsonOf, List, PageIndex, PageSize } from '../param-types.ts'
 import { AddressBook } from './entities.ts'
 
-/** Most numbers of one upload, and of one user. */
-export const addressBookLimits = { upload: 5000, user: 20_000 } as const
+/** Most numbers of one upload, of one user, and of those that a user adds in a day: whoever takes them out again may not try all numbers. */
+export const addressBookLimits = { upload: 5000, user: 20_000, day: 60_000 } as const
 
 /** Bytes: so many numbers with their remarks are longer than other parameters. */
 const maxBytes = 1024 * 1024
@@ -39,6 +39,8 @@ export const addressBook = contract('social', {
       deleteStr: numbers('telephone numbers; they are removed before others are added'),
     }),
     result: Type.Array(AddressBook),
+    // Each reads up to ten thousand numbers.
+    limits: [{ by: 'user', max: 100, seconds: 3600 }],
   },
   pageContacts: {
     path: '/addressBook/getRegisterList',

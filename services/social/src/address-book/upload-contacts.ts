@@ -1,7 +1,9 @@
 import { ContractError, displayText } from '@im/contracts'
 import { addressBookLimits } from '@im/contracts/social'
 import { friendRules } from '@im/contracts/user'
+import { limitError } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
+import { eraseThoseGone } from '../people/erase-user.ts'
 import { askFriendRules } from '../people/friend-rules.ts'
 import type { Contact } from './books-repository.ts'
 import { contactKeys, telephoneOf } from './contact-number.ts'
@@ -14,7 +16,7 @@ export interface Upload {
 
 const longestRemark = 64
 
-/** Removes and adds numbers. Returns the added ones that somebody is found by. */
+/** Removes and adds numbers. Returns the added ones that somebody is found by. Throws RateLimited for too many new ones a day. */
 export async function uploadContacts(deps: Deps, userId: number, { added, removed }: Upload): Promise<Contact[]> {
   const { user, books, outbox } = deps
   const telephone = (await askFriendRules(user, [userId])).get(userId)?.telephone
@@ -25,6 +27,7 @@ export async function uploadContacts(deps: Deps, userId: number, { added, remove
   const wanted = await contactKeys(added, ({ text }) => text, areaCode)
   if (ownKey) wanted.delete(ownKey)
   const remarks = new Map([...wanted].map(([key, { remark }]) => [telephoneOf(key), remarkOf(remark)]))
+  let counted: Promise<void> | undefined
   await outbox.commit(async (change) => {
     await books.beginUpload(userId, change)
     await books.remove(userId, gone, change)
@@ -34,6 +37,11 @@ export async function uploadContacts(deps: Deps, userId: number, { added, remove
     const fresh = [...remarks].filter(([toTelephone]) => !known.has(toTelephone))
     if (fresh.length && (await books.count(userId, change)) + fresh.length > addressBookLimits.user)
       throw new ContractError('InvalidParams', { detail: `uploadJsonStr: more than ${addressBookLimits.user} numbers` })
+    if (fresh.length) {
+      // Once, however often the change is tried.
+      counted ??= countNumbers(deps, userId, fresh.length)
+      await counted
+    }
     await books.add(
       fresh.map(([toTelephone, toRemarkName]) => ({
         ...{ userId, telephone: own, toTelephone, toRemarkName },
@@ -50,15 +58,23 @@ export async function uploadContacts(deps: Deps, userId: number, { added, remove
   return await findOwners(deps, userId, [...wanted.keys()])
 }
 
+/** Numbers that were added count, whatever becomes of them: whose they are has been told. */
+async function countNumbers(
+  { rateCounters }: Pick<Deps, 'rateCounters'>,
+  userId: number,
+  count: number,
+): Promise<void> {
+  const limit = { key: `address-book:${userId}`, max: addressBookLimits.day, seconds: 86_400 }
+  const granted = await rateCounters.takeBlock(limit, count, count)
+  if (typeof granted === 'object') throw limitError('RateLimited', granted.waitSeconds)
+}
+
 /**
  * Asks who has the numbers, after they are stored: who registers one of them from then on is told of by an event, which finds
  * the rows.
  */
-async function findOwners(
-  { user, books, relations }: Pick<Deps, 'user' | 'books' | 'relations'>,
-  userId: number,
-  keys: readonly string[],
-): Promise<Contact[]> {
+async function findOwners(deps: Deps, userId: number, keys: readonly string[]): Promise<Contact[]> {
+  const { user, books, relations } = deps
   if (!keys.length) return []
   const { users } = await user.call(friendRules.findByTelephones, { telephones: [...keys] })
   const owners = new Map(users.map((found) => [telephoneOf(found.telephone), found]))
@@ -66,6 +82,7 @@ async function findOwners(
   const [rows, own] = await Promise.all([
     books.byTelephones(userId, keys.map(telephoneOf)),
     relations.rowsAbout(userId, found),
+    eraseThoseGone(deps, [userId]),
   ])
   const changes = rows.flatMap((was) => {
     const owner = owners.get(was.toTelephone)

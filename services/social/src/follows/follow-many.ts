@@ -1,5 +1,5 @@
 import { ContractError } from '@im/contracts'
-import { friendRequested, friendRequestLimit, pairOf } from '@im/contracts/social'
+import { friendRequested, pairOf } from '@im/contracts/social'
 import { systemUserId } from '@im/contracts/user'
 import { limitError } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
@@ -7,6 +7,7 @@ import { askFriendRules } from '../people/friend-rules.ts'
 import { changePairs, type Ruling } from '../relations/change-pairs.ts'
 import { isFriend, type Pair, withStatus } from '../relations/pair.ts'
 import { befriended, type Following, rowOf, toldBy } from './follow.ts'
+import { requestLimit } from './request-limit.ts'
 
 const byTelephone = 4
 
@@ -62,9 +63,7 @@ function asked(pair: Pair, following: Following, isMutual: boolean): Ruling | un
  */
 async function withinLimit({ rateCounters }: Deps, userId: number, targets: number[]): Promise<number[]> {
   if (!targets.length) return targets
-  const { group, max, seconds } = friendRequestLimit
-  const key = `${group} user ${seconds}s:user=${userId}`
-  const granted = await rateCounters.takeBlock({ key, max, seconds }, targets.length)
+  const granted = await rateCounters.takeBlock(requestLimit(userId), targets.length)
   if (typeof granted === 'object') throw limitError('RateLimited', granted.waitSeconds)
   return targets.slice(0, granted)
 }

@@ -1,17 +1,23 @@
 import { ContractError } from '@im/contracts'
 import type { Deps } from '../deps.ts'
 import { befriended, type Following, toldBy } from '../follows/follow.ts'
+import { requestLimit } from '../follows/request-limit.ts'
 import { rulesOfBoth } from '../people/friend-rules.ts'
 import { changePair, type Ruling } from '../relations/change-pairs.ts'
 import { isFriend, type Pair } from '../relations/pair.ts'
 
 const byTelephone = 4
+/** Type of the message that stands for a friend who had not asked (spec xmpp.md §6.2). */
+const unasked = 508
 
-/** Accepts a request, or befriends somebody who asks for no consent. Adding a friend again changes nothing. */
+/**
+ * Accepts a request, or befriends somebody who asks for no consent, which counts as a request. Adding a friend again changes nothing.
+ */
 export async function addFriend(deps: Deps, userId: number, toUserId: number): Promise<void> {
-  const { newFriends, now } = deps
+  const { newFriends, rateCounters, now } = deps
   const both = await rulesOfBoth(deps, userId, toUserId)
   const following = { ...both, fromAddType: byTelephone, now: Math.floor(now() / 1000) }
+  let counted: Promise<void> | undefined
   await changePair(
     deps,
     userId,
@@ -19,6 +25,11 @@ export async function addFriend(deps: Deps, userId: number, toUserId: number): P
     (pair) => accepted(pair, following),
     async ({ before, after }, change) => {
       const type = toldBy(before, after)
+      if (type === unasked) {
+        // Once, however often the change is tried.
+        counted ??= rateCounters.demand('RateLimited', requestLimit(userId))
+        await counted
+      }
       if (type) await newFriends.tell([{ from: userId, to: toUserId, type, content: '', at: now() }], change)
     },
   )

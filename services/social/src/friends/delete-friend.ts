@@ -13,7 +13,8 @@ export async function deleteFriend(deps: Deps, userId: number, toUserId: number)
   )
 }
 
+/** A row of the other that only notes something about the caller, or blocks them, is not theirs to remove. */
 export function deleted({ own, other }: Pair): Pair {
   if (!own) throw new ContractError('NotFriends')
-  return { own: undefined, other: ended(other) }
+  return { own: undefined, other: other?.status ? ended(other) : other }
 }

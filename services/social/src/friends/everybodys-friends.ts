@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type Closable, holdLease } from '@im/service-kit'
 import type { Collection, Db } from 'mongodb'
 import type { Deps } from '../deps.ts'
+import { eraseThoseGone } from '../people/erase-user.ts'
 import { befriendWithin } from './befriend-account.ts'
 
 /** An account that every user is to be a friend of, and how far that has come. */
@@ -43,8 +44,13 @@ export class EverybodysFriends {
   }
 
   async #goOn(deps: Deps, { _id: account, after }: Task): Promise<void> {
+    if ((await deps.people.find([account])).get(account)?.gone)
+      return void (await this.#tasks.deleteOne({ _id: account }))
     const users = await deps.people.idsAfter(after, usersAtOnce)
-    if (users.length) await deps.outbox.commit((change) => befriendWithin(deps, account, users, change))
+    if (users.length) {
+      await deps.outbox.commit((change) => befriendWithin(deps, account, users, change))
+      await eraseThoseGone(deps, [account, ...users])
+    }
     const last = users.at(-1)
     // A task that was begun anew meanwhile is not at this place any more.
     if (last === undefined) await this.#tasks.deleteOne({ _id: account, after })

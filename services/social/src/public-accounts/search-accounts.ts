@@ -19,12 +19,14 @@ export async function searchAccounts(
   const found = skip === undefined ? [] : await people.publicAccounts(keyWorld, skip, limit)
   if (!found.length) return []
   const userIds = found.map(({ _id }) => _id)
-  const [{ cards }, own] = await Promise.all([
+  const [{ cards }, pairs] = await Promise.all([
     user.call(internalCards.getCards, { userIds }),
-    relations.rowsAbout(userId, userIds),
+    relations.pairs(userId, userIds),
   ])
   return cards.map((card) => {
-    const row = own.get(card.userId)
-    return { ...card, friends: row && viewOf(row, card) }
+    const { own, other } = pairs.get(card.userId) ?? {}
+    // Whom an account has blocked never sees it online. The cards are as strangers see them.
+    const onlinestate = other?.blacklist ? 0 : card.onlinestate
+    return { ...card, onlinestate, friends: own && viewOf(own, card) }
   })
 }

@@ -140,7 +140,9 @@ function eventsOf(
   if (blocked !== (before.own?.blacklist === 1))
     told.push({ event: blacklistChanged, pair, data: { userId, toUserId, blocked, at } })
   const own = after.own ?? (before.own && { ...before.own, remarkName: '', offlineNoPushMsg: 0 as const })
-  if (!told.length && after.own !== before.own && own)
+  // Who keeps what the row says of notifications is told of its end by an end of the relation, or by this.
+  const isMuteGone = before.own?.offlineNoPushMsg === 1 && !after.own && how !== 'deleted' && how !== 'unfollowed'
+  if (own && after.own !== before.own && (!told.length || isMuteGone))
     told.push({ event: friendRowChanged, pair, data: rowFacts(own, at) })
   return told
 }

@@ -83,7 +83,7 @@ export class CollectedRepository {
     const listed: CollectedDocument[] = []
     let text = 0
     for await (const item of found) {
-      text += (item.msg?.length ?? 0) + (item.collectContent?.length ?? 0)
+      for (const value of Object.values(item)) if (typeof value === 'string') text += value.length
       if (text > mostText) break
       listed.push(item)
     }

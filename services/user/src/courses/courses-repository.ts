@@ -26,6 +26,8 @@ export interface CourseMessageDocument {
 
 /** Nobody needs more. */
 const mostListed = 1000
+/** The same for the characters of the ids in a list, which is answered at once. */
+const mostText = 4 * 2 ** 20
 
 /** Courses and the messages in them. */
 export class CoursesRepository {
@@ -47,8 +49,16 @@ export class CoursesRepository {
     await this.#messages.insertMany([...messages], { session })
   }
 
+  /** The oldest first. */
   async list(userId: number): Promise<CourseDocument[]> {
-    return this.#courses.find({ userId }).sort({ createTime: 1 }).limit(mostListed).toArray()
+    const listed: CourseDocument[] = []
+    let text = 0
+    for await (const course of this.#courses.find({ userId }).sort({ createTime: 1 }).limit(mostListed)) {
+      for (const id of course.messageIds) text += id.length
+      if (text > mostText) break
+      listed.push(course)
+    }
+    return listed
   }
 
   async find(userId: number, courseId: string, change?: Change): Promise<CourseDocument | undefined> {

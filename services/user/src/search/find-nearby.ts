@@ -23,6 +23,8 @@ type Query = Params<(typeof userSearch)['findNearby']>
 
 /** A position that is older (seconds) is shown to nobody. */
 const positionSeconds = 7 * 86_400
+/** Value of the setting showLastLoginTime. */
+const shownToAll = 1
 
 /**
  * Finds users around a place, nearest first, or users by a keyword: those whom it names exactly, then those who have it in their
@@ -135,15 +137,20 @@ function conditions(query: Query, viewerId: number, now: number): Filter<UserDoc
   if (active) {
     const since = Math.floor(now / 1000) - active
     const seen = { $gte: since }
-    all.push({ $or: [{ 'presence.online': true }, { offlineTime: seen }, { 'lastLogin.loginTime': seen }] })
+    const wasSeen = { $or: [{ offlineTime: seen }, { 'lastLogin.loginTime': seen }] }
+    all.push({ $or: [{ 'presence.online': true }, { 'settings.showLastLoginTime': shownToAll, ...wasSeen }] })
   }
   return { $and: all }
 }
 
-/** Whether a user was seen within `active` seconds; 0 asks for nothing. */
+/**
+ * Whether a user was seen within `active` seconds; 0 asks for nothing. Everybody may ask, and with other seconds again, so the times of
+ * those who do not show them to everybody do not count: only that they are online.
+ */
 function activityCheck({ active }: Query, now: number): (user: UserDocument) => boolean {
   if (!active) return () => true
   const since = Math.floor(now / 1000) - active
-  return ({ presence, offlineTime, lastLogin }) =>
-    presence.online || offlineTime >= since || (lastLogin?.loginTime ?? 0) >= since
+  return ({ presence, offlineTime, lastLogin, settings }) =>
+    presence.online ||
+    (settings.showLastLoginTime === shownToAll && Math.max(offlineTime, lastLogin?.loginTime ?? 0) >= since)
 }

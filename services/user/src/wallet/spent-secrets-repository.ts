@@ -5,7 +5,7 @@ import type { Collection, Db } from 'mongodb'
 /** A secret is good for ten minutes around its time; it is remembered a little longer. */
 const rememberedMs = 900_000
 
-/** Secrets of withdrawals that were used. */
+/** Withdrawals whose secret was used, by what all its forms sign: the same call in another form is the same withdrawal. */
 export class SpentSecretsRepository {
   readonly #secrets: Collection<{ _id: string; expireAt: Date }>
 
@@ -17,9 +17,9 @@ export class SpentSecretsRepository {
     await ensureIndexes(this.#secrets, [{ key: { expireAt: 1 }, expireAfterSeconds: 0 }])
   }
 
-  /** Returns true to the one who uses the secret first. */
-  async spend(userId: number, secret: string, now: number): Promise<boolean> {
-    const _id = createHash('sha256').update(`${userId}:${secret.toLowerCase()}`).digest('hex')
+  /** Returns true to the one who uses a secret of the call (withdrawal-secret.ts: `signedCall`) first. */
+  async spend(userId: number, call: string, now: number): Promise<boolean> {
+    const _id = createHash('sha256').update(`${userId}:${call}`).digest('hex')
     try {
       await this.#secrets.insertOne({ _id, expireAt: new Date(now + rememberedMs) })
       return true

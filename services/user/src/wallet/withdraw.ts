@@ -4,7 +4,7 @@ import type { Deps } from '../deps.ts'
 import type { TransferState } from '../payments/payment-provider.ts'
 import { unseal } from '../secrets/sealed-text.ts'
 import { settleWithdrawal } from './settle-withdrawal.ts'
-import { isWithdrawalSecret } from './withdrawal-secret.ts'
+import { isWithdrawalSecret, signedCall } from './withdrawal-secret.ts'
 
 /** Clocks of apps and server may differ by this much (seconds). */
 const clockSkew = 300
@@ -38,12 +38,12 @@ export const feeOf = (cents: number): number => Math.max(1, Math.ceil((cents * 6
  */
 export async function withdraw(deps: Deps, withdrawal: Withdrawal): Promise<Withdrawn> {
   const { payments, openids, spentSecrets, config, now, log } = deps
-  const { userId, amount, secret } = withdrawal
+  const { userId, amount } = withdrawal
   if (!payments.transfers) throw new ContractError('FeatureDisabled')
   const [openid, user] = await Promise.all([openids.of(userId), deps.users.byId(userId)])
   if (!openid) throw new ContractError('WxNotBound')
   checkSecret(deps, withdrawal, openid, user?.payPassword?.sealed)
-  if (!(await spentSecrets.spend(userId, secret, now())))
+  if (!(await spentSecrets.spend(userId, signedCall(withdrawal), now())))
     throw new ContractError('SignatureInvalid', { detail: 'the secret was used before' })
   const cents = Number(amount)
   if (cents < config.withdrawMinimum)
