@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { execa } from 'execa'
@@ -37,4 +37,19 @@ test('a bundled file is where its source is, shares what it imports, and is neve
   t.match(inSources(String(seen['line']), root, join(root, 'bundles')), /at first\.ts:8:/)
   writeFileSync(join(root, 'shared.ts'), shared('new'))
   t.match(await run(root, ['first.ts', 'second.ts']), { count: 2, word: 'new' })
+})
+
+test('a bundled file runs on a bundled tap, which shows lines of the file and none of its own', async (t) => {
+  const text = `import { test } from 'tap'\n\ntest('fails', async (t) => {\n  t.equal(1, 2)\n})\n`
+  const root = t.testdir({ 'first.ts': text })
+  const folder = join(root, 'bundles')
+  const env = await bundle(['first.ts'], root, folder)
+  t.match(readFileSync(join(folder, 'first.mjs'), 'utf8'), /from "[^"]*\/bundles\/node_modules\/@tapjs\/tap\.mjs"/)
+  const { stdout, exitCode } = await execa(process.execPath, [join(root, 'first.ts')], {
+    env,
+    reject: false,
+  })
+  t.equal(exitCode, 1)
+  t.match(inSources(stdout, root, folder), /Test\.<anonymous> \(first\.ts:4:5\)/)
+  t.notMatch(stdout, /tap\.mjs:\d/)
 })

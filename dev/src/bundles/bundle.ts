@@ -2,11 +2,12 @@ import { globSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { build, type Plugin } from 'esbuild'
+import { type BuildOptions, build, type Plugin } from 'esbuild'
 
 /** Programs that test files start, and services that are imported by their path. */
 const programs = [
-  'dev/src/run-services.ts',
+  'dev/src/{run-services,start}.ts',
+  'docs/generate.ts',
   'services/*/src/{main,service}.ts',
   'services/*/test/*-process.ts',
   'libs/service-kit/test/*-process.ts',
@@ -14,7 +15,7 @@ const programs = [
 
 /** Packages that look for files beside their own stay where they are. */
 const inPlace = [
-  ...['tap', '@tapjs/*', 'esbuild', 'execa', 'testcontainers', 'mongodb-memory-server-core', 'pino', 'pino-pretty'],
+  ...['@tapjs/*', 'esbuild', 'execa', 'testcontainers', 'mongodb-memory-server-core', 'pino', 'pino-pretty'],
   ...['sharp', '@resvg/*', '@node-rs/*', 'heic-decode', '@fastify/swagger', '@fastify/swagger-ui', '@aws-sdk/*'],
 ]
 const isInPlace = new RegExp(`^(${inPlace.map((name) => name.replace('*', '[^/]+')).join('|')})(/.*)?$`)
@@ -31,29 +32,23 @@ export async function bundle(files: readonly string[], root: string, folder: str
   const found = globSync(programs, { cwd: root, exclude: (name) => name === 'node_modules' })
   const entries = [...new Set([...files, ...found])].map((file) => join(root, file))
   const texts = await Promise.all(entries.map((entry) => readFile(entry, 'utf8')))
-  const { metafile } = await build({
-    entryPoints: entries.filter((_, index) => !placeBound.test(texts[index]!)),
-    absWorkingDir: root,
-    outdir: folder,
-    outbase: root,
-    outExtension: { '.js': '.mjs' },
-    chunkNames: 'chunks/[hash]',
-    bundle: true,
-    splitting: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node24',
-    // Read when something fails (`inSources`): processes that read it themselves would take longer than they spare.
-    sourcemap: 'linked',
-    sourcesContent: false,
-    metafile: true,
-    logLevel: 'silent',
-    // Packages of CommonJS ask for Node's modules.
-    banner: {
-      js: `import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(import.meta.url);`,
-    },
-    plugins: [packagesInPlace, ownPlaces],
-  })
+  const options = { ...common, absWorkingDir: root }
+  const [{ metafile }] = await Promise.all([
+    build({
+      ...options,
+      entryPoints: entries.filter((_, index) => !placeBound.test(texts[index]!)),
+      outdir: folder,
+      outbase: root,
+      splitting: true,
+      chunkNames: 'chunks/[hash]',
+      metafile: true,
+      // Read when something fails (`inSources`): processes that read it themselves would take longer than they spare.
+      sourcemap: 'linked',
+      sourcesContent: false,
+      plugins: [tapAt(join(folder, tapBundle)), packagesInPlace, ownPlaces(/\.ts$/)],
+    }),
+    build({ ...options, entryPoints: ['tap'], outfile: join(folder, tapBundle), plugins: [ownPlaces(/\.js$/)] }),
+  ])
   const bundles = Object.entries(metafile.outputs).flatMap(([output, { entryPoint }]) =>
     entryPoint ? [[pathToFileURL(join(root, entryPoint)).href, pathToFileURL(join(root, output)).href]] : [],
   )
@@ -66,6 +61,29 @@ export async function bundle(files: readonly string[], root: string, folder: str
     NODE_OPTIONS: [process.env['NODE_OPTIONS'], preload].filter(Boolean).join(' '),
   }
 }
+
+/** Where tap is bundled: it leaves lines of files below such a folder out of the stacks that it shows. */
+const tapBundle = 'node_modules/@tapjs/tap.mjs'
+
+const common = {
+  bundle: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node24',
+  outExtension: { '.js': '.mjs' },
+  logLevel: 'silent',
+  // Packages of CommonJS ask for Node's modules.
+  banner: {
+    js: `import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(import.meta.url);`,
+  },
+} satisfies BuildOptions
+
+const tapAt = (path: string): Plugin => ({
+  name: 'tap-at',
+  setup(build) {
+    build.onResolve({ filter: /^tap$/ }, () => ({ path, external: true }))
+  },
+})
 
 /** Imports packages from where they are installed: those named above, and what is imported late, which would lose its names. */
 const packagesInPlace: Plugin = {
@@ -81,18 +99,18 @@ const packagesInPlace: Plugin = {
   },
 }
 
-/** Sources know where they are by `import.meta`: in a bundle, too, they are where they were. */
-const ownPlaces: Plugin = {
+/** Files know where they are by `import.meta`: in a bundle, too, they are where they were. */
+const ownPlaces = (filter: RegExp): Plugin => ({
   name: 'own-places',
   setup(build) {
-    build.onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+    build.onLoad({ filter }, async ({ path }) => {
       const text = await readFile(path, 'utf8')
-      if (path.includes('/node_modules/') || !text.includes('import.meta.')) return undefined
+      if (!text.includes('import.meta.')) return undefined
       const places = { dirname: dirname(path), filename: path, url: pathToFileURL(path).href }
       const contents = text.replace(/import\.meta\.(dirname|filename|url)\b/g, (_, name: keyof typeof places) =>
         JSON.stringify(places[name]),
       )
-      return { contents, loader: 'ts' }
+      return { contents, loader: path.endsWith('.ts') ? 'ts' : 'js' }
     })
   },
-}
+})
