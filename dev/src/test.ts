@@ -199,13 +199,13 @@ async function main(): Promise<number> {
         files.some(isAboutS3) ? obtainS3(obtain) : undefined,
         files.some(isAboutSlixmpp) ? obtainSlixmpp(thisMachine(process.env, report)) : undefined,
       ])
-      const bundling = bundled(files)
+      // Beside the tests.
       const checks = withChecks ? runChecks() : Promise.resolve(0)
-      const [servers, , failedChecks, quick] = await all([launching, obtaining, checks, bundling] as const)
+      const [servers, , quick] = await all([launching, obtaining, bundled(files)] as const)
       stopServers = servers.close
-      process.env['IM_TEST_OWN_MONGODB'] = servers.started.includes('mongodb') ? '1' : ''
+      process.env['IM_TEST_OWN_SERVERS'] = servers.started.join()
       add(outcome, await runTests(files, servers.env, quick))
-      outcome.failed += failedChecks
+      outcome.failed += await checks
       if (positionals.length === 0 && !interrupted.signal.aborted)
         add(outcome, await runOnContainers(testFiles(containerTests), join(folder, 'containers')))
     }

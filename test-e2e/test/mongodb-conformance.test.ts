@@ -867,7 +867,7 @@ test('reads', async (t) => {
 /** Not for a server of somebody else: it is killed. */
 const notOurs =
   process.env['MONGODB_URL'] &&
-  process.env['IM_TEST_OWN_MONGODB'] !== '1' &&
+  !process.env['IM_TEST_OWN_SERVERS']?.split(',').includes('mongodb') &&
   'MONGODB_URL names a server that we must not kill'
 
 test('durability', { skip: notOurs || false }, async (t) => {

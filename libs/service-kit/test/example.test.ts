@@ -41,10 +41,10 @@ test('the example stays short: a new service costs little', (t) => {
   t.end()
 })
 
-test('a service under test leaves nothing behind', async (t) => {
+test('a service under test leaves nothing behind on servers that stay', async (t) => {
   let namespace = ''
   await t.test('a test', async (inner) => {
-    const { api, env } = await startService(inner, service)
+    const { api, env } = await startService(inner, service, { env: { IM_TEST_OWN_SERVERS: '' } })
     namespace = env['NAMESPACE'] ?? ''
     await api.call(notes.addNote, { text: 'x' }, { as: alice })
     inner.equal((await api.call(notes.listNotes, {}, { as: alice })).length, 1)

@@ -29,14 +29,19 @@ export function testEnv(extra: Record<string, string> = {}): Record<string, stri
   }
 }
 
-/** Removes what a test's namespace left on the shared servers: databases, cache keys, streams. */
+/**
+ * Removes what a test's namespace left on the shared servers: databases, cache keys, streams. Not from servers that the test run
+ * has started (`IM_TEST_OWN_SERVERS`): they end with it, and connecting to each once more would cost as much as many tests.
+ */
 export async function dropNamespace(env: Record<string, string>): Promise<void> {
   const { NAMESPACE: namespace, MONGODB_URL = '', REDIS_URL = '', NATS_URL = '' } = env
   if (!namespace) throw new Error('no NAMESPACE to drop')
+  const own = new Set(env['IM_TEST_OWN_SERVERS']?.split(','))
+  const stays = (server: string, setting: string) => !own.has(server) || env[setting] !== process.env[setting]
   await Promise.all([
-    dropDatabases(MONGODB_URL, `${namespace}_`),
-    dropKeys(REDIS_URL, `${namespace}:`),
-    dropStreams(NATS_URL, `${namespace}_`),
+    stays('mongodb', 'MONGODB_URL') && dropDatabases(MONGODB_URL, `${namespace}_`),
+    stays('redis', 'REDIS_URL') && dropKeys(REDIS_URL, `${namespace}:`),
+    stays('nats', 'NATS_URL') && dropStreams(NATS_URL, `${namespace}_`),
   ])
 }
 
