@@ -141,7 +141,8 @@ function waitingOperations(client: MongoClient): () => number {
 /** Creates missing collections, because transactions that create the same one conflict with each other. */
 export async function ensureCollections(db: Db, names: readonly string[]): Promise<void> {
   const known = new Set((await db.listCollections({}, { nameOnly: true }).toArray()).map(({ name }) => name))
-  for (const name of names) if (!known.has(name)) await db.createCollection(name).catch(ignoreExisting)
+  const missing = names.filter((name) => !known.has(name))
+  await Promise.all(missing.map((name) => db.createCollection(name).catch(ignoreExisting)))
 }
 
 /** Another replica may have created the collection first. */

@@ -1,5 +1,6 @@
 import type { ServiceName } from '@im/contracts'
 import type { FastifyInstance } from 'fastify'
+import PQueue from 'p-queue'
 import type { TProperties } from 'typebox'
 import { AuditLog } from './audit.ts'
 import {
@@ -156,12 +157,15 @@ async function openAudit<S extends TProperties, D extends Connections<ConfigOf<S
   return audit
 }
 
+/** The database makes them one after the other: more at once would only open a connection each. */
+const indexesAtOnce = 4
+
 async function createIndexes(deps: object): Promise<void> {
   const owners = Object.values(deps).filter(
     (part): part is { createIndexes(): Promise<void> } =>
       typeof (part as { createIndexes?: unknown } | undefined)?.createIndexes === 'function',
   )
-  await Promise.all(owners.map((owner) => owner.createIndexes()))
+  await new PQueue({ concurrency: indexesAtOnce }).addAll(owners.map((owner) => () => owner.createIndexes()))
 }
 
 function rethrow(error: NodeJS.ErrnoException, port: number): never {

@@ -1,5 +1,6 @@
 import type { StreamSpec } from '@im/contracts'
 import { type ClientSession, type Collection, type Db, MongoBulkWriteError } from 'mongodb'
+import { GatheredQuestions } from '../gathered-questions.ts'
 import type { StreamPosition } from './bus.ts'
 
 /** A partition of a stream, as one service reads it. */
@@ -31,6 +32,15 @@ export type ReadState = Pick<ShardDocument, 'position' | 'readAt'>
 export class Shards {
   readonly #shards: Collection<ShardDocument>
   readonly #replica: string
+  readonly #releases = new GatheredQuestions<string, never>(async (ids) => {
+    const filters = ids.map((_id) => ({ _id, owner: this.#replica }))
+    const update = { $unset: { owner: 1 } } as const
+    await this.#shards.bulkWrite(
+      filters.map((filter) => ({ updateOne: { filter, update } })),
+      { ordered: false },
+    )
+    return []
+  })
 
   constructor(db: Db, replica: string) {
     this.#shards = db.collection('event_shards')
@@ -57,8 +67,9 @@ export class Shards {
     return new Map(taken.map((document) => [document._id, document]))
   }
 
+  /** Those of a service that ends are given back together. */
   async release(id: string): Promise<void> {
-    await this.#shards.updateOne({ _id: id, owner: this.#replica }, { $unset: { owner: 1 } })
+    await this.#releases.ask(id)
   }
 
   async stateOf(id: string): Promise<ReadState> {
