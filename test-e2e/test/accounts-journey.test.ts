@@ -18,14 +18,14 @@ import { test } from 'tap'
 import { startJourney } from '../src/journey.ts'
 import type { TestStack } from '../src/stack.ts'
 
-const fans = 1000
+const fans = 500
 const withOp = <E extends Endpoint>(endpoint: E, op: string): E => ({
   ...endpoint,
   path: endpoint.path.replace(':op', op),
 })
 
 test('a public account', async (t) => {
-  const env = { ALLOW_PUBLIC_REGISTER: 'true', BROADCAST_PACE: '300' }
+  const env = { ALLOW_PUBLIC_REGISTER: 'true', BROADCAST_PACE: '200' }
   const { stack, people } = await startJourney(t, { apart: ['push', 'message'], env })
   const news = await people.register('news', undefined, { userType: 2 })
 
@@ -132,10 +132,10 @@ test('a public account', async (t) => {
     const article = { title: '<b>news</b>', sub: 'today', img: 'https://news.test/i.png', url: 'https://news.test/1' }
     t.strictSame(await call(accountSends.sendArticleToAll, article), { count: fans })
     const progress = async () => (await call(accountBroadcasts.listAccountBroadcasts)).pageData[0]!
-    await eventually(async () => (await progress()).done >= 150, 30_000)
+    await eventually(async () => (await progress()).done >= 75, 30_000)
     await stack.kill('push')
     await stack.restart('push')
-    await eventually(async () => (await progress()).done >= 400, 60_000)
+    await eventually(async () => (await progress()).done >= 200, 60_000)
     await stack.kill('message')
     await stack.restart('message')
     const ended = await eventually(async () => {

@@ -7,7 +7,7 @@ import { startJourney } from '../src/journey.ts'
 import type { People, Person } from '../src/people.ts'
 import { chatBody, type Phone } from '../src/phone.ts'
 
-const total = 2000
+const total = 1000
 const perSecond = 400
 
 interface Outgoing {
@@ -97,7 +97,7 @@ async function survives(t: Test, people: People, disturb: () => Promise<void>) {
   )
 }
 
-test('kill -9 in the middle of 2,000 messages loses nothing that was confirmed', async (t) => {
+test('kill -9 in the middle of 1,000 messages loses nothing that was confirmed', async (t) => {
   const { stack, people } = await startJourney(t, { apart: ['message'] })
   for (const victim of ['message', 'mongodb', 'prosody'] as const)
     await t.test(`of ${victim}`, { timeout: 240_000 }, async (t) => {

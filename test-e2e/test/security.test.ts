@@ -91,18 +91,20 @@ test('the stack from outside', async (t) => {
         `*${path}`,
       ])
       const key = stack.env['SERVICE_KEY'] ?? ''
-      for (const path of spellings)
-        for (const headers of ['', `X-Service-Key: ${key}\r\n`, `X-Service-Key: ${key}\r\nX-Im-Caller: x\r\n`]) {
-          const query = `userId=${alice.userId}&sessionId=x&locked=1&from=1&to=2`
-          const text = await exchange(
-            outer,
-            `POST ${path} HTTP/1.1\r\nHost: a\r\n${headers}Connection: close\r\nContent-Length: ${query.length}\r\n\r\n${query}`,
-            2000,
-          )
-          const isConfig = /^\/config[?#]/.test(path) && text.includes('xmppPingTime')
-          const refused = /"resultCode":(1020105|1010101)/.test(text)
-          t.ok(refused || isConfig || statusOf(text) === 400, `${path} ${headers} -> ${text}`)
-        }
+      const all = ['', `X-Service-Key: ${key}\r\n`, `X-Service-Key: ${key}\r\nX-Im-Caller: x\r\n`]
+      for (const [n, path] of spellings.entries()) {
+        // Each spelling with each of them at some path or other.
+        const headers = all[n % all.length]
+        const query = `userId=${alice.userId}&sessionId=x&locked=1&from=1&to=2`
+        const text = await exchange(
+          outer,
+          `POST ${path} HTTP/1.1\r\nHost: a\r\n${headers}Connection: close\r\nContent-Length: ${query.length}\r\n\r\n${query}`,
+          2000,
+        )
+        const isConfig = /^\/config[?#]/.test(path) && text.includes('xmppPingTime')
+        const refused = /"resultCode":(1020105|1010101)/.test(text)
+        t.ok(refused || isConfig || statusOf(text) === 400, `${path} ${headers} -> ${text}`)
+      }
       t.equal((await alice.ask(profiles.getUser)).resultCode, 1, 'nobody locked her')
     },
   )
@@ -334,13 +336,14 @@ test('in production nothing starts with a secret that everybody knows, and it sa
     CALLER_KEY: 'development-caller-key',
     SESSION_PEPPER: 'de'.repeat(32),
   }
-  const { PATH = '' } = process.env
+  const { PATH, NODE_OPTIONS, NODE_COMPILE_CACHE, IM_BUNDLES } = process.env
+  const bare = { PATH, NODE_OPTIONS, NODE_COMPILE_CACHE, IM_BUNDLES, NODE_ENV: 'production' }
   for (const [service, names] of [
     ['user', ['SERVICE_KEY', 'CALLER_KEY', 'SESSION_PEPPER', 'MONGODB_URL', 'REDIS_URL', 'NATS_URL', 'SMS_PROVIDER']],
     ['gateway', ['SERVICE_KEY', 'CALLER_KEY', 'REDIS_URL', 'NATS_URL', 'TRUSTED_PROXIES']],
   ] as const)
     for (const env of [{}, known]) {
-      const child = spawn(process.execPath, [mainFile(service)], { env: { PATH, NODE_ENV: 'production', ...env } })
+      const child = spawn(process.execPath, [mainFile(service)], { env: { ...bare, ...env } })
       let text = ''
       child.stderr.on('data', (chunk) => {
         text += chunk

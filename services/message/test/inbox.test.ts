@@ -142,6 +142,7 @@ test('list of chats', async (t) => {
                   expected.map(({ at }) => Math.floor(at)),
                 )
                 assert.ok(rows.every(({ userId, isRoom }) => userId === String(who) && isRoom === 0))
+                if (step !== actions.at(-1)) continue
                 const first = await im.api.call(archive.listLastChats, { pageSize: 1 }, { as: who })
                 const second = await im.api.call(archive.listLastChats, { pageSize: 1, pageIndex: 1 }, { as: who })
                 assert.deepEqual([...first, ...second], rows)

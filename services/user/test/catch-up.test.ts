@@ -115,8 +115,8 @@ async function progress({ deps, env }: UserService) {
 }
 
 for (const [story, count, pageSize] of [
-  ['a service that is started when there are 30,000 users has all of them', 30_000, 1000],
-  ['a service that is killed while it catches up goes on where it was', 8000, 200],
+  ['a service that is started when there are 15,000 users has all of them', 15_000, 500],
+  ['a service that is killed while it catches up goes on where it was', 4000, 100],
 ] as const)
   test(`${story}, while they keep changing`, async (t) => {
     // A database of its own: so much work would keep other tests waiting for theirs.
