@@ -156,6 +156,8 @@ test('what a failed attempt left running does not write in the next', async (t) 
     const slow = delay(60).then(() => db.collection('things').insertOne({ n }, { session }))
     left.push(slow)
     if (n === 6) await blocking.commitTransaction()
+    // A driver begins a transaction with each command that it sends before the first is answered.
+    await counters.findOne({ _id: 'a' }, { session })
     await Promise.all([slow, counters.updateOne({ _id: 'a' }, { $inc: { value: 1 } }, { session })])
   })
   await Promise.allSettled(left)
