@@ -9,6 +9,9 @@ interface CurrentCall {
   endedSessions?: Set<string>
 }
 
+/** More would not fit into the head of an answer. */
+const mostToldEnded = 100
+
 const current = new AsyncLocalStorage<CurrentCall>()
 
 /** Runs `work` for a request: its log lines and its calls to other services carry the id. */
@@ -23,14 +26,14 @@ export function setLifetime(lifetime: Lifetime | undefined): void {
 }
 
 /**
- * The answer to the current call tells the gateway that these sessions have ended, also when it is an error. Outside of a call nothing
- * is told.
+ * The answer to the current call tells the gateway that these sessions have ended, also when it is an error: a hundred of them, a user
+ * has sixteen at most. Outside of a call nothing is told.
  */
 export function tellEndedSessions(sessionIds: readonly string[]): void {
   const call = current.getStore()
   if (!call) return
   call.endedSessions ??= new Set()
-  for (const id of sessionIds) call.endedSessions.add(id)
+  for (const id of sessionIds) if (call.endedSessions.size < mostToldEnded) call.endedSessions.add(id)
 }
 
 /** What was told in the current call. */

@@ -155,7 +155,7 @@ const handlers: Handlers<typeof things, Deps> = {
     await delay(20_000, undefined, { signal })
     return undefined as never
   },
-  leave: (_deps, { caller }) => tellEndedSessions([caller.sessionId]),
+  leave: (_deps, { caller }) => tellEndedSessions([caller.sessionId, ...manySessions]),
   leaveByFile: (_deps, { caller }) => tellEndedSessions([caller.sessionId]),
   leaveByForm: (_deps, { params }) => tellEndedSessions([sessionIdOf(params.token), sessionIdOf('another')]),
   move: (_deps, { params }) =>
@@ -165,6 +165,7 @@ const handlers: Handlers<typeof things, Deps> = {
 }
 
 const sessionIdOf = (token: string) => createHash('sha256').update(token).digest('hex')
+const manySessions = Array.from({ length: 2000 }, (_, n) => sessionIdOf(String(n)))
 
 function signIn(state: State, session: { userId: number; kind: SessionKind; role: number }): string {
   const token = randomBytes(16).toString('hex')
