@@ -245,6 +245,27 @@ test('a stream that takes nothing holds up no other', async (t) => {
   t.equal(await db.collection('outbox').countDocuments({ stream: 'message' }), 600, 'they wait: they are not at fault')
 })
 
+test('a commit has the relay look for events of its own streams only', async (t) => {
+  const runtime = await startRuntime(t, ownNamespace(t), 'message')
+  const { presenceChanged } = await import('@im/contracts/message')
+  const announce = async (userId: number) => {
+    await runtime.outbox.commit(async (change) =>
+      change.announce(presenceChanged, String(userId), { userId, online: true, at: 1 }),
+    )
+    await isPublished(runtime)
+  }
+  await announce(1)
+  const looks = { presence: 0, message: 0 }
+  runtime.mongoClient.on('commandStarted', ({ commandName, command }) => {
+    if (commandName === 'find' && command['find'] === 'outbox') looks[command['filter'].stream as keyof typeof looks]++
+  })
+  const before = performance.now()
+  for (const n of numbers(20)) await announce(n + 2)
+  t.ok(looks.presence >= 20)
+  // Each stream is looked at once a second all the same.
+  t.ok(looks.message <= 2 + (performance.now() - before) / 1000, `${looks.message} looks`)
+})
+
 test('a service that announces nothing takes no lease', async (t) => {
   const { mongoClient } = await startRuntime(t, ownNamespace(t), 'push')
   const collections: string[] = []

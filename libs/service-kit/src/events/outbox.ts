@@ -41,7 +41,8 @@ export async function createOutbox(options: {
   db: Db
   client: MongoClient
   bus: Pick<Bus, 'service' | 'maxEventBytes'>
-  wake: () => void
+  /** Told after a commit of which streams it has announced events. */
+  wake: (streams: ReadonlySet<string>) => void
 }): Promise<Outbox> {
   const { db, client, bus, wake } = options
   const rows = db.collection<OutboxRow>('outbox')
@@ -78,7 +79,7 @@ export async function createOutbox(options: {
 
   return {
     async commit(work, retryFor) {
-      let hasEvents = false
+      let streams = new Set<string>()
       const result = await inTransaction(
         client,
         async (session) => {
@@ -87,13 +88,13 @@ export async function createOutbox(options: {
             session,
             announce: (event, aggregate, payload) => void events.push(newRow(bus, event, aggregate, payload)),
           })
-          hasEvents = events.length > 0
-          if (hasEvents) await store(events, session)
+          streams = new Set(events.map(({ stream }) => stream))
+          if (events.length) await store(events, session)
           return result
         },
         retryFor,
       )
-      if (hasEvents) wake()
+      if (streams.size) wake(streams)
       return result
     },
     async lastSequences(stream, aggregates, session) {

@@ -21,8 +21,8 @@ const restAfterBatch = 20
 const attempts = 3
 
 export interface Relay {
-  /** To be called after a commit: the replica that relays publishes at once. */
-  wake(): void
+  /** To be called after a commit that announced events of these streams: the replica that relays publishes at once. */
+  wake(streams: ReadonlySet<string>): void
   close(): Promise<void>
 }
 
@@ -135,9 +135,9 @@ export function startOutboxRelay(options: {
   }
 
   return {
-    wake() {
-      if (lease.held) wakeAll()
-      else bus.wake(topic)
+    wake(streams) {
+      if (!lease.held) bus.wake(topic)
+      else for (const { stream, wakeUp } of wakeUps) if (streams.has(stream)) wakeUp.notify()
     },
     async close() {
       await fromOthers.close()
