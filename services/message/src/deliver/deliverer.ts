@@ -50,7 +50,8 @@ export class Deliverer {
   readonly #deliveries = new Map<string, Delivery>()
   /** Rows that are being written, by user: nobody's mailbox is empty while there are some. */
   readonly #writing = new Map<number, Set<RowInHand>>()
-  #overdue: { delivery: Delivery; at: number }[] = []
+  /** When those that are not over yet have to be confirmed, in this order. */
+  readonly #due = new Map<Delivery, number>()
   readonly #looking: NodeJS.Timeout
   readonly #backing: DeliveryBacking
   /** `<row>/<resource>` of what was confirmed a moment ago: a reader of the mailbox may still see its row. */
@@ -77,6 +78,7 @@ export class Deliverer {
       change: (change, done) => this.#change(change, done),
       rowWaits: (delivery) => this.#grew(delivery),
       forget: (delivery) => {
+        this.#due.delete(delivery)
         if (this.#deliveries.get(delivery.rowId) === delivery) this.#deliveries.delete(delivery.rowId)
       },
     }
@@ -212,7 +214,7 @@ export class Deliverer {
   #hand(stream: OwnStream, delivery: Delivery, text: string): void {
     delivery.handedTo(stream)
     stream.hand(delivery, text)
-    this.#overdue.push({ delivery, at: this.#now() + confirmedWithin })
+    if (!this.#due.has(delivery)) this.#due.set(delivery, this.#now() + confirmedWithin)
   }
 
   /** The stream has the row, or had it a moment ago. */
@@ -317,9 +319,11 @@ export class Deliverer {
 
   #look(): void {
     const now = this.#now()
-    let count = 0
-    while (count < this.#overdue.length && this.#overdue[count]!.at <= now) count++
-    for (const { delivery } of this.#overdue.splice(0, count)) delivery.overdue()
+    for (const [delivery, at] of this.#due) {
+      if (at > now) break
+      this.#due.delete(delivery)
+      delivery.overdue()
+    }
   }
 }
 
