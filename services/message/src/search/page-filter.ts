@@ -136,8 +136,10 @@ export function mergeFilters(filters: readonly PageFilter[], level: Level): Page
   let left = 0
   for (const filter of filters) {
     const whole = Buffer.concat(filter.slices)
+    // Rows are a few bytes: byte by byte they take a tenth of what as many calls of `copy` take.
     for (let row = 0; row < rows; row++)
-      whole.copy(bits, row * width + left, row * filter.width, (row + 1) * filter.width)
+      for (let byte = 0; byte < filter.width; byte++)
+        bits[row * width + left + byte] = whole[row * filter.width + byte]!
     left += filter.width
   }
   return { width, slices: cut(bits, slicesOf[level]) }
