@@ -17,7 +17,7 @@ const usage = `npm run bench:chat -- [options]
   --setups LIST      of tap-alone, full, double                            (tap-alone,full)
   --rounds N         rounds of each load on each setup, interleaved        (3)
   --seconds N        length of a round                                     (8)
-  --in-flight N      messages on their way in a closed-loop round          (500)
+  --in-flight N      messages on their way in a closed-loop round; 0: none (500)
   --rate N           messages a second in an open-loop round; 0: none      (2000)
   --max-messages N   bound of a round                                      (200000)
   --pairs N          pairs of clients                                      (32)
@@ -120,7 +120,8 @@ async function main(): Promise<number> {
 
 function plansOf(): Plan[] {
   const bounds = { seconds: Number(values.seconds), maxMessages: Number(values['max-messages']) }
-  const plans: Plan[] = [{ kind: 'closed', inFlight: Number(values['in-flight']), ...bounds }]
+  const plans: Plan[] = []
+  if (Number(values['in-flight']) > 0) plans.push({ kind: 'closed', inFlight: Number(values['in-flight']), ...bounds })
   if (Number(values.rate) > 0) plans.push({ kind: 'open', perSecond: Number(values.rate), ...bounds })
   return plans
 }
