@@ -223,4 +223,5 @@ test('searches are limited, use indexes and need three round trips', async (t) =
   for (let n = 0; n < 55; n++) await api.call(userSearch.searchUsers, {}, as)
   await t.rejects(api.call(userSearch.findNearby, { nickname: 'x' }, as), failure('RateLimited'))
   await api.call(userSearch.listNewUsers, {}, as)
+  await t.rejects(api.call(userSearch.listNewUsers, { minAge: 20 }, as), failure('RateLimited'))
 })

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { ContractError, displayText } from '@im/contracts'
 import { addressBookLimits } from '@im/contracts/social'
 import { friendRules } from '@im/contracts/user'
@@ -15,6 +16,8 @@ export interface Upload {
 }
 
 const longestRemark = 64
+/** Of a remark so many code units are read, and of all so many before other work gets its turn: cleaning takes 1 ms for a thousand. */
+const [longestRead, readInTurn] = [1000, 16_000]
 
 /** Removes and adds numbers. Returns the added ones that somebody is found by. Throws RateLimited for too many new ones a day. */
 export async function uploadContacts(deps: Deps, userId: number, { added, removed }: Upload): Promise<Contact[]> {
@@ -26,7 +29,7 @@ export async function uploadContacts(deps: Deps, userId: number, { added, remove
   const gone = [...(await contactKeys(removed, (text) => text, areaCode)).keys()].map(telephoneOf)
   const wanted = await contactKeys(added, ({ text }) => text, areaCode)
   if (ownKey) wanted.delete(ownKey)
-  const remarks = new Map([...wanted].map(([key, { remark }]) => [telephoneOf(key), remarkOf(remark)]))
+  const remarks = await remarksOf(wanted)
   let counted: Promise<void> | undefined
   await outbox.commit(async (change) => {
     await books.beginUpload(userId, change)
@@ -123,5 +126,17 @@ async function takeBack(
   return new Set(gone.map(({ toTelephone }) => toTelephone))
 }
 
-/** Names that people note for themselves are shown, too. */
-const remarkOf = (text: string) => [...displayText(text, 'line')].slice(0, longestRemark).join('')
+/** The remarks as they are shown, because names that people note for themselves are shown, too; by area code + number. */
+async function remarksOf(wanted: ReadonlyMap<string, { remark: string }>): Promise<Map<string, string>> {
+  const remarks = new Map<string, string>()
+  let read = 0
+  for (const [key, { remark }] of wanted) {
+    const text = remark.slice(0, longestRead)
+    remarks.set(telephoneOf(key), [...displayText(text, 'line')].slice(0, longestRemark).join(''))
+    read += text.length
+    if (read < readInTurn) continue
+    read = 0
+    await nextTurn()
+  }
+  return remarks
+}

@@ -54,7 +54,13 @@ export function decodeValue(name: string, schema: ParamSchema, value: unknown): 
 export function text(
   name: string,
   value: unknown,
-  { trim, empty, display, maxBytes = maxTextBytes }: Pick<ParamSchema, 'trim' | 'empty' | 'display' | 'maxBytes'> = {},
+  {
+    trim,
+    empty,
+    display,
+    maxLength,
+    maxBytes = maxTextBytes,
+  }: Pick<ParamSchema, 'trim' | 'empty' | 'display' | 'maxLength' | 'maxBytes'> = {},
 ): string {
   // One text is wanted, not JSON of something else: `{"name":{"$ne":1}}` is no name.
   if (typeof value === 'object') throw invalid(name, 'not a text')
@@ -65,8 +71,13 @@ export function text(
   if (empty === 'blank-clears' && whole.trim() === '') return ''
   // Half a surrogate pair can be stored by no database; neither it nor a noncharacter can be sent in XML.
   const sendable = (trim ? whole.trim() : whole).toWellFormed().replace(noXmlCharacter, '\ufffd')
-  return display ? displayText(sendable, display) : sendable
+  if (!display) return sendable
+  if (maxLength !== undefined && sendable.length > cleanedLength(maxLength)) throw invalid(name, 'too long')
+  return displayText(sendable, display)
 }
+
+/** How long a text may be of which others see `maxLength` characters, some of several code units: cleaning takes 1 ms for each kilobyte. */
+const cleanedLength = (maxLength: number) => 5 * maxLength + 2000
 
 function json(name: string, value: unknown, schema: ParamSchema): unknown {
   const parsed = readJson(name, value, schema)
