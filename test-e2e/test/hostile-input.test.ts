@@ -388,13 +388,17 @@ test('hostile input through gateway and services', async (t) => {
     const slowest = { ms: 0, what: '' }
     /** Values that the kit refuses for parameters of this definition, at whatever endpoint: it is asked about each once. */
     const refused = new Set<string>()
+    /** What the kit lets through is for the handler: every parameter gets some of those, each definition all. */
+    const seen = new Set<string>()
+    let turn = 0
     const isCalled = ({ auth, path, answer }: Endpoint) =>
       auth !== 'internal' && !logouts.includes(path) && answer !== 'file'
     for (const endpoint of endpoints.filter(isCalled))
-      for (const [name, definition] of definitionsOf(endpoint))
-        for (const text of longTexts) {
+      for (const [name, definition] of definitionsOf(endpoint)) {
+        const passed = longTexts.filter((text) => !refused.has(`${definition} ${text}`))
+        const few = Array.from({ length: Math.min(3, passed.length) }, () => passed[turn++ % passed.length]!)
+        for (const text of seen.has(definition) ? few : passed) {
           const value = `${definition} ${text}`
-          if (refused.has(value)) continue
           const others = goodPairs(endpoint).filter(([other]) => other !== name)
           const body = Buffer.from(formOf([...others, [name, text]]))
           const query = `access_token=${tokenFor(endpoint)}`
@@ -404,6 +408,8 @@ test('hostile input through gateway and services', async (t) => {
           isWellFormed(endpoint, answer, () => true)
           if (isRefusal(answer, name)) refused.add(value)
         }
+        seen.add(definition)
+      }
     t.ok(slowest.ms < soon, `${slowest.what}: ${slowest.ms.toFixed(0)} ms`)
   })
 
