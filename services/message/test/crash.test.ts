@@ -191,6 +191,39 @@ test('a device whose server is out of reach when a message has been stored gets 
   t.equal(phone.messages.length, 1)
 })
 
+/** Lets calls of a method wait until `go`. */
+function holdCalls<K extends string>(target: Record<K, (...params: never[]) => Promise<unknown>>, method: K) {
+  const original = target[method]
+  const [asked, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  target[method] = async (...params) => {
+    asked.resolve()
+    await gate.promise
+    return await original.apply(target, params)
+  }
+  return { asked: asked.promise, go: gate.resolve }
+}
+
+for (const waitsFor of ['facts', 'mailboxes'] as const)
+  test(`a device whose server dies while a message waits for ${waitsFor} gets what another device confirms`, async (t) => {
+    const servers = await Promise.all([XmppServer.start(), XmppServer.start()])
+    const [left, right] = servers as [XmppServer, XmppServer]
+    const { online, deps } = await startMessage(t, { servers })
+    const sender = await online(alice, { server: right })
+    const pc = await online(bob, { server: left, resource: 'pc' })
+    const phone = await online(bob, { server: right, resource: 'phone' })
+    const calls = waitsFor === 'facts' ? holdCalls(deps.contacts, 'ask') : holdCalls(deps.mailboxLimits, 'prepare')
+    const id = sender.say({ to: bob })
+    await calls.asked
+    left.crash()
+    await eventually(() => left.connected && deps.streams.find(left.name, pc.id) === undefined)
+    calls.go()
+    await eventually(() => phone.messages.length === 1)
+    await right.drained()
+    const back = left.connect(bob, { resource: 'pc' })
+    await eventually(() => back.messages.length === 1)
+    t.equal(back.messages[0]?.id, id)
+  })
+
 test('a recall that comes, or comes again, while the database is away is decided on when it is back', async (t) => {
   const { xmpp, online, deps } = await startMessage(t)
   const sender = await online(alice)

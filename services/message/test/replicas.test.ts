@@ -162,7 +162,11 @@ test('a device whose whereabouts a replica has missed gets what another one has 
     return seen?.sort().join() === 'android,pc'
   }
   await eventually(isSeen)
-  for (const { deps } of replicas) deps.streams.removeFarWhere(() => true)
+  for (const { deps } of replicas) {
+    deps.streams.removeFarWhere(() => true)
+    // Nobody finds it by looking: who puts a row tells the others.
+    deps.mailbox.usersOfLast = async () => new Set()
+  }
   sender.say({ to: bob, body: { content: 'missed' } })
   // At least once: the replica may hear of the device again while the mailbox already has the row.
   await eventually(() => pc.messages.length > 0 && phone.messages.length > 0)
@@ -236,6 +240,45 @@ test('a replica that hears late that it has lost a server knows where its stream
   t.equal(loser!.streams.farOf(bob).length, 1)
   phone.end()
   await eventually(() => !loser!.streams.farOf(bob).length)
+})
+
+test('a row that is written when its device has the message by another stream already does not stay', async (t) => {
+  const { replicas, left, right, first } = await startTwo(t)
+  const sender = left.connect(alice)
+  right.onOrder = () => 'error'
+  const old = right.connect(bob, { resource: 'ios', since: 1000 })
+  await live(replicas, right, old)
+  old.sleep()
+  const moved = left.connect(bob, { resource: 'ios', since: 2000 })
+  await live(replicas, left, moved)
+  const seen = async () => (await first.deps.presences.of([bob])).get(bob)?.at.length
+  await eventually(async () => (await seen()) === 2)
+  const far = replicas.find(({ deps }) => deps.feeds.of(right.name))!
+  const put = Promise.withResolvers<void>()
+  const { apply } = far.deps.mailbox
+  far.deps.mailbox.apply = async (changes) => {
+    await apply.call(far.deps.mailbox, changes)
+    if (changes.some(({ kind }) => kind === 'put')) put.resolve()
+  }
+  sender.say({ to: bob })
+  await eventually(() => moved.messages.length === 1)
+  old.end()
+  await put.promise
+  await eventually(async () => (await first.deps.mailbox.collection.countDocuments()) === 0)
+  t.equal(moved.messages.length, 1)
+})
+
+test('what a replica never answers for stands in the mailbox after a while', async (t) => {
+  const { replicas, left, right, first } = await startTwo(t)
+  const [sender, phone] = [left.connect(alice), right.connect(bob, { confirming: false })]
+  await Promise.all([live(replicas, left, sender), live(replicas, right, phone)])
+  const silent = replicas.find(({ deps }) => deps.feeds.of(right.name))!
+  silent.deps.deliverer.deliverHere = () => {}
+  sender.say({ to: bob })
+  await eventually(async () => (await first.deps.mailbox.collection.countDocuments()) === 1, 20_000)
+  await eventually(() => phone.messages.length === 1)
+  await left.drained()
+  t.equal(left.released, left.last)
 })
 
 test('a replica that ends leaves its servers when clients have confirmed what they were given: nobody gets it twice', async (t) => {

@@ -178,6 +178,20 @@ test('streams that missed something while nobody could reach their server are cl
   await eventually(async () => (await deps.missedRooms.collection.countDocuments()) === 0)
 })
 
+test('what is missed once more, while streams are closed for what they had missed, is not forgotten', async (t) => {
+  const { deps } = await startRooms(t)
+  const { missedRooms } = deps
+  await missedRooms.add('xmpp://away', 'a')
+  const missed = await missedRooms.of(['xmpp://away'])
+  await delay(5)
+  await missedRooms.add('xmpp://away', 'a')
+  await missedRooms.remove(missed)
+  const again = await missedRooms.of(['xmpp://away'])
+  t.equal(again.length, 1)
+  await missedRooms.remove(again)
+  t.strictSame(await missedRooms.of(['xmpp://away']), [])
+})
+
 test('while the room service is away what is known counts, and nobody is refused by what is not known', async (t) => {
   const { newRoom, online, rooms, xmpp } = await startRooms(t)
   const jid = await newRoom(alice, [bob])

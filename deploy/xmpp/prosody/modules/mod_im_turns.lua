@@ -82,7 +82,6 @@ local function take_turn(data, session)
 	if session.im_reads_piece or not stream then return data; end
 	if session.im_unread then -- this comes behind it
 		session.im_unread = session.im_unread..data;
-		session.conn:pause(); -- a pause of mod_im_limits has ended meanwhile
 		return nil;
 	end
 	if stream.transport ~= "tcp" or not data:find("^%s*<presence") or not (first <= last or is_busy()) then return data; end

@@ -57,6 +57,8 @@ async function storeAndDeliver(
   const at = deps.now()
   const messages = receivers.map((receiver) => messageFor(params, receiver, at, config.xmppDomain))
   const all = messages.map(({ outgoing }) => outgoing)
+  // Their servers may be lost from here on.
+  for (const outgoing of all) outgoing.known = deliverer.known(outgoing)
   const devices = await devicesElsewhere(deps, all)
   for (const outgoing of all) outgoing.devices = devices.get(outgoing.user) ?? []
   // Beyond the limit of a mailbox a message is in the archive alone (spec xmpp.md §5).

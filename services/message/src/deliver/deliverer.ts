@@ -112,7 +112,7 @@ export class Deliverer {
   }
 
   /** Devices a message is for, on streams here and at other replicas. */
-  known(message: Outgoing): string[] {
+  known(message: Pick<Outgoing, 'user' | 'audience'>): string[] {
     const own = this.#devices(message).map(({ resource }) => resource)
     return [...own, ...[...this.#replicasOf(message).values()].flat()]
   }
@@ -217,11 +217,12 @@ export class Deliverer {
     if (!this.#due.has(delivery)) this.#due.set(delivery, this.#now() + confirmedWithin)
   }
 
-  /** The stream has the row, or had it a moment ago. */
-  hasRow(stream: OwnStream, row: MailboxRow): boolean {
-    return (
-      this.#deliveries.get(row._id)?.isWith(stream) === true || this.#justConfirmed.has(`${row._id}/${stream.resource}`)
-    )
+  /** The stream has the row, or had it a moment ago: then the row came behind that, and goes. */
+  hasRow(stream: OwnStream, { _id: id, user, bytes }: MailboxRow): boolean {
+    if (this.#deliveries.get(id)?.isWith(stream)) return true
+    if (!this.#justConfirmed.has(`${id}/${stream.resource}`)) return false
+    this.#change({ kind: 'took', id, user, bytes, resources: [stream.resource], owes: [] })
+    return true
   }
 
   /** Nobody is to get the row any more. */
@@ -248,7 +249,7 @@ export class Deliverer {
   }
 
   /** Streams here that the message is for. */
-  #devices({ user, audience }: Outgoing): readonly OwnStream[] {
+  #devices({ user, audience }: Pick<Outgoing, 'user' | 'audience'>): readonly OwnStream[] {
     const own = this.#streams.ownOf(user)
     if (audience.kind !== 'resource') return own.filter((stream) => isMeant(stream, audience))
     const exact = own.filter((stream) => stream.resource === audience.resource)
@@ -258,7 +259,7 @@ export class Deliverer {
   }
 
   /** Peers that hold streams the message is for, and the devices these are. */
-  #replicasOf({ user, audience }: Outgoing): ReadonlyMap<string, string[]> {
+  #replicasOf({ user, audience }: Pick<Outgoing, 'user' | 'audience'>): ReadonlyMap<string, string[]> {
     const far = this.#streams.farOf(user)
     if (!far.length) return nowhere
     let meant = far.filter((stream) => isMeant(stream, audience))

@@ -75,10 +75,23 @@ export function messageStep(
   answer: Answer,
 ): Step<MessageWrite> | Promise<Step<MessageWrite>> {
   const verdict = decide(deps, message)
-  return verdict instanceof Promise
-    ? verdict.then((settled) => decidedStep(deps, message, settled, answer))
-    : decidedStep(deps, message, verdict, answer)
+  if (!(verdict instanceof Promise)) return decidedStep(deps, message, verdict, answer)
+  const known = knownDevices(deps, message)
+  return verdict.then((settled) => {
+    const step = decidedStep(deps, message, settled, answer)
+    if (step.write?.outgoing) step.write.outgoing.known = [...known, ...(step.write.outgoing.known ?? [])]
+    return step
+  })
 }
+
+/** Who is there when it comes: it may wait for facts and for the database, and a server may be lost meanwhile. */
+function knownDevices({ deliverer }: Pick<Deps, 'deliverer'>, { to }: Message): string[] {
+  const user = userIdOf(to.local)
+  return user === undefined ? [] : deliverer.known({ user, audience: audienceOf(to) })
+}
+
+const audienceOf = ({ resource }: Message['to']): Outgoing['audience'] =>
+  resource ? { kind: 'resource', resource } : { kind: 'available' }
 
 function decidedStep(deps: Deps, message: Message, verdict: Verdict, answer: Answer): Step<MessageWrite> {
   const receiver = userIdOf(message.to.local)!
@@ -203,8 +216,9 @@ function peerStep(
     id: message.id,
     waits,
     ...(deleteTime > 0 ? { expireAt: deleteTime * 1000 } : {}),
-    audience: to.resource ? { kind: 'resource', resource: to.resource } : { kind: 'available' },
+    audience: audienceOf(to),
   }
+  if (waits !== 'never') outgoing.known = knownDevices(deps, message)
   const write = declined
     ? declinedWrite(deps, message, outgoing, { conversation, key, refusal: declined.refusal })
     : writeOf(deps, message, outgoing, conversation, key)

@@ -46,7 +46,8 @@ export async function writeMessages(deps: WriteDeps, writes: readonly MessageWri
     const row = write.outgoing && !write.entry.refuse ? deliverer.rowFor(write.outgoing) : undefined
     if (row) rows.set(write, row)
     // A server may be lost until the message is stored: what its streams were not given is owed to their devices.
-    else if (write.outgoing && write.outgoing.waits !== 'never') write.outgoing.known = deliverer.known(write.outgoing)
+    else if (write.outgoing && write.outgoing.waits !== 'never')
+      write.outgoing.known = [...new Set([...(write.outgoing.known ?? []), ...deliverer.known(write.outgoing)])]
   }
   const needed = writes.filter(
     (write) =>

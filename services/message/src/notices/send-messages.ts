@@ -68,6 +68,8 @@ export async function keepAndDeliver(
   announce: (change: Change) => void = () => {},
 ): Promise<void> {
   const { deliverer, mailbox, mailboxLimits, outbox } = deps
+  // Their servers may be lost from here on.
+  for (const message of messages) message.known = deliverer.known(message)
   const [devices] = await Promise.all([
     devicesElsewhere(deps, messages),
     mailboxLimits.prepare(messages.map(({ user }) => user)),

@@ -38,7 +38,7 @@ export interface Outgoing {
   audience: Audience
   /** Devices (resources) that are said to be there: those of them that no stream can be found for are owed it. */
   devices?: readonly string[]
-  /** Devices whose streams were known when it began to be stored: those that are gone since then are owed it. */
+  /** Devices whose streams were known when it came or began to be stored: those that are gone since then are owed it. */
   known?: readonly string[]
 }
 
