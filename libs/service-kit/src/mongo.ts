@@ -165,3 +165,17 @@ export function isDuplicateKey(error: unknown, field?: string): boolean {
   if (!field) return true
   return keyPattern ? field in keyPattern : (message ?? '').includes(field)
 }
+
+/**
+ * Runs an upsert, and once more when another of the same document came first. MongoDB does so by itself only where the filter
+ * says nothing but the fields of a unique index: with any other condition the loser is told of a duplicate key. Not within a
+ * transaction.
+ */
+export async function onceMoreIfTaken<T>(upsert: () => Promise<T>): Promise<T> {
+  try {
+    return await upsert()
+  } catch (error) {
+    if (!isDuplicateKey(error)) throw error
+    return await upsert()
+  }
+}

@@ -81,6 +81,20 @@ test('what is given back or cleared is free again, and never more than that', as
   t.equal(await takes(counters, 5, limit('a')), 3)
 })
 
+test('a cause counts once in a window, whoever counts it again', async (t) => {
+  const { counters, other, clock } = await openCounters(t)
+  for (const each of [counters, other, counters]) t.equal(await each.takeOnce(limit('a', 2, 1), 'first'), undefined)
+  t.equal(await other.takeOnce(limit('a', 2, 1), 'second'), undefined)
+  t.match(await counters.takeOnce(limit('a', 2, 1), 'third'), { full: { key: 'test:a' }, waitSeconds: 1 })
+  t.equal(await counters.takeOnce(limit('a', 2, 1), 'first'), undefined, 'it is counted')
+  await other.giveBackOnce(limit('a', 2, 1), 'second')
+  t.equal(await counters.takeOnce(limit('a', 2, 1), 'third'), undefined)
+  t.ok(await other.takeOnce(limit('a', 2, 1), 'second'))
+  await new Promise((resolve) => setTimeout(resolve, 1100))
+  clock.now += 1100
+  t.equal(await other.takeOnce(limit('a', 2, 1), 'second'), undefined, 'the next window')
+})
+
 test('LIMIT_FACTOR multiplies limits, tries of codes only up to their cap; 0 switches limits off', async (t) => {
   const five = (await openCounters(t, { factor: 5 })).counters
   t.equal(await takes(five, 30, limit('a')), 15)
@@ -124,6 +138,10 @@ for (const way of ['killed', 'standing still'] as const)
     t.equal(await takes(counters, 9, limit('full')), 3)
     t.equal(await takes(counters, 1, limit('free'), limit('full')), 0)
     t.equal(await takes(counters, 9, limit('free')), 3, 'all or none')
+    for (const cause of ['first', 'first', 'second']) t.notOk(await counters.takeOnce(limit('once', 2), cause))
+    t.match(await counters.takeOnce(limit('once', 2), 'third'), { full: { key: 'test:once' } })
+    await counters.giveBackOnce(limit('once', 2), 'first')
+    t.notOk(await counters.takeOnce(limit('once', 2), 'third'))
     t.equal(await counters.takeBlock(limit('block', 5), 9), 5)
     t.match(await counters.takeBlock(limit('block', 5), 9), { full: { key: 'test:block' } })
     t.ok(performance.now() - startedAt < 300)

@@ -1,5 +1,6 @@
 import { createServiceClient, type Runtime, type ServiceClient } from '@im/service-kit'
 import { AccountChatsRepository } from './account-pages/account-chats-repository.ts'
+import { OpenSendsRepository } from './account-pages/open-sends-repository.ts'
 import { RepliesRepository } from './account-replies/replies-repository.ts'
 import { BooksRepository } from './address-book/books-repository.ts'
 import type { SocialConfig } from './config.ts'
@@ -30,11 +31,12 @@ export interface Deps extends Runtime<SocialConfig> {
   knownAccounts: KnownAccounts
   accountChats: AccountChatsRepository
   accountReplies: RepliesRepository
+  openSends: OpenSendsRepository
   everybodysFriends: EverybodysFriends
   talks: Talks
 }
 
-/** How long (ms) another service may take. Who hears that a message was not sent sends it again, so that is waited for. */
+/** How long (ms) another service may take. */
 const userTimeout = 3000
 const messageTimeout = 4000
 const pushTimeout = 3000
@@ -63,6 +65,7 @@ export function createDeps(runtime: Runtime<SocialConfig>): Omit<Deps, keyof Run
     knownAccounts: new KnownAccounts(people),
     accountChats: new AccountChatsRepository(db),
     accountReplies: new RepliesRepository(db),
+    openSends: new OpenSendsRepository(db, now),
     everybodysFriends: new EverybodysFriends(db),
     talks: new Talks(message, log),
   }

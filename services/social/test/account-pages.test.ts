@@ -267,6 +267,31 @@ test('conversations: who wrote, the newest first, answers to them and to fans, t
   await queries.demandIndexes(t)
 })
 
+test('who presses again because nobody answered has sent it once, and the same text later is another one', async (t) => {
+  const { call, news, person, write, sent, broadcasts, others, deps } = await startPages(t)
+  const alice = await person('alice')
+  await write(alice, news, 'hello')
+  await eventually(() => deps.accountChats.has(news, alice))
+  const reply = (body: string) => call(accountMessages.sendReply, { toUserId: alice, body, type: 1 })
+  // The message service has taken it, and answers too late.
+  let isStalled = true
+  others.beforeAnswer = async (path) => {
+    if (isStalled && (path === '/internal/messages/send' || path === '/internal/broadcasts/create')) await delay(4500)
+  }
+  const toAll = () => call(accountSends.sendTextToAll, { title: 'to all' })
+  const failing: Promise<unknown>[] = [reply('yes'), reply('yes'), toAll()]
+  for (const one of failing) await t.rejects(one, failure('ServiceUnavailable'))
+  isStalled = false
+  await Promise.all([reply('yes'), toAll()])
+  t.equal(sent.length, 1)
+  t.equal(new Set(broadcasts.map(({ id }) => id)).size, 1)
+  await reply('yes')
+  await reply('no')
+  await toAll()
+  t.equal(sent.length, 3)
+  t.equal(new Set(broadcasts.map(({ id }) => id)).size, 2)
+})
+
 test('nothing is left of an account that is deleted', async (t) => {
   const { call, api, news, person, erase, write, deps } = await startPages(t)
   const alice = await person('alice', { friendsVerify: 0 })
@@ -418,6 +443,16 @@ test('an account answers by itself: a welcome, words, no other account, nothing 
   for (let n = 0; n < 49; n++) await change('save', { words: `w${n}`, content: 'c' })
   await t.rejects(change('save', { words: 'one more', content: 'c' }), failure('InvalidParams'))
   t.match(await call(accountReplies.showReplies, {}, other), { welcome: '', replies: [] })
+})
+
+test('first replies that are saved at the same moment are all there, and none is refused', async (t) => {
+  const { call, session, news } = await startPages(t)
+  for (let account = news + 1000; account < news + 1005; account++) {
+    const save = (n: number) =>
+      call(withOp(accountReplies.changeReplies, 'save'), { words: `w${n}`, content: 'c' }, session(account))
+    await Promise.all(Array.from({ length: 8 }, (_, n) => save(n)))
+    t.equal((await call(accountReplies.showReplies, {}, session(account))).replies.length, 8)
+  }
 })
 
 test('who is told of as a follower ten minutes late is welcomed no more', async (t) => {

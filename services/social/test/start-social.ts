@@ -28,7 +28,7 @@ export interface FakeUser {
 }
 
 /** Answers what the user and message services are asked, over real HTTP. */
-async function startNeighbours() {
+export async function startNeighbours() {
   const users = new Map<number, FakeUser>()
   const state = {
     users,
@@ -100,7 +100,12 @@ export const cardOf = (user: FakeUser | undefined) => {
   return [{ ...account, ...texts, ...noRegion, sex: 1, age: 0, birthday: 0, status: 1, onlinestate: 0 }]
 }
 
-function addUser(users: Map<number, FakeUser>, userId: number, nickname: string, rules: Partial<FakeUser>): FakeUser {
+export function addUser(
+  users: Map<number, FakeUser>,
+  userId: number,
+  nickname: string,
+  rules: Partial<FakeUser>,
+): FakeUser {
   const number = String(13_800_000_000 + (userId % 1e6))
   const user: FakeUser = {
     ...{ userId, nickname, userType: 0, telephone: { areaCode: '86', number } },

@@ -2,9 +2,16 @@ import { LRUCache } from 'lru-cache'
 import { upTo } from '../up-to.ts'
 import type { Limit } from './rate-counters.ts'
 
+interface Window {
+  count: number
+  endsAt: number
+  /** What was counted, where each counts once. */
+  causes?: Set<string>
+}
+
 /** Counts in the memory of this process. Keys that fall out of the cache are forgotten. */
 export class MemoryCounters {
-  readonly #windows = new LRUCache<string, { count: number; endsAt: number }>(upTo(50_000))
+  readonly #windows = new LRUCache<string, Window>(upTo(50_000))
   readonly #now: () => number
 
   constructor(now: () => number) {
@@ -33,6 +40,19 @@ export class MemoryCounters {
     if (granted < least) return this.#now() - window.endsAt
     this.#windows.set(key, { ...window, count: window.count + granted })
     return granted
+  }
+
+  /** Counts a cause once. Returns 0, or the milliseconds until the window ends. */
+  takeOnce({ key, max, seconds }: Limit, cause: string): number {
+    const { causes = new Set<string>(), endsAt = this.#now() + seconds * 1000 } = this.#window(key) ?? {}
+    if (!causes.has(cause) && causes.size >= max) return endsAt - this.#now()
+    causes.add(cause)
+    this.#windows.set(key, { count: causes.size, endsAt, causes })
+    return 0
+  }
+
+  giveBackOnce(key: string, cause: string): void {
+    this.#window(key)?.causes?.delete(cause)
   }
 
   giveBack(key: string): void {

@@ -33,6 +33,15 @@ redis.call('incrby', KEYS[1], granted)
 if counted == 0 then redis.call('pexpire', KEYS[1], ARGV[2]) end
 return granted`
 
+/** Counts ARGV[3] unless it is counted in this window. Returns 0, or the milliseconds until the window ends. */
+const takeOnceScript = `
+if redis.call('sismember', KEYS[1], ARGV[3]) == 1 then return 0 end
+local counted = redis.call('scard', KEYS[1])
+if counted >= tonumber(ARGV[1]) then return math.max(redis.call('pttl', KEYS[1]), 1) end
+redis.call('sadd', KEYS[1], ARGV[3])
+if counted == 0 then redis.call('pexpire', KEYS[1], ARGV[2]) end
+return 0`
+
 const giveBackScript = `
 if tonumber(redis.call('get', KEYS[1]) or '0') > 0 then redis.call('decr', KEYS[1]) end`
 
@@ -83,6 +92,30 @@ export class RateCounters {
     const refusal = this.#remembered([limit]) ?? (await this.#takeBlock(limit, wanted, least))
     if (typeof refusal === 'object') this.#refused.inc({ limit: refusal.full.key.split(':', 1)[0] ?? '' })
     return refusal
+  }
+
+  /**
+   * Counts a cause, once however often it comes within the window: who died between the count and what was counted for counts
+   * nothing new when they do it again. For limits of few, whose causes are all kept. Not to be mixed with `take` of one key.
+   */
+  async takeOnce(limit: Limit, cause: string): Promise<Refusal | undefined> {
+    if (this.#factor === 0) return undefined
+    const scaled = this.#stored(limit)
+    const { key, max, seconds } = scaled
+    const wait =
+      (await this.#redis.ask((redis) => redis.eval(takeOnceScript, 1, causesKey(key), max, seconds * 1000, cause))) ??
+      this.#memory.takeOnce(scaled, cause)
+    if (!wait) return undefined
+    this.#refused.inc({ limit: key.split(':', 1)[0] ?? '' })
+    return refusalOf([limit], [wait as number])
+  }
+
+  /** Undoes `takeOnce`. */
+  async giveBackOnce(limit: Limit, cause: string): Promise<void> {
+    if (this.#factor === 0) return
+    const key = storedKey(limit)
+    await this.#redis.ask((redis) => redis.srem(causesKey(key), cause))
+    this.#memory.giveBackOnce(key, cause)
   }
 
   /** Counts one in all limits, or in none and throws `error` with the time to wait. */
@@ -186,3 +219,4 @@ const storedKey = ({ key }: Limit) =>
   key.length <= 128 ? key : `${key.split(':', 1)[0]}:${createHash('sha256').update(key).digest('hex')}`
 
 const redisKey = (key: string) => `limit:${key}`
+const causesKey = (key: string) => `limit-causes:${key}`

@@ -1,4 +1,4 @@
-import { ensureIndexes, indexedAnd } from '@im/service-kit'
+import { ensureIndexes, indexedAnd, isDuplicateKey, onceMoreIfTaken } from '@im/service-kit'
 import type { ClientSession, Collection, Db } from 'mongodb'
 
 /** A server with available resources of a user. */
@@ -22,6 +22,8 @@ export interface PresenceDocument {
   online: boolean
   at: PresenceAt[]
   left?: Left[]
+  /** Of who is offline: ids of messages in rooms that their last stream was given and has not confirmed. */
+  missed?: string[]
   /** ms */
   changedAt: number
 }
@@ -71,6 +73,17 @@ export class PresencesRepository {
     return found.map(({ _id }) => _id)
   }
 
+  /** Those of the users who are offline and whose last stream has missed something said in rooms. */
+  async missedInRooms(userIds: readonly number[]): Promise<{ userId: number; messageIds: string[] }[]> {
+    const found = await this.collection
+      .find(indexedAnd({ _id: { $in: [...userIds] } }, { online: false, missed: { $exists: true } }), {
+        batchSize: userIds.length + 1,
+      })
+      .project<{ _id: number; missed: string[] }>({ missed: 1 })
+      .toArray()
+    return found.map(({ _id: userId, missed: messageIds }) => ({ userId, messageIds }))
+  }
+
   /** Users with resources on a server, from an id on. */
   async usersAt(server: string, after: number, limit: number): Promise<PresenceDocument[]> {
     return await this.collection
@@ -83,14 +96,16 @@ export class PresencesRepository {
   /** A connection begins: writes of older ones are refused from now on. False when a newer one was here already. */
   async begin(server: string, epoch: number, now: number): Promise<boolean> {
     try {
-      const { matchedCount, upsertedCount } = await this.#servers.updateOne(
-        { _id: server, epoch: { $lte: epoch } },
-        { $set: { epoch, seenAt: now }, $setOnInsert: { writes: 0 } },
-        { upsert: true },
+      const { matchedCount, upsertedCount } = await onceMoreIfTaken(() =>
+        this.#servers.updateOne(
+          { _id: server, epoch: { $lte: epoch } },
+          { $set: { epoch, seenAt: now }, $setOnInsert: { writes: 0 } },
+          { upsert: true },
+        ),
       )
       return matchedCount + upsertedCount > 0
     } catch (error) {
-      if ((error as { code?: number }).code === 11000) return false
+      if (isDuplicateKey(error)) return false
       throw error
     }
   }
@@ -121,7 +136,11 @@ export class PresencesRepository {
     if (!presences.length) return
     await this.collection.bulkWrite(
       presences.map(({ _id, ...fields }) => ({
-        updateOne: { filter: { _id }, update: { $set: fields }, upsert: true },
+        updateOne: {
+          filter: { _id },
+          update: { $set: fields, ...(fields.missed ? {} : { $unset: { missed: '' as const } }) },
+          upsert: true,
+        },
       })),
       { session, ordered: false },
     )

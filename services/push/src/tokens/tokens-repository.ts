@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type Change, changeMany, ensureIndexes, indexedAnd, isDuplicateKey } from '@im/service-kit'
+import { type Change, changeMany, ensureIndexes, indexedAnd, onceMoreIfTaken } from '@im/service-kit'
 import type { Collection, Db } from 'mongodb'
 import type { ProviderName, PushDevice } from '../providers/provider.ts'
 
@@ -121,15 +121,5 @@ export class TokensRepository {
     if (!ids.length) return
     const update = { $set: { isPaused: true as const } }
     await changeMany(this.#tokens, [{ updateMany: { filter: { _id: { $in: [...ids] } }, update } }])
-  }
-}
-
-/** Two upserts of one id: the second finds what the first inserted. */
-async function onceMoreIfTaken<T>(write: () => Promise<T>): Promise<T> {
-  try {
-    return await write()
-  } catch (error) {
-    if (!isDuplicateKey(error)) throw error
-    return await write()
   }
 }

@@ -10,21 +10,25 @@ type Send = (typeof accountMessages)['sendReply']
 
 const [text, image, article] = [1, 2, 80]
 
-/** Writes to a fan, or to somebody who wrote to the account before; to nobody who blocked it. */
+/**
+ * Writes to a fan, or to somebody who wrote to the account before; to nobody who blocked it. Who hears that it failed may send it
+ * again: it comes once.
+ */
 export async function sendReply(
-  deps: Pick<Deps, 'relations' | 'accountChats' | 'message' | 'names'>,
+  deps: Pick<Deps, 'relations' | 'accountChats' | 'message' | 'names' | 'openSends'>,
   account: number,
   { toUserId, body, type }: Params<Send>,
 ): Promise<void> {
   const content = contentOf(type, body)
   if (toUserId === account || !(await mayWrite(deps, account, toUserId))) throw new ContractError('NotFriends')
   const names = await deps.names.of([account, toUserId])
-  await deps.message.call(serverMessages.sendToUsers, {
-    ...{ from: account, fromUserName: names.get(account)?.nickname ?? '', type, content },
-    receivers: [
-      { userId: toUserId, name: names.get(toUserId)?.nickname ?? '', messageId: randomBytes(16).toString('hex') },
-    ],
-  })
+  const [fromUserName, name] = [names.get(account)?.nickname ?? '', names.get(toUserId)?.nickname ?? '']
+  const send = (messageId: string) =>
+    deps.message.call(serverMessages.sendToUsers, {
+      ...{ from: account, fromUserName, type, content },
+      receivers: [{ userId: toUserId, name, messageId }],
+    })
+  await deps.openSends.once(['reply', account, toUserId, type, content], () => randomBytes(16).toString('hex'), send)
 }
 
 async function mayWrite(

@@ -5,28 +5,27 @@ import type { Deps } from '../deps.ts'
 import { articleText } from './article-text.ts'
 import { webAddress } from './web-address.ts'
 
-type SendDeps = Pick<Deps, 'relations' | 'names' | 'push' | 'now'>
+type SendDeps = Pick<Deps, 'relations' | 'names' | 'push' | 'openSends' | 'now'>
 
 const [text, article, articles] = [1, 80, 81]
 
-/** Sends a message to all who follow an account now, in the background. Returns how many they are. */
+/**
+ * Sends a message to all who follow an account now, in the background. Returns how many they are. Who hears that it failed may send
+ * it again: it comes once.
+ */
 async function sendToAll(
-  { relations, names, push, now }: SendDeps,
+  { relations, names, push, openSends, now }: SendDeps,
   account: number,
   body: { type: number; content: string },
 ): Promise<{ count: number }> {
   const until = Math.floor(now() / 1000)
   const [count, name] = await Promise.all([relations.countFans(account, until), names.ofOne(account)])
-  const id = new ObjectId().toHexString()
-  const fromUserName = name?.nickname ?? ''
-  await push.call(internalBroadcasts.createBroadcast, {
-    id,
-    fromUserId: account,
-    fromUserName,
-    of: count,
-    until,
-    ...body,
-  })
+  const job = { fromUserId: account, fromUserName: name?.nickname ?? '', of: count, until, ...body }
+  await openSends.once(
+    ['broadcast', account, body.type, body.content],
+    () => new ObjectId().toHexString(),
+    (id) => push.call(internalBroadcasts.createBroadcast, { id, ...job }),
+  )
   return { count }
 }
 

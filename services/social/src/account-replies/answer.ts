@@ -30,17 +30,16 @@ export async function answer(
   const { own, other } = pairs.get(user)!
   if (own?.blacklist || other?.blacklist) return
   const counted = { ...limit, key: `account-answer:${account}:${user}:${limit.seconds}` }
-  if (await rateCounters.take(counted)) return
+  // Who dies now answers when the event comes again: that is no other answer.
+  if (await rateCounters.takeOnce(counted, cause)) return
   const messageId = createHash('md5').update(`answer:${account}:${user}:${cause}`).digest('hex')
   try {
-    const { sent } = await message.call(serverMessages.sendToUsers, {
+    await message.call(serverMessages.sendToUsers, {
       ...{ from: account, fromUserName: known.get(account)?.nickname ?? '', type: 1, content },
       receivers: [{ userId: user, name: name.nickname, messageId }],
     })
-    // What was answered before counts once.
-    if (!sent) await rateCounters.giveBack(counted)
   } catch (error) {
-    await rateCounters.giveBack(counted)
+    await rateCounters.giveBackOnce(counted, cause)
     throw error
   }
 }

@@ -1,5 +1,5 @@
 import { mostReplies } from '@im/contracts/social'
-import { isDuplicateKey } from '@im/service-kit'
+import { isDuplicateKey, onceMoreIfTaken } from '@im/service-kit'
 import type { Collection, Db } from 'mongodb'
 
 /** An answer to words. */
@@ -45,7 +45,7 @@ export class RepliesRepository {
   async add(account: number, reply: WordReply): Promise<boolean> {
     try {
       const hasRoom = { _id: account, [`replies.${mostReplies - 1}`]: { $exists: false } }
-      await this.#replies.updateOne(hasRoom, { $push: { replies: reply } }, { upsert: true })
+      await onceMoreIfTaken(() => this.#replies.updateOne(hasRoom, { $push: { replies: reply } }, { upsert: true }))
       return true
     } catch (error) {
       if (isDuplicateKey(error)) return false
