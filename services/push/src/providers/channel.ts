@@ -5,7 +5,6 @@ import {
   type BulkheadPolicy,
   bulkhead,
   type CircuitBreakerPolicy,
-  ConsecutiveBreaker,
   circuitBreaker,
   ExponentialBackoff,
   handleWhenResult,
@@ -15,6 +14,7 @@ import { type DeathGuard, DeathGuards } from './death-guard.ts'
 import { Refusal } from './outcomes.ts'
 import type { Channel, Delivery, Notification, Outcome, Provider, ProviderName, Target } from './provider.ts'
 import { RareLog } from './rare-log.ts'
+import { RefusalBreaker } from './refusal-breaker.ts'
 import { ServerLines } from './server-lines.ts'
 import { SlowDown } from './slow-down.ts'
 
@@ -59,8 +59,6 @@ export interface ChannelOptions {
   now: () => number
 }
 
-/** Calls in a row that are refused until the circuit opens: one may have been refused for its target alone. */
-const refusalsToOpen = 3
 /** After this (ms) the caller may hand over again what was not sent. */
 const handAgainMs = 30_000
 /** The same for what is for a server with too long a line. */
@@ -75,10 +73,13 @@ const chinaMs = 8 * 3_600_000
 
 const midnightInChina = (now: number) => (Math.floor((now + chinaMs) / dayMs) + 1) * dayMs - chinaMs
 
+/** Our credentials are wrong, for whatever target. */
+const isRefusal = (outcome: Outcome) => outcome.kind === 'credentials' && !outcome.isOfToken
+
 /** A call of which nothing got through because our credentials are wrong. */
 const isRefused = (result: unknown) => {
   const outcomes = result as Outcome[]
-  return outcomes.some(({ kind }) => kind === 'credentials') && !outcomes.some(({ kind }) => kind === 'accepted')
+  return outcomes.some(isRefusal) && !outcomes.some(({ kind }) => kind === 'accepted')
 }
 
 /** The way to a provider that is configured. */
@@ -93,6 +94,7 @@ export class ProviderChannel implements Channel {
   readonly #now: () => number
   readonly #calls: BulkheadPolicy
   readonly #breaker: CircuitBreakerPolicy
+  readonly #refusals = new RefusalBreaker()
   readonly #guards: DeathGuards
   readonly #lines: ServerLines
   readonly #slowDown: SlowDown
@@ -118,7 +120,7 @@ export class ProviderChannel implements Channel {
     this.#slowDown = new SlowDown({ firstMs: limits.slowMs, now })
     this.#breaker = circuitBreaker(handleWhenResult(isRefused), {
       halfOpenAfter: new ExponentialBackoff({ initialDelay: limits.circuitMs, maxDelay: limits.circuitMs * 10 }),
-      breaker: new ConsecutiveBreaker(refusalsToOpen),
+      breaker: this.#refusals,
     })
     this.#breaker.onBreak(() => this.#tellRefusal())
     metrics.watch(this.name, () => ({ waiting: this.#waiting, isOpen: this.#isRefused }))
@@ -249,8 +251,11 @@ export class ProviderChannel implements Channel {
         let outcomes: Outcome[]
         try {
           outcomes = await this.#provider.send(notification, targets, this.#ending.signal)
+          this.#refusals.note(targets.filter((_, n) => outcomes[n] && isRefusal(outcomes[n])).map(({ token }) => token))
         } catch (error) {
-          outcomes = all(this.#outcomeOf(error))
+          const outcome = this.#outcomeOf(error)
+          outcomes = all(outcome)
+          if (isRefusal(outcome)) this.#refusals.note([])
         }
         this.#metrics.time(this.name, performance.now() - began)
         this.#learn(outcomes, calledAt)
@@ -275,12 +280,17 @@ export class ProviderChannel implements Channel {
       if (outcome.kind === 'quota' && outcome.scope === 'app') this.#quotaUntil = midnightInChina(this.#now())
       if (outcome.kind === 'bad')
         this.#log.rarely('warn', 'bad', { reason: outcome.reason }, 'a push provider calls a notification wrong')
-      if (outcome.kind === 'credentials') this.#refusal = outcome.reason
+      if (outcome.kind === 'credentials') this.#learnRefusal(outcome.reason)
       if (outcome.kind !== 'accepted') continue
       this.#slowDown.reset(calledAt)
       if (this.#isRefused) this.#log.always.info('a push provider takes our credentials again')
       this.#isRefused = false
     }
+  }
+
+  #learnRefusal(reason: string): void {
+    this.#refusal = reason
+    this.#log.rarely('warn', 'refused', { reason }, 'a push provider refuses a call because of our settings')
   }
 
   /** Said once, until the provider takes something again. */

@@ -13,7 +13,8 @@ const meaningOf = meanings({
   dead: ['UNREGISTERED', 'SENDER_ID_MISMATCH'],
   slow: ['QUOTA_EXCEEDED'],
   retry: ['INTERNAL', 'UNAVAILABLE'],
-  credentials: ['THIRD_PARTY_AUTH_ERROR'],
+  // Firebase has no key for APNs or Web Push: devices with Android get theirs.
+  'credentials-token': ['THIRD_PARTY_AUTH_ERROR'],
   bad: ['UNSPECIFIED_ERROR'],
 })
 

@@ -108,7 +108,7 @@ function refusedOfV3(msg: string): Map<string, Outcome> {
     Object.entries(illegalTokens).flatMap(([reason, tokens]) =>
       tokens.map((token): [string, Outcome] => [
         token,
-        outcome(deadReasons.has(reason) ? 'dead' : 'credentials', reason),
+        outcome(deadReasons.has(reason) ? 'dead' : 'credentials-token', reason),
       ]),
     ),
   )

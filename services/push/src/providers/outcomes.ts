@@ -15,6 +15,8 @@ export type Meaning =
   | 'credentials'
   /** As `credentials`, but the cached access token may be the reason. */
   | 'stale-access'
+  /** As `credentials`, but tokens of another kind may be taken. */
+  | 'credentials-token'
   | 'retry'
   | 'bad'
 
@@ -51,6 +53,8 @@ export function outcome(
       return { kind: 'quota', scope: 'device', reason }
     case 'stale-access':
       return { kind: 'credentials', isStaleAccess: true, reason }
+    case 'credentials-token':
+      return { kind: 'credentials', isOfToken: true, reason }
     case 'retry':
       return { kind: 'retry', retryAfterMs, reason }
     default:

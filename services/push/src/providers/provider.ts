@@ -60,8 +60,11 @@ export type Outcome =
   | { kind: 'paused'; reason: string }
   /** What is allowed a day was used up, by this device or by the app. */
   | { kind: 'quota'; scope: 'app' | 'device'; reason: string }
-  /** Our key, clock, package or project is wrong. `isStaleAccess`: it may be only the cached access token. */
-  | { kind: 'credentials'; isStaleAccess?: boolean; reason: string }
+  /**
+   * Our key, clock, package or project is wrong. `isStaleAccess`: it may be only the cached access token. `isOfToken`: for this
+   * token, and the same settings are right for others.
+   */
+  | { kind: 'credentials'; isStaleAccess?: boolean; isOfToken?: boolean; reason: string }
   /** The provider is in trouble, or the connection was. */
   | { kind: 'retry'; retryAfterMs?: number; reason: string }
   /** Our message is wrong. */

@@ -1,16 +1,22 @@
 import type { Resolver } from 'node:dns'
 import type { LookupFunction } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import ipaddr from 'ipaddr.js'
 
 /** All addresses of IPv6 that are given to anybody. Outside there are forms of addresses of IPv4, such as `::127.0.0.1`. */
 const givenAway = ipaddr.IPv6.parseCIDR('2000::/3')
 
-/** Whether an address is on the open internet: not this machine, not the network around it. */
-export function isPublicAddress(text: string): boolean {
+/** Those of this machine, which has public ones where nothing stands between it and the internet. */
+const ownAddresses = () => Object.values(networkInterfaces()).flatMap((all) => all?.map(({ address }) => address) ?? [])
+
+/** Whether an address is on the open internet: not this machine (`own`), not the network around it. */
+export function isPublicAddress(text: string, own: readonly string[] = ownAddresses()): boolean {
   if (!ipaddr.isValid(text)) return false
   const address = ipaddr.process(text)
   if (address instanceof ipaddr.IPv6 && !address.match(givenAway)) return false
-  return address.range() === 'unicast'
+  if (address.range() !== 'unicast') return false
+  const isOwn = (other: string) => ipaddr.isValid(other) && ipaddr.process(other).toString() === address.toString()
+  return !own.some(isOwn)
 }
 
 /** Whether a host of an address that a user gave may be connected to. Names are judged when they are looked up. */
@@ -30,8 +36,9 @@ export const userNameLookups = { timeout: 1000, tries: 2 }
 export const publicLookup = (resolver: Resolver): LookupFunction => {
   const ask = (family: 4 | 6, hostname: string) =>
     new Promise<{ address: string; family: number }[]>((resolve) => {
-      const take = (error: unknown, addresses: string[]) =>
-        resolve(error ? [] : addresses.filter(isPublicAddress).map((address) => ({ address, family })))
+      const own = ownAddresses()
+      const take = (error: unknown, addresses: string[] = []) =>
+        resolve(error ? [] : addresses.flatMap((address) => (isPublicAddress(address, own) ? { address, family } : [])))
       if (family === 4) resolver.resolve4(hostname, take)
       else resolver.resolve6(hostname, take)
     })

@@ -258,12 +258,13 @@ test('the circuit opens after three refusals, one call tries again later, and ev
   await eventually(async () => kinds(await send(['a'])) && sent.length === 4)
   state.isRight = true
   await eventually(async () => kinds(await send(['a']))[0] === 'accepted')
+  const said = lines.filter(({ level }) => level !== 'warn')
   t.strictSame(
-    lines.map(({ level }) => level),
+    said.map(({ level }) => level),
     ['error', 'info'],
     'said once, and once more when it is over',
   )
-  t.match(lines[0]?.details, { reason: 'invalid secret' })
+  t.match(said[0]?.details, { reason: 'invalid secret' })
 })
 
 test('one target that is refused does not close the way for others', async (t) => {
@@ -275,6 +276,30 @@ test('one target that is refused does not close the way for others', async (t) =
     t.strictSame(kinds(await send(['a'])), ['accepted'])
   }
   t.equal(sent.length, 10)
+})
+
+test('the circuit counts devices, not how often one of them is refused', async (t) => {
+  const refused: Outcome = { kind: 'credentials', reason: 'BadTopic' }
+  const { send, sent, lines } = startChannel(t, ({ token }) => (token.startsWith('odd') ? refused : accepted))
+  for (let times = 0; times < 5; times++) t.strictSame(kinds(await send(['odd'])), ['credentials'])
+  t.equal(sent.length, 5)
+  t.strictSame(
+    lines.map(({ level }) => level),
+    ['warn'],
+  )
+  t.strictSame(kinds(await send(['a'])), ['accepted'])
+  for (const token of ['odd', 'odd2', 'odd', 'odd3', 'odd4']) await send([token])
+  t.equal(sent.length, 10, 'three devices are enough, and nothing is asked any more')
+  t.strictSame(kinds(await send(['a'])), ['credentials'])
+})
+
+test('what is refused of tokens of a kind says nothing about others, however many they are', async (t) => {
+  const { send, sent } = startChannel(t, ({ token }) =>
+    token.startsWith('odd') ? { kind: 'credentials', isOfToken: true, reason: 'THIRD_PARTY_AUTH_ERROR' } : accepted,
+  )
+  for (let n = 0; n < 6; n++) t.strictSame(kinds(await send([`odd${n}`])), ['credentials'])
+  t.strictSame(kinds(await send(['a'])), ['accepted'])
+  t.equal(sent.length, 7)
 })
 
 test('tokens are not removed in masses', async (t) => {

@@ -6,6 +6,7 @@ import { signMeizu } from '../../src/providers/meizu.ts'
 import { signOppo } from '../../src/providers/oppo.ts'
 import type { ProviderName } from '../../src/providers/provider.ts'
 import { signVivo } from '../../src/providers/vivo.ts'
+import { startApns } from './apns-server.ts'
 import { startBaidu } from './baidu-server.ts'
 import { startFcm } from './fcm-server.ts'
 import { startHonor } from './honor-server.ts'
@@ -163,6 +164,36 @@ test('a token for which a call is refused whole is found, and keeps nothing from
     t.match(found, [{ kind: 'accepted' }, { kind }, { kind: 'accepted' }], `${vendor.provider} ${code}`)
     t.strictSame(vendor.shown.map(({ token }) => token).sort(), [one, three].sort(), 'each once')
     t.strictSame(vendor.problems, [])
+  }
+})
+
+/** Codes by which a vendor may refuse one device again and again. `many`: however many there are of its kind. */
+const refusedDevices: [(t: Test) => Promise<Vendor>, string, 'many'?][] = [
+  [startApns, 'BadTopic'],
+  [startFcm, 'PERMISSION_DENIED'],
+  [startFcm, 'THIRD_PARTY_AUTH_ERROR', 'many'],
+  [startHuawei, '80300002'],
+  [(t) => startHuawei(t, 'v3'), 'noPushTypeRight', 'many'],
+  [startXiaomi, '22022'],
+  [startOppo, '28'],
+  [startVivo, '10094'],
+  [startMeizu, 'top 1006'],
+  [startBaidu, '30603'],
+  [startJPush, '1004'],
+]
+
+test('one device that a vendor refuses again and again keeps nothing from the others', async (t) => {
+  for (const [start, code, many] of refusedDevices) {
+    const vendor = await start(t)
+    const { provider, device } = vendor
+    const { send, metric } = await startChannels(t, vendor.env)
+    for (let times = 1; times <= 5; times++) {
+      const token = vendor.token(many ? times : 1)
+      vendor.answers.set(token, code)
+      t.match(await send(provider, [target(token, { device })]), [{ kind: 'credentials' }], `${provider} ${code}`)
+    }
+    t.match(await send(provider, [target(vendor.token(9), { device })]), [{ kind: 'accepted' }], `${provider} ${code}`)
+    t.match(await metric('im_push_circuit_open'), new RegExp(`provider="${provider}"[^\\n]*} 0`))
   }
 })
 

@@ -117,10 +117,13 @@ for (const [name, start] of Object.entries(vendors)) {
       const vendor = await start(t)
       if (vendor.isNamedByUsers) return t.pass('one server says nothing about the others')
       const { send, lines, metric } = await startChannels(t, vendor.wrongEnv, { limits: { circuitMs: 60_000 } })
-      const to = [target(vendor.token(1), { device: vendor.device })]
-      for (let times = 0; times < 5; times++) t.match(await send(vendor.provider, to), [{ kind: 'credentials' }])
+      const refused = async (number: number) =>
+        t.match(await send(vendor.provider, [target(vendor.token(number), { device: vendor.device })]), [
+          { kind: 'credentials' },
+        ])
+      for (let number = 1; number <= 5; number++) await refused(number)
       const calls = vendor.calls.send + vendor.calls.access
-      for (let times = 0; times < 5; times++) t.match(await send(vendor.provider, to), [{ kind: 'credentials' }])
+      for (let number = 1; number <= 5; number++) await refused(number)
       t.equal(vendor.calls.send + vendor.calls.access, calls, 'nothing is asked any more')
       t.equal(lines.filter(({ level }) => level === 'error').length, 1)
       t.match(await metric('im_push_circuit_open'), new RegExp(`provider="${vendor.provider}"[^\\n]*} 1`))

@@ -71,7 +71,8 @@ export async function startWebPush(t: Test): Promise<Vendor> {
       const text = await take(call)
       const { token } = browsers.get(call.path) as Browser
       const script = parts.answers.get(token)
-      if (script) return { status: Number(script), ...(script === '429' ? { headers: { 'retry-after': '7' } } : {}) }
+      const headers = script && { ...(script === '429' ? { 'retry-after': '7' } : {}), location: `${url}/push/2` }
+      if (headers) return { status: Number(script), headers }
       const { title, body, badge, data, ...more } = JSON.parse(text)
       parts.shown.push({ token, title, body, badge, data, more: { ...more, headers: call.headers } })
       return { status: 201 }

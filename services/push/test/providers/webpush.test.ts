@@ -1,6 +1,11 @@
 import { type LookupAddress, Resolver } from 'node:dns'
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { hostname } from 'node:os'
 import { eventually, failure } from '@im/service-kit/testing'
 import { test } from 'tap'
+import { request } from 'undici'
+import { boundedAgent } from '../../src/providers/http-client.ts'
 import { isAllowedHost, isPublicAddress, publicLookup } from '../../src/providers/public-addresses.ts'
 import { subscriptionToken } from '../../src/providers/subscription.ts'
 import { startNameServer } from './name-server.ts'
@@ -135,6 +140,53 @@ test('names that users give lead to public addresses only, and those that nobody
   t.strictSame(new Set((await silent).map(({ status }) => status)), new Set(['rejected']))
   const one = await new Promise((resolve) => lookup('mixed.test', {}, (...found) => resolve(found)))
   t.strictSame(one, [null, '1.2.3.4', 4])
+})
+
+test('no name and no answer leads a call into the house', async (t) => {
+  let connections = 0
+  const count = (socket: Socket) => {
+    connections++
+    socket.destroy()
+  }
+  const inside = createServer(count).listen(0, '::')
+  await once(inside, 'listening')
+  t.after(() => inside.close())
+  const { port } = inside.address() as AddressInfo
+  const names = await startNameServer(t, {
+    'loopback.test': ['127.0.0.1', '::1'],
+    'mapped.test': ['::ffff:127.0.0.1'],
+    'compatible.test': ['::127.0.0.1'],
+    'translated.test': ['64:ff9b::7f00:1', '2002:7f00:1::'],
+    'any.test': ['0.0.0.0', '::'],
+    // What is looked at is another address than what is called.
+    'changing.test': (n) => (n === 0 ? ['1.2.3.4'] : ['127.0.0.1']),
+  })
+  const resolver = new Resolver({ timeout: 1000, tries: 1 })
+  resolver.setServers([names.address])
+  const lookup = publicLookup(resolver)
+  const agent = boundedAgent({ ca: undefined, connections: 20, timeoutMs: 500, lookup })
+  t.after(() => agent.close())
+  const call = (name: string) =>
+    t.rejects(request(`https://${name}:${port}/push/1`, { method: 'POST', body: 'x', dispatcher: agent }), name)
+  for (const name of ['loopback', 'mapped', 'compatible', 'translated', 'any']) await call(`${name}.test`)
+  await new Promise<void>((resolve, reject) =>
+    lookup('changing.test', { family: 4 }, (error) => (error ? reject(error) : resolve())),
+  )
+  await call('changing.test')
+  for (const name of ['localhost', 'localhost.', hostname()]) await call(name)
+  t.equal(connections, 0)
+  t.equal(isPublicAddress('1.2.3.4', ['::1', '1.2.3.4']), false, 'its own address')
+  for (const written of ['127.1', '0x7f.1', '2130706433', '127.0.0.1.', '[::ffff:127.0.0.1]', '0'])
+    t.equal(isAllowedHost(new URL(`https://${written}/`).hostname), false, written)
+
+  const vendor = await startWebPush(t)
+  const { send } = await startChannels(t, vendor.env, { limits: { retryMs: 1 } })
+  vendor.token(2)
+  for (const status of ['301', '302', '307', '308']) {
+    vendor.answers.set(vendor.token(1), status)
+    t.match(await send('webpush', [target(vendor.token(1), { device: 'web' })]), [{ kind: 'bad' }])
+  }
+  t.equal(vendor.calls.send, 4, 'an answer that leads elsewhere is not followed')
 })
 
 test('subscriptions are checked before they are stored', async (t) => {
