@@ -9,7 +9,12 @@ import { messageRow } from '../messages/message-row.ts'
 const mostLookedAt = 200
 const chatsAtOnce = 8
 
-/** The newest message that each of these peers wrote to a user, as far as the user sees one. */
+/** Characters of a content that is shown in a list. The whole one stands in the chat. */
+const longestShown = 4000
+/** The same of another member of a body. */
+const longestMember = 256
+
+/** The newest message that each of these peers wrote to a user, as far as the user sees one. Long ones are cut. */
 export async function findNewestReceived(
   deps: Pick<Deps, 'messages' | 'chats' | 'now'>,
   userId: number,
@@ -36,8 +41,27 @@ async function newestOf(
   let looked = 0
   for await (const message of messages.newestFirst(range, { near: chat.latest, chunk: 10 })) {
     const isShown = message.from === peer && messageType(message.contentType).listed && isVisible(message, reader)
-    if (isShown) return messageRow(message, userId)
+    if (isShown) return shortened(messageRow(message, userId))
     if (++looked >= mostLookedAt) return undefined
   }
   return undefined
+}
+
+function shortened(row: MessageRow): MessageRow {
+  if (row.content.length <= longestShown && row.body.length <= 2 * longestShown) return row
+  const content = row.content.slice(0, longestShown).toWellFormed()
+  return { ...row, content, body: shortBody(row.body, content) }
+}
+
+/** What is short of a body, up to some length in all, and the content that is shown. */
+function shortBody(body: string, content: string): string {
+  const short: [string, unknown][] = []
+  let length = 0
+  for (const [name, value] of Object.entries(JSON.parse(body) as object)) {
+    const size = name.length + (JSON.stringify(value) as string).length
+    if (name === 'content' || size > longestMember || length + size > longestShown) continue
+    length += size
+    short.push([name, value])
+  }
+  return JSON.stringify({ ...Object.fromEntries(short), content })
 }

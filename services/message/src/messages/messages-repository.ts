@@ -50,6 +50,12 @@ const mostUnread = 20_000
 
 export type Unread = Pick<MessageDocument, 'from' | 'timeSend' | 'expireAt'>
 
+const visibleIn = (conversation: string, { user, clearedBefore = 0, now }: Reader) =>
+  indexedAnd<MessageDocument>(
+    { conversation, timeSend: { $gte: clearedBefore } },
+    { deletedFor: { $ne: user }, $or: [{ expireAt: { $exists: false } }, { expireAt: { $gt: new Date(now) } }] },
+  )
+
 /** The archive. */
 export class MessagesRepository {
   readonly collection: Collection<MessageDocument>
@@ -289,22 +295,28 @@ export class MessagesRepository {
     }
   }
 
-  /** Some of the messages of a conversation that a reader sees, newest first, and how many there are; both end at a bound. */
-  async visiblePage(
-    conversation: string,
-    { user, clearedBefore = 0, now }: Reader,
-    skip: number,
-    limit: number,
-  ): Promise<{ rows: MessageDocument[]; total: number }> {
-    const filter = indexedAnd<MessageDocument>(
-      { conversation, timeSend: { $gte: clearedBefore } },
-      { deletedFor: { $ne: user }, $or: [{ expireAt: { $exists: false } }, { expireAt: { $gt: new Date(now) } }] },
-    )
-    const [rows, total] = await Promise.all([
-      skip > mostCounted ? [] : this.collection.find(filter).sort(newestFirst).skip(skip).limit(limit).toArray(),
-      this.collection.countDocuments(filter, { limit: mostCounted }),
-    ])
-    return { rows, total }
+  /** Some of the messages of a conversation that a reader sees, newest first. */
+  async visible(conversation: string, reader: Reader, skip: number, limit: number): Promise<MessageDocument[]> {
+    const found = this.collection.find(visibleIn(conversation, reader))
+    return await found.sort(newestFirst).skip(skip).limit(limit).toArray()
+  }
+
+  /** How long (characters) the bodies of the newest of them are, in their order; no more than `mostCounted`. */
+  async visibleLengths(conversation: string, reader: Reader, limit: number): Promise<number[]> {
+    const found = await this.collection
+      .aggregate<{ length: number }>([
+        { $match: visibleIn(conversation, reader) },
+        { $sort: newestFirst },
+        { $limit: Math.min(limit, mostCounted) },
+        { $project: { _id: 0, length: { $strLenCP: '$body' } } },
+      ])
+      .toArray()
+    return found.map(({ length }) => length)
+  }
+
+  /** How many there are, counted to `mostCounted`. */
+  async countVisible(conversation: string, reader: Reader): Promise<number> {
+    return await this.collection.countDocuments(visibleIn(conversation, reader), { limit: mostCounted })
   }
 
   /** Where the `n`-th newest message of a range stands, whoever sees it; undefined when there are fewer. */
