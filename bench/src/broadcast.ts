@@ -24,6 +24,7 @@ const usage = `npm run bench:broadcast -- [options]
   --rate N        chat messages a second beside it             (200)
   --pairs N       pairs of clients that chat                   (16)
   --seconds N     length of a round of chat                    (5)
+  --alone N       rounds of chat before the broadcast          (5)
   --json FILE     also write everything as JSON
 
 Exit code 1 when a fan got nothing or something twice, a chat message went wrong, or a target of docs/performance.md is missed.`
@@ -35,6 +36,7 @@ const { values } = parseArgs({
     rate: { type: 'string', default: '200' },
     pairs: { type: 'string', default: '16' },
     seconds: { type: 'string', default: '5' },
+    alone: { type: 'string', default: '5' },
     json: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
@@ -49,8 +51,8 @@ const watched = ['push', 'social', 'message'] as const
 const firstFan = 40_000_001
 /** Fans of another account, whose broadcast comes before. */
 const warmUpFans = 2000
-/** Rounds of chat before the broadcast: the first ones warm up. */
-const roundsBefore = 5
+/** The first rounds of chat warm up. */
+const roundsToWarmUp = 2
 
 type Stack = Awaited<ReturnType<typeof startStack>>
 
@@ -80,8 +82,13 @@ async function main(): Promise<number> {
     const traffic = await chatting(stack, api, clients)
     const plan = planOf()
     const alone: Round[] = []
-    for (let n = 0; n < roundsBefore; n++) alone.push(await runRound(traffic, plan))
-    const before = await memoryOf(stack)
+    const memoryAlone: Memory[] = []
+    for (let n = 0; n < Math.max(3, Number(values.alone)); n++) {
+      alone.push(await runRound(traffic, plan))
+      memoryAlone.push(await memoryOf(stack))
+    }
+    const before = memoryAlone.at(-1)!
+    const byChat = before.message - memoryAlone[roundsToWarmUp - 1]!.message
     const broadcast = await send(api, account)
     const watch = watchMemory(stack)
     const beside: Round[] = []
@@ -94,7 +101,7 @@ async function main(): Promise<number> {
     const seconds = state.endTime - state.createTime || (performance.now() - startedAt) / 1000
     const peak = await watch.end()
     const stored = await countStored(stack, account.userId)
-    const result = { seconds, before, peak, stored, state, alone: alone.slice(2), beside }
+    const result = { seconds, before, peak, byChat, stored, state, alone: alone.slice(roundsToWarmUp), beside }
     return await report(result)
   } finally {
     for (const client of clients) client.close()
@@ -208,13 +215,15 @@ interface Measured {
   seconds: number
   before: Memory
   peak: Memory
+  /** What chat alone has added to `message`. */
+  byChat: number
   stored: { all: number; receivers: number }
   state: { done: number; failed: number }
   alone: Round[]
   beside: Round[]
 }
 
-async function report({ seconds, before, peak, stored, state, alone, beside }: Measured): Promise<number> {
+async function report({ seconds, before, peak, byChat, stored, state, alone, beside }: Measured): Promise<number> {
   const fans = Number(values.receivers)
   const p99 = (rounds: readonly Round[]) => median(rounds.map(({ delivery }) => delivery.p99))
   const ratio = p99(beside) / p99(alone)
@@ -235,10 +244,21 @@ async function report({ seconds, before, peak, stored, state, alone, beside }: M
     ]),
   ]
   for (const [text, met] of checks) console.log(`${met ? 'met   ' : 'MISSED'} ${text}`)
+  const chatSeconds = alone.length * Number(values.seconds)
+  console.log(`       chat alone added ${byChat.toFixed(0)} MB to message in ${chatSeconds} s`)
   console.log(`       ${Math.round(fans / seconds)} receivers/s in ${seconds.toFixed(0)} s; p99 alone ${p99(alone)} ms`)
   if (values.json) {
     const short = (rounds: Round[]) => rounds.map(({ messages: _, ...round }) => round)
-    const all = { machine: machine(), seconds, before, peak, stored, alone: short(alone), beside: short(beside) }
+    const all = {
+      machine: machine(),
+      seconds,
+      before,
+      peak,
+      byChat,
+      stored,
+      alone: short(alone),
+      beside: short(beside),
+    }
     await writeFile(values.json, JSON.stringify(all, null, 2))
   }
   return checks.every(([, met]) => met) ? 0 : 1

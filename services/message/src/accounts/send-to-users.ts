@@ -25,7 +25,7 @@ const notOurs = new Set(['isEncrypt', 'isReadDel', 'deleteTime', 'signature', 'e
 /** Receivers of one transaction: chat waits behind it. */
 const receiversAtOnce = 25
 /** How long (ms) a call gives way to chat at most: somebody waits for its answer. */
-const longestWait = 1000
+const longestWait = 2000
 
 /**
  * Sends one message to many users: archived, and owed to each by a mailbox row of the same transaction, so that nothing is lost

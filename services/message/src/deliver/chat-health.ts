@@ -1,16 +1,15 @@
 /** So long (ms) after a part what it left to do may still slow chat down. */
 const besideFor = 2000
-/** So few messages say nothing. */
-const fewest = 20
+/** So few messages say nothing: the slowest hundredth of them is two. */
+const fewest = 200
 /** What took longer (ms) waited for something that was away. */
 const longestUsual = 5000
 
 /** How fast chat is, beside what is sent to many users and without that. */
 export class ChatHealth {
-  readonly #alone = new Recent(400)
-  readonly #beside = new Recent(100)
-  /** Noted beside parts since `slower` gave an answer. */
-  #fresh = 0
+  readonly #alone = new Recent(2000)
+  /** Since `slower` gave an answer. */
+  readonly #beside = new Recent(1000)
   #notedAt = Number.NEGATIVE_INFINITY
   #parts = 0
   #partEndedAt = Number.NEGATIVE_INFINITY
@@ -19,7 +18,6 @@ export class ChatHealth {
   note(ms: number): void {
     if (this.#isBeside) {
       this.#beside.add(ms)
-      this.#fresh++
       this.#notedAt = performance.now()
     } else if (ms <= longestUsual) this.#alone.add(ms)
   }
@@ -34,14 +32,15 @@ export class ChatHealth {
   }
 
   /**
-   * How many times as long the slowest twentieth of chat takes beside what is sent to many. 0 when nobody chats, because nobody is
+   * How many times as long the slowest hundredth of chat takes beside what is sent to many, since it was asked last. 0 when nobody chats, because nobody is
    * disturbed; undefined when nothing new is known.
    */
   slower(): number | undefined {
     if (performance.now() - this.#notedAt > besideFor) return 0
-    if (this.#fresh < fewest || this.#beside.size < fewest || this.#alone.size < fewest) return undefined
-    this.#fresh = 0
-    return this.#beside.slowest() / Math.max(1, this.#alone.slowest())
+    if (this.#beside.size < fewest || this.#alone.size < fewest) return undefined
+    const slower = this.#beside.slowest() / Math.max(1, this.#alone.slowest())
+    this.#beside.clear()
+    return slower
   }
 
   get #isBeside(): boolean {
@@ -66,8 +65,12 @@ class Recent {
     this.#times[this.#added++ % this.#times.length] = ms
   }
 
-  /** What 95 of 100 did not take longer than. */
+  clear(): void {
+    this.#added = 0
+  }
+
+  /** What 99 of 100 did not take longer than. */
   slowest(): number {
-    return this.#times.slice(0, this.size).sort()[Math.floor(0.95 * (this.size - 1))] ?? 0
+    return this.#times.slice(0, this.size).sort()[Math.floor(0.99 * (this.size - 1))] ?? 0
   }
 }
