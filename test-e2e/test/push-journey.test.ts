@@ -5,6 +5,8 @@ import { follows, friends } from '@im/contracts/social'
 import { profiles } from '@im/contracts/user'
 import { eventually } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
+import { Client } from '../../deploy/xmpp/test/client.ts'
+import type { Prosody } from '../../deploy/xmpp/test/prosody.ts'
 import { type ApnsServer, startApns, topic } from '../../services/push/test/providers/apns-server.ts'
 import { startBaidu } from '../../services/push/test/providers/baidu-server.ts'
 import { startFcm } from '../../services/push/test/providers/fcm-server.ts'
@@ -55,7 +57,7 @@ test('pushes', async (t) => {
   const vendors = await startVendors(t)
   // Web Push has no address of its own: browsers name it.
   const served = vendors.others.map((vendor) => vendor.token(0))
-  const { people } = await startJourney(t, { env: vendors.env, served })
+  const { people, stack } = await startJourney(t, { env: { ...vendors.env, XMPP_RESUME_SECONDS: '1' }, served })
   let devices = 0
   const iphone = async (who: Person) => {
     const token = vendors.apns.token(++devices)
@@ -135,6 +137,45 @@ test('pushes', async (t) => {
       shown.join(' | '),
     )
     await bob.call(profiles.updateDoNotDisturb, { offlineNoPushMsg: 1 })
+    await phone.hangUp()
+  })
+
+  t.test('what a lost connection has not acknowledged is shown, in rooms and of calls, too', async (t) => {
+    const [alice, bob] = [await people.register('alice'), await people.register('bob')]
+    await alice.call(follows.follow, { toUserId: bob.userId })
+    const device = await iphone(bob)
+    const room = await alice.call(rooms.addRoom, { name: '周末', text: `[${bob.userId}]` } as never)
+    const phone = await alice.phone()
+    await phone.join(room.jid)
+    const { xmppPort: port, xmppDomain: domain } = stack
+    const lost = await new Client({ port, domain } as Prosody, String(bob.userId)).login(bob.token)
+    await lost.bind('ios')
+    await (await lost.manage()).available()
+    lost.write(`<presence to='${phone.roomAddress(room.jid, bob.userId)}'/>`)
+    const hears = (text: string) => eventually(() => lost.elements.some((one) => String(one).includes(text)), soon)
+    await phone.sayIn(room.jid, 'acknowledged')
+    await hears('acknowledged')
+    lost.ack()
+    await lost.sync()
+    await phone.sayIn(room.jid, 'lost in the room')
+    await phone.say(bob.userId, 'lost in the chat')
+    await phone.say(bob.userId, '', { type: 103 })
+    await hears('lost in the chat')
+    // What comes later is shown: all of this was looked at.
+    const carol = await people.register('carol')
+    const other = await iphone(carol)
+    await phone.say(carol.userId, 'later')
+    await eventually(() => other.shown().length === 1, soon)
+    t.strictSame(device.shown(), [], 'it seems to be there')
+    await lost.vanish()
+    await eventually(() => device.shown().length === 3, 90_000)
+    t.strictSame(
+      device
+        .shown()
+        .map(({ body }) => body)
+        .sort(),
+      ['alice(周末):lost in the room', 'alice:lost in the chat', 'alice取消了语音通话'].sort(),
+    )
     await phone.hangUp()
   })
 

@@ -1,6 +1,6 @@
 /** XEP-0198: what is counted, kept, resumed and forgotten. That counts wait for the disk is in durability.test.ts. */
 import { test } from 'tap'
-import { alice, bob, Client, contentOf, join, messageXml, sm } from './client.ts'
+import { alice, attributeXml, bob, Client, contentOf, join, messageXml, sm } from './client.ts'
 import { eventually } from './eventually.ts'
 import { delivery, startMessageService } from './message-service.ts'
 import { startProsody } from './prosody.ts'
@@ -125,6 +125,27 @@ test('a stream that is not resumed in time ends, and its count is told', async (
   t.equal(service.ended.get(id)?.attrs['confirmed'], '1')
   const failed = await new Client(prosody, bob).resume(lost)
   t.strictSame([failed.name, failed.attrs['h']], ['failed', '3'])
+})
+
+test('the end of a stream names what was said in rooms and not acknowledged', async (t) => {
+  const prosody = await startProsody(t)
+  const service = await startMessageService(t, prosody)
+  const client = await join(prosody, bob)
+  const id = await service.stream(client.jid)
+  const said = (messageId: string) => ({
+    text: `from='room@${prosody.rooms}/1' id='${attributeXml(messageId)}' type='groupchat'><body>x</body></message>`,
+    id: messageId,
+  })
+  service.tell(service.frame([id], said('first')), service.frame([id], said('a blank')))
+  const has = (messageId: string) => eventually(() => client.elements.some(({ attrs }) => attrs['id'] === messageId))
+  await has('a blank')
+  client.ack()
+  service.deliver(id, delivery('in a chat'))
+  service.tell(...['second', "it's"].map((messageId) => service.frame([id], said(messageId))))
+  await has("it's")
+  await client.end()
+  await eventually(() => service.ended.has(id))
+  t.equal(service.ended.get(id)?.attrs['missed'], "second it's")
 })
 
 test('without resumption a lost stream ends at once', async (t) => {

@@ -75,7 +75,7 @@ test('what is sent to many is stored in small parts, and chat before each of the
   const sent = await internal.call(serverMessages.sendToUsers, { ...send, receivers: to(0, ...many) } as never)
   t.strictSame(sent, { sent: 60, known: 0 })
   t.strictSame(parts, [25, 25, 10])
-  t.strictSame(order, Array(3).fill(`part ${1000 / 3}`))
+  t.strictSame(order, Array(3).fill(`part ${2000 / 3}`))
   await internal.call(serverMessages.sendToUsers, { ...send, receivers: to(1, bob) } as never)
   t.equal(order.length, 3, 'one message is no crowd')
   const sender = await online(alice)
@@ -146,11 +146,11 @@ test('the slower chat is beside what is sent to many, the longer that rests', as
     await chatFirst.store(async () => {}, [stamp])
   }
   const part = (longestWait = 1) => chatFirst.part(async () => performance.now(), longestWait)
-  for (let n = 0; n < 100; n++) await chat(10)
+  for (let n = 0; n < 200; n++) await chat(10)
   const rests: number[] = []
   for (const ms of [12, 30, 30, 12]) {
     await part()
-    for (let n = 0; n < 100; n++) await chat(ms)
+    for (let n = 0; n < 200; n++) await chat(ms)
     await part()
     rests.push(chatFirst.restMs)
   }
@@ -159,7 +159,7 @@ test('the slower chat is beside what is sent to many, the longer that rests', as
   t.ok(after - before >= 11, 'the second part came after a rest')
   const failing = chatFirst.store(() => Promise.reject(new Error('away')), Array(30).fill(now - 60_000))
   await t.rejects(failing, { message: 'away' })
-  for (let n = 0; n < 30; n++) await chat(12)
+  for (let n = 0; n < 200; n++) await chat(12)
   await part()
   t.ok(chatFirst.restMs < 12, 'what could not be stored says nothing')
 })
@@ -203,5 +203,35 @@ test('the chats of an account: what it has not read, who wrote last, and pages t
   t.match(await page(), { pageData: [], total: 0 })
   t.strictSame(await newest(), [])
   t.strictSame(await unread(), { messages: 0, peers: 0 })
+  await queries.demandIndexes(t)
+})
+
+test('pages of a chat of very long messages are bounded in bytes, and hold each message once', async (t) => {
+  const { internal, online, xmpp, deps } = await startMessage(t)
+  const queries = watchQueries(deps)
+  const sender = await online(alice)
+  const letters = [...Array(40).keys()].map((n) => (n % 4 === 3 ? 'short' : `${n} ${'"'.repeat(30_000)}`))
+  for (const content of letters) sender.say({ to: carol, body: { content } })
+  await xmpp.drained()
+  const page = (pageIndex: number) =>
+    internal.call(accountChats.pageChat, { userId: carol, peer: alice, pageSize: 50, pageIndex, read: 0 })
+  const seen: string[] = []
+  for (let pageIndex = 0; ; pageIndex++) {
+    const answer = await page(pageIndex)
+    t.ok(JSON.stringify(answer).length < 10_000_000, 'an answer repeats the text a few times')
+    t.ok(answer.pageData.length >= 15)
+    t.match(answer, { pageIndex, pageSize: 50, total: 40 })
+    seen.push(...answer.pageData.map(({ content }) => content))
+    if (pageIndex + 1 >= answer.pageCount) break
+  }
+  t.strictSame(seen, letters.toReversed())
+  t.match(await page(9), { pageData: [], total: 40, pageCount: 2 })
+
+  sender.say({ to: carol, body: { content: '长'.repeat(20_000), fileName: 'f'.repeat(500), timeLen: 7 } })
+  await xmpp.drained()
+  const { messages } = await internal.call(accountChats.findNewestReceived, { userId: carol, peers: `${alice}` })
+  t.equal(messages[0]?.content, '长'.repeat(4000), 'a list of chats shows the beginning')
+  t.match(JSON.parse(messages[0]!.body), { type: 1, content: '长'.repeat(4000), timeLen: 7 })
+  t.ok(messages[0]!.body.length < 5000)
   await queries.demandIndexes(t)
 })

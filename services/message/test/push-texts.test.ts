@@ -5,6 +5,7 @@ import { roomConversation, singleConversation } from '../src/messages/conversati
 import { startArchive } from './start-archive.ts'
 import * as people from './start-message.ts'
 import { startMessage } from './start-message.ts'
+import { joined, sayIn, startRooms } from './start-rooms.ts'
 
 test('push is told what notifications show, who is named, and who is there', async (t) => {
   const { internal, log, pair, deps } = await startArchive(t)
@@ -111,4 +112,69 @@ test('push is told what a device that is lost did not confirm', async (t) => {
   await eventually(async () => (await rows()) === 1)
   await eventually(async () => (await deps.mailbox.collection.countDocuments({ isTaken: true })) === 1)
   t.strictSame((await ask(before - 1)).messages, [], 'it is on another device')
+})
+
+test('push is told what a lost device did not confirm of what is not archived, as long as it waits', async (t) => {
+  const { online, deps, api } = await startMessage(t)
+  const queries = watchQueries(deps)
+  const sender = await online(people.alice)
+  const phone = await online(people.bob, { confirming: false })
+  const say = (body: object) => sender.say({ to: people.bob, body })
+  const [ringing, missed, burnt] = [say({ type: 100 }), say({ type: 103 }), say({ content: 'x', isReadDel: 1 })]
+  const quiet = [say({ type: 26, content: 'x' }), say({ type: 104 })]
+  await eventually(() => phone.messages.length === 5)
+  phone.end()
+  const ask = async () =>
+    (await api.call(pushedMessages.getUnconfirmed, { userIds: `${people.bob}`, since: 1 })).passed!
+  const passed = await eventually(async () => {
+    const found = await ask()
+    return found.length === 3 && found
+  })
+  const byId = new Map(passed.map((one) => [one.messageId, one]))
+  const facts = { from: people.alice, to: people.bob, isEncrypt: false }
+  t.match(byId.get(ringing), { ...facts, contentType: 100, isReadDel: false })
+  t.match(byId.get(missed), { ...facts, contentType: 103, isReadDel: false })
+  t.match(byId.get(burnt), { ...facts, contentType: 1, isReadDel: true })
+  t.ok(quiet.every((id) => !byId.has(id)))
+  const row = { _id: `${people.bob}:${people.alice}:${ringing}` }
+  await deps.mailbox.collection.updateOne(row, { $set: { expireAt: new Date() } })
+  t.notOk(
+    (await ask()).some(({ messageId }) => messageId === ringing),
+    'it rings no more',
+  )
+  await queries.demandIndexes(t)
+})
+
+test('push is told what was said in rooms to the last device of a user and not confirmed there', async (t) => {
+  const { xmpp, online, deps, api, newRoom } = await startRooms(t)
+  const queries = watchQueries(deps)
+  const jid = await newRoom(people.alice, [people.bob])
+  const sender = await online(people.alice)
+  const [phone, pc] = [await online(people.bob), await online(people.bob, { resource: 'pc' })]
+  for (const stream of [sender, phone, pc]) await joined(stream, jid)
+  const named = new Set<string>()
+  xmpp.onFrame = ({ name, attrs }) => name === 'deliver' && attrs['id'] && named.add(attrs['id'])
+  const ids = ['first', 'second', 'third'].map((content) => sayIn(sender, jid, content)) as [string, string, string]
+  await eventually(() => ids.every((id) => named.has(id)))
+  t.pass('the server can tell which were not confirmed')
+  const inRooms = async () =>
+    (await api.call(pushedMessages.getUnconfirmed, { userIds: `${people.alice},${people.bob}`, since: 1 })).inRooms
+  const stored = async () => (await deps.presences.of([people.bob])).get(people.bob)
+  phone.end(ids)
+  await eventually(async () => (await stored())?.at[0]?.resources.join() === 'pc')
+  t.strictSame(await inRooms(), [], 'they are on the other one')
+  pc.end([ids[1]])
+  await eventually(async () => (await stored())?.online === false)
+  t.strictSame(await inRooms(), [{ userId: people.bob, messageIds: [ids[1]] }])
+  const back = await online(people.bob)
+  await eventually(async () => (await stored())?.online)
+  t.strictSame(await inRooms(), [], 'they have the history of the room')
+  const pad = await online(people.bob, { resource: 'pad' })
+  await eventually(async () => (await stored())?.at[0]?.resources.length === 2)
+  // Both are lost in the same moment: one has what the other has not.
+  back.end([ids[0], ids[2]])
+  pad.end([ids[1], ids[2]])
+  await eventually(async () => (await stored())?.online === false)
+  t.strictSame(await inRooms(), [{ userId: people.bob, messageIds: [ids[2]] }])
+  await queries.demandIndexes(t)
 })

@@ -135,8 +135,9 @@ export class ClientStream {
     this.#server.tell(`<confirmed xmlns='${frameNamespace}' to='${this.id}:${upTo}'/>`)
   }
 
-  end(): void {
-    this.#server.endStream(this)
+  /** `missed`: ids of what was said in rooms that its client has not confirmed. */
+  end(missed: readonly string[] = []): void {
+    this.#server.endStream(this, missed)
   }
 
   /** Messages with a body, without copies of one id when `once`. */
@@ -280,11 +281,12 @@ export class XmppServer {
     if (this.streams.has(stream.id)) this.tell(this.#streamFrame(stream))
   }
 
-  endStream(stream: ClientStream): void {
+  endStream(stream: ClientStream, missed: readonly string[] = []): void {
     this.streams.delete(stream.id)
     const { id, user, resource, confirmed } = stream
+    const ids = missed.length ? ` missed='${escapeAttribute(missed.join(' '))}'` : ''
     this.tell(
-      `<stream-end xmlns='${frameNamespace}' id='${id}' user='${user}' resource='${resource}' confirmed='${confirmed}'/>`,
+      `<stream-end xmlns='${frameNamespace}' id='${id}' user='${user}' resource='${resource}' confirmed='${confirmed}'${ids}/>`,
     )
   }
 

@@ -33,7 +33,7 @@ export function eventHandlers(deps: Deps): EventHandler[] {
     onMany(messageArchived, (events) => takeArchived(deps, messagesOf(events))),
     onMany(messagesPassed, (events) => takePassed(deps, messagesOf(events))),
     onMany(roomMessagesPassed, (events) => takePassedInRooms(deps, messagesOf(events))),
-    on(presencesChanged, ({ changes }) => takeUnconfirmed(deps, changes)),
+    on(presencesChanged, ({ changes }, { id }) => takeUnconfirmed(deps, changes, id)),
     on(messageRecalled, (recalled, { id }) => withdraw(deps, id, recalled)),
     ...roomDeedHandlers(deps),
     ...roomHandlers(deps),

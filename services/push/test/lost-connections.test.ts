@@ -1,5 +1,6 @@
-import { presencesChanged } from '@im/contracts/message'
+import { messageRecalled, presencesChanged, roomMessagesPassed } from '@im/contracts/message'
 import { pushTokens } from '@im/contracts/push'
+import { noticePublished } from '@im/contracts/room'
 import { eventually } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { alice, bob, carol, type PushUnderTest, startPush } from './start-push.ts'
@@ -51,4 +52,151 @@ test('who came back in the moment before a push and was lost again is told', asy
   await goOffline(push, bob)
   await eventually(() => channels.on('f1').length === 1)
   t.match(channels.on('f1'), [{ body: 'alice:between', badge: 1 }])
+})
+
+const [roomId, jid] = ['a'.repeat(24), 'b'.repeat(32)]
+
+/** The service with a room of the three, each with a device, where bob and carol seem to be online. */
+async function startRoom(t: Parameters<typeof startPush>[0]) {
+  const push = await startPush(t, {
+    prepare: (state) => {
+      const members = [alice, bob, carol].map((userId) => ({ userId, offlineNoPushMsg: 0 }))
+      const data = { roomId, jid, name: '周末', dissolved: false, members }
+      state.rooms.push({ aggregate: roomId, sequence: 0, data })
+    },
+  })
+  for (const userId of [alice, bob, carol])
+    await push.api.call(pushTokens.registerFcm, { token: `f${userId}` }, { as: userId })
+  push.state.present.add(bob).add(carol)
+  const isHandled = async (id: string) => {
+    const [row] = await push.deps.pushes.ofMessages(`r:${jid}`, [id])
+    return row !== undefined && !row.dueAt
+  }
+  /** Who was looked at is not told any more. */
+  const handled = (...ids: string[]) =>
+    eventually(async () => (await Promise.all(ids.map(isHandled))).every((is) => is), 20_000)
+  return { ...push, handled, on: (userId: number) => push.channels.on(`f${userId}`) }
+}
+
+test('what was said in rooms to a lost connection is told to its user alone, once, and may be recalled', async (t) => {
+  const push = await startRoom(t)
+  const { say, state, publish, handled, on, channels } = push
+  const [first, second] = [await say(alice, jid, { text: 'first' }), await say(alice, jid, { text: 'second' })]
+  const own = await say(bob, jid, { text: 'of bob' })
+  const [old, recalled] = [
+    await say(alice, jid, { arrivedAt: Date.now() - 3_590_000 }),
+    await say(alice, jid, { text: 'recalled before' }),
+  ]
+  await handled(first, second, own, old, recalled)
+  t.strictSame(
+    channels.sent.map(({ token, body }) => [token, body]),
+    [[`f${alice}`, 'bob(周末):of bob']],
+  )
+  await publish(messageRecalled, `r:${jid}`, {
+    conversation: `r:${jid}`,
+    ...{ messageIds: [recalled], by: alice, at: Date.now() },
+  })
+  await eventually(async () => (await push.deps.pushes.ofMessages(`r:${jid}`, [recalled]))[0]?.isRecalled)
+  await push.deps.db.collection('pushes').updateOne({ messageId: old }, { $set: { arrivedAt: Date.now() - 3_700_000 } })
+
+  state.missedInRooms.set(bob, [second, own, old, recalled, 'unknown'])
+  await goOffline(push, bob)
+  await eventually(() => on(bob).length === 1)
+  t.match(on(bob), [{ body: 'alice(周末):second', badge: 1, title: '周末', data: { messageId: second, roomJid: jid } }])
+  // Told again, by the same event or another, it is the same.
+  await goOffline(push, bob)
+  const last = await say(alice, jid, { text: 'last' })
+  await eventually(() => on(bob).length === 2)
+  await handled(last, second)
+  t.match(on(bob).at(-1), { body: 'alice(周末):last', badge: 2 })
+  t.strictSame(on(carol), [], 'who has confirmed it hears nothing')
+
+  await publish(messageRecalled, `r:${jid}`, {
+    conversation: `r:${jid}`,
+    ...{ messageIds: [second], by: alice, at: Date.now() },
+  })
+  await eventually(() => on(bob).length === 3)
+  t.equal(on(bob)[2]?.id, on(bob)[0]?.id, 'it takes the place of what was shown')
+  t.match(on(bob)[2], { kind: 'withdrawn' })
+})
+
+test('who goes while a message of a room is under way is told of it once', async (t) => {
+  const push = await startRoom(t)
+  const { say, state, channels, handled, on } = push
+  let release = () => {}
+  const gate = new Promise<void>((resolve) => (release = resolve))
+  channels.answer = async (token) => {
+    if (token === `f${carol}`) await gate
+    return { kind: 'accepted' }
+  }
+  state.present.delete(carol)
+  state.present.delete(bob)
+  const id = await say(alice, jid, { text: 'both' })
+  await eventually(() => on(bob).length === 1)
+  state.missedInRooms.set(bob, [id])
+  await goOffline(push, bob)
+  const again = async () => (await push.deps.pushes.progressOf([id])).find(({ shownAs }) => shownAs)
+  await eventually(async () => (await again()) !== undefined)
+  release()
+  await eventually(() => on(carol).length === 1)
+  await handled(id)
+  await eventually(async () => !(await again())?.dueAt, 20_000)
+  t.equal(on(bob).length, 1)
+})
+
+test('what happened in rooms is told after all, calls as long as they ring', async (t) => {
+  const push = await startRoom(t)
+  const { state, publish, handled, on } = push
+  const call = (messageId: string, contentType: number, age: number) => {
+    const arrivedAt = Date.now() - age
+    const time = { timeSend: Math.floor(arrivedAt / 1000), arrivedAt }
+    return { messageId, from: alice, contentType, ...time, isEncrypt: false, isReadDel: false }
+  }
+  const inRoom = { roomJid: jid, mentioned: [], mentionsAll: false }
+  await publish(roomMessagesPassed, 'log:1', {
+    messages: [
+      { ...call('rings', 115, 0), ...inRoom },
+      { ...call('rang', 120, 61_000), ...inRoom },
+    ],
+  })
+  const room = {
+    ...{ roomId, jid, name: '周末', ownerId: alice, locked: 0, talkTime: 0, isAttritionNotice: 1, showRead: 0 },
+    ...{ isLook: 1, isNeedVerify: 0, showMember: 1, allowSendCard: 1, allowInviteFriend: 1, allowUploadFile: 1 },
+    ...{ allowConference: 1, allowSpeakCourse: 1, maxUserSize: 1000, chatRecordTimeOut: -1 },
+  }
+  await publish(noticePublished, roomId, {
+    ...{ room, by: { userId: alice, name: 'alice' }, at: Date.now(), noticeId: 'c'.repeat(24), text: 'hear' },
+  })
+  const rows = () => push.deps.db.collection('pushes').find({ contentType: 905 }).toArray()
+  await eventually(async () => (await rows()).length === 1)
+  const notice = String((await rows())[0]?.['messageId'])
+  await handled('rings', 'rang', notice)
+  state.missedInRooms.set(bob, ['rings', 'rang', notice])
+  // A call of two that rang out is told by what says so.
+  state.unconfirmedCalls.set(bob, [{ ...call('missed', 103, 120_000), to: bob }])
+  await goOffline(push, bob)
+  await eventually(() => on(bob).length === 3)
+  t.strictSame(
+    on(bob)
+      .map(({ body }) => body)
+      .sort(),
+    ['alice取消了语音通话', 'alice发布了群公告', 'alice邀请您加入视频会议'].sort(),
+  )
+})
+
+test('while the message service is of a build that cannot say what was missed, nothing else waits for that', async (t) => {
+  const push = await startPush(t)
+  const { api, channels, say, state } = push
+  await api.call(pushTokens.registerFcm, { token: 'f1' }, { as: bob })
+  state.present.add(bob)
+  await say(alice, bob, { text: 'lost' })
+  await eventually(() => state.asked.includes('present'))
+  state.isOld = true
+  const questions = () => state.asked.filter((path) => path === 'unconfirmed').length
+  for (let n = 0; n < 5; n++) await goOffline(push, bob)
+  await eventually(() => questions() === 5, 5000)
+  await say(alice, bob, { text: 'next' })
+  await eventually(() => channels.on('f1').length === 1)
+  t.match(channels.on('f1'), [{ body: 'alice:next' }], 'as before, what was lost is told to nobody')
+  t.equal(questions(), 5, 'each is asked once')
 })

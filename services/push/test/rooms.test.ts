@@ -112,7 +112,7 @@ test('who joins, or comes back, is told nothing of what was said before', async 
   const backAt = Date.now()
   const members = [member(bob, 'bob'), member(carol, 'carol')].map((one) => ({ ...one, joinedAt: backAt / 1000 }))
   await publish(membersJoined, roomId, { ...about, at: backAt, members })
-  await eventually(async () => (await deps.rooms.findMembers(roomId, [bob, carol])).size === 2)
+  await eventually(async () => (await deps.rooms.membersOf([roomId])).get(roomId)?.length === 3)
   await say(alice, jid, { text: 'a secret', mentioned: [bob], mentionsAll: true, arrivedAt: backAt - 1 })
   await say(alice, jid, { text: 'welcome', arrivedAt: backAt })
   const shown = (token: string) => channels.on(token).map(({ body }) => body)

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import type { Payload } from '@im/contracts'
-import { messageArchived, pushedMessages } from '@im/contracts/message'
+import { ContractError, type Payload } from '@im/contracts'
+import { messageArchived, type messagesPassed, pushedMessages } from '@im/contracts/message'
 import { replayedRooms } from '@im/contracts/room'
 import { replayedRelations } from '@im/contracts/social'
 import { internalUsers, replayedUsers } from '@im/contracts/user'
@@ -56,6 +56,11 @@ export function neighbours() {
     present: new Set<number>(),
     /** Messages that nobody has confirmed, by the receiver. */
     unconfirmed: new Map<number, Payload<typeof messageArchived>['messages']>(),
+    unconfirmedCalls: new Map<number, Payload<typeof messagesPassed>['messages']>(),
+    /** Ids of messages in rooms that the last stream of a user has missed. */
+    missedInRooms: new Map<number, string[]>(),
+    /** The message service is of a build that does not know what was not confirmed. */
+    isOld: false,
     users: new Map([
       [alice, 'alice'],
       [bob, 'bob'],
@@ -101,11 +106,19 @@ export async function startNeighbours(
       asked('present', () => ({ userIds: params.userIds.filter((userId) => state.present.has(userId)) })),
     ),
     stub(pushedMessages.getUnconfirmed, (_, { params }) =>
-      asked('unconfirmed', () => ({
-        messages: params.userIds
-          .flatMap((userId) => state.unconfirmed.get(userId) ?? [])
-          .filter(({ arrivedAt }) => arrivedAt > params.since),
-      })),
+      asked('unconfirmed', () => {
+        if (state.isOld) throw new ContractError('UnknownEndpoint')
+        return {
+          messages: params.userIds
+            .flatMap((userId) => state.unconfirmed.get(userId) ?? [])
+            .filter(({ arrivedAt }) => arrivedAt > params.since),
+          passed: params.userIds.flatMap((userId) => state.unconfirmedCalls.get(userId) ?? []),
+          inRooms: params.userIds.flatMap((userId) => {
+            const messageIds = state.missedInRooms.get(userId)
+            return messageIds ? [{ userId, messageIds }] : []
+          }),
+        }
+      }),
     ),
     stub(replayedUsers.pageUsers, () => ({
       rows: [...state.users].map(([userId, nickname]) => ({

@@ -20,6 +20,13 @@ end
 
 function methods:first_missing() return self[1] and self[1].k; end
 
+-- Deliveries that were not confirmed, in their order.
+function methods:missing()
+	local frames = {};
+	for i, item in ipairs(self) do frames[i] = item.frame; end
+	return frames;
+end
+
 -- Takes the messages with these ids out; an id may be that of several senders' messages.
 function methods:confirm(ids)
 	local kept = 0;

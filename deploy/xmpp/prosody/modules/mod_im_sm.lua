@@ -47,6 +47,15 @@ local function handled(stream)
 	return stream.pending == 0 and stream.sm.read or stream.sm.settled;
 end
 
+-- Deliveries that were not acknowledged, in their order.
+function methods:missing()
+	local frames = {};
+	for i = self.acked + 1, self.sent do
+		if self.items[i].rest then frames[#frames + 1] = self.items[i]; end
+	end
+	return frames;
+end
+
 -- XML that asks for an acknowledgement, when one is wanted and none is on its way.
 function methods:request()
 	if self.asked or next(self.numbers) == nil and self.sent - self.acked < ask_after then return nil; end

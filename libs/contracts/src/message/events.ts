@@ -27,24 +27,22 @@ export const messageArchived = event(
   Type.Object({ messages: Type.Array(ArchivedMessage) }),
 )
 
+export const PassedMessage = Type.Object({
+  messageId: Type.String(),
+  from: userId,
+  to: userId,
+  contentType: Type.Integer(),
+  timeSend: Type.Number({ description: 'seconds' }),
+  arrivedAt: Milliseconds(),
+  isEncrypt: Type.Boolean(),
+  isReadDel: Type.Boolean(),
+})
+
 /** One event for each batch, beside `message.archived`: messages that are pushed to absent users but not archived. */
 export const messagesPassed = event(
   'message.passed.v1',
   'Messages were sent that are pushed but not archived: calls, friend events, messages burnt after reading',
-  Type.Object({
-    messages: Type.Array(
-      Type.Object({
-        messageId: Type.String(),
-        from: userId,
-        to: userId,
-        contentType: Type.Integer(),
-        timeSend: Type.Number({ description: 'seconds' }),
-        arrivedAt: Milliseconds(),
-        isEncrypt: Type.Boolean(),
-        isReadDel: Type.Boolean(),
-      }),
-    ),
-  }),
+  Type.Object({ messages: Type.Array(PassedMessage) }),
 )
 
 /** The same for rooms. The text of these messages is kept nowhere, so the event says whom they name. */

@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import { contract } from '../contract.ts'
 import { Int, JsonOf, List, UserId } from '../param-types.ts'
-import { ArchivedMessage } from './events.ts'
+import { ArchivedMessage, PassedMessage } from './events.ts'
 
 /** Asked by the push service, for what no event holds. */
 export const pushedMessages = contract('message', {
@@ -46,8 +46,8 @@ export const pushedMessages = contract('message', {
   getUnconfirmed: {
     path: '/internal/messages/unconfirmed',
     summary: {
-      zh: '没有设备确认收到的单聊消息',
-      en: 'Messages of single chats that no device of these users has confirmed',
+      zh: '没有设备确认收到的消息',
+      en: 'Messages that no device of these users has confirmed',
     },
     auth: 'internal',
     safe: true,
@@ -55,6 +55,16 @@ export const pushedMessages = contract('message', {
       userIds: List({ item: UserId(), maxItems: 100 }),
       since: Int({ minimum: 0, description: 'ms: those that came later' }),
     }),
-    result: Type.Object({ messages: Type.Array(ArchivedMessage, { description: 'at most 1000, the newest' }) }),
+    result: Type.Object({
+      messages: Type.Array(ArchivedMessage, { description: 'of single chats; at most 1000, the newest' }),
+      passed: Type.Optional(
+        Type.Array(PassedMessage, { description: 'the same of what is not archived, as long as it waits' }),
+      ),
+      inRooms: Type.Optional(
+        Type.Array(Type.Object({ userId: Type.Integer(), messageIds: Type.Array(Type.String()) }), {
+          description: 'what those who are offline were given in rooms at last; whatever its age, at most 100 each',
+        }),
+      ),
+    }),
   },
 })

@@ -17,7 +17,8 @@ import { idleConnectionMs } from './drain.ts'
 export interface ServiceClient {
   /**
    * Returns the `data` of the answer. An error that the endpoint declares is thrown as ContractError. Any other failure is not
-   * passed on to clients: it is ServiceUnavailable when the other service is away, else an ordinary error. `waiting` is the
+   * passed on to clients: it is ServiceUnavailable when the other service is away, UnknownEndpointError when it does not know the
+   * endpoint, else an ordinary error. `waiting` is the
    * call that this one is made for; its deadline and signal apply here too.
    */
   call<E extends Endpoint>(
@@ -26,6 +27,11 @@ export interface ServiceClient {
     waiting?: Partial<Pick<Call, 'deadline' | 'signal'>>,
   ): Promise<ResultOf<E>>
   close(): Promise<void>
+}
+
+/** The other service is of a build without this endpoint, as in the middle of an upgrade. */
+export class UnknownEndpointError extends Error {
+  override readonly name = 'UnknownEndpointError'
 }
 
 interface Answer {
@@ -106,6 +112,7 @@ function failureOf(endpoint: Endpoint, { resultCode, resultMsg = '', detailMsg }
   const name = nameOfCode.get(resultCode)
   if (name && endpoint.errors?.includes(name))
     return new ContractError(name, { detail: detailMsg, text: { zh: resultMsg, en: resultMsg } })
+  if (name === 'UnknownEndpoint') return new UnknownEndpointError(`${endpoint.service} does not know ${endpoint.path}`)
   const told = `${name ?? resultCode} (${detailMsg ?? resultMsg})`
   return transient.has(name)
     ? unavailable(endpoint, new Error(told))

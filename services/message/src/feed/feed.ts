@@ -244,7 +244,7 @@ export class Feed {
         break
       case 'stream-end':
         this.#confirm(frame.id, frame.confirmed)
-        deps.streams.end(server, frame.id)
+        deps.streams.end(server, frame.id, frame.missed)
         break
       case 'confirmed':
         for (const { stream, upTo } of frame.marks) this.#confirm(stream, upTo)

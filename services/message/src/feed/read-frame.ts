@@ -18,7 +18,7 @@ export type Frame =
   | Hello
   | { kind: 'stream'; report: StreamReport }
   | { kind: 'ready' }
-  | { kind: 'stream-end'; id: string; confirmed: number }
+  | { kind: 'stream-end'; id: string; confirmed: number; missed: string[] }
   | { kind: 'entry'; seq: number; stamp: number; stream: string; from: string; stanza: Element }
   | { kind: 'hole'; from: number; to: number }
   | { kind: 'confirmed'; marks: { stream: string; upTo: number }[] }
@@ -55,7 +55,12 @@ function readFrame(part: Element): Frame | undefined {
     case 'ready':
       return { kind: 'ready' }
     case 'stream-end':
-      return { kind: 'stream-end', id: text(attrs['id']), confirmed: number(attrs['confirmed'] ?? '0') }
+      return {
+        kind: 'stream-end',
+        id: text(attrs['id']),
+        confirmed: number(attrs['confirmed'] ?? '0'),
+        missed: (attrs['missed'] ?? '').split(' ').filter(Boolean),
+      }
     case 'entry': {
       const [stanza] = part.getChildElements()
       if (!stanza) throw new Error('an entry without a stanza')

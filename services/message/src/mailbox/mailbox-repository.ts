@@ -32,6 +32,14 @@ export interface SingleMessage {
   messageId: string
 }
 
+/** A message that waits for its user, and where. */
+export interface UnconfirmedMessage extends SingleMessage {
+  rowId: string
+  user: number
+  /** When it came (ms). */
+  at: number
+}
+
 /** Where a row stands among those of its user. */
 export type Place = Pick<MailboxRow, 'at' | 'seq'>
 
@@ -140,15 +148,29 @@ export class MailboxRepository {
     return new Map(found.filter(waits).map((row) => [row._id, row]))
   }
 
-  /** Messages that came later than `since` (ms) and that no device of their users has confirmed, the newest first. */
-  async unconfirmed(users: readonly number[], since: number, limit: number): Promise<SingleMessage[]> {
+  /** Messages that still wait, came later than `since` (ms), and that no device of their users has confirmed, the newest first. */
+  async unconfirmed(users: readonly number[], since: number, limit: number): Promise<UnconfirmedMessage[]> {
+    const waits = { isTaken: { $exists: false }, expireAt: { $gt: new Date(this.#now()) } } as const
     const rows = await this.collection
-      .find(indexedAnd({ user: { $in: [...users] }, at: { $gt: since } }, { isTaken: { $exists: false } }))
-      .project<Pick<MailboxRow, '_id'>>({ _id: 1 })
+      .find(indexedAnd({ user: { $in: [...users] }, at: { $gt: since } }, waits))
+      .project<Pick<MailboxRow, '_id' | 'user' | 'at'>>({ user: 1, at: 1 })
       .sort({ at: -1 })
       .limit(limit)
       .toArray()
-    return rows.flatMap(({ _id }) => messageOfRow(_id) ?? [])
+    return rows.flatMap(({ _id, user, at }) => {
+      const message = messageOfRow(_id)
+      return message ? [{ ...message, rowId: _id, user, at }] : []
+    })
+  }
+
+  /** What these rows hold. */
+  async textsOf(ids: readonly string[]): Promise<Map<string, StanzaText>> {
+    if (!ids.length) return new Map()
+    const rows = await this.collection
+      .find({ _id: { $in: [...ids] } }, { batchSize: ids.length + 1 })
+      .project<Pick<MailboxRow, '_id' | 'text'>>({ text: 1 })
+      .toArray()
+    return new Map(rows.map(({ _id, text }) => [_id, text]))
   }
 
   /** How many rows and bytes wait for each of these users. */

@@ -8,12 +8,14 @@ const mostLeft = 20
 
 /**
  * Stores which resources of users are available on a server, and announces whose first one came or whose last one went, all
- * in one event. False when another connection of the server writes by now: nothing was stored then.
+ * in one event. `missed`: what was said in rooms that the streams of a user which ended just now have not confirmed: it is kept
+ * with who has no other one. False when another connection of the server writes by now: nothing was stored then.
  */
 export async function applyPresence(
   { presences, outbox, now }: Pick<Deps, 'presences' | 'outbox' | 'now'>,
   { server, epoch }: { server: string; epoch: number },
   placeOf: ReadonlyMap<number, Omit<PresenceAt, 'server'>>,
+  missed: ReadonlyMap<number, readonly string[]> = new Map(),
 ): Promise<boolean> {
   return await outbox.commit(async (change) => {
     if (!(await presences.isNewest(server, epoch, change.session))) return false
@@ -35,7 +37,9 @@ export async function applyPresence(
         was.filter((resource) => !here.includes(resource)),
         at,
       )
-      stored.push({ _id: userId, online, at: places, left, changedAt: at })
+      const ids = online ? [] : (missed.get(userId) ?? [])
+      const kept = ids.length ? { missed: [...ids] } : {}
+      stored.push({ _id: userId, online, at: places, left, ...kept, changedAt: at })
       if ((before?.online ?? false) !== online) changes.push({ userId, online, at })
     }
     await presences.save(stored, change.session)

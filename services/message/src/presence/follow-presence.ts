@@ -16,6 +16,8 @@ interface FollowedServer {
   epoch: number
   /** Users whose streams changed. */
   users: Set<number>
+  /** What was said in rooms that no stream of a user which ended since the last look has confirmed: ids of messages. */
+  missed: Map<number, readonly string[]>
   /** All users that were there before have to be compared with those that are there now. */
   compares: boolean
   working: boolean
@@ -43,11 +45,21 @@ export class PresenceFollower {
         const { priority, waiting, user } = stream.report
         if (before?.priority !== priority || before?.waiting !== waiting) this.#changed(stream.server, user)
       },
-      ended: (stream) => this.#changed(stream.server, stream.report.user),
+      ended: (stream, missed) => {
+        this.#missed(stream.server, stream.report.user, missed)
+        this.#changed(stream.server, stream.report.user)
+      },
     })
     feedWatchers.add({
       ready: (server, epoch) => {
-        this.#servers.set(server, { server, epoch, users: new Set(), compares: true, working: false })
+        this.#servers.set(server, {
+          server,
+          epoch,
+          users: new Set(),
+          missed: new Map(),
+          compares: true,
+          working: false,
+        })
         this.#work(server)
       },
       lost: (server) => void this.#servers.delete(server),
@@ -78,6 +90,12 @@ export class PresenceFollower {
     this.#work(server)
   }
 
+  #missed(server: string, user: number, ids: readonly string[]): void {
+    const missed = this.#servers.get(server)?.missed
+    const before = missed?.get(user)
+    missed?.set(user, before ? before.filter((id) => ids.includes(id)) : ids)
+  }
+
   #work(server: string): void {
     const followed = this.#servers.get(server)
     if (!followed || followed.working || this.#closing.signal.aborted) return
@@ -105,7 +123,9 @@ export class PresenceFollower {
           followed.compares = false
         }
         const places = new Map(users.map((user) => [user, this.#placeAt(server, user)]))
-        if (users.length && !(await applyPresence(this.#deps, followed, places))) return
+        const missed = new Map(users.map((user) => [user, followed.missed.get(user) ?? []]))
+        if (users.length && !(await applyPresence(this.#deps, followed, places, missed))) return
+        for (const [user, ids] of missed) if (followed.missed.get(user) === ids) followed.missed.delete(user)
         attempt = 0
       } catch (error) {
         for (const user of users) followed.users.add(user)

@@ -111,7 +111,7 @@ export class RoomOrders {
       this.#hand(listening(room, known.members, order), room, order, joining)
       return true
     }
-    for (const list of lists) some!.writer.deliverTo(list, 'message', order.text)
+    for (const list of lists) some!.writer.deliverTo(list, 'message', order.text, order.id)
     this.#hand(apart, room, order, joining)
     return true
   }

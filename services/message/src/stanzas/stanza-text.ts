@@ -1,5 +1,5 @@
 import type { Refusal } from './refusal.ts'
-import { escapeAttribute, escapeText } from './xml-text.ts'
+import { escapeAttribute, escapeText, unescapeText } from './xml-text.ts'
 
 /**
  * Texts of stanzas without their beginning: the XMPP server writes `<message to='full JID' ` before them, for each stream
@@ -27,6 +27,12 @@ export function messageText(message: {
   const attributes = `${attribute('from', message.from)}${attribute('id', message.id)}${attribute('type', message.type)}`
   const request = message.wantsReceipt ? `<request xmlns='urn:xmpp:receipts'/>` : ''
   return `${attributes.trimEnd()}><body>${escapeText(message.body)}</body>${request}${end}`
+}
+
+/** The body of a `messageText`. */
+export function bodyIn(text: StanzaText): string | undefined {
+  const [, body] = /><body>([^<]*)<\/body>/.exec(text) ?? []
+  return body === undefined ? undefined : unescapeText(body)
 }
 
 /** The same with the time (ms) at which it came, for who gets it later (XEP-0203). */

@@ -14,10 +14,16 @@ const attributeEscapes: Record<string, string> = {
 export const escapeAttribute = (text: string) =>
   text.replace(/[&<>'\r\n\t]/g, (character) => attributeEscapes[character]!)
 
-const attributeReferences = new Map(
-  Object.entries(attributeEscapes).map(([character, reference]) => [reference, character]),
-)
+const references = (escapes: Record<string, string>) =>
+  new Map(Object.entries(escapes).map(([character, reference]) => [reference, character]))
+const textReferences = references(textEscapes)
+const attributeReferences = references(attributeEscapes)
+
+const resolved = (text: string, known: ReadonlyMap<string, string>) =>
+  text.replace(/&(?:[a-z]+|#\d+);/g, (reference) => known.get(reference) ?? reference)
+
+/** What `escapeText` was given. */
+export const unescapeText = (text: string) => resolved(text, textReferences)
 
 /** What `escapeAttribute` was given. */
-export const unescapeAttribute = (text: string) =>
-  text.replace(/&(?:[a-z]+|#\d+);/g, (reference) => attributeReferences.get(reference) ?? reference)
+export const unescapeAttribute = (text: string) => resolved(text, attributeReferences)

@@ -18,8 +18,11 @@ export interface FarStream {
 export interface StreamWatcher {
   /** It is new, or its report changed. */
   changed?(stream: OwnStream, before: StreamReport | undefined): void
-  /** It is gone for good, or its server is out of reach. What it had not confirmed is abandoned right after. */
-  ended?(stream: OwnStream): void
+  /**
+   * It is gone for good, or its server is out of reach. What it had not confirmed is abandoned right after. `missed`: ids of what
+   * was said in rooms that its client has not confirmed, as far as the server knows.
+   */
+  ended?(stream: OwnStream, missed: readonly string[]): void
   /** Another replica told of a stream of its. */
   farChanged?(stream: FarStream): void
 }
@@ -66,7 +69,7 @@ export class StreamTable {
     return this.#own.get(server)?.get(id)
   }
 
-  end(server: string, id: string): OwnStream | undefined {
+  end(server: string, id: string, missed: readonly string[] = none): OwnStream | undefined {
     const streams = this.#own.get(server)
     const stream = streams?.get(id)
     if (!streams || !stream) return undefined
@@ -75,7 +78,7 @@ export class StreamTable {
     const others = this.#ownOf.get(user)?.filter((other) => other !== stream) ?? []
     if (others.length) this.#ownOf.set(user, others)
     else this.#ownOf.delete(user)
-    for (const watcher of this.#watchers) watcher.ended?.(stream)
+    for (const watcher of this.#watchers) watcher.ended?.(stream, missed)
     const told = this.#toldEarly.get(stream.key)
     if (told) this.putFar(told)
     return stream

@@ -23,6 +23,10 @@ export interface Push {
   mentionsAll?: boolean | undefined
   /** Only these members of the room are told. */
   receivers?: number[] | undefined
+  /** The push that these receivers have missed: where it was told, this one takes its place. */
+  shownAs?: string | undefined
+  /** When that was found out (ms). */
+  missedAt?: number | undefined
   /** Names for a room that may be gone when it is told of, and for who acted in it. */
   named?: { roomId: string; room: string; from: string } | undefined
   /** Only devices of this provider are told. */
@@ -71,6 +75,21 @@ export const newPush = (push: Push, dueAt: number): PushDocument => ({
   dueAt: new Date(dueAt),
   expireAt: new Date(push.arrivedAt + keptFor),
 })
+
+/** What is told once more, to these receivers alone. `cause` makes doing it again harmless. */
+export function pushAgain(
+  { _id: shownAs, dueAt: _, claim: _claim, tries: _tries, expireAt, ...push }: Omit<PushDocument, 'sent'>,
+  { receivers, cause, missedAt, dueAt }: { receivers: number[]; cause: string; missedAt: number; dueAt: number },
+): PushDocument {
+  const _id = createHash('sha256')
+    .update(JSON.stringify([shownAs, cause]))
+    .digest('hex')
+    .slice(0, 32)
+  return { ...push, _id, receivers, shownAs, missedAt, dueAt: new Date(dueAt), expireAt }
+}
+
+/** What a push is known by on devices. */
+export const shownId = ({ _id, shownAs }: Pick<PushDocument, '_id' | 'shownAs'>): string => shownAs ?? _id
 
 export const expiryOf = ({ arrivedAt }: Pick<Push, 'arrivedAt'>): number => arrivedAt + longestAge
 

@@ -1,4 +1,4 @@
-import { changeMany, ensureIndexes, isDuplicateKey } from '@im/service-kit'
+import { changeMany, ensureIndexes, indexedAnd, isDuplicateKey } from '@im/service-kit'
 import {
   type ClientSession,
   type Collection,
@@ -11,6 +11,11 @@ import type { PushDocument } from './push-document.ts'
 
 /** How long (ms) a claim holds unless it is renewed: after this time others go on with what a dead process had begun. */
 export const claimLasts = 10_000
+
+/** Pushes that are looked at when users have missed something. */
+const mostMissed = 2000
+
+export type Progress = Pick<PushDocument, '_id' | 'dueAt' | 'sent' | 'shownAs' | 'missedAt'>
 
 /** What became of devices of a push. */
 export interface Settlement {
@@ -34,7 +39,7 @@ export class PushesRepository {
   createIndexes = () =>
     ensureIndexes(this.#pushes, [
       { key: { dueAt: 1 }, sparse: true },
-      { key: { conversation: 1, messageId: 1 } },
+      { key: { messageId: 1, conversation: 1 } },
       { key: { expireAt: 1 }, expireAfterSeconds: 0 },
     ])
 
@@ -133,6 +138,28 @@ export class PushesRepository {
   async ofMessages(conversation: string, messageIds: readonly string[]): Promise<PushDocument[]> {
     if (!messageIds.length) return []
     return await this.#pushes.find({ conversation, messageId: { $in: [...messageIds] } }).toArray()
+  }
+
+  /** What members of rooms were told of by messages with these ids, without to whom; and not what told them again. */
+  async inRooms(messageIds: readonly string[]): Promise<Omit<PushDocument, 'sent'>[]> {
+    if (!messageIds.length) return []
+    const told = { roomJid: { $exists: true }, shownAs: { $exists: false }, withdraws: { $exists: false } }
+    return await this.#pushes
+      .find(
+        indexedAnd<PushDocument>({ messageId: { $in: [...messageIds] } }, { ...told, isRecalled: { $exists: false } }),
+      )
+      .project<Omit<PushDocument, 'sent'>>({ sent: 0, done: 0, waiting: 0, isCounted: 0 })
+      .limit(mostMissed)
+      .toArray()
+  }
+
+  /** How far the pushes of these messages are, whoever was told by them. */
+  async progressOf(messageIds: readonly string[]): Promise<Progress[]> {
+    if (!messageIds.length) return []
+    return await this.#pushes
+      .find({ messageId: { $in: [...messageIds] } })
+      .project<Progress>({ dueAt: 1, sent: 1, shownAs: 1, missedAt: 1 })
+      .toArray()
   }
 
   /** No further device is told of these. */

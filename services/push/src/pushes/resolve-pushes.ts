@@ -9,7 +9,8 @@ import type { UsableToken } from '../tokens/tokens-repository.ts'
 import { type Audience, findAudiences } from './audience.ts'
 import { findPresent } from './find-present.ts'
 import { notificationBody, textOfType } from './notification-text.ts'
-import { deviceKey, expiryOf, type PushDocument, userOfDevice } from './push-document.ts'
+import { deviceKey, expiryOf, type PushDocument, shownId, userOfDevice } from './push-document.ts'
+import type { Progress } from './pushes-repository.ts'
 
 /** A notification for a device of a push. */
 export interface Telling {
@@ -72,25 +73,29 @@ export async function resolvePushes(deps: ResolveDeps, all: readonly PushDocumen
   )
   const owners = [...usable.keys()]
   const senders = [...new Set(live.map(({ from }) => from))]
-  const [present, people, rows, replaced] = await Promise.all([
+  const [present, people, rows, replaced, told] = await Promise.all([
     findPresent(deps, owners),
     findPeople(deps, [...new Set([...owners, ...senders])]),
     deps.friendRows.find([...friendRowIds(live, audiences, usable)]),
     findReplaced(deps, live, texts),
+    findTold(deps, live),
   ])
 
   const chosen: { push: PushDocument; audience: Audience; text: Text; tokens: UsableToken[] }[] = []
   for (const push of live) {
     const audience = audiences.get(push._id)
     const text = texts.get(push._id)
-    if (audience === 'unknown') resolution.unknown.push(push._id)
+    const already = told.get(push._id)
+    if (audience === 'unknown' || already === 'unknown') resolution.unknown.push(push._id)
     else if (!audience) resolution.left.push(push._id)
     else if (!text?.isThere) resolution.finished.push(push._id)
     else {
       const isLeft = leftOf(push)
       const devices = audience.userIds.flatMap((userId) =>
         usable.has(userId) && isWanted(push, audience, text, userId)
-          ? choose(usable.get(userId) ?? [], push, audience).filter(isLeft)
+          ? choose(usable.get(userId) ?? [], push, audience).filter(
+              (token) => isLeft(token) && !already?.has(deviceKey(token)),
+            )
           : [],
       )
       if (devices.length) chosen.push({ push, audience, text, tokens: devices })
@@ -141,7 +146,8 @@ export async function resolvePushes(deps: ResolveDeps, all: readonly PushDocumen
       data: dataOf(push, { name, room, userId: token.userId }),
       expiresAt: expiryOf(push),
     }
-    if (!shown) return [{ device, token, notification: { id: push._id, kind: kindOf(contentType), ...notification } }]
+    if (!shown)
+      return [{ device, token, notification: { id: shownId(push), kind: kindOf(contentType), ...notification } }]
     return (shown.get(device) ?? []).map((id) => ({
       device,
       token,
@@ -260,6 +266,30 @@ async function findTexts(
     }
   }
   return found
+}
+
+/**
+ * On which devices what is told again was told before; `unknown` while that is under way. Of two that tell the same again the later
+ * one waits.
+ */
+async function findTold(
+  { pushes }: Pick<Deps, 'pushes'>,
+  all: readonly PushDocument[],
+): Promise<Map<string, ReadonlySet<string> | 'unknown'>> {
+  const again = all.filter(({ shownAs }) => shownAs)
+  const progress = Map.groupBy(await pushes.progressOf([...new Set(again.map(({ messageId }) => messageId))]), shownId)
+  const told = new Map<string, ReadonlySet<string> | 'unknown'>()
+  for (const push of again) {
+    const before = (progress.get(shownId(push)) ?? []).filter((other) => isEarlier(other, push))
+    const isUnderWay = before.some(({ dueAt }) => dueAt)
+    told.set(push._id, isUnderWay ? 'unknown' : new Set(before.flatMap(({ sent = [] }) => sent)))
+  }
+  return told
+}
+
+const isEarlier = (a: Progress, b: PushDocument): boolean => {
+  const [at, other] = [a.missedAt ?? 0, b.missedAt ?? 0]
+  return at < other || (at === other && a._id < b._id)
 }
 
 /** Who sees a notification of a recalled message replaced: they need no other one that says so. */

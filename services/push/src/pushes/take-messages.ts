@@ -2,14 +2,16 @@ import type { Payload } from '@im/contracts'
 import {
   type messageArchived,
   type messagesPassed,
+  messageType,
   pushedMessages,
   type roomMessagesPassed,
 } from '@im/contracts/message'
 import { firstUserId } from '@im/contracts/user'
+import { UnknownEndpointError } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { findPresent } from './find-present.ts'
 import { isPushedType, textOfType } from './notification-text.ts'
-import { expiryOf, longestAge, newPush, type Push } from './push-document.ts'
+import { expiryOf, longestAge, newPush, type Push, pushAgain } from './push-document.ts'
 
 type TakeDeps = Pick<Deps, 'config' | 'tokens' | 'pushes' | 'pushWorker' | 'message' | 'now' | 'log'>
 
@@ -25,13 +27,12 @@ export const takeArchived = (deps: TakeDeps, messages: Messages<typeof messageAr
 
 /** Puts messages that are not archived into the queue. */
 export const takePassed = (deps: TakeDeps, messages: Messages<typeof messagesPassed>): Promise<void> =>
-  queue(
-    deps,
-    messages.map((message) => {
-      const { from, to } = message
-      return { ...message, conversation: `u:${Math.min(from, to)}:${Math.max(from, to)}`, text: passedText(message) }
-    }),
-  )
+  queue(deps, messages.map(passedPush))
+
+const passedPush = (message: Messages<typeof messagesPassed>[number]): Push => {
+  const { from, to } = message
+  return { ...message, conversation: `u:${Math.min(from, to)}:${Math.max(from, to)}`, text: passedText(message) }
+}
 
 /** The same of rooms. */
 export const takePassedInRooms = (deps: TakeDeps, messages: Messages<typeof roomMessagesPassed>): Promise<void> =>
@@ -45,22 +46,56 @@ const askedAtOnce = 100
 
 /**
  * Users went offline. What came while they seemed to be there, and no device of theirs has confirmed, they are told of after all:
- * their connection was lost before.
+ * their connection was lost before. While the message service is of a build that cannot say, nobody is.
  */
 export async function takeUnconfirmed(
   deps: TakeDeps,
   changes: readonly { userId: number; online: boolean }[],
+  eventId: string,
 ): Promise<void> {
   const gone = new Set(changes.flatMap(({ userId, online }) => (online ? [] : userId)))
-  const owners = [...(await deps.tokens.ownersAmong([...gone]))]
+  const owners = [...(await deps.tokens.ownersAmong([...gone]))].sort((a, b) => a - b)
   const since = deps.now() - longestAge
-  for (let at = 0; at < owners.length; at += askedAtOnce) {
-    const userIds = owners.slice(at, at + askedAtOnce)
-    const { messages } = await deps.message.call(pushedMessages.getUnconfirmed, { userIds, since })
-    const missed = messages.filter(({ from, to }) => from !== to)
-    await queue(deps, missed, { again: true })
+  try {
+    for (let at = 0; at < owners.length; at += askedAtOnce) {
+      const userIds = owners.slice(at, at + askedAtOnce)
+      const answer = await deps.message.call(pushedMessages.getUnconfirmed, { userIds, since })
+      const { messages, passed = [], inRooms = [] } = answer
+      const archived = messages.filter(({ from, to }) => from !== to)
+      await queue(deps, [...archived, ...passed.map(passedPush)], { again: true })
+      await queueInRooms(deps, inRooms, `${eventId} ${at}`)
+    }
+  } catch (error) {
+    if (!(error instanceof UnknownEndpointError)) throw error
+    deps.log.warn({ reason: error.message }, 'what lost connections have missed is told to nobody')
   }
 }
+
+/** Tells members of rooms once more, each what they have missed. Invitations of calls are told as long as they may be ringing. */
+async function queueInRooms(
+  { config, pushes, pushWorker, now }: TakeDeps,
+  missed: readonly { userId: number; messageIds: readonly string[] }[],
+  cause: string,
+): Promise<void> {
+  const receivers = new Map<string, number[]>()
+  for (const { userId, messageIds } of missed)
+    for (const id of messageIds) receivers.set(id, [...(receivers.get(id) ?? []), userId])
+  const missedAt = now()
+  const dueAt = missedAt + config.pushDelay * 1000
+  const found = await pushes.inRooms([...receivers.keys()])
+  const again = found.flatMap((push) => {
+    const mayHear = ({ from, receivers }: Push, userId: number) =>
+      userId !== from && (receivers?.includes(userId) ?? true)
+    const concerned = receivers.get(push.messageId)!.filter((userId) => mayHear(push, userId))
+    const isOver = missedAt > Math.min(expiryOf(push), push.arrivedAt + ringsFor(push))
+    return concerned.length && !isOver ? [pushAgain(push, { receivers: concerned, cause, missedAt, dueAt })] : []
+  })
+  await pushes.add(again)
+  if (again.length) pushWorker.wake(dueAt)
+}
+
+const ringsFor = ({ contentType }: Push) =>
+  messageType(contentType).waits === 'minute' ? 60_000 : Number.POSITIVE_INFINITY
 
 const passedText = ({ contentType, isReadDel }: { contentType: number; isReadDel: boolean }) =>
   isReadDel ? '' : (textOfType(contentType) ?? '')

@@ -53,10 +53,10 @@ export class RoomsRepository {
     return Map.groupBy(found, ({ roomId }) => roomId)
   }
 
-  /** Those of the users who are members of a room. */
-  async findMembers(roomId: string, userIds: readonly number[]): Promise<Map<number, MemberCopy>> {
-    const found = await this.#members.find(userIds.map((userId) => memberId(roomId, userId)))
-    return new Map([...found.values()].map((member) => [member.userId, member]))
+  /** Those of them that are there, by the room. */
+  async findInRooms(wanted: readonly { roomId: string; userId: number }[]): Promise<Map<string, MemberCopy[]>> {
+    const found = await this.#members.find([...new Set(wanted.map(({ roomId, userId }) => memberId(roomId, userId)))])
+    return Map.groupBy(found.values(), ({ roomId }) => roomId)
   }
 
   /** Stores rooms as they are, with all their members. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { ensureIndexes } from '@im/service-kit'
+import { ensureIndexes, isDuplicateKey } from '@im/service-kit'
 import type { Collection, Db } from 'mongodb'
 
 /** Something that was to be sent, and of which it is not known yet that it was. */
@@ -32,15 +32,20 @@ export class OpenSendsRepository {
   /** `what`: all that makes it the same. `send` resolves when it is sent. */
   async once<T>(what: readonly (string | number)[], newId: () => string, send: (id: string) => Promise<T>): Promise<T> {
     const _id = createHash('sha256').update(JSON.stringify(what)).digest('hex')
-    const made = { sendId: newId(), expireAt: new Date(this.#now() + openFor) }
-    const found = await this.#sends.findOneAndUpdate(
-      { _id },
-      { $setOnInsert: made },
-      { upsert: true, returnDocument: 'after' },
-    )
-    const { sendId } = found ?? made
+    const sendId = await this.#begin(_id, newId())
     const result = await send(sendId)
     await this.#sends.deleteOne({ _id, sendId })
     return result
+  }
+
+  /** The id of what is open under this key, or of what is open from now on. */
+  async #begin(_id: string, sendId: string): Promise<string> {
+    try {
+      await this.#sends.insertOne({ _id, sendId, expireAt: new Date(this.#now() + openFor) })
+      return sendId
+    } catch (error) {
+      if (!isDuplicateKey(error)) throw error
+      return (await this.#sends.findOne({ _id }))?.sendId ?? sendId
+    }
   }
 }
