@@ -26,6 +26,9 @@ export interface Secrets {
 type Kept = Partial<Record<SecretName | 'passwordShownAt', string>>
 
 export async function loadSecrets(file: string, env: NodeJS.ProcessEnv): Promise<Secrets> {
+  await mkdir(dirname(file), { recursive: true }).catch((cause: Error) => {
+    throw new Error(`${dirname(file)} can't be a data folder (${cause.message}). Choose another one.`)
+  })
   const kept = await read(file)
   let isChanged = false
   const values = {} as Record<SecretName, string>
@@ -58,8 +61,11 @@ async function read(file: string): Promise<Kept> {
 }
 
 async function write(file: string, secrets: Kept): Promise<void> {
-  await mkdir(dirname(file), { recursive: true })
-  await writeFile(`${file}.new`, `${JSON.stringify(secrets, null, 2)}\n`, { mode: 0o600 })
-  await chmod(`${file}.new`, 0o600)
-  await rename(`${file}.new`, file)
+  try {
+    await writeFile(`${file}.new`, `${JSON.stringify(secrets, null, 2)}\n`, { mode: 0o600 })
+    await chmod(`${file}.new`, 0o600)
+    await rename(`${file}.new`, file)
+  } catch (cause) {
+    throw new Error(`Secrets can't be kept in ${file} (${(cause as Error).message}). Make room there, or let us write.`)
+  }
 }

@@ -1,6 +1,7 @@
 import { execa } from 'execa'
 import { test } from 'tap'
-import { containerLaunch } from '../src/machine/docker.ts'
+import { containerLaunch, dockerEngine } from '../src/machine/docker.ts'
+import { silentReporter } from '../src/reporter.ts'
 import { emptyMachine } from './fake-machine.ts'
 
 test('a container gets its settings past the command line, where everybody could read the secrets', async (t) => {
@@ -15,4 +16,17 @@ test('a container gets its settings past the command line, where everybody could
   t.match(commandLine, / -e SERVICE_KEY -e XMPP_DOMAIN /)
   t.notMatch(commandLine, /hidden/)
   t.equal(key, 'key hidden')
+})
+
+test('a build that fails says why in its first line', async (t) => {
+  const machine = await emptyMachine(t)
+  await machine.script(
+    'docker',
+    'echo "#9 [5/5] RUN useradd"; echo "ERROR: failed to solve: no network" >&2; echo; exit 1',
+  )
+  const docker = dockerEngine(machine.env)
+  const image = { tag: 'node:24', context: machine.folder, dockerfile: 'Dockerfile' }
+  await t.rejects(docker.build(image, silentReporter), {
+    message: /^node:24 can't be built: ERROR: failed to solve: no network\n#9 /,
+  })
 })

@@ -35,3 +35,11 @@ test('a damaged file is an error that names it, not a reason to make new secrets
   await writeFile(file, '{"SERVICE_KEY": "ab')
   await t.rejects(loadSecrets(file, {}), /secrets\.json is damaged/)
 })
+
+test('a place that can hold no data is an error that names it and says what to do', async (t) => {
+  const taken = join(await temporaryFolder(t), 'a-file')
+  await writeFile(taken, '')
+  await t.rejects(loadSecrets(join(taken, 'secrets.json'), {}), {
+    message: /\/a-file can't be a data folder \(.*\)\. Choose another one\.$/,
+  })
+})

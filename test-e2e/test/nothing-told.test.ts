@@ -35,7 +35,7 @@ async function collectSpans(t: Test): Promise<Outlet & { url: string }> {
 
 /** All that is published on NATS. */
 async function collectEvents(t: Test, url: string): Promise<Outlet> {
-  const { hostname, port } = new URL(url)
+  const { hostname, port, username: user, password: pass } = new URL(url)
   const socket = connect(Number(port), hostname).setEncoding('utf8')
   t.teardown(() => socket.destroy())
   let seen = ''
@@ -43,7 +43,7 @@ async function collectEvents(t: Test, url: string): Promise<Outlet> {
     seen += data
     if (/^PING\r$/m.test(String(data))) socket.write('PONG\r\n')
   })
-  socket.write('CONNECT {"verbose":false}\r\nSUB > 1\r\nPING\r\n')
+  socket.write(`CONNECT ${JSON.stringify({ verbose: false, ...(user ? { user, pass } : {}) })}\r\nSUB > 1\r\nPING\r\n`)
   await eventually(() => /^PONG\r$/m.test(seen))
   return { name: 'event', seen: () => seen }
 }

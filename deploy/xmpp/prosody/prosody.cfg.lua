@@ -2,6 +2,12 @@
 
 local lfs = require "lfs";
 
+-- Ends the start with one line. Prosody would put an error into a page of advice.
+local function refuse(why)
+	io.stderr:write("Error: "..why.."\n");
+	os.exit(1);
+end
+
 local function env(name, default)
 	local value = os.getenv(name);
 	if value == nil or value == "" then return default; end
@@ -9,7 +15,7 @@ local function env(name, default)
 end
 
 local function required(name, purpose)
-	return env(name) or error(name.." is not set: "..purpose, 0);
+	return env(name) or refuse(name.." is not set: "..purpose);
 end
 
 -- The services ask for as many in production.
@@ -19,16 +25,23 @@ local function secret(name, purpose)
 	local value = required(name, purpose);
 	for key in value:gmatch("[^,]+") do
 		if #key < shortest_secret then
-			error(name.." must have at least "..shortest_secret.." characters: "..purpose, 0);
+			refuse(name.." must have at least "..shortest_secret.." characters: "..purpose);
 		end
 	end
 	return value;
 end
 
-local function flag(name) return env(name) == "true" or env(name) == "1"; end
+local function choice(name, default, values, names)
+	local value = env(name, default);
+	if values[value] == nil then refuse(name.." must be "..names..", not "..value); end
+	return values[value];
+end
+
+local truths = { ["true"] = true, ["1"] = true, ["false"] = false, ["0"] = false };
+local function flag(name) return choice(name, "false", truths, "true or false"); end
 
 local function number(name, default)
-	return tonumber(env(name, default)) or error(name.." is not a number", 0);
+	return tonumber(env(name, default)) or refuse(name.." is not a number");
 end
 
 local function list(name, default)
@@ -96,20 +109,20 @@ component_ports = { number("XMPP_COMPONENT_PORT", 5347) }
 local function demand_pair(crt, key)
 	for _, setting in ipairs { { "XMPP_CERT", crt }, { "XMPP_KEY", key } } do
 		local file, problem = io.open(setting[2]);
-		if not file then error(setting[1].." can't be read: "..problem, 0); end
+		if not file then refuse(setting[1].." can't be read: "..problem); end
 		file:close();
 	end
 	local context, problem = require "ssl".newcontext { mode = "server", protocol = "any", certificate = crt, key = key };
 	if not context then
-		error("XMPP_CERT and XMPP_KEY are no certificate with its key: "..crt..", "..key.." ("..problem..")", 0);
+		refuse("XMPP_CERT and XMPP_KEY are no certificate with its key: "..crt..", "..key.." ("..problem..")");
 	end
 end
 
 local function certificate()
 	local crt, key = env("XMPP_CERT"), env("XMPP_KEY");
 	if crt or key then
-		crt = absolute(crt or error("XMPP_KEY is set but XMPP_CERT is not", 0));
-		key = absolute(key or error("XMPP_CERT is set but XMPP_KEY is not", 0));
+		crt = absolute(crt or refuse("XMPP_KEY is set but XMPP_CERT is not"));
+		key = absolute(key or refuse("XMPP_CERT is set but XMPP_KEY is not"));
 		demand_pair(crt, key);
 		return crt, key;
 	end
@@ -127,9 +140,9 @@ end
 
 local require_tls = flag("XMPP_REQUIRE_TLS");
 local crt, key;
-if env("XMPP_TLS", "on") ~= "off" then crt, key = certificate(); end
+if choice("XMPP_TLS", "on", { on = true, off = false }, "on or off") then crt, key = certificate(); end
 if require_tls and not crt then
-	error("XMPP_REQUIRE_TLS needs a certificate: set XMPP_CERT and XMPP_KEY, or install openssl", 0);
+	refuse("XMPP_REQUIRE_TLS needs a certificate: set XMPP_CERT and XMPP_KEY, or install openssl");
 end
 
 if crt then ssl = { certificate = crt, key = key }; end

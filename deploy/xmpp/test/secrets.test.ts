@@ -58,3 +58,20 @@ test('a certificate that is missing, half or of another key keeps the server fro
     await t.rejects(startWith(...pair), /Error: XMPP_CERT and XMPP_KEY are no certificate with its key: /)
   await startWith(crt, key)
 })
+
+test('a switch that is neither on nor off is refused: a typing error must not leave TLS off', async (t) => {
+  const prosody = await startProsody(t)
+  await prosody.end('SIGTERM')
+  for (const [env, line] of [
+    [{ XMPP_TLS: 'yes' }, 'XMPP_TLS must be on or off, not yes'],
+    [{ XMPP_REQUIRE_TLS: 'yes' }, 'XMPP_REQUIRE_TLS must be true or false, not yes'],
+    [{ LIMIT_FACTOR: 'much' }, 'LIMIT_FACTOR is not a number'],
+  ] as const) {
+    const error: Error = await prosody.start(env).then(
+      () => new Error('it started'),
+      (cause: Error) => cause,
+    )
+    t.match(error.message, `Error: ${line}`)
+    t.notMatch(error.message, 'More help on configuring Prosody', 'that line alone')
+  }
+})

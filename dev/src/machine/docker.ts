@@ -51,7 +51,12 @@ export function dockerEngine(env: NodeJS.ProcessEnv, { buildNetwork }: { buildNe
       const { exitCode, all } = await execa('docker', args, {
         ...{ env, extendEnv: false, stdin: 'ignore', all: true, reject: false },
       })
-      if (exitCode !== 0) throw new Error(`${tag} can't be built:\n${all.split('\n').slice(-20).join('\n')}`)
+      if (exitCode !== 0) {
+        const lines = all.split('\n').filter((line) => line.trim())
+        throw new Error(
+          [`${tag} can't be built: ${lines.at(-1) ?? 'no reason was given'}`, ...lines.slice(-20)].join('\n'),
+        )
+      }
     },
     async importFolder(tag, folder, without) {
       const excluded = without.map((pattern) => `--exclude=./${pattern}`)

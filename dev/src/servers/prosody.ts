@@ -67,9 +67,13 @@ async function installed(machine: Machine) {
       cwd: place.folder,
       env: environment(place),
       ready: () => ready(place),
+      reason: refusal,
     }),
   }
 }
+
+/** Why the configuration refuses to start. */
+const refusal = (log: string) => /^Error: (.*)/m.exec(log)?.[1]
 
 async function container(machine: Machine) {
   if (!(await machine.docker.running())) return { not: 'no running Docker' }
@@ -95,6 +99,7 @@ async function container(machine: Machine) {
           reachHost: true,
         }),
         ready: () => ready(place),
+        reason: refusal,
       }
     },
   }
