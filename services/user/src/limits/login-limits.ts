@@ -67,8 +67,9 @@ export class LoginLimits {
       // It was wrong for those before. If it did not count for them, whoever has somebody's number under another area code could
       // guess without end, with a new password of their own for each guess.
       const wrong = open.slice(0, open.indexOf(user)).map(({ _id }) => accountLimit(String(_id)).key)
-      await this.#counters.giveBack(...limits.filter(({ key }) => !wrong.includes(key)))
-      await this.#counters.clear(accountLimit(String(user._id)))
+      const own = accountLimit(String(user._id))
+      const others = limits.filter(({ key }) => key !== own.key && !wrong.includes(key))
+      await Promise.all([this.#counters.giveBack(...others), this.#counters.clear(own)])
       return user
     } catch (error) {
       if (!(error instanceof ContractError && failures.has(error.errorName))) await this.#counters.giveBack(...limits)
