@@ -1,7 +1,7 @@
 import type { Static, TObject, TSchema } from 'typebox'
 import type { Auth, SessionKind } from './auth.ts'
 import type { ErrorName, Language, LocalizedText } from './errors.ts'
-import type { RawAnswer } from './result-types.ts'
+import type { RawAnswer, WrittenRows } from './result-types.ts'
 
 export const serviceNames = ['gateway', 'user', 'social', 'room', 'org', 'message', 'push'] as const
 export type ServiceName = (typeof serviceNames)[number]
@@ -224,7 +224,11 @@ export interface ReplyOptions<M = undefined> {
   headers?: Readonly<Record<string, string | readonly string[]>>
 }
 
-type Answer<E extends EndpointSpec> = ResultOf<E> | Reply<ResultOf<E>, MembersOf<E>> | RawAnswer
+type Answer<E extends EndpointSpec> =
+  | ResultOf<E>
+  | Reply<ResultOf<E>, MembersOf<E>>
+  | RawAnswer
+  | (ResultOf<E> extends readonly unknown[] ? WrittenRows : never)
 
 export type Handler<E extends EndpointSpec, Deps> = (deps: Deps, call: Call<E>) => Promise<Answer<E>> | Answer<E>
 

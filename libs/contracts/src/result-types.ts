@@ -45,6 +45,14 @@ export class RawAnswer {
   }
 }
 
+/** Rows of a result that is a list, written by its `RowWriter` of the service kit, with commas between them. */
+export class WrittenRows {
+  readonly bytes: Uint8Array
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes
+  }
+}
+
 /** Sends the client on to another address. */
 export const redirect = (location: string, status: 302 | 303 | 307 | 308 = 303): RawAnswer =>
   new RawAnswer('', { status, headers: { location } })

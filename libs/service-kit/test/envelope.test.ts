@@ -1,6 +1,7 @@
+import { type Endpoint, WrittenRows } from '@im/contracts'
 import { test } from 'tap'
 import { Type } from 'typebox'
-import { compileWriter } from '../src/http/envelope.ts'
+import { compileRowWriter, compileWriter } from '../src/http/envelope.ts'
 
 test('a long list is written as a short one is: all rows, no field that is not declared, whatever the characters', (t) => {
   const result = Type.Array(
@@ -21,5 +22,23 @@ test('a long list is written as a short one is: all rows, no field that is not d
       `${count} rows`,
     )
   }
+  t.end()
+})
+
+test('rows that are written before stand in the envelope as they are', (t) => {
+  const result = Type.Array(Type.Object({ id: Type.Integer(), name: Type.String() }))
+  const endpoint = { path: '/x', result } as unknown as Endpoint<{ result: typeof result } & Endpoint>
+  const [write, writeRow] = [compileWriter(endpoint), compileRowWriter(endpoint)]
+  const rows = [1, 2].map((id) => ({ id, name: `用户 "${id}"`, secret: 'x' }))
+  for (const some of [[], rows]) {
+    const written = new WrittenRows(Buffer.from(some.map((row) => writeRow(row)).join()))
+    const text = write(written, 'done').toString()
+    t.match(JSON.parse(text), { resultCode: 1, resultMsg: 'done', currentTime: Number })
+    t.strictSame(
+      JSON.parse(text).data,
+      some.map(({ secret: _, ...row }) => row),
+    )
+  }
+  t.throws(() => compileRowWriter({ ...endpoint, result: Type.Void() } as never), /does not answer a list/)
   t.end()
 })

@@ -5,6 +5,7 @@ import { RepliesRepository } from './account-replies/replies-repository.ts'
 import { BooksRepository } from './address-book/books-repository.ts'
 import type { SocialConfig } from './config.ts'
 import { EverybodysFriends } from './friends/everybodys-friends.ts'
+import { WrittenLists } from './friends/written-lists.ts'
 import { LabelsRepository } from './labels/labels-repository.ts'
 import { NewFriendsRepository } from './new-friends/new-friends-repository.ts'
 import { Names } from './people/names.ts'
@@ -24,6 +25,7 @@ export interface Deps extends Runtime<SocialConfig> {
   names: Names
   relations: RelationsRepository
   keptRows: KeptRows
+  writtenLists: WrittenLists
   labels: LabelsRepository
   newFriends: NewFriendsRepository
   books: BooksRepository
@@ -58,6 +60,7 @@ export function createDeps(runtime: Runtime<SocialConfig>): Omit<Deps, keyof Run
     names: new Names({ people, user, log }),
     relations,
     keptRows: new KeptRows(relations),
+    writtenLists: new WrittenLists(),
     labels: new LabelsRepository(db, now),
     newFriends: new NewFriendsRepository(db),
     books: new BooksRepository(db),

@@ -176,6 +176,12 @@ test('lists: search, order, pages, unread counts, and the two profiles of the AP
   t.match(await api.call(friends.listFriends, { keyword: 'bob' }, { as: alice }), [
     { msgNum: 3, lastTalkTime: 1_700_000_000 },
   ])
+  const unreadOf = async () =>
+    (await api.call(friends.listFriends, {}, { as: alice })).find(({ toUserId }) => toUserId === bob)?.msgNum
+  for (const unread of [3, 4, 0]) {
+    others.talks.set(`${alice}:${bob}`, { unread, lastTalkTime: 1_700_000_000 })
+    t.equal(await unreadOf(), unread)
+  }
   const page = await api.call(friends.pageFriends, { pageIndex: 1, pageSize: 2 }, { as: alice })
   t.match(page, {
     pageIndex: 1,

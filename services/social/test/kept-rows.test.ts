@@ -76,7 +76,7 @@ test('a list that was read is shown again without the database, and never after 
 })
 
 test('after changes only their rows are read, and the list is as if it had been read anew', async (t) => {
-  const { api, deps, person } = await startSocial(t)
+  const { api, deps, person, others: neighbours } = await startSocial(t)
   const alice = await person('alice')
   const others = await Promise.all(Array.from({ length: 6 }, (_, n) => person(`other ${n}`, { friendsVerify: 0 })))
   const { relations, keptRows } = deps
@@ -98,6 +98,11 @@ test('after changes only their rows are read, and the list is as if it had been 
     (toUserId) => api.envelope(blacklists.blockUser, { toUserId: alice }, as(toUserId)),
     (toUserId) => api.envelope(blacklists.unblockUser, { toUserId: alice }, as(toUserId)),
     (toUserId) => api.envelope(friends.addFriend, { toUserId: alice }, as(toUserId)),
+    async (toUserId) => {
+      const key = `${alice}:${toUserId}`
+      const { unread } = neighbours.talks.get(key) ?? { unread: 0 }
+      neighbours.talks.set(key, { unread: (unread + 1) % 3, lastTalkTime: 1_700_000_000 + (unread % 2) })
+    },
   ]
   await fc.assert(
     fc.asyncProperty(
@@ -105,6 +110,9 @@ test('after changes only their rows are read, and the list is as if it had been 
       async (chosen) => {
         await Promise.all(chosen.map(([deed, other]) => deeds[deed]?.(others[other] as number)))
         t.strictSame(await keptRows.unblockedBy(alice), await read(alice, [1, 2]))
+        // Pages are written row by row.
+        const page = await api.call(friends.pageFriends, { pageSize: 100 }, own)
+        t.strictSame(await api.call(friends.listFriends, {}, own), 'pageData' in page && page.pageData)
       },
     ),
     { numRuns: 40 },

@@ -1,4 +1,4 @@
-import type { ContractError, Endpoint, Language } from '@im/contracts'
+import { type ContractError, type Endpoint, type Language, type ResultOf, WrittenRows } from '@im/contracts'
 import fastJson from 'fast-json-stringify'
 import type { TSchema } from 'typebox'
 import { lazily } from './lazily.ts'
@@ -31,17 +31,32 @@ function sorted(schema: unknown): unknown {
 export function compileWriter(endpoint: Pick<Endpoint, 'result' | 'members'>): EnvelopeWriter {
   const writeData = serialiser(endpoint.result)
   const writeMembers = endpoint.members && serialiser(endpoint.members)
-  const { type, items } = endpoint.result as TSchema & { type?: string; items?: TSchema }
-  const writeRow = type === 'array' && items && !Array.isArray(items) ? serialiser(items) : undefined
+  const writeRow = rowSerialiser(endpoint)
   return (data, text, members) => {
     const message = text === undefined ? '' : `,"resultMsg":${JSON.stringify(text)}`
     const others = writeMembers && members ? `,${writeMembers(members).slice(1, -1)}` : ''
     const [head, tail] = [`{"currentTime":${Date.now()},`, `"resultCode":1${message}${others}}`]
+    if (data instanceof WrittenRows)
+      return Buffer.concat([Buffer.from(`${head}"data":[`), data.bytes, Buffer.from(`],${tail}`)])
     if (writeRow && Array.isArray(data) && data.length >= longList)
       return bytesOf(`${head}"data":[`, data, writeRow, `],${tail}`)
     const dataMember = writeData && data !== undefined ? `"data":${writeData(data)},` : ''
     return head + dataMember + tail
   }
+}
+
+/** Writes one row of an endpoint's list, for `WrittenRows`. Only fields that the contract's schema names are written. */
+export type RowWriter<E extends Endpoint> = (row: ResultOf<E> extends readonly (infer Row)[] ? Row : never) => string
+
+export function compileRowWriter<E extends Endpoint>(endpoint: E): RowWriter<E> {
+  const write = rowSerialiser(endpoint)
+  if (!write) throw new Error(`${endpoint.path} does not answer a list`)
+  return write
+}
+
+function rowSerialiser({ result }: Pick<Endpoint, 'result'>): ((row: unknown) => string) | undefined {
+  const { type, items } = result as TSchema & { type?: string; items?: TSchema }
+  return type === 'array' && items && !Array.isArray(items) ? serialiser(items) : undefined
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { ContractError, type Method } from '@im/contracts'
-import { idleConnectionMs, type Logger, outcomeHeader } from '@im/service-kit'
+import { countStreamed, idleConnectionMs, type Logger, outcomeHeader } from '@im/service-kit'
 import { type Dispatcher, RoundRobinPool } from 'undici'
 import type { Outcome } from './answer.ts'
 import { passAnswerHeaders } from './answer-headers.ts'
@@ -162,6 +162,7 @@ class AnswerWriter implements Dispatcher.DispatchHandler {
       this.#whole = chunk
       return
     }
+    countStreamed(chunk.length)
     this.#writeHead()
     if (this.#answer.write(chunk)) return
     controller.pause()

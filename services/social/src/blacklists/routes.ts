@@ -14,7 +14,7 @@ const handlers: Handlers<typeof blacklists, Deps> = {
   async unblockUser(deps, { caller: { userId }, params: { toUserId } }) {
     const row = await unblockUser(deps, userId, toUserId)
     const [name, talked] = await Promise.all([deps.names.ofOne(toUserId), deps.talks.of(userId, [toUserId])])
-    return viewOf(row, name, talked.get(toUserId))
+    return viewOf({ row, name, talk: talked.get(toUserId) })
   },
 
   async listBlocked(deps, { caller: { userId }, params: { pageIndex, pageSize } }) {

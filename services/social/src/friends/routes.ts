@@ -9,7 +9,7 @@ import { addFriend } from './add-friend.ts'
 import { befriendAccount } from './befriend-account.ts'
 import { changeOwnRow, noteAbout } from './change-own-row.ts'
 import { deleteFriend } from './delete-friend.ts'
-import { listFriends } from './list-friends.ts'
+import { listFriends, writeFriends } from './list-friends.ts'
 import { switchFields } from './switch-fields.ts'
 
 const superAdmin = 6
@@ -30,7 +30,8 @@ const handlers: Handlers<typeof friends, Deps> = {
     return row && (await showRows(deps, userId, [row]))[0]
   },
 
-  listFriends: (deps, { caller, params }) => listFriends(deps, caller.userId, { ...params, status: 2 }),
+  listFriends: (deps, { caller: { userId }, params: { keyword } }) =>
+    keyword ? listFriends(deps, userId, { keyword, status: 2 }) : writeFriends(deps, userId),
 
   async pageFriends(deps, { caller, params: { keyword, status, pageIndex, pageSize } }) {
     const all = await listFriends(deps, caller.userId, { keyword, status: status as 0 | 1 | 2 })
@@ -38,10 +39,12 @@ const handlers: Handlers<typeof friends, Deps> = {
     return deps.config.apiProfile === 'spec' ? rows : pageOf(rows, all.length, pageIndex, pageSize)
   },
 
-  async listFriendIds({ relations, keptRows }, { caller: { userId }, params }) {
+  async listFriendIds({ relations, keptRows, names }, { caller: { userId }, params }) {
     const isBlackList = params.type === 'blackList'
     const rows = isBlackList ? await relations.blockedBy(userId) : await keptRows.unblockedBy(userId)
-    return rows.map(({ toUserId }) => toUserId)
+    const ids = rows.map(({ toUserId }) => toUserId)
+    const known = await names.of(ids)
+    return ids.filter((toUserId) => !known.get(toUserId)?.gone)
   },
 
   async updateFriend(deps, { caller, params: { toUserId, chatRecordTimeOut } }) {
@@ -56,7 +59,7 @@ const handlers: Handlers<typeof friends, Deps> = {
     const fields = switchFields(type, offlineNoPushMsg, deps.now())
     const row = await changeOwnRow(deps, userId, toUserId, fields)
     const talked = await deps.talks.of(userId, [toUserId])
-    return viewOf(row, await deps.names.ofOne(toUserId), talked.get(toUserId))
+    return viewOf({ row, name: await deps.names.ofOne(toUserId), talk: talked.get(toUserId) })
   },
 
   listNewFriends: (deps, { caller, params }) => listNewFriends(deps, caller.userId, params),

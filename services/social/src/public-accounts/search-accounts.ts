@@ -27,6 +27,6 @@ export async function searchAccounts(
     const { own, other } = pairs.get(card.userId) ?? {}
     // Whom an account has blocked never sees it online. The cards are as strangers see them.
     const onlinestate = other?.blacklist ? 0 : card.onlinestate
-    return { ...card, onlinestate, friends: own && viewOf(own, card) }
+    return { ...card, onlinestate, friends: own && viewOf({ row: own, name: card }) }
   })
 }

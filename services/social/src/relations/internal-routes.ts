@@ -22,7 +22,7 @@ const handlers: Handlers<typeof internalRelations, Deps> = {
         const { own, other } = pairs.get(userId)!
         return {
           userId,
-          friends: own && viewOf(own, known.get(userId)),
+          friends: own && viewOf({ row: own, name: known.get(userId) }),
           blockedBy: other?.blacklist ?? 0,
           contact: knowing.has(userId) ? 1 : 0,
         }

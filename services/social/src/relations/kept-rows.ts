@@ -41,15 +41,23 @@ export class KeptRows {
    * answered before this call, by any replica, is in them.
    */
   async unblockedBy(userId: number): Promise<Rows> {
-    const isUpToDate = this.#lists.has(userId) && (await this.#hasHeardAll())
-    const kept = isUpToDate ? this.#lists.get(userId) : undefined
-    if (!kept || kept.changed.size > mostChanged) return await this.#read(userId)
+    if (!this.#lists.has(userId)) return await this.#read(userId)
+    // What is known to have changed is read while NATS is asked for more.
+    this.#renew(userId)
+    const kept = (await this.#hasHeardAll()) ? this.#renew(userId) : undefined
+    return await (kept?.rows ?? this.#read(userId))
+  }
+
+  /** Lets the rows be read again that have changed. Undefined when they are so many that the whole list is to be read. */
+  #renew(userId: number): Kept | undefined {
+    const kept = this.#lists.get(userId)
+    if (!kept || kept.changed.size > mostChanged) return undefined
     if (kept.changed.size) {
       const changed = [...kept.changed]
       kept.changed.clear()
       this.#keep(userId, kept, this.#renewed(userId, kept.rows, changed))
     }
-    return await kept.rows
+    return kept
   }
 
   /** What these two are to each other has changed. */
