@@ -10,14 +10,14 @@ import { type Choice, firstLine, firstWay, type NotHere, type Place, type Server
 
 const image = 'mongo:8'
 const downloadedVersion = '8.0.13'
-const oldestMajor = 7
+const oldestMajor = 8
 const title = 'MongoDB'
 const replicaSet = 'im'
 
 const urlOf = ({ ports }: Place) => `mongodb://127.0.0.1:${ports.mongodb}/?directConnection=true`
 
 const install = `Install one of:
-  MongoDB 7 or newer, so that mongod is on PATH:
+  MongoDB 8 or newer, so that mongod is on PATH:
     Debian, Ubuntu:  https://www.mongodb.com/docs/manual/administration/install-on-linux/ (package mongodb-org)
     macOS:           brew tap mongodb/brew && brew install mongodb-community
     Windows:         use WSL, then as on Ubuntu

@@ -36,7 +36,7 @@ const heartbeatWithinMs = 3000
 
 /**
  * Connects and selects the service's own database (`<namespace>_<service>`). A write is acknowledged when a majority has it in
- * its journal, so it survives any single failure. Throws StartError when the server is away, refuses us, or has no transactions.
+ * its journal, so it survives any single failure. Throws StartError when the server is away, refuses us, is too old, or has no transactions.
  */
 export async function connectMongo(options: {
   url: string
@@ -76,7 +76,7 @@ export async function connectMongo(options: {
   const db = client.db(`${options.namespace}_${options.service}`)
   try {
     await client.connect()
-    await demandTransactions(db)
+    await demandAbilities(db)
   } catch (error) {
     await client.close()
     throw explained(error, options.url)
@@ -100,8 +100,15 @@ function createClient(url: string, options: MongoClientOptions): MongoClient {
   }
 }
 
-async function demandTransactions(db: Db): Promise<void> {
-  const { setName, msg } = await db.admin().command({ hello: 1 })
+/** Of MongoDB 8.0, the first that writes to several collections by one command. */
+const oldestWireVersion = 25
+
+async function demandAbilities(db: Db): Promise<void> {
+  const { setName, msg, maxWireVersion } = await db.admin().command({ hello: 1 })
+  if (maxWireVersion < oldestWireVersion) {
+    const { version } = await db.admin().command({ buildInfo: 1 })
+    throw new StartError(`MongoDB of MONGODB_URL has version ${version}, and 8.0 or newer is needed`)
+  }
   if (!setName && msg !== 'isdbgrid')
     throw new StartError(
       'MongoDB has no transactions here: start mongod with --replSet, call rs.initiate() once, and name the set in MONGODB_URL',

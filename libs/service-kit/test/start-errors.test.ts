@@ -1,11 +1,12 @@
 /** What an operator reads when a service does not start: one line that says what to do, and no secret. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { freePort, ownServer, testEnv } from '@im/service-kit/testing'
-import { test } from 'tap'
+import { BSON } from 'mongodb'
+import { type Test, test } from 'tap'
 import { hostsOf } from '../src/start-error.ts'
 
 /** Starts a service that can't; resolves with what it wrote. */
@@ -58,6 +59,50 @@ test('credentials that a store refuses are one line', { timeout: 120_000 }, asyn
     t.match(lines[0], line)
     t.notMatch(lines[0], /hidden-word/)
   }
+})
+
+/** Says of itself what a MongoDB of another version would. */
+async function startMongodb(t: Test, answers: Record<string, object>): Promise<string> {
+  const server = createServer((socket) => {
+    let received = Buffer.alloc(0)
+    socket.on('error', () => {})
+    socket.on('data', (chunk) => {
+      received = Buffer.concat([received, chunk])
+      while (received.length >= 4 && received.length >= received.readInt32LE()) {
+        const message = received.subarray(0, received.readInt32LE())
+        received = received.subarray(message.length)
+        socket.write(replyTo(message, answers))
+      }
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => server.close())
+  return `mongodb://127.0.0.1:${(server.address() as AddressInfo).port}/?directConnection=true`
+}
+
+/** An OP_MSG, also to the OP_QUERY that begins a connection, to which an OP_REPLY belongs. */
+function replyTo(message: Buffer, answers: Record<string, object>): Buffer {
+  const isQuery = message.readInt32LE(12) === 2004
+  const [name = ''] = Object.keys(BSON.deserialize(message.subarray(isQuery ? message.indexOf(0, 20) + 9 : 21)))
+  const document = BSON.serialize({ ok: 1, ...answers[name.toLowerCase()] })
+  const body = isQuery ? Buffer.concat([Buffer.alloc(20), document]) : Buffer.concat([Buffer.alloc(5), document])
+  if (isQuery) body.writeInt32LE(1, 16)
+  const head = Buffer.alloc(16)
+  head.writeInt32LE(16 + body.length)
+  head.writeInt32LE(message.readInt32LE(4), 8)
+  head.writeInt32LE(isQuery ? 1 : 2013, 12)
+  return Buffer.concat([head, body])
+}
+
+test('a MongoDB that is too old is named with its version', async (t) => {
+  const hello = {
+    ...{ isWritablePrimary: true, ismaster: true, setName: 'im', minWireVersion: 0, maxWireVersion: 21 },
+    ...{ maxBsonObjectSize: 16_777_216, maxMessageSizeBytes: 48_000_000, maxWriteBatchSize: 100_000, helloOk: true },
+  }
+  const url = await startMongodb(t, { hello, ismaster: hello, buildinfo: { version: '7.0.14' } })
+  const { code, lines } = await start({ MONGODB_URL: url })
+  t.equal(code, 1)
+  t.strictSame(lines, ['MongoDB of MONGODB_URL has version 7.0.14, and 8.0 or newer is needed'])
 })
 
 test('a wrong address is named before anything is connected, and a port that is taken by itself', async (t) => {

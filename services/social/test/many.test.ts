@@ -126,6 +126,35 @@ test('a deleted user leaves every list, label and address book; friends are told
   t.strictSame([...told[0]!.friends].sort(), [systemUserId, alice].sort())
 })
 
+test('a deleted account is in no list of ids from the moment on that its deletion is told', async (t) => {
+  const { api, deps, person, erase } = await startSocial(t)
+  const [alice, bob] = [await person('alice'), await person('bob')]
+  const news = await person('news', { userType: 2 })
+  const as = { as: alice }
+  for (const toUserId of [bob, news]) await api.call(follows.follow, { toUserId }, as)
+  const ids = (type: 'friendList' | 'blackList') => api.call(friends.listFriendIds, { type }, as)
+  t.strictSame((await ids('friendList')).sort(), [systemUserId, bob, news].sort())
+  // What removes the rows comes later: followers are told of by no event, and their lists are kept.
+  const { relations } = deps
+  const removing = relations.someOf.bind(relations)
+  const gate = Promise.withResolvers<void>()
+  relations.someOf = async (...asked) => {
+    await gate.promise
+    return removing(...asked)
+  }
+  const erasedAt = performance.now()
+  await erase(bob)
+  await eventually(async () => (await ids('friendList')).length === 2)
+  t.ok(performance.now() - erasedAt < 5000, `${performance.now() - erasedAt} ms`)
+  await api.call(blacklists.blockUser, { toUserId: news }, as)
+  t.strictSame(await ids('blackList'), [news])
+  await erase(news)
+  await eventually(async () => (await ids('blackList')).length === 0)
+  gate.resolve()
+  await eventually(async () => !(await relations.byId(alice, bob)) && !(await relations.byId(alice, news)))
+  t.strictSame(await ids('friendList'), [systemUserId])
+})
+
 test('nothing is left of a deleted user, in whatever order events and calls come', async (t) => {
   const { api, deps, others, publish, person, erase } = await startSocial(t)
   const [alice, bob, helper] = [

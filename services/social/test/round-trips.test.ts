@@ -10,14 +10,11 @@ import { startSocial } from './start-social.ts'
  */
 const notCounted = new Set(['sequences', 'outbox', 'replicas'])
 const most = 3
-/** What needs more: changes that make rows look afterwards whether somebody was deleted meanwhile; labels follow friendships. */
 const exceptions = new Map<Endpoint, number>([
-  [follows.follow, 4],
-  [follows.followMany, 5],
-  [friends.addFriend, 4],
-  [friends.deleteFriend, 4],
-  [follows.unfollow, 5],
-  [addressBook.uploadContacts, 8],
+  // Owners of numbers are looked for after these are stored.
+  [addressBook.uploadContacts, 5],
+  // Three waits, the first for three reads beside each other, which a busy machine may draw apart.
+  [follows.followMany, 4],
 ])
 
 test('no call waits for the database more than three times, but for what its transaction takes', async (t) => {

@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { type EventEnvelope, type EventType, hasStream, type Payload, streamOf } from '@im/contracts'
-import type { ClientSession, Db, MongoClient } from 'mongodb'
+import type { AnyBulkWriteOperation, ClientSession, Collection, Db, Document, MongoClient } from 'mongodb'
 import { ensureCollections, ensureIndexes } from '../mongo.ts'
+import { isStandIn } from '../stand-in.ts'
 import { currentTraceParent } from '../tracing.ts'
 import { inTransaction } from '../transaction.ts'
 import type { Bus } from './bus.ts'
 import { checkEvent } from './check-event.ts'
+import { LaterWrites } from './later-writes.ts'
 import { aggregateKey } from './partition.ts'
 import { Sequences } from './sequences.ts'
 
@@ -17,6 +19,16 @@ export interface Change {
    * Throws when the payload does not fit its schema or is larger than NATS takes; then nothing is committed.
    */
   announce<E extends EventType>(event: E, aggregate: string, payload: Payload<E>): void
+  /**
+   * A write of which nothing is asked. When the work is done such writes go to the server together, in their order and with the events:
+   * each command of a transaction waits for the one before it. What this change reads does not show them. `ifTaken` makes the error of
+   * the change when a unique key of what is written is taken.
+   */
+  later<T extends Document>(
+    collection: Collection<T>,
+    write: AnyBulkWriteOperation<T>,
+    ifTaken?: (cause: unknown) => Error,
+  ): void
 }
 
 /** Changes and their events commit together, so no event is lost, and none is sent for a change that did not happen. */
@@ -51,7 +63,11 @@ export async function createOutbox(options: {
   await ensureIndexes(rows, [{ key: { stream: 1, sequence: 1 } }])
 
   /** Takes the numbers within the transaction, so that two that announce events of one aggregate conflict. */
-  async function store(events: readonly Omit<OutboxRow, 'sequence'>[], session: ClientSession): Promise<void> {
+  async function store(
+    events: readonly Omit<OutboxRow, 'sequence'>[],
+    session: ClientSession,
+    later = new LaterWrites(),
+  ): Promise<void> {
     const byAggregate = [...Map.groupBy(events, aggregateKey)]
     const counts = new Map(byAggregate.map(([key, { length }]) => [key, length]))
     const lasts = await sequences.take(counts, session)
@@ -59,7 +75,9 @@ export async function createOutbox(options: {
       const before = (lasts.get(key) ?? 0) - ofAggregate.length
       return ofAggregate.map((row, n) => ({ ...row, sequence: before + n + 1 }))
     })
-    await rows.insertMany(numbered, { session })
+    if (later.isEmpty) return void (await rows.insertMany(numbered, { session }))
+    for (const document of numbered) later.add(rows, { insertOne: { document } })
+    await later.send(client, session)
   }
 
   await inTransaction(client, numberOldRows)
@@ -84,12 +102,19 @@ export async function createOutbox(options: {
         client,
         async (session) => {
           const events: Omit<OutboxRow, 'sequence'>[] = []
+          const later = new LaterWrites()
           const result = await work({
             session,
             announce: (event, aggregate, payload) => void events.push(newRow(bus, event, aggregate, payload)),
+            later: (...write) => later.add(...write),
           })
           streams = new Set(events.map(({ stream }) => stream))
-          if (events.length) await store(events, session)
+          if (events.length) await store(events, session, later)
+          else if (!later.isEmpty) {
+            // The stand-in begins no transaction by such a write.
+            if (await isStandIn(db)) await rows.findOne({ _id: '' }, { session })
+            await later.send(client, session)
+          }
           return result
         },
         retryFor,

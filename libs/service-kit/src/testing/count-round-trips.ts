@@ -1,4 +1,4 @@
-import type { CommandFailedEvent, CommandStartedEvent, CommandSucceededEvent, Db, MongoClient } from 'mongodb'
+import type { CommandFailedEvent, CommandStartedEvent, CommandSucceededEvent, Db, Document, MongoClient } from 'mongodb'
 import { currentRequestId } from '../current-call.ts'
 
 /** How a call used the database of its service. */
@@ -17,22 +17,34 @@ export async function countRoundTrips(
   { db, mongoClient }: { db: Db; mongoClient: MongoClient },
   call: () => Promise<unknown>,
   options: {
-    /** Collections that do not count, such as those that are read again after a while only. */
+    /**
+     * Collections that do not count, such as those that are read again after a while only. What is written together with one of them
+     * does not count either: nobody waits for it alone.
+     */
     except?: ReadonlySet<string>
   } = {},
 ): Promise<RoundTrips> {
   // What runs beside something else would have to wait for a new connection, and look as if it came after it.
   await Promise.all(Array.from({ length: 10 }, () => db.command({ ping: 1 })))
+  const ofService = `${db.databaseName}.`
+  /** Those of the service. */
+  function collectionsOf(databaseName: string, commandName: string, command: Document): string[] {
+    const namespaces: string[] =
+      commandName === 'bulkWrite' && databaseName === 'admin'
+        ? command['nsInfo'].map(({ ns }: { ns: string }) => ns)
+        : [`${databaseName}.${command[commandName]}`]
+    return namespaces.flatMap((ns) => (ns.startsWith(ofService) ? [ns.slice(ofService.length)] : []))
+  }
   const commands: string[] = []
   const turns = new Map<number, number>()
   let ended = 0
   const onStart = ({ requestId, databaseName, commandName, command }: CommandStartedEvent) => {
     if (currentRequestId() === undefined) return
     const isEnd = commandName === 'commitTransaction' || commandName === 'abortTransaction'
-    if (databaseName !== db.databaseName && !isEnd) return
-    const collection = isEnd ? '' : String(command[commandName])
-    if (options.except?.has(collection)) return
-    commands.push(isEnd ? commandName : `${commandName} ${collection}`)
+    const collections = isEnd ? [] : collectionsOf(databaseName, commandName, command)
+    if (!isEnd && !collections.length) return
+    if (collections.some((name) => options.except?.has(name))) return
+    commands.push([commandName, ...collections].join(' '))
     turns.set(requestId, ended + 1)
   }
   const onEnd = ({ requestId }: CommandSucceededEvent | CommandFailedEvent) => {

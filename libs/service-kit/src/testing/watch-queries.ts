@@ -21,13 +21,17 @@ const indexStages = [
   'EOF',
 ]
 
+const queryOf = (collection: string, filter: unknown, sort?: unknown): Query => ({
+  collection,
+  finding: { find: collection, filter: filter ?? {}, ...(sort ? { sort } : {}) },
+})
+
 /** Commands that look for something, and those that do not. Any other needs a case of its own. */
-function queriesOf({ commandName, command }: CommandStartedEvent): Query[] {
+function queriesOf({ databaseName, commandName, command }: CommandStartedEvent, ofService: string): Query[] {
+  if (databaseName === 'admin' && commandName === 'bulkWrite') return bulkQueriesOf(command, ofService)
+  if (databaseName !== ofService) return []
   const collection = String(command[commandName])
-  const query = (filter: unknown, sort?: unknown): Query => ({
-    collection,
-    finding: { find: collection, filter: filter ?? {}, ...(sort ? { sort } : {}) },
-  })
+  const query = (filter: unknown, sort?: unknown) => queryOf(collection, filter, sort)
   switch (commandName) {
     case 'find':
       // MongoDB refuses $near without an index, and the stand-in has none that it uses.
@@ -52,6 +56,14 @@ function queriesOf({ commandName, command }: CommandStartedEvent): Query[] {
   }
 }
 
+/** What writes to several collections look for. */
+function bulkQueriesOf({ ops, nsInfo }: Document, ofService: string): Query[] {
+  return (ops as Document[]).flatMap(({ update, delete: removal, filter }) => {
+    const [database, collection] = String(nsInfo[update ?? removal]?.ns).split(/\.(.*)/s)
+    return database === ofService && collection ? [queryOf(collection, filter)] : []
+  })
+}
+
 /** The same for queries that differ in values only. */
 function shapeOf({ finding }: Query): string {
   const form = (value: unknown): unknown => {
@@ -72,8 +84,7 @@ const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(
 export function watchQueries({ db, mongoClient }: { db: Db; mongoClient: MongoClient }) {
   const sent = new Map<string, Query>()
   const record = (event: CommandStartedEvent) => {
-    if (event.databaseName !== db.databaseName) return
-    for (const query of queriesOf(event)) sent.set(shapeOf(query), query)
+    for (const query of queriesOf(event, db.databaseName)) sent.set(shapeOf(query), query)
   }
   mongoClient.on('commandStarted', record)
   return {

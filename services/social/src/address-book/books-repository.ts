@@ -1,5 +1,5 @@
 import { type Change, ensureIndexes, skipOf } from '@im/service-kit'
-import { type ClientSession, type Collection, type Db, ObjectId } from 'mongodb'
+import type { ClientSession, Collection, Db, ObjectId } from 'mongodb'
 import type { Page } from '../relations/relations-repository.ts'
 
 /** A number in the address book of a user. */
@@ -46,8 +46,9 @@ export class BooksRepository {
   }
 
   /** Two uploads of one user follow each other, so that together they stay below the limit. */
-  async beginUpload(userId: number, { session }: Change): Promise<void> {
-    await this.#owners.updateOne({ _id: userId }, { $inc: { uploads: 1 } }, { session, upsert: true })
+  beginUpload(userId: number, change: Change): void {
+    const counted = { filter: { _id: userId }, update: { $inc: { uploads: 1 } }, upsert: true }
+    change.later(this.#owners, { updateOne: counted })
   }
 
   async count(userId: number, { session }: Change): Promise<number> {
@@ -62,27 +63,18 @@ export class BooksRepository {
       .toArray()
   }
 
-  async add(contacts: readonly Omit<Contact, '_id'>[], { session }: Change): Promise<void> {
-    for (let at = 0; at < contacts.length; at += rowsAtOnce)
-      await this.#contacts.insertMany(
-        contacts.slice(at, at + rowsAtOnce).map((contact) => ({ _id: new ObjectId(), ...contact })),
-        { session, ordered: false },
-      )
+  add(contacts: readonly Contact[], change: Change): void {
+    for (const document of contacts) change.later(this.#contacts, { insertOne: { document } })
   }
 
-  async rename(contacts: readonly { _id: ObjectId; toRemarkName: string }[], { session }: Change): Promise<void> {
-    for (let at = 0; at < contacts.length; at += rowsAtOnce)
-      await this.#contacts.bulkWrite(
-        contacts.slice(at, at + rowsAtOnce).map(({ _id, toRemarkName }) => ({
-          updateOne: { filter: { _id }, update: { $set: { toRemarkName } } },
-        })),
-        { session, ordered: false },
-      )
+  rename(contacts: readonly Pick<Contact, '_id' | 'toRemarkName'>[], change: Change): void {
+    for (const { _id, toRemarkName } of contacts)
+      change.later(this.#contacts, { updateOne: { filter: { _id }, update: { $set: { toRemarkName } } } })
   }
 
-  async remove(userId: number, telephones: readonly string[], { session }: Change): Promise<void> {
-    if (telephones.length)
-      await this.#contacts.deleteMany({ userId, toTelephone: { $in: [...telephones] } }, { session })
+  remove(userId: number, telephones: readonly string[], change: Change): void {
+    const filter = { userId, toTelephone: { $in: [...telephones] } }
+    if (telephones.length) change.later(this.#contacts, { deleteMany: { filter } })
   }
 
   /** Notes whom numbers belong to, or that nobody has them now. Rows that say something else than `was` stay. */

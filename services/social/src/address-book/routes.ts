@@ -24,7 +24,8 @@ const handlers: Handlers<typeof addressBook, Deps> = {
       throw new ContractError('InvalidParams', {
         detail: `uploadJsonStr: more than ${addressBookLimits.upload} numbers`,
       })
-    return showContacts(deps, userId, await uploadContacts(deps, userId, { added, removed: deleteStr ?? [] }))
+    const { contacts, own } = await uploadContacts(deps, userId, { added, removed: deleteStr ?? [] })
+    return showContacts(deps, userId, contacts, own)
   },
 
   async pageContacts(deps, { caller: { userId }, params }) {

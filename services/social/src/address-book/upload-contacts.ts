@@ -2,10 +2,12 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { ContractError, displayText } from '@im/contracts'
 import { addressBookLimits } from '@im/contracts/social'
 import { friendRules } from '@im/contracts/user'
-import { limitError } from '@im/service-kit'
+import { type Change, limitError } from '@im/service-kit'
+import { ObjectId } from 'mongodb'
 import type { Deps } from '../deps.ts'
 import { eraseThoseGone } from '../people/erase-user.ts'
 import { askFriendRules } from '../people/friend-rules.ts'
+import type { Relation } from '../relations/pair.ts'
 import type { Contact } from './books-repository.ts'
 import { contactKeys, telephoneOf } from './contact-number.ts'
 
@@ -19,47 +21,69 @@ const longestRemark = 64
 /** Of a remark so many code units are read, and of all so many before other work gets its turn: cleaning takes 1 ms for a thousand. */
 const [longestRead, readInTurn] = [1000, 16_000]
 
+/** Contacts that somebody is found by, and what their owner says about these. */
+interface Uploaded {
+  contacts: Contact[]
+  own: ReadonlyMap<number, Relation>
+}
+
 /** Removes and adds numbers. Returns the added ones that somebody is found by. Throws RateLimited for too many new ones a day. */
-export async function uploadContacts(deps: Deps, userId: number, { added, removed }: Upload): Promise<Contact[]> {
-  const { user, books, outbox } = deps
+export async function uploadContacts(deps: Deps, userId: number, { added, removed }: Upload): Promise<Uploaded> {
+  const { user, outbox } = deps
   const telephone = (await askFriendRules(user, [userId])).get(userId)?.telephone
   const areaCode = telephone?.areaCode ?? '86'
   const ownKey = telephone && `${areaCode}:${telephone.number}`
-  const own = ownKey ? telephoneOf(ownKey) : ''
   const gone = [...(await contactKeys(removed, (text) => text, areaCode)).keys()].map(telephoneOf)
   const wanted = await contactKeys(added, ({ text }) => text, areaCode)
   if (ownKey) wanted.delete(ownKey)
   const remarks = await remarksOf(wanted)
+  const owner = { userId, telephone: ownKey ? telephoneOf(ownKey) : '' }
   let counted: Promise<void> | undefined
-  await outbox.commit(async (change) => {
-    await books.beginUpload(userId, change)
-    await books.remove(userId, gone, change)
-    const known = new Map(
-      (await books.byTelephones(userId, [...remarks.keys()], change.session)).map((row) => [row.toTelephone, row]),
-    )
-    const fresh = [...remarks].filter(([toTelephone]) => !known.has(toTelephone))
-    if (fresh.length && (await books.count(userId, change)) + fresh.length > addressBookLimits.user)
-      throw new ContractError('InvalidParams', { detail: `uploadJsonStr: more than ${addressBookLimits.user} numbers` })
-    if (fresh.length) {
-      // Once, however often the change is tried.
-      counted ??= countNumbers(deps, userId, fresh.length)
-      await counted
-    }
-    await books.add(
-      fresh.map(([toTelephone, toRemarkName]) => ({
-        ...{ userId, telephone: own, toTelephone, toRemarkName },
-        ...{ toUserId: 0, registerEd: 0, registerTime: 0, wereFriends: false },
-      })),
-      change,
-    )
-    const renamed = [...known.values()].flatMap(({ _id, toTelephone, toRemarkName }) => {
-      const remark = remarks.get(toTelephone)
-      return remark && remark !== toRemarkName ? [{ _id, toRemarkName: remark }] : []
-    })
-    await books.rename(renamed, change)
-  })
-  return await findOwners(deps, userId, [...wanted.keys()])
+  // Once, however often the change is tried.
+  const count = (numbers: number) => (counted ??= countNumbers(deps, userId, numbers))
+  const rows = await outbox.commit((change) => store(deps, owner, { gone, remarks, count }, change))
+  return await findOwners(deps, userId, [...wanted.keys()], rows)
 }
+
+interface Stored {
+  gone: readonly string[]
+  remarks: ReadonlyMap<string, string>
+  /** Counts numbers that are new. Throws RateLimited. */
+  count: (numbers: number) => Promise<void>
+}
+
+/** Returns the rows of the numbers in `remarks`, in the order of the numbers. */
+async function store(
+  { books }: Pick<Deps, 'books'>,
+  { userId, telephone }: Pick<Contact, 'userId' | 'telephone'>,
+  { gone, remarks, count }: Stored,
+  change: Change,
+): Promise<Contact[]> {
+  books.beginUpload(userId, change)
+  books.remove(userId, gone, change)
+  const stored = await books.byTelephones(userId, [...new Set([...gone, ...remarks.keys()])], change.session)
+  const isGone = new Set(gone)
+  const known = new Map(stored.flatMap((row) => (isGone.has(row.toTelephone) ? [] : [[row.toTelephone, row]])))
+  const fresh = [...remarks].flatMap(([toTelephone, toRemarkName]): Contact[] =>
+    known.has(toTelephone) ? [] : [{ ...newContact(), userId, telephone, toTelephone, toRemarkName }],
+  )
+  const removed = stored.length - known.size
+  if (fresh.length && (await books.count(userId, change)) - removed + fresh.length > addressBookLimits.user)
+    throw new ContractError('InvalidParams', { detail: `uploadJsonStr: more than ${addressBookLimits.user} numbers` })
+  if (fresh.length) await count(fresh.length)
+  books.add(fresh, change)
+  const renamed = [...known.values()].flatMap((row) => {
+    const toRemarkName = remarks.get(row.toTelephone)
+    return toRemarkName && toRemarkName !== row.toRemarkName ? [{ ...row, toRemarkName }] : []
+  })
+  books.rename(renamed, change)
+  const rows = new Map([...known.values(), ...renamed, ...fresh].map((row) => [row.toTelephone, row]))
+  return [...rows.values()].sort((a, b) => (a.toTelephone < b.toTelephone ? -1 : 1))
+}
+
+const newContact = () => ({
+  ...{ _id: new ObjectId(), toUserId: 0, registerEd: 0 as const, registerTime: 0, wereFriends: false },
+})
 
 /** Numbers that were added count, whatever becomes of them: whose they are has been told. */
 async function countNumbers(
@@ -73,20 +97,22 @@ async function countNumbers(
 }
 
 /**
- * Asks who has the numbers, after they are stored: who registers one of them from then on is told of by an event, which finds
- * the rows.
+ * Asks who has the numbers of these rows, after they are stored: who registers one of them from then on is told of by an event, which
+ * finds the rows.
  */
-async function findOwners(deps: Deps, userId: number, keys: readonly string[]): Promise<Contact[]> {
-  const { user, books, relations } = deps
-  if (!keys.length) return []
+async function findOwners(
+  deps: Deps,
+  userId: number,
+  keys: readonly string[],
+  rows: readonly Contact[],
+): Promise<Uploaded> {
+  const { user, books, relations, names } = deps
+  if (!keys.length) return { contacts: [], own: new Map() }
   const { users } = await user.call(friendRules.findByTelephones, { telephones: [...keys] })
   const owners = new Map(users.map((found) => [telephoneOf(found.telephone), found]))
   const found = users.map((one) => one.userId)
-  const [rows, own] = await Promise.all([
-    books.byTelephones(userId, keys.map(telephoneOf)),
-    relations.rowsAbout(userId, found),
-    eraseThoseGone(deps, [userId]),
-  ])
+  // Whoever shows them needs the names.
+  const [own] = await Promise.all([relations.rowsAbout(userId, found), names.of(found), eraseThoseGone(deps, [userId])])
   const changes = rows.flatMap((was) => {
     const owner = owners.get(was.toTelephone)
     if ((owner?.userId ?? 0) === was.toUserId) return []
@@ -101,11 +127,12 @@ async function findOwners(deps: Deps, userId: number, keys: readonly string[]): 
   const noted = changes.flatMap(({ was, found }) => (found ? [{ ...was, toUserId: found.toUserId }] : []))
   const gone = await takeBack({ user, books }, noted, owners)
   const changed = new Map(changes.map(({ was, found }) => [was, found]))
-  return rows.flatMap((row): Contact[] => {
+  const contacts = rows.flatMap((row): Contact[] => {
     if (!changed.has(row)) return row.registerEd ? [row] : []
     const found = changed.get(row)
     return found && !gone.has(row.toTelephone) ? [{ ...row, ...found, registerEd: 1 }] : []
   })
+  return { contacts, own }
 }
 
 /**

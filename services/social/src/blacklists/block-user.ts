@@ -22,6 +22,7 @@ export async function blockUser(deps: Deps, userId: number, toUserId: number): P
       if (own.blacklist) throw new ContractError('AlreadyOnBlacklist')
       return { pair: { own: { ...own, blacklist: 1 }, other } }
     },
-    (_, change) => newFriends.tell([{ from: userId, to: toUserId, type: blocked, content: '', at: now() }], change),
+    async (_, change) =>
+      newFriends.tell([{ from: userId, to: toUserId, type: blocked, content: '', at: now() }], change),
   )
 }

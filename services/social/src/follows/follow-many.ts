@@ -34,7 +34,7 @@ export async function followMany(deps: Deps, userId: number, toUserIds: readonly
     const at = deps.now()
     for (const { toUserId, after } of changed)
       if (!isFriend(after)) change.announce(friendRequested, pairOf(userId, toUserId), { userId, toUserId, at })
-    await newFriends.tell(
+    newFriends.tell(
       changed.map(({ toUserId: to, before, after }) => ({
         from: userId,
         to,

@@ -31,7 +31,7 @@ export async function follow(
     (pair) => followed(pair, following),
     async ({ before, after }, change) => {
       const type = toldBy(before, after)
-      if (type) await newFriends.tell([{ from: userId, to: toUserId, type, content: '', at: now() }], change)
+      if (type) newFriends.tell([{ from: userId, to: toUserId, type, content: '', at: now() }], change)
     },
   )
   return outcomeOf(before, after)

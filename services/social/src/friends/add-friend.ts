@@ -30,7 +30,7 @@ export async function addFriend(deps: Deps, userId: number, toUserId: number): P
         counted ??= rateCounters.demand('RateLimited', requestLimit(userId))
         await counted
       }
-      if (type) await newFriends.tell([{ from: userId, to: toUserId, type, content: '', at: now() }], change)
+      if (type) newFriends.tell([{ from: userId, to: toUserId, type, content: '', at: now() }], change)
     },
   )
 }

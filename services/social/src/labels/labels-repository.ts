@@ -95,22 +95,16 @@ export class LabelsRepository {
    */
   async drop(ended: readonly { owner: number; friend: number }[], change: Change): Promise<void> {
     if (!ended.length) return
-    const { session } = change
     const owners = new Set(ended.map(({ owner }) => owner))
     const labels = await this.#labels
-      .find({ userId: { $in: [...owners] } }, { session, batchSize: 5000 })
+      .find({ userId: { $in: [...owners] } }, { session: change.session, batchSize: 5000 })
       .project<Label>({ userId: 1, friends: 1 })
       .toArray()
     if (!labels.length) return
-    await this.#labels.bulkWrite(
-      [...Map.groupBy(ended, ({ friend }) => friend)].map(([friend, all]) => ({
-        updateMany: {
-          filter: { userId: { $in: all.map(({ owner }) => owner) } },
-          update: { $pull: { friends: friend }, $inc: { drops: 1 } },
-        },
-      })),
-      { session, ordered: false },
-    )
+    for (const [friend, all] of Map.groupBy(ended, ({ friend }) => friend)) {
+      const filter = { userId: { $in: all.map(({ owner }) => owner) } }
+      change.later(this.#labels, { updateMany: { filter, update: { $pull: { friends: friend }, $inc: { drops: 1 } } } })
+    }
     const gone = new Set(ended.map(({ owner, friend }) => `${owner}:${friend}`))
     const changed = labels.filter(({ userId, friends }) => friends.some((friend) => gone.has(`${userId}:${friend}`)))
     for (const userId of new Set(changed.map((label) => label.userId))) this.#announce(userId, change)

@@ -39,24 +39,22 @@ export class NewFriendsRepository {
     ensureIndexes(this.#rows, [{ key: { userId: 1, changedAt: -1, _id: 1 } }, { key: { toUserId: 1 } }])
 
   /** Stores for both sides what users tell each other by calls: nothing is newer. */
-  async tell(all: readonly FriendTold[], { session }: Change): Promise<void> {
-    const writes = [...newestOf(all)].map(([_id, side]) => writingOf(_id, side))
-    if (writes.length) await this.#rows.bulkWrite(writes, { session, ordered: false })
+  tell(all: readonly FriendTold[], change: Change): void {
+    for (const [_id, side] of newestOf(all)) change.later(this.#rows, writingOf(_id, side))
   }
 
   /** Stores for both sides what messages tell, unless the sides know of something newer. */
-  async tellLater(all: readonly FriendTold[], { session }: Change): Promise<void> {
+  async tellLater(all: readonly FriendTold[], change: Change): Promise<void> {
     const newest = newestOf(all)
     if (!newest.size) return
     const stored = await this.#rows
-      .find({ _id: { $in: [...newest.keys()] } }, { session })
+      .find({ _id: { $in: [...newest.keys()] } }, { session: change.session })
       .project<Pick<NewFriendDocument, '_id' | 'changedAt'>>({ changedAt: 1 })
       .toArray()
     const changedAt = new Map(stored.map((row) => [row._id, row.changedAt]))
     // The message of an app follows its call, and the clocks of two machines differ a little.
     const isOlder = (_id: string, at: number) => (changedAt.get(_id) ?? 0) > at + clocksDiffer
-    const writes = [...newest].flatMap(([_id, side]) => (isOlder(_id, side.told.at) ? [] : [writingOf(_id, side)]))
-    if (writes.length) await this.#rows.bulkWrite(writes, { session, ordered: false })
+    for (const [_id, side] of newest) if (!isOlder(_id, side.told.at)) change.later(this.#rows, writingOf(_id, side))
   }
 
   async page(userId: number, page: Page): Promise<NewFriendDocument[]> {

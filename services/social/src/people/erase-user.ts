@@ -39,7 +39,7 @@ export async function eraseUser(
     outbox.commit(async (change) => {
       const own = await relations.someOf(userId, rowsAtOnce, change.session)
       const rows = own.length ? own : await relations.someAbout(userId, rowsAtOnce, change.session)
-      await relations.removePairs(
+      relations.removePairs(
         rows.map(({ pair }) => pair),
         change,
       )

@@ -106,7 +106,7 @@ export async function changePairsWithin(
     changed.push({ toUserId, before, after })
     told.push(...eventsOf({ toUserId, before, after }, { userId, how: ruling.how, at: now() }))
   }
-  await relations.write(changed, change)
+  relations.write(changed, change)
   await labels.drop(
     changed.flatMap(({ toUserId, before, after }) => [
       ...(hasEnded(before.own, after.own) ? [{ owner: userId, friend: toUserId }] : []),

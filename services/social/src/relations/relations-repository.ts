@@ -133,28 +133,21 @@ export class RelationsRepository {
 
   /** What the owner says about each of these users. */
   async rowsAbout(userId: number, toUserIds: readonly number[]): Promise<Map<number, Relation>> {
-    const pairs = toUserIds.map((toUserId) => pairOf(userId, toUserId))
-    const rows = await this.#rows.find({ pair: { $in: pairs }, userId }, { batchSize: 2000 }).toArray()
-    return new Map(rows.map((row) => [row.toUserId, whole(row)]))
+    const rows = await this.byPairs(toUserIds.map((toUserId) => pairOf(userId, toUserId)))
+    return new Map(rows.flatMap((row) => (row.userId === userId ? [[row.toUserId, row]] : [])))
   }
 
   /** Writes what became of pairs that were read in the same change. */
-  async write(changes: readonly { before: Pair; after: Pair }[], { session }: Change): Promise<void> {
+  write(changes: readonly { before: Pair; after: Pair }[], change: Change): void {
     const sides = changes.flatMap(({ before, after }) => [
       { old: before.own, row: after.own },
       { old: before.other, row: after.other },
     ])
     const removed = sides.flatMap(({ old, row }) => (old && !row ? [old._id] : []))
     const written = sides.flatMap(({ old, row }) => (row && old !== row ? [row] : []))
-    if (removed.length) await this.#rows.deleteMany({ _id: { $in: removed } }, { session })
-    // Rows that are made and rows that are changed go in one command.
-    if (written.length)
-      await this.#rows.bulkWrite(
-        written
-          .map(stored)
-          .map(({ _id, ...replacement }) => ({ replaceOne: { filter: { _id }, replacement, upsert: true } })),
-        { session, ordered: false },
-      )
+    if (removed.length) change.later(this.#rows, { deleteMany: { filter: { _id: { $in: removed } } } })
+    for (const { _id, ...replacement } of written.map(stored))
+      change.later(this.#rows, { replaceOne: { filter: { _id }, replacement, upsert: true } })
   }
 
   /** Followed users and friends, the newest first; with blocked ones, too, when no status is asked for. */
@@ -264,8 +257,8 @@ export class RelationsRepository {
     return (await this.#rows.find({ toUserId: userId }, { session }).limit(limit).toArray()).map(whole)
   }
 
-  async removePairs(pairs: readonly string[], { session }: Change): Promise<void> {
-    await this.#rows.deleteMany({ pair: { $in: [...pairs] } }, { session })
+  removePairs(pairs: readonly string[], change: Change): void {
+    if (pairs.length) change.later(this.#rows, { deleteMany: { filter: { pair: { $in: [...pairs] } } } })
   }
 
   /** How many each user follows, is followed by and has as friends. Each counts up to a bound. */

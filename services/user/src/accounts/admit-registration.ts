@@ -33,8 +33,11 @@ export async function admitRegistration(
     throw new ContractError('PermissionDenied', { detail: 'userType' })
   const byName = config.regeditPhoneOrName === 1
   const registered = parseRegistered(registration.telephone, registration.areaCode, byName)
-  await checkInviteCode(deps, config, inviteCode)
-  if ((await users.ownerOf(registeredKey(registered))) !== undefined) throw new ContractError('TelephoneTaken')
+  const [owner] = await Promise.all([
+    users.ownerOf(registeredKey(registered)),
+    checkInviteCode(deps, config, inviteCode),
+  ])
+  if (owner !== undefined) throw new ContractError('TelephoneTaken')
   return registered
 }
 

@@ -15,8 +15,8 @@ export async function deleteUser(deps: Deps, userId: number): Promise<void> {
     const user = await users.byId(userId, change)
     if (!user) throw new ContractError('UserNotFound')
     if (userId < firstUserId || user.role.length) throw new ContractError('SystemAccountProtected')
-    await users.remove(user, change)
-    const removed = await endAllSessions(deps, userId, 'deleted', change)
+    users.remove(user, change)
+    const removed = endAllSessions(deps, userId, await users.loginsOf(userId, change), 'deleted', change)
     change.announce(userDeleted, String(userId), { userId, nickname: user.nickname, at: now() })
     return removed
   })

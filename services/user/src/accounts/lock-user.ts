@@ -13,7 +13,7 @@ export async function lockUser(deps: Deps, userId: number, locked: boolean): Pro
     if (!(await users.setStatus(userId, locked ? -1 : 1, change))) return []
     change.announce(userLocked, String(userId), { userId, locked, at: now() })
     if (!locked) return []
-    return await endAllSessions(deps, userId, 'locked', change)
+    return endAllSessions(deps, userId, await users.loginsOf(userId, change), 'locked', change)
   })
   await forgetSessions(deps, userId, ended, 'locked')
 }

@@ -57,7 +57,7 @@ async function addUser(deps: Deps, registration: Registration, admitted: Admitte
         ...(position ? positionFields(position, createTime) : {}),
         inviteCode: config.registerInviteCode ? newInviteCode() : undefined,
       })
-      await users.add(user, change)
+      users.add(user, change)
       const { nickname, account, userType } = user
       const telephone = telephoneText(registered) ?? ''
       const fact = { userId, nickname, account, telephone, userType, defaultFriends, registeredAt: createTime }

@@ -61,24 +61,41 @@ export class CoursesRepository {
     return listed
   }
 
-  async find(userId: number, courseId: string, change?: Change): Promise<CourseDocument | undefined> {
-    const filter = { _id: new ObjectId(courseId), userId }
-    return (await this.#courses.findOne(filter, { session: change?.session })) ?? undefined
+  async find(userId: number, courseId: string): Promise<CourseDocument | undefined> {
+    return (await this.#courses.findOne({ _id: new ObjectId(courseId), userId })) ?? undefined
   }
 
-  async messagesOf(courseId: ObjectId, change?: Change): Promise<CourseMessageDocument[]> {
-    return this.#messages.find({ courseId }, { session: change?.session }).toArray()
+  async messagesOf(courseId: ObjectId): Promise<CourseMessageDocument[]> {
+    return this.#messages.find({ courseId }).toArray()
+  }
+
+  /** A course with its messages, as the change sees them. */
+  async whole(
+    userId: number,
+    courseId: string,
+    { session }: Change,
+  ): Promise<{ course: CourseDocument; messages: CourseMessageDocument[] } | undefined> {
+    const lookup = { from: this.#messages.collectionName, localField: '_id', foreignField: 'courseId', as: 'messages' }
+    const [found] = await this.#courses
+      .aggregate<CourseDocument & { messages: CourseMessageDocument[] }>(
+        [{ $match: { _id: new ObjectId(courseId), userId } }, { $lookup: lookup }],
+        { session },
+      )
+      .toArray()
+    if (!found) return undefined
+    const { messages, ...course } = found
+    return { course, messages }
   }
 
   /** Stores a changed course, with the messages that are new in it, and without those that are no longer in it. */
-  async replace(
+  replace(
     { _id, ...course }: CourseDocument,
     { added, removed }: { added: readonly CourseMessageDocument[]; removed: readonly ObjectId[] },
-    { session }: Change,
-  ): Promise<void> {
-    await this.#courses.replaceOne({ _id }, course, { session })
-    if (removed.length) await this.#messages.deleteMany({ _id: { $in: [...removed] } }, { session })
-    if (added.length) await this.#messages.insertMany([...added], { session })
+    change: Change,
+  ): void {
+    change.later(this.#courses, { replaceOne: { filter: { _id }, replacement: course } })
+    if (removed.length) change.later(this.#messages, { deleteMany: { filter: { _id: { $in: [...removed] } } } })
+    for (const document of added) change.later(this.#messages, { insertOne: { document } })
   }
 
   /** Returns how many of these courses were the user's own. */

@@ -29,9 +29,9 @@ export async function updateCourse(
     ? await recordMessages(deps, { userId, courseId, roomJid, messageIds: unknown }, waiting)
     : []
   await outbox.commit(async (change) => {
-    const current = await courses.find(userId, update.courseId, change)
-    if (!current) throw new ContractError('CourseNotFound')
-    const before = await courses.messagesOf(courseId, change)
+    const whole = await courses.whole(userId, update.courseId, change)
+    if (!whole) throw new ContractError('CourseNotFound')
+    const { course: current, messages: before } = whole
     const after = messagesAfter(current, before, recorded, update)
     if (update.messageIds?.length && !after.length) throw new ContractError('MessageNotFound')
     if (lengthOf(after) > longestCourse) throw new ContractError('RequestTooLarge', { detail: 'messageIds' })
@@ -40,7 +40,7 @@ export async function updateCourse(
     const kept = new Set(after)
     const removed = before.filter((message) => !kept.has(message)).map(({ _id }) => _id)
     const added = after.filter((message) => !before.includes(message))
-    await courses.replace({ ...current, courseName, updateTime, messageIds }, { added, removed }, change)
+    courses.replace({ ...current, courseName, updateTime, messageIds }, { added, removed }, change)
   })
 }
 

@@ -44,7 +44,7 @@ export async function revokeFamily(deps: Deps, { userId, device, family }: Refre
   const { refreshTokens, sessions, outbox, now } = deps
   const ended = await outbox.commit(async (change) => {
     const removed = await sessions.removeDevice(userId, device, change)
-    await refreshTokens.removeFamily(family, change)
+    refreshTokens.removeFamily(family, change)
     announceRevocation(change, userId, removed, 'revoked', now())
     return removed
   })

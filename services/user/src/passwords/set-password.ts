@@ -20,10 +20,12 @@ export async function setPassword(
   const hash = await hasher.hash(passwordMd5)
   const version = user.password?.version ?? 0
   const ended = await outbox.commit(async (change) => {
-    if (!(await users.setPassword(userId, version, hash, change))) return undefined
+    const logins = await users.loginsOf(userId, change)
+    if (logins?.passwordVersion !== version) return undefined
+    users.setPassword(userId, version, hash, change)
     change.announce(passwordChanged, String(userId), { userId, at: now() })
     change.announce(passwordReplaced, String(userId), { userId, version: version + 1, at: now() })
-    const removed = await endAllSessions(deps, userId, 'password', change)
+    const removed = endAllSessions(deps, userId, logins, 'password', change)
     await proof?.use()
     return removed
   })

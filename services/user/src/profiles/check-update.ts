@@ -29,14 +29,18 @@ export interface CheckedUpdate {
 }
 
 /**
- * Checks everything. The hash of a pay password comes last, because otherwise whoever sends wrong codes could keep the hasher
+ * Checks everything; `accountOwner` is who has the wanted account. The hash of a pay password comes last, because otherwise whoever sends wrong codes could keep the hasher
  * busy.
  */
-export async function checkUpdate(deps: Deps, user: UserDocument, update: ProfileUpdate): Promise<CheckedUpdate> {
+export async function checkUpdate(
+  deps: Deps,
+  { user, accountOwner }: { user: UserDocument; accountOwner: number | undefined },
+  update: ProfileUpdate,
+): Promise<CheckedUpdate> {
   checkUserType(user, update.userType)
   const { payPasswordMd5 } = update
   if (payPasswordMd5 !== undefined && user.payPassword) throw new ContractError('PayPasswordWrong')
-  const account = await newAccount(deps, user, update.account)
+  const account = newAccount(user, update.account, accountOwner)
   const number = await newTelephone(deps, user, update)
   const payPassword = payPasswordMd5 === undefined ? undefined : await sealPayPassword(deps, payPasswordMd5)
   return { account, payPassword, ...number }
@@ -48,16 +52,11 @@ function checkUserType(user: UserDocument, userType: number | undefined): void {
 }
 
 /** An account has 1 to 18 characters, can be changed once and belongs to one user. The own account again is no change. */
-async function newAccount(
-  { users }: Pick<Deps, 'users'>,
-  user: UserDocument,
-  account: string | undefined,
-): Promise<string | undefined> {
+function newAccount(user: UserDocument, account: string | undefined, owner: number | undefined): string | undefined {
   if (account === undefined || account === user.account) return undefined
   if (!/^[A-Za-z0-9_-]{1,18}$/.test(account) || /^\d+$/.test(account))
     throw new ContractError('InvalidParams', { detail: 'account' })
   if (user.setAccountCount > 0) throw new ContractError('AccountChangedBefore')
-  const owner = await users.ownerOf(account.toLowerCase())
   if (owner !== undefined && owner !== user._id) throw new ContractError('AccountTaken')
   return account
 }

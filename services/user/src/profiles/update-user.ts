@@ -15,22 +15,25 @@ const isShownToOthers = (name: string) =>
 /** Changes the given parts of the caller's profile, all of them or none, and returns the user. */
 export async function updateUser(deps: Deps, userId: number, update: ProfileUpdate): Promise<UserDocument> {
   const { users, outbox, now } = deps
-  const user = await users.byId(userId)
+  const [user, accountOwner] = await Promise.all([
+    users.byId(userId),
+    update.account === undefined ? undefined : users.ownerOf(update.account.toLowerCase()),
+  ])
   if (!user) throw new ContractError('TokenInvalid')
-  const checked = await checkUpdate(deps, user, update)
+  const checked = await checkUpdate(deps, { user, accountOwner }, update)
   const { fields, settings } = update
   try {
     return await outbox.commit(async (change) => {
       let current = await users.byId(userId, change)
       if (!current) throw new ContractError('TokenInvalid')
       const set = changesOf(current, fields, checked)
-      if (Object.keys(set).length) current = (await users.changeProfile(current, set, change)) ?? current
+      if (Object.keys(set).length) current = users.changeProfile(current, set, change)
       if (Object.keys(set).some(isShownToOthers)) {
         const { nickname, account } = current
         change.announce(userUpdated, String(userId), { userId, nickname, account, updatedAt: now() })
       }
       if (set.telephone) change.announce(telephoneChanged, String(userId), { userId, at: now() })
-      const updated = await changeSettings(deps, current, settings, change)
+      const updated = changeSettings(deps, current, settings, change)
       await checked.proof?.use()
       return updated
     })

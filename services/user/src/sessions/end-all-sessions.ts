@@ -1,17 +1,23 @@
 import type { Change } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
+import type { UserLogins } from '../users/users-repository.ts'
 import { announceRevocation, type EndedSession, type RevocationReason } from './revoke-sessions.ts'
 
-/** Ends everything a user is logged in with, those of our own pages too, and announces it. Part of the change that is the reason. */
-export async function endAllSessions(
+/**
+ * Ends everything a user is logged in with, as read within the change that is the reason, those of our own pages too, and announces
+ * it.
+ */
+export function endAllSessions(
   { sessions, pageSessions, refreshTokens, now }: Pick<Deps, 'sessions' | 'pageSessions' | 'refreshTokens' | 'now'>,
   userId: number,
+  logins: UserLogins | undefined,
   reason: RevocationReason,
   change: Change,
-): Promise<EndedSession[]> {
-  const ofApps = await sessions.removeAll(userId, change)
-  const ofPages = await pageSessions.removeAll(userId, change)
-  await refreshTokens.removeAll(userId, change)
+): EndedSession[] {
+  const { sessions: ofApps = [], pageSessions: ofPages = [] } = logins ?? {}
+  sessions.remove(ofApps, change)
+  pageSessions.remove(ofPages, change)
+  refreshTokens.removeAll(userId, change)
   const ended = [...ofApps, ...ofPages.map(({ _id, kind }) => ({ sessionId: _id, device: kind }))]
   announceRevocation(change, userId, ended, reason, now())
   return ended

@@ -10,8 +10,8 @@ export async function endSession(
   const { outbox, sessions, refreshTokens, users, now } = deps
   const ended = await outbox.commit(async (change) => {
     const removed = await sessions.removeOne(sessionId, change)
-    if (removed.length) await refreshTokens.removeDevice(userId, device, change)
-    await users.setOfflineTime(userId, Math.floor(now() / 1000), change)
+    if (removed.length) refreshTokens.removeDevice(userId, device, change)
+    users.noteOffline(userId, Math.floor(now() / 1000), change)
     announceRevocation(change, userId, removed, 'logout', now())
     return removed
   })

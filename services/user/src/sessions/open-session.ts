@@ -56,28 +56,26 @@ export async function openSession(
     isRefreshable: tokens.withRefresh,
     ...(keyMacs ? { keyMacs } : {}),
   }
-  const replaced = await sessions.replace(session, change)
-  const ended = replaced ? [replaced] : []
-  if (!owner.multipleDevices && !tokens.isFirst) {
-    ended.push(...(await sessions.removeOthers(userId, device, change)))
-    await refreshTokens.removeOthers(userId, device, change)
-  }
+  const before = tokens.isFirst ? [] : await sessions.of(userId, change)
+  const replaced = before.find(({ _id }) => _id === session._id)
+  const ended = owner.multipleDevices ? before.filter((one) => one === replaced) : before
+  sessions.replace(session, ended, change)
+  if (!owner.multipleDevices && !tokens.isFirst) refreshTokens.removeOthers(userId, device, change)
   // A session that has expired may be deleted already, while its refresh tokens live.
-  if (!tokens.family && (replaced?.isRefreshable ?? !tokens.isFirst))
-    await refreshTokens.removeDevice(userId, device, change)
-  const refreshToken = tokens.withRefresh ? await addRefreshToken(deps, owner, tokens.family, change) : undefined
+  if (!tokens.family && (replaced?.isRefreshable ?? !tokens.isFirst)) refreshTokens.removeDevice(userId, device, change)
+  const refreshToken = tokens.withRefresh ? addRefreshToken(deps, owner, tokens.family, change) : undefined
   await sessionCache.put(copyOf(session), at)
   return { accessToken, refreshToken, session, ended }
 }
 
-async function addRefreshToken(
+function addRefreshToken(
   { refreshTokens, now }: Pick<Deps, 'refreshTokens' | 'now'>,
   { userId, device }: SessionOwner,
   family = randomBytes(12).toString('hex'),
   change: Change,
-): Promise<string> {
+): string {
   const token = newRefreshToken()
   const expiresAt = new Date(now() + refreshSeconds * 1000)
-  await refreshTokens.add({ _id: tokenId(token), userId, device, family, used: false, expiresAt }, change)
+  refreshTokens.add({ _id: tokenId(token), userId, device, family, used: false, expiresAt }, change)
   return token
 }

@@ -1,6 +1,8 @@
 import { type Change, ensureIndexes } from '@im/service-kit'
 import type { Collection, Db } from 'mongodb'
 
+export const pageSessionsCollection = 'page-sessions'
+
 /** A session of our own pages, made by `/mp/login`. It opens nothing else: no API of the apps, no XMPP stream. */
 export interface PageSessionDocument {
   /** SHA-256 hex of the token; the token itself is not stored. */
@@ -20,7 +22,7 @@ export class PageSessionsRepository {
   readonly #sessions: Collection<PageSessionDocument>
 
   constructor(db: Db) {
-    this.#sessions = db.collection('page-sessions')
+    this.#sessions = db.collection(pageSessionsCollection)
   }
 
   async createIndexes(): Promise<void> {
@@ -37,8 +39,8 @@ export class PageSessionsRepository {
       .sort({ createdAt: -1 })
       .skip(mostOfUser - 1)
       .toArray()
-    await this.#remove(tooMany, change)
-    await this.#sessions.insertOne(session, { session: change.session })
+    this.remove(tooMany, change)
+    change.later(this.#sessions, { insertOne: { document: session } })
     return tooMany
   }
 
@@ -54,16 +56,13 @@ export class PageSessionsRepository {
 
   async removeOne(sessionId: string, change: Change): Promise<PageSessionDocument[]> {
     const found = await this.#sessions.find({ _id: sessionId }, { session: change.session }).toArray()
-    return await this.#remove(found, change)
+    return this.remove(found, change)
   }
 
-  async removeAll(userId: number, change: Change): Promise<PageSessionDocument[]> {
-    const found = await this.#sessions.find({ userId }, { session: change.session }).toArray()
-    return await this.#remove(found, change)
-  }
-
-  async #remove(found: PageSessionDocument[], { session }: Change): Promise<PageSessionDocument[]> {
-    if (found.length) await this.#sessions.deleteMany({ _id: { $in: found.map(({ _id }) => _id) } }, { session })
+  /** Removes sessions that were read within the change. */
+  remove(found: PageSessionDocument[], change: Change): PageSessionDocument[] {
+    const filter = { _id: { $in: found.map(({ _id }) => _id) } }
+    if (found.length) change.later(this.#sessions, { deleteMany: { filter } })
     return found
   }
 }

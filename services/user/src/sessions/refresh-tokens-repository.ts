@@ -1,5 +1,5 @@
 import { type Change, ensureIndexes } from '@im/service-kit'
-import type { Collection, Db } from 'mongodb'
+import type { Collection, Db, Filter } from 'mongodb'
 import type { DeviceClass } from './device-class.ts'
 
 export interface RefreshTokenDocument {
@@ -29,8 +29,8 @@ export class RefreshTokensRepository {
     ])
   }
 
-  async add(token: RefreshTokenDocument, change: Change): Promise<void> {
-    await this.#tokens.insertOne(token, { session: change.session })
+  add(token: RefreshTokenDocument, change: Change): void {
+    change.later(this.#tokens, { insertOne: { document: token } })
   }
 
   async find(id: string, now: number): Promise<RefreshTokenDocument | undefined> {
@@ -47,19 +47,23 @@ export class RefreshTokensRepository {
     return modifiedCount > 0
   }
 
-  async removeFamily(family: string, change: Change): Promise<void> {
-    await this.#tokens.deleteMany({ family }, { session: change.session })
+  removeFamily(family: string, change: Change): void {
+    this.#remove({ family }, change)
   }
 
-  async removeDevice(userId: number, device: string, change: Change): Promise<void> {
-    await this.#tokens.deleteMany({ userId, device: device as DeviceClass }, { session: change.session })
+  removeDevice(userId: number, device: string, change: Change): void {
+    this.#remove({ userId, device: device as DeviceClass }, change)
   }
 
-  async removeOthers(userId: number, keptDevice: string, change: Change): Promise<void> {
-    await this.#tokens.deleteMany({ userId, device: { $ne: keptDevice as DeviceClass } }, { session: change.session })
+  removeOthers(userId: number, keptDevice: string, change: Change): void {
+    this.#remove({ userId, device: { $ne: keptDevice as DeviceClass } }, change)
   }
 
-  async removeAll(userId: number, change: Change): Promise<void> {
-    await this.#tokens.deleteMany({ userId }, { session: change.session })
+  removeAll(userId: number, change: Change): void {
+    this.#remove({ userId }, change)
+  }
+
+  #remove(filter: Filter<RefreshTokenDocument>, change: Change): void {
+    change.later(this.#tokens, { deleteMany: { filter } })
   }
 }

@@ -2,6 +2,8 @@ import { type Change, ensureIndexes } from '@im/service-kit'
 import type { Collection, Db, Filter } from 'mongodb'
 import type { DeviceClass } from './device-class.ts'
 
+export const sessionsCollection = 'sessions'
+
 /** The live session of one user on one device class; the key makes a second one impossible. */
 export interface SessionDocument {
   /** `<userId>:<device>` */
@@ -26,7 +28,7 @@ export class SessionsRepository {
   readonly #sessions: Collection<SessionDocument>
 
   constructor(db: Db) {
-    this.#sessions = db.collection('sessions')
+    this.#sessions = db.collection(sessionsCollection)
   }
 
   async createIndexes(): Promise<void> {
@@ -37,14 +39,18 @@ export class SessionsRepository {
     ])
   }
 
-  /** Replaces the session of the same device class and returns the old one. */
-  async replace({ _id, ...session }: SessionDocument, change: Change): Promise<SessionDocument | undefined> {
-    const before = await this.#sessions.findOneAndReplace({ _id }, session, {
-      upsert: true,
-      returnDocument: 'before',
-      session: change.session,
-    })
-    return before ?? undefined
+  /** Sessions of a user, by device class one. They may have expired. */
+  of(userId: number, { session }: Change): Promise<SessionDocument[]> {
+    return this.#sessions.find({ userId }, { session }).toArray()
+  }
+
+  /** Stores a session in place of those that it ends. */
+  replace({ _id, ...session }: SessionDocument, ended: readonly SessionDocument[], change: Change): void {
+    this.remove(
+      ended.filter((one) => one._id !== _id),
+      change,
+    )
+    change.later(this.#sessions, { replaceOne: { filter: { _id }, replacement: session, upsert: true } })
   }
 
   /** The session of a user on a device class. It may have expired. */
@@ -77,17 +83,15 @@ export class SessionsRepository {
     return this.#remove({ _id: `${userId}:${device}` }, change)
   }
 
-  removeOthers(userId: number, keptDevice: string, change: Change): Promise<SessionDocument[]> {
-    return this.#remove({ userId, _id: { $ne: `${userId}:${keptDevice}` } }, change)
-  }
-
-  removeAll(userId: number, change: Change): Promise<SessionDocument[]> {
-    return this.#remove({ userId }, change)
-  }
-
-  async #remove(filter: Filter<SessionDocument>, { session }: Change): Promise<SessionDocument[]> {
-    const found = await this.#sessions.find(filter, { session }).toArray()
-    if (found.length) await this.#sessions.deleteMany({ _id: { $in: found.map(({ _id }) => _id) } }, { session })
+  async #remove(filter: Filter<SessionDocument>, change: Change): Promise<SessionDocument[]> {
+    const found = await this.#sessions.find(filter, { session: change.session }).toArray()
+    this.remove(found, change)
     return found
+  }
+
+  /** Removes sessions that were read within the change. */
+  remove(sessions: readonly SessionDocument[], change: Change): void {
+    const filter = { _id: { $in: sessions.map(({ _id }) => _id) } }
+    if (sessions.length) change.later(this.#sessions, { deleteMany: { filter } })
   }
 }

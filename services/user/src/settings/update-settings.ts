@@ -10,23 +10,23 @@ export async function updateSettings(deps: Deps, userId: number, given: Partial<
   await deps.outbox.commit(async (change) => {
     const user = await deps.users.byId(userId, change)
     if (!user) throw new ContractError('TokenInvalid')
-    await changeSettings(deps, user, given, change)
+    changeSettings(deps, user, given, change)
   })
 }
 
 /** Does the same inside a change that has read the user, and returns the user with the new settings. */
-export async function changeSettings(
+export function changeSettings(
   { users, now }: Pick<Deps, 'users' | 'now'>,
   user: UserDocument,
   given: Partial<SettingValues>,
   change: Change,
-): Promise<UserDocument> {
+): UserDocument {
   const userId = user._id
   const changed = Object.entries(wanted(given)).filter(
     ([name, value]) => value !== user.settings[name as keyof SettingValues],
   )
   if (!changed.length) return user
-  const after = (await users.changeSettings(user, Object.fromEntries(changed), change)) ?? user
+  const after = users.changeSettings(user, Object.fromEntries(changed), change)
   const { multipleDevices, allowGreet } = after.settings
   const names = changed.map(([name]) => name)
   change.announce(settingsChanged, String(userId), { userId, changed: names, multipleDevices, allowGreet, at: now() })

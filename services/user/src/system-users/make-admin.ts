@@ -61,7 +61,7 @@ async function addAdmin(deps: Deps, registered: Registered, passwordMd5: string)
   const { _id: userId, nickname, account, userType } = user
   const telephone = telephoneText(registered) ?? ''
   await outbox.commit(async (change) => {
-    await users.add(user, change)
+    users.add(user, change)
     const fact = { userId, nickname, account, telephone, userType, defaultFriends: [], registeredAt }
     change.announce(userRegistered, String(userId), fact)
   })

@@ -25,7 +25,7 @@ async function makeSystemUser(
     createTime: Math.floor(now() / 1000),
   })
   try {
-    await outbox.commit((change) => users.add(user, change))
+    await outbox.commit(async (change) => users.add(user, change))
   } catch (error) {
     // Another replica made it in the same moment.
     if (!(error instanceof NameTakenError || isDuplicateKey(error))) throw error

@@ -1,5 +1,5 @@
-import { type Change, isDuplicateKey } from '@im/service-kit'
-import { type Collection, type Db, MongoBulkWriteError } from 'mongodb'
+import type { Change } from '@im/service-kit'
+import type { Collection, Db } from 'mongodb'
 
 /** Another user has the name. */
 export class NameTakenError extends Error {
@@ -33,30 +33,15 @@ export class NamesRepository {
     return found.map(({ userId }) => userId)
   }
 
-  /** Claims the names that are new for the user and frees those that are gone. Throws NameTakenError. */
-  async change(
-    userId: number,
-    before: readonly string[],
-    after: readonly string[],
-    { session }: Change,
-  ): Promise<void> {
+  /** Claims the names that are new for the user and frees those that are gone. The change throws NameTakenError. */
+  change(userId: number, before: readonly string[], after: readonly string[], change: Change): void {
     const gone = before.filter((name) => !after.includes(name))
-    if (gone.length) await this.#names.deleteMany({ _id: { $in: gone }, userId }, { session })
-    const claimed = after.filter((name) => !before.includes(name))
-    if (!claimed.length) return
-    try {
-      await this.#names.insertMany(
-        claimed.map((name) => ({ _id: name, userId })),
-        { session },
+    if (gone.length) change.later(this.#names, { deleteMany: { filter: { _id: { $in: gone }, userId } } })
+    for (const name of after.filter((name) => !before.includes(name)))
+      change.later(
+        this.#names,
+        { insertOne: { document: { _id: name, userId } } },
+        (cause) => new NameTakenError(name, cause),
       )
-    } catch (error) {
-      throw isDuplicateKey(error) ? new NameTakenError(takenOf(claimed, error), error) : error
-    }
   }
-}
-
-/** Names are inserted in their order, up to the first that somebody has. */
-function takenOf(claimed: readonly string[], error: unknown): string {
-  const [failed] = error instanceof MongoBulkWriteError ? [error.writeErrors].flat() : []
-  return claimed[failed?.index ?? 0] ?? ''
 }

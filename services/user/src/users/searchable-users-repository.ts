@@ -45,13 +45,13 @@ export class SearchableUsersRepository {
   }
 
   /** Follows a change of the user. Most changes do not matter here and write nothing. */
-  async follow(before: UserDocument | undefined, after: UserDocument | undefined, { session }: Change): Promise<void> {
+  follow(before: UserDocument | undefined, after: UserDocument | undefined, change: Change): void {
     const was = before && searchable(before)
     const is = after && searchable(after)
-    if (was && !is) await this.#users.deleteOne({ _id: was._id }, { session })
+    if (was && !is) change.later(this.#users, { deleteOne: { filter: { _id: was._id } } })
     if (!is || (was && !differs(was, is))) return
     const { _id, ...fields } = withGrams(is)
-    await this.#users.replaceOne({ _id }, fields, { upsert: true, session })
+    change.later(this.#users, { replaceOne: { filter: { _id }, replacement: fields, upsert: true } })
   }
 
   /** Stores users as they are, for those who registered before users could be searched. */

@@ -1,6 +1,8 @@
 import { firstUserId, type Profile, type SettingValues } from '@im/contracts/user'
 import { type Change, ensureIndexes, findFirst } from '@im/service-kit'
 import type { ClientSession, Collection, Db, Document, Filter } from 'mongodb'
+import { type PageSessionDocument, pageSessionsCollection } from '../sessions/page-sessions-repository.ts'
+import { type SessionDocument, sessionsCollection } from '../sessions/sessions-repository.ts'
 import { claimedNames } from './login-names.ts'
 import { NamesRepository } from './names-repository.ts'
 import { positionFields } from './positions.ts'
@@ -46,6 +48,13 @@ export type ReplayedUser = Pick<UserDocument, (typeof replayedFields)[number]>
 /** What decides how a user may be befriended. */
 export type FriendRulesUser = Pick<UserDocument, '_id' | 'nickname' | 'userType' | 'telephone' | 'settings'>
 
+/** What a user is logged in with, sessions of our own pages, too. */
+export interface UserLogins {
+  passwordVersion: number | undefined
+  sessions: SessionDocument[]
+  pageSessions: PageSessionDocument[]
+}
+
 /** Accounts: users, public accounts and the system's own. */
 export class UsersRepository {
   readonly #users: Collection<UserDocument>
@@ -88,18 +97,18 @@ export class UsersRepository {
     return (await this.#counters.findOne({ _id: 'userId' }))?.value ?? firstUserId
   }
 
-  /** Throws NameTakenError. */
-  async add(user: UserDocument, change: Change): Promise<void> {
-    await this.#names.change(user._id, [], claimedNames(user), change)
-    await this.#users.insertOne(user, { session: change.session })
-    await this.#searchable.follow(undefined, user, change)
+  /** The change throws NameTakenError. */
+  add(user: UserDocument, change: Change): void {
+    this.#names.change(user._id, [], claimedNames(user), change)
+    change.later(this.#users, { insertOne: { document: user } })
+    this.#searchable.follow(undefined, user, change)
   }
 
   /** Frees the names of a user, who must have been read within the change, and removes them. */
-  async remove(user: UserDocument, change: Change): Promise<void> {
-    await this.#names.change(user._id, claimedNames(user), [], change)
-    await this.#users.deleteOne({ _id: user._id }, { session: change.session })
-    await this.#searchable.follow(user, undefined, change)
+  remove(user: UserDocument, change: Change): void {
+    this.#names.change(user._id, claimedNames(user), [], change)
+    change.later(this.#users, { deleteOne: { filter: { _id: user._id } } })
+    this.#searchable.follow(user, undefined, change)
   }
 
   async byId(userId: number, change?: Change): Promise<UserDocument | undefined> {
@@ -215,36 +224,49 @@ export class UsersRepository {
     await this.#users.updateOne({ _id: userId, 'password.hash': oldHash }, { $set: { 'password.hash': hash } })
   }
 
-  /** False when the password was changed since `version`. */
-  async setPassword(userId: number, version: number, hash: string, change: Change): Promise<boolean> {
-    const { matchedCount } = await this.#users.updateOne(
-      { _id: userId, 'password.version': version },
-      { $set: { password: { hash, version: version + 1 } } },
-      { session: change.session },
-    )
-    return matchedCount > 0
+  /** The version of a user's password, and everything they are logged in with. Undefined for nobody. */
+  async loginsOf(userId: number, { session }: Change): Promise<UserLogins | undefined> {
+    const of = (from: string, as: keyof UserLogins) => ({
+      $lookup: { from, localField: '_id', foreignField: 'userId', as },
+    })
+    const [found] = await this.#users
+      .aggregate<UserLogins & Pick<UserDocument, 'password'>>(
+        [
+          { $match: { _id: userId } },
+          { $project: { password: 1 } },
+          of(sessionsCollection, 'sessions'),
+          of(pageSessionsCollection, 'pageSessions'),
+        ],
+        { session },
+      )
+      .toArray()
+    if (!found) return undefined
+    const { password, sessions, pageSessions } = found
+    return { passwordVersion: password?.version, sessions, pageSessions }
   }
 
-  /** `current` must have been read within the change. Throws NameTakenError. */
-  async changeProfile(current: UserDocument, set: ProfileChange, change: Change): Promise<UserDocument | undefined> {
-    await this.#names.change(current._id, claimedNames(current), claimedNames({ ...current, ...set }), change)
-    return this.#change(current, set, change)
+  /** Replaces the password of this version, which must have been read within the change. */
+  setPassword(userId: number, version: number, hash: string, change: Change): void {
+    const update = { $set: { password: { hash, version: version + 1 } } }
+    change.later(this.#users, { updateOne: { filter: { _id: userId, 'password.version': version }, update } })
   }
 
-  /** `current` must have been read within the change. */
-  async changeSettings(
-    current: UserDocument,
-    changed: Partial<SettingValues>,
-    change: Change,
-  ): Promise<UserDocument | undefined> {
-    const set = Object.fromEntries(Object.entries(changed).map(([name, value]) => [`settings.${name}`, value]))
-    return this.#change(current, set, change)
+  /** Returns the user as changed. `current` must have been read within the change, which throws NameTakenError. */
+  changeProfile(current: UserDocument, set: ProfileChange, change: Change): UserDocument {
+    const changed = { ...current, ...set }
+    this.#names.change(current._id, claimedNames(current), claimedNames(changed), change)
+    return this.#change(current, changed, set, change)
   }
 
-  async #change(current: UserDocument, set: Document, change: Change): Promise<UserDocument | undefined> {
-    const options = { session: change.session, returnDocument: 'after' as const }
-    const after = (await this.#users.findOneAndUpdate({ _id: current._id }, { $set: set }, options)) ?? undefined
-    await this.#searchable.follow(current, after, change)
+  /** Returns the user as changed. `current` must have been read within the change. */
+  changeSettings(current: UserDocument, settings: Partial<SettingValues>, change: Change): UserDocument {
+    const set = Object.fromEntries(Object.entries(settings).map(([name, value]) => [`settings.${name}`, value]))
+    return this.#change(current, { ...current, settings: { ...current.settings, ...settings } }, set, change)
+  }
+
+  #change(before: UserDocument, after: UserDocument, set: Document, change: Change): UserDocument {
+    change.later(this.#users, { updateOne: { filter: { _id: before._id }, update: { $set: set } } })
+    this.#searchable.follow(before, after, change)
     return after
   }
 
@@ -254,7 +276,7 @@ export class UsersRepository {
     const filter: Filter<UserDocument> = { _id: userId, status: { $ne: status } }
     const before = await this.#users.findOneAndUpdate(filter, { $set: { status } }, options)
     if (!before) return false
-    await this.#searchable.follow(before, { ...before, status }, change)
+    this.#searchable.follow(before, { ...before, status }, change)
     return true
   }
 
@@ -279,8 +301,13 @@ export class UsersRepository {
     return matchedCount > 0
   }
 
-  async setOfflineTime(userId: number, seconds: number, change?: Change): Promise<void> {
-    await this.#users.updateOne({ _id: userId }, { $max: { offlineTime: seconds } }, { session: change?.session })
+  async setOfflineTime(userId: number, seconds: number): Promise<void> {
+    await this.#users.updateOne({ _id: userId }, { $max: { offlineTime: seconds } })
+  }
+
+  /** The same as part of a change. */
+  noteOffline(userId: number, seconds: number, change: Change): void {
+    change.later(this.#users, { updateOne: { filter: { _id: userId }, update: { $max: { offlineTime: seconds } } } })
   }
 
   async keepElsewhere(userId: number, elsewhere: KeptElsewhere): Promise<void> {

@@ -1,6 +1,6 @@
 import { ContractError } from '@im/contracts'
 import { type Change, ensureIndexes, isDuplicateKey } from '@im/service-kit'
-import type { ClientSession, Collection, Db } from 'mongodb'
+import type { Collection, Db } from 'mongodb'
 
 interface WalletDocument {
   _id: number
@@ -77,21 +77,22 @@ export class Ledger {
     }
   }
 
-  /** Adds money to an open wallet and returns the balance. Throws AlreadyPostedError. */
-  async credit({ userId, cents, ...entry }: Movement, { session }: Change): Promise<number> {
+  /** Adds money to an open wallet and returns the balance. The change throws AlreadyPostedError. */
+  async credit({ userId, cents, ...entry }: Movement, change: Change): Promise<number> {
     const recharged = entry.kind === 'recharge' ? cents : 0
     const wallet = await this.#wallets.findOneAndUpdate(
       { _id: userId },
       { $inc: { balance: cents, recharged, entries: 1 } },
-      { returnDocument: 'after', session },
+      { returnDocument: 'after', session: change.session },
     )
     if (!wallet) throw new Error(`user ${userId} has no wallet`)
-    await this.#write(wallet, { ...entry, cents }, session)
+    this.#write(wallet, { ...entry, cents }, change)
     return wallet.balance
   }
 
   /** Takes the money of a withdrawal. Throws BalanceTooLow, and WithdrawFailed while another one is not settled. */
-  async withdraw(withdrawal: string, { userId, cents, ...entry }: Movement, { session }: Change): Promise<void> {
+  async withdraw(withdrawal: string, { userId, cents, ...entry }: Movement, change: Change): Promise<void> {
+    const { session } = change
     const wallet = await this.#wallets.findOneAndUpdate(
       { _id: userId, balance: { $gte: cents }, withdrawing: { $exists: false } },
       { $inc: { balance: -cents, entries: 1 }, $set: { withdrawing: withdrawal } },
@@ -102,12 +103,13 @@ export class Ledger {
       if ((found?.balance ?? 0) < cents) throw new ContractError('BalanceTooLow')
       throw new ContractError('WithdrawFailed', { detail: 'another withdrawal is not settled yet' })
     }
-    await this.#write(wallet, { ...entry, cents: -cents }, session)
+    this.#write(wallet, { ...entry, cents: -cents }, change)
   }
 
   /** The outcome of a withdrawal is known, and the next one may begin. */
-  async endWithdrawal(userId: number, withdrawal: string, { session }: Change): Promise<void> {
-    await this.#wallets.updateOne({ _id: userId, withdrawing: withdrawal }, { $unset: { withdrawing: 1 } }, { session })
+  endWithdrawal(userId: number, withdrawal: string, change: Change): void {
+    const filter = { _id: userId, withdrawing: withdrawal }
+    change.later(this.#wallets, { updateOne: { filter, update: { $unset: { withdrawing: 1 } } } })
   }
 
   /** The latest entries first. */
@@ -115,16 +117,13 @@ export class Ledger {
     return this.#journal.find({ userId }).sort({ number: -1 }).limit(limit).toArray()
   }
 
-  async #write(
+  #write(
     { _id: userId, balance, entries: number }: WalletDocument,
     { key, kind, cents, at }: Omit<Movement, 'userId'>,
-    session: ClientSession,
-  ): Promise<void> {
+    change: Change,
+  ): void {
     const entry: JournalEntry = { _id: key, userId, number, kind, cents, balance, at: new Date(at) }
-    try {
-      await this.#journal.insertOne(entry, { session })
-    } catch (error) {
-      throw isDuplicateKey(error) ? new AlreadyPostedError(key, { cause: error }) : error
-    }
+    const write = { insertOne: { document: entry } }
+    change.later(this.#journal, write, (cause) => new AlreadyPostedError(key, { cause }))
   }
 }

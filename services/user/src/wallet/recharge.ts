@@ -22,16 +22,15 @@ export async function recharge(deps: Deps, userId: number, cents: number, payTyp
   if (payType !== 1 && payType !== 2) throw new ContractError('PayTypeInvalid')
   const provider = payType === 1 ? payments.alipay : payments.wechat
   if (!provider && !payments.isSandbox) throw new ContractError('FeatureDisabled')
-  await ledger.open(userId)
   const orderId = randomBytes(16).toString('hex')
   const at = now()
   const name = payments.isSandbox ? 'sandbox' : (provider?.name ?? '')
   const checkAt = new Date(at + firstCheckAfter)
   const order = { _id: orderId, userId, cents, provider: name, payType, createdAt: new Date(at), checkAt }
-  await recharges.add({ ...order, status: 'open', checks: 0 })
+  await Promise.all([ledger.open(userId), recharges.add({ ...order, status: 'open', checks: 0 })])
   if (payments.isSandbox || !provider) {
-    await creditRecharge(deps, { orderId, cents, tradeId: `sandbox-${orderId}` }, name)
-    return ledger.of(userId)
+    const balance = await creditRecharge(deps, { orderId, cents, tradeId: `sandbox-${orderId}` }, name)
+    return balance === undefined ? ledger.of(userId) : { balance }
   }
   try {
     const payInfo = await provider.prepare({ orderId, cents })

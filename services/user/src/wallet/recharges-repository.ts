@@ -39,14 +39,10 @@ export class RechargesRepository {
     return (await this.#recharges.findOne({ _id: orderId }, { session: change.session })) ?? undefined
   }
 
-  /** Returns true to the one who marks it as paid. */
-  async setPaid(orderId: string, tradeId: string, at: number, { session }: Change): Promise<boolean> {
-    const { modifiedCount } = await this.#recharges.updateOne(
-      { _id: orderId, status: { $ne: 'paid' } },
-      { $set: { status: 'paid', tradeId, paidAt: new Date(at) } },
-      { session },
-    )
-    return modifiedCount > 0
+  /** Marks an order as paid that was read within the change, and was not. */
+  setPaid(orderId: string, tradeId: string, at: number, change: Change): void {
+    const update = { $set: { status: 'paid' as const, tradeId, paidAt: new Date(at) } }
+    change.later(this.#recharges, { updateOne: { filter: { _id: orderId }, update } })
   }
 
   /** Open orders that the provider should be asked about by now. */

@@ -20,7 +20,7 @@ export async function settleWithdrawal(
     if (!settled)
       return outcome.status === 'paid' && (await withdrawals.notePaidAfterRefusal(billNo, outcome.paymentNo, change))
     const { userId, cents } = settled
-    await ledger.endWithdrawal(userId, billNo, change)
+    ledger.endWithdrawal(userId, billNo, change)
     if (outcome.status === 'refused')
       await ledger.credit({ userId, key: `refund:${billNo}`, kind: 'refund', cents, at: now() }, change)
     return false

@@ -93,7 +93,7 @@ async function takeMoney(
     await ledger.withdraw(billNo, movement, change)
     const dates = { createdAt: new Date(at), checkAt: new Date(at + firstCheckAfter), checks: 0 }
     const bill = { _id: billNo, userId, openid, cents, feeCents: feeOf(cents), status: 'pending' as const }
-    await withdrawals.add({ ...bill, ...dates }, change)
+    withdrawals.add({ ...bill, ...dates }, change)
   })
   return billNo
 }

@@ -34,8 +34,8 @@ export class WithdrawalsRepository {
     await ensureIndexes(this.#withdrawals, [{ key: { status: 1, checkAt: 1 } }])
   }
 
-  async add(withdrawal: WithdrawalDocument, { session }: Change): Promise<void> {
-    await this.#withdrawals.insertOne(withdrawal, { session })
+  add(withdrawal: WithdrawalDocument, change: Change): void {
+    change.later(this.#withdrawals, { insertOne: { document: withdrawal } })
   }
 
   /** Returns the withdrawal to the one who settles it. */
