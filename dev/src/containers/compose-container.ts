@@ -40,7 +40,7 @@ export class ComposeContainer extends GenericContainer {
     if (command) this.withCommand(command)
     if (files.length > 0) this.withCopyFilesToContainer(files)
     this.withExposedPorts(...Object.entries(ports).map(([container, host]) => ({ container: Number(container), host })))
-    this.withWaitStrategy(this.#isUp()).withStartupTimeout(60_000)
+    this.withWaitStrategy(this.#isUp()).withStartupTimeout(100_000)
   }
 
   /** Healthy by the check of compose.yaml, asked more often; where it has none (NATS): its monitor says so. */
