@@ -64,8 +64,8 @@ test('a switch that is neither on nor off is refused: a typing error must not le
   await prosody.end('SIGTERM')
   for (const [env, line] of [
     [{ XMPP_TLS: 'yes' }, 'XMPP_TLS must be on or off, not yes'],
-    [{ XMPP_REQUIRE_TLS: 'yes' }, 'XMPP_REQUIRE_TLS must be true or false, not yes'],
-    [{ LIMIT_FACTOR: 'much' }, 'LIMIT_FACTOR is not a number'],
+    [{ XMPP_TLS: 'on', XMPP_REQUIRE_TLS: 'yes' }, 'XMPP_REQUIRE_TLS must be true or false, not yes'],
+    [{ XMPP_REQUIRE_TLS: 'false', LIMIT_FACTOR: 'much' }, 'LIMIT_FACTOR is not a number'],
   ] as const) {
     const error: Error = await prosody.start(env).then(
       () => new Error('it started'),
