@@ -1,37 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { eventually, slowProxy } from '@im/service-kit/testing'
-import { type Test, test } from 'tap'
-import { streamKey } from '../src/read/addresses.ts'
+import { test } from 'tap'
 import { alice, bob, carol, isSharedOut, startMessage } from './start-message.ts'
+import { live, startTwo } from './start-two.ts'
 import { type ClientStream, domain, XmppServer } from './xmpp-server.ts'
-
-type Replica = Awaited<ReturnType<typeof startMessage>>
-
-/** Two replicas, and two servers that are held by different ones: of 14 hardly ever all fall to one. */
-async function startTwo(t: Test) {
-  const servers = await Promise.all(Array.from({ length: 14 }, () => XmppServer.start()))
-  const env = { NAMESPACE: `t${randomBytes(5).toString('hex')}` }
-  const first = await startMessage(t, { servers, env })
-  const second = await startMessage(t, { servers, env, user: first.user })
-  const replicas = [first, second]
-  // Each has heard the other: before that, one may take all servers for its own.
-  await eventually(() => replicas.every(({ deps }) => deps.peers.others.length) && isSharedOut(servers, replicas))
-  const [left, right] = replicas.map(({ deps }) => servers.find(({ name }) => deps.feeds.of(name)))
-  return { replicas, first, left: left!, right: right! }
-}
-
-/** Resolves when a stream gets what comes at once, and every replica knows where it is. */
-async function live(replicas: readonly Replica[], server: XmppServer, stream: ClientStream): Promise<void> {
-  const key = streamKey(server.name, stream.id)
-  await eventually(() => replicas.some(({ deps }) => deps.streams.find(server.name, stream.id)?.mail === 'live'))
-  await eventually(() =>
-    replicas.every(
-      ({ deps: { streams } }) =>
-        streams.find(server.name, stream.id) || streams.farOf(stream.user).some((far) => far.key === key),
-    ),
-  )
-}
 
 test('replicas share the servers, each held by exactly one, and take over from one that ends or dies', async (t) => {
   const servers = await Promise.all(Array.from({ length: 6 }, () => XmppServer.start()))
@@ -240,6 +213,37 @@ test('a replica that hears late that it has lost a server knows where its stream
   t.equal(loser!.streams.farOf(bob).length, 1)
   phone.end()
   await eventually(() => !loser!.streams.farOf(bob).length)
+})
+
+test('a replica that was asked for one device, and then gets the entry, sees to the other devices, too', async (t) => {
+  const { replicas, left, right, first } = await startTwo(t)
+  const sender = left.connect(alice)
+  const pc = left.connect(bob, { resource: 'pc' })
+  const phone = right.connect(bob, { resource: 'phone' })
+  await Promise.all([live(replicas, left, pc), live(replicas, right, phone)])
+  const [dying, other] = [left, right].map((server) => replicas.find(({ deps }) => deps.feeds.of(server.name))!.deps)
+  for (const device of [pc, phone]) device.sleep()
+  // Nothing that the one does from here on counts, as if it were killed.
+  const killed = Promise.withResolvers<never>()
+  killed.promise.catch(() => {})
+  dying!.mailbox.apply = () => killed.promise
+  t.after(() => killed.reject(new Error('killed')))
+  sender.say({ to: bob })
+  await eventually(() => pc.received.length && phone.received.length)
+  dying!.peers.holds = () => []
+  await eventually(() => !other!.peers.holderOf(left.url))
+  for (const { peers } of [dying!, other!]) peers.ownerOf = () => other!.peers.id
+  await eventually(() => other!.streams.find(left.name, pc.id))
+  await left.drained()
+  // Neither comes back to its stream.
+  for (const device of [phone, pc]) device.end()
+  for (const resource of ['phone', 'pc']) {
+    const back = right.connect(bob, { resource })
+    await eventually(() => back.messages.length === 1)
+    await eventually(() => back.confirmed === back.delivered)
+  }
+  await eventually(async () => (await first.deps.mailbox.collection.countDocuments()) === 0)
+  t.ok(left.connections > 1)
 })
 
 test('a row that is written when its device has the message by another stream already does not stay', async (t) => {

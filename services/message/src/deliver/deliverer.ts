@@ -138,10 +138,9 @@ export class Deliverer {
       settled()
       return
     }
-    const delivery = this.#begun(message, hasRow, settled)
-    if (!delivery) return
+    const { delivery, known } = this.#begun(message, hasRow)
     const replicas = this.#replicasOf(message)
-    this.#handOut(delivery, hasRow, new Set([...replicas.values()].flat()))
+    this.#handOut(delivery, { hasRow, elsewhere: new Set([...replicas.values()].flat()), known })
     for (const [replica, devices] of replicas) {
       delivery.handedElsewhere(devices)
       const settled = (outcome: FarOutcome) => delivery.settledElsewhere(outcome, devices)
@@ -152,7 +151,7 @@ export class Deliverer {
       this.#ringOthers(delivery)
       if (!replicas.size) this.#far.mailboxGrew(message.user, message)
     }
-    delivery.review()
+    settleTogether(delivery, known, settled)
   }
 
   /** Serves another replica: its message goes to the streams here. */
@@ -163,33 +162,39 @@ export class Deliverer {
       answer(devices.length ? { is: 'kept' } : { is: 'nobody' })
       return
     }
-    const delivery = this.#begun(message, false, ({ confirmedBy }) =>
-      answer(confirmedBy.size ? { is: 'confirmed', by: [...confirmedBy] } : { is: 'kept' }),
-    )
-    if (!delivery) return
-    this.#handOut(delivery, false)
-    delivery.review()
+    const { delivery, known } = this.#begun(message, false)
+    this.#handOut(delivery, { hasRow: false, known })
+    settleTogether(delivery, known, () => {
+      const by = new Set([...delivery.confirmedBy, ...(known?.confirmedBy ?? [])])
+      answer(by.size ? { is: 'confirmed', by: [...by] } : { is: 'kept' })
+    })
   }
 
-  /** The delivery of a message; undefined when it is under way already, and is settled with that. */
-  #begun(message: Outgoing, hasRow: boolean, settled: (delivery: Delivery) => void): Delivery | undefined {
+  /**
+   * The delivery of a message, and the one of it that is under way already: another replica may have asked for some of its devices
+   * before this one got its entry, or its row.
+   */
+  #begun(message: Outgoing, hasRow: boolean): { delivery: Delivery; known: Delivery | undefined } {
     const id = rowId(message.user, message.from, message.messageId)
     const known = this.#deliveries.get(id)
-    if (known) {
-      known.whenSettled(() => settled(known))
-      return undefined
-    }
     const delivery = new Delivery(id, message, hasRow, this.#backing)
-    this.#deliveries.set(id, delivery)
-    delivery.whenSettled(() => settled(delivery))
-    return delivery
+    if (!known) this.#deliveries.set(id, delivery)
+    return { delivery, known }
   }
 
   /** Gives it to the streams that can take it now; the others, and devices that can't be found, get it from the mailbox. */
-  #handOut(delivery: Delivery, hasRow: boolean, elsewhere: ReadonlySet<string> = noDevices): void {
+  #handOut(
+    delivery: Delivery,
+    {
+      hasRow,
+      elsewhere = noDevices,
+      known,
+    }: { hasRow: boolean; elsewhere?: ReadonlySet<string>; known: Delivery | undefined },
+  ): void {
     const { message } = delivery
     const devices = this.#devices(message)
     for (const stream of devices) {
+      if (known?.isWith(stream) || known?.confirmedBy.has(stream.resource)) continue
       if (stream.mail !== 'behind' && stream.hasRoom) this.#hand(stream, delivery, message.text)
       else if (!hasRow) {
         stream.mail = 'behind'
@@ -198,7 +203,8 @@ export class Deliverer {
     }
     if (hasRow) return
     for (const resource of missingOf(message))
-      if (!elsewhere.has(resource) && devices.every((stream) => stream.resource !== resource)) delivery.owe(resource)
+      if (!elsewhere.has(resource) && !known?.confirmedBy.has(resource))
+        if (devices.every((stream) => stream.resource !== resource)) delivery.owe(resource)
   }
 
   /** A row of the mailbox goes to a stream. */
@@ -326,6 +332,16 @@ export class Deliverer {
       delivery.overdue()
     }
   }
+}
+
+/** Settles a delivery, and what is under way of the same message, which may have left nothing for it. */
+function settleTogether(delivery: Delivery, known: Delivery | undefined, settled: () => void): void {
+  if (known && !delivery.concernsSomebody) {
+    known.whenSettled(settled)
+    return
+  }
+  delivery.whenSettled(() => (known ? known.whenSettled(settled) : settled()))
+  delivery.review()
 }
 
 const nowhere: ReadonlyMap<string, string[]> = new Map()

@@ -115,6 +115,11 @@ export class Delivery {
     return this.#confirmedBy
   }
 
+  /** Somebody is being given it, or is owed it. */
+  get concernsSomebody(): boolean {
+    return this.#isServed || this.#owed.size > 0
+  }
+
   get hasRow(): boolean {
     return this.#row !== 'none'
   }
