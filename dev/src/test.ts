@@ -191,7 +191,11 @@ async function main(): Promise<number> {
   try {
     if (onContainers) add(outcome, await runOnContainers(files, join(folder, 'containers')))
     else {
-      const launching = startServers({ dataDir: join(folder, 'servers'), ports: 'free', env: process.env, report })
+      const launching = startServers({
+        ...{ dataDir: join(folder, 'servers'), ports: 'free', env: process.env, report },
+        // Tests that kill a server start their own.
+        areVolatile: true,
+      })
       // Tests of these start their own.
       const obtain = (name: 'prosody' | 's3') => obtainServers([name], { dataDir: folder, env: process.env, report })
       const obtaining = Promise.all([

@@ -40,6 +40,8 @@ export interface ServersOptions {
   xmppServers?: number
   /** Start a server again when it dies. Default true. */
   supervise?: boolean
+  /** Acknowledged writes may be lost when a server is killed: waiting for the disk costs tests half of the database's time. */
+  areVolatile?: boolean
   report?: Reporter
   /** Ends a start that is under way. */
   abort?: AbortSignal
@@ -192,7 +194,7 @@ interface Instance {
 }
 
 async function planInstances(
-  { dataDir, ports: wish, alsoPorts = [], xmppServers = 1 }: ServersOptions,
+  { dataDir, ports: wish, alsoPorts = [], xmppServers = 1, areVolatile = false }: ServersOptions,
   chosen: Map<Server, Choice>,
   env: NodeJS.ProcessEnv,
 ): Promise<Instance[]> {
@@ -212,6 +214,7 @@ async function planInstances(
         place: {
           folder: join(dataDir, `${folder}${suffix}`),
           ports,
+          isVolatile: areVolatile,
           env: server === prosody && number > 1 ? { ...env, XMPP_SERVER_NAME: `xmpp-${number}` } : env,
         },
       })

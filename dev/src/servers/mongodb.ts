@@ -239,7 +239,7 @@ function secantusd({ path, version, why }: { path: string; version: string; why:
       args: [
         ...['--host', '127.0.0.1', '--port', String(place.ports.mongodb), '--storage-path', place.folder],
         // Without it acknowledged writes are lost at kill -9.
-        '--sync-on-commit',
+        ...(place.isVolatile ? [] : ['--sync-on-commit']),
         ...['--cache-size', '512M', '--log-file-max', '64MB', '--log-level', 'WARNING'],
       ],
       cwd: place.folder,

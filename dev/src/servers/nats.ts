@@ -49,7 +49,13 @@ async function installed(machine: Machine) {
         args: ['--config', file],
         cwd: place.folder,
         prepare: () =>
-          writeFile(file, configuration({ host: '127.0.0.1', port: place.ports.nats, store: place.folder, version })),
+          writeFile(
+            file,
+            configuration({
+              ...{ host: '127.0.0.1', port: place.ports.nats, store: place.folder, version },
+              isVolatile: place.isVolatile ?? false,
+            }),
+          ),
         ready: () => askJetStream(urlOf(place)),
       }
     },
@@ -71,7 +77,8 @@ async function container(machine: Machine) {
         volumes: [[place.folder, '/data']],
         command: ['--config', '/data/nats.conf'],
       })
-      const config = configuration({ host: '0.0.0.0', port: 4222, store: '/data', version: '2.12.0' })
+      const isVolatile = place.isVolatile ?? false
+      const config = configuration({ host: '0.0.0.0', port: 4222, store: '/data', version: '2.12.0', isVolatile })
       return {
         ...launch,
         prepare: async () => {
@@ -85,9 +92,15 @@ async function container(machine: Machine) {
 }
 
 /** With `sync_interval: always` an acknowledged message survives power loss; servers before 2.10 refuse the setting. */
-function configuration(options: { host: string; port: number; store: string; version: string }): string {
+function configuration(options: {
+  host: string
+  port: number
+  store: string
+  version: string
+  isVolatile: boolean
+}): string {
   const [major = 0, minor = 0] = options.version.split('.').map(Number)
-  const syncs = major > 2 || (major === 2 && minor >= 10)
+  const syncs = !options.isVolatile && (major > 2 || (major === 2 && minor >= 10))
   return `server_name: im_dev
 host: ${options.host}
 port: ${options.port}

@@ -13,6 +13,8 @@ export interface Place {
   ports: Ports
   /** The environment of the server itself (Prosody). */
   env: NodeJS.ProcessEnv
+  /** Nobody kills it and reads on: acknowledged writes need not be on the disk. */
+  isVolatile?: boolean
 }
 
 /** A source of a server that works on this machine. */

@@ -120,7 +120,7 @@ for (const [story, count, pageSize] of [
 ] as const)
   test(`${story}, while they keep changing`, async (t) => {
     // A database of its own: so much work would keep other tests waiting for theirs.
-    const server = await ownServer(t, 'mongodb')
+    const server = await ownServer(t, 'mongodb', { isVolatile: true })
     const user = await startUser(t, server ? { MONGODB_URL: server.url } : {})
     await addUsers(user.deps.db.collection<UserDocument>('users'), count)
     const env = { ...user.env, USER_URL: user.url, PAGE_SIZE: String(pageSize) }

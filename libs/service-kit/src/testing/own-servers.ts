@@ -32,13 +32,13 @@ export interface OwnServer {
 const mongodPath = () =>
   globSync(join(homedir(), '.cache', 'yingchuang-im', 'secantusdb-*', 'bin', 'secantusd-rs')).at(-1) ?? 'secantusd-rs'
 
-const commands: Record<ServerKind, (port: number, folder: string) => [string, ...string[]]> = {
+const commands: Record<ServerKind, (port: number, folder: string, isVolatile: boolean) => [string, ...string[]]> = {
   redis: (port, folder) => ['redis-server', '--port', `${port}`, '--bind', '127.0.0.1', '--dir', folder, '--save', ''],
   nats: (port, folder) => ['nats-server', '-a', '127.0.0.1', '-p', `${port}`, '-js', '-sd', folder],
-  mongodb: (port, folder) => [
+  mongodb: (port, folder, isVolatile) => [
     mongodPath(),
-    ...['--host', '127.0.0.1', '--port', `${port}`, '--storage-path', folder, '--sync-on-commit'],
-    ...['--cache-size', '64M'],
+    ...['--host', '127.0.0.1', '--port', `${port}`, '--storage-path', folder, '--cache-size', '64M'],
+    ...(isVolatile ? [] : ['--sync-on-commit']),
   ],
 }
 
@@ -48,12 +48,19 @@ const urls: Record<ServerKind, (port: number) => string> = {
   mongodb: (port) => `mongodb://127.0.0.1:${port}/?directConnection=true`,
 }
 
-/** Starts a server for a test. Returns undefined and skips the test where the server's program is not installed. */
-export async function ownServer(t: Test, kind: ServerKind): Promise<OwnServer | undefined> {
+/**
+ * Starts a server for a test. Returns undefined and skips the test where the server's program is not installed. A volatile
+ * MongoDB, for a test that does not kill it, does not wait for the disk.
+ */
+export async function ownServer(
+  t: Test,
+  kind: ServerKind,
+  { isVolatile = false } = {},
+): Promise<OwnServer | undefined> {
   const port = await freePort()
   const folder = await mkdtemp(join(tmpdir(), `kit-${kind}-`))
   const saved = `${folder}-saved`
-  const [file, ...args] = commands[kind](port, folder)
+  const [file, ...args] = commands[kind](port, folder, isVolatile)
   if (spawnSync(file, ['--version']).error) {
     t.pass(`${kind} can be killed`, { skip: `${file} is not installed` })
     return undefined
