@@ -63,6 +63,21 @@ for (const managed of [false, true]) {
   })
 }
 
+test('the end of a stream names what was said in rooms and not confirmed by its id', async (t) => {
+  const { prosody, service, client, id } = await start(t, true)
+  const said = numbers(1, 4).map((i) => {
+    const { text, ...one } = delivery(String(i), { expect: true, from: `room@${prosody.rooms}/1` })
+    return { ...one, text: text.replace("type='chat'", i === 4 ? "type='chat'" : "type='groupchat'") }
+  })
+  service.deliver(id, ...said)
+  await eventually(() => client.contents().length === 4)
+  client.ack()
+  await confirm(client, [said[1]?.id])
+  await client.end()
+  await eventually(() => service.ended.has(id))
+  t.equal(service.ended.get(id)?.attrs['missed'], `${said[0]?.id} ${said[2]?.id}`)
+})
+
 test('an id that several senders use confirms all of them', async (t) => {
   const { service, client, id } = await start(t, false)
   const same = newId()
