@@ -21,6 +21,7 @@ import {
   Long,
   MongoBulkWriteError,
   MongoClient,
+  MongoClientBulkWriteError,
   MongoServerError,
   ObjectId,
 } from 'mongodb'
@@ -234,6 +235,56 @@ test('transactions', async (t) => {
     )
     await isDuplicate(t, work, 'key')
     t.equal(await docs.countDocuments(), 1)
+  })
+
+  t.test('one command of a transaction writes to several collections, all or nothing, in its order', async (t) => {
+    const [docs, others] = [newCollection<{ _id: string; n: number }>(), newCollection<{ _id: string; n: number }>()]
+    await docs.insertOne({ _id: 'old', n: 1 })
+    const write = (_id: string) =>
+      client.withSession((session) =>
+        session.withTransaction(async () => {
+          await docs.findOne({ _id }, { session })
+          const [inDocs, inOthers] = [{ namespace: docs.namespace }, { namespace: others.namespace }]
+          await client.bulkWrite<Record<string, { _id: string; n: number }>>(
+            [
+              { ...inDocs, name: 'deleteMany', filter: { n: 1 } },
+              { ...inOthers, name: 'replaceOne', filter: { _id: 'a' }, replacement: { n: 1 }, upsert: true },
+              { ...inOthers, name: 'updateOne', filter: { _id: 'a' }, update: { $inc: { n: 1 } } },
+              { ...inDocs, name: 'insertOne', document: { _id, n: 2 } },
+            ],
+            { session },
+          )
+        }),
+      )
+    await write('new')
+    t.strictSame(await docs.find().toArray(), [{ _id: 'new', n: 2 }])
+    t.strictSame(await others.find().toArray(), [{ _id: 'a', n: 2 }])
+    await others.updateOne({ _id: 'a' }, { $set: { n: 7 } })
+    const refused = (await t.rejects(write('new'), MongoClientBulkWriteError)) as MongoClientBulkWriteError
+    t.strictSame(
+      [...refused.writeErrors].map(([index, { code }]) => [index, code]),
+      [[3, 11000]],
+    )
+    t.strictSame(await others.find().toArray(), [{ _id: 'a', n: 7 }], 'nothing of it stays')
+  })
+
+  t.test('a document is read with those of other collections that belong to it', async (t) => {
+    const [docs, others] = [newCollection<{ _id: number }>(), newCollection<{ of: number; n: number }>()]
+    await others.createIndex({ of: 1 })
+    await docs.insertMany([{ _id: 1 }, { _id: 2 }])
+    await others.insertMany([1, 2, 3].map((n) => ({ of: 1, n })))
+    const $lookup = { from: others.collectionName, localField: '_id', foreignField: 'of', as: 'others' }
+    const found = await client.withSession((session) =>
+      session.withTransaction(async () => {
+        await others.insertOne({ of: 1, n: 4 }, { session })
+        return await docs.aggregate([{ $match: { _id: { $in: [1, 2] } } }, { $lookup }], { session }).toArray()
+      }),
+    )
+    t.strictSame(
+      found.map((doc) => doc['others'].map(({ n }: { n: number }) => n)),
+      [[1, 2, 3, 4], []],
+      'as the transaction sees them',
+    )
   })
 
   t.test('a collection can be made by the first insert of a transaction', async (t) => {

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Db, MongoServerError } from 'mongodb'
+import { type Db, MongoClientBulkWriteError, MongoServerError } from 'mongodb'
 
 /** A fault of the server that stands in for MongoDB, which the code makes up for. */
 export interface StandInFault {
@@ -123,6 +123,52 @@ const lockedWhileWaiting: StandInFault = {
   },
 }
 
+const beginsWithoutBulkWrite: StandInFault = {
+  name: 'begins no transaction by a write to several collections',
+  workaround: 'the query before `later.send` in libs/service-kit/src/events/outbox.ts',
+  async isThere({ client, databaseName }) {
+    const session = client.startSession()
+    try {
+      session.startTransaction({ readConcern: { level: 'majority' } })
+      const document = { n: 1 }
+      await client.bulkWrite([{ namespace: `${databaseName}.fault_begins`, name: 'insertOne', document }], { session })
+      return false
+    } catch (error) {
+      if (error instanceof MongoServerError) return true
+      throw error
+    } finally {
+      await session.abortTransaction()
+      await session.endSession()
+    }
+  },
+}
+
+const conflictOfOneWrite: StandInFault = {
+  name: 'tells a conflict of a write to several collections as the error of that write, without a label',
+  workaround: '`transient` in libs/service-kit/src/events/later-writes.ts',
+  async isThere(db) {
+    const rows = db.collection<{ _id: number; n: number }>('fault_conflict')
+    await rows.insertOne({ _id: 1, n: 0 })
+    const [one, two] = [db.client.startSession(), db.client.startSession()]
+    try {
+      for (const session of [one, two]) session.startTransaction()
+      await rows.updateOne({ _id: 1 }, { $inc: { n: 1 } }, { session: one })
+      await rows.findOne({ _id: 1 }, { session: two })
+      const write = { filter: { _id: 1 }, update: { $inc: { n: 1 } } }
+      const model = { namespace: rows.namespace, name: 'updateOne', ...write } as const
+      await db.client.bulkWrite<Record<string, { _id: number; n: number }>>([model], { session: two })
+      return false
+    } catch (error) {
+      return error instanceof MongoClientBulkWriteError && error.writeErrors.size > 0
+    } finally {
+      for (const session of [one, two]) {
+        await session.abortTransaction()
+        await session.endSession()
+      }
+    }
+  },
+}
+
 export const standInFaults: readonly StandInFault[] = [
   rangeBeforeLimit,
   onlyWhatIsIndexed,
@@ -130,4 +176,6 @@ export const standInFaults: readonly StandInFault[] = [
   oldUniqueValues,
   uniqueAcrossTransactions,
   lockedWhileWaiting,
+  beginsWithoutBulkWrite,
+  conflictOfOneWrite,
 ]
