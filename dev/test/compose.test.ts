@@ -18,7 +18,7 @@ test('every service of the stack has its container, told which one to run and ch
   for (const name of serviceNames) {
     const container = containers.find((each) => each.name === name)
     t.match(container, { image: 'yingchuang-im', environment: { SERVICE: name, PORT: /^\d+$/ } }, name)
-    t.match(container?.healthcheck?.test, ['CMD', 'node', '-e', /readyz/], name)
+    t.match(container?.healthcheck?.test, ['CMD', 'bash', '-c', /\$\{OPERATIONS_PORT:-\$PORT\}.* \/readyz /s], name)
   }
 })
 

@@ -68,7 +68,7 @@ export async function readCompose(env: Record<string, string>): Promise<ComposeS
       environment: Object.fromEntries(
         Object.entries(environment).map(([key, value]) => [key, interpolate(String(value), env)]),
       ),
-      ...(healthcheck ? { healthcheck } : {}),
+      ...(healthcheck ? { healthcheck: { test: asWritten(healthcheck.test) } } : {}),
       files: mounts
         .filter(([source]) => source?.startsWith('./'))
         .map(([source = '', target = '']) => ({ source: resolve(here, source), target })),
@@ -76,6 +76,11 @@ export async function readCompose(env: Record<string, string>): Promise<ComposeS
       limits: limitsOf(written),
     }
   })
+}
+
+/** compose writes `$$` where a command has `$`. */
+function asWritten(test: string | string[]): string | string[] {
+  return typeof test === 'string' ? test.replaceAll('$$', '$') : test.map((word) => word.replaceAll('$$', '$'))
 }
 
 function limitsOf({ read_only: readOnly = false, cap_drop, security_opt, mem_limit }: Written) {
