@@ -73,6 +73,8 @@ export async function startContainers(options: TestStackOptions): Promise<TestSt
         // DNS gives all XMPP servers under one name. Calls go to the first replica of a service, as with local processes.
         place.alias = of
       }
+      // Probes and metrics are for tests, too.
+      if (of === 'gateway') place.env['OPERATIONS_HOST'] = '0.0.0.0'
       const container = await new ComposeContainer(part, place).start()
       containers.set(name, container)
       if (isApi(part)) await thisMachine.lead(container)
