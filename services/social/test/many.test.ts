@@ -12,6 +12,7 @@ import {
 } from '@im/contracts/social'
 import { systemUserId } from '@im/contracts/user'
 import { eventually, failure, recordEvents } from '@im/service-kit/testing'
+import fc from 'fast-check'
 import { test } from 'tap'
 import { eraseUser } from '../src/people/erase-user.ts'
 import { startSocial } from './start-social.ts'
@@ -265,4 +266,41 @@ test('labels: names are taken once, friends only, 200 at most', async (t) => {
   t.equal(codes.filter(({ resultCode }) => resultCode === 1).length, 3, 'no more of those that come at once')
   t.equal((await api.call(labels.listLabels, {}, as)).length, 200)
   t.equal((await api.envelope(labels.addLabel, { groupName: 'more' }, as)).resultCode, errors.InvalidParams.code)
+})
+
+test('whatever happens at the same moment, labels hold friends only; nobody reads the others in them for that', async (t) => {
+  const { api, deps, person } = await startSocial(t)
+  const alice = await person('alice', { friendsVerify: 0 })
+  const others = [await person('bob', { friendsVerify: 0 }), await person('carol', { friendsVerify: 0 })]
+  const as = { as: alice }
+  const groups = await Promise.all(
+    ['a', 'b', 'c'].map(async (groupName) => (await api.call(labels.addLabel, { groupName }, as)).groupId),
+  )
+  const read: unknown[] = []
+  deps.mongoClient.on('commandSucceeded', ({ reply }) => {
+    const { cursor } = reply as { cursor?: { ns: string; firstBatch?: object[] } }
+    if (cursor?.ns.endsWith('.labels')) read.push(...(cursor.firstBatch ?? []).filter((row) => 'friends' in row))
+  })
+  const deeds: ((friend: number, group: number) => Promise<unknown>)[] = [
+    (toUserId) => api.envelope(friends.addFriend, { toUserId }, as),
+    (toUserId) => api.envelope(friends.deleteFriend, { toUserId }, as),
+    (friend) => api.envelope(friends.deleteFriend, { toUserId: alice }, { as: friend }),
+    (_, group) => api.envelope(labels.setLabelFriends, { groupId: groups[group], userIdListStr: others.join() }, as),
+    (toUserId) => api.envelope(labels.setFriendLabels, { toUserId, groupIdStr: groups.slice(1).join() }, as),
+  ]
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.tuple(fc.nat(deeds.length - 1), fc.nat(1), fc.nat(2)), { minLength: 2, maxLength: 5 }),
+      async (chosen) => {
+        await Promise.all(others.map((toUserId) => api.call(friends.addFriend, { toUserId }, as)))
+        await Promise.all(chosen.map(([deed, other, group]) => deeds[deed]?.(others[other]!, group)))
+        t.equal(read.length, 0)
+        const known = await deps.relations.rowsAbout(alice, others)
+        const labelled = (await deps.labels.of(alice)).flatMap((label) => label.friends)
+        read.length = 0
+        return labelled.every((friend) => known.get(friend)?.status === 2)
+      },
+    ),
+    { numRuns: 25 },
+  )
 })

@@ -1,6 +1,6 @@
 import { ContractError } from '@im/contracts'
 import { labelChanged } from '@im/contracts/social'
-import { type Change, ensureIndexes, isDuplicateKey } from '@im/service-kit'
+import { type Change, ensureIndexes, indexedAnd, isDuplicateKey } from '@im/service-kit'
 import { type Collection, type Db, ObjectId } from 'mongodb'
 
 export interface Label {
@@ -8,18 +8,26 @@ export interface Label {
   userId: number
   name: string
   friends: number[]
-  /** How often a friend was taken out because the friendship ended. */
-  drops: number
 }
 
 /** Most labels of one user. */
 export const mostLabels = 200
 
-/** The labels of users. Each change of them is announced in the order in which it was made. */
+interface Owner {
+  _id: number
+  /** Labels ever added: two that add one at the same moment conflict, so that together they stay below the limit. */
+  added?: number
+  /** Who puts a friend into a label and who ends that friendship at the same moment conflict here. */
+  meetings?: number
+}
+
+/**
+ * The labels of users. Each change of them is announced in the order in which it was made. A user may have 200 with ten thousand friends
+ * in each: only who lists them reads these.
+ */
 export class LabelsRepository {
   readonly #labels: Collection<Label>
-  /** Counts the labels that each user ever added: two at the same moment conflict, so that together they stay below the limit. */
-  readonly #owners: Collection<{ _id: number; added: number }>
+  readonly #owners: Collection<Owner>
   readonly #now: () => number
 
   constructor(db: Db, now: () => number) {
@@ -39,11 +47,14 @@ export class LabelsRepository {
   async add(userId: number, name: string, change: Change): Promise<Label> {
     const counted = { $inc: { added: 1 } }
     await this.#owners.updateOne({ _id: userId }, counted, { session: change.session, upsert: true })
-    const known = await this.of(userId, change)
+    const known = await this.#labels
+      .find({ userId }, { session: change.session, batchSize: mostLabels })
+      .project<Pick<Label, 'name'>>({ _id: 0, name: 1 })
+      .toArray()
     if (known.some((label) => label.name === name)) throw new ContractError('LabelNameTaken')
     if (known.length >= mostLabels)
       throw new ContractError('InvalidParams', { detail: `groupName: more than ${mostLabels} labels` })
-    const label: Label = { _id: new ObjectId(), userId, name, friends: [], drops: 0 }
+    const label: Label = { _id: new ObjectId(), userId, name, friends: [] }
     await asNameTaken(this.#labels.insertOne(label, { session: change.session }))
     this.#announce(userId, change)
     return label
@@ -65,49 +76,55 @@ export class LabelsRepository {
   /** Throws LabelNotFound. */
   async setFriends(userId: number, id: string, friends: number[], change: Change): Promise<void> {
     const update = { $set: { friends } }
+    this.#meet([userId], change)
     this.#settle(await this.#labels.updateOne(own(userId, id), update, { session: change.session }), userId, change)
   }
 
   /** Puts a friend into exactly these labels. Throws LabelNotFound. */
   async setLabelsOf(userId: number, friend: number, ids: readonly string[], change: Change): Promise<void> {
-    const { session } = change
-    const labels = await this.of(userId, change)
+    const labels = await this.#labels
+      .aggregate<{ _id: ObjectId; has: boolean }>(
+        [{ $match: { userId } }, { $project: { has: { $in: [friend, '$friends'] } } }],
+        { session: change.session, batchSize: mostLabels },
+      )
+      .toArray()
     const wanted = new Set(ids)
     const known = new Set(labels.map(({ _id }) => _id.toHexString()))
     if (ids.some((id) => !known.has(id))) throw new ContractError('LabelNotFound')
-    const changed = labels.filter(({ _id, friends }) => wanted.has(_id.toHexString()) !== friends.includes(friend))
+    const changed = labels.filter(({ _id, has }) => wanted.has(_id.toHexString()) !== has)
     if (!changed.length) return
-    await this.#labels.bulkWrite(
-      changed.map(({ _id }) => ({
-        updateOne: {
-          filter: { _id },
-          update: wanted.has(_id.toHexString()) ? { $addToSet: { friends: friend } } : { $pull: { friends: friend } },
-        },
-      })),
-      { session, ordered: false },
-    )
+    this.#meet([userId], change)
+    for (const { _id, has } of changed) {
+      const update = has ? { $pull: { friends: friend } } : { $addToSet: { friends: friend } }
+      change.later(this.#labels, { updateOne: { filter: { _id }, update } })
+    }
     this.#announce(userId, change)
   }
 
-  /**
-   * Takes users out of the labels of others whose friends they are no more. It writes all labels of these others, so that it meets
-   * whoever puts that friend into one at the same moment as a conflict.
-   */
+  /** Takes users out of the labels of others whose friends they are no more. */
   async drop(ended: readonly { owner: number; friend: number }[], change: Change): Promise<void> {
     if (!ended.length) return
-    const owners = new Set(ended.map(({ owner }) => owner))
-    const labels = await this.#labels
-      .find({ userId: { $in: [...owners] } }, { session: change.session, batchSize: 5000 })
-      .project<Label>({ userId: 1, friends: 1 })
+    const owners = ended.map(({ owner }) => owner)
+    this.#meet(owners, change)
+    const friends = ended.map(({ friend }) => friend)
+    const holding = await this.#labels
+      .find(indexedAnd<Label>({ userId: { $in: owners } }, { friends: { $in: friends } }), {
+        ...{ session: change.session, batchSize: 5000 },
+      })
+      .project<Pick<Label, 'userId'>>({ _id: 0, userId: 1 })
       .toArray()
-    if (!labels.length) return
-    for (const [friend, all] of Map.groupBy(ended, ({ friend }) => friend)) {
-      const filter = { userId: { $in: all.map(({ owner }) => owner) } }
-      change.later(this.#labels, { updateMany: { filter, update: { $pull: { friends: friend }, $inc: { drops: 1 } } } })
+    if (!holding.length) return
+    for (const [friend, all] of Map.groupBy(ended, (one) => one.friend)) {
+      const filter = indexedAnd<Label>({ userId: { $in: all.map(({ owner }) => owner) } }, { friends: friend })
+      change.later(this.#labels, { updateMany: { filter, update: { $pull: { friends: friend } } } })
     }
-    const gone = new Set(ended.map(({ owner, friend }) => `${owner}:${friend}`))
-    const changed = labels.filter(({ userId, friends }) => friends.some((friend) => gone.has(`${userId}:${friend}`)))
-    for (const userId of new Set(changed.map((label) => label.userId))) this.#announce(userId, change)
+    for (const userId of new Set(holding.map((label) => label.userId))) this.#announce(userId, change)
+  }
+
+  /** Of those who never had a label there is nothing to meet. */
+  #meet(owners: readonly number[], change: Change): void {
+    const filter = { _id: { $in: [...owners] } }
+    change.later(this.#owners, { updateMany: { filter, update: { $inc: { meetings: 1 } } } })
   }
 
   async removeAllOf(userId: number): Promise<void> {
