@@ -71,3 +71,58 @@ test('of a batch that is refused as a whole, what was stored apart is confirmed,
   await im.close()
   t.strictSame(sender.receipts, [before, first])
 })
+
+test('what comes while a mailbox is being handed over waits behind it', async (t) => {
+  const { xmpp, online, deps } = await startMessage(t)
+  const sender = await online(alice)
+  const sent = [1, 2, 3].map(() => sender.say({ to: bob }))
+  await xmpp.drained()
+  const { read } = deps.mailbox
+  const [asked, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  deps.mailbox.read = async (...of) => {
+    asked.resolve()
+    await gate.promise
+    return await read.apply(deps.mailbox, of)
+  }
+  const receiver = xmpp.connect(bob)
+  await asked.promise
+  sent.push(sender.say({ to: bob }))
+  await eventually(() => sender.receipts.length === sent.length)
+  await delay(aWhile)
+  t.strictSame(receiver.messages, [])
+  gate.resolve()
+  await eventually(() => receiver.messages.length >= sent.length)
+  t.strictSame(
+    receiver.messages.map(({ id }) => id),
+    sent,
+  )
+})
+
+test('what comes while a row is on its way into the mailbox waits behind it', async (t) => {
+  const { xmpp, online, deps } = await startMessage(t)
+  const [sender, before] = [await online(alice), await online(bob, { confirming: false })]
+  const { apply } = deps.mailbox
+  const [asked, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  deps.mailbox.apply = async (changes) => {
+    asked.resolve()
+    await gate.promise
+    await apply.call(deps.mailbox, changes)
+  }
+  const sent = [sender.say({ to: bob })]
+  await eventually(() => before.messages.length === 1)
+  before.end()
+  await asked.promise
+  const receiver = xmpp.connect(bob)
+  await eventually(() => deps.streams.find(xmpp.name, receiver.id))
+  await delay(aWhile)
+  sent.push(sender.say({ to: bob }))
+  await eventually(() => sender.receipts.length === sent.length)
+  await delay(aWhile)
+  t.strictSame(receiver.messages, [])
+  gate.resolve()
+  await eventually(() => receiver.messages.length >= sent.length)
+  t.strictSame(
+    receiver.messages.map(({ id }) => id),
+    sent,
+  )
+})
