@@ -59,7 +59,10 @@ test('a stanza whose id no answer could hold is refused here, and others go on',
   from.send(bob, 'after')
   await eventually(() => service.entries.length === 1)
   t.strictSame(service.contents(), ['after'])
-  const refused = from.elements.filter((element) => element.attrs['type'] === 'error')
+  const refused = await eventually(() => {
+    const errors = from.elements.filter((element) => element.attrs['type'] === 'error')
+    return errors.length === 2 ? errors : undefined
+  })
   t.strictSame(
     refused.map((element) => [
       element.attrs['id'] === id,

@@ -166,6 +166,7 @@ test('limits stay with a user who comes back at once', async (t) => {
   const prosody = await startProsody(t, { LIMIT_FACTOR: '0.2' }) // 20 messages at once, then four a second
   const service = await startMessageService(t, prosody)
   const first = await join(prosody, alice)
+  const start = Date.now()
   for (const i of numbers(20)) first.send(bob, String(i))
   await eventually(() => service.entries.length === 20)
   await first.end()
@@ -173,10 +174,10 @@ test('limits stay with a user who comes back at once', async (t) => {
   // What comes in one piece is read before reading pauses: in debt, unless a new stream had twenty more.
   for (const i of numbers(15)) second.send(bob, `into debt ${i}`)
   await eventually(() => service.entries.length === 35)
-  const start = Date.now()
   second.write(messageXml(`${bob}@im.test`, 'late', { id: newId() }))
   await eventually(() => service.entries.length === 36)
-  t.ok(Date.now() - start > 50, `${Date.now() - start} ms`)
+  // From the first message on, however slow the machine is: the debt may be paid before the last one is sent.
+  t.ok(Date.now() - start > 3000, `${Date.now() - start} ms`)
 })
 
 test('questions for acknowledgements are limited, too', async (t) => {

@@ -98,7 +98,8 @@ test('of two workers that hold the same push one raises the number', async (t) =
 })
 
 test('who is online, comes online meanwhile, wants nothing, or is told of something old gets no push', async (t) => {
-  const { api, channels, say, state, publish, deps } = await startPush(t)
+  // So long that bob is there before his push is due.
+  const { api, channels, say, state, publish, deps } = await startPush(t, { env: { PUSH_DELAY: '2' } })
   for (const userId of [bob, carol]) await api.call(pushTokens.registerFcm, { token: `t${userId}` }, { as: userId })
   const arriving = await say(alice, bob)
   await eventually(async () => (await deps.pushes.ofMessages(singleChat(alice, bob), [arriving])).length === 1)

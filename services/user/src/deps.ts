@@ -20,6 +20,7 @@ import { UserCountsRepository } from './presence/user-counts-repository.ts'
 import { type Counts, gatherCounts } from './relations/relations.ts'
 import { BlockedLinksRepository } from './reports/blocked-links-repository.ts'
 import { ReportsRepository } from './reports/reports-repository.ts'
+import { LoginsRepository } from './sessions/logins-repository.ts'
 import { PageSessionsRepository } from './sessions/page-sessions-repository.ts'
 import { RefreshTokensRepository } from './sessions/refresh-tokens-repository.ts'
 import { SessionCache } from './sessions/session-cache.ts'
@@ -44,6 +45,7 @@ export interface Deps extends Runtime<UserConfig> {
   serverConfig: ConfigRepository
   users: UsersRepository
   sessions: SessionsRepository
+  logins: LoginsRepository
   pageSessions: PageSessionsRepository
   sessionCache: SessionCache
   refreshTokens: RefreshTokensRepository
@@ -93,6 +95,7 @@ export async function createDeps(runtime: Runtime<UserConfig>): Promise<Omit<Dep
     serverConfig: new ConfigRepository(db, config),
     users: new UsersRepository(db),
     sessions: new SessionsRepository(db),
+    logins: new LoginsRepository(db),
     pageSessions: new PageSessionsRepository(db),
     sessionCache: new SessionCache(redis, log),
     refreshTokens: new RefreshTokensRepository(db),

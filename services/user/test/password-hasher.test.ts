@@ -75,6 +75,6 @@ test('a sealed text opens under its key only', async (t) => {
   const sealed = seal(key, '123456')
   t.equal(unseal(key, sealed), '123456')
   t.not(seal(key, '123456'), sealed)
-  t.throws(() => unseal(Buffer.alloc(32, 2), sealed))
-  t.throws(() => unseal(key, (sealed.startsWith('A') ? 'B' : 'A') + sealed.slice(1)))
+  t.equal(unseal(Buffer.alloc(32, 2), sealed), undefined)
+  t.equal(unseal(key, (sealed.startsWith('A') ? 'B' : 'A') + sealed.slice(1)), undefined)
 })

@@ -10,13 +10,13 @@ import { forgetSessions } from '../sessions/revoke-sessions.ts'
  * Throws UserNotFound, and SystemAccountProtected for accounts of the system and of the console.
  */
 export async function deleteUser(deps: Deps, userId: number): Promise<void> {
-  const { users, outbox, now } = deps
+  const { logins, users, outbox, now } = deps
   const ended = await outbox.commit(async (change) => {
     const user = await users.byId(userId, change)
     if (!user) throw new ContractError('UserNotFound')
     if (userId < firstUserId || user.role.length) throw new ContractError('SystemAccountProtected')
     users.remove(user, change)
-    const removed = endAllSessions(deps, userId, await users.loginsOf(userId, change), 'deleted', change)
+    const removed = endAllSessions(deps, userId, await logins.of(userId, change), 'deleted', change)
     change.announce(userDeleted, String(userId), { userId, nickname: user.nickname, at: now() })
     return removed
   })

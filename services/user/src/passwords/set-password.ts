@@ -15,17 +15,17 @@ export async function setPassword(
   passwordMd5: string,
   proof?: SmsProof,
 ): Promise<boolean> {
-  const { hasher, outbox, users, now } = deps
+  const { hasher, logins, outbox, users, now } = deps
   const userId = user._id
   const hash = await hasher.hash(passwordMd5)
   const version = user.password?.version ?? 0
   const ended = await outbox.commit(async (change) => {
-    const logins = await users.loginsOf(userId, change)
-    if (logins?.passwordVersion !== version) return undefined
+    const found = await logins.of(userId, change)
+    if (found?.passwordVersion !== version) return undefined
     users.setPassword(userId, version, hash, change)
     change.announce(passwordChanged, String(userId), { userId, at: now() })
     change.announce(passwordReplaced, String(userId), { userId, version: version + 1, at: now() })
-    const removed = endAllSessions(deps, userId, logins, 'password', change)
+    const removed = endAllSessions(deps, userId, found, 'password', change)
     await proof?.use()
     return removed
   })

@@ -1,6 +1,6 @@
 import type { Change } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
-import type { UserLogins } from '../users/users-repository.ts'
+import type { UserLogins } from './logins-repository.ts'
 import { announceRevocation, type EndedSession, type RevocationReason } from './revoke-sessions.ts'
 
 /**

@@ -1,8 +1,6 @@
 import { firstUserId, type Profile, type SettingValues } from '@im/contracts/user'
 import { type Change, ensureIndexes, findFirst } from '@im/service-kit'
 import type { ClientSession, Collection, Db, Document, Filter } from 'mongodb'
-import { type PageSessionDocument, pageSessionsCollection } from '../sessions/page-sessions-repository.ts'
-import { type SessionDocument, sessionsCollection } from '../sessions/sessions-repository.ts'
 import { claimedNames } from './login-names.ts'
 import { NamesRepository } from './names-repository.ts'
 import { positionFields } from './positions.ts'
@@ -47,13 +45,6 @@ export type ReplayedUser = Pick<UserDocument, (typeof replayedFields)[number]>
 
 /** What decides how a user may be befriended. */
 export type FriendRulesUser = Pick<UserDocument, '_id' | 'nickname' | 'userType' | 'telephone' | 'settings'>
-
-/** What a user is logged in with, sessions of our own pages, too. */
-export interface UserLogins {
-  passwordVersion: number | undefined
-  sessions: SessionDocument[]
-  pageSessions: PageSessionDocument[]
-}
 
 /** Accounts: users, public accounts and the system's own. */
 export class UsersRepository {
@@ -222,27 +213,6 @@ export class UsersRepository {
   /** A stronger hash of the same password. */
   async renewPasswordHash(userId: number, oldHash: string, hash: string): Promise<void> {
     await this.#users.updateOne({ _id: userId, 'password.hash': oldHash }, { $set: { 'password.hash': hash } })
-  }
-
-  /** The version of a user's password, and everything they are logged in with. Undefined for nobody. */
-  async loginsOf(userId: number, { session }: Change): Promise<UserLogins | undefined> {
-    const of = (from: string, as: keyof UserLogins) => ({
-      $lookup: { from, localField: '_id', foreignField: 'userId', as },
-    })
-    const [found] = await this.#users
-      .aggregate<UserLogins & Pick<UserDocument, 'password'>>(
-        [
-          { $match: { _id: userId } },
-          { $project: { password: 1 } },
-          of(sessionsCollection, 'sessions'),
-          of(pageSessionsCollection, 'pageSessions'),
-        ],
-        { session },
-      )
-      .toArray()
-    if (!found) return undefined
-    const { password, sessions, pageSessions } = found
-    return { passwordVersion: password?.version, sessions, pageSessions }
   }
 
   /** Replaces the password of this version, which must have been read within the change. */
