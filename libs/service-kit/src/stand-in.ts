@@ -4,18 +4,19 @@
  */
 
 import { LRUCache } from 'lru-cache'
-import type {
-  AnyBulkWriteOperation,
-  BulkWriteOptions,
-  ClientSession,
-  Collection,
-  Db,
-  Document,
-  Filter,
-  Hint,
-  IndexSpecification,
-  Sort,
-  WithId,
+import {
+  type AnyBulkWriteOperation,
+  type BulkWriteOptions,
+  type ClientSession,
+  type Collection,
+  type Db,
+  type Document,
+  type Filter,
+  type Hint,
+  type IndexSpecification,
+  MongoErrorLabel,
+  type Sort,
+  type WithId,
 } from 'mongodb'
 import { inTransaction } from './transaction.ts'
 import { upTo } from './up-to.ts'
@@ -32,6 +33,24 @@ export function isStandIn(db: Db): Promise<boolean> {
   standsIn.set(db.client, answer)
   return answer
 }
+
+/** Lets a transaction begin whose first command would be a write to several collections: the stand-in begins none by that. */
+export async function beginByQuery<T extends Document>(
+  collection: Collection<T>,
+  session: ClientSession,
+): Promise<void> {
+  if (await isStandIn(collection.db)) await collection.findOne({ _id: '' } as unknown as Filter<T>, { session })
+}
+
+/** Codes of a transaction that met another one, or is gone. */
+const transient: ReadonlySet<number> = new Set([24, 112, 246, 251])
+
+/**
+ * The labels of the error of one of several writes. MongoDB itself fails the whole command when it meets another transaction; the
+ * stand-in tells it of the single write, without the label by which it is tried again.
+ */
+export const labelsOfWrite = (code: number): MongoErrorLabel[] =>
+  transient.has(code) ? [MongoErrorLabel.TransientTransactionError] : []
 
 export interface NewestQuery<T extends Document> {
   /** Fields with one value. An index must begin with them and go on with those of `sort`. */

@@ -6,14 +6,12 @@ import {
   type Document,
   type MongoClient,
   MongoClientBulkWriteError,
-  MongoErrorLabel,
   MongoServerError,
 } from 'mongodb'
+import { labelsOfWrite } from '../stand-in.ts'
 
 /** MongoDB's code of a unique key that is taken. */
 const duplicateKey = 11000
-/** And of a transaction that met another one, or is gone: it is to be tried again. */
-const transient: ReadonlySet<number> = new Set([24, 112, 246, 251])
 
 /** Writes to any collections that go to the server as one command, in their order. */
 export class LaterWrites {
@@ -51,9 +49,7 @@ export class LaterWrites {
     if (error.cause instanceof MongoServerError) return error.cause
     const [[index, failed] = []] = error.writeErrors
     if (index === undefined || !failed) return error
-    // MongoDB itself fails the whole command when it meets another transaction; the stand-in tells it of the single write.
-    const errorLabels = transient.has(failed.code) ? [MongoErrorLabel.TransientTransactionError] : []
-    const plain = new MongoServerError({ ...failed, errorLabels, cause: error })
+    const plain = new MongoServerError({ ...failed, errorLabels: labelsOfWrite(failed.code), cause: error })
     const ifTaken = failed.code === duplicateKey ? this.#ifTaken.get(index) : undefined
     return ifTaken ? ifTaken(plain) : plain
   }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { type EventEnvelope, type EventType, hasStream, type Payload, streamOf } from '@im/contracts'
 import type { AnyBulkWriteOperation, ClientSession, Collection, Db, Document, MongoClient } from 'mongodb'
 import { ensureCollections, ensureIndexes } from '../mongo.ts'
-import { isStandIn } from '../stand-in.ts'
+import { beginByQuery } from '../stand-in.ts'
 import { currentTraceParent } from '../tracing.ts'
 import { inTransaction } from '../transaction.ts'
 import type { Bus } from './bus.ts'
@@ -111,8 +111,7 @@ export async function createOutbox(options: {
           streams = new Set(events.map(({ stream }) => stream))
           if (events.length) await store(events, session, later)
           else if (!later.isEmpty) {
-            // The stand-in begins no transaction by such a write.
-            if (await isStandIn(db)) await rows.findOne({ _id: '' }, { session })
+            await beginByQuery(rows, session)
             await later.send(client, session)
           }
           return result

@@ -125,7 +125,7 @@ const lockedWhileWaiting: StandInFault = {
 
 const beginsWithoutBulkWrite: StandInFault = {
   name: 'begins no transaction by a write to several collections',
-  workaround: 'the query before `later.send` in libs/service-kit/src/events/outbox.ts',
+  workaround: 'beginByQuery in libs/service-kit/src/stand-in.ts',
   async isThere({ client, databaseName }) {
     const session = client.startSession()
     try {
@@ -145,7 +145,7 @@ const beginsWithoutBulkWrite: StandInFault = {
 
 const conflictOfOneWrite: StandInFault = {
   name: 'tells a conflict of a write to several collections as the error of that write, without a label',
-  workaround: '`transient` in libs/service-kit/src/events/later-writes.ts',
+  workaround: 'labelsOfWrite in libs/service-kit/src/stand-in.ts',
   async isThere(db) {
     const rows = db.collection<{ _id: number; n: number }>('fault_conflict')
     await rows.insertOne({ _id: 1, n: 0 })

@@ -32,8 +32,8 @@ export class ChatHealth {
   }
 
   /**
-   * How many times as long the slowest hundredth of chat takes beside what is sent to many, since it was asked last. 0 when nobody chats, because nobody is
-   * disturbed; undefined when nothing new is known.
+   * How many times as long the slowest hundredth of chat takes beside what is sent to many, since it was asked last. 0 when nobody
+   * chats, because nobody is disturbed; undefined when nothing new is known.
    */
   slower(): number | undefined {
     if (performance.now() - this.#notedAt > besideFor) return 0

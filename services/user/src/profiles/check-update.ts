@@ -29,8 +29,8 @@ export interface CheckedUpdate {
 }
 
 /**
- * Checks everything; `accountOwner` is who has the wanted account. The hash of a pay password comes last, because otherwise whoever sends wrong codes could keep the hasher
- * busy.
+ * Checks everything; `accountOwner` is who has the wanted account. The hash of a pay password comes last, because otherwise whoever
+ * sends wrong codes could keep the hasher busy.
  */
 export async function checkUpdate(
   deps: Deps,
