@@ -36,6 +36,7 @@ import { OpenidsRepository } from './wallet/openids-repository.ts'
 import { RechargesRepository } from './wallet/recharges-repository.ts'
 import { SpentSecretsRepository } from './wallet/spent-secrets-repository.ts'
 import { WithdrawalsRepository } from './wallet/withdrawals-repository.ts'
+import { WithdrawersRepository } from './wallet/withdrawers-repository.ts'
 import { ProvenPasswords } from './xmpp-auth/proven-passwords.ts'
 
 /** What operations of this service may use. */
@@ -66,6 +67,7 @@ export interface Deps extends Runtime<UserConfig> {
   ledger: Ledger
   recharges: RechargesRepository
   withdrawals: WithdrawalsRepository
+  withdrawers: WithdrawersRepository
   spentSecrets: SpentSecretsRepository
   openids: OpenidsRepository
   social: ServiceClient
@@ -116,6 +118,7 @@ export async function createDeps(runtime: Runtime<UserConfig>): Promise<Omit<Dep
     ledger: new Ledger(db),
     recharges: new RechargesRepository(db),
     withdrawals: new WithdrawalsRepository(db),
+    withdrawers: new WithdrawersRepository(db),
     spentSecrets: new SpentSecretsRepository(db),
     openids: new OpenidsRepository(db),
     social,

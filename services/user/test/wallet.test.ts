@@ -7,6 +7,7 @@ import type { TransferProvider, TransferState } from '../src/payments/payment-pr
 import { sandboxOpenids } from '../src/payments/sandbox.ts'
 import { askProviders } from '../src/wallet/ask-providers.ts'
 import { AlreadyPostedError, type Ledger } from '../src/wallet/ledger.ts'
+import { settleWithdrawal } from '../src/wallet/settle-withdrawal.ts'
 import { feeOf } from '../src/wallet/withdraw.ts'
 import { isWithdrawalSecret } from '../src/wallet/withdrawal-secret.ts'
 import { md5Of123456, type Person, startUser } from './start-user.ts'
@@ -67,14 +68,13 @@ test('whatever happens at the same time, a balance is the sum of its journal and
   await fc.assert(
     fc.asyncProperty(fc.array(movement, { minLength: 1, maxLength: 12 }), async (movements) => {
       userId++
-      await ledger.open(userId)
       const outcomes = await Promise.allSettled(
         movements.map(({ cents, isCredit, key }) => {
-          const entry = { userId, cents, at: 0, key: `${isCredit ? 'in' : 'out'}:${userId}:${key}` }
+          const entry = { cents, at: 0, key: `${isCredit ? 'in' : 'out'}:${userId}:${key}` }
           return outbox.commit(async (change) => {
-            if (isCredit) return void (await ledger.credit({ ...entry, kind: 'recharge' }, change))
-            await ledger.withdraw(entry.key, { ...entry, kind: 'withdrawal' }, change)
-            await ledger.endWithdrawal(userId, entry.key, change)
+            const wallet = await ledger.of(userId, change)
+            if (isCredit) ledger.credit(wallet, { ...entry, kind: 'recharge' }, change)
+            else ledger.debit(wallet, { ...entry, kind: 'withdrawal' }, change)
           })
         }),
       )
@@ -208,6 +208,54 @@ test('withdrawals', async (t) => {
     for (const again of inOtherForms)
       await t.rejects(withdraw(carol, again), failure('SignatureInvalid'), JSON.stringify(again))
     t.equal(await balanceOf(carol), 900)
+  })
+
+  t.test('a secret is used up by a withdrawal that is refused, too', async (t) => {
+    const who = await person('kate')
+    const tooMuch = signed(who, '1001')
+    await t.rejects(withdraw(who, tooMuch), failure('BalanceTooLow'))
+    await api.call(wallet.recharge, { money: 10, type: 1 }, { as: who.caller })
+    await t.rejects(withdraw(who, tooMuch), failure('SignatureInvalid'))
+    t.equal(await balanceOf(who), 2000)
+  })
+
+  t.test('of several withdrawals at the same moment one begins, and what is paid in beside them counts', async (t) => {
+    const who = await person('liam')
+    transfers.script.next = 'waiting'
+    const asked = Array.from({ length: 5 }, () => signed(who, '300'))
+    const [outcomes] = await Promise.all([
+      Promise.all(asked.map((one) => api.envelope(wallet.withdraw, one, { as: who.caller, token: who.token }))),
+      api.call(wallet.recharge, { money: 1, type: 1 }, { as: who.caller }),
+    ])
+    transfers.script.next = 'paid'
+    t.strictSame(outcomes.map(({ resultCode }) => resultCode).sort(), [1, ...Array(4).fill(1_040_224)])
+    t.strictSame(await books(who), { balance: 800, sum: 800, entries: 3, running: true })
+  })
+
+  t.test('a refusal gives the money back although more was paid in meanwhile', async (t) => {
+    const who = await person('mia')
+    const { transfer } = transfers.provider
+    transfers.provider.transfer = async () => {
+      await api.call(wallet.recharge, { money: 1, type: 1 }, { as: who.caller })
+      return { state: 'refused', reason: 'no' }
+    }
+    await t.rejects(withdraw(who, signed(who, '500')), failure('WithdrawFailed'))
+    transfers.provider.transfer = transfer
+    t.strictSame(await books(who), { balance: 1100, sum: 1100, entries: 4, running: true })
+    await withdraw(who, signed(who, '100'))
+    t.equal(await balanceOf(who), 1000)
+  })
+
+  t.test('what the provider says and its notification, which comes first, give the money back once', async (t) => {
+    const who = await person('noah')
+    const { transfer } = transfers.provider
+    transfers.provider.transfer = async ({ billNo }) => {
+      await settleWithdrawal(deps, billNo, { state: 'refused', reason: 'told' })
+      return { state: 'refused', reason: 'no' }
+    }
+    await t.rejects(withdraw(who, signed(who, '500')), failure('WithdrawFailed'))
+    transfers.provider.transfer = transfer
+    t.strictSame(await books(who), { balance: 1000, sum: 1000, entries: 3, running: true })
   })
 
   t.test('a refusal gives the money back', async (t) => {

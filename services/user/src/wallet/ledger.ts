@@ -1,8 +1,11 @@
 import { ContractError } from '@im/contracts'
-import { type Change, ensureIndexes, isDuplicateKey } from '@im/service-kit'
+import { type Change, ensureIndexes } from '@im/service-kit'
 import type { Collection, Db } from 'mongodb'
 
-interface WalletDocument {
+export const walletsCollection = 'wallets'
+
+/** A wallet, as it was when it was read. */
+export interface Wallet {
   _id: number
   /** Cents. */
   balance: number
@@ -10,8 +13,6 @@ interface WalletDocument {
   recharged: number
   /** How many entries the journal has for this wallet. */
   entries: number
-  /** The withdrawal whose outcome is not known yet. */
-  withdrawing?: string
 }
 
 export type EntryKind = 'recharge' | 'withdrawal' | 'refund'
@@ -32,7 +33,6 @@ export interface JournalEntry {
 }
 
 export interface Movement {
-  userId: number
   key: string
   kind: EntryKind
   /** Positive. */
@@ -45,16 +45,21 @@ export class AlreadyPostedError extends Error {
   override readonly name = 'AlreadyPostedError'
 }
 
+/** Money of the wallet was moved since it was read. */
+export class WalletMovedError extends Error {
+  override readonly name = 'WalletMovedError'
+}
+
 /**
  * What users own, as whole cents. A balance and the entry that explains it commit together, so a balance is always the sum of
  * its journal and never negative.
  */
 export class Ledger {
-  readonly #wallets: Collection<WalletDocument>
+  readonly #wallets: Collection<Wallet>
   readonly #journal: Collection<JournalEntry>
 
   constructor(db: Db) {
-    this.#wallets = db.collection('wallets')
+    this.#wallets = db.collection(walletsCollection)
     this.#journal = db.collection('journal')
   }
 
@@ -62,54 +67,23 @@ export class Ledger {
     await ensureIndexes(this.#journal, [{ key: { userId: 1, number: 1 } }])
   }
 
-  async of(userId: number): Promise<{ balance: number; recharged: number }> {
-    const { balance = 0, recharged = 0 } = (await this.#wallets.findOne({ _id: userId })) ?? {}
-    return { balance, recharged }
+  /** The wallet of a user; an empty one who has none yet. */
+  async of(userId: number, change?: Change): Promise<Wallet> {
+    return (await this.#wallets.findOne({ _id: userId }, { session: change?.session })) ?? emptyWallet(userId)
   }
 
-  /** Makes the wallet if there is none. Before a movement, because two that made it in transactions would conflict. */
-  async open(userId: number): Promise<void> {
-    const empty = { balance: 0, recharged: 0, entries: 0 }
-    try {
-      await this.#wallets.updateOne({ _id: userId }, { $setOnInsert: empty }, { upsert: true })
-    } catch (error) {
-      if (!isDuplicateKey(error)) throw error
-    }
+  /**
+   * Adds money to a wallet, and returns it as it is then. One that is read within the change is tried again when somebody else moves
+   * its money; for another one the change throws WalletMovedError. It throws AlreadyPostedError for a reason that was used.
+   */
+  credit(wallet: Wallet, movement: Movement, change: Change): Wallet {
+    return this.#move(wallet, movement, change)
   }
 
-  /** Adds money to an open wallet and returns the balance. The change throws AlreadyPostedError. */
-  async credit({ userId, cents, ...entry }: Movement, change: Change): Promise<number> {
-    const recharged = entry.kind === 'recharge' ? cents : 0
-    const wallet = await this.#wallets.findOneAndUpdate(
-      { _id: userId },
-      { $inc: { balance: cents, recharged, entries: 1 } },
-      { returnDocument: 'after', session: change.session },
-    )
-    if (!wallet) throw new Error(`user ${userId} has no wallet`)
-    this.#write(wallet, { ...entry, cents }, change)
-    return wallet.balance
-  }
-
-  /** Takes the money of a withdrawal. Throws BalanceTooLow, and WithdrawFailed while another one is not settled. */
-  async withdraw(withdrawal: string, { userId, cents, ...entry }: Movement, change: Change): Promise<void> {
-    const { session } = change
-    const wallet = await this.#wallets.findOneAndUpdate(
-      { _id: userId, balance: { $gte: cents }, withdrawing: { $exists: false } },
-      { $inc: { balance: -cents, entries: 1 }, $set: { withdrawing: withdrawal } },
-      { returnDocument: 'after', session },
-    )
-    if (!wallet) {
-      const found = await this.#wallets.findOne({ _id: userId }, { session })
-      if ((found?.balance ?? 0) < cents) throw new ContractError('BalanceTooLow')
-      throw new ContractError('WithdrawFailed', { detail: 'another withdrawal is not settled yet' })
-    }
-    this.#write(wallet, { ...entry, cents: -cents }, change)
-  }
-
-  /** The outcome of a withdrawal is known, and the next one may begin. */
-  endWithdrawal(userId: number, withdrawal: string, change: Change): void {
-    const filter = { _id: userId, withdrawing: withdrawal }
-    change.later(this.#wallets, { updateOne: { filter, update: { $unset: { withdrawing: 1 } } } })
+  /** Takes money from a wallet, as `credit` adds it. Throws BalanceTooLow. */
+  debit(wallet: Wallet, movement: Movement, change: Change): Wallet {
+    if (wallet.balance < movement.cents) throw new ContractError('BalanceTooLow')
+    return this.#move(wallet, { ...movement, cents: -movement.cents }, change)
   }
 
   /** The latest entries first. */
@@ -117,13 +91,18 @@ export class Ledger {
     return this.#journal.find({ userId }).sort({ number: -1 }).limit(limit).toArray()
   }
 
-  #write(
-    { _id: userId, balance, entries: number }: WalletDocument,
-    { key, kind, cents, at }: Omit<Movement, 'userId'>,
-    change: Change,
-  ): void {
-    const entry: JournalEntry = { _id: key, userId, number, kind, cents, balance, at: new Date(at) }
+  #move(wallet: Wallet, { key, kind, cents, at }: Movement, change: Change): Wallet {
+    const { _id, balance: before, recharged, entries } = wallet
+    const [balance, number] = [before + cents, entries + 1]
+    const after = { balance, recharged: recharged + (kind === 'recharge' ? cents : 0), entries: number }
+    // A wallet that has other entries by now is not found, and its key is taken.
+    const update = { filter: { _id, entries }, update: { $set: after }, upsert: true }
+    change.later(this.#wallets, { updateOne: update }, (cause) => new WalletMovedError(String(_id), { cause }))
+    const entry: JournalEntry = { _id: key, userId: _id, number, kind, cents, balance, at: new Date(at) }
     const write = { insertOne: { document: entry } }
     change.later(this.#journal, write, (cause) => new AlreadyPostedError(key, { cause }))
+    return { _id, ...after }
   }
 }
+
+export const emptyWallet = (userId: number): Wallet => ({ _id: userId, balance: 0, recharged: 0, entries: 0 })

@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto'
 import { type Change, ensureIndexes } from '@im/service-kit'
 import type { Collection, Db } from 'mongodb'
 
-interface OpenidDocument {
+export const openidsCollection = 'openids'
+
+export interface OpenidDocument {
   /** The openid: it belongs to one user. */
   _id: string
   userId: number
@@ -19,7 +21,7 @@ export class OpenidsRepository {
   readonly #owners: Collection<{ _id: number; bindings: number }>
 
   constructor(db: Db) {
-    this.#openids = db.collection('openids')
+    this.#openids = db.collection(openidsCollection)
     this.#owners = db.collection('openid-owners')
   }
 

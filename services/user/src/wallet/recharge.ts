@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { ContractError } from '@im/contracts'
 import type { Deps } from '../deps.ts'
-import { creditRecharge } from './credit-recharge.ts'
+import { rechargeOf } from './credit-recharge.ts'
+import type { RechargeDocument } from './recharges-repository.ts'
 
 /** An order is asked about for the first time after this time (ms): until then most payments were told by the provider. */
 const firstCheckAfter = 60_000
@@ -24,19 +25,25 @@ export async function recharge(deps: Deps, userId: number, cents: number, payTyp
   if (!provider && !payments.isSandbox) throw new ContractError('FeatureDisabled')
   const orderId = randomBytes(16).toString('hex')
   const at = now()
-  const name = payments.isSandbox ? 'sandbox' : (provider?.name ?? '')
-  const checkAt = new Date(at + firstCheckAfter)
-  const order = { _id: orderId, userId, cents, provider: name, payType, createdAt: new Date(at), checkAt }
-  await Promise.all([ledger.open(userId), recharges.add({ ...order, status: 'open', checks: 0 })])
-  if (payments.isSandbox || !provider) {
-    const balance = await creditRecharge(deps, { orderId, cents, tradeId: `sandbox-${orderId}` }, name)
-    return balance === undefined ? ledger.of(userId) : { balance }
-  }
+  const dates = { createdAt: new Date(at), checkAt: new Date(at + firstCheckAfter), checks: 0 }
+  const order = { _id: orderId, userId, cents, payType, ...dates, status: 'open' as const }
+  if (payments.isSandbox || !provider) return { balance: await payAtOnce(deps, { ...order, provider: 'sandbox' }) }
+  await recharges.add({ ...order, provider: provider.name })
   try {
-    const payInfo = await provider.prepare({ orderId, cents })
-    return { ...(await ledger.of(userId)), order: { orderId, payInfo } }
+    const [payInfo, { balance }] = await Promise.all([provider.prepare({ orderId, cents }), ledger.of(userId)])
+    return { balance, order: { orderId, payInfo } }
   } catch (error) {
-    log.warn({ err: error, orderId }, `${name} made no order`)
+    log.warn({ err: error, orderId }, `${provider.name} made no order`)
     throw new ContractError('ServiceUnavailable', { cause: error })
   }
+}
+
+/** Stores the order of the sandbox as one that was paid. Returns the balance after it. */
+async function payAtOnce({ outbox, ledger, recharges, now }: Deps, order: RechargeDocument): Promise<number> {
+  return await outbox.commit(async (change) => {
+    const wallet = await ledger.of(order.userId, change)
+    const paidAt = now()
+    recharges.addPaid({ ...order, status: 'paid', tradeId: `sandbox-${order._id}`, paidAt: new Date(paidAt) }, change)
+    return ledger.credit(wallet, rechargeOf(order, paidAt), change).balance
+  })
 }

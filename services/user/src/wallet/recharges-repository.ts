@@ -35,6 +35,10 @@ export class RechargesRepository {
     await this.#recharges.insertOne(recharge)
   }
 
+  addPaid(recharge: RechargeDocument, change: Change): void {
+    change.later(this.#recharges, { insertOne: { document: recharge } })
+  }
+
   async byId(orderId: string, change: Change): Promise<RechargeDocument | undefined> {
     return (await this.#recharges.findOne({ _id: orderId }, { session: change.session })) ?? undefined
   }

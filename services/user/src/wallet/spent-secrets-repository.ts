@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { ensureIndexes, isDuplicateKey } from '@im/service-kit'
+import { ContractError } from '@im/contracts'
+import { type Change, ensureIndexes } from '@im/service-kit'
 import type { Collection, Db } from 'mongodb'
 
 /** A secret is good for ten minutes around its time; it is remembered a little longer. */
@@ -17,15 +18,12 @@ export class SpentSecretsRepository {
     await ensureIndexes(this.#secrets, [{ key: { expireAt: 1 }, expireAfterSeconds: 0 }])
   }
 
-  /** Returns true to the one who uses a secret of the call (withdrawal-secret.ts: `signedCall`) first. */
-  async spend(userId: number, call: string, now: number): Promise<boolean> {
+  /** Marks a secret of the call (withdrawal-secret.ts: `signedCall`) as used. The change throws SignatureInvalid when it was. */
+  spend(userId: number, call: string, now: number, change: Change): void {
     const _id = createHash('sha256').update(`${userId}:${call}`).digest('hex')
-    try {
-      await this.#secrets.insertOne({ _id, expireAt: new Date(now + rememberedMs) })
-      return true
-    } catch (error) {
-      if (isDuplicateKey(error)) return false
-      throw error
-    }
+    const write = { insertOne: { document: { _id, expireAt: new Date(now + rememberedMs) } } }
+    change.later(this.#secrets, write, (cause) => {
+      return new ContractError('SignatureInvalid', { detail: 'the secret was used before', cause })
+    })
   }
 }

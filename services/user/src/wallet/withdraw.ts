@@ -1,10 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { ContractError } from '@im/contracts'
+import type { Change } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import type { TransferState } from '../payments/payment-provider.ts'
 import { unseal } from '../secrets/sealed-text.ts'
-import { settleWithdrawal } from './settle-withdrawal.ts'
+import type { Wallet } from './ledger.ts'
+import { settleAtOnce } from './settle-withdrawal.ts'
 import { isWithdrawalSecret, signedCall } from './withdrawal-secret.ts'
+import type { WithdrawalDocument } from './withdrawals-repository.ts'
+import type { Withdrawer } from './withdrawers-repository.ts'
 
 /** Clocks of apps and server may differ by this much (seconds). */
 const clockSkew = 300
@@ -37,30 +41,59 @@ export const feeOf = (cents: number): number => Math.max(1, Math.ceil((cents * 6
  * pending, and the user can make no other one.
  */
 export async function withdraw(deps: Deps, withdrawal: Withdrawal): Promise<Withdrawn> {
-  const { payments, openids, spentSecrets, config, now, log } = deps
-  const { userId, amount } = withdrawal
+  const { payments, outbox, now, log } = deps
   if (!payments.transfers) throw new ContractError('FeatureDisabled')
-  const [openid, user] = await Promise.all([openids.of(userId), deps.users.byId(userId)])
-  if (!openid) throw new ContractError('WxNotBound')
-  checkSecret(deps, withdrawal, openid, user?.payPassword?.sealed)
-  if (!(await spentSecrets.spend(userId, signedCall(withdrawal), now())))
-    throw new ContractError('SignatureInvalid', { detail: 'the secret was used before' })
-  const cents = Number(amount)
-  if (cents < config.withdrawMinimum)
-    throw new ContractError('AmountTooSmall', { text: minimumText(config.withdrawMinimum) })
-  const madeAt = now()
-  const billNo = await takeMoney(deps, { userId, openid, cents, at: madeAt })
+  const [billNo, at] = [randomBytes(16).toString('hex'), now()]
+  const made = await outbox.commit((change) => takeMoney(deps, withdrawal, { billNo, at }, change))
+  if ('refusal' in made) throw made.refusal
+  const { openid, cents, feeCents, userId } = made.bill
   let transfer: TransferState
   try {
-    transfer = await payments.transfers.transfer({ billNo, openid, cents: cents - feeOf(cents), madeAt })
+    transfer = await payments.transfers.transfer({ billNo, openid, cents: cents - feeCents, madeAt: at })
   } catch (error) {
     log.error({ err: error, billNo, userId }, 'nobody knows whether a transfer was made; it will be asked about')
     throw new ContractError('WithdrawFailed', { detail: `${billNo} is pending` })
   }
-  await settleWithdrawal(deps, billNo, transfer)
+  await settleAtOnce(deps, made, transfer)
   if (transfer.state === 'refused') throw new ContractError('WithdrawFailed', { detail: transfer.reason })
-  const { paymentNo, at } = transfer
-  return { billNo, paymentNo, at, packageInfo: 'packageInfo' in transfer ? transfer.packageInfo : undefined }
+  const { paymentNo } = transfer
+  return {
+    billNo,
+    paymentNo,
+    at: transfer.at,
+    packageInfo: 'packageInfo' in transfer ? transfer.packageInfo : undefined,
+  }
+}
+
+/** Spends the secret, and the money unless the withdrawal is refused. Throws WxNotBound and SignatureInvalid. */
+async function takeMoney(
+  deps: Deps,
+  withdrawal: Withdrawal,
+  { billNo, at }: { billNo: string; at: number },
+  change: Change,
+): Promise<{ bill: WithdrawalDocument; wallet: Wallet } | { refusal: ContractError }> {
+  const { withdrawers, spentSecrets, ledger, withdrawals, config } = deps
+  const { userId } = withdrawal
+  const withdrawer = await withdrawers.of(userId, change)
+  const { openid, sealed } = withdrawer
+  if (!openid) throw new ContractError('WxNotBound')
+  checkSecret(deps, withdrawal, openid, sealed)
+  spentSecrets.spend(userId, signedCall(withdrawal), at, change)
+  const cents = Number(withdrawal.amount)
+  const refusal = refusalOf(cents, withdrawer, config.withdrawMinimum)
+  if (refusal) return { refusal }
+  const dates = { createdAt: new Date(at), checkAt: new Date(at + firstCheckAfter), checks: 0 }
+  const bill = { _id: billNo, userId, openid, cents, feeCents: feeOf(cents), status: 'pending' as const, ...dates }
+  withdrawals.add(bill, change)
+  const movement = { key: `withdrawal:${billNo}`, kind: 'withdrawal' as const, cents, at }
+  return { bill, wallet: ledger.debit(withdrawer.wallet, movement, change) }
+}
+
+function refusalOf(cents: number, { wallet, isWaiting }: Withdrawer, minimum: number): ContractError | undefined {
+  if (cents < minimum) return new ContractError('AmountTooSmall', { text: minimumText(minimum) })
+  if (wallet.balance < cents) return new ContractError('BalanceTooLow')
+  if (isWaiting) return new ContractError('WithdrawFailed', { detail: 'another withdrawal is not settled yet' })
+  return undefined
 }
 
 function checkSecret(deps: Deps, withdrawal: Withdrawal, openid: string, sealed: string | undefined): void {
@@ -82,18 +115,3 @@ const minimumText = (cents: number) => ({
   zh: `提现最低限制${cents / 100}元`,
   en: `The minimum is ${cents / 100} yuan`,
 })
-
-async function takeMoney(
-  { outbox, ledger, withdrawals }: Deps,
-  { userId, openid, cents, at }: { userId: number; openid: string; cents: number; at: number },
-): Promise<string> {
-  const billNo = randomBytes(16).toString('hex')
-  await outbox.commit(async (change) => {
-    const movement = { userId, key: `withdrawal:${billNo}`, kind: 'withdrawal' as const, cents, at }
-    await ledger.withdraw(billNo, movement, change)
-    const dates = { createdAt: new Date(at), checkAt: new Date(at + firstCheckAfter), checks: 0 }
-    const bill = { _id: billNo, userId, openid, cents, feeCents: feeOf(cents), status: 'pending' as const }
-    withdrawals.add({ ...bill, ...dates }, change)
-  })
-  return billNo
-}

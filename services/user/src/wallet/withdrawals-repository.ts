@@ -22,43 +22,54 @@ export interface WithdrawalDocument {
   paidAfterRefusal?: string
 }
 
+/** What became of the withdrawal was noted before. */
+export class SettledError extends Error {
+  override readonly name = 'SettledError'
+}
+
+export const withdrawalsCollection = 'withdrawals'
+
 /** Money on its way out. */
 export class WithdrawalsRepository {
   readonly #withdrawals: Collection<WithdrawalDocument>
 
   constructor(db: Db) {
-    this.#withdrawals = db.collection('withdrawals')
+    this.#withdrawals = db.collection(withdrawalsCollection)
   }
 
   async createIndexes(): Promise<void> {
-    await ensureIndexes(this.#withdrawals, [{ key: { status: 1, checkAt: 1 } }])
+    await ensureIndexes(this.#withdrawals, [{ key: { status: 1, checkAt: 1 } }, { key: { userId: 1, status: 1 } }])
   }
 
   add(withdrawal: WithdrawalDocument, change: Change): void {
     change.later(this.#withdrawals, { insertOne: { document: withdrawal } })
   }
 
-  /** Returns the withdrawal to the one who settles it. */
-  async settle(
-    billNo: string,
-    outcome: { status: 'paid'; paymentNo: string } | { status: 'refused'; reason: string },
-    { session }: Change,
-  ): Promise<WithdrawalDocument | undefined> {
-    const settled = await this.#withdrawals.findOneAndUpdate(
-      { _id: billNo, status: 'pending' },
-      { $set: outcome },
-      { session, returnDocument: 'after' },
-    )
-    return settled ?? undefined
+  /** A withdrawal whose outcome nobody has noted yet. */
+  async pending(billNo: string, { session }: Change): Promise<WithdrawalDocument | undefined> {
+    return (await this.#withdrawals.findOne({ _id: billNo, status: 'pending' }, { session })) ?? undefined
+  }
+
+  /** The change throws SettledError when the outcome was noted before. */
+  setRefused(billNo: string, reason: string, change: Change): void {
+    // One that is not pending is not found, and its key is taken.
+    const filter = { _id: billNo, status: 'pending' as const }
+    const write = { updateOne: { filter, update: { $set: { status: 'refused' as const, reason } }, upsert: true } }
+    change.later(this.#withdrawals, write, (cause) => new SettledError(billNo, { cause }))
+  }
+
+  /** False when the outcome was noted before. */
+  async setPaid(billNo: string, paymentNo: string): Promise<boolean> {
+    const filter = { _id: billNo, status: 'pending' as const }
+    const { matchedCount } = await this.#withdrawals.updateOne(filter, { $set: { status: 'paid', paymentNo } })
+    return matchedCount > 0
   }
 
   /** True for a withdrawal that was given back: its money is gone twice. */
-  async notePaidAfterRefusal(billNo: string, paymentNo: string, { session }: Change): Promise<boolean> {
+  async notePaidAfterRefusal(billNo: string, paymentNo: string): Promise<boolean> {
     const filter = { _id: billNo, status: 'refused' as const }
-    return (
-      (await this.#withdrawals.updateOne(filter, { $set: { paidAfterRefusal: paymentNo } }, { session })).matchedCount >
-      0
-    )
+    const { matchedCount } = await this.#withdrawals.updateOne(filter, { $set: { paidAfterRefusal: paymentNo } })
+    return matchedCount > 0
   }
 
   async due(now: number, limit: number): Promise<WithdrawalDocument[]> {
