@@ -18,7 +18,7 @@ const file = name.endsWith('.ts') ? name : `dev/src/${name}.ts`
 
 /** The lock file and every package.json of the workspace: what the installed modules follow from. */
 function manifestHash() {
-  const folders = ['.', 'deploy/k8s', 'deploy/monitoring', 'deploy/xmpp', 'dev', 'test-e2e', 'bench']
+  const folders = ['.', 'deploy/bundle', 'deploy/k8s', 'deploy/monitoring', 'deploy/xmpp', 'dev', 'test-e2e', 'bench']
   for (const parent of ['libs', 'services', 'web'])
     if (existsSync(join(root, parent)))
       folders.push(...readdirSync(join(root, parent)).map((child) => join(parent, child)))

@@ -1,5 +1,6 @@
 import { type Logger, pino, stdSerializers } from 'pino'
 import { currentRequestId } from './current-call.ts'
+import { inSources } from './source-places.ts'
 import { currentTraceId } from './tracing.ts'
 
 export type { Logger }
@@ -63,5 +64,5 @@ const duplicateKey = /dup key: .*/s
 function withoutPersonalData(error: Error): object {
   const { keyValue: _value, errorResponse: _response, writeErrors: _writes, ...told } = stdSerializers.err(error)
   const clean = (text: unknown) => (typeof text === 'string' ? text.replace(duplicateKey, 'dup key') : text)
-  return { ...told, message: clean(told.message), stack: clean(told.stack) }
+  return { ...told, message: clean(told.message), stack: clean(told.stack && inSources(told.stack)) }
 }

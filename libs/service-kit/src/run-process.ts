@@ -1,5 +1,6 @@
 import closeWithGrace from 'close-with-grace'
 import { ConfigError } from './config.ts'
+import { inSources } from './source-places.ts'
 import { StartError } from './start-error.ts'
 
 /** A service, or several that run in one process. */
@@ -20,7 +21,7 @@ export async function runProcess(service: Startable, env: NodeJS.ProcessEnv = pr
   try {
     const { drainSeconds, shutdownSeconds } = service.readConfig(env)
     closeWithGrace({ delay: (drainSeconds + shutdownSeconds) * 1000 }, async ({ err }) => {
-      if (err) console.error(err)
+      if (err) console.error(withPlaces(err))
       await running?.close()
     })
     running = await service.start(env)
@@ -29,9 +30,14 @@ export async function runProcess(service: Startable, env: NodeJS.ProcessEnv = pr
       throw reason
     })
   } catch (error) {
-    console.error(isForOperators(error) ? error.message : error)
+    console.error(isForOperators(error) ? error.message : withPlaces(error))
     process.exit(1)
   }
 }
 
 const isForOperators = (error: unknown): error is Error => error instanceof ConfigError || error instanceof StartError
+
+function withPlaces(error: unknown): unknown {
+  if (error instanceof Error && error.stack) error.stack = inSources(error.stack)
+  return error
+}

@@ -1,5 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process'
-import { join } from 'node:path'
+import { extname, join } from 'node:path'
 import type { Logger } from '@im/service-kit'
 import type { ImageJob } from './image-jobs.ts'
 import type { ImageOutcome } from './image-process-main.ts'
@@ -10,6 +10,8 @@ const longest = 20_000
 const idleFor = 60_000
 /** Decoders compiled to WebAssembly get 320 MiB (pages of 64 KiB), whatever a file makes them ask for. */
 const flags = ['--max-old-space-size=128', '--wasm-max-mem-pages=5120']
+/** Beside this file, in a bundle as among the sources. */
+const program = join(import.meta.dirname, `image-process-main${extname(import.meta.filename)}`)
 
 /** An image that cannot be decoded. */
 export class ImageRefusedError extends Error {}
@@ -62,7 +64,7 @@ export class ImageProcess {
     const { PATH, NODE_COMPILE_CACHE } = process.env
     const env = { ...(PATH ? { PATH } : {}), ...(NODE_COMPILE_CACHE ? { NODE_COMPILE_CACHE } : {}) }
     const stdio = ['ignore', 'ignore', 'ignore', 'ipc'] as const
-    const child = fork(join(import.meta.dirname, 'image-process-main.ts'), [], {
+    const child = fork(program, [], {
       env,
       execArgv: flags,
       stdio: [...stdio],

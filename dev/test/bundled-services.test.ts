@@ -1,0 +1,74 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { bundleServices } from '@im/bundle/services'
+import { inSources } from '@im/service-kit'
+import { execa } from 'execa'
+import { after, before, test } from 'tap'
+import { repositoryRoot } from '../src/machine/machine.ts'
+import { serviceNames } from '../src/services.ts'
+
+/** Not below the repository, where Node would find what the bundle lacks. */
+let home: string
+
+before(async () => {
+  home = await mkdtemp(join(tmpdir(), 'im-bundled-'))
+  await bundleServices(repositoryRoot, home)
+})
+
+after(() => rm(home, { recursive: true, force: true }))
+
+/** What the images run, without the environment of this test. */
+const node = (...args: string[]) =>
+  execa(process.execPath, args, {
+    ...{ cwd: home, env: { NODE_ENV: 'production' }, extendEnv: false, reject: false, stdin: 'ignore' },
+  })
+
+/** Runs code there; resolves with what it gives to `tell`. */
+async function inBundle<T>(code: string): Promise<T> {
+  const tell = 'const tell = (value) => console.log(JSON.stringify(value))'
+  const { stdout, stderr } = await node('--input-type=module', '--eval', `${tell}\n${code}`)
+  if (!stdout) throw new Error(stderr)
+  return JSON.parse(stdout)
+}
+
+test('a process of a service begins from the bundle, and asks for its settings', async (t) => {
+  const { exitCode, stderr } = await node('services/user/src/main.mjs')
+  t.equal(exitCode, 1)
+  t.match(stderr, /^The configuration is not complete:\n {2}- SERVICE_KEY must be set in production/)
+})
+
+test('every service is in the bundle, and tells errors by the lines of its sources', async (t) => {
+  const stacks = await inBundle<Record<string, string>>(`
+    const stacks = {}
+    for (const name of ${JSON.stringify(serviceNames)}) {
+      const { service } = await import('./services/' + name + '/src/service.mjs')
+      try { service.readConfig(null) } catch (error) { stacks[name] = error.stack }
+    }
+    tell(stacks)`)
+  t.strictSame(Object.keys(stacks), [...serviceNames])
+  const stack = stacks['user'] ?? ''
+  t.match(stack, /\/chunks\/\w+\.mjs:\d+:\d+/)
+  const told = inSources(stack)
+  t.notMatch(told, /\.mjs/)
+  t.match(told, `${repositoryRoot}/libs/service-kit/src/config.ts:`)
+})
+
+test('packages that stay as they are have all they need', async (t) => {
+  const entries = await readdir(join(home, 'node_modules'), { withFileTypes: true })
+  const found = entries.map(async ({ name }) => {
+    const isScope = name.startsWith('@')
+    return isScope ? (await readdir(join(home, 'node_modules', name))).map((own) => `${name}/${own}`) : [name]
+  })
+  const names = (await Promise.all(found)).flat().filter((name) => !name.startsWith('.'))
+  const loaded = await inBundle<string[]>(`
+    await Promise.all(${JSON.stringify(names)}.map((name) => import(name)))
+    tell(${JSON.stringify(names)})`)
+  for (const name of ['sharp', '@node-rs/argon2', '@aws-sdk/client-s3', '@opentelemetry/sdk-trace-node', 'pino-pretty'])
+    t.ok(loaded.includes(name), name)
+})
+
+test('what is found beside a source is beside its bundle', async (t) => {
+  t.ok((await readdir(join(home, 'services/gateway/src/pages'))).includes('plain-page.html'))
+  t.ok((await readdir(join(home, 'services/message/src/files'))).includes('image-process-main.mjs'))
+})
