@@ -78,6 +78,35 @@ test('the end of a stream names what was said in rooms and not confirmed by its 
   t.equal(service.ended.get(id)?.attrs['missed'], `${said[0]?.id} ${said[2]?.id}`)
 })
 
+test('the end of a stream that confirms nothing names what came since its client was heard', async (t) => {
+  const prosody = await startProsody(t)
+  const service = await startMessageService(t, prosody)
+  const said = numbers(1, 110).map((i) => {
+    const one = delivery(String(i))
+    return i === 3 ? { ...one, text: one.text.replace("type='chat'", "type='groupchat'") } : one
+  })
+  const missedBy = async (heardAfter: number, leave: (client: Client) => Promise<void>, count = 4) => {
+    const client = await join(prosody, bob, { managed: false })
+    const id = await service.stream(client.jid)
+    service.deliver(id, ...said.slice(0, heardAfter))
+    await eventually(() => client.contents().length === heardAfter)
+    await client.sync()
+    service.deliver(id, ...said.slice(heardAfter, count), { name: 'presence', text: "from='x@im.test'/>", id: 'no' })
+    await eventually(() => client.contents().length === count)
+    await leave(client)
+    return (await eventually(() => service.ended.get(id))).attrs['missed']
+  }
+  const ids = (from: number, to: number) =>
+    said
+      .slice(from, to)
+      .map(({ id }) => id)
+      .join(' ')
+  t.equal(await missedBy(1, (client) => client.vanish()), ids(1, 4))
+  t.equal(await missedBy(4, (client) => client.vanish()), undefined)
+  t.equal(await missedBy(1, (client) => client.end()), undefined, 'who takes leave is there')
+  t.equal(await missedBy(0, (client) => client.vanish(), 110), ids(10, 110), 'the last hundred')
+})
+
 test('an id that several senders use confirms all of them', async (t) => {
   const { service, client, id } = await start(t, false)
   const same = newId()

@@ -6,7 +6,7 @@ import { client as xmppClient } from '@xmpp/client'
 import { type Test, test } from 'tap'
 import { alice, bob, Client, join, messageXml, newId, plainSecret, sm } from './client.ts'
 import { eventually, within } from './eventually.ts'
-import { delivery, startMessageService } from './message-service.ts'
+import { delivery, ours, startMessageService } from './message-service.ts'
 import { freePorts, type Prosody, passwordOf, startProsody } from './prosody.ts'
 
 const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i)
@@ -98,6 +98,23 @@ test('BOSH: messages, deliveries and terminate', async (t) => {
   await eventually(() => service.entries.length === contents.length)
   t.strictSame(service.contents(), contents)
   await eventually(() => service.ended.has(id))
+})
+
+test('BOSH: what a client was given is named at the end, unless it has asked for more since', async (t) => {
+  const prosody = await startProsody(t)
+  const service = await startMessageService(t, prosody)
+  const said = [delivery('one'), delivery('two')] as const
+  const bosh = await new Bosh(prosody, '/').login(alice, 'web')
+  const id = await service.stream(`${alice}@im.test/web`)
+  for (const one of said) {
+    const waiting = bosh.post('')
+    service.deliver(id, one)
+    await waiting
+  }
+  await eventually(async () => bosh.received.includes('two'))
+  await service.order(`<close-streams xmlns='${ours}' user='${alice}'/>`)
+  const ended = await eventually(() => service.ended.get(id))
+  t.equal(ended.attrs['missed'], said[1].id)
 })
 
 /** A session over a WebSocket; each element is a frame. */

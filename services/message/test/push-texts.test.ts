@@ -114,6 +114,32 @@ test('push is told what a device that is lost did not confirm', async (t) => {
   t.strictSame((await ask(before - 1)).messages, [], 'it is on another device')
 })
 
+test('push is told what a lost device that confirms nothing was given, unless another device has it', async (t) => {
+  const { online, deps, api } = await startMessage(t)
+  const queries = watchQueries(deps)
+  const before = Date.now()
+  const sender = await online(people.alice)
+  const [phone, pc] = [await online(people.bob), await online(people.bob, { resource: 'pc' })]
+  const ids = ['first', 'second'].map((content) => sender.say({ to: people.bob, body: { content } })) as [
+    string,
+    string,
+  ]
+  const toCarol = sender.say({ to: people.carol, body: { content: 'to somebody else' } })
+  await eventually(() => phone.messages.length === 2 && pc.messages.length === 2)
+  const offline = async () => (await deps.presences.of([people.bob])).get(people.bob)?.online === false
+  const ask = async (since = before - 1) =>
+    (await api.call(pushedMessages.getUnconfirmed, { userIds: `${people.bob}`, since })).messages
+  phone.end(ids)
+  pc.end([ids[1], toCarol, 'unknown'])
+  await eventually(offline)
+  const conversation = singleConversation(people.alice, people.bob)
+  t.match(await ask(), [{ messageId: ids[1], conversation, from: people.alice, to: people.bob, contentType: 1 }])
+  t.strictSame(await ask(Date.now()), [], 'what is too old is told to nobody')
+  await deps.messages.collection.updateOne({ messageId: ids[1] }, { $set: { gone: true } })
+  t.strictSame(await ask(), [])
+  await queries.demandIndexes(t)
+})
+
 test('push is told what a lost device did not confirm of what is not archived, as long as it waits', async (t) => {
   const { online, deps, api } = await startMessage(t)
   const queries = watchQueries(deps)

@@ -22,6 +22,7 @@ end);
 
 local function heard(data, session)
 	session.im_pinged = nil;
+	if session.im_stream then session.im_stream.unheard = nil; end
 	return data;
 end
 

@@ -14,7 +14,6 @@ local server_name = module:get_option_string("im_server_name");
 local window, window_bytes = 512, 4 * 1024 * 1024; -- of entries that are not stored
 local batch_bytes = 64 * 1024; -- of frames in one message
 local most_bytes = 64 * 1024 * 1024; -- waiting to be read by the component: then it is cut off
-local most_missed, longest_id = 100, 128; -- ids that the end of a stream names, and bytes of one
 local turn_streams, turn_seconds = 500, 0.005; -- told of at once; after so long, though the turn of the event loop lasts
 
 local opening = "<message from='"..module.host.."' to='"..component_host.."'>";
@@ -55,23 +54,11 @@ local function tell_stream(self, stream)
 		stream.waiting and " waiting='1'" or "", table.concat(notes));
 end
 
--- Ids of the last groupchat messages that the client has not confirmed: the others are numbered.
-local function missed(stream)
-	local frames = stream.ack and stream.ack:missing() or stream.sm and stream.sm:missing() or {};
-	local ids = {};
-	for i = #frames, 1, -1 do
-		local id = frames[i].id;
-		if id and #id <= longest_id and not id:find("%s") and frames[i].rest:find(" type='groupchat'", 1, true) then
-			table.insert(ids, 1, id);
-			if #ids == most_missed then break; end
-		end
-	end
-	return ids[1] and (" missed='%s'"):format(escape(table.concat(ids, " "))) or "";
-end
-
 local function tell_end(self, stream)
+	local missed = stream:missed();
 	tell(self, "<stream-end xmlns='%s' id='%s' user='%s' resource='%s' confirmed='%d'%s/>",
-		NS, stream.id, stream.user, escape(stream.resource), stream.confirmed, missed(stream));
+		NS, stream.id, stream.user, escape(stream.resource), stream.confirmed,
+		missed[1] and (" missed='%s'"):format(escape(table.concat(missed, " "))) or "");
 end
 
 -- Sends entries as far as the window allows.

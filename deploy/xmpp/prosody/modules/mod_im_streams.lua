@@ -6,6 +6,7 @@ local now = require "util.time".now;
 local escape = module:require "im_xml".escape_attribute;
 
 local most_bytes = module:get_option_number("im_stream_max_bytes");
+local most_missed, longest_id = 100, 128; -- ids that the end of a stream names, and bytes of one
 
 local streams = {}; -- id → stream
 -- Ids never come again: the time of the start is in them.
@@ -91,6 +92,45 @@ function methods:changed()
 	module:fire_event("im-stream-changed", self);
 end
 
+-- Whether the end of a stream may name a message to its client: one of a chat or a room, with an id.
+local function can_be_named(frame, kind)
+	local id = frame.id;
+	return id and #id <= longest_id and not id:find("%s") and frame.rest:find(" type='"..kind.."'", 1, true) ~= nil;
+end
+
+-- What a client that acknowledges nothing was given counts as received when something is heard of it: with BOSH that is the request
+-- after the one that took it along.
+local function note_unheard(stream, frame)
+	if frame.named == nil then frame.named = can_be_named(frame, "groupchat") or can_be_named(frame, "chat") or false; end
+	if not frame.named then return; end
+	local session = stream.session;
+	local unheard = stream.unheard or { count = 0, requests = session.requests and {} };
+	stream.unheard = unheard;
+	local place = unheard.count % most_missed + 1;
+	unheard[place], unheard.count = frame.id, unheard.count + 1;
+	if unheard.requests then unheard.requests[place] = session.rid + (session.requests[1] and 0 or 1); end
+end
+
+-- When it has ended: ids of the last messages that the client has not confirmed, of those to rooms alone where the others are confirmed by number.
+function methods:missed()
+	local ids = {};
+	local confirming = self.ack or self.sm;
+	if confirming then
+		local frames = confirming:missing();
+		for i = #frames, 1, -1 do
+			if #ids == most_missed then break; end
+			if can_be_named(frames[i], "groupchat") then table.insert(ids, 1, frames[i].id); end
+		end
+	elseif self.unheard then
+		local requests, count = self.unheard.requests, self.unheard.count;
+		for i = math.max(0, count - most_missed), count - 1 do
+			local place = i % most_missed + 1;
+			if not requests or self.last_request <= requests[place] then ids[#ids + 1] = self.unheard[place]; end
+		end
+	end
+	return ids;
+end
+
 -- A stanza to the client, a frame: its `name` and, in `rest`, all that comes after the `to`. Numbered ones are confirmed. Returns
 -- whether it is to be written now.
 function methods:take(frame, k)
@@ -100,6 +140,7 @@ function methods:take(frame, k)
 		if self.ack and frame.expect then self.ack:expect(k, frame); end
 	end
 	if self.sm then self.sm:push(frame, k, #frame.rest); end
+	if not self.sm and not self.ack then note_unheard(self, frame); end
 	if self.waiting and is_over_bound(self) then cut_off(self); end
 	return not self.waiting and not self.ending;
 end
@@ -179,6 +220,7 @@ module:hook("resource-unbind", function (event)
 	local stream = event.session.im_stream;
 	if not stream then return; end
 	streams[stream.id], stream.ended, stream.ending = nil, true, true;
+	stream.last_request = stream.session.rid; -- soon a session holds nothing any more
 	stream:finish_end();
 end, -100);
 

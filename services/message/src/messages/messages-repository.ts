@@ -120,6 +120,20 @@ export class MessagesRepository {
     return new Map(found.map((one) => [keyText(one), one] as const).filter(([key]) => wanted.has(key)))
   }
 
+  /** Messages of single chats that users were given under these ids, and that came later than `since` (ms). */
+  async given(all: readonly { userId: number; messageIds: readonly string[] }[], since: number) {
+    if (!all.length) return []
+    const ids = new Map(all.map(({ userId, messageIds }) => [userId, new Set(messageIds)]))
+    const messageIds = [...new Set(all.flatMap((one) => one.messageIds))]
+    const found = await this.collection
+      .find(
+        indexedAnd<MessageDocument>({ messageId: { $in: messageIds } }, { to: { $in: [...ids.keys()] } }),
+        await this.#byMessageId(),
+      )
+      .toArray()
+    return found.filter(({ to = 0, messageId, ts }) => ts > since && ids.get(to)?.has(messageId))
+  }
+
   /** Messages of a room by their ids, whoever sent them. */
   async ofRoom(conversation: string, messageIds: readonly string[], session?: ClientSession): Promise<KnownMessage[]> {
     return await this.collection

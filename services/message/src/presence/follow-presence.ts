@@ -16,7 +16,7 @@ interface FollowedServer {
   epoch: number
   /** Users whose streams changed. */
   users: Set<number>
-  /** What was said in rooms that no stream of a user which ended since the last look has confirmed: ids of messages. */
+  /** What no stream of a user which ended since the last look has confirmed, and no mailbox holds: ids of messages. */
   missed: Map<number, readonly string[]>
   /** All users that were there before have to be compared with those that are there now. */
   compares: boolean

@@ -22,7 +22,7 @@ export interface PresenceDocument {
   online: boolean
   at: PresenceAt[]
   left?: Left[]
-  /** Of who is offline: ids of messages in rooms that their last stream was given and has not confirmed. */
+  /** Of who is offline: ids of messages, most of them in rooms, that their last stream was given and has not confirmed. */
   missed?: string[]
   /** ms */
   changedAt: number
@@ -73,8 +73,8 @@ export class PresencesRepository {
     return found.map(({ _id }) => _id)
   }
 
-  /** Those of the users who are offline and whose last stream has missed something said in rooms. */
-  async missedInRooms(userIds: readonly number[]): Promise<{ userId: number; messageIds: string[] }[]> {
+  /** Those of the users who are offline and whose last stream has missed something that waits in no mailbox. */
+  async missed(userIds: readonly number[]): Promise<{ userId: number; messageIds: string[] }[]> {
     const found = await this.collection
       .find(indexedAnd({ _id: { $in: [...userIds] } }, { online: false, missed: { $exists: true } }), {
         batchSize: userIds.length + 1,

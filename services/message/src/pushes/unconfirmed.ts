@@ -21,11 +21,12 @@ export async function unconfirmed(
   userIds: readonly number[],
   since: number,
 ): Promise<Unconfirmed> {
-  const [waiting, inRooms] = await Promise.all([
+  const [waiting, missed] = await Promise.all([
     mailbox.unconfirmed(userIds, since, mostMessages),
-    presences.missedInRooms(userIds),
+    presences.missed(userIds),
   ])
-  const found = await messages.byKeys(waiting)
+  const [found, given] = await Promise.all([messages.byKeys(waiting), messages.given(missed, since)])
+  for (const message of given) found.set(keyText(message), message)
   const live = [...found.values()].filter(({ gone, expireAt }) => !gone && !(expireAt && expireAt.getTime() <= now()))
   const others = waiting.filter((message) => !found.has(keyText(message)))
   // What happens in rooms push has heard of from the room service, under the same id.
@@ -34,7 +35,7 @@ export async function unconfirmed(
   return {
     messages: live.map(announced),
     passed: passed.flatMap((message) => passedOf(message, texts.get(message.rowId)) ?? []),
-    inRooms: [...inRooms, ...notices.map(({ user, messageId }) => ({ userId: user, messageIds: [messageId] }))],
+    inRooms: [...missed, ...notices.map(({ user, messageId }) => ({ userId: user, messageIds: [messageId] }))],
   }
 }
 

@@ -20,7 +20,8 @@ export interface StreamWatcher {
   changed?(stream: OwnStream, before: StreamReport | undefined): void
   /**
    * It is gone for good, or its server is out of reach. What it had not confirmed is abandoned right after. `missed`: ids of what
-   * was said in rooms that its client has not confirmed, as far as the server knows.
+   * its client has not confirmed and no mailbox holds, as far as the server knows: what was said in rooms, and of a client that
+   * confirms nothing also in single chats.
    */
   ended?(stream: OwnStream, missed: readonly string[]): void
   /** Another replica told of a stream of its. */
