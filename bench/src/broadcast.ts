@@ -14,14 +14,14 @@ import { faultsOf, type Plan, type Round, runRound } from './chat/rounds.ts'
 import { Traffic } from './chat/traffic.ts'
 import { XmppClient } from './chat/xmpp-client.ts'
 import { machine } from './machine.ts'
-import { median } from './percentiles.ts'
-import { residentMegabytes } from './process-usage.ts'
+import { latencyOf } from './percentiles.ts'
+import { cpuSeconds, residentMegabytes } from './process-usage.ts'
 
 const usage = `npm run bench:broadcast -- [options]
 
   --receivers N   fans of the account                          (10000)
   --pace N        receivers a second                           (1000)
-  --rate N        chat messages a second beside it             (200)
+  --rate N        chat messages a second beside it, or 0       (200)
   --pairs N       pairs of clients that chat                   (16)
   --seconds N     length of a round of chat                    (5)
   --alone N       rounds of chat before the broadcast          (5)
@@ -51,6 +51,8 @@ const watched = ['push', 'social', 'message'] as const
 const firstFan = 40_000_001
 /** Fans of another account, whose broadcast comes before. */
 const warmUpFans = 2000
+/** Whose CPU time is counted. */
+const processes = ['mongodb', 'message', 'push', 'social', 'user', 'prosody', 'nats', 'redis'] as const
 /** The first rounds of chat warm up. */
 const roundsToWarmUp = 2
 
@@ -89,6 +91,7 @@ async function main(): Promise<number> {
     }
     const before = memoryAlone.at(-1)!
     const byChat = before.message - memoryAlone[roundsToWarmUp - 1]!.message
+    const cpuBefore = await cpuOf(stack)
     const broadcast = await send(api, account)
     const watch = watchMemory(stack)
     const beside: Round[] = []
@@ -97,12 +100,17 @@ async function main(): Promise<number> {
     while (state.state !== 'done') {
       beside.push(await runRound(traffic, plan))
       state = await broadcast.state()
+      const { delivery } = beside.at(-1)!
+      console.error(`${state.done} of ${state.of}, p50 of chat ${delivery.p50} ms, p99 ${delivery.p99} ms`)
     }
     const seconds = state.endTime - state.createTime || (performance.now() - startedAt) / 1000
-    const peak = await watch.end()
+    const cpu = since(cpuBefore, await cpuOf(stack), fans)
+    const memory = await watch.end()
     const stored = await countStored(stack, account.userId)
-    const result = { seconds, before, peak, byChat, stored, state, alone: alone.slice(roundsToWarmUp), beside }
-    return await report(result)
+    return await report({
+      ...{ seconds, before, memory, byChat, stored, state, cpu },
+      ...{ alone: alone.slice(roundsToWarmUp), beside },
+    })
   } finally {
     for (const client of clients) client.close()
     await api.close()
@@ -114,6 +122,19 @@ async function main(): Promise<number> {
 const planOf = (): Plan => ({
   ...{ kind: 'open', perSecond: Number(values.rate), seconds: Number(values.seconds), maxMessages: 1_000_000 },
 })
+
+type Cpu = Record<(typeof processes)[number], number>
+
+async function cpuOf(stack: Stack): Promise<Cpu> {
+  const used = await Promise.all(processes.map((name) => cpuSeconds(stack.process(name).pid!)))
+  return Object.fromEntries(processes.map((name, n) => [name, used[n]!])) as Cpu
+}
+
+/** Milliseconds for a receiver, what chat has used meanwhile included. */
+const since = (before: Cpu, after: Cpu, receivers: number): Cpu =>
+  Object.fromEntries(
+    processes.map((name) => [name, Number((((after[name] - before[name]) * 1000) / receivers).toFixed(3))]),
+  ) as Cpu
 
 async function register(api: TestClient, n: number, userType = 0) {
   const person = { telephone: String(13_900_000_000 + n), password, nickname: `用户${n}`, userType }
@@ -175,25 +196,33 @@ async function memoryOf(stack: Stack): Promise<Memory> {
   return Object.fromEntries(watched.map((name, n) => [name, sizes[n]!.resident])) as Memory
 }
 
-/** The most that each process has held. */
+/** What each process holds, several times a second. */
 function watchMemory(stack: Stack) {
-  const peak: Memory = { push: 0, social: 0, message: 0 }
+  const seen: Memory[] = []
   let isOver = false
   const watching = (async () => {
     while (!isOver) {
-      const now = await memoryOf(stack)
-      for (const name of watched) peak[name] = Math.max(peak[name], now[name])
+      seen.push(await memoryOf(stack))
       await delay(200)
     }
   })()
   return {
-    async end(): Promise<Memory> {
+    async end(): Promise<Memory[]> {
       isOver = true
       await watching
-      return peak
+      return seen
     },
   }
 }
+
+const peakOf = (seen: readonly Memory[], name: keyof Memory) => Math.max(...seen.map((memory) => memory[name]))
+
+/** The most in each quarter of the broadcast: what does not grow is the same in all of them. */
+const quartersOf = (seen: readonly Memory[], name: keyof Memory): number[] =>
+  [0, 1, 2, 3].map((n) => {
+    const quarter = seen.slice((n * seen.length) >> 2, Math.max(1, ((n + 1) * seen.length) >> 2))
+    return Math.round(peakOf(quarter.length ? quarter : seen, name))
+  })
 
 async function countStored(stack: Stack, account: number) {
   const client = await MongoClient.connect(stack.env['MONGODB_URL']!)
@@ -214,55 +243,70 @@ async function countStored(stack: Stack, account: number) {
 interface Measured {
   seconds: number
   before: Memory
-  peak: Memory
+  memory: Memory[]
   /** What chat alone has added to `message`. */
   byChat: number
   stored: { all: number; receivers: number }
   state: { done: number; failed: number }
+  /** Milliseconds for a receiver. */
+  cpu: Cpu
   alone: Round[]
   beside: Round[]
 }
 
-async function report({ seconds, before, peak, byChat, stored, state, alone, beside }: Measured): Promise<number> {
+async function report({
+  seconds,
+  before,
+  memory,
+  byChat,
+  stored,
+  state,
+  cpu,
+  alone,
+  beside,
+}: Measured): Promise<number> {
   const fans = Number(values.receivers)
-  const p99 = (rounds: readonly Round[]) => median(rounds.map(({ delivery }) => delivery.p99))
-  const ratio = p99(beside) / p99(alone)
-  const extra = Object.fromEntries(watched.map((name) => [name, Math.round(peak[name] - before[name])])) as Memory
+  const chat = { alone: latencies(alone), beside: latencies(beside) }
+  const ratio = chat.alone.p99 ? chat.beside.p99 / chat.alone.p99 : 0
+  const extra = Object.fromEntries(
+    watched.map((name) => [name, Math.round(peakOf(memory, name) - before[name])]),
+  ) as Memory
+  const quarters = Object.fromEntries(watched.map((name) => [name, quartersOf(memory, name)]))
   const faults = [...alone, ...beside].flatMap(faultsOf)
-  console.table({
-    'chat alone (ms)': alone.at(-1)!.delivery,
-    'chat beside it (ms)': beside.at(-1)!.delivery,
-  })
+  console.table({ 'chat alone (ms)': chat.alone, 'chat beside it (ms)': chat.beside })
   const checks: [text: string, met: boolean][] = [
     [`${state.done} of ${fans} fans, ${state.failed} failed`, state.done === fans && state.failed === 0],
     [`stored ${stored.all} for ${stored.receivers} receivers`, stored.all === fans && stored.receivers === fans],
     [`chat went wrong: ${faults.join(', ') || 'nothing'}`, !faults.length],
     [`p99 of chat beside it: ${ratio.toFixed(2)} times (target ${targets.chatRatio})`, ratio <= targets.chatRatio],
     ...watched.map((name): [string, boolean] => [
-      `more memory of ${name}: ${extra[name]} MB (target ${targets.extraMegabytes})`,
+      `more memory of ${name}: ${extra[name]} MB (target ${targets.extraMegabytes}); the most in each quarter: ${quarters[name]}`,
       extra[name] <= targets.extraMegabytes,
     ]),
   ]
   for (const [text, met] of checks) console.log(`${met ? 'met   ' : 'MISSED'} ${text}`)
   const chatSeconds = alone.length * Number(values.seconds)
   console.log(`       chat alone added ${byChat.toFixed(0)} MB to message in ${chatSeconds} s`)
-  console.log(`       ${Math.round(fans / seconds)} receivers/s in ${seconds.toFixed(0)} s; p99 alone ${p99(alone)} ms`)
+  console.log(`       ${Math.round(fans / seconds)} receivers/s in ${seconds.toFixed(0)} s`)
+  console.log(`       CPU ms for a receiver, with the chat beside it: ${JSON.stringify(cpu)}`)
   if (values.json) {
     const short = (rounds: Round[]) => rounds.map(({ messages: _, ...round }) => round)
     const all = {
-      machine: machine(),
-      seconds,
-      before,
-      peak,
-      byChat,
-      stored,
-      alone: short(alone),
-      beside: short(beside),
+      ...{ machine: machine(), seconds, before, quarters, byChat, stored, cpu, chat },
+      ...{ alone: short(alone), beside: short(beside) },
     }
     await writeFile(values.json, JSON.stringify(all, null, 2))
   }
   return checks.every(([, met]) => met) ? 0 : 1
 }
+
+/** Of all messages of these rounds. */
+const latencies = (rounds: readonly Round[]) =>
+  latencyOf(
+    rounds.flatMap(({ messages }) =>
+      messages.flatMap(({ deliveries, deliveredAt, dueAt }) => (deliveries ? deliveredAt - dueAt : [])),
+    ),
+  )
 
 if (values.help) console.log(usage)
 else process.exitCode = await main()

@@ -71,11 +71,19 @@ test('what is sent to many is stored in small parts, and chat before each of the
     order.push('chat')
     return store.call(chatFirst, work, stamps) as ReturnType<typeof work>
   }
-  const many = Array.from({ length: 60 }, (_, n) => 10_100_000 + n)
-  const sent = await internal.call(serverMessages.sendToUsers, { ...send, receivers: to(0, ...many) } as never)
-  t.strictSame(sent, { sent: 60, known: 0 })
-  t.strictSame(parts, [25, 25, 10])
-  t.strictSame(order, Array(3).fill(`part ${2000 / 3}`))
+  let isChatting = true
+  Object.defineProperty(chatFirst, 'isChatting', { get: () => isChatting })
+  const sendToMany = (count: number) => {
+    const many = Array.from({ length: count }, (_, n) => 10_100_000 + n)
+    return internal.call(serverMessages.sendToUsers, { ...send, receivers: to(0, ...many) } as never)
+  }
+  t.strictSame(await sendToMany(60), { sent: 60, known: 0 })
+  t.strictSame(parts.splice(0), [25, 25, 10])
+  t.strictSame(order, Array(3).fill(`part ${4000 / 3}`))
+  isChatting = false
+  t.strictSame(await sendToMany(180), { sent: 120, known: 60 })
+  t.strictSame(parts.splice(0).at(-1), 80, 'in large ones where nobody chats')
+  t.strictSame(order.splice(3), Array(2).fill('part 500'))
   await internal.call(serverMessages.sendToUsers, { ...send, receivers: to(1, bob) } as never)
   t.equal(order.length, 3, 'one message is no crowd')
   const sender = await online(alice)
@@ -137,31 +145,52 @@ test('a part waits while chat is being stored, but not for ever, and behind the 
   )
 })
 
-test('the slower chat is beside what is sent to many, the longer that rests', async (t) => {
-  let now = 0
-  const chatFirst = new ChatFirst({ now: () => now, metrics: createMetrics('message') })
-  const chat = async (ms: number) => {
+test('what is sent to many rests so long that one message of chats in a hundred is late beside it', async (t) => {
+  let [now, time] = [0, 0]
+  const chatFirst = new ChatFirst({ now: () => now, metrics: createMetrics('message'), clock: () => time })
+  const chat = async (count: number, ms: number) => {
     const stamp = now
     now += ms
-    await chatFirst.store(async () => {}, [stamp])
+    await chatFirst.store(async () => {}, Array(count).fill(stamp))
   }
-  const part = (longestWait = 1) => chatFirst.part(async () => performance.now(), longestWait)
-  for (let n = 0; n < 200; n++) await chat(10)
-  const rests: number[] = []
-  for (const ms of [12, 30, 30, 12]) {
-    await part()
-    for (let n = 0; n < 200; n++) await chat(ms)
-    await part()
-    rests.push(chatFirst.restMs)
+  /** How long the rest before it was. */
+  const part = async (longestWait = 1) => {
+    const at = performance.now()
+    return (await chatFirst.part(async () => performance.now(), longestWait)) - at
   }
-  t.strictSame(rests, [0, 10, 15, 12])
-  const [before, after] = [await part(), await part(1000)]
-  t.ok(after - before >= 11, 'the second part came after a rest')
-  const failing = chatFirst.store(() => Promise.reject(new Error('away')), Array(30).fill(now - 60_000))
-  await t.rejects(failing, { message: 'away' })
-  for (let n = 0; n < 200; n++) await chat(12)
+  const restAfter = async (count: number, ms: number) => {
+    await chat(count, ms)
+    await part()
+    return Math.round(chatFirst.restMs)
+  }
   await part()
-  t.ok(chatFirst.restMs < 12, 'what could not be stored says nothing')
+  t.equal(chatFirst.restMs, 0, 'nobody chats')
+  time += 60_000
+  await chat(1000, 10)
+  t.ok(chatFirst.isChatting)
+  t.equal(await restAfter(1, 10), 300, 'what begins beside chat begins slowly')
+  t.equal(await restAfter(100, 12), 271, 'what takes a fifth longer than without it is not late')
+  t.equal(await restAfter(100, 13), 1000)
+  t.equal(await restAfter(1000, 12), 368)
+  const failing = chatFirst.store(() => Promise.reject(new Error('away')), Array(900).fill(now - 60_000))
+  await t.rejects(failing, { message: 'away' })
+  t.equal(await restAfter(100, 12), 333, 'what could not be stored says nothing')
+  t.equal(await restAfter(2, 13), 406)
+  t.equal(await restAfter(9000, 12), 2)
+  for (const ms of [9000, 9000, 1990]) {
+    time += ms
+    await chat(1, 10)
+    t.ok((await part(200)) < 150)
+  }
+  time += 20
+  t.ok((await part(200)) > 175, 'it stops to see how chat is without it')
+  time += 1500
+  t.equal(await restAfter(2000, 100), 2, 'now it is as slow without it')
+  t.equal(await restAfter(100, 110), 2)
+  time += 2000
+  await part()
+  t.equal(chatFirst.restMs, 0)
+  t.notOk(chatFirst.isChatting)
 })
 
 test('the chats of an account: what it has not read, who wrote last, and pages that count as read', async (t) => {

@@ -30,7 +30,8 @@ export function startNeighbours(t: Test) {
     /** Messages that came again. */
     again: 0,
     calls: 0,
-    largestCall: 0,
+    /** Receivers of each call. */
+    sizes: [] as number[],
     /** Runs before the next receivers are told. */
     beforePage: async (): Promise<void> => {},
     /** Runs before a part is taken. */
@@ -64,7 +65,7 @@ export function startNeighbours(t: Test) {
     })),
     stub(serverMessages.sendToUsers, async (_, { params: { receivers, type, content } }) => {
       state.calls++
-      state.largestCall = Math.max(state.largestCall, receivers.length)
+      state.sizes.push(receivers.length)
       await state.before(receivers.map(({ userId }) => userId))
       let known = 0
       for (const { userId, messageId } of receivers) {

@@ -1,25 +1,47 @@
 /** So long (ms) after a part what it left to do may still slow chat down. */
-const besideFor = 2000
-/** So few messages say nothing: the slowest hundredth of them is two. */
+const besideFor = 1000
+/** Chat goes on when there was a message within this time (ms). */
+const chatsFor = 2000
+/** So few messages say nothing of the slowest hundredth. */
 const fewest = 200
 /** What took longer (ms) waited for something that was away. */
 const longestUsual = 5000
+/** The share of messages that `usual` leaves out. */
+export const slowest = 0.01
 
 /** How fast chat is, beside what is sent to many users and without that. */
 export class ChatHealth {
   readonly #alone = new Recent(2000)
-  /** Since `slower` gave an answer. */
-  readonly #beside = new Recent(1000)
+  /** What 99 of 100 messages did not take longer than (ms) without anything beside them. Undefined: to be computed. */
+  #usual: number | undefined
+  readonly #bearable: number
+  readonly #clock: () => number
+  #beside = { messages: 0, late: 0 }
   #notedAt = Number.NEGATIVE_INFINITY
   #parts = 0
   #partEndedAt = Number.NEGATIVE_INFINITY
 
+  /**
+   * A message is late when it takes more than `bearable` times as long as the slowest hundredth without anything beside it. `clock`
+   * (ms) is set by nobody.
+   */
+  constructor(bearable: number, clock: () => number) {
+    this.#bearable = bearable
+    this.#clock = clock
+  }
+
   /** How long (ms) a message of a chat took from the XMPP server until it was stored. */
   note(ms: number): void {
-    if (this.#isBeside) {
-      this.#beside.add(ms)
-      this.#notedAt = performance.now()
-    } else if (ms <= longestUsual) this.#alone.add(ms)
+    this.#notedAt = this.#clock()
+    if (!this.#isBeside) {
+      if (ms > longestUsual) return
+      this.#alone.add(ms)
+      this.#usual = undefined
+    } else if (this.#alone.size >= fewest) {
+      this.#usual ??= this.#alone.quantile(1 - slowest)
+      this.#beside.messages++
+      if (ms > this.#bearable * Math.max(1, this.#usual)) this.#beside.late++
+    }
   }
 
   beginPart(): void {
@@ -28,23 +50,22 @@ export class ChatHealth {
 
   endPart(): void {
     this.#parts--
-    this.#partEndedAt = performance.now()
+    this.#partEndedAt = this.#clock()
   }
 
-  /**
-   * How many times as long the slowest hundredth of chat takes beside what is sent to many, since it was asked last. 0 when nobody
-   * chats, because nobody is disturbed; undefined when nothing new is known.
-   */
-  slower(): number | undefined {
-    if (performance.now() - this.#notedAt > besideFor) return 0
-    if (this.#beside.size < fewest || this.#alone.size < fewest) return undefined
-    const slower = this.#beside.slowest() / Math.max(1, this.#alone.slowest())
-    this.#beside.clear()
-    return slower
+  get isChatting(): boolean {
+    return this.#clock() - this.#notedAt < chatsFor
+  }
+
+  /** How many messages came beside what is sent to many since this was asked last, and how many were late. Of few nothing is known. */
+  take(): { messages: number; late: number } {
+    const beside = this.#beside
+    this.#beside = { messages: 0, late: 0 }
+    return beside
   }
 
   get #isBeside(): boolean {
-    return this.#parts > 0 || performance.now() - this.#partEndedAt < besideFor
+    return this.#parts > 0 || this.#clock() - this.#partEndedAt < besideFor
   }
 }
 
@@ -65,12 +86,7 @@ class Recent {
     this.#times[this.#added++ % this.#times.length] = ms
   }
 
-  clear(): void {
-    this.#added = 0
-  }
-
-  /** What 99 of 100 did not take longer than. */
-  slowest(): number {
-    return this.#times.slice(0, this.size).sort()[Math.floor(0.99 * (this.size - 1))] ?? 0
+  quantile(share: number): number {
+    return this.#times.slice(0, this.size).sort()[Math.floor(share * (this.size - 1))] ?? 0
   }
 }

@@ -20,8 +20,10 @@ export interface BroadcastPeers {
   message: ServiceClient
 }
 
-/** Receivers of one part: the message service stores it in one transaction, which chat waits behind. */
-const mostOfPart = 50
+/** Receivers of one part. The longer a part takes, because the message service rests for chat, the smaller the next one is. */
+const [firstOfPart, fewestOfPart, mostOfPart] = [50, 25, 200]
+/** A part that took less time (ms) is followed by a larger one, a part that took more by a smaller one. */
+const [shortPart, longPart] = [400, 1500]
 /** After a part there is a rest of this share of the time it took, so that chat goes first when the stores are busy. */
 const restShare = 0.5
 /** How often (ms) new work is looked for. */
@@ -55,6 +57,7 @@ export class Broadcasts {
   readonly #waits = new Map<string, Wait>()
   /** When the pace allows the next part (ms, monotonic). */
   #nextAt = 0
+  #ofPart = firstOfPart
 
   constructor(runtime: Runtime<PushConfig>) {
     const { config, db, metrics } = runtime
@@ -100,7 +103,7 @@ export class Broadcasts {
   async #takeTurn(broadcast: BroadcastDocument, signal: AbortSignal): Promise<void> {
     const { config, now, log } = this.#runtime
     const { broadcastPace: pace } = config
-    const size = Math.max(1, Math.min(mostOfPart, Math.ceil(pace / 4)))
+    const size = Math.max(1, Math.min(this.#ofPart, Math.ceil(pace / 4)))
     const id = broadcast._id.toHexString()
     try {
       const begunAt = performance.now()
@@ -116,7 +119,10 @@ export class Broadcasts {
       if (failed) this.#receivers.inc({ outcome: 'failed' }, failed)
       const inPace = Math.max(begunAt, this.#nextAt) + (userIds.length / pace) * 1000
       const endedAt = performance.now()
-      this.#nextAt = Math.max(inPace, endedAt + restShare * (endedAt - begunAt))
+      const took = endedAt - begunAt
+      this.#nextAt = Math.max(inPace, endedAt + restShare * took)
+      if (took < shortPart) this.#ofPart = Math.min(mostOfPart, 2 * this.#ofPart)
+      else if (took > longPart) this.#ofPart = Math.max(fewestOfPart, this.#ofPart / 2)
       this.#waits.delete(id)
     } catch (error) {
       if (signal.aborted) return
