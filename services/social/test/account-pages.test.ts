@@ -140,6 +140,8 @@ test('menus: two levels, ten on each, ids of 64 bits, and none of another accoun
   const [first, second] = [String(stored[0]!._id), String(stored[1]!._id)]
   t.ok(BigInt(first) > 2n ** 53n && BigInt(first) < 2n ** 63n)
   await save({ name: 'child', parentId: first, url: ' https://x.test/a b ', menuId: 'cmd', desc: '<b>' })
+  const child = (await deps.menus.of(stored[0]!.userId)).find(({ parentId }) => parentId === stored[0]!._id)
+  await t.rejects(save({ name: 'third level', parentId: String(child?._id) }), failure('MenuNotFound'))
   t.match((await all())[0], { menuList: [{ name: 'child', url: 'https://x.test/ab', menuId: 'cmd', desc: '<b>' }] })
   await save({ id: second, name: '<script>', index: -1 })
   t.equal((await all())[0]?.name, '<script>', 'text, as it is')
@@ -446,6 +448,28 @@ test('an account answers by itself: a welcome, words, no other account, nothing 
   for (let n = 0; n < 49; n++) await change('save', { words: `w${n}`, content: 'c' })
   await t.rejects(change('save', { words: 'one more', content: 'c' }), failure('InvalidParams'))
   t.match(await call(accountReplies.showReplies, {}, other), { welcome: '', replies: [] })
+})
+
+test('an account answers nobody who blocked it or whom it blocked, and no message that it was not told of', async (t) => {
+  const { call, news, person, write, sent, api, publish } = await startPages(t)
+  const [alice, bob, carol, dave] = [
+    await person('alice'),
+    await person('bob'),
+    await person('carol'),
+    await person('dave'),
+  ]
+  await call(withOp(accountReplies.changeReplies, 'save'), { words: 'price', content: 'it is free' })
+  await api.call(blacklists.blockUser, { toUserId: news }, { as: alice })
+  await api.call(blacklists.blockUser, { toUserId: bob }, { as: news })
+  for (const from of [alice, bob]) await write(from, news, 'price')
+  // Senders choose the ids of their messages: dave takes that of an old one of carol's.
+  const messageId = await write(carol, news, 'price', { arrivedAt: Date.now() - 601_000 })
+  const message = { messageId, conversation: 'x', from: dave, to: news, contentType: 1, timeSend: 1, isEncrypt: false }
+  await publish(messageArchived, 'log:x', { messages: [{ ...message, arrivedAt: Date.now() }] })
+  await write(dave, news, 'price')
+  await eventually(() => sent.length > 0)
+  t.match(sent, [{ receivers: [{ userId: dave }] }])
+  t.equal(sent.length, 1)
 })
 
 test('first replies that are saved at the same moment are all there, and none is refused', async (t) => {
