@@ -2,12 +2,20 @@ import { globSync } from 'node:fs'
 import { relative, resolve, sep } from 'node:path'
 import { repositoryRoot } from './machine/machine.ts'
 
+/**
+ * They judge how long answers take while others attack or processes are replaced, or begin with 100,000 users: a machine that
+ * does other things beside them would be judged with them. A run without paths leaves them to `npm run test:load`.
+ */
+const loadTests = new Set([
+  'services/user/test/catch-up.test.ts',
+  ...['hostile-input', 'hostile-load', 'noon', 'torture'].map((name) => `test-e2e/test/${name}.test.ts`),
+])
+export const isLoadTest = (file: string) => loadTests.has(file)
+
 /** What takes long comes first: at the end of a run there are short files, which leave no CPU idle. */
 const patterns = [
-  'services/user/test/catch-up.test.ts',
-  'test-e2e/test/torture.test.ts',
   'deploy/xmpp/test/limits.test.ts',
-  'test-e2e/test/{hostile-input,mongodb-conformance,noon,push-journey}.test.ts',
+  'test-e2e/test/{mongodb-conformance,push-journey}.test.ts',
   'test-e2e/test/**/*.test.ts',
   'bench/test/**/*.test.ts',
   'deploy/*/test/**/*.test.ts',
@@ -28,11 +36,11 @@ export function testFiles(paths: string[], root = repositoryRoot): string[] {
 
 const isBelow = (file: string, path: string) => path === '' || file === path || file.startsWith(path + sep)
 
-/** What a test file takes of the machine: `stack` runs all services, `alone` judges how long answers take. */
+/** What a test file takes of the machine: `stack` runs all services, `alone` bears nothing beside it. */
 export type Load = 'file' | 'stack' | 'alone'
 
 export function loadOf(file: string): Load {
-  if (file.endsWith('/hostile-load.test.ts')) return 'alone'
+  if (isLoadTest(file)) return 'alone'
   return file.startsWith('test-e2e/') ? 'stack' : 'file'
 }
 

@@ -1,4 +1,4 @@
-/** `npm test`: servers on free ports, type check, lint, then every test of the workspace. */
+/** `npm test` and `npm run test:load`: servers on free ports, type check, lint, tests of the workspace. */
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,13 +13,15 @@ import { streamReporter } from './reporter.ts'
 import { type FileOutcome, runTestFiles } from './run-test-files.ts'
 import { obtainServers, startServers } from './servers/index.ts'
 import { obtainSlixmpp } from './servers/slixmpp.ts'
-import { testFiles } from './test-files.ts'
+import { isLoadTest, testFiles } from './test-files.ts'
 import { add, type Outcome } from './test-report.ts'
 
 const help = `npm test [-- [--no-checks] <path>…]
+npm run test:load
 
 Starts MongoDB, Redis and NATS on free ports with data in a temporary folder, then runs the type check, the lint and the
-tests of all packages. With paths: only the test files at or below them, without type check and lint.
+tests of all packages but those of load, which test:load runs one after the other, with nothing beside them. With paths: only
+the test files at or below them, those of load too, without type check and lint.
 The last line is "N passed, N failed"; a failed type check or lint counts as one failed.
 
 Where there is a Docker engine, or root can install and start Debian's, the journeys then run once more on the containers
@@ -32,6 +34,7 @@ const { values: options, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     'no-checks': { type: 'boolean', default: false },
+    load: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
   },
 })
@@ -78,12 +81,12 @@ const filesBesideEachOther = 2 * availableParallelism() + 1
 /** Failed files that run once more: more than so many are no accident. */
 const mostRepeated = 12
 
-/** From so many files on bundling them takes less than it spares. */
+/** From so many files on bundling them takes less than it spares; tests of load start a hundred processes. */
 const worthBundling = 12
 
 /** The environment in which many files load quickly; see `bundle`. Without it they load from their sources. */
 async function bundled(files: string[]): Promise<NodeJS.ProcessEnv> {
-  if (files.length < worthBundling) return {}
+  if (files.length < worthBundling && !options.load) return {}
   return await bundle(files, repositoryRoot, bundleFolder()).catch((error: Error) => {
     report.info(`Tests run from their sources: ${error.message}`)
     return {}
@@ -179,8 +182,9 @@ async function stopStrays(folder: string): Promise<void> {
 }
 
 async function main(): Promise<number> {
-  const files = testFiles(positionals)
-  const withChecks = positionals.length === 0 && !options['no-checks']
+  const isWhole = positionals.length === 0 && !options.load
+  const files = testFiles(positionals).filter((file) => positionals.length > 0 || isLoadTest(file) === options.load)
+  const withChecks = isWhole && !options['no-checks']
   const onContainers = process.env['E2E_SERVERS'] === 'containers'
   const folder = await mkdtemp(join(tmpdir(), 'im-test-'))
   // Tests get a temporary folder of their own, which is removed at the end.
@@ -210,7 +214,7 @@ async function main(): Promise<number> {
       process.env['IM_TEST_OWN_SERVERS'] = servers.started.join()
       add(outcome, await runTests(files, servers.env, quick))
       outcome.failed += await checks
-      if (positionals.length === 0 && !interrupted.signal.aborted)
+      if (isWhole && !interrupted.signal.aborted)
         add(outcome, await runOnContainers(testFiles(containerTests), join(folder, 'containers')))
     }
   } catch (cause) {
