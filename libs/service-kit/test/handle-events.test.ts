@@ -147,7 +147,10 @@ test('onMany: what stands one behind the other comes together, in order; a poiso
   handle(t, runtime, [onMany(userUpdated, take, { attempts: 2 }), on(userLocked, async () => heard.push('locked'))])
   await eventually(() => heard.includes('6'))
   t.strictSame(heard, ['1', '2', '4 5', 'locked', '6'])
-  t.strictSame(tried, [5, 4, 3, 1, 1], 'the fault of one is no fault of those before it')
+  // How many come at first is up to the network.
+  const [together, alone] = [tried.slice(0, -2), tried.slice(-2)]
+  t.match(together.join(), /^(5,)?(4,)?3$/)
+  t.strictSame(alone, [1, 1], 'the fault of one is no fault of those before it')
   t.match(await runtime.metrics.metrics(), /outcome="dead",.*\} 1/)
 })
 
