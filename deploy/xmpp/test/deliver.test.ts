@@ -18,11 +18,20 @@ test('a delivery is written as it is, with the full address of each stream', asy
   service.tell(
     service.frame(ids, { name: 'presence', text: `from='room@${prosody.rooms}/1'><x xmlns='urn:x'/></presence>` }),
   )
+  const section = `from='x' id='2'><body>&lt;&amp;😀\n${'好'.repeat(3000)}</body></message>`
+  service.tell(
+    ...ids.map((id) => `<deliver xmlns='${ours}' to='${id}' name='message'><![CDATA[${section}]]></deliver>`),
+  )
   service.tell(service.frame([ids[0]!], { name: 'iq', text: "from='x' type='result' id='7'/>" }))
   await eventually(() => clients[0]!.elements.some(({ name }) => name === 'iq'))
   for (const client of clients) {
     const message = await client.element('message')
     t.equal(message.getChildText('body'), body)
+    await eventually(() => client.elements.some(({ attrs }) => attrs['id'] === '2'))
+    t.equal(
+      client.elements.find(({ attrs }) => attrs['id'] === '2')?.getChildText('body'),
+      `<&😀\n${'好'.repeat(3000)}`,
+    )
     t.match(message.attrs, { to: client.jid, from: "x@im.test/'\n", id: '1', type: 'chat' })
     t.ok(message.getChild('request', 'urn:xmpp:receipts'))
     await eventually(() => client.elements.some(({ attrs }) => attrs['from'] === `room@${prosody.rooms}/1`))

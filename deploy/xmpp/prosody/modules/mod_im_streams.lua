@@ -148,6 +148,23 @@ end
 -- A frame as XML, and more behind it.
 function methods:xml(frame, more) return "<"..frame.name..self.to..frame.rest..(more or ""); end
 
+-- Gives all of it to the system, when nothing else waits in the connection; else the rest is the connection's to write. What
+-- Prosody does about each write (two events, two changes of epoll) costs as much as the write itself.
+local function write_at_once(conn, xml)
+	local waits = conn.writebuffer;
+	local is_free = conn._connected and conn._writable and not conn._writing and not conn._write_lock
+		and (waits == nil or type(waits) == "table" and waits[1] == nil);
+	if not is_free then
+		conn:write(xml);
+		return false;
+	end
+	local ok, _, sent = conn.conn:send(xml);
+	if ok then return true; end
+	conn._writable = false;
+	conn:write(xml:sub((sent or 0) + 1));
+	return false;
+end
+
 -- Writes XML as it is: over TCP any number of elements at once.
 function methods:write(xml)
 	local session = self.session;
@@ -155,7 +172,7 @@ function methods:write(xml)
 		session.send(xml);
 	elseif session.conn then -- a write before may have ended it
 		self.buffered = self.buffered + #xml;
-		session.conn:write(xml);
+		if write_at_once(session.conn, xml) then self:drained(); end
 	end
 	if is_over_bound(self) then cut_off(self); end
 end

@@ -1,5 +1,5 @@
 import type { StanzaName, StanzaText } from '../stanzas/stanza-text.ts'
-import { escapeAttribute, escapeText } from '../stanzas/xml-text.ts'
+import { escapeAttribute, escapeXml } from '../stanzas/xml-text.ts'
 import type { StreamWriter } from '../streams/own-stream.ts'
 import { frameNamespace } from './frame-namespace.ts'
 
@@ -39,7 +39,7 @@ export class FrameWriter implements StreamWriter {
   deliverTo(to: string, name: StanzaName, text: StanzaText, expectId?: string): void {
     const expects = expectId === undefined ? '' : ` id='${escapeAttribute(expectId)}' expect='1'`
     this.#add(
-      `<deliver xmlns='${frameNamespace}' to='${escapeAttribute(to)}' name='${name}'${expects}>${escapeText(text)}</deliver>`,
+      `<deliver xmlns='${frameNamespace}' to='${escapeAttribute(to)}' name='${name}'${expects}>${escapeXml(text)}</deliver>`,
     )
   }
 

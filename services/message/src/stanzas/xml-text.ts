@@ -3,6 +3,12 @@ const textEscapes: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&
 /** Character data of an element. A carriage return is a reference: parsers would turn it into a line feed. */
 export const escapeText = (text: string) => text.replace(/[&<>\r]/g, (character) => textEscapes[character]!)
 
+/**
+ * The same for a text with many references, such as XML within XML: parsers hand over a section in one piece, and each reference
+ * and what stands between two of them in one of its own.
+ */
+export const escapeXml = (text: string) => (/\r|\]\]>/.test(text) ? escapeText(text) : `<![CDATA[${text}]]>`)
+
 const attributeEscapes: Record<string, string> = {
   ...textEscapes,
   "'": '&apos;',
