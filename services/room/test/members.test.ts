@@ -20,7 +20,10 @@ test('the owner removes anybody, admins ordinary members, and nobody leaves a ro
   const kick = (userId: number, as: number) => api.call(roomMembers.removeMember, { roomId, userId }, { as })
   await api.call(roomMembers.setAdmin, { roomId, touserId: bob, type: 2 }, { as: alice })
 
+  await api.call(roomMembers.setAdmin, { roomId, touserId: carol, type: 2 }, { as: alice })
   await t.rejects(kick(alice, bob), failure('PermissionDenied'))
+  await t.rejects(kick(carol, bob), failure('PermissionDenied'), 'admins remove no admins')
+  await api.call(roomMembers.setAdmin, { roomId, touserId: carol, type: 3 }, { as: alice })
   await t.rejects(kick(carol, dave), failure('PermissionDenied'))
   await t.rejects(kick(bob, eve), failure('NotRoomMember'))
   await t.rejects(kick(eve, alice), failure('MemberNotFound'))
@@ -107,6 +110,11 @@ test('the owner names admins, at most 20, once', async (t) => {
   // `toUserId` is another spelling.
   await api.call(roomMembers.setAdmin, { roomId, toUserId: bob, type: 3 } as never, { as: alice })
   t.match(await api.call(roomMembers.getMember, { roomId, userId: bob }, { as: bob }), { role: 3 })
+  // One who is removed makes room for another.
+  await set(others[0] ?? 0, 2)
+  await t.rejects(set(bob, 2), failure('InvalidParams'))
+  await api.call(roomMembers.removeMember, { roomId, userId: others[1] ?? 0 }, { as: alice })
+  await set(bob, 2)
 })
 
 test('invisible members and guardians are seen by the owner and themselves only', async (t) => {

@@ -95,6 +95,8 @@ test('notices: a new one is the current one, an edit is told, and a deleted one 
   t.match(await edit(alice), { id: noticeId, text: 'better', time: second?.time })
   t.match(await current(), { text: 'better' })
   t.ok(((await current()).modifyTime ?? 0) > (second?.modifyTime ?? 0))
+  await edit(alice, { noticeId: first?.id, noticeContent: 'first' })
+  t.match(await current(), { id: noticeId }, 'an older one that is edited stays an older one')
   await t.rejects(edit(bob), failure('PermissionDenied'))
   await t.rejects(edit(eve), failure('NotRoomMember'))
   for (const bad of ['f'.repeat(24), 'nonsense'])
@@ -107,9 +109,22 @@ test('notices: a new one is the current one, an edit is told, and a deleted one 
   t.match(await current(), { text: 'first' })
   await remove(first?.id ?? '')
   t.strictSame(await current(), { modifyTime: 0, time: 0 })
-  await eventually(() => published.length === 2 && edited.length === 1)
+  await eventually(() => published.length === 2 && edited.length === 2)
   t.match(published, [{ text: 'first', noticeId: first?.id }, { text: 'second\nline' }])
-  t.match(edited, [{ noticeId, text: 'better', by: { userId: alice } }])
+  t.match(edited[0], { noticeId, text: 'better', by: { userId: alice } })
+})
+
+test('who gives a room away while they copy it does not make one that belongs to somebody else', async (t) => {
+  const { api, people, room, deps } = await startRoom(t)
+  const [alice, bob] = people('alice', 'bob')
+  const { id: roomId } = await room(alice, [bob])
+  const next = deps.numbers.next.bind(deps.numbers)
+  deps.numbers.next = async () => {
+    await api.call(rooms.transferRoom, { roomId, toUserId: bob }, { as: alice })
+    return await next()
+  }
+  await t.rejects(api.call(rooms.copyRoom, { roomId }, { as: alice }), failure('OwnerOnly'))
+  t.equal((await api.call(rooms.listOwnRooms, {}, { as: bob })).length, 1)
 })
 
 test('public rooms are found by a part of their name or description, private, locked and dissolved ones are not', async (t) => {
