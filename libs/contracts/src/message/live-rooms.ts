@@ -23,7 +23,6 @@ export const liveRooms = contract('message', {
     path: '/internal/live-rooms/enforce',
     summary: { zh: '立即生效群组变更', en: 'Put a change of a room into force' },
     auth: 'internal',
-    safe: true,
     params: Type.Object({
       jid: Jid(),
       roomId: Oid(),
