@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { request } from 'node:http'
 import { errors } from '@im/contracts'
 import { storedFiles, uploadLimits } from '@im/contracts/message'
@@ -31,6 +31,37 @@ test('what a user uploads in a day is bounded, wherever the token stands and by 
   await deps.rateCounters.takeBlock(files, daily.files - 1)
   t.equal(await code(send(uploadPath, formOf({}, ['d.txt', 'x']), { as: bob })), 1)
   t.equal(await code(send(uploadPath, formOf({}, ['e.txt', 'x']), { as: bob })), errors.RateLimited.code)
+})
+
+test('a day of uploads outlives the process, gives nothing back for what is removed, and ends', async (t) => {
+  const env = { LIMIT_FACTOR: '1', NAMESPACE: `t${randomBytes(5).toString('hex')}` }
+  const first = await startFiles(t, { env })
+  const { person, api, deps, folder } = first
+  const alice = person()
+  const { daily } = uploadLimits
+  const file = (letter: string) => formOf({}, [`${letter}.txt`, letter.repeat(100)])
+  const { oUrl } = (await first.send(uploadPath, file('a'), { as: alice })).data.others[0]!
+  await api.call(storedFiles.deleteFiles, { paths: [oUrl] }, { as: alice })
+  t.strictSame(await first.onDisk(), [])
+  const counters = ['bytes', 'files'].map((kind) => `limit:upload-${kind}:${alice}`)
+  t.strictSame(await Promise.all(counters.map((key) => deps.redis.get(key))), ['100', '1'], 'what is sent is counted')
+  const left = daily.bytes - 150
+  t.equal(
+    await deps.rateCounters.takeBlock({ key: `upload-bytes:${alice}`, max: daily.bytes, seconds: day }, left),
+    left,
+  )
+
+  const second = await startFiles(t, { env: { ...env, FILE_DIRECTORY: folder } })
+  const again = await second.send(uploadPath, file('b'), { as: alice })
+  t.equal(again.resultCode, errors.RateLimited.code, 'another process knows it')
+  const ends = await Promise.all(counters.map((key) => deps.redis.pttl(key)))
+  t.ok(
+    ends.every((ms) => ms > (day - 600) * 1000 && ms <= day * 1000),
+    `a day after the first: ${ends}`,
+  )
+  await Promise.all(counters.map((key) => deps.redis.pexpire(key, 1)))
+  await eventually(async () => (await second.send(uploadPath, file('c'), { as: alice })).resultCode === 1)
+  t.equal(await deps.redis.get(counters[0]!), '100')
 })
 
 test('uploads of one user at once are bounded', async (t) => {
@@ -89,4 +120,16 @@ test('a file lives a day at least', async (t) => {
   t.equal((await read(oUrl)).status, 200)
   now += 0.2 * day * 1000
   t.equal(await removeExpired(deps), 1)
+})
+
+test('a copy of a file that is about to be removed is a file like others', async (t) => {
+  const { send, read, person, api, deps } = await startFiles(t)
+  const as = person()
+  const { oUrl } = (await send(uploadPath, formOf({}, ['a.txt', 'x']), { as })).data.others[0]!
+  const nameOf = (url: string) => /[0-9a-f]{32}/.exec(url)![0]
+  t.equal((await deps.files.letGo([nameOf(oUrl)])).length, 1)
+  const { url } = await api.call(storedFiles.copyFile, { paths: [oUrl] }, { as })
+  await deps.files.keep([nameOf(url)])
+  t.strictSame(await deps.files.letGo([nameOf(url)]), [], 'it can be kept')
+  t.equal((await read(url)).status, 200)
 })

@@ -23,7 +23,7 @@ export async function copyFile(
   const part = found.key.includes('/o/') ? 'o' : 'f'
   const { name, key } = newFileKey(caller, part, extensionOfKey(found.key), now())
   const expireAt = expiryOf(validTime, now())
-  const { kept: _kept, expireAt: _expireAt, ...same } = found
+  const { kept: _kept, expireAt: _expireAt, isGoing: _isGoing, ...same } = found
   const row = { ...same, _id: name, owner: caller, key, createdAt: new Date(now()), ...(expireAt ? { expireAt } : {}) }
   await deps.files.add([row])
   try {
