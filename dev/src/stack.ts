@@ -53,6 +53,8 @@ export interface StackOptions {
   apart?: 'all' | readonly ServiceName[]
   /** Start a process again when it dies. Default true. */
   supervise?: boolean
+  /** As `ServersOptions.areVolatile`. */
+  areVolatile?: boolean
   report?: Reporter
   /** Aborts a start: `startStack` rejects when every process has ended. */
   abort?: AbortSignal
@@ -116,6 +118,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       servers: options.servers ?? ['mongodb', 'redis', 'nats', 'prosody'],
       xmppServers: options.xmppServers ?? 1,
       supervise,
+      areVolatile: options.areVolatile ?? false,
       report,
       ...(abort ? { abort } : {}),
       alsoPorts: options.ports === 'free' ? [] : wantedPorts(services, ports, operations),

@@ -36,6 +36,8 @@ export interface TestStackOptions {
   xmppServers?: number
   replicas?: Partial<Record<ServiceName, number>>
   env?: Record<string, string>
+  /** MongoDB or NATS is killed: they wait for the disk. Otherwise they don't, which costs journeys half of the database's time. */
+  killsStores?: boolean
   /** Addresses on loopback that services call besides those in `env`. */
   served?: readonly string[]
 }
@@ -60,6 +62,7 @@ async function startProcesses(options: TestStackOptions): Promise<TestStack> {
     apart: options.apart ?? [],
     xmppServers: options.xmppServers ?? 1,
     replicas: options.replicas ?? {},
+    areVolatile: !options.killsStores,
     env: {
       ...environment,
       NODE_ENV: 'test',
@@ -75,6 +78,10 @@ async function startProcesses(options: TestStackOptions): Promise<TestStack> {
     const names = await readdir(dataDir)
     return join(dataDir, name === 'mongodb' && !names.includes(name) ? 'secantusdb' : name)
   }
+  const kill = async (name: ProcessName | ServerName, signal: NodeJS.Signals) => {
+    if (!options.killsStores && (name === 'mongodb' || name === 'nats')) throw new Error(`${name} needs killsStores`)
+    await stack.kill(name, signal)
+  }
   return {
     urls: stack.urls,
     env: stack.env,
@@ -83,8 +90,8 @@ async function startProcesses(options: TestStackOptions): Promise<TestStack> {
     gatewayUrl: stack.urls.gateway,
     xmppPort: Number(stack.env['XMPP_PORT']),
     xmppDomain: stack.env['XMPP_DOMAIN'] ?? '',
-    kill: (name) => stack.kill(name, 'SIGKILL'),
-    stop: (name) => stack.kill(name, 'SIGTERM'),
+    kill: (name) => kill(name, 'SIGKILL'),
+    stop: (name) => kill(name, 'SIGTERM'),
     restart: (name) => stack.restart(name),
     async empty(name) {
       const folder = await folderOf(name)

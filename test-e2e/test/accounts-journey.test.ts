@@ -131,10 +131,10 @@ test('a public account', async (t) => {
     const article = { title: '<b>news</b>', sub: 'today', img: 'https://news.test/i.png', url: 'https://news.test/1' }
     t.strictSame(await call(accountSends.sendArticleToAll, article), { count: fans })
     const progress = async () => (await call(accountBroadcasts.listAccountBroadcasts)).pageData[0]!
-    await eventually(async () => (await progress()).done >= 150, 30_000)
+    await eventually(async () => (await progress()).done >= 90, 30_000)
     await stack.kill('push')
     await stack.restart('push')
-    await eventually(async () => (await progress()).done >= 450, 60_000)
+    await eventually(async () => (await progress()).done >= 270, 60_000)
     await stack.kill('message')
     await stack.restart('message')
     const ended = await eventually(async () => {

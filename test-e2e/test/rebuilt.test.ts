@@ -17,7 +17,7 @@ const timeout = 280_000
 const lost = ['redis', 'nats', 'prosody'] as const
 
 test('a fleet is what its database says', { timeout }, async (t) => {
-  const { stack, people } = await startJourney(t)
+  const { stack, people } = await startJourney(t, { killsStores: true })
   const story = await tellStory(people)
   t.ok(story.owed.length)
 

@@ -98,7 +98,7 @@ async function survives(t: Test, people: People, disturb: () => Promise<void>) {
 }
 
 test('kill -9 in the middle of 1,000 messages loses nothing that was confirmed', async (t) => {
-  const { stack, people } = await startJourney(t, { apart: ['message'] })
+  const { stack, people } = await startJourney(t, { apart: ['message'], killsStores: true })
   for (const victim of ['message', 'mongodb', 'prosody'] as const)
     await t.test(`of ${victim}`, { timeout: 240_000 }, async (t) => {
       await survives(t, people, async () => {

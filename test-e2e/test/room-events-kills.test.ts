@@ -7,7 +7,7 @@ import { startJourney } from '../src/journey.ts'
 import type { Phone } from '../src/phone.ts'
 
 test('what happened in a room is told, whatever dies between the answer and the telling', async (t) => {
-  const { stack, people } = await startJourney(t, { apart: ['message', 'room'] })
+  const { stack, people } = await startJourney(t, { apart: ['message', 'room'], killsStores: true })
   const [alice, bob, carol] = await Promise.all(['alice', 'bob', 'carol'].map((name) => people.register(name)))
   if (!alice || !bob || !carol) throw new Error('nobody')
   const { id: roomId, jid } = await alice.call(rooms.addRoom, { text: `[${bob.userId}]` } as never)

@@ -10,7 +10,7 @@ import type { Person } from '../src/people.ts'
 const newId = () => randomBytes(16).toString('hex')
 
 test('people on several XMPP servers', async (t) => {
-  const { stack, people } = await startJourney(t, { xmppServers: 2, replicas: { message: 2 } })
+  const { stack, people } = await startJourney(t, { xmppServers: 2, replicas: { message: 2 }, killsStores: true })
   const servers = (stack.env['XMPP_PORTS'] ?? '').split(',').map((port) => ({ service: `xmpp://127.0.0.1:${port}` }))
   t.equal(servers.length, 2)
   const webSocket = { service: `${stack.gatewayUrl.replace('http', 'ws')}/xmpp-websocket` }
