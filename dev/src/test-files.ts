@@ -3,11 +3,13 @@ import { relative, resolve, sep } from 'node:path'
 import { repositoryRoot } from './machine/machine.ts'
 
 /**
- * They judge how long answers take while others attack or processes are replaced, or begin with 100,000 users: a machine that
- * does other things beside them would be judged with them. A run without paths leaves them to `npm run test:load`.
+ * They judge what something costs, how long answers take while others attack or processes are replaced, or begin with 100,000
+ * users: a machine that does other things beside them would be judged with them. A run without paths leaves them to
+ * `npm run test:load`.
  */
 const loadTests = new Set([
   'services/user/test/catch-up.test.ts',
+  'deploy/xmpp/test/load.test.ts',
   ...['hostile-input', 'hostile-load', 'noon', 'torture'].map((name) => `test-e2e/test/${name}.test.ts`),
 ])
 export const isLoadTest = (file: string) => loadTests.has(file)
