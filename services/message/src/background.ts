@@ -37,6 +37,7 @@ export function background(deps: Deps): Closable[] {
       deliverHere: (message, answer) => deps.deliverer.deliverHere(message, answer),
       mailboxGrew: (user, place) => deps.mailboxDrain.wakeUser(user, place),
     }),
+    deps.chatFirst.start(),
     deps.roomEnforcer.start(),
     deps.occupantRolls.start(),
     deps.roomFanOut.start(),

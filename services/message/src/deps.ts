@@ -165,7 +165,7 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
     toldStreams: new ToldStreams({ bus, peers, streams }),
     farDeliveries: far,
     deliverer,
-    chatFirst: new ChatFirst({ now, metrics }),
+    chatFirst: new ChatFirst({ now, metrics, bus, peers }),
     peers,
     xmppServers: new FollowedServers({ urls: config.xmppComponentUrl, log }),
     feeds,

@@ -4,7 +4,9 @@ import { createMetrics } from '@im/service-kit'
 import { eventually, failure, recordEvents, watchQueries } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { ChatFirst } from '../src/deliver/chat-first.ts'
+import type { Peers } from '../src/peers/peers.ts'
 import { alice, bob, carol, startMessage } from './start-message.ts'
+import { startTwo } from './start-two.ts'
 import { domain } from './xmpp-server.ts'
 
 const news = 10000900
@@ -117,8 +119,34 @@ test('what an account sends while a part gives way stands before it, for everybo
   )
 })
 
+/** Replicas that tell each other. */
+function joined(): () => Pick<ConstructorParameters<typeof ChatFirst>[0], 'bus' | 'peers'> {
+  const ears: ((text: string) => void)[] = []
+  const all: Pick<Peers, 'id' | 'others' | 'chats'>[] = []
+  return () => {
+    const peers: (typeof all)[number] = {
+      id: `replica ${all.length}`,
+      chats: () => false,
+      get others() {
+        return all.filter((one) => one !== peers).map(({ chats }) => ({ chats: chats() || undefined }) as never)
+      },
+    }
+    all.push(peers)
+    const bus = {
+      tell: (_: string, text: string) => {
+        for (const hear of ears) hear(text)
+      },
+      onTell: (_: string, hear: (text: string) => void) => {
+        ears.push(hear)
+        return { close: async () => {} } as never
+      },
+    }
+    return { bus, peers }
+  }
+}
+
 test('a part waits while chat is being stored, but not for ever, and behind the part before it', async (t) => {
-  const chatFirst = new ChatFirst({ now: Date.now, metrics: createMetrics('message') })
+  const chatFirst = new ChatFirst({ now: Date.now, metrics: createMetrics('message'), ...joined()() })
   const done: string[] = []
   const chat = Promise.withResolvers<void>()
   const storing = chatFirst.store(() => chat.promise, []).then(() => done.push('chat'))
@@ -147,7 +175,8 @@ test('a part waits while chat is being stored, but not for ever, and behind the 
 
 test('what is sent to many rests so long that one message of chats in a hundred is late beside it', async (t) => {
   let [now, time] = [0, 0]
-  const chatFirst = new ChatFirst({ now: () => now, metrics: createMetrics('message'), clock: () => time })
+  const metrics = createMetrics('message')
+  const chatFirst = new ChatFirst({ now: () => now, metrics, clock: () => time, ...joined()() })
   const chat = async (count: number, ms: number) => {
     const stamp = now
     now += ms
@@ -191,6 +220,55 @@ test('what is sent to many rests so long that one message of chats in a hundred 
   await part()
   t.equal(chatFirst.restMs, 0)
   t.notOk(chatFirst.isChatting)
+})
+
+test('a replica without chat rests as long as others need it', async (t) => {
+  let [now, time] = [0, 0]
+  const join = joined()
+  const start = () => {
+    const metrics = createMetrics('message')
+    const one = new ChatFirst({ now: () => now, metrics, clock: () => time, ...join() })
+    one.start()
+    return one
+  }
+  const [sending, chatting] = [start(), start()]
+  const chat = async (count: number, ms: number) => {
+    const stamp = now
+    now += ms
+    await chatting.store(async () => {}, Array(count).fill(stamp))
+  }
+  const part = (by = sending) => by.part(async () => {}, 1)
+  await part()
+  t.equal(sending.restMs, 0)
+  time += 5000
+  await chat(1000, 10)
+  t.strictSame([sending.isChattingHere, sending.isChatting], [false, true])
+  await sending.part(() => chat(100, 30), 1)
+  t.equal(sending.restMs, 300)
+  t.equal(chatting.restMs, 300)
+  await part()
+  t.equal(sending.restMs, 1000, 'what came during a part is beside it, wherever that is stored')
+  await chat(1000, 12)
+  await part()
+  await part()
+  t.equal(Math.round(sending.restMs), 368)
+  await chat(100, 12)
+  await part(chatting)
+  t.equal(Math.round(chatting.restMs), 333)
+  await part()
+  t.equal(Math.round(sending.restMs), 333, 'what one has taken into account the other does not')
+})
+
+test('replicas tell each other that people chat, and of parts', async (t) => {
+  const { first, replicas } = await startTwo(t)
+  const [sending, chatting] = replicas.map(({ deps }) => deps.chatFirst) as [ChatFirst, ChatFirst]
+  const twice = { ...send, receivers: to(0, alice, bob) }
+  await eventually(async () => {
+    await chatting.store(async () => {}, [Date.now()])
+    await first.internal.call(serverMessages.sendToUsers, twice as never)
+    return sending.restMs > 0 && chatting.restMs === sending.restMs
+  })
+  t.notOk(sending.isChattingHere)
 })
 
 test('the chats of an account: what it has not read, who wrote last, and pages that count as read', async (t) => {

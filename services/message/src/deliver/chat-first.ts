@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { Gauge, type Registry } from '@im/service-kit'
+import { type Bus, type Closable, Gauge, type Registry } from '@im/service-kit'
 import PQueue from 'p-queue'
-import { ChatHealth, slowest } from './chat-health.ts'
+import type { Peers } from '../peers/peers.ts'
+import { type ChatCount, ChatHealth, slowest } from './chat-health.ts'
 
 /** How long (ms) a part gives way at most to chat that is being stored: under lasting chat it is late, but it comes. */
 const longestTurn = 250
@@ -18,15 +19,37 @@ const forgetAfter = 10_000
 const lookEvery = 20_000
 const lookFor = 2000
 
+/** After so long (ms) without a part others are told that one begins, and not only that it has ended. */
+const toldBeginAfter = 500
+
+/** What replicas tell each other. The chat that a part disturbs may be another replica's. */
+interface Told extends ChatCount {
+  from: string
+  /** A part begins. */
+  begins?: true
+  /** A part has ended: the rest (ms) before it, and whether it was one to look at chat. */
+  ended?: { restMs: number; looked: boolean }
+}
+
+/** The other replicas. */
+interface Others {
+  bus: Pick<Bus, 'tell' | 'onTell'>
+  peers: Pick<Peers, 'id' | 'others' | 'chats'>
+}
+
+const nothing: ChatCount = { messages: 0, late: 0 }
+const sum = (a: ChatCount, b: ChatCount): ChatCount => ({ messages: a.messages + b.messages, late: a.late + b.late })
+
 /**
  * What people write to each other goes before what is sent to many users. That is stored part after part. A part waits until this
  * replica stores no chat, so a message of a chat waits behind one small part at most; and between parts there is a rest, as
  * long as it takes until the slowest hundredth of chat is about as fast beside them as it is without them. Where nobody chats
- * there is none.
+ * there is none. Chat of all replicas counts: they tell each other of their parts and how chat was beside them.
  */
 export class ChatFirst {
   readonly #now: () => number
   readonly #clock: () => number
+  readonly #others: Others
   readonly #health: ChatHealth
   readonly #parts = new PQueue({ concurrency: 1 })
   readonly #waiting = new Set<() => void>()
@@ -34,19 +57,25 @@ export class ChatFirst {
   #partEndedAt = Number.NEGATIVE_INFINITY
   #lookedAt = Number.NEGATIVE_INFINITY
   #restMs = 0
+  /** Since the rest was adjusted, by whomever. */
+  #count = nothing
+  /** What the others have not been told of chat here. */
+  #untold = nothing
 
   /** `now` is compared with the stamps of the XMPP servers (ms); `clock` (ms) is set by nobody. */
   constructor({
     now,
     metrics,
     clock = () => performance.now(),
-  }: {
+    ...others
+  }: Others & {
     now: () => number
     metrics: Registry
     clock?: () => number
   }) {
     this.#now = now
     this.#clock = clock
+    this.#others = others
     this.#health = new ChatHealth(bearable, clock)
     const rest = () => this.#restMs / 1000
     new Gauge({
@@ -59,9 +88,20 @@ export class ChatFirst {
     })
   }
 
-  /** Whether a message of a chat came a moment ago. */
-  get isChatting(): boolean {
+  /** Begins to hear the other replicas. */
+  start(): Closable {
+    this.#others.peers.chats = () => this.isChattingHere
+    return this.#others.bus.onTell('sends-to-many', (text) => this.#hear(JSON.parse(text) as Told))
+  }
+
+  /** Whether a message of a chat came to this replica a moment ago. */
+  get isChattingHere(): boolean {
     return this.#health.isChatting
+  }
+
+  /** The same of all replicas. */
+  get isChatting(): boolean {
+    return this.isChattingHere || this.#others.peers.others.some(({ chats }) => chats)
   }
 
   /** How long (ms) the rest after a part is at the moment. */
@@ -90,23 +130,32 @@ export class ChatFirst {
 
   async #store<T>(work: () => Promise<T>, longestWait: number): Promise<T> {
     this.#adjust()
-    const rest = Math.min(this.#nextRest(), longestWait)
+    const looked = this.#restMs > 0 && this.#clock() - this.#lookedAt >= lookEvery
+    if (looked) this.#lookedAt = this.#clock()
+    const restMs = this.#restMs
+    const rest = Math.min(looked ? lookFor : restMs, longestWait)
     const rested = this.#clock() - this.#partEndedAt
     if (rested < rest) await delay(rest - rested)
     await this.#giveWay(Math.min(longestTurn, longestWait))
+    if (this.#clock() - this.#partEndedAt > toldBeginAfter) this.#tell({ begins: true })
     this.#health.beginPart()
     try {
       return await work()
     } finally {
       this.#partEndedAt = this.#clock()
       this.#health.endPart()
+      this.#tell({ ended: { restMs, looked } })
     }
   }
 
   #adjust(): void {
-    const { messages, late } = this.#health.take()
+    this.#gather()
+    const { messages, late } = this.#count
+    // The others are told of the rest that follows from it.
+    this.#count = nothing
+    this.#untold = nothing
     const now = this.#clock()
-    if (!this.#health.isChatting) {
+    if (!this.isChatting) {
       this.#restMs = 0
       return
     }
@@ -119,10 +168,31 @@ export class ChatFirst {
     this.#restMs = Math.min(longestRest, Math.max(shortestRest, this.#restMs * longer))
   }
 
-  #nextRest(): number {
-    if (!this.#restMs || this.#clock() - this.#lookedAt < lookEvery) return this.#restMs
-    this.#lookedAt = this.#clock()
-    return lookFor
+  #gather(): void {
+    const fresh = this.#health.take()
+    this.#count = sum(this.#count, fresh)
+    this.#untold = sum(this.#untold, fresh)
+  }
+
+  #tell(news: Pick<Told, 'begins' | 'ended'>): void {
+    this.#gather()
+    const told: Told = { from: this.#others.peers.id, ...news, ...this.#untold }
+    this.#untold = nothing
+    this.#others.bus.tell('sends-to-many', JSON.stringify(told))
+  }
+
+  #hear({ from, begins, ended, messages, late }: Told): void {
+    if (from === this.#others.peers.id) return
+    if (begins || ended) this.#health.partElsewhere()
+    if (ended) {
+      this.#partEndedAt = this.#clock()
+      this.#restMs = ended.restMs
+      if (ended.looked) this.#lookedAt = this.#clock()
+      this.#count = nothing
+    }
+    this.#count = sum(this.#count, { messages, late })
+    // Whoever stored the part goes by what it did to chat here.
+    if (ended && this.isChattingHere) this.#tell({})
   }
 
   /** Resolves when no chat is being stored, or after a while (ms). */

@@ -9,6 +9,12 @@ const longestUsual = 5000
 /** The share of messages that `usual` leaves out. */
 export const slowest = 0.01
 
+/** Messages of chats, and how many of them were late. */
+export interface ChatCount {
+  messages: number
+  late: number
+}
+
 /** How fast chat is, beside what is sent to many users and without that. */
 export class ChatHealth {
   readonly #alone = new Recent(2000)
@@ -16,7 +22,7 @@ export class ChatHealth {
   #usual: number | undefined
   readonly #bearable: number
   readonly #clock: () => number
-  #beside = { messages: 0, late: 0 }
+  #beside: ChatCount = { messages: 0, late: 0 }
   #notedAt = Number.NEGATIVE_INFINITY
   #parts = 0
   #partEndedAt = Number.NEGATIVE_INFINITY
@@ -53,12 +59,17 @@ export class ChatHealth {
     this.#partEndedAt = this.#clock()
   }
 
+  /** Another replica stores a part, or has stored one a moment ago. */
+  partElsewhere(): void {
+    this.#partEndedAt = this.#clock()
+  }
+
   get isChatting(): boolean {
     return this.#clock() - this.#notedAt < chatsFor
   }
 
-  /** How many messages came beside what is sent to many since this was asked last, and how many were late. Of few nothing is known. */
-  take(): { messages: number; late: number } {
+  /** Messages beside what is sent to many since this was asked last. None counts while too few came without that. */
+  take(): ChatCount {
     const beside = this.#beside
     this.#beside = { messages: 0, late: 0 }
     return beside

@@ -22,6 +22,8 @@ export interface Beat {
   wants?: string[]
   /** Number of what it told last of its streams: who has seen less has missed something. */
   told: number
+  /** Messages of chats came to it a moment ago. */
+  chats?: true
   /** When it was sent, by the clock of its sender. */
   at: number
   /** It ends: what it still holds is the share of others. */
@@ -66,6 +68,7 @@ export class Peers {
   holds: () => string[] = () => []
   wants: () => string[] = () => []
   told: () => number = () => 0
+  chats: () => boolean = () => false
 
   constructor({ bus, replicas, feeds }: { bus: Bus; replicas: Replicas; feeds: boolean }) {
     this.id = replicas.id
@@ -165,6 +168,7 @@ export class Peers {
     return {
       ...{ id: this.id, feeds: this.#feeds, holds, yields, wants: this.wants(), told: this.told() },
       ...(this.#isEnding ? { ends: true } : {}),
+      ...(this.chats() ? { chats: true } : {}),
       at: performance.now(),
     }
   }
