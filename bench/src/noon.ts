@@ -36,10 +36,10 @@ async function main(): Promise<number> {
     env: { XMPP_LOGINS_PER_SECOND: values.logins },
     report: (line) => console.error(`${Math.round(performance.now())} ms: ${line}`),
   })
-  const { calls, messages, streams, faults, slowCalls, wrongCalls, twice, twiceWhileEnding } = result
+  const { calls, idle, messages, streams, faults, slowCalls, wrongCalls, twice, twiceWhileEnding } = result
   for (const [part, { calls: count, failed, p50, p99, max, slow }] of Object.entries(calls))
     console.log(
-      `calls, ${part.padEnd(6)} ${count}, ${failed} failed; ms p50 ${p50}, p99 ${p99}, max ${max}; ${slow} took ${mostDelay} more`,
+      `calls, ${part.padEnd(6)} ${count}, ${failed} failed; ms p50 ${p50}, p99 ${p99}, max ${max}; ${slow} took ${mostDelay} more; CPU idle ${Math.round(idle[part as keyof typeof idle] * 100)} %`,
     )
   console.log(
     `messages      ${messages.sent} sent, ${messages.receipted} receipted, ${messages.refused} refused for now`,

@@ -17,6 +17,7 @@ import { readHistories } from '../torture/read-histories.ts'
 import { callsOf, type MadeCall, makeCalls } from './call-load.ts'
 import { type CallFigures, figuresOf, type SlowCalls, slowCalls, wrongCalls } from './judge-calls.ts'
 import { deliveredTwice, gapsOf, mostLoginsInASecond } from './judge-streams.ts'
+import { MachineUsage } from './machine-usage.ts'
 import { type Replacement, replaceInTurn } from './replacements.ts'
 import { registerWriters, writeMessages } from './writer.ts'
 
@@ -41,6 +42,8 @@ export type Part = 'steady' | 'ended' | 'killed'
 
 export interface NoonReport {
   calls: Record<Part, CallFigures>
+  /** Share of the machine's CPU that nobody used. */
+  idle: Record<Part, number>
   /** Slow calls of the part in which processes end in order. */
   slowCalls: SlowCalls[]
   /** Calls that failed and should not have. */
@@ -154,15 +157,19 @@ export async function noon(options: NoonOptions): Promise<NoonReport> {
     }
     // The first calls are slow because nothing is compiled yet.
     await delay(steady)
+    const usage = new MachineUsage()
     const steadyAt = performance.now()
     await delay(steady)
+    const idleSteady = usage.idle()
     const endedAt = performance.now()
     await replaceInTurn({ ...common, names: options.ended, how: 'ended' })
     await delay(steady)
+    const idleEnded = usage.idle()
     const killedAt = performance.now()
     const twiceWhileEnding = deliveredTwice(ledger)
     await replaceInTurn({ ...common, names: options.killed, how: 'killed' })
     await delay(steady)
+    const idle = { steady: idleSteady, ended: idleEnded, killed: usage.idle() }
     ending.abort()
     await Promise.all(loads)
 
@@ -190,6 +197,7 @@ export async function noon(options: NoonOptions): Promise<NoonReport> {
         ended: between(endedAt, killedAt),
         killed: between(killedAt, Number.POSITIVE_INFINITY),
       },
+      idle,
       slowCalls: slowCalls(
         made.filter(({ beganAt }) => beganAt >= endedAt && beganAt < killedAt),
         replacements,

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
@@ -37,8 +38,8 @@ export async function obtainEngine(machine: Machine, folder: string): Promise<En
 }
 
 /**
- * Starts an engine that changes nothing on the machine: no bridge, no firewall rules, ports on loopback. Containers reach only
- * each other, on networks made for them. Images are kept in the user's cache.
+ * Starts an engine that changes nothing on the machine: no bridge that stays, no firewall rules, ports on loopback. Containers
+ * reach only each other, on networks made for them. Images are kept in the user's cache.
  */
 async function startEngine(machine: Machine, dockerd: string, folder: string): Promise<Engine> {
   const kept = join(machine.cache, 'docker')
@@ -48,6 +49,7 @@ async function startEngine(machine: Machine, dockerd: string, folder: string): P
   await forgetDeadEngine(pidFile)
   const socket = `unix://${join(folder, 'docker.sock')}`
   const env = { DOCKER_HOST: socket, TESTCONTAINERS_HOST_OVERRIDE: '127.0.0.1' }
+  const bridge = existsSync('/sys/class/net/docker0') ? await ownBridge(machine) : noBridge
   const engine = new SupervisedProcess({
     name: 'docker',
     title: 'The Docker engine',
@@ -55,7 +57,7 @@ async function startEngine(machine: Machine, dockerd: string, folder: string): P
     args: [
       ...['--data-root', join(kept, 'root'), '--exec-root', join(folder, 'docker'), '--host', socket],
       ...['--pidfile', pidFile],
-      ...['--bridge', 'none', '--iptables=false', '--ip-forward=false', '--ip-masq=false', '--ip', '127.0.0.1'],
+      ...['--bridge', bridge.name, '--iptables=false', '--ip-forward=false', '--ip-masq=false', '--ip', '127.0.0.1'],
     ],
     ready: async () => void (await execa('docker', ['version'], { env, timeout: 2000, stdin: 'ignore' })),
     readyDeadlineMs: 30_000,
@@ -66,7 +68,12 @@ async function startEngine(machine: Machine, dockerd: string, folder: string): P
     report: machine.report,
     supervise: false,
   })
-  await engine.start()
+  try {
+    await engine.start()
+  } catch (cause) {
+    await bridge.remove()
+    throw cause
+  }
   await removeAll('', env)
   return {
     // Builds fetch packages, and this engine has no network that leads out.
@@ -80,8 +87,25 @@ async function startEngine(machine: Machine, dockerd: string, folder: string): P
       const prune = ['image', 'prune', '--force', '--filter', 'until=24h']
       await execa('docker', prune, { env, reject: false, stdin: 'ignore' })
       await engine.stop()
+      await bridge.remove()
       // The engine leaves this mount behind, and the folder could not be removed.
       await execa('umount', [join(folder, 'docker/netns/default')], { reject: false })
+    },
+  }
+}
+
+const noBridge = { name: 'none', async remove() {} }
+
+/** An engine that is told to have no bridge removes docker0, whoever uses it: beside another engine ours has one of its own. */
+async function ownBridge(machine: Machine): Promise<typeof noBridge> {
+  const ip = await findOrInstall(machine, 'ip', ['iproute2'])
+  if ('not' in ip) throw new Error(`another engine's docker0 is here, and no bridge can be made beside it: ${ip.not}`)
+  const name = `im-${process.pid}`
+  await execa(ip.path, ['link', 'add', 'name', name, 'type', 'bridge'], { stdin: 'ignore' })
+  return {
+    name,
+    async remove() {
+      await execa(ip.path, ['link', 'delete', name], { reject: false, stdin: 'ignore' })
     },
   }
 }
