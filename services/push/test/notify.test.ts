@@ -65,8 +65,9 @@ test('a notification is pushed for other servers, for staff, and for a user to a
   await internal.call(notifications.notify, { from: alice, to: bob, body: 'not while he is there' })
   state.users.set(carol, 'carol')
   await api.call(pushTokens.registerFcm, { token: 'c' }, { as: carol })
-  await internal.call(notifications.notify, { from: alice, to: carol, body: 'last' })
+  await internal.call(notifications.notify, { from: alice, to: carol, body: 'last', ts: Date.now() / 1000 + 36_000 })
   await eventually(() => channels.on('c').length === 1)
+  t.ok(Number(channels.on('c')[0]?.data['timeSend']) <= Date.now() / 1000, 'nothing is written in the future')
   t.equal(channels.sent.length, 4)
 })
 

@@ -136,6 +136,7 @@ test('calls, friend events and burnt messages are pushed though they are not arc
   const { api, channels, publish } = await startPush(t)
   await api.call(pushTokens.registerApns, { token: 'normal', isVoip: 0 }, { as: bob })
   await api.call(pushTokens.registerApns, { token: 'voip' }, { as: bob })
+  await api.call(pushTokens.registerFcm, { token: 'phone' }, { as: bob })
   const pass = (messageId: string, contentType: number, isReadDel = false) => ({
     ...{
       messageId,
@@ -150,7 +151,8 @@ test('calls, friend events and burnt messages are pushed though they are not arc
   })
   const messages = [pass('m1', 100), pass('m2', 500), pass('m3', 1, true), pass('m4', 103), pass('m5', 104)]
   await publish(messagesPassed, 'log:1', { messages })
-  await eventually(() => channels.sent.length >= 4)
+  await eventually(() => channels.sent.length >= 8)
+  t.equal(channels.on('phone').filter(({ kind }) => kind === 'call').length, 1, 'another device has no token for calls')
   t.match(channels.on('voip'), [{ kind: 'call', body: 'alice邀请您语音通话', provider: 'apns_voip' }])
   t.same(channels.on('voip').length, 1)
   t.strictSame(
@@ -228,6 +230,23 @@ test('a recall withdraws a push that was not sent and replaces one that was', as
     channels.on('b1').map(({ body }) => body),
     ['alice:oops', 'alice:later'],
     'baidu cannot replace',
+  )
+})
+
+test('that a message was recalled is told to the devices that showed it, and to no other one of the user', async (t) => {
+  const { api, channels, say, publish } = await startPush(t)
+  await api.call(pushTokens.registerFcm, { token: 'f1' }, { as: bob })
+  const id = await say(alice, bob, { text: 'oops' })
+  await eventually(() => channels.on('f1').length === 1)
+  await api.call(pushTokens.registerApns, { token: 'later', isVoip: 0 }, { as: bob })
+  const conversation = singleChat(alice, bob)
+  await publish(messageRecalled, conversation, { conversation, messageIds: [id], by: alice, at: Date.now() })
+  await eventually(() => channels.on('f1').length === 2)
+  await say(alice, bob, { text: 'more' })
+  await eventually(() => channels.on('f1').length === 3 && channels.on('later').length === 1)
+  t.strictSame(
+    channels.on('later').map(({ kind }) => kind),
+    ['message'],
   )
 })
 

@@ -145,6 +145,19 @@ test('a call that was let in before its session ended leaves no token, whatever 
   await isGone()
   await api.call(pushTokens.registerVivo, { pushId: 'v4' }, by('second'))
   t.strictSame(await has(alice), ['android vivo v4'], 'who refreshes a session goes on with it')
+
+  // It looks whether its session has ended a moment before that is noted: then whoever ends it finds the token.
+  const { endedSessions } = deps
+  const add = endedSessions.add.bind(endedSessions)
+  endedSessions.add = async (...given) => {
+    await api.call(pushTokens.registerVivo, { pushId: 'v5' }, by('third'))
+    await add(...given)
+  }
+  await publish(sessionRevoked, alice, {
+    ...{ userId: alice, sessionIds: ['third'], devices: [], reason: 'logout', at: Date.now() },
+  })
+  await eventually(async () => await endedSessions.has('third'))
+  await isGone()
 })
 
 test('what is known of sessions that have ended goes by itself', async (t) => {
