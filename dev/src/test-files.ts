@@ -14,9 +14,18 @@ const loadTests = new Set([
 ])
 export const isLoadTest = (file: string) => loadTests.has(file)
 
-/** What takes long comes first: at the end of a run there are short files, which leave no CPU idle. */
+/** They wait for most of their time: beside the stacks of journeys at the beginning they leave no CPU idle at the end. */
+const patient = [
+  'deploy/xmpp/test/{limits,durability}.test.ts',
+  'libs/service-kit/test/{edge-contract,mongo-away,nats-away,redis-away}.test.ts',
+  'services/message/test/{decide,mailbox,replicas,rooms-replicas,search}.test.ts',
+  'services/{gateway,user}/test/{stores-away,streams}.test.ts',
+  'services/push/test/{broadcasts,slow-provider}.test.ts',
+]
+
+/** What takes long comes first. */
 const patterns = [
-  'deploy/xmpp/test/limits.test.ts',
+  ...patient,
   'test-e2e/test/{mongodb-conformance,push-journey}.test.ts',
   'test-e2e/test/**/*.test.ts',
   'bench/test/**/*.test.ts',
