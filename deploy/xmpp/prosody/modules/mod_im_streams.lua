@@ -149,7 +149,7 @@ end
 function methods:xml(frame, more) return "<"..frame.name..self.to..frame.rest..(more or ""); end
 
 -- Gives all of it to the system, when nothing else waits in the connection; else the rest is the connection's to write. What
--- Prosody does about each write (two events, two changes of epoll) costs as much as the write itself.
+-- Prosody does about each write (two events, a change of epoll) costs as much as the write itself.
 local function write_at_once(conn, xml)
 	local waits = conn.writebuffer;
 	local is_free = conn._connected and conn._writable and not conn._writing and not conn._write_lock
