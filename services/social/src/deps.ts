@@ -3,6 +3,7 @@ import { AccountChatsRepository } from './account-pages/account-chats-repository
 import { OpenSendsRepository } from './account-pages/open-sends-repository.ts'
 import { RepliesRepository } from './account-replies/replies-repository.ts'
 import { BooksRepository } from './address-book/books-repository.ts'
+import { UploadTurns } from './address-book/upload-turns.ts'
 import type { SocialConfig } from './config.ts'
 import { EverybodysFriends } from './friends/everybodys-friends.ts'
 import { WrittenLists } from './friends/written-lists.ts'
@@ -29,6 +30,7 @@ export interface Deps extends Runtime<SocialConfig> {
   labels: LabelsRepository
   newFriends: NewFriendsRepository
   books: BooksRepository
+  uploadTurns: UploadTurns
   menus: MenusRepository
   knownAccounts: KnownAccounts
   accountChats: AccountChatsRepository
@@ -64,6 +66,7 @@ export function createDeps(runtime: Runtime<SocialConfig>): Omit<Deps, keyof Run
     labels: new LabelsRepository(db, now),
     newFriends: new NewFriendsRepository(db),
     books: new BooksRepository(db),
+    uploadTurns: new UploadTurns(),
     menus: new MenusRepository(db),
     knownAccounts: new KnownAccounts(people),
     accountChats: new AccountChatsRepository(db),

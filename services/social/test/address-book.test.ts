@@ -129,6 +129,59 @@ test('an address book has 20,000 numbers at most, uploads 5,000', async (t) => {
   t.equal(nonsense.resultCode, errors.InvalidParams.code)
 })
 
+test('who registers while their number is stored is found', async (t) => {
+  const { api, others, person } = await startSocial(t)
+  const as = { as: await person('alice') }
+  others.beforeAnswer = async (path) => {
+    if (path !== '/internal/users/by-telephones') return
+    others.beforeAnswer = async () => {}
+    // Their event comes before the rows.
+    await person('bob', { telephone: { areaCode: '86', number: '13711112222' } })
+  }
+  const upload = () => api.call(addressBook.uploadContacts, { uploadStr: '13711112222' }, as)
+  t.match(await upload(), [{ toTelephone: '8613711112222', toUserName: 'bob' }])
+  t.match(await api.call(addressBook.listContacts, {}, as), [{ toTelephone: '8613711112222', toUserName: 'bob' }])
+  t.equal((await upload()).length, 1)
+})
+
+test('of who is deleted while their numbers are stored nothing stays', async (t) => {
+  const { api, others, person, deps, erase } = await startSocial(t)
+  const alice = await person('alice')
+  others.beforeAnswer = async (path) => {
+    if (path !== '/internal/users/by-telephones') return
+    others.beforeAnswer = async () => {}
+    await erase(alice)
+    // Everything there was has been removed.
+    await eventually(async () => !(await deps.db.collection('relations').countDocuments({ userId: alice })))
+  }
+  await api.envelope(addressBook.uploadContacts, { uploadStr: '13711112222' }, { as: alice })
+  t.equal(await deps.db.collection('contacts').countDocuments({ userId: alice }), 0)
+})
+
+test('uploads of one user at the same moment follow each other', async (t) => {
+  const { api, person, deps } = await startSocial(t)
+  const as = { as: await person('alice') }
+  const numbers = (from: number) => Array.from({ length: 200 }, (_, n) => 13_700_000_000 + from + n).join()
+  const started = Array.from({ length: 20 }, (_, n) =>
+    api.envelope(addressBook.uploadContacts, { uploadStr: numbers(100 * n), deleteStr: numbers(0) }, as),
+  )
+  const outcomes = (await Promise.all(started)).map(({ resultCode }) => resultCode)
+  const known = [1, errors.RateLimited.code]
+  t.ok(outcomes.includes(1) && outcomes.every((code) => known.includes(code)), outcomes.join())
+  const stored = await deps.db.collection('contacts').countDocuments({ userId: as.as })
+  t.ok(stored <= 2100, 'each number once')
+})
+
+test('a row that says something else by now is not settled', async (t) => {
+  const { api, person, deps } = await startSocial(t)
+  const [alice, bob] = [await person('alice'), await person('bob')]
+  await api.call(addressBook.uploadContacts, { uploadStr: '13800000002' }, { as: alice })
+  const [was] = await deps.books.registeredOf(alice, 1)
+  t.equal(was?.toUserId, bob)
+  await deps.books.settle([{ was: { ...was!, toUserId: alice }, found: undefined }])
+  t.equal((await deps.books.registeredOf(alice, 1)).length, 1)
+})
+
 test('remarks that take long to clean keep nobody waiting', async (t) => {
   const { api, person } = await startSocial(t)
   const as = { as: await person('alice') }

@@ -11,8 +11,6 @@ import { startSocial } from './start-social.ts'
 const notCounted = new Set(['sequences', 'outbox', 'replicas'])
 const most = 3
 const exceptions = new Map<Endpoint, number>([
-  // Owners of numbers are looked for after these are stored.
-  [addressBook.uploadContacts, 5],
   // Three waits, the first for three reads beside each other, which a busy machine may draw apart.
   [follows.followMany, 4],
 ])

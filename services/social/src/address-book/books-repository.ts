@@ -1,5 +1,5 @@
 import { type Change, ensureIndexes, skipOf } from '@im/service-kit'
-import type { ClientSession, Collection, Db, ObjectId } from 'mongodb'
+import type { Collection, Db, ObjectId } from 'mongodb'
 import type { Page } from '../relations/relations-repository.ts'
 
 /** A number in the address book of a user. */
@@ -55,8 +55,8 @@ export class BooksRepository {
     return await this.#contacts.countDocuments({ userId }, { session })
   }
 
-  async byTelephones(userId: number, telephones: readonly string[], session?: ClientSession): Promise<Contact[]> {
-    if (!telephones.length) return []
+  /** The rows of these numbers, as the change sees them. */
+  async byTelephones(userId: number, telephones: readonly string[], { session }: Change): Promise<Contact[]> {
     const batchSize = telephones.length + 1
     return await this.#contacts
       .find({ userId, toTelephone: { $in: [...telephones] } }, { session, batchSize })
@@ -67,9 +67,9 @@ export class BooksRepository {
     for (const document of contacts) change.later(this.#contacts, { insertOne: { document } })
   }
 
-  rename(contacts: readonly Pick<Contact, '_id' | 'toRemarkName'>[], change: Change): void {
-    for (const { _id, toRemarkName } of contacts)
-      change.later(this.#contacts, { updateOne: { filter: { _id }, update: { $set: { toRemarkName } } } })
+  /** Writes a row that was read within the change. */
+  replace({ _id, ...replacement }: Contact, change: Change): void {
+    change.later(this.#contacts, { replaceOne: { filter: { _id }, replacement } })
   }
 
   remove(userId: number, telephones: readonly string[], change: Change): void {
@@ -82,7 +82,7 @@ export class BooksRepository {
     for (let at = 0; at < changes.length; at += rowsAtOnce)
       await this.#contacts.bulkWrite(
         changes.slice(at, at + rowsAtOnce).map(({ was: { _id, toUserId }, found }) => ({
-          updateOne: { filter: { _id, toUserId }, update: { $set: found ? registered(found) : unregistered } },
+          updateOne: { filter: { _id, toUserId }, update: { $set: settledFields(found) } },
         })),
         { ordered: false },
       )
@@ -158,6 +158,9 @@ export class BooksRepository {
     await this.#owners.deleteOne({ _id: userId })
   }
 }
+
+/** What a row says of whom its number belongs to. */
+export const settledFields = (found: Found | undefined) => (found ? registered(found) : unregistered)
 
 const registered = (found: Found) => ({ ...found, registerEd: 1 as const })
 const unregistered = { toUserId: 0, registerEd: 0 as const, registerTime: 0, wereFriends: false }

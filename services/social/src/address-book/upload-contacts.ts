@@ -5,10 +5,10 @@ import { friendRules } from '@im/contracts/user'
 import { type Change, limitError } from '@im/service-kit'
 import { ObjectId } from 'mongodb'
 import type { Deps } from '../deps.ts'
-import { eraseThoseGone } from '../people/erase-user.ts'
+import { eraseUser } from '../people/erase-user.ts'
 import { askFriendRules } from '../people/friend-rules.ts'
 import type { Relation } from '../relations/pair.ts'
-import type { Contact } from './books-repository.ts'
+import { type Contact, type Found, settledFields } from './books-repository.ts'
 import { contactKeys, telephoneOf } from './contact-number.ts'
 
 export interface Upload {
@@ -21,15 +21,21 @@ const longestRemark = 64
 /** Of a remark so many code units are read, and of all so many before other work gets its turn: cleaning takes 1 ms for a thousand. */
 const [longestRead, readInTurn] = [1000, 16_000]
 
+/** How long (ms) an upload is tried again when another replica takes one of the same user. */
+const retryFor = 15_000
+
 /** Contacts that somebody is found by, and what their owner says about these. */
 interface Uploaded {
   contacts: Contact[]
   own: ReadonlyMap<number, Relation>
 }
 
-/** Removes and adds numbers. Returns the added ones that somebody is found by. Throws RateLimited for too many new ones a day. */
+/**
+ * Removes and adds numbers. Returns the added ones that somebody is found by. Throws RateLimited for too many new ones a day, and
+ * when too many uploads of the user wait.
+ */
 export async function uploadContacts(deps: Deps, userId: number, { added, removed }: Upload): Promise<Uploaded> {
-  const { user, outbox } = deps
+  const { user, uploadTurns } = deps
   const telephone = (await askFriendRules(user, [userId])).get(userId)?.telephone
   const areaCode = telephone?.areaCode ?? '86'
   const ownKey = telephone && `${areaCode}:${telephone.number}`
@@ -38,47 +44,115 @@ export async function uploadContacts(deps: Deps, userId: number, { added, remove
   if (ownKey) wanted.delete(ownKey)
   const remarks = await remarksOf(wanted)
   const owner = { userId, telephone: ownKey ? telephoneOf(ownKey) : '' }
+  return await uploadTurns.take(userId, () => storeAndFind(deps, owner, { gone, remarks, keys: [...wanted.keys()] }))
+}
+
+type Owner = Pick<Contact, 'userId' | 'telephone'>
+
+interface Numbers {
+  /** Area code + number. */
+  gone: readonly string[]
+  /** By area code + number. */
+  remarks: ReadonlyMap<string, string>
+  /** The same numbers, as `<area code>:<number>`. */
+  keys: readonly string[]
+}
+
+/**
+ * Asks whose the numbers are before and after they are stored. Who registers, stops to be found or is deleted between these is told of
+ * by an event that may have come before the rows; afterwards the event finds them.
+ */
+async function storeAndFind(deps: Deps, owner: Owner, numbers: Numbers): Promise<Uploaded> {
+  const { outbox, books, relations } = deps
+  const { userId } = owner
+  const foundBefore = await askOwners(deps, numbers.keys)
   let counted: Promise<void> | undefined
   // Once, however often the change is tried.
   const count = (numbers: number) => (counted ??= countNumbers(deps, userId, numbers))
-  const rows = await outbox.commit((change) => store(deps, owner, { gone, remarks, count }, change))
-  return await findOwners(deps, userId, [...wanted.keys()], rows)
+  const { rows, own } = await outbox.commit(
+    (change) => store(deps, owner, { ...numbers, found: foundBefore, count }, change),
+    retryFor,
+  )
+  const [found, known] = await Promise.all([askOwners(deps, numbers.keys), askFriendRules(deps.user, [userId])])
+  // What they had may have been removed before these rows were there.
+  if (!known.has(userId)) await eraseUser(deps, { userId })
+  const strays = rows.filter((row) => (found.get(row.toTelephone)?.userId ?? 0) !== row.toUserId)
+  const newcomers = strays.flatMap(({ toTelephone }) => found.get(toTelephone)?.userId ?? [])
+  const all = newcomers.length ? new Map([...own, ...(await relations.rowsAbout(userId, newcomers))]) : own
+  const settled = new Map(strays.map((was) => [was, foundIn(was, { found, own: all })]))
+  await books.settle([...settled].map(([was, found]) => ({ was, found })))
+  const contacts = rows.flatMap((row): Contact[] => {
+    const found = settled.get(row)
+    if (found) return [{ ...row, ...found, registerEd: 1 }]
+    return settled.has(row) || !row.registerEd ? [] : [row]
+  })
+  return { contacts, own: all }
 }
 
-interface Stored {
-  gone: readonly string[]
-  remarks: ReadonlyMap<string, string>
+type Owners = ReadonlyMap<string, { userId: number; registeredAt: number }>
+
+/** Those who are found by numbers now, by area code + number. */
+async function askOwners({ user }: Pick<Deps, 'user'>, keys: readonly string[]): Promise<Owners> {
+  if (!keys.length) return new Map()
+  const { users } = await user.call(friendRules.findByTelephones, { telephones: [...keys] })
+  return new Map(users.map(({ telephone, ...owner }) => [telephoneOf(telephone), owner]))
+}
+
+/** What a row is to say of whom its number belongs to. */
+function foundIn(
+  { toTelephone }: Pick<Contact, 'toTelephone'>,
+  { found, own }: { found: Owners; own: ReadonlyMap<number, Relation> },
+): Found | undefined {
+  const owner = found.get(toTelephone)
+  if (!owner) return undefined
+  const { userId: toUserId, registeredAt: registerTime } = owner
+  return { toUserId, registerTime, wereFriends: own.get(toUserId)?.status === 2 }
+}
+
+interface Storing extends Numbers {
+  found: Owners
   /** Counts numbers that are new. Throws RateLimited. */
   count: (numbers: number) => Promise<void>
 }
 
-/** Returns the rows of the numbers in `remarks`, in the order of the numbers. */
+/** Returns the rows of the numbers in `remarks`, in the order of the numbers, and what the owner says about those who are found. */
 async function store(
-  { books }: Pick<Deps, 'books'>,
-  { userId, telephone }: Pick<Contact, 'userId' | 'telephone'>,
-  { gone, remarks, count }: Stored,
+  { books, relations, names }: Pick<Deps, 'books' | 'relations' | 'names'>,
+  { userId, telephone }: Owner,
+  { gone, remarks, found, count }: Storing,
   change: Change,
-): Promise<Contact[]> {
+): Promise<{ rows: Contact[]; own: ReadonlyMap<number, Relation> }> {
   books.beginUpload(userId, change)
   books.remove(userId, gone, change)
-  const stored = await books.byTelephones(userId, [...new Set([...gone, ...remarks.keys()])], change.session)
+  const ids = [...found.values()].map((owner) => owner.userId)
+  const [stored, own] = await Promise.all([
+    books.byTelephones(userId, [...new Set([...gone, ...remarks.keys()])], change),
+    relations.rowsAbout(userId, ids),
+    // Whoever shows them needs the names.
+    names.of(ids),
+  ])
   const isGone = new Set(gone)
   const known = new Map(stored.flatMap((row) => (isGone.has(row.toTelephone) ? [] : [[row.toTelephone, row]])))
   const fresh = [...remarks].flatMap(([toTelephone, toRemarkName]): Contact[] =>
-    known.has(toTelephone) ? [] : [{ ...newContact(), userId, telephone, toTelephone, toRemarkName }],
+    known.has(toTelephone) ? [] : [noted({ ...newContact(), userId, telephone, toTelephone, toRemarkName })],
   )
   const removed = stored.length - known.size
   if (fresh.length && (await books.count(userId, change)) - removed + fresh.length > addressBookLimits.user)
     throw new ContractError('InvalidParams', { detail: `uploadJsonStr: more than ${addressBookLimits.user} numbers` })
   if (fresh.length) await count(fresh.length)
   books.add(fresh, change)
-  const renamed = [...known.values()].flatMap((row) => {
-    const toRemarkName = remarks.get(row.toTelephone)
-    return toRemarkName && toRemarkName !== row.toRemarkName ? [{ ...row, toRemarkName }] : []
+  const current = [...known.values()].map((row) => {
+    const is = noted({ ...row, toRemarkName: remarks.get(row.toTelephone) || row.toRemarkName })
+    if (is.toRemarkName !== row.toRemarkName || is.toUserId !== row.toUserId) books.replace(is, change)
+    return is
   })
-  books.rename(renamed, change)
-  const rows = new Map([...known.values(), ...renamed, ...fresh].map((row) => [row.toTelephone, row]))
-  return [...rows.values()].sort((a, b) => (a.toTelephone < b.toTelephone ? -1 : 1))
+  const rows = [...current, ...fresh].sort((a, b) => (a.toTelephone < b.toTelephone ? -1 : 1))
+  return { rows, own }
+
+  function noted(row: Contact): Contact {
+    const is = foundIn(row, { found, own })
+    return (is?.toUserId ?? 0) === row.toUserId ? row : { ...row, ...settledFields(is) }
+  }
 }
 
 const newContact = () => ({
@@ -94,63 +168,6 @@ async function countNumbers(
   const limit = { key: `address-book:${userId}`, max: addressBookLimits.day, seconds: 86_400 }
   const granted = await rateCounters.takeBlock(limit, count, count)
   if (typeof granted === 'object') throw limitError('RateLimited', granted.waitSeconds)
-}
-
-/**
- * Asks who has the numbers of these rows, after they are stored: who registers one of them from then on is told of by an event, which
- * finds the rows.
- */
-async function findOwners(
-  deps: Deps,
-  userId: number,
-  keys: readonly string[],
-  rows: readonly Contact[],
-): Promise<Uploaded> {
-  const { user, books, relations, names } = deps
-  if (!keys.length) return { contacts: [], own: new Map() }
-  const { users } = await user.call(friendRules.findByTelephones, { telephones: [...keys] })
-  const owners = new Map(users.map((found) => [telephoneOf(found.telephone), found]))
-  const found = users.map((one) => one.userId)
-  // Whoever shows them needs the names.
-  const [own] = await Promise.all([relations.rowsAbout(userId, found), names.of(found), eraseThoseGone(deps, [userId])])
-  const changes = rows.flatMap((was) => {
-    const owner = owners.get(was.toTelephone)
-    if ((owner?.userId ?? 0) === was.toUserId) return []
-    const found = owner && {
-      toUserId: owner.userId,
-      registerTime: owner.registeredAt,
-      wereFriends: own.get(owner.userId)?.status === 2,
-    }
-    return [{ was, found }]
-  })
-  await books.settle(changes)
-  const noted = changes.flatMap(({ was, found }) => (found ? [{ ...was, toUserId: found.toUserId }] : []))
-  const gone = await takeBack({ user, books }, noted, owners)
-  const changed = new Map(changes.map(({ was, found }) => [was, found]))
-  const contacts = rows.flatMap((row): Contact[] => {
-    if (!changed.has(row)) return row.registerEd ? [row] : []
-    const found = changed.get(row)
-    return found && !gone.has(row.toTelephone) ? [{ ...row, ...found, registerEd: 1 }] : []
-  })
-  return { contacts, own }
-}
-
-/**
- * Who stopped to be found, or was deleted, between the question and the notes would stay in them: the event of it may have come
- * before. So it is asked again what was noted. Returns the numbers that nobody is found by now.
- */
-async function takeBack(
-  { user, books }: Pick<Deps, 'user' | 'books'>,
-  noted: readonly Contact[],
-  owners: ReadonlyMap<string, { telephone: string }>,
-): Promise<Set<string>> {
-  if (!noted.length) return new Set()
-  const telephones = noted.map(({ toTelephone }) => owners.get(toTelephone)!.telephone)
-  const { users } = await user.call(friendRules.findByTelephones, { telephones })
-  const still = new Set(users.map(({ telephone, userId }) => `${telephoneOf(telephone)} ${userId}`))
-  const gone = noted.filter(({ toTelephone, toUserId }) => !still.has(`${toTelephone} ${toUserId}`))
-  await books.settle(gone.map((was) => ({ was, found: undefined })))
-  return new Set(gone.map(({ toTelephone }) => toTelephone))
 }
 
 /** The remarks as they are shown, because names that people note for themselves are shown, too; by area code + number. */
