@@ -92,7 +92,9 @@ async function caughtUp(db: Db): Promise<void> {
 }
 
 /** What a scan finds: the newest ten. */
-function scan(known: readonly Known[], { nickname, sex }: Query): number[] {
+function scan(known: readonly Known[], { nickname, sex, minAge }: Query): number[] {
+  // Nobody made is so old.
+  if (minAge !== undefined) return []
   const wanted = foldText(String(nickname ?? ''))
   const found: number[] = []
   for (let n = known.length - 1; n >= 0 && found.length < 10; n--) {
@@ -121,6 +123,8 @@ function kindsOf(known: readonly Known[], random: (below: number) => number): Ki
     { what: 'a whole name', query: () => ({ nickname: someone() }) },
     { what: 'a name that nobody has', query: () => ({ nickname: `user${random(1e7)}x` }) },
     { what: 'one of two characters, and a sex', query: () => ({ nickname: part(1 + random(2)), sex: random(2) }) },
+    { what: 'a sex that nobody has', query: () => ({ sex: 2 }) },
+    { what: 'an age that nobody has', query: () => ({ minAge: 149, sex: random(2) }) },
     { what: 'no keyword', query: () => ({}) },
   ]
 }

@@ -34,6 +34,18 @@ export function isStandIn(db: Db): Promise<boolean> {
   return answer
 }
 
+/** For tests: what `work` would ask of MongoDB itself, asked of whatever there is. */
+export async function asMongoDb<T>({ client }: Pick<Db, 'client'>, work: () => Promise<T>): Promise<T> {
+  const known = standsIn.get(client)
+  standsIn.set(client, Promise.resolve(false))
+  try {
+    return await work()
+  } finally {
+    if (known) standsIn.set(client, known)
+    else standsIn.delete(client)
+  }
+}
+
 /** Lets a transaction begin whose first command would be a write to several collections: the stand-in begins none by that. */
 export async function beginByQuery<T extends Document>(
   collection: Collection<T>,
@@ -142,6 +154,8 @@ export interface FirstQuery<T extends Document> {
   /** Ids where the search begins and where it can end: `from` is not smaller than `to` when `order` is -1. Both are included. */
   from: number
   to: number
+  /** Of what `filter` finds, MongoDB looks at so many for `also`. The stand-in looks at all of a range. */
+  most?: number
   /** An id near which the first document is, where `from` may be far from it. Only asked for the stand-in. */
   near?: () => Promise<number>
   limit: number
@@ -157,13 +171,27 @@ export async function findFirst<T extends Document>(
   collection: Collection<T>,
   query: FirstQuery<T>,
 ): Promise<WithId<T>[]> {
-  const { filter, also = {}, field = '_id', order, from, to, near, limit, projection, session } = query
+  const { filter, also = {}, field = '_id', order, from, to, near, most, limit, projection, session } = query
   const standsIn = await isStandIn(collection.db)
   const options = { limit, ...(projection ? { projection } : {}), ...(session ? { session } : {}) }
   const find = (end: number) => {
     // The end first: of two bounds the stand-in takes only the first where an index holds many values of a document.
     const range = order === 1 ? { $lte: end, $gte: from } : { $gte: end, $lte: from }
     const indexed = { ...filter, [field]: range } as Filter<T>
+    if (!standsIn && most !== undefined && Object.keys(also).length)
+      return collection
+        .aggregate<WithId<T>>(
+          [
+            { $match: indexed },
+            { $sort: { [field]: order } },
+            { $limit: most },
+            { $match: also },
+            { $limit: limit },
+            ...(projection ? [{ $project: projection }] : []),
+          ],
+          { session },
+        )
+        .toArray()
     const within = standsIn ? indexedAnd(indexed, also) : { ...indexed, ...also }
     return collection.find(within, { sort: { [field]: order }, ...options }).toArray()
   }

@@ -18,7 +18,7 @@ import {
   userSettings,
   wallet,
 } from '@im/contracts/user'
-import { countRoundTrips, failure, type TestCallOptions, type WireParams } from '@im/service-kit/testing'
+import { asMongoDb, countRoundTrips, failure, type TestCallOptions, type WireParams } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { sandboxOpenids } from '../src/payments/sandbox.ts'
 import { startUser } from './start-user.ts'
@@ -118,6 +118,9 @@ test('no call waits for the database more than three times, but for what its tra
   await count(reports.checkLink, { webUrl: 'x.test' })
   await count(userSearch.searchUsers, { nickname: 'bo' })
   await count(userSearch.findNearby, { nickname: 'bob' })
+  const findNearby = () => api.call(userSearch.findNearby, { nickname: 'bob' }, { as: alice.caller })
+  const asked = await asMongoDb(deps.db, () => countRoundTrips(deps, findNearby, { except: notCounted }))
+  t.ok(asked.inTurn <= 2, `MongoDB is asked twice: ${asked.commands.join(', ')}`)
   await count(userSearch.listNewUsers, {})
   await count(wallet.recharge, { money: 10, type: 1 })
   await count(wallet.getBalance, {})

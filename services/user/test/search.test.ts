@@ -1,5 +1,5 @@
 import { internalCards, internalUsers, profiles, userSearch, userSettings } from '@im/contracts/user'
-import { failure, type WireParams, watchQueries } from '@im/service-kit/testing'
+import { asMongoDb, failure, type WireParams, watchQueries } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { recordPresences } from '../src/presence/record-presences.ts'
 import { type Person, startUser } from './start-user.ts'
@@ -112,6 +112,24 @@ test('searching users', async (t) => {
       .updateOne({ _id: li.userId }, { $set: { 'lastLogin.loginTime': 5 } })
     t.strictSame(await nearby({ nickname: '小明', active: 3600 }), ['王小明'])
   })
+})
+
+test('for an age the newest ten thousand users are looked at, for a sex all', async (t) => {
+  const { api, person, deps } = await startUser(t)
+  const seeker = await person('seeker')
+  const born = { birthday: Date.UTC(1990, 5, 1) / 1000 }
+  await person('old', { ...born, sex: 1 })
+  await deps.db.collection<{ _id: string }>('counters').updateOne({ _id: 'userId' }, { $inc: { value: 20_000 } })
+  await person('new', { ...born, sex: 2 })
+  const query = async (params: WireParams<(typeof userSearch)['searchUsers']>) =>
+    namesOf(await api.call(userSearch.searchUsers, params, { as: seeker.caller }))
+  for (const params of [{ minAge: 30 }, { startTime: born.birthday, endTime: born.birthday }])
+    t.strictSame(await query(params), ['new'])
+  t.strictSame(await query({ sex: 1 }), ['old'])
+  t.strictSame(await query({ nickname: 'old', minAge: 30, sex: 1 }), ['old'])
+  t.strictSame(await query({ nickname: 'old', sex: 2 }), [])
+  const asked = { nickname: 'old', sex: 1, minAge: 30 }
+  t.strictSame(await asMongoDb(deps.db, () => query(asked)), ['old'], 'and as MongoDB is asked')
 })
 
 test('who does not show everybody when they logged in is found as active only while they are online', async (t) => {

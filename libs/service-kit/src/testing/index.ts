@@ -1,5 +1,6 @@
 import { type ErrorName, errors } from '@im/contracts'
 
+export { asMongoDb } from '../stand-in.ts'
 export * from './count-round-trips.ts'
 export * from './eventually.ts'
 export * from './expiries.ts'

@@ -32,6 +32,9 @@ export interface UserFilter {
   except: number
 }
 
+/** Users who are looked at for what no index finds. */
+const mostLookedAt = 10_000
+
 /** Ordinary users who may be listed, with what lists are filtered by. Locked users are absent. */
 export class SearchableUsersRepository {
   readonly #users: Collection<SearchableUser>
@@ -41,7 +44,7 @@ export class SearchableUsersRepository {
   }
 
   async createIndexes(): Promise<void> {
-    await ensureIndexes(this.#users, [{ key: { grams: 1, _id: 1 } }])
+    await ensureIndexes(this.#users, [{ key: { grams: 1, _id: 1 } }, { key: { sex: 1, _id: 1 } }])
   }
 
   /** Follows a change of the user. Most changes do not matter here and write nothing. */
@@ -79,22 +82,31 @@ export class SearchableUsersRepository {
     return found.map(({ _id }) => _id)
   }
 
-  /** Ids of users who fit, in the order of their ids. `range` as in `findFirst`. */
+  /**
+   * Ids of users who fit, in the order of their ids. `range` as in `findFirst`. A name or a sex has an index; for what else is asked,
+   * 10,000 users are looked at: of those with the name, or of all from the newest (`newest`) on.
+   */
   async find(
     filter: UserFilter,
-    range: Pick<FirstQuery<SearchableUser>, 'order' | 'from' | 'to' | 'near'>,
+    { newest, ...range }: Pick<FirstQuery<SearchableUser>, 'order' | 'from' | 'to'> & { newest: () => Promise<number> },
     limit: number,
   ): Promise<number[]> {
+    const { filter: indexed, also = {} } = conditions(filter)
+    const near = range.order === -1 ? { near: newest } : {}
+    const isScan = range.order === -1 && !filter.name && Object.keys(also).length > 0
+    const to = isScan ? Math.max(range.to, Math.min(range.from, await newest()) - mostLookedAt) : range.to
     // The one who is not wanted is dropped here: a condition on the id beside its range keeps the stand-in from the index.
     const found = await findFirst(this.#users, {
-      ...conditions(filter),
-      ...range,
+      ...{ filter: indexed, also, ...range, ...near, to, ...(isNarrowed(filter) ? { most: mostLookedAt } : {}) },
       ...{ limit: limit + 1, projection: { _id: 1 } },
     })
     const ids = found.map(({ _id }) => _id).filter((userId) => userId !== filter.except)
     return ids.slice(0, limit)
   }
 }
+
+/** Of names that hold a piece of a keyword nearly all hold the keyword; how many of them fit the rest, nobody knows. */
+const isNarrowed = ({ sex, birthday }: UserFilter) => sex !== undefined || birthday !== undefined
 
 /** The row of a user; undefined when they may not be listed. */
 export function searchableRow(user: UserDocument): SearchableUser | undefined {
@@ -117,7 +129,7 @@ const differs = (a: Omit<SearchableUser, 'grams'>, b: Omit<SearchableUser, 'gram
 function conditions({ name, sex, birthday }: UserFilter): Pick<FirstQuery<SearchableUser>, 'filter' | 'also'> {
   const filter: Filter<SearchableUser> = {}
   const also: Filter<SearchableUser> = {}
-  if (sex !== undefined) also.sex = sex
+  if (sex !== undefined) Object.assign(name ? also : filter, { sex })
   if (birthday) {
     const { from, to } = birthday
     also.birthday = {

@@ -23,6 +23,9 @@ const mostLookedAt = 5000
 /** Users who are changed by one command. */
 const changedAtOnce = 1000
 
+/** How long (ms) the newest id is good enough to say where a search begins. */
+const newestFor = 5000
+
 /** The highest id that apps can read. */
 const lastUserId = 2_147_483_647
 
@@ -52,6 +55,7 @@ export class UsersRepository {
   readonly #counters: Collection<{ _id: string; value: number }>
   readonly #names: NamesRepository
   readonly #searchable: SearchableUsersRepository
+  #newest = { userId: firstUserId, readAgainAt: 0 }
 
   constructor(db: Db) {
     this.#users = db.collection('users')
@@ -84,8 +88,12 @@ export class UsersRepository {
     return counter.value
   }
 
+  /** The newest id, as it was a few seconds ago. */
   async #newestUserId(): Promise<number> {
-    return (await this.#counters.findOne({ _id: 'userId' }))?.value ?? firstUserId
+    if (performance.now() < this.#newest.readAgainAt) return this.#newest.userId
+    const userId = (await this.#counters.findOne({ _id: 'userId' }))?.value ?? firstUserId
+    this.#newest = { userId, readAgainAt: performance.now() + newestFor }
+    return userId
   }
 
   /** The change throws NameTakenError. */
@@ -334,8 +342,8 @@ export class UsersRepository {
     const range =
       order === 1
         ? { from: (after ?? firstUserId - 1) + 1, to: lastUserId }
-        : { from: (after ?? lastUserId) - 1, to: firstUserId, near: () => this.#newestUserId() }
-    return this.#searchable.find(filter, { order, ...range }, limit)
+        : { from: (after ?? lastUserId) - 1, to: firstUserId }
+    return this.#searchable.find(filter, { order, ...range, newest: () => this.#newestUserId() }, limit)
   }
 
   /** Of the nearest thousands of users who may be listed, those who fit the filter, the nearest first. */

@@ -31,8 +31,9 @@ export async function startWeChat(t: Test) {
     mode: 'answers' as 'answers' | 'unsigned',
   }
 
-  function signedHeaders(body: string, key = platform.privateKey): Record<string, string> {
-    const timestamp = String(Math.floor(Date.now() / 1000))
+  /** `age` in seconds. */
+  function signedHeaders(body: string, key = platform.privateKey, age = 0): Record<string, string> {
+    const timestamp = String(Math.floor(Date.now() / 1000) - age)
     const nonce = randomBytes(8).toString('hex')
     const signature = createSign('RSA-SHA256').update(`${timestamp}\n${nonce}\n${body}\n`).sign(key, 'base64')
     return {
