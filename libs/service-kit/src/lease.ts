@@ -19,7 +19,16 @@ const restAfterWork = 200
  */
 export function holdLease(
   runtime: { db: Db; replicas: Replicas; log: Logger },
-  { name, work }: { name: string; work: (signal: AbortSignal) => Promise<void> },
+  {
+    name,
+    work,
+    isAble = () => true,
+  }: {
+    name: string
+    work: (signal: AbortSignal) => Promise<void>
+    /** A replica that can't do the work now leaves it to another. */
+    isAble?: () => boolean
+  },
 ): { close(): Promise<void>; readonly held: boolean } {
   const { replicas, log } = runtime
   const leases: Collection<LeaseDocument> = runtime.db.collection('leases')
@@ -28,7 +37,7 @@ export function holdLease(
 
   async function acquire(): Promise<boolean> {
     const lease = await leases.findOne({ _id: name })
-    if (!replicas.isAlive) return false
+    if (!replicas.isAlive || !isAble()) return false
     if (!lease) return await insert()
     if (lease.owner === replicas.id) return true
     if (!(await replicas.isGone(lease.owner))) return false

@@ -66,14 +66,20 @@ export function startOutboxRelay(options: {
     for (const { wakeUp } of wakeUps) wakeUp.notify(options)
   }
   const fromOthers = bus.onWake(topic, () => wakeAll())
+  let disconnected = new AbortController()
   const reconnection = bus.onConnection((connected) => {
-    if (connected) wakeAll({ urgent: true })
+    if (!connected) return disconnected.abort()
+    disconnected = new AbortController()
+    wakeAll({ urgent: true })
   })
 
   const lease = holdLease(options, {
     name: 'outbox',
+    // A replica that alone lost NATS leaves the events to one that has it.
+    isAble: () => !disconnected.signal.aborted,
     async work(signal) {
-      await Promise.all(wakeUps.map(({ stream, wakeUp }) => relayStream(stream, wakeUp, signal)))
+      const isOver = AbortSignal.any([signal, disconnected.signal])
+      await Promise.all(wakeUps.map(({ stream, wakeUp }) => relayStream(stream, wakeUp, isOver)))
     },
   })
 

@@ -22,6 +22,8 @@ export class Names {
   /** What events have told in the last minute: the copy may not say so yet. */
   readonly #told = new LRUCache<number, Partial<KnownName>>({ ...upTo(mostKept), ttl: copyFollowsWithin })
 
+  #isHearing = true
+
   constructor({ people, user, log }: Pick<Deps, 'people' | 'user' | 'log'>) {
     this.#people = people
     this.#user = user
@@ -33,7 +35,7 @@ export class Names {
     const names = new Map<number, KnownName>()
     const unknown: number[] = []
     for (const userId of userIds) {
-      const name = this.#kept.get(userId)
+      const name = this.#isHearing ? this.#kept.get(userId) : undefined
       if (name) names.set(userId, name)
       else unknown.push(userId)
     }
@@ -62,8 +64,10 @@ export class Names {
       bus.hear(userUpdated, ({ userId, nickname }) => this.#hear(userId, { nickname })),
       bus.hear(userDeleted, ({ userId }) => this.#hear(userId, gone)),
       bus.onConnection((isConnected) => {
-        // What was published meanwhile was not heard.
-        if (isConnected) this.#kept.clear()
+        // What is published meanwhile is not heard: names are read from the copy until then.
+        this.#isHearing = isConnected
+        this.#kept.clear()
+        this.#told.clear()
       }),
     ]
     return { close: async () => void (await Promise.all(parts.map((part) => part.close()))) }
