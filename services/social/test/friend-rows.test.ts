@@ -226,3 +226,19 @@ test('1,000 friends are listed by a query for the rows and one for the names', a
   })
   t.ok(commands <= 2, `${commands} queries`)
 })
+
+test('followed users of one status are those who are not blocked; all of them include these', async (t) => {
+  const { api, person } = await startSocial(t)
+  const [alice, bob] = [await person('alice'), await person('bob', { friendsVerify: 0 })]
+  const as = { as: alice }
+  await api.call(friends.addFriend, { toUserId: bob }, as)
+  const listed = async (status?: number) =>
+    (await api.call(follows.listFollowed, status === undefined ? {} : { status }, as)).map(({ toUserId }) => toUserId)
+  t.strictSame(await listed(2), [bob, systemUserId])
+  await api.call(blacklists.blockUser, { toUserId: bob }, as)
+  t.strictSame([await listed(2), await listed(1)], [[systemUserId], []])
+  t.strictSame(
+    [await listed(), await listed(0)].map((ids) => ids.includes(bob)),
+    [true, true],
+  )
+})

@@ -304,3 +304,43 @@ test('whatever happens at the same moment, labels hold friends only; nobody read
     { numRuns: 25 },
   )
 })
+
+test('labels of one user hold 50,000 friends together', async (t) => {
+  const { api, deps, person } = await startSocial(t)
+  const [alice, bob] = [await person('alice'), await person('bob', { friendsVerify: 0 })]
+  const as = { as: alice }
+  await api.call(friends.addFriend, { toUserId: bob }, as)
+  const [full, other] = await Promise.all(
+    ['full', 'other'].map(async (groupName) => (await api.call(labels.addLabel, { groupName }, as)).groupId),
+  )
+  const many = Array.from({ length: 49_999 }, (_, n) => 20_000_000 + n)
+  await deps.db.collection('labels').updateOne({ userId: alice, name: 'full' }, { $set: { friends: many } })
+  const setOf = (groupIdStr: string) => api.envelope(labels.setFriendLabels, { toUserId: bob, groupIdStr }, as)
+  const set = (userIdListStr: string) => api.envelope(labels.setLabelFriends, { groupId: other!, userIdListStr }, as)
+  t.equal((await setOf(`${full},${other}`)).resultCode, errors.InvalidParams.code)
+  t.equal((await setOf(full!)).resultCode, 1)
+  t.equal((await set(String(bob))).resultCode, errors.InvalidParams.code)
+  t.equal((await setOf('')).resultCode, 1, 'fewer are always taken')
+  t.equal((await set(String(bob))).resultCode, 1)
+})
+
+test('who is blocked is passed over when many are asked', async (t) => {
+  const { api, deps, person } = await startSocial(t)
+  const [alice, bob] = [await person('alice'), await person('bob', { friendsVerify: 0 })]
+  await api.call(blacklists.blockUser, { toUserId: bob }, { as: alice })
+  await api.call(follows.followMany, { toUserIds: String(bob) }, { as: alice })
+  t.match(await deps.relations.byId(alice, bob), { status: 0, blacklist: 1 })
+})
+
+test('a name that was told counts before the copy has it', async (t) => {
+  const { api, deps, person, rename } = await startSocial(t)
+  const [alice, bob] = [await person('alice'), await person('bob', { friendsVerify: 0 })]
+  await api.call(friends.addFriend, { toUserId: bob }, { as: alice })
+  await rename(bob, 'Robert')
+  await eventually(async () => (await deps.people.find([bob])).get(bob)?.nickname === 'Robert')
+  // The copy of a replica that is not as far.
+  deps.people.find = async (userIds) => new Map(userIds.map((userId) => [userId, { nickname: 'bob', userType: 0 }]))
+  const named = async () => (await deps.names.of([bob])).get(bob)?.nickname
+  await eventually(async () => (await named()) === 'Robert')
+  t.equal(await named(), 'Robert')
+})

@@ -13,6 +13,9 @@ export interface Label {
 /** Most labels of one user. */
 export const mostLabels = 200
 
+/** Most friends in all labels of one user together, each counted in each label: a list of labels names them all. */
+const mostInLabels = 50_000
+
 interface Owner {
   _id: number
   /** Labels ever added: two that add one at the same moment conflict, so that together they stay below the limit. */
@@ -22,8 +25,8 @@ interface Owner {
 }
 
 /**
- * The labels of users. Each change of them is announced in the order in which it was made. A user may have 200 with ten thousand friends
- * in each: only who lists them reads these.
+ * The labels of users. Each change of them is announced in the order in which it was made. They may hold many friends: only who lists
+ * labels reads these.
  */
 export class LabelsRepository {
   readonly #labels: Collection<Label>
@@ -73,32 +76,39 @@ export class LabelsRepository {
     this.#settle({ matchedCount: deletedCount, modifiedCount: deletedCount }, userId, change)
   }
 
-  /** Throws LabelNotFound. */
+  /** Throws LabelNotFound, and InvalidParams when all labels together would hold too many. */
   async setFriends(userId: number, id: string, friends: number[], change: Change): Promise<void> {
+    const others = (await this.#sizes(userId, change)).filter(({ _id }) => _id.toHexString() !== id)
+    demandRoom(others, friends.length)
     const update = { $set: { friends } }
     this.#meet([userId], change)
     this.#settle(await this.#labels.updateOne(own(userId, id), update, { session: change.session }), userId, change)
   }
 
-  /** Puts a friend into exactly these labels. Throws LabelNotFound. */
+  /** Puts a friend into exactly these labels. Throws LabelNotFound, and InvalidParams as `setFriends`. */
   async setLabelsOf(userId: number, friend: number, ids: readonly string[], change: Change): Promise<void> {
-    const labels = await this.#labels
-      .aggregate<{ _id: ObjectId; has: boolean }>(
-        [{ $match: { userId } }, { $project: { has: { $in: [friend, '$friends'] } } }],
-        { session: change.session, batchSize: mostLabels },
-      )
-      .toArray()
+    const labels = await this.#sizes(userId, change, friend)
     const wanted = new Set(ids)
     const known = new Set(labels.map(({ _id }) => _id.toHexString()))
     if (ids.some((id) => !known.has(id))) throw new ContractError('LabelNotFound')
     const changed = labels.filter(({ _id, has }) => wanted.has(_id.toHexString()) !== has)
     if (!changed.length) return
+    const added = changed.filter(({ has }) => !has).length
+    if (added) demandRoom(labels, added)
     this.#meet([userId], change)
     for (const { _id, has } of changed) {
       const update = has ? { $pull: { friends: friend } } : { $addToSet: { friends: friend } }
       change.later(this.#labels, { updateOne: { filter: { _id }, update } })
     }
     this.#announce(userId, change)
+  }
+
+  /** How many friends each label holds, and whether one of them does. */
+  async #sizes(userId: number, { session }: Change, friend = 0): Promise<Size[]> {
+    const project = { size: { $size: '$friends' }, has: { $in: [friend, '$friends'] } }
+    return await this.#labels
+      .aggregate<Size>([{ $match: { userId } }, { $project: project }], { session, batchSize: mostLabels + 1 })
+      .toArray()
   }
 
   /** Takes users out of the labels of others whose friends they are no more. */
@@ -140,6 +150,18 @@ export class LabelsRepository {
   #announce(userId: number, change: Change): void {
     change.announce(labelChanged, String(userId), { userId, at: this.#now() })
   }
+}
+
+interface Size {
+  _id: ObjectId
+  size: number
+  has: boolean
+}
+
+function demandRoom(labels: readonly Size[], added: number): void {
+  const sum = labels.reduce((all, { size }) => all + size, added)
+  if (sum > mostInLabels)
+    throw new ContractError('InvalidParams', { detail: `labels with more than ${mostInLabels} friends together` })
 }
 
 const own = (userId: number, id: string) => ({ _id: ObjectId.createFromHexString(id), userId })

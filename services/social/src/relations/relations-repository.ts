@@ -112,7 +112,9 @@ export class RelationsRepository {
 
   async byPairs(pairs: readonly string[], session?: ClientSession): Promise<Relation[]> {
     if (!pairs.length) return []
-    const rows = await this.#rows.find({ pair: { $in: [...pairs] } }, { session, batchSize: 2000 }).toArray()
+    // Two rows of each.
+    const batchSize = 2 * pairs.length + 1
+    const rows = await this.#rows.find({ pair: { $in: [...pairs] } }, { session, batchSize }).toArray()
     return rows.map(whole)
   }
 
@@ -152,7 +154,9 @@ export class RelationsRepository {
 
   /** Followed users and friends, the newest first; with blocked ones, too, when no status is asked for. */
   async followedBy(userId: number, status: 0 | 1 | 2): Promise<Relation[]> {
-    const wanted: Filter<Stored> = status ? { status } : { $or: [{ status: { $in: [1, 2] } }, { blacklist: 1 }] }
+    const wanted: Filter<Stored> = status
+      ? { status, blacklist: 0 }
+      : { $or: [{ status: { $in: [1, 2] } }, { blacklist: 1 }] }
     const rows = await this.#rows
       .find(indexedAnd({ userId }, wanted), { batchSize: longestList, ...(await hintFor(this.#rows, byTime)) })
       .sort({ createTime: -1, _id: -1 })
