@@ -194,6 +194,7 @@ test('nothing is left of a deleted user, in whatever order events and calls come
   others.beforeAnswer = async (path) => {
     if (path !== '/internal/users/friend-rules') return
     others.beforeAnswer = async () => {}
+    others.users.delete(caller)
     await eraseUser(deps, { userId: caller })
   }
   await api.envelope(addressBook.uploadContacts, { uploadStr: '13812345678' }, { as: caller })

@@ -117,8 +117,13 @@ export function addUser(
   return user
 }
 
-/** The social service on real stores, beside services that answer for users and messages. */
-export async function startSocial(t: Test, env: Record<string, string> = {}, overrides: Partial<Deps> = {}) {
+/** The social service on real stores, beside services that answer for users and messages, and publish at `natsOfOthers`. */
+export async function startSocial(
+  t: Test,
+  env: Record<string, string> = {},
+  overrides: Partial<Deps> = {},
+  natsOfOthers?: string,
+) {
   const others = await startNeighbours()
   t.after(async () => others.close())
   let lastUserId = firstUserId - 1
@@ -129,7 +134,7 @@ export async function startSocial(t: Test, env: Record<string, string> = {}, ove
     env: { LIMIT_FACTOR: '0', USER_URL: others.url, MESSAGE_URL: others.url, PUSH_URL: others.url, ...env },
     overrides,
   })
-  const publish = eventPublisher(t, running.env)
+  const publish = eventPublisher(t, { ...running.env, ...(natsOfOthers ? { NATS_URL: natsOfOthers } : {}) })
   const { people, relations } = running.deps
   return {
     ...running,
