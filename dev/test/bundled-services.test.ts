@@ -1,6 +1,7 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { bundleServices } from '@im/bundle/services'
 import { inSources } from '@im/service-kit'
 import { execa } from 'execa'
@@ -49,9 +50,14 @@ test('every service is in the bundle, and tells errors by the lines of its sourc
   t.strictSame(Object.keys(stacks), [...serviceNames])
   const stack = stacks['user'] ?? ''
   t.match(stack, /\/chunks\/\w+\.mjs:\d+:\d+/)
-  const told = inSources(stack)
+  const told = inSources(stack, home)
   t.notMatch(told, /\.mjs/)
   t.match(told, `${repositoryRoot}/libs/service-kit/src/config.ts:`)
+  const foreign = `at file:///etc/chunks/%zz.mjs:1:1 and at ${pathToFileURL(home)}/chunks/none.mjs:1:1`
+  t.equal(inSources(foreign, home), foreign)
+  const maps = (await readdir(join(home, 'chunks'))).filter((name) => name.endsWith('.map'))
+  const sizes = await Promise.all(maps.map(async (name) => (await stat(join(home, 'chunks', name))).size))
+  t.ok(Math.max(...sizes) < 1_500_000, `a map has ${Math.max(...sizes)} bytes at most: it is read beside calls`)
 })
 
 test('packages that stay as they are have all they need', async (t) => {

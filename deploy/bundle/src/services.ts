@@ -1,7 +1,7 @@
 import { globSync } from 'node:fs'
-import { cp, mkdir, readdir, realpath, symlink } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, realpath, symlink } from 'node:fs/promises'
 import { basename, dirname, join, relative, sep } from 'node:path'
-import { build } from 'esbuild'
+import { build, type Plugin } from 'esbuild'
 import { forNode, ownPlaces, packagesInPlace, withMaps } from './options.ts'
 
 /** What a process begins with. Services without a process are for whoever only wants them loaded. */
@@ -32,12 +32,29 @@ export async function bundleServices(root: string, folder: string, home = folder
         inPlace.set(nameOf(path), packageAt(file, nameOf(path)))
         return path
       }),
+      withoutLines,
       ownPlaces(/\.ts$/, (file) => atHome(file).replace(/\.ts$/, '.mjs')),
     ],
   })
   for (const [owner, name] of alsoInPlace) inPlace.set(name, await realpath(join(root, owner, 'node_modules', name)))
   await copyPackages([...inPlace], root, folder)
   await Promise.all(globSync(readFiles, { cwd: root }).map((file) => cp(join(root, file), join(folder, file))))
+}
+
+/** A map of nothing but the beginning of a file: esbuild passes over an empty one. */
+const noLines = Buffer.from(JSON.stringify({ version: 3, sources: ['js'], names: [], mappings: 'AAAA' })).toString(
+  'base64',
+)
+
+/** Leaves packages out of the maps: with them the first error that a service tells would take 100 MB and a good part of a second. */
+const withoutLines: Plugin = {
+  name: 'without-lines',
+  setup(build) {
+    build.onLoad({ filter: /\/node_modules\/.*\.[cm]?js$/ }, async ({ path }) => ({
+      contents: `${await readFile(path, 'utf8')}\n//# sourceMappingURL=data:application/json;base64,${noLines}`,
+      loader: 'js',
+    }))
+  },
 }
 
 /** Of `@aws-sdk/client-s3/dist/x`: `@aws-sdk/client-s3`. */

@@ -1,27 +1,32 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { SourceMap } from 'node:module'
 import { dirname, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 
-/** Read when the first error has passed a bundle: undefined where there is no map. */
+/** Where a bundle of services lies when this is a part of one; see deploy/bundle. */
+const ownBundle = resolve(import.meta.dirname, '../../..')
+/** Of chunks that an error has passed; undefined: it can't be read. */
 const maps = new Map<string, SourceMap | undefined>()
 
-/** Names the lines of sources in a stack, in place of those of a bundle beside which maps lie. */
-export function inSources(stack: string): string {
-  return stack.replace(
-    /file:\/\/\/([^\s()]+\.mjs):(\d+):(\d+)/g,
-    (place, path: string, line: string, column: string) => {
-      const file = fileURLToPath(`file:///${path}`)
-      const entry = mapOf(file)?.findEntry(Number(line) - 1, Number(column) - 1)
-      if (!entry || !('originalSource' in entry)) return place
-      const source = resolve(dirname(file), entry.originalSource)
-      return `${source}:${entry.originalLine + 1}:${entry.originalColumn + 1}`
-    },
-  )
+/** Names the lines of sources in a stack in place of those of the bundle. What else its message holds stays as it is. */
+export function inSources(stack: string, bundle = ownBundle): string {
+  const chunks = `${pathToFileURL(bundle).href}/chunks/`
+  const places = new RegExp(`${RegExp.escape(chunks)}(\\w+\\.mjs):(\\d+):(\\d+)`, 'g')
+  return stack.replace(places, (place, name: string, ...numbers) => {
+    const file = fileURLToPath(`${chunks}${name}`)
+    const [line, column] = [Number(numbers[0]) - 1, Number(numbers[1]) - 1]
+    const entry = mapOf(file)?.findEntry(line, column)
+    if (!entry || !('originalSource' in entry)) return place
+    // Lines of packages are in no map, so what is found for them is the line before, or a package.
+    if (entry.generatedLine !== line || entry.originalSource.includes('/node_modules/')) return place
+    const source = resolve(dirname(file), entry.originalSource)
+    return `${source}:${entry.originalLine + 1}:${entry.originalColumn + 1}`
+  })
 }
 
 function mapOf(file: string): SourceMap | undefined {
-  if (!maps.has(file)) maps.set(file, readMap(`${file}.map`))
+  // A message may name what there is not, and as much of it as it likes.
+  if (!maps.has(file) && existsSync(`${file}.map`)) maps.set(file, readMap(`${file}.map`))
   return maps.get(file)
 }
 
@@ -29,7 +34,6 @@ function readMap(file: string): SourceMap | undefined {
   try {
     return new SourceMap(JSON.parse(readFileSync(file, 'utf8')))
   } catch {
-    // Most .mjs files are packages, which run as they are.
     return undefined
   }
 }
