@@ -26,6 +26,7 @@ test('what a user uploads in a day is bounded, wherever the token stands and by 
   await t.rejects(api.call(storedFiles.copyFile, { paths: [oUrl] }, { as: alice }), failure('RateLimited'))
   t.strictSame(await onDisk(), before, 'nothing of it is left')
   t.equal(await code(send(uploadPath, formOf({}, ['f.txt', 'x'.repeat(50)]), { as: alice })), 1, 'what is left is left')
+  t.equal(await deps.redis.get(`limit:upload-files:${alice}`), '2', 'what was refused is no file of the day')
 
   const files = { key: `upload-files:${bob}`, max: daily.files, seconds: day }
   await deps.rateCounters.takeBlock(files, daily.files - 1)

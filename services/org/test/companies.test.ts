@@ -81,6 +81,13 @@ test('however many large companies a user is put into, an answer shows as many e
   const one = { companyId: large[2] as string }
   t.ok((await api.call(companies.getCompany, one, { as: alice })).departments.length, 'by itself it is shown whole')
   t.ok((await api.call(departments.listDepartments, one, { as: alice })).length)
+  passSeconds(1)
+  await company(alice, 'small')
+  const after = shown(await api.call(companies.listOwnCompanies, {}, { as: alice }))
+  t.strictSame(after, [...expected, ['small', false]], 'two thousand and the large ones are all that fits')
+  await stored.updateOne({ _id: large[0] as string }, { $set: { empNum: 10_000 } })
+  const fitting = shown(await api.call(companies.listOwnCompanies, {}, { as: alice }))
+  t.strictSame(fitting, [...expected, ['small', true]], 'one that does not fit keeps no later one out')
 })
 
 test('of two who want the same name at the same moment, one gets it', async (t) => {
@@ -164,6 +171,7 @@ test('a deleted company is gone for all, its name is free, and its employees wor
     t.strictSame(await api.call(companies.listOwnCompanies, {}, { as }), [])
     await t.rejects(api.call(companies.getCompany, { companyId }, { as }), failure('CompanyNotFound'))
     await t.rejects(api.call(departments.getDepartment, { departmentId }, { as }), failure('DepartmentNotFound'))
+    await t.rejects(api.call(employees.getEmployee, { userId: alice } as never, { as }), failure('EmployeeNotFound'))
   }
   t.strictSame(await api.call(companies.listCompanies, {}, { as: bob }), [])
   await company(bob, 'one')

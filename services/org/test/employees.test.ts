@@ -62,7 +62,9 @@ test('managers move and remove employees; managers are removed by the creator, a
   t.strictSame(await departmentNames(companyId, bob), ['one 0', '人事部 2', '财务部 0', '客服部 0'])
   await t.rejects(api.call(employees.listCompanyEmployees, { companyId }, { as: carol }), failure('NotEmployee'))
   await eventually(() => left.length === 2)
-  t.match(left, [{ companyId, userIds: [dave] }, { userIds: [carol] }])
+  await remove(bob, homeId, bob)
+  t.strictSame(await departmentNames(companyId, alice), ['one 0', '人事部 1', '财务部 0', '客服部 0'], 'oneself')
+  t.match(left.slice(0, 2), [{ companyId, userIds: [dave] }, { userIds: [carol] }])
 })
 
 test('roles and positions', async (t) => {
