@@ -1,7 +1,10 @@
 import { blacklists, friends } from '@im/contracts/social'
-import { countRoundTrips, eventually, ownServer, startService } from '@im/service-kit/testing'
+import { countRoundTrips, eventually, ownServer, slowProxy, startService, testEnv } from '@im/service-kit/testing'
 import fc from 'fast-check'
 import { test } from 'tap'
+import { KeptRows } from '../src/relations/kept-rows.ts'
+import { newRelation } from '../src/relations/pair.ts'
+import { longestList } from '../src/relations/relations-repository.ts'
 import { service } from '../src/service.ts'
 import { startSocial } from './start-social.ts'
 
@@ -119,4 +122,54 @@ test('after changes only their rows are read, and the list is as if it had been 
   )
   // A busy machine may answer the ping of NATS too late: then the whole list is read.
   t.ok(reads < 10, `read whole ${reads} times`)
+})
+
+test('what a replica that alone lost NATS changes, others show soon, and it shows what they change', async (t) => {
+  const { NATS_URL = '' } = testEnv()
+  const nats = await slowProxy(t, NATS_URL)
+  // The first replica relays the events.
+  const cutOff = await startSocial(t, { NATS_URL: nats.url }, {}, NATS_URL)
+  const other = await startService(t, service, { env: { ...cutOff.env, NATS_URL } })
+  const [alice, bob] = [await cutOff.person('alice'), await cutOff.person('bob', { friendsVerify: 0 })]
+  const as = { as: alice }
+  await cutOff.api.call(friends.addFriend, { toUserId: bob }, as)
+  const shown = async ({ api }: Pick<typeof other, 'api'>) =>
+    (await api.call(friends.listFriends, {}, as)).flatMap((row) =>
+      row.toUserId === bob ? [`${row.remarkName} ${row.toNickname}`] : [],
+    )
+  const hasNats = () =>
+    cutOff.deps.bus.ping().then(
+      () => true,
+      () => false,
+    )
+  t.strictSame([await shown(other), await shown(cutOff)], [[' bob'], [' bob']])
+  const cut = nats.cut()
+  t.after(() => cut.open())
+  await eventually(async () => !(await hasNats()), 20_000)
+  await cutOff.api.call(friends.remarkFriend, { toUserId: bob, remarkName: 'B' }, as)
+  await eventually(async () => (await shown(other)).join() === 'B bob', 20_000)
+  await other.api.call(friends.remarkFriend, { toUserId: bob, remarkName: 'C' }, as)
+  t.strictSame(await shown(cutOff), ['C bob'])
+  // As another replica writes it, which hears of it.
+  await other.deps.db.collection<{ _id: number }>('people').updateOne({ _id: bob }, { $set: { nickname: 'Robert' } })
+  t.strictSame(await shown(cutOff), ['C Robert'])
+  cut.open()
+  await eventually(hasNats, 20_000)
+  t.strictSame(await shown(cutOff), ['C Robert'])
+})
+
+test('a list of ten thousand is read whole after a change, because rows behind it may move up', async (t) => {
+  const { deps } = await startSocial(t)
+  const row = newRelation({ userId: 1, toUserId: 2, chatRecordTimeOut: -1, now: 0 })
+  const rows = Array.from({ length: longestList + 1 }, (_, n) => ({ ...row, toUserId: n + 2, status: 2 as const }))
+  const kept = new KeptRows({
+    unblockedBy: async () => rows.slice(0, longestList),
+    rowsAbout: async () => new Map(),
+  })
+  const following = kept.follow(deps)
+  t.teardown(() => following.close())
+  await kept.unblockedBy(1)
+  const [gone] = rows.splice(0, 1)
+  kept.changed({ userId: 1, toUserId: gone!.toUserId })
+  t.equal((await kept.unblockedBy(1)).length, longestList)
 })

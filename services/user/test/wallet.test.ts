@@ -258,6 +258,18 @@ test('withdrawals', async (t) => {
     t.strictSame(await books(who), { balance: 1000, sum: 1000, entries: 3, running: true })
   })
 
+  t.test('a refusal after the notification that it was paid gives nothing back', async (t) => {
+    const who = await person('olga')
+    const { transfer } = transfers.provider
+    transfers.provider.transfer = async ({ billNo }) => {
+      await settleWithdrawal(deps, billNo, { state: 'paid', paymentNo: 'p', at: 0 })
+      return { state: 'refused', reason: 'no' }
+    }
+    await t.rejects(withdraw(who, signed(who, '500')), failure('WithdrawFailed'))
+    transfers.provider.transfer = transfer
+    t.strictSame(await books(who), { balance: 500, sum: 500, entries: 2, running: true })
+  })
+
   t.test('a refusal gives the money back', async (t) => {
     const dave = await person('dave')
     transfers.script.next = 'refused'
