@@ -56,6 +56,27 @@ test('further fields of the body go along, but none that would hide it or change
   )
 })
 
+test('what is sent again takes no more room of a mailbox', async (t) => {
+  const { internal, deps } = await startMessage(t)
+  const { take, give } = deps.mailboxLimits
+  let room = 0
+  deps.mailboxLimits.take = (user, bytes) => {
+    room += bytes
+    return take.call(deps.mailboxLimits, user, bytes)
+  }
+  deps.mailboxLimits.give = (user, bytes) => {
+    room -= bytes
+    give.call(deps.mailboxLimits, user, bytes)
+  }
+  const rooms: number[] = []
+  for (const n of [0, 0, 1]) {
+    await internal.call(serverMessages.sendToUsers, { ...send, receivers: to(n, bob) } as never)
+    rooms.push(room)
+  }
+  t.equal(rooms[1], rooms[0])
+  t.ok(rooms[0]! > 0 && rooms[2]! > rooms[1]!)
+})
+
 test('what is sent to many is stored in small parts, and chat before each of them', async (t) => {
   const { internal, online, deps } = await startMessage(t)
   const { chatFirst, mongoClient } = deps
@@ -213,6 +234,8 @@ test('what is sent to many rests so long that one message of chats in a hundred 
   }
   time += 20
   t.ok((await part(200)) > 175, 'it stops to see how chat is without it')
+  time += 20
+  t.ok((await part(200)) < 150, 'and goes on for as long again')
   time += 1500
   t.equal(await restAfter(2000, 100), 2, 'now it is as slow without it')
   t.equal(await restAfter(100, 110), 2)
