@@ -11,6 +11,7 @@ import { connectMongo } from '@im/service-kit'
 import { createTestClient, eventually, type TestClient } from '@im/service-kit/testing'
 import type { RoomChat } from '../../services/message/src/inbox/room-chats-repository.ts'
 import type { MessageDocument } from '../../services/message/src/messages/message-document.ts'
+import { waitingOf } from '../../services/message/src/search/backlog-repository.ts'
 import { openSearchIndex } from '../../services/message/src/search/search-index.ts'
 import { machine } from './machine.ts'
 import { latencyOf } from './percentiles.ts'
@@ -137,9 +138,7 @@ async function main(): Promise<number> {
         newest = some.at(-1)
         const indexed = some.slice(Math.max(0, many - searched - (texts.length - some.length)))
         for (let at = 0; at < indexed.length; at += batchSize)
-          await searchIndex.transaction((session) =>
-            searchIndex.backlog.add(indexed.slice(at, at + batchSize), session),
-          )
+          await searchIndex.backlog.collection.insertMany(waitingOf(indexed.slice(at, at + batchSize)))
       }
       const { _id, timeSend, ts } = newest!
       await roomChats.updateOne({ _id: `r:${jid}` }, { $set: { shown: _id, timeSend, ts } }, { upsert: true })

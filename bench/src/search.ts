@@ -9,6 +9,7 @@ import { connectMongo, type MongoConnection } from '@im/service-kit'
 import { ChatsRepository } from '../../services/message/src/inbox/chats-repository.ts'
 import type { MessageDocument } from '../../services/message/src/messages/message-document.ts'
 import { MessagesRepository } from '../../services/message/src/messages/messages-repository.ts'
+import { waitingOf } from '../../services/message/src/search/backlog-repository.ts'
 import { indexWaiting } from '../../services/message/src/search/index-waiting.ts'
 import { openSearchIndex } from '../../services/message/src/search/search-index.ts'
 import { searchMessages } from '../../services/message/src/search/search-messages.ts'
@@ -67,7 +68,7 @@ async function measure(mongo: MongoConnection, meter: Meter) {
     await account('archive', () => messages.collection.insertMany(load, { ordered: false }))
     await account('backlog', async () => {
       for (let at = 0; at < load.length; at += batchSize)
-        await searchIndex.transaction((session) => searchIndex.backlog.add(load.slice(at, at + batchSize), session))
+        await searchIndex.backlog.collection.insertMany(waitingOf(load.slice(at, at + batchSize)))
     })
     await account('index', async () => {
       while ((await indexWaiting(searchIndex)).taken);
@@ -100,7 +101,7 @@ async function measure(mongo: MongoConnection, meter: Meter) {
       while (!ended.signal.aborted) {
         const some = Array.from({ length: writesPerSecond / 5 }, () => foreignMessage(written++))
         await messages.collection.insertMany(some, { ordered: false })
-        await searchIndex.transaction((session) => searchIndex.backlog.add(some, session))
+        await searchIndex.backlog.collection.insertMany(waitingOf(some))
         await indexWaiting(searchIndex)
         await delay(200)
       }

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { accountChats, archive, messageArchived, serverMessages } from '@im/contracts/message'
 import { createMetrics } from '@im/service-kit'
-import { eventually, failure, recordEvents, watchQueries } from '@im/service-kit/testing'
+import { eventually, failure, recordEvents, watchQueries, writesOf } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { ChatFirst } from '../src/deliver/chat-first.ts'
 import type { Peers } from '../src/peers/peers.ts'
@@ -81,8 +81,9 @@ test('what is sent to many is stored in small parts, and chat before each of the
   const { internal, online, deps } = await startMessage(t)
   const { chatFirst, mongoClient } = deps
   const parts: number[] = []
-  mongoClient.on('commandStarted', ({ command }) => {
-    if (command['insert'] === 'messages') parts.push(command['documents'].length)
+  mongoClient.on('commandStarted', (event) => {
+    const stored = writesOf(event, deps.db).get('messages')
+    if (stored) parts.push(stored)
   })
   const { store, part } = chatFirst
   const order: string[] = []

@@ -495,7 +495,7 @@ test('a row is written once, whoever writes it again, and is owed to all of thei
   })
   const row = (id: string, seq: number, owes: string[]) =>
     rowOf(id, message(seq), owes, { isLate: false, now: Date.now() })
-  const add = (rows: MailboxRow[]) => deps.outbox.commit(({ session }) => deps.mailbox.add(rows, session))
+  const add = (rows: MailboxRow[]) => deps.outbox.commit((change) => deps.mailbox.add(rows, change))
   await add([row('a', 1, ['ios'])])
   await add([row('a', 2, ['pc']), row('b', 3, []), row('b', 4, ['web'])])
   const rows = await deps.mailbox.collection.find().sort({ _id: 1 }).toArray()

@@ -1,9 +1,11 @@
 /** Where the order of two effects decides whether something can get lost, the second is held back until the first is done. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { eventually } from '@im/service-kit/testing'
+import { countRoundTrips, eventually } from '@im/service-kit/testing'
 import { MongoServerError } from 'mongodb'
 import { test } from 'tap'
+import type { ArchiveEntry } from '../src/archive/archive-batch.ts'
 import { holdCommits } from './hold-commits.ts'
+import { startArchive } from './start-archive.ts'
 import { alice, bob, startMessage } from './start-message.ts'
 
 /** Long enough for what must not happen to happen. */
@@ -58,13 +60,13 @@ test('of a batch that is refused as a whole, what was stored apart is confirmed,
   await eventually(async () => / 2$/m.test(await metrics.getSingleMetricAsString('im_feed_queued')))
   const { store } = messages
   const reached = Promise.withResolvers<void>()
-  messages.store = async (stored, session) => {
+  messages.store = (stored, change) => {
     if (stored.length > 1) throw new MongoServerError({ code: 2, message: 'one of these is refused' })
     if (stored[0]?.messageId === second) {
       reached.resolve()
       throw new Error('the store is away')
     }
-    await store.call(messages, stored, session)
+    store.call(messages, stored, change)
   }
   commits.release()
   await reached.promise
@@ -125,4 +127,42 @@ test('what comes while a row is on its way into the mailbox waits behind it', as
     receiver.messages.map(({ id }) => id),
     sent,
   )
+})
+
+test('until a message is confirmed the database is asked few times, whatever is written with it', async (t) => {
+  const { deps, log, pair } = await startArchive(t)
+  const [low, high] = pair()
+  await log.say(low, high)
+  const commandsOf = async (...entries: ArchiveEntry[]) =>
+    (await countRoundTrips(deps, () => log.archive(entries), { except: new Set(['replicas']) })).commands
+  const before = ['find chats', 'find chats', 'findAndModify sequences', 'bulkWrite messages searchBacklog outbox']
+  const written = [...before, 'commitTransaction']
+  const known = await commandsOf(log.entry(high, low), log.entry(low, high))
+  t.strictSame(known, [...written, 'update chats', 'commitTransaction'])
+  const news = await commandsOf(log.entry(low, high + 100), log.entry(low, high + 101))
+  t.strictSame(news, [...written, 'insert chats', 'commitTransaction'])
+})
+
+test('what another replica wrote in a list of chats meanwhile stays', async (t) => {
+  const { deps, log, pair, chats } = await startArchive(t)
+  const [low, high] = pair()
+  await log.say(low, high)
+  for (const isNew of [false, true]) {
+    const [from, to] = isNew ? pair() : [low, high]
+    const { byIds } = deps.chats
+    let newest = ''
+    deps.chats.byIds = async (...asked) => {
+      const found = await byIds.apply(deps.chats, asked)
+      if (!asked[0].length) return found
+      deps.chats.byIds = byIds
+      newest = await log.say(to, from)
+      return found
+    }
+    const earlier = await log.say(from, to, { ts: Date.now() - 5000 })
+    for (const user of [from, to])
+      t.strictSame(
+        (await chats(user)).map(({ messageId }) => messageId),
+        [newest],
+      )
+  }
 })

@@ -1,5 +1,5 @@
 import { archive, roomMessagesPassed, search } from '@im/contracts/message'
-import { eventually, failure, recordEvents } from '@im/service-kit/testing'
+import { eventually, failure, recordEvents, writesOf } from '@im/service-kit/testing'
 import { type CommandStartedEvent, ObjectId } from 'mongodb'
 import { test } from 'tap'
 import { roomConversation } from '../src/messages/conversations.ts'
@@ -707,10 +707,9 @@ test('a message costs a few rows, in a room of 10,000 members as in one of two',
   const isOfMessage = (commandName: string, collection: string) =>
     /^(messages|mailbox|.*chats|outbox)/.test(collection) && !(commandName === 'delete' && collection === 'outbox')
   let rows = 0
-  const count = ({ databaseName, commandName, command }: CommandStartedEvent) => {
-    if (databaseName !== deps.db.databaseName || !isOfMessage(commandName, String(command[commandName]))) return
-    const statements: unknown[] = command['documents'] ?? command['updates'] ?? command['deletes'] ?? [{}]
-    if (['insert', 'update', 'delete', 'findAndModify'].includes(commandName)) rows += statements.length
+  const count = (event: CommandStartedEvent) => {
+    for (const [collection, writes] of writesOf(event, deps.db))
+      if (isOfMessage(event.commandName, collection)) rows += writes
   }
   deps.mongoClient.on('commandStarted', count)
   t.after(() => deps.mongoClient.off('commandStarted', count))

@@ -79,6 +79,12 @@ test('search', async (t) => {
   const searchIndex = openSearchIndex(mongo.db, small)
   await messages.createIndexes()
   await searchIndex.createIndexes()
+  const outbox = await createOutbox({
+    db: mongo.db,
+    client: mongo.client,
+    bus: { service: 'message', maxEventBytes: 1_000_000 },
+    wake() {},
+  })
   const deps: Parameters<typeof searchMessages>[0] & { searchIndex: SearchIndex } = {
     chats: new ChatsRepository(mongo.db),
     searchQueue: createSearchQueue(),
@@ -90,9 +96,9 @@ test('search', async (t) => {
 
   /** As the archive does: the messages and what the index has yet to do, in one transaction. */
   async function store(rows: MessageDocument[]) {
-    await deps.searchIndex.transaction(async (session) => {
-      await deps.messages.store(rows, session)
-      await deps.searchIndex.backlog.add(rows, session)
+    await outbox.commit(async (change) => {
+      deps.messages.store(rows, change)
+      deps.searchIndex.backlog.add(rows, change)
     })
   }
 
@@ -452,12 +458,7 @@ test('search', async (t) => {
     const rows = numbered(20)
     const operation = {
       ...deps,
-      outbox: await createOutbox({
-        db: mongo.db,
-        client: mongo.client,
-        bus: { service: 'message', maxEventBytes: 1_000_000 },
-        wake() {},
-      }),
+      outbox,
       serverConfig: { current: undefined },
       mailbox: new MailboxRepository(mongo.db, Date.now),
       roomChats: new RoomChatsRepository(mongo.db),

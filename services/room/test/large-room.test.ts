@@ -1,5 +1,5 @@
 import { membersJoined, roomMembers, rooms } from '@im/contracts/room'
-import { createTestClient, eventually } from '@im/service-kit/testing'
+import { createTestClient, eventually, writesOf } from '@im/service-kit/testing'
 import type { CommandStartedEvent } from 'mongodb'
 import { test } from 'tap'
 import { newMember } from '../src/documents/member-document.ts'
@@ -10,10 +10,8 @@ const size = 10_000
 /** Counts the documents that are written from now on. */
 function countWrites({ mongoClient, db }: Awaited<ReturnType<typeof startRoom>>['deps']) {
   let writes = 0
-  const count = ({ databaseName, commandName, command }: CommandStartedEvent) => {
-    if (databaseName !== db.databaseName) return
-    const statements: unknown[] = command['documents'] ?? command['updates'] ?? command['deletes'] ?? [{}]
-    if (['insert', 'update', 'delete', 'findAndModify'].includes(commandName)) writes += statements.length
+  const count = (event: CommandStartedEvent) => {
+    for (const written of writesOf(event, db).values()) writes += written
   }
   mongoClient.on('commandStarted', count)
   return () => {

@@ -15,8 +15,8 @@ const duplicateKey = 11000
 
 /** Writes to any collections that go to the server as one command, in their order. */
 export class LaterWrites {
-  readonly #models: AnyClientBulkWriteModel<Document>[] = []
-  readonly #ifTaken = new Map<number, (cause: unknown) => Error>()
+  #models: AnyClientBulkWriteModel<Document>[] = []
+  #ifTaken = new Map<number, (cause: unknown) => Error>()
 
   get isEmpty(): boolean {
     return !this.#models.length
@@ -34,23 +34,26 @@ export class LaterWrites {
       this.#models.push({ namespace, name, ...operation } as AnyClientBulkWriteModel<Document>)
   }
 
-  /** Rejects with what a single write would reject with. */
+  /** Nothing is left to be sent after it. Rejects with what a single write would reject with. */
   async send(client: MongoClient, session: ClientSession): Promise<void> {
+    const [models, ifTaken] = [this.#models, this.#ifTaken]
+    this.#models = []
+    this.#ifTaken = new Map()
     try {
-      await client.bulkWrite(this.#models, { session })
+      await client.bulkWrite(models, { session })
     } catch (error) {
-      throw this.#plain(error)
+      throw plainError(error, ifTaken)
     }
   }
+}
 
-  /** Transactions are tried again by the labels of the server's error, which the driver has wrapped. */
-  #plain(error: unknown): unknown {
-    if (!(error instanceof MongoClientBulkWriteError)) return error
-    if (error.cause instanceof MongoServerError) return error.cause
-    const [[index, failed] = []] = error.writeErrors
-    if (index === undefined || !failed) return error
-    const plain = new MongoServerError({ ...failed, errorLabels: labelsOfWrite(failed.code), cause: error })
-    const ifTaken = failed.code === duplicateKey ? this.#ifTaken.get(index) : undefined
-    return ifTaken ? ifTaken(plain) : plain
-  }
+/** Transactions are tried again by the labels of the server's error, which the driver has wrapped. */
+function plainError(error: unknown, ifTaken: ReadonlyMap<number, (cause: unknown) => Error>): unknown {
+  if (!(error instanceof MongoClientBulkWriteError)) return error
+  if (error.cause instanceof MongoServerError) return error.cause
+  const [[index, failed] = []] = error.writeErrors
+  if (index === undefined || !failed) return error
+  const plain = new MongoServerError({ ...failed, errorLabels: labelsOfWrite(failed.code), cause: error })
+  const taken = failed.code === duplicateKey ? ifTaken.get(index) : undefined
+  return taken ? taken(plain) : plain
 }

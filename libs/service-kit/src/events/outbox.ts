@@ -29,6 +29,8 @@ export interface Change {
     write: AnyBulkWriteOperation<T>,
     ifTaken?: (cause: unknown) => Error,
   ): void
+  /** Sends these writes now, for what reads them in the same change. */
+  flush(): Promise<void>
 }
 
 /** Changes and their events commit together, so no event is lost, and none is sent for a change that did not happen. */
@@ -80,6 +82,13 @@ export async function createOutbox(options: {
     await later.send(client, session)
   }
 
+  /** The first command of a transaction may be this one. */
+  async function sendFirst(later: LaterWrites, session: ClientSession): Promise<void> {
+    if (later.isEmpty) return
+    await beginByQuery(rows, session)
+    await later.send(client, session)
+  }
+
   await inTransaction(client, numberOldRows)
 
   /** Numbers the rows of builds before events had numbers, in the order of `at` and `n`. */
@@ -107,13 +116,11 @@ export async function createOutbox(options: {
             session,
             announce: (event, aggregate, payload) => void events.push(newRow(bus, event, aggregate, payload)),
             later: (...write) => later.add(...write),
+            flush: () => sendFirst(later, session),
           })
           streams = new Set(events.map(({ stream }) => stream))
           if (events.length) await store(events, session, later)
-          else if (!later.isEmpty) {
-            await beginByQuery(rows, session)
-            await later.send(client, session)
-          }
+          else await sendFirst(later, session)
           return result
         },
         retryFor,

@@ -1,5 +1,5 @@
 import type { CommandFailedEvent, CommandStartedEvent, CommandSucceededEvent, Db, Document, MongoClient } from 'mongodb'
-import { currentRequestId } from '../current-call.ts'
+import { currentRequestId, withRequestId } from '../current-call.ts'
 
 /** How a call used the database of its service. */
 export interface RoundTrips {
@@ -10,8 +10,8 @@ export interface RoundTrips {
 }
 
 /**
- * Counts how often a service under test waits for its database while it answers `call`. What it does beside calls, such as
- * publishing events, does not count. One call at a time; commands are only told where NODE_ENV is `test`.
+ * Counts how often a service under test waits for its database while it answers `call`, or in what `call` does itself. What it does
+ * beside calls, such as publishing events, does not count. One call at a time; commands are only told where NODE_ENV is `test`.
  */
 export async function countRoundTrips(
   { db, mongoClient }: { db: Db; mongoClient: MongoClient },
@@ -54,7 +54,7 @@ export async function countRoundTrips(
   mongoClient.on('commandSucceeded', onEnd)
   mongoClient.on('commandFailed', onEnd)
   try {
-    await call()
+    await withRequestId('counted', call)
   } finally {
     mongoClient.off('commandStarted', onStart)
     mongoClient.off('commandSucceeded', onEnd)

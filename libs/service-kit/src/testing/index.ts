@@ -16,6 +16,7 @@ export * from './start-service.ts'
 export * from './stub-services.ts'
 export * from './test-client.ts'
 export * from './watch-queries.ts'
+export * from './writes-of.ts'
 
 /** What `t.rejects` and `t.throws` take: the error of the table with this name. */
 export const failure = (name: ErrorName): { code: number } => ({ code: errors[name].code })

@@ -73,10 +73,14 @@ async function storeAndDeliver(
   deliverer.rowsBegin(all)
   try {
     const outcomes = await archiveBatch(deps, entries, {
-      alongside: async (fresh, change) => {
-        written.clear()
+      written: (fresh) => {
         for (const { row } of fresh) if (row) written.add(row)
-        await mailbox.add([...written], change.session)
+      },
+      alongside: async (fresh, change) => {
+        await mailbox.add(
+          [...fresh].flatMap(({ row }) => row ?? []),
+          change,
+        )
       },
     })
     messages.forEach(({ outgoing }, n) => {

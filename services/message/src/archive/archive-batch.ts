@@ -66,17 +66,19 @@ type ArchiveDeps = Pick<
  * Stores a batch of entries and their event in one transaction; messages that are stored already change nothing. Then, still
  * before the caller may tell anybody, the lists of chats and the read marks: they are idempotent, and a log tells an entry
  * again until this function has returned. Gives the outcome of each entry that has something to store. `alongside` adds
- * writes to the transaction: it gets the entries that are not known, and may run several times. `refused` is told why entries of
- * that outcome were refused.
+ * writes to the transaction: it gets the entries that are not known, and may run several times; `written` gets those of the time that
+ * counts. `refused` is told why entries of that outcome were refused.
  */
 export async function archiveBatch<E extends ArchiveEntry>(
   deps: ArchiveDeps,
   entries: readonly E[],
   {
     alongside,
+    written: tellWritten,
     refused,
   }: {
     alongside?: (fresh: ReadonlySet<E>, change: Change) => Promise<unknown>
+    written?: (fresh: ReadonlySet<E>) => void
     refused?: (entry: E, refusal: Refusal) => void
   } = {},
 ): Promise<(Outcome | undefined)[]> {
@@ -86,10 +88,13 @@ export async function archiveBatch<E extends ArchiveEntry>(
   if (entries.some(({ mind }) => mind)) known = await deps.messages.known(keys)
   for (;;) {
     // Anew each time: a chat may have been cleared while a transaction waited.
-    const bounds = await boundsOf(
-      deps,
-      entries.flatMap(({ store }) => store ?? []),
-    )
+    const [bounds, chats] = await Promise.all([
+      boundsOf(
+        deps,
+        entries.flatMap(({ store }) => store ?? []),
+      ),
+      deps.chats.byIds(keys.map(({ conversation }) => conversation).filter(usersOf)),
+    ])
     const settled = settleCopies(entries, known, deps.now())
     const fresh = new Set(
       entries.filter(({ refuse }, index) => {
@@ -105,10 +110,12 @@ export async function archiveBatch<E extends ArchiveEntry>(
     const written = { ...settled, stored }
     try {
       const recalled = await store(deps, fresh, written, alongside)
+      tellWritten?.(fresh)
       const lost = new Set(recalled.map(keyText))
       await showMessages(
         deps,
         [...written.stored, ...known.values()].filter((message) => !lost.has(keyText(message))),
+        chats,
       )
       await refreshChats(deps, recalled)
       await markRead(deps, entries)
@@ -148,12 +155,14 @@ async function store<E extends ArchiveEntry>(
   if (!stored.length && !refused.length && !retold.length && !recalls.length && !(alongside && fresh.size)) return []
   return await outbox.commit(async (change) => {
     if (!(await messages.removeRefused(replaced, change.session))) throw new ChangedMeanwhileError()
-    await messages.store(stored, change.session)
-    await messages.addRefused(refused, now(), change.session)
+    messages.store(stored, change)
+    messages.addRefused(refused, now(), change)
     if (!(await messages.tellAgain(retold, now(), change.session))) throw new ChangedMeanwhileError()
-    await searchIndex.backlog.add(stored, change.session)
+    searchIndex.backlog.add(stored, change)
     await alongside?.(fresh, change)
     const recalled: KnownMessage[] = []
+    // Messages of this batch may be taken back by it.
+    if (recalls.length) await change.flush()
     for (const entry of recalls) recalled.push(...(await applyRecall(deps, entry, change)))
     if (stored.length) change.announce(messageArchived, logOf(stored[0]!), { messages: stored.map(announced) })
     return recalled

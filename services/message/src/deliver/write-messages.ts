@@ -73,15 +73,22 @@ export async function writeMessages(deps: WriteDeps, writes: readonly MessageWri
         refused: (entry, refusal) => {
           byEntry.get(entry)!.refusal = refusal
         },
-        alongside: async (entries, change) => {
+        written: (entries) => {
           fresh = new Set([...entries].map((entry) => byEntry.get(entry)!))
-          const written = [...fresh].flatMap((write) => rows.get(write) ?? [])
-          await mailbox.add(written, change.session)
-          const recalls = [...fresh].flatMap(({ entry }) => entry.recall ?? [])
+        },
+        alongside: async (entries, change) => {
+          const fresh = [...entries].map((entry) => byEntry.get(entry)!)
+          await mailbox.add(
+            fresh.flatMap((write) => rows.get(write) ?? []),
+            change,
+          )
+          const recalls = fresh.flatMap(({ entry }) => entry.recall ?? [])
+          // What is recalled may have come in this batch.
+          if (recalls.length) await change.flush()
           await mailbox.forget(recalls.flatMap(recalledOf), change.session)
-          const passed = [...fresh].flatMap((write) => write.passed ?? [])
-          const passedInRooms = [...fresh].flatMap((write) => write.passedInRoom ?? [])
-          const told = [...fresh].flatMap((write) => write.friendTold ?? [])
+          const passed = fresh.flatMap((write) => write.passed ?? [])
+          const passedInRooms = fresh.flatMap((write) => write.passedInRoom ?? [])
+          const told = fresh.flatMap((write) => write.friendTold ?? [])
           const log = logOf(needed[0]!.entry)
           if (passed.length) change.announce(messagesPassed, log, { messages: passed })
           if (passedInRooms.length) change.announce(roomMessagesPassed, log, { messages: passedInRooms })

@@ -1,4 +1,4 @@
-import { changeMany, ensureIndexes, indexedAnd } from '@im/service-kit'
+import { type Change, changeMany, ensureIndexes, indexedAnd } from '@im/service-kit'
 import type { AnyBulkWriteOperation, ClientSession, Collection, Db, Filter } from 'mongodb'
 import { singleConversation, usersOf } from '../messages/conversations.ts'
 import type { StanzaText } from '../stanzas/stanza-text.ts'
@@ -98,7 +98,7 @@ export class MailboxRepository {
    * Part of the transaction that stores the messages; a row that is there already stays as it is. Nearly all are new, and an
    * upsert takes four times as long as an insertion.
    */
-  async add(rows: readonly MailboxRow[], session: ClientSession): Promise<void> {
+  async add(rows: readonly MailboxRow[], { session, later }: Pick<Change, 'session' | 'later'>): Promise<void> {
     if (!rows.length) return
     const ids = rows.map(({ _id }) => _id)
     const known = await this.collection
@@ -106,13 +106,10 @@ export class MailboxRepository {
       .project<Pick<MailboxRow, '_id'>>({ _id: 1 })
       .toArray()
     const there = new Set(known.map(({ _id }) => _id))
-    const [fresh, others]: [MailboxRow[], MailboxRow[]] = [[], []]
     for (const row of rows) {
-      ;(there.has(row._id) ? others : fresh).push(row)
+      later(this.collection, there.has(row._id) ? insertion(row) : { insertOne: { document: row } })
       there.add(row._id)
     }
-    if (fresh.length) await this.collection.insertMany(fresh, { session })
-    if (others.length) await this.collection.bulkWrite(others.map(insertion), { session })
   }
 
   /** Changes in this order. */

@@ -1,5 +1,5 @@
 import { messageType } from '@im/contracts/message'
-import { changeMany, ensureIndexes, findNewest, hintFor, indexedAnd } from '@im/service-kit'
+import { type Change, changeMany, ensureIndexes, findNewest, hintFor, indexedAnd } from '@im/service-kit'
 import type { ClientSession, Collection, Db, Document, ObjectId } from 'mongodb'
 import { mostLate } from '../read/order-key.ts'
 import { roomConversation, usersOf } from './conversations.ts'
@@ -209,10 +209,11 @@ export class MessagesRepository {
   }
 
   /** A duplicate key fails the whole transaction: nothing of the batch is stored then. */
-  async store(messages: readonly MessageDocument[], session: ClientSession): Promise<void> {
-    if (!messages.length) return
-    const marked = messages.map((message) => (isLate(message) ? { ...message, late: true as const } : message))
-    await this.collection.insertMany(marked, { session })
+  store(messages: readonly MessageDocument[], { later }: Pick<Change, 'later'>): void {
+    for (const message of messages) {
+      const document = isLate(message) ? { ...message, late: true as const } : message
+      later(this.collection, { insertOne: { document } })
+    }
   }
 
   /** The peers of these authors have read messages of theirs, and with them what they had of these authors before. */
@@ -447,10 +448,15 @@ export class MessagesRepository {
   }
 
   /** Stones for messages that are refused. A duplicate key fails the whole transaction. */
-  async addRefused(stones: readonly (RefusedMessage & { tap: string })[], now: number, session: ClientSession) {
-    if (!stones.length) return
-    const made = stones.map(({ tap, ts, refusal: refused, ...key }) => ({ ...stoneOf(key, tap, now), ts, refused }))
-    await this.collection.insertMany(made as unknown as MessageDocument[], { session })
+  addRefused(
+    stones: readonly (RefusedMessage & { tap: string })[],
+    now: number,
+    { later }: Pick<Change, 'later'>,
+  ): void {
+    for (const { tap, ts, refusal: refused, ...key } of stones) {
+      const document = { ...stoneOf(key, tap, now), ts, refused } as unknown as MessageDocument
+      later(this.collection, { insertOne: { document } })
+    }
   }
 
   /**

@@ -84,7 +84,7 @@ export async function keepAndDeliver(
   deliverer.rowsBegin(written)
   try {
     await outbox.commit(async (change) => {
-      await mailbox.add(written, change.session)
+      await mailbox.add(written, change)
       announce(change)
     })
     for (const message of messages) deliverer.deliver(message, { hasRow: rows.has(message), settled() {} })

@@ -1,3 +1,4 @@
+import type { Change } from '@im/service-kit'
 import type { ClientSession, Collection, Db, ObjectId } from 'mongodb'
 import type { MessageDocument } from '../messages/message-document.ts'
 import { packRow } from './packed-rows.ts'
@@ -36,9 +37,8 @@ export class SearchBacklog {
   }
 
   /** Part of the archive's transaction. */
-  async add(messages: readonly SearchedMessage[], session: ClientSession): Promise<void> {
-    const waiting = waitingOf(messages)
-    if (waiting.length) await this.collection.insertMany(waiting, { session })
+  add(messages: readonly SearchedMessage[], { later }: Pick<Change, 'later'>): void {
+    for (const document of waitingOf(messages)) later(this.collection, { insertOne: { document } })
   }
 
   /** Oldest first. */
@@ -70,7 +70,8 @@ export class SearchBacklog {
   }
 }
 
-function waitingOf(messages: readonly SearchedMessage[]): WaitingBatch[] {
+/** What `add` writes. */
+export function waitingOf(messages: readonly SearchedMessage[]): WaitingBatch[] {
   const made: WaitingBatch[] = []
   let part: { message: SearchedMessage; row: Buffer }[] = []
   let bytes = 0
