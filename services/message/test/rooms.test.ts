@@ -4,7 +4,7 @@ import { type CommandStartedEvent, ObjectId } from 'mongodb'
 import { test } from 'tap'
 import { roomConversation } from '../src/messages/conversations.ts'
 import { alice, bob, carol } from './start-message.ts'
-import { addressOf, join, joined, presencesOf, saidIn, sayIn, startRooms } from './start-rooms.ts'
+import { addressOf, join, joined, presencesOf, roomsDomain, saidIn, sayIn, startRooms } from './start-rooms.ts'
 import { XmppServer } from './xmpp-server.ts'
 
 test('what is said in a room is stored once, confirmed, and reaches all who have joined on every server', async (t) => {
@@ -114,6 +114,8 @@ test('only members join: others are told to register, and dissolved rooms are go
   await eventually(() => stream.received.filter(({ stanza }) => stanza.attrs['type'] === 'error').length === 3)
   const conditions = [jid, gone, 'no.room'].map((room) => presencesOf(stream, room).map(({ condition }) => condition))
   t.strictSame(conditions, [['registration-required'], ['item-not-found'], ['item-not-found']])
+  stream.send(`<presence xmlns='jabber:client' to='${roomsDomain}/1'/>`)
+  await eventually(() => stream.received.some(({ stanza }) => stanza.attrs['from'] === roomsDomain))
 })
 
 test('who may not speak is told why, and what an HTTP answer said is in force from then on', async (t) => {

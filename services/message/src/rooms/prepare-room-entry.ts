@@ -66,14 +66,16 @@ function presenceToRoom(
   const { type, id } = entry.stanza.attrs
   if (type !== undefined && type !== 'unavailable') return nothing
   const jid = roomJidOf(to.local)
-  if (jid === undefined)
+  if (jid === undefined) {
+    const rooms = roomsDomain(deps.config)
     return {
       ...nothing,
       run(settled) {
-        if (!type) answer(joinErrorText(roomAddress(roomsDomain(deps.config), to.local), id, noRoom), 'presence')
+        if (!type) answer(joinErrorText(to.local ? roomAddress(rooms, to.local) : rooms, id, noRoom), 'presence')
         settled()
       },
     }
+  }
   const presence = { entry, sender, jid, nick: to.resource }
   return type === 'unavailable' ? leaveStep(deps, presence, answer) : joinStep(deps, presence, answer)
 }
