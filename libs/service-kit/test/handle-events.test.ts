@@ -3,7 +3,7 @@ import { ContractError, type EventEnvelope, streams } from '@im/contracts'
 import { presenceChanged } from '@im/contracts/message'
 import { configChanged, userLocked, userUpdated } from '@im/contracts/user'
 import { exactlyOnce, handleEvents, on, onMany, type Runtime } from '@im/service-kit'
-import { eventually } from '@im/service-kit/testing'
+import { eventually, slowProxy } from '@im/service-kit/testing'
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { type Test, test } from 'tap'
@@ -375,6 +375,26 @@ test('an event in the hands of a replica that is killed is handled by another wi
   await eventually(async () => (await heard.countDocuments()) >= 6, 8000)
   t.ok(Date.now() - startedAt < 6000)
   t.equal(await heard.countDocuments({ by: 'parent' }), 6)
+})
+
+test('a replica that alone lost NATS leaves its partitions to the others, and takes its share when it is back', async (t) => {
+  const env = ownNamespace(t)
+  const proxy = await slowProxy(t, env['NATS_URL'] ?? '')
+  const [staying, lonely] = [await startRuntime(t, env), await startRuntime(t, { ...env, NATS_URL: proxy.url })]
+  const heard = new Map<string, string>()
+  for (const [by, runtime] of Object.entries({ staying, lonely }))
+    handle(t, runtime, [on(userUpdated, async ({ userId, nickname }) => void heard.set(`${userId} ${nickname}`, by))])
+  const owners = async () => (await staying.db.collection('event_shards').distinct('owner')).length
+  await eventually(async () => (await owners()) === 2)
+  const cut = proxy.cut()
+  t.after(() => cut.open())
+  await publishUpdates(staying, 20, 1)
+  await eventually(() => heard.size === 20, 30_000)
+  cut.open()
+  await eventually(async () => (await owners()) === 2, 30_000)
+  await publishUpdates(staying, 20, 2, 2)
+  await eventually(() => heard.size === 40)
+  t.ok([...heard].some(([update, by]) => update.endsWith(' 2') && by === 'lonely'))
 })
 
 test('a replica that stands still loses its partitions, and what it was writing counts for nothing', async (t) => {

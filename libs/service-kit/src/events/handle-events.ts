@@ -28,6 +28,9 @@ export interface EventWiring {
   tracing: Tracing | undefined
 }
 
+/** How long (ms) a replica without NATS keeps its partitions: mostly NATS itself is away, for all of them. */
+const leavesAfter = 3000
+
 /** The work that replicas which handle events of a stream share. Those of another build may handle other streams. */
 export const readingTask = ({ name }: StreamSpec): string => `events ${name}`
 
@@ -61,7 +64,9 @@ export function handleEvents(
     tracing: runtime.tracing,
   }
   const all = shardsOf(handlers)
-  const offers = [...new Set(all.map(({ stream }) => readingTask(stream)))].map((task) => replicas.offer(task))
+  const tasks = [...new Set(all.map(({ stream }) => readingTask(stream)))]
+  const offerAll = () => tasks.map((task) => replicas.offer(task))
+  let offers = offerAll()
   const running = new Map<string, { handling: ShardHandling; stop(): void; ended: Promise<void> }>()
   let isClosing = false
   let sharing: Promise<void> | undefined
@@ -127,13 +132,33 @@ export function handleEvents(
     await Promise.allSettled(idle.map(([id]) => shards.touch(id)))
   }
 
+  function withdrawAll(): void {
+    for (const offer of offers.splice(0)) offer.withdraw()
+  }
+
+  /** A replica that alone has lost NATS for a while leaves its partitions to the others. */
+  let leaving: NodeJS.Timeout | undefined
+  const connection = bus.onConnection((connected) => {
+    clearTimeout(leaving)
+    if (connected) {
+      if (!offers.length && !isClosing) offers = offerAll()
+      shareAgain()
+    } else
+      leaving = setTimeout(() => {
+        withdrawAll()
+        shareAgain()
+      }, leavesAfter).unref()
+  })
+
   const touching = setInterval(() => void touchIdle(), touchEvery).unref()
   const watching = replicas.watch(shareAgain)
   shareAgain()
   return {
     async close() {
       isClosing = true
-      for (const offer of offers) offer.withdraw()
+      clearTimeout(leaving)
+      connection.close()
+      withdrawAll()
       clearInterval(touching)
       watching.close()
       await sharing
