@@ -8,52 +8,65 @@ import {
   MongoClientBulkWriteError,
   MongoServerError,
 } from 'mongodb'
-import { labelsOfWrite } from '../stand-in.ts'
+import { areManyInsertions, inCommands, type LaterWrite, labelsOfWrite } from '../stand-in.ts'
 
 /** MongoDB's code of a unique key that is taken. */
 const duplicateKey = 11000
 
-/** Writes to any collections that go to the server as one command, in their order. */
+/** Writes to any collections that go to the server together, in their order. */
 export class LaterWrites {
-  #models: AnyClientBulkWriteModel<Document>[] = []
-  #ifTaken = new Map<number, (cause: unknown) => Error>()
+  #writes: LaterWrite[] = []
 
   get isEmpty(): boolean {
-    return !this.#models.length
+    return !this.#writes.length
   }
 
   /** `ifTaken` makes the error of a write whose unique key is taken. */
   add<T extends Document>(
-    { namespace }: Collection<T>,
+    collection: Collection<T>,
     write: AnyBulkWriteOperation<T>,
     ifTaken?: (cause: unknown) => Error,
   ): void {
-    if (ifTaken) this.#ifTaken.set(this.#models.length, ifTaken)
     // The driver has two forms of the same operations.
-    for (const [name, operation] of Object.entries(write))
-      this.#models.push({ namespace, name, ...operation } as AnyClientBulkWriteModel<Document>)
+    for (const [name, operation] of Object.entries(write)) {
+      const model = { namespace: collection.namespace, name, ...operation } as AnyClientBulkWriteModel<Document>
+      this.#writes.push({ collection: collection as unknown as Collection, model, ifTaken })
+    }
   }
 
   /** Nothing is left to be sent after it. Rejects with what a single write would reject with. */
   async send(client: MongoClient, session: ClientSession): Promise<void> {
-    const [models, ifTaken] = [this.#models, this.#ifTaken]
-    this.#models = []
-    this.#ifTaken = new Map()
-    try {
-      await client.bulkWrite(models, { session })
-    } catch (error) {
-      throw plainError(error, ifTaken)
-    }
+    const writes = this.#writes
+    this.#writes = []
+    for (const part of inCommands(writes)) await sendPart(client, session, part)
+  }
+}
+
+async function sendPart(client: MongoClient, session: ClientSession, part: readonly LaterWrite[]): Promise<void> {
+  if (areManyInsertions(part)) {
+    await part[0]!.collection.insertMany(
+      part.map(({ model }) => model.document),
+      { session },
+    )
+    return
+  }
+  try {
+    await client.bulkWrite(
+      part.map(({ model }) => model),
+      { session },
+    )
+  } catch (error) {
+    throw plainError(error, part)
   }
 }
 
 /** Transactions are tried again by the labels of the server's error, which the driver has wrapped. */
-function plainError(error: unknown, ifTaken: ReadonlyMap<number, (cause: unknown) => Error>): unknown {
+function plainError(error: unknown, part: readonly LaterWrite[]): unknown {
   if (!(error instanceof MongoClientBulkWriteError)) return error
   if (error.cause instanceof MongoServerError) return error.cause
   const [[index, failed] = []] = error.writeErrors
   if (index === undefined || !failed) return error
   const plain = new MongoServerError({ ...failed, errorLabels: labelsOfWrite(failed.code), cause: error })
-  const taken = failed.code === duplicateKey ? ifTaken.get(index) : undefined
-  return taken ? taken(plain) : plain
+  const ifTaken = failed.code === duplicateKey ? part[index]?.ifTaken : undefined
+  return ifTaken ? ifTaken(plain) : plain
 }

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Db, MongoClientBulkWriteError, MongoServerError } from 'mongodb'
+import { type Collection, type Db, MongoClientBulkWriteError, MongoServerError } from 'mongodb'
 
 /** A fault of the server that stands in for MongoDB, which the code makes up for. */
 export interface StandInFault {
@@ -169,6 +169,27 @@ const conflictOfOneWrite: StandInFault = {
   },
 }
 
+const slowInsertions: StandInFault = {
+  name: 'takes longer for many insertions when they go with writes to other collections',
+  workaround: 'inCommands in libs/service-kit/src/stand-in.ts',
+  async isThere(db) {
+    const [rows, others] = ['fault_insertions', 'fault_other'].map((name) => db.collection<{ n: number }>(name))
+    await rows!.createIndex({ n: 1 })
+    await others!.insertOne({ n: 0 })
+    const documents = () => Array.from({ length: 1000 }, (_, n) => ({ n }))
+    const model = (document: { n: number }, { namespace }: Collection<{ n: number }>) =>
+      ({ namespace, name: 'insertOne', document }) as const
+    const apart = await quickest(() => rows!.insertMany(documents()))
+    const together = await quickest(() =>
+      db.client.bulkWrite<Record<string, { n: number }>>([
+        ...documents().map((document) => model(document, rows!)),
+        model({ n: 0 }, others!),
+      ]),
+    )
+    return together > 1.3 * apart
+  },
+}
+
 export const standInFaults: readonly StandInFault[] = [
   rangeBeforeLimit,
   onlyWhatIsIndexed,
@@ -178,4 +199,5 @@ export const standInFaults: readonly StandInFault[] = [
   lockedWhileWaiting,
   beginsWithoutBulkWrite,
   conflictOfOneWrite,
+  slowInsertions,
 ]

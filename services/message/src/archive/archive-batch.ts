@@ -88,13 +88,10 @@ export async function archiveBatch<E extends ArchiveEntry>(
   if (entries.some(({ mind }) => mind)) known = await deps.messages.known(keys)
   for (;;) {
     // Anew each time: a chat may have been cleared while a transaction waited.
-    const [bounds, chats] = await Promise.all([
-      boundsOf(
-        deps,
-        entries.flatMap(({ store }) => store ?? []),
-      ),
-      deps.chats.byIds(keys.map(({ conversation }) => conversation).filter(usersOf)),
-    ])
+    const bounds = await boundsOf(
+      deps,
+      entries.flatMap(({ store }) => store ?? []),
+    )
     const settled = settleCopies(entries, known, deps.now())
     const fresh = new Set(
       entries.filter(({ refuse }, index) => {
@@ -115,7 +112,6 @@ export async function archiveBatch<E extends ArchiveEntry>(
       await showMessages(
         deps,
         [...written.stored, ...known.values()].filter((message) => !lost.has(keyText(message))),
-        chats,
       )
       await refreshChats(deps, recalled)
       await markRead(deps, entries)

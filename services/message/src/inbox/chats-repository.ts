@@ -101,17 +101,10 @@ export class ChatsRepository {
     return new Map(found.map((chat) => [chat._id, chat]))
   }
 
-  /**
-   * Sets chats to what they are now, as they were read: those that were not stored yet have no writes. False when one of them is not
-   * what was read any more; the others are written. Rejects when a new one is stored by now.
-   */
-  async write(chats: readonly Chat[], session: ClientSession): Promise<boolean> {
-    if (!chats.length) return true
-    const { insertedCount, matchedCount } = await this.collection.bulkWrite(chats.map(writing), {
-      session,
-      ordered: false,
-    })
-    return insertedCount + matchedCount === chats.length
+  /** Sets chats to what they are now; those that were not stored yet have no writes. */
+  async write(chats: readonly Chat[], session: ClientSession): Promise<void> {
+    if (!chats.length) return
+    await this.collection.bulkWrite(chats.map(writing), { session, ordered: false })
   }
 
   /** The later bound of each chat that one side has cleared up to after this moment (seconds). */
@@ -229,5 +222,5 @@ const timeIn = (chat: Chat, user: number) => sideOf(chat, user).timeSend ?? 0
 function writing(chat: Chat): AnyBulkWriteOperation<Chat> {
   const { _id, writes, ...fields } = chat
   if (!writes) return { insertOne: { document: { ...chat, writes: 1 } } }
-  return { replaceOne: { filter: { _id, writes }, replacement: { ...fields, writes: writes + 1 } } }
+  return { replaceOne: { filter: { _id }, replacement: { ...fields, writes: writes + 1 } } }
 }

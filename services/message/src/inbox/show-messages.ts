@@ -8,36 +8,24 @@ type Shown = Place & Visibility & Pick<MessageDocument, 'conversation' | 'conten
 /**
  * Shows archived messages in the lists of both sides of their chats, where they are the newest. A transaction of its own after
  * that of the archive: two replicas that archive for the same chat at once would undo each other's whole batch. Messages that
- * were archived before do no harm, so it is done again for those that a log tells again. `known` are the chats of these messages
- * that were stored a moment ago; they are read again when one of them was written meanwhile.
+ * were archived before do no harm, so it is done again for those that a log tells again.
  */
 export async function showMessages(
-  deps: Pick<Deps, 'chats' | 'roomChats' | 'outbox' | 'now'>,
+  { chats, roomChats, outbox, now }: Pick<Deps, 'chats' | 'roomChats' | 'outbox' | 'now'>,
   messages: readonly Shown[],
-  known: ReadonlyMap<string, Chat>,
 ): Promise<void> {
-  await Promise.all([deps.roomChats.show(newestOfRooms(messages)), showInChats(deps, messages, known)])
-}
-
-async function showInChats(
-  { chats, outbox, now }: Pick<Deps, 'chats' | 'outbox' | 'now'>,
-  messages: readonly Shown[],
-  known: ReadonlyMap<string, Chat>,
-): Promise<void> {
+  await roomChats.show(newestOfRooms(messages))
   const byChat = Map.groupBy(
     messages.filter(({ to, gone }) => to !== undefined && !gone),
     ({ conversation }) => conversation,
   )
   if (!byChat.size) return
-  const changed = (before: ReadonlyMap<string, Chat>) =>
-    [...byChat].map(([conversation, some]) => showing(before.get(conversation) ?? newChat(conversation), some, now()))
-  try {
-    if (await outbox.commit(({ session }) => chats.write(changed(known), session))) return
-  } catch {
-    // Somebody else has stored one of them by now. Any other failure shows again.
-  }
   await outbox.commit(async ({ session }) => {
-    await chats.write(changed(await chats.byIds([...byChat.keys()], session)), session)
+    const known = await chats.byIds([...byChat.keys()], session)
+    const changed = [...byChat].map(([conversation, some]) =>
+      showing(known.get(conversation) ?? newChat(conversation), some, now()),
+    )
+    await chats.write(changed, session)
   })
 }
 
