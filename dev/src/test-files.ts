@@ -15,11 +15,12 @@ const loadTests = new Set([
 export const isLoadTest = (file: string) => loadTests.has(file)
 
 /** They wait for most of their time: beside the stacks of journeys at the beginning they leave no CPU idle at the end. */
-const patient = [
+export const patient = [
   'deploy/xmpp/test/{limits,durability}.test.ts',
   'libs/service-kit/test/{edge-contract,mongo-away,nats-away,redis-away}.test.ts',
   'services/message/test/{decide,mailbox,replicas,rooms-replicas,search}.test.ts',
-  'services/{gateway,user}/test/{stores-away,streams}.test.ts',
+  'services/gateway/test/{stores-away,streams}.test.ts',
+  'services/user/test/stores-away.test.ts',
   'services/push/test/{broadcasts,slow-provider}.test.ts',
 ]
 

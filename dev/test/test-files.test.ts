@@ -3,7 +3,7 @@ import { chmodSync, globSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'tap'
 import { repositoryRoot } from '../src/machine/machine.ts'
-import { isLoadTest, loadOf, testFiles } from '../src/test-files.ts'
+import { isLoadTest, loadOf, patient, testFiles } from '../src/test-files.ts'
 
 test('each test file of the repository is found once; those of load bear nothing beside them', async (t) => {
   const files = testFiles([])
@@ -12,6 +12,10 @@ test('each test file of the repository is found once; those of load bear nothing
   const load = files.filter(isLoadTest)
   t.equal(load.length, 6)
   t.ok(load.every((file) => loadOf(file) === 'alone'))
+  for (const pattern of patient) {
+    const [, few = ''] = /\{(.*)\}/.exec(pattern) ?? []
+    t.equal(globSync(pattern, { cwd: repositoryRoot }).length, few.split(',').length, pattern)
+  }
   t.ok(!files.some((file) => loadOf(file) === 'alone' && !isLoadTest(file)))
 })
 

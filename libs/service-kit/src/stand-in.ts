@@ -16,6 +16,7 @@ import {
   type Filter,
   type Hint,
   type IndexSpecification,
+  type MongoClient,
   MongoErrorLabel,
   type Sort,
   type WithId,
@@ -80,7 +81,11 @@ const manyInsertions = 12
  * Writes in the commands that they are sent with. MongoDB takes any of them in one. The stand-in needs twice as long for each insertion
  * among writes to several collections, so where there are many into one they have a command of their own.
  */
-export function inCommands(writes: readonly LaterWrite[]): LaterWrite[][] {
+export async function inCommands(
+  client: MongoClient,
+  writes: readonly LaterWrite[],
+): Promise<(readonly LaterWrite[])[]> {
+  if (!(await isStandIn(client.db()))) return [writes]
   const runs: LaterWrite[][] = []
   for (const write of writes) {
     const run = runs.at(-1)

@@ -1,6 +1,7 @@
 import { userUpdated } from '@im/contracts/user'
 import { isDuplicateKey } from '@im/service-kit'
 import { eventually, recordEvents } from '@im/service-kit/testing'
+import { BSON } from 'mongodb'
 import { test } from 'tap'
 import { ownNamespace, startRuntime, update } from './runtime.ts'
 
@@ -97,4 +98,20 @@ test('of two changes that write the same later, one runs again', async (t) => {
     ),
   )
   t.equal(await things.countDocuments({ _id: 'a' }), 1)
+})
+
+test('what can not be written at all is told as the fault of the document, however many are written', async (t) => {
+  const { outbox, things, others } = await startThings(t)
+  const circle: { _id: string; n: number; self?: unknown } = { _id: 'circle', n: 1 }
+  circle.self = circle
+  for (const count of [1, 20])
+    await t.rejects(
+      outbox.commit(async (change) => {
+        change.later(others, { insertOne: { document: { _id: `other ${count}`, n: 1 } } })
+        for (let n = 1; n < count; n++) change.later(things, { insertOne: { document: { _id: String(n), n } } })
+        change.later(things, { insertOne: { document: circle } })
+      }),
+      BSON.BSONError,
+    )
+  t.equal(await things.countDocuments(), 0)
 })

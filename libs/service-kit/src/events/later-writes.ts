@@ -6,6 +6,7 @@ import {
   type Document,
   type MongoClient,
   MongoClientBulkWriteError,
+  MongoInvalidArgumentError,
   MongoServerError,
 } from 'mongodb'
 import { areManyInsertions, inCommands, type LaterWrite, labelsOfWrite } from '../stand-in.ts'
@@ -38,7 +39,7 @@ export class LaterWrites {
   async send(client: MongoClient, session: ClientSession): Promise<void> {
     const writes = this.#writes
     this.#writes = []
-    for (const part of inCommands(writes)) await sendPart(client, session, part)
+    for (const part of await inCommands(client, writes)) await sendPart(client, session, part)
   }
 }
 
@@ -62,6 +63,8 @@ async function sendPart(client: MongoClient, session: ClientSession, part: reado
 
 /** Transactions are tried again by the labels of the server's error, which the driver has wrapped. */
 function plainError(error: unknown, part: readonly LaterWrite[]): unknown {
+  // Of a document that can't be written as BSON.
+  if (error instanceof MongoInvalidArgumentError && error.cause) return error.cause
   if (!(error instanceof MongoClientBulkWriteError)) return error
   if (error.cause instanceof MongoServerError) return error.cause
   const [[index, failed] = []] = error.writeErrors

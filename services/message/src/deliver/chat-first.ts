@@ -130,10 +130,11 @@ export class ChatFirst {
 
   async #store<T>(work: () => Promise<T>, longestWait: number): Promise<T> {
     this.#adjust()
+    // A look is as long as it has to be: chat is seen without parts by nothing shorter.
     const looked = this.#restMs > 0 && this.#clock() - this.#lookedAt >= lookEvery
     if (looked) this.#lookedAt = this.#clock()
     const restMs = this.#restMs
-    const rest = Math.min(looked ? lookFor : restMs, longestWait)
+    const rest = looked ? lookFor : Math.min(restMs, longestWait)
     const rested = this.#clock() - this.#partEndedAt
     if (rested < rest) await delay(rest - rested)
     await this.#giveWay(Math.min(longestTurn, longestWait))

@@ -1,7 +1,7 @@
 import type { MessageDocument } from './message-document.ts'
 
 /** What other services are told of a message that is stored. */
-export const announced = (message: MessageDocument) => ({
+export const announced = (message: Pick<MessageDocument, AnnouncedField>) => ({
   messageId: message.messageId,
   conversation: message.conversation,
   from: message.from,
@@ -12,3 +12,7 @@ export const announced = (message: MessageDocument) => ({
   arrivedAt: message.ts,
   isEncrypt: message.isEncrypt,
 })
+
+type AnnouncedField =
+  | ('messageId' | 'conversation' | 'from' | 'to' | 'roomJid')
+  | ('contentType' | 'timeSend' | 'ts' | 'isEncrypt')

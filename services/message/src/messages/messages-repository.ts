@@ -25,6 +25,9 @@ export type KnownMessage = MessageKey &
   Visibility &
   Pick<MessageDocument, 'contentType' | 'to' | 'tap' | 'searchable' | 'file' | 'refused'>
 
+/** What push has to know of a message that somebody was given. */
+export type GivenMessage = KnownMessage & Pick<MessageDocument, 'roomJid' | 'isEncrypt'>
+
 export const knownFields = {
   ...{ conversation: 1, messageId: 1, from: 1, to: 1, tap: 1, contentType: 1, searchable: 1, file: 1 },
   ...{ timeSend: 1, ts: 1, deletedFor: 1, expireAt: 1, gone: 1, refused: 1 },
@@ -120,18 +123,19 @@ export class MessagesRepository {
     return new Map(found.map((one) => [keyText(one), one] as const).filter(([key]) => wanted.has(key)))
   }
 
-  /** Messages of single chats that users were given under these ids, and that came later than `since` (ms). */
-  async given(all: readonly { userId: number; messageIds: readonly string[] }[], since: number) {
+  /** Messages of single chats that users were given under these ids, without their texts. */
+  async given(all: readonly { userId: number; messageIds: readonly string[] }[]): Promise<GivenMessage[]> {
     if (!all.length) return []
     const ids = new Map(all.map(({ userId, messageIds }) => [userId, new Set(messageIds)]))
     const messageIds = [...new Set(all.flatMap((one) => one.messageIds))]
     const found = await this.collection
-      .find(
-        indexedAnd<MessageDocument>({ messageId: { $in: messageIds } }, { to: { $in: [...ids.keys()] } }),
-        await this.#byMessageId(),
-      )
+      .find(indexedAnd<MessageDocument>({ messageId: { $in: messageIds } }, { to: { $in: [...ids.keys()] } }), {
+        ...(await this.#byMessageId()),
+        batchSize: 1000,
+      })
+      .project<GivenMessage>({ ...knownFields, roomJid: 1, isEncrypt: 1 })
       .toArray()
-    return found.filter(({ to = 0, messageId, ts }) => ts > since && ids.get(to)?.has(messageId))
+    return found.filter(({ to = 0, messageId }) => ids.get(to)?.has(messageId))
   }
 
   /** Messages of a room by their ids, whoever sent them. */

@@ -8,7 +8,7 @@ const mostLeft = 20
 
 /**
  * Stores which resources of users are available on a server, and announces whose first one came or whose last one went, all
- * in one event. `missed`: what was said in rooms that the streams of a user which ended just now have not confirmed: it is kept
+ * in one event. `missed`: ids of what the streams of a user which ended just now were given and have not confirmed: they are kept
  * with who has no other one. False when another connection of the server writes by now: nothing was stored then.
  */
 export async function applyPresence(

@@ -5,6 +5,7 @@ import type { Deps } from '../deps.ts'
 import type { UnconfirmedMessage } from '../mailbox/mailbox-repository.ts'
 import { announced } from '../messages/announced.ts'
 import { keyText } from '../messages/message-document.ts'
+import type { GivenMessage } from '../messages/messages-repository.ts'
 import { asFlag, isRefused, readBody } from '../read/read-body.ts'
 import { bodyIn, type StanzaText } from '../stanzas/stanza-text.ts'
 
@@ -25,9 +26,18 @@ export async function unconfirmed(
     mailbox.unconfirmed(userIds, since, mostMessages),
     presences.missed(userIds),
   ])
-  const [found, given] = await Promise.all([messages.byKeys(waiting), messages.given(missed, since)])
-  for (const message of given) found.set(keyText(message), message)
-  const live = [...found.values()].filter(({ gone, expireAt }) => !gone && !(expireAt && expireAt.getTime() <= now()))
+  const [found, given] = await Promise.all([messages.byKeys(waiting), messages.given(missed)])
+  const ofChats: Map<string, GivenMessage> = new Map(found)
+  for (const message of given) if (message.ts > since) ofChats.set(keyText(message), message)
+  const live = [...ofChats.values()]
+    .filter(({ gone, expireAt }) => !gone && !(expireAt && expireAt.getTime() <= now()))
+    .sort((a, b) => b.ts - a.ts)
+    .slice(0, mostMessages)
+  const inChats = new Set(given.map(({ to, messageId }) => `${to} ${messageId}`))
+  const inRooms = missed.map(({ userId, messageIds }) => ({
+    userId,
+    messageIds: messageIds.filter((id) => !inChats.has(`${userId} ${id}`)),
+  }))
   const others = waiting.filter((message) => !found.has(keyText(message)))
   // What happens in rooms push has heard of from the room service, under the same id.
   const [notices, passed] = [others.filter(isNotice), others.filter((one) => !isNotice(one)).slice(0, mostPassed)]
@@ -35,7 +45,10 @@ export async function unconfirmed(
   return {
     messages: live.map(announced),
     passed: passed.flatMap((message) => passedOf(message, texts.get(message.rowId)) ?? []),
-    inRooms: [...missed, ...notices.map(({ user, messageId }) => ({ userId: user, messageIds: [messageId] }))],
+    inRooms: [
+      ...inRooms.filter(({ messageIds }) => messageIds.length),
+      ...notices.map(({ user, messageId }) => ({ userId: user, messageIds: [messageId] })),
+    ],
   }
 }
 

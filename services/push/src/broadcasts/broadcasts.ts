@@ -126,6 +126,7 @@ export class Broadcasts {
       this.#waits.delete(id)
     } catch (error) {
       if (signal.aborted) return
+      this.#ofPart = Math.max(fewestOfPart, this.#ofPart / 2)
       const before = this.#waits.get(id) ?? { ms: firstWait / 2, faults: 0 }
       const ms = Math.min(longestWait, 2 * before.ms)
       const faults = isFault(error) ? before.faults + 1 : before.faults

@@ -5,7 +5,6 @@ import { friendRules } from '@im/contracts/user'
 import { type Change, limitError } from '@im/service-kit'
 import { ObjectId } from 'mongodb'
 import type { Deps } from '../deps.ts'
-import { eraseUser } from '../people/erase-user.ts'
 import { askFriendRules } from '../people/friend-rules.ts'
 import type { Relation } from '../relations/pair.ts'
 import { type Contact, type Found, settledFields } from './books-repository.ts'
@@ -75,7 +74,7 @@ async function storeAndFind(deps: Deps, owner: Owner, numbers: Numbers): Promise
   )
   const [found, known] = await Promise.all([askOwners(deps, numbers.keys), askFriendRules(deps.user, [userId])])
   // What they had may have been removed before these rows were there.
-  if (!known.has(userId)) await eraseUser(deps, { userId })
+  if (!known.has(userId)) await books.removeAllOf(userId)
   const strays = rows.filter((row) => (found.get(row.toTelephone)?.userId ?? 0) !== row.toUserId)
   const newcomers = strays.flatMap(({ toTelephone }) => found.get(toTelephone)?.userId ?? [])
   const all = newcomers.length ? new Map([...own, ...(await relations.rowsAbout(userId, newcomers))]) : own

@@ -78,8 +78,9 @@ export class LabelsRepository {
 
   /** Throws LabelNotFound, and InvalidParams when all labels together would hold too many. */
   async setFriends(userId: number, id: string, friends: number[], change: Change): Promise<void> {
-    const others = (await this.#sizes(userId, change)).filter(({ _id }) => _id.toHexString() !== id)
-    demandRoom(others, friends.length)
+    const labels = await this.#sizes(userId, change)
+    const before = labels.find(({ _id }) => _id.toHexString() === id)?.size ?? 0
+    demandRoom(labels, friends.length - before)
     const update = { $set: { friends } }
     this.#meet([userId], change)
     this.#settle(await this.#labels.updateOne(own(userId, id), update, { session: change.session }), userId, change)
@@ -93,8 +94,10 @@ export class LabelsRepository {
     if (ids.some((id) => !known.has(id))) throw new ContractError('LabelNotFound')
     const changed = labels.filter(({ _id, has }) => wanted.has(_id.toHexString()) !== has)
     if (!changed.length) return
-    const added = changed.filter(({ has }) => !has).length
-    if (added) demandRoom(labels, added)
+    demandRoom(
+      labels,
+      changed.reduce((more, { has }) => more + (has ? -1 : 1), 0),
+    )
     this.#meet([userId], change)
     for (const { _id, has } of changed) {
       const update = has ? { $pull: { friends: friend } } : { $addToSet: { friends: friend } }
@@ -158,9 +161,10 @@ interface Size {
   has: boolean
 }
 
+/** Who holds more than that from before may still take some out. */
 function demandRoom(labels: readonly Size[], added: number): void {
   const sum = labels.reduce((all, { size }) => all + size, added)
-  if (sum > mostInLabels)
+  if (added > 0 && sum > mostInLabels)
     throw new ContractError('InvalidParams', { detail: `labels with more than ${mostInLabels} friends together` })
 }
 

@@ -22,7 +22,8 @@ export class Names {
   /** What events have told in the last minute: the copy may not say so yet. */
   readonly #told = new LRUCache<number, Partial<KnownName>>({ ...upTo(mostKept), ttl: copyFollowsWithin })
 
-  #isHearing = true
+  /** Since when (`performance.now()`) every event has been heard; undefined without a connection. */
+  #hearingSince: number | undefined = Number.NEGATIVE_INFINITY
 
   constructor({ people, user, log }: Pick<Deps, 'people' | 'user' | 'log'>) {
     this.#people = people
@@ -35,7 +36,7 @@ export class Names {
     const names = new Map<number, KnownName>()
     const unknown: number[] = []
     for (const userId of userIds) {
-      const name = this.#isHearing ? this.#kept.get(userId) : undefined
+      const name = this.#mayKeep() ? this.#kept.get(userId) : undefined
       if (name) names.set(userId, name)
       else unknown.push(userId)
     }
@@ -64,14 +65,16 @@ export class Names {
       bus.hear(userUpdated, ({ userId, nickname }) => this.#hear(userId, { nickname })),
       bus.hear(userDeleted, ({ userId }) => this.#hear(userId, gone)),
       bus.onConnection((isConnected) => {
-        // What is published meanwhile is not heard: names are read from the copy until then.
-        this.#isHearing = isConnected
+        // What is published meanwhile is not heard: names are read from the copy until that has followed.
+        this.#hearingSince = isConnected ? performance.now() : undefined
         this.#kept.clear()
         this.#told.clear()
       }),
     ]
     return { close: async () => void (await Promise.all(parts.map((part) => part.close()))) }
   }
+
+  #mayKeep = () => this.#hearingSince !== undefined && performance.now() - this.#hearingSince >= copyFollowsWithin
 
   #hear(userId: number, told: Partial<KnownName>): void {
     this.#told.set(userId, told)
@@ -81,7 +84,7 @@ export class Names {
 
   #keep(names: Map<number, KnownName>, userId: number, name: KnownName): void {
     const newest = { ...name, ...this.#told.get(userId) }
-    this.#kept.set(userId, newest)
+    if (this.#mayKeep()) this.#kept.set(userId, newest)
     names.set(userId, newest)
   }
 }

@@ -106,7 +106,8 @@ export class SearchableUsersRepository {
 }
 
 /** Of names that hold a piece of a keyword nearly all hold the keyword; how many of them fit the rest, nobody knows. */
-const isNarrowed = ({ sex, birthday }: UserFilter) => sex !== undefined || birthday !== undefined
+const isNarrowed = ({ name, sex, birthday }: UserFilter) =>
+  !name?.whole && (sex !== undefined || birthday !== undefined)
 
 /** The row of a user; undefined when they may not be listed. */
 export function searchableRow(user: UserDocument): SearchableUser | undefined {

@@ -96,7 +96,12 @@ export class Ledger {
     const [balance, number] = [before + cents, entries + 1]
     const after = { balance, recharged: recharged + (kind === 'recharge' ? cents : 0), entries: number }
     // A wallet that has other entries by now is not found, and its key is taken.
-    const update = { filter: { _id, entries }, update: { $set: after }, upsert: true }
+    // `withdrawing` was the mark of builds that began no second withdrawal by it.
+    const update = {
+      filter: { _id, entries },
+      update: { $set: after, $unset: { withdrawing: '' } },
+      upsert: true,
+    } as const
     change.later(this.#wallets, { updateOne: update }, (cause) => new WalletMovedError(String(_id), { cause }))
     const entry: JournalEntry = { _id: key, userId: _id, number, kind, cents, balance, at: new Date(at) }
     const write = { insertOne: { document: entry } }

@@ -29,13 +29,12 @@ export async function recharge(deps: Deps, userId: number, cents: number, payTyp
   const order = { _id: orderId, userId, cents, payType, ...dates, status: 'open' as const }
   if (payments.isSandbox || !provider) return { balance: await payAtOnce(deps, { ...order, provider: 'sandbox' }) }
   await recharges.add({ ...order, provider: provider.name })
-  try {
-    const [payInfo, { balance }] = await Promise.all([provider.prepare({ orderId, cents }), ledger.of(userId)])
-    return { balance, order: { orderId, payInfo } }
-  } catch (error) {
+  const preparing = provider.prepare({ orderId, cents }).catch((error) => {
     log.warn({ err: error, orderId }, `${provider.name} made no order`)
     throw new ContractError('ServiceUnavailable', { cause: error })
-  }
+  })
+  const [payInfo, { balance }] = await Promise.all([preparing, ledger.of(userId)])
+  return { balance, order: { orderId, payInfo } }
 }
 
 /** Stores the order of the sandbox as one that was paid. Returns the balance after it. */
