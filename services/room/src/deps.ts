@@ -4,6 +4,7 @@ import { CopiedRows, createServiceClient, FollowedValue, type Runtime, type Serv
 import { RoomTurns } from './changes/room-turns.ts'
 import type { RoomConfig } from './config.ts'
 import { MembersRepository } from './documents/members-repository.ts'
+import { MutesRepository } from './documents/mutes-repository.ts'
 import { RoomsRepository } from './documents/rooms-repository.ts'
 import { NoticesRepository } from './notices/notices-repository.ts'
 import type { Person } from './people/follow-users.ts'
@@ -16,6 +17,7 @@ import { WaitingRoomsRepository } from './waiting-rooms/waiting-rooms-repository
 export interface Deps extends Runtime<RoomConfig> {
   rooms: RoomsRepository
   members: MembersRepository
+  mutes: MutesRepository
   notices: NoticesRepository
   shares: SharesRepository
   waitingRooms: WaitingRoomsRepository
@@ -41,6 +43,7 @@ export function createDeps({ config, db, bus, log, now }: Runtime<RoomConfig>): 
   return {
     rooms: new RoomsRepository(db),
     members: new MembersRepository(db),
+    mutes: new MutesRepository(db),
     notices: new NoticesRepository(db),
     shares: new SharesRepository(db),
     waitingRooms: new WaitingRoomsRepository(db, now),

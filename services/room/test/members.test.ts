@@ -3,6 +3,7 @@ import {
   internalMemberships,
   memberChanged,
   memberLeft,
+  membersJoined,
   roomDissolved,
   roomMembers,
   rooms,
@@ -223,6 +224,43 @@ test('members change their own record, the owner and admins those of others', as
       [alice, bob, 'talkTime'],
     ],
   )
+})
+
+test('who goes while they are muted is muted when they come back, until the mute ends or is lifted', async (t) => {
+  const { api, people, room, events, passSeconds, deps } = await startRoom(t)
+  const [alice, bob, carol] = people('alice', 'bob', 'carol')
+  const { id: roomId } = await room(alice, [bob, carol])
+  const joins = await events(membersJoined)
+  const until = Math.floor(Date.now() / 1000) + 1000
+  const mute = (userId: number, talkTime: number) =>
+    api.call(roomMembers.updateMember, { roomId, userId, talkTime } as never, { as: alice })
+  const leave = (as: number) => api.call(roomMembers.leaveRoom, { roomId }, { as })
+  const comeBack = (as: number) => api.call(roomMembers.joinRoom, { roomId }, { as })
+  const talkTimeOf = async (userId: number) =>
+    (await api.call(roomMembers.getMember, { roomId, userId }, { as: userId })).talkTime
+  await mute(bob, until)
+  await mute(carol, until)
+  await leave(bob)
+  await comeBack(bob)
+  t.equal(await talkTimeOf(bob), until)
+  await eventually(() => joins.some(({ members }) => members.some(({ userId }) => userId === bob)))
+  t.match(joins.at(-1), { members: [{ userId: bob, talkTime: until }] }, 'and all who keep standings are told')
+  await api.call(roomMembers.removeMember, { roomId, userId: carol }, { as: alice })
+  await api.call(roomMembers.updateMember, { roomId, text: [bob, carol] } as never, { as: alice })
+  t.equal(await talkTimeOf(carol), until, 'also who is taken out and invited')
+
+  await mute(bob, 0)
+  await leave(bob)
+  await comeBack(bob)
+  t.equal(await talkTimeOf(bob), 0, 'it was lifted')
+  await leave(carol)
+  passSeconds(1001)
+  await comeBack(carol)
+  t.equal(await talkTimeOf(carol), 0, 'it has ended')
+  await mute(carol, until + 4000)
+  await leave(carol)
+  await api.call(rooms.dissolveRoom, { roomId }, { as: alice })
+  t.equal(await deps.db.collection('mutes').countDocuments(), 0, 'and goes with the room')
 })
 
 test('own settings of a room are nobody else’s', async (t) => {

@@ -18,7 +18,7 @@ export async function dissolveRoom(deps: Deps, ref: string, callerId: number): P
 }
 
 export async function dissolve(
-  { members, notices, shares }: Pick<Deps, 'members' | 'notices' | 'shares'>,
+  { members, mutes, notices, shares }: Pick<Deps, 'members' | 'mutes' | 'notices' | 'shares'>,
   act: RoomAct,
   by: Pick<MemberDocument, 'userId' | 'nickname'>,
 ): Promise<void> {
@@ -26,6 +26,7 @@ export async function dissolve(
   const { change } = act
   const memberIds = await members.userIds(roomId, change)
   await members.removeAll(roomId, change)
+  await mutes.removeAll(roomId, change)
   await notices.removeAll(roomId, change)
   const files = await shares.filesOf(roomId, change)
   await shares.removeAll(roomId, change)

@@ -4,6 +4,7 @@ import type { RoomAct } from '../changes/room-act.ts'
 import { memberState, personOf } from '../changes/room-states.ts'
 import type { Deps } from '../deps.ts'
 import { type MemberDocument, newMember, sizesOf } from '../documents/member-document.ts'
+import { untilOf } from '../documents/room-document.ts'
 
 /** Events have a size limit. */
 const toldAtOnce = 1000
@@ -15,11 +16,11 @@ export interface Candidate {
 }
 
 /**
- * Makes users members, those who are not yet. Throws RoomFull when not all of them have room. `by` invited them; they are one of
- * the users when they joined by themselves.
+ * Makes users members, those who are not yet; a mute of theirs that has not ended is in force again. Throws RoomFull when not all of
+ * them have room. `by` invited them; they are one of the users when they joined by themselves.
  */
 export async function admit(
-  { members }: Pick<Deps, 'members'>,
+  { members, mutes }: Pick<Deps, 'members' | 'mutes'>,
   act: RoomAct,
   by: Candidate,
   candidates: readonly Candidate[],
@@ -28,9 +29,16 @@ export async function admit(
   const { room, change } = act
   const userIds = candidates.map(({ userId }) => userId)
   const present = new Set((await members.findAll(room._id, userIds, change.session)).map(({ userId }) => userId))
-  const joining = candidates
-    .filter(({ userId }) => !present.has(userId))
-    .map(({ userId, nickname }) => newMember({ room, userId, nickname, now: act.at }))
+  const absent = candidates.filter(({ userId }) => !present.has(userId))
+  const until = await mutes.take(
+    room._id,
+    absent.map(({ userId }) => userId),
+    change,
+  )
+  const joining = absent.map(({ userId, nickname }) => ({
+    ...newMember({ room, userId, nickname, now: act.at }),
+    talkTime: untilOf(until.get(userId) ?? 0, act.seconds),
+  }))
   await addMembers({ members }, act, by, joining)
 }
 

@@ -6,6 +6,7 @@ import type { RoomAct } from '../changes/room-act.ts'
 import { memberState, personOf } from '../changes/room-states.ts'
 import type { Deps } from '../deps.ts'
 import { isModerator, isOwner, type MemberDocument, sizesOf } from '../documents/member-document.ts'
+import { untilOf } from '../documents/room-document.ts'
 import { sees, viewOf } from '../documents/visibility.ts'
 
 /** Takes a member out of a room, or the caller leaves it. The last one who leaves dissolves it. */
@@ -26,14 +27,15 @@ async function leave(deps: Deps, act: RoomAct, own: MemberDocument): Promise<voi
   await dissolve(deps, act, own)
 }
 
-/** `by` takes a member out; they are the same when the member leaves. */
+/** `by` takes a member out; they are the same when the member leaves. Who is muted is so again when they come back. */
 export async function remove(
-  { members }: Pick<Deps, 'members'>,
+  { members, mutes }: Pick<Deps, 'members' | 'mutes'>,
   act: RoomAct,
   by: Pick<MemberDocument, 'userId' | 'nickname'>,
   member: MemberDocument,
 ): Promise<void> {
   await members.remove(member, act.change)
+  if (untilOf(member.talkTime, act.seconds)) await mutes.keep(member, act.change)
   await act.update({ sizes: sizesOf(member.role, undefined) })
   act.announce(memberLeft, personOf(by), { member: personOf(member) })
   act.announce(memberGone, personOf(by), { member: memberState(member) })
