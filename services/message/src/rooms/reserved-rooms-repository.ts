@@ -1,5 +1,6 @@
 import { ensureIndexes, isDuplicateKey } from '@im/service-kit'
 import type { Collection, Db, Filter } from 'mongodb'
+import PQueue from 'p-queue'
 
 /** A room that somebody made by joining it, until the room service makes a room of it (spec xmpp.md §7). */
 export interface ReservedRoom {
@@ -13,6 +14,8 @@ export interface ReservedRoom {
   claimed?: true
 }
 
+export type Reservation = 'made' | 'known' | 'taken' | 'too many'
+
 /** How long (ms) a room waits for `/room/add`. */
 const reservedFor = 600_000
 /** A client that makes rooms without end fills nothing. */
@@ -21,6 +24,8 @@ const mostOfUser = 200
 export class ReservedRoomsRepository {
   readonly collection: Collection<ReservedRoom>
   readonly #now: () => number
+  /** Rooms of one user are counted and made one after the other. */
+  readonly #turns = new Map<number, PQueue>()
 
   constructor(db: Db, now: () => number) {
     this.collection = db.collection('reserved_rooms')
@@ -36,12 +41,22 @@ export class ReservedRoomsRepository {
   }
 
   /** `taken`: it is another user's; `known`: this user made it before. */
-  async reserve(jid: string, user: number): Promise<'made' | 'known' | 'taken' | 'too many'> {
+  async reserve(jid: string, user: number): Promise<Reservation> {
+    const turns = this.#turns.get(user) ?? new PQueue({ concurrency: 1 })
+    this.#turns.set(user, turns)
+    try {
+      return await turns.add(() => this.#reserve(jid, user))
+    } finally {
+      if (!turns.size && !turns.pending) this.#turns.delete(user)
+    }
+  }
+
+  async #reserve(jid: string, user: number): Promise<Reservation> {
     if ((await this.#countOf(user)) >= mostOfUser) return 'too many'
     const expireAt = new Date(this.#now() + reservedFor)
     const room = await this.#insert({ _id: jid, user, name: '', expireAt })
     if (room !== 'made') return room.user === user ? 'known' : 'taken'
-    // Others may have been made while the first question was answered.
+    // Another replica may have made some meanwhile.
     if ((await this.#countOf(user, { expireAt: { $lte: expireAt }, _id: { $ne: jid } })) < mostOfUser) return 'made'
     await this.collection.deleteOne({ _id: jid, user, claimed: { $exists: false } })
     return 'too many'
