@@ -329,9 +329,12 @@ test('private messages go to one member, unless the room allows none', async (t)
   t.equal(await say(bob), 'taken', 'the owner knows who is there')
   await rooms.add(jid, carol)
   const curious = await online(carol)
-  const asked = curious.say({ to: addressOf(jid, bob), body: { content: 'are you there?' } })
-  await eventually(() => curious.refusals.has(asked) || curious.receipts.includes(asked))
-  t.equal(curious.refusals.get(asked), 'item-not-found', 'nobody else does')
+  for (const role of [3, 2]) {
+    await rooms.changeMember(jid, carol, { role })
+    const asked = curious.say({ to: addressOf(jid, bob), body: { content: 'are you there?' } })
+    await eventually(() => curious.refusals.has(asked) || curious.receipts.includes(asked))
+    t.equal(curious.refusals.get(asked), 'item-not-found', `role ${role}: nobody else does`)
+  }
   await rooms.change(jid, { allowSendCard: 0 })
   t.equal(await say(bob), 'not-allowed')
 })
@@ -369,7 +372,7 @@ test('a recall in a room is for its author, the owner and admins', async (t) => 
     return id
   }
   const isGone = async (messageId: string) => (await deps.messages.collection.findOne({ messageId }))?.gone === true
-  const [first, second, third, fourth] = [await say(), await say(), await say(), await say()]
+  const [first, second, third, fourth, fifth] = [await say(), await say(), await say(), await say(), await say()]
   t.equal(await recall(member, first), 'not-allowed')
   t.notOk(await isGone(first))
   t.equal(await recall(author, first), 'taken')
@@ -385,7 +388,8 @@ test('a recall in a room is for its author, the owner and admins', async (t) => 
   })
   await rooms.changeMember(jid, carol, { role: 2 })
   await api.call(archive.deleteMessages, { messageId: third, type: 2, delete: 2 }, { as: carol })
-  t.ok(await isGone(third))
+  t.equal(await recall(member, fifth), 'taken', 'by an admin')
+  t.ok((await isGone(third)) && (await isGone(fifth)))
   await api.call(archive.deleteMessages, { messageId: fourth, type: 2, delete: 1 }, { as: carol })
   t.notOk(await isGone(fourth))
   const seen = async (as: number) =>
