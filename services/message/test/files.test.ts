@@ -192,7 +192,7 @@ test('photos in HEIC and BMP have thumbnails and may be avatars', async (t) => {
     }
   }
   for (const [name, content] of [
-    ['bomb.bmp', makeBmp(40_000, 40_000)],
+    ['large.bmp', makeBmp(10_000, 10_000)],
     ['cut.bmp', makeBmp().subarray(0, 200)],
     ['cut.heic', heic.subarray(0, 300)],
   ] as const) {
@@ -297,8 +297,8 @@ test('whatever a file says it is, it does nothing in a browser', async (t) => {
   t.equal((await read(image.oUrl)).headers.get('content-type'), 'image/jpeg')
 })
 
-/** The head of a PNG that declares 60,000 × 60,000 pixels: a few bytes that would become 10 GB. */
-function bomb(): Buffer {
+/** The head of a PNG that declares so many pixels, usually 60,000 × 60,000: a few bytes that would become 10 GB. */
+function bomb(side = 60_000): Buffer {
   const chunk = (type: string, data: Buffer) => {
     const body = Buffer.concat([Buffer.from(type), data])
     const length = Buffer.alloc(4)
@@ -308,8 +308,8 @@ function bomb(): Buffer {
     return Buffer.concat([length, body, sum])
   }
   const head = Buffer.alloc(13)
-  head.writeUInt32BE(60_000, 0)
-  head.writeUInt32BE(60_000, 4)
+  head.writeUInt32BE(side, 0)
+  head.writeUInt32BE(side, 4)
   head.set([8, 6, 0, 0, 0], 8)
   const data = deflateSync(Buffer.alloc(1_000_000))
   return Buffer.concat([
@@ -332,9 +332,25 @@ test('images that would fill the memory, or are none, are no avatars', async (t)
   t.equal(await avatar((await photo(500, 500)).subarray(0, 700)), errors.FileTypeNotAllowed.code, 'cut')
   t.equal(await avatar(Buffer.alloc(5 * 1024 * 1024 + 1)), errors.FileTooLarge.code)
   t.strictSame(await onDisk(), [])
-  const { data } = await send(uploadPath, formOf({}, ['a.png', bomb()]), { as: alice })
+  const { data } = await send(uploadPath, formOf({}, ['a.png', bomb(12_000)]), { as: alice })
   t.equal(one(data.images).tUrl, one(data.images).oUrl, 'as a file it is kept as it is')
   t.equal((await read(one(data.images).oUrl.replace('/o/', '/t/'))).headers.get('content-type'), 'image/png')
+})
+
+test('an image that declares more pixels than anybody can decode is not even kept, whatever it is called', async (t) => {
+  const { send, person, onDisk, db } = await startFiles(t)
+  const alice = person()
+  for (const [name, content] of [
+    ['a.png', bomb()],
+    ['film.mp4', bomb(16_000)],
+    ['', bomb()],
+    ['a.bmp', makeBmp(40_000, 40_000)],
+  ] as const) {
+    const answer = await send(uploadPath, formOf({}, ['note.txt', 'beside it'], [name, content]), { as: alice })
+    t.equal(answer.resultCode, errors.FileTypeNotAllowed.code, name)
+  }
+  t.strictSame(await onDisk(), [])
+  t.equal(await db.collection('files').countDocuments(), 0)
 })
 
 test('a small image that takes very long to decode is not decoded', async (t) => {

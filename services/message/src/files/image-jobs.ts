@@ -5,13 +5,20 @@ import { scansOf } from './jpeg-scans.ts'
 
 /** One piece of work on an image. Nothing of it comes from a client but the content of the file. */
 export interface ImageJob {
-  kind: 'thumbnail' | 'avatar'
+  /** `check`: only its size is looked at. */
+  kind: 'check' | 'thumbnail' | 'avatar'
   path: string
   /** By its content. */
   extension: string
   /** Where the JPEGs go: `o` is the large one, which only avatars have. */
-  to: { o?: string; t: string }
+  to: { o?: string; t?: string }
 }
+
+/** An image declares more pixels than any phone takes: whoever decodes it runs out of memory. */
+export class TooManyPixelsError extends Error {}
+
+/** Pixels of an image that is kept, though nothing is made of it. */
+const mostKept = 250_000_000
 
 /** Pixels of an image that is decoded, by who decodes it. A larger one is refused by the size that its head tells. */
 const mostPixels = { libvips: 50_000_000, others: 25_000_000 }
@@ -37,7 +44,10 @@ export function limitImageLibrary(): void {
 /** Makes JPEGs of an image, the right way up and without any metadata. Throws when it cannot be decoded. */
 export async function makeImages({ kind, path, extension, to }: ImageJob): Promise<void> {
   const { thumbnail, avatar, small } = sides
-  const image = await upright(path, extension)
+  const size = await declaredSize(path, extension)
+  if (size.width * size.height > mostKept) throw new TooManyPixelsError(`${size.width} × ${size.height} pixels`)
+  if (kind === 'check' || to.t === undefined) return
+  const image = await upright(path, extension, size)
   if (kind === 'thumbnail' || to.o === undefined) {
     await fitted(image, thumbnail).jpeg({ quality: 80 }).toFile(to.t)
     return
@@ -51,43 +61,56 @@ const fitted = (image: Sharp, side: number) =>
 
 const open = (path: string) => sharp(path, { limitInputPixels: mostPixels.libvips, failOn: 'error', pages: 1 })
 
-async function upright(path: string, extension: string): Promise<Sharp> {
-  if (extension === 'bmp' || extension === 'heic') {
-    const { data, width, height } = await (extension === 'bmp' ? readBmp(path) : readHeic(path))
-    return sharp(data, { raw: { width, height, channels: 4 } }).removeAlpha()
-  }
-  const image = open(path)
-  const { width = 0, height = 0 } = await image.metadata()
-  demandSize(width, height, mostPixels.libvips)
-  if (extension === 'jpg') await demandFewScans(path, width * height)
-  return image.autoOrient().flatten({ background: '#ffffff' })
-}
-
-interface Pixels {
-  data: Uint8Array
+interface Size {
   width: number
   height: number
 }
 
-/** libvips is built without a reader of BMP. */
-async function readBmp(path: string): Promise<Pixels> {
+/** As the head of the file tells it. */
+async function declaredSize(path: string, extension: string): Promise<Size> {
+  if (extension === 'heic') return await withHeic(path, async ({ width, height }) => ({ width, height }))
+  if (extension !== 'bmp') return await sharp(path, { limitInputPixels: false }).metadata()
   const file = await readWhole(path)
   if (file.length < 30) throw new RangeError('no head')
-  demandSize(file.readUInt32LE(18), Math.abs(file.readInt32LE(22)), mostPixels.others)
+  return { width: file.readUInt32LE(18), height: Math.abs(file.readInt32LE(22)) }
+}
+
+async function upright(path: string, extension: string, { width, height }: Size): Promise<Sharp> {
+  const isRead = extension === 'bmp' || extension === 'heic'
+  demandSize(width, height, isRead ? mostPixels.others : mostPixels.libvips)
+  if (isRead) {
+    const { data, ...raw } = await (extension === 'bmp' ? readBmp(path) : readHeic(path))
+    return sharp(data, { raw: { ...raw, channels: 4 } }).removeAlpha()
+  }
+  if (extension === 'jpg') await demandFewScans(path, width * height)
+  return open(path).autoOrient().flatten({ background: '#ffffff' })
+}
+
+type Pixels = Size & { data: Uint8Array }
+
+/** libvips is built without a reader of BMP. */
+async function readBmp(path: string): Promise<Pixels> {
   const { decode } = await import('bmp-ts')
-  const { data, width, height } = decode(file, { toRGBA: true })
+  const { data, width, height } = decode(await readWhole(path), { toRGBA: true })
   return { data, width, height: Math.abs(height) }
 }
 
 /** libheif turns images the right way up by itself. Its memory is bounded by the flags of the process. */
-async function readHeic(path: string): Promise<Pixels> {
+function readHeic(path: string): Promise<Pixels> {
+  return withHeic(path, async (image) => {
+    const { data, width, height } = await image.decode()
+    return { data: new Uint8Array(data.buffer, data.byteOffset, data.length), width, height }
+  })
+}
+
+type HeicImage = Awaited<ReturnType<typeof decodeHeic.all>>[number]
+
+async function withHeic<T>(path: string, work: (image: HeicImage) => Promise<T>): Promise<T> {
   const images = await decodeHeic.all({ buffer: await readWhole(path) })
   try {
     const [first] = images
     if (!first) throw new RangeError('no image')
-    demandSize(first.width, first.height, mostPixels.others)
-    const { data, width, height } = await first.decode()
-    return { data: new Uint8Array(data.buffer, data.byteOffset, data.length), width, height }
+    return await work(first)
   } finally {
     images.dispose()
   }

@@ -1,10 +1,10 @@
 /** The process in which images are decoded: see image-process.ts. */
 import { readdirSync, writeFileSync } from 'node:fs'
 import { setPriority } from 'node:os'
-import { type ImageJob, limitImageLibrary, makeImages } from './image-jobs.ts'
+import { type ImageJob, limitImageLibrary, makeImages, TooManyPixelsError } from './image-jobs.ts'
 
 /** What became of a job. `code`: of the disk, which is no fault of the image. */
-export type ImageOutcome = { done: true } | { done: false; reason: string; code?: string }
+export type ImageOutcome = { done: true } | { done: false; reason: string; code?: string; hasTooManyPixels?: boolean }
 
 /**
  * Others come first, and are killed last where memory is short. Niceness is a matter of threads on Linux, of which there are some
@@ -29,6 +29,7 @@ process.on('message', async (job: ImageJob) => {
     (error: NodeJS.ErrnoException) => ({
       done: false as const,
       reason: String(error?.message ?? error),
+      hasTooManyPixels: error instanceof TooManyPixelsError,
       ...(error?.code?.startsWith?.('E') && error.syscall ? { code: error.code } : {}),
     }),
   )

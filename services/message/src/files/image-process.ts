@@ -14,7 +14,15 @@ const flags = ['--max-old-space-size=128', '--wasm-max-mem-pages=5120']
 const program = join(import.meta.dirname, `image-process-main${extname(import.meta.filename)}`)
 
 /** An image that cannot be decoded. */
-export class ImageRefusedError extends Error {}
+export class ImageRefusedError extends Error {
+  /** It declares so many pixels that it is not even kept. */
+  readonly hasTooManyPixels: boolean
+
+  constructor(reason: string, { hasTooManyPixels = false } = {}) {
+    super(reason)
+    this.hasTooManyPixels = hasTooManyPixels
+  }
+}
 
 /**
  * Runs decoders of images, which are large programs that read what strangers wrote, in a process of their own: it knows no secrets,
@@ -51,7 +59,7 @@ export class ImageProcess {
     if (outcome.done) return
     if (outcome.code !== undefined) throw Object.assign(new Error(outcome.reason), { code: outcome.code })
     this.#log.info({ reason: outcome.reason, extension: job.extension }, 'an image was not decoded')
-    throw new ImageRefusedError(outcome.reason)
+    throw new ImageRefusedError(outcome.reason, outcome)
   }
 
   async close(): Promise<void> {

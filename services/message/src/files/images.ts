@@ -3,6 +3,7 @@ import { ContractError } from '@im/contracts'
 import { type Logger, upTo } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
 import PQueue from 'p-queue'
+import type { ImageJob } from './image-jobs.ts'
 import { ImageProcess, ImageRefusedError } from './image-process.ts'
 
 /** Images that wait. More are not taken. */
@@ -26,16 +27,17 @@ export class Images {
     this.#process = new ImageProcess(log)
   }
 
-  /** Writes the thumbnail of an image. False when none can be made of it, or too many images wait. */
-  async thumbnail(user: number, { path, extension }: LocalImage, to: string): Promise<boolean> {
-    if (this.#isFull) return false
-    try {
-      await this.#inTurn(user, () => this.#process.run({ kind: 'thumbnail', path, extension, to: { t: to } }))
-      return true
-    } catch (error) {
-      if (error instanceof ImageRefusedError) return false
-      throw error
-    }
+  /**
+   * Writes the thumbnail of an image. False when none can be made of it, or too many images wait. Throws FileTypeNotAllowed when the
+   * image declares more pixels than anybody can decode.
+   */
+  async thumbnail(user: number, image: LocalImage, to: string): Promise<boolean> {
+    return await this.#tryJob(user, { ...image, kind: 'thumbnail', to: { t: to } })
+  }
+
+  /** Looks at the size of an image that is shown to nobody as one. Throws as `thumbnail` does. */
+  async check(user: number, image: LocalImage): Promise<void> {
+    await this.#tryJob(user, { ...image, kind: 'check', to: {} })
   }
 
   /** Writes an avatar in two sizes. Throws FileTypeNotAllowed when the image cannot be decoded. */
@@ -56,6 +58,20 @@ export class Images {
 
   close(): Promise<void> {
     return this.#process.close()
+  }
+
+  /** False when it could not be done. */
+  async #tryJob(user: number, job: ImageJob): Promise<boolean> {
+    if (this.#isFull) return false
+    try {
+      await this.#inTurn(user, () => this.#process.run(job))
+      return true
+    } catch (error) {
+      if (!(error instanceof ImageRefusedError)) throw error
+      if (error.hasTooManyPixels)
+        throw new ContractError('FileTypeNotAllowed', { detail: 'the image has too many pixels', cause: error })
+      return false
+    }
   }
 
   get #isFull(): boolean {

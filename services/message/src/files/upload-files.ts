@@ -50,6 +50,8 @@ async function prepare(
   const { name, key } = newFileKey(owner, kind === 'images' ? 'o' : 'f', extension, deps.now())
   const path = kind === 'images' ? await form.newPath() : ''
   const hasThumbnail = kind === 'images' && (await deps.images.thumbnail(owner, { path: file.path, extension }, path))
+  // What is an image by its content is shown as one by apps, whatever it is called.
+  if (image !== undefined && kind !== 'images') await deps.images.check(owner, { path: file.path, extension: image })
   const row = {
     ...{ _id: name, owner, key, hasThumbnail, bytes: file.bytes, name: file.name, createdAt: new Date(deps.now()) },
     ...(expireAt ? { expireAt } : {}),
