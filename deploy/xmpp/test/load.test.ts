@@ -36,7 +36,19 @@ for (const managed of [false, true]) {
     // Nothing is acknowledged: with stream management all of it is kept, by reference; garbage is in this figure, too.
     const grown = (prosody.memory() - memory) / rounds / clients.length
     t.ok(grown < 2500, `${grown.toFixed(0)} bytes a delivery`)
-    if (managed)
+    if (!managed)
+      await t.test('of what a stream is given that says nothing, a hundred ids are kept and no texts', async (t) => {
+        received = 0
+        const heaps = [await prosody.heap()]
+        for (const round of numbers(1, 300)) {
+          service.tell(service.frame(ids, delivery('x'.repeat(400))))
+          await eventually(() => received === round * clients.length, 60_000)
+          if (round === 100 || round === 300) heaps.push(await prosody.heap())
+        }
+        const [first, then] = [1, 2].map((n) => (heaps[n]! - heaps[n - 1]!) / clients.length) as [number, number]
+        t.ok(first < 3000 && then < 100, `${first.toFixed(0)} bytes a stream for 100, ${then.toFixed(0)} for 200 more`)
+      })
+    else
       await t.test('a delivery that 1,000 streams have not acknowledged is kept once', async (t) => {
         received = 0
         const heaps: number[] = []
