@@ -44,6 +44,9 @@ test('while connections are refused nothing waits, and what was committed meanwh
   const { runtime, heard, connection } = service
   await server.kill()
   await eventually(() => connection.at(-1) === false)
+  const seenLate: boolean[] = []
+  runtime.bus.onConnection((connected) => seenLate.push(connected))
+  t.strictSame(seenLate, [false], 'who begins to listen now knows it, too')
   t.ok((await failsIn(t, () => publish(runtime, 1))) < 100)
   t.ok((await failsIn(t, () => broadcast(runtime))) < 100)
   await runtime.outbox.commit(async (change) => change.announce(userUpdated, '2', update(2)))

@@ -74,7 +74,10 @@ export interface Bus {
   /** A hint without content between replicas of one service. */
   wake(topic: string): void
   onWake(topic: string, handle: () => void): Subscription
-  /** Calls `handle` when the connection is lost (false) and when it is back (true). Broadcasts in between are missed. */
+  /**
+   * Calls `handle` when the connection is lost (false), at once where it is lost already, and when it is back (true). Broadcasts in
+   * between are missed.
+   */
   onConnection(handle: (connected: boolean) => void): Subscription
   /** Resolves with the reason when the client gives up the connection for good, as it does when credentials are refused. */
   readonly failed: Promise<Error>

@@ -113,6 +113,7 @@ export async function connectBus(options: {
 
   const onConnection: Bus['onConnection'] = (handle) => {
     watchers.add(handle)
+    if (!connected) handle(false)
     return { close: async () => void watchers.delete(handle) }
   }
 

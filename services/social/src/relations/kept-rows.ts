@@ -68,6 +68,7 @@ export class KeptRows {
 
   /** Hears of changes: of those that are about to be answered, and of all when they are published. */
   follow({ bus }: { bus: Bus }): Closable {
+    this.#bus = bus
     const parts = [
       ...[friendChanged, blacklistChanged, friendRowChanged].flatMap((event) => [
         bus.listen(event, (changed) => this.changed(changed)),
@@ -81,7 +82,6 @@ export class KeptRows {
         this.#lists.clear()
       }),
     ]
-    this.#bus = bus
     return { close: async () => void (await Promise.all(parts.map((part) => part.close()))) }
   }
 
