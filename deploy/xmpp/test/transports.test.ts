@@ -117,6 +117,20 @@ test('BOSH: what a client was given is named at the end, unless it has asked for
   t.equal(ended.attrs['missed'], said[1].id)
 })
 
+test('BOSH: what is delivered at once comes in one answer', async (t) => {
+  const prosody = await startProsody(t)
+  const service = await startMessageService(t, prosody)
+  const bosh = await new Bosh(prosody, '/').login(alice, 'web')
+  const id = await service.stream(`${alice}@im.test/web`)
+  const waiting = bosh.post('')
+  const said = [delivery('one'), delivery('two'), delivery('three')] as const
+  service.deliver(id, ...said)
+  t.match(await waiting, /one.*two.*three/s)
+  await service.order(`<close-streams xmlns='${ours}' user='${alice}'/>`)
+  const ended = await eventually(() => service.ended.get(id))
+  t.equal(ended.attrs['missed'], said.map((one) => one.id).join(' '), 'nothing was heard of the client since')
+})
+
 /** A session over a WebSocket; each element is a frame. */
 async function webSocket(t: Test, prosody: Prosody, user: string) {
   const socket = new WebSocket(`ws://127.0.0.1:${prosody.httpPort}/xmpp-websocket`, 'xmpp')

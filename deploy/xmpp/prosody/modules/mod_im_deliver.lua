@@ -48,7 +48,8 @@ local function write_due()
 			local texts = {};
 			for i, frame in ipairs(frames.rest and { frames } or frames) do texts[i] = stream:xml(frame); end
 			texts[#texts + 1] = request;
-			if stream.transport == "tcp" then texts = { table.concat(texts) }; end
+			-- A frame of a WebSocket is one element. An answer of BOSH takes all: what came after it would count as received too early.
+			if stream.transport ~= "websocket" then texts = { table.concat(texts) }; end
 			for i, text in ipairs(texts) do
 				if i == #texts then stream.written = stream.delivered; end
 				stream:write(text);
