@@ -2,6 +2,7 @@ import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { copyPackages } from '@im/bundle/packages'
 import { bundleServices } from '@im/bundle/services'
 import { inSources } from '@im/service-kit'
 import { execa } from 'execa'
@@ -14,7 +15,7 @@ let home: string
 
 before(async () => {
   home = await mkdtemp(join(tmpdir(), 'im-bundled-'))
-  await bundleServices(repositoryRoot, home)
+  await Promise.all([copyPackages(repositoryRoot, home), bundleServices(repositoryRoot, home)])
 })
 
 after(() => rm(home, { recursive: true, force: true }))
@@ -72,6 +73,32 @@ test('packages that stay as they are have all they need', async (t) => {
     tell(${JSON.stringify(names)})`)
   for (const name of ['sharp', '@node-rs/argon2', '@aws-sdk/client-s3', '@opentelemetry/sdk-trace-node', 'pino-pretty'])
     t.ok(loaded.includes(name), name)
+})
+
+test('classes of one name keep it in a bundle', async (t) => {
+  const fails = 'export class StoreError extends Error {}\n'
+  const root = t.testdir({
+    'services/some/src': {
+      'one.ts': fails,
+      'two.ts': fails,
+      'main.ts': `import * as one from './one.ts'\nimport * as two from './two.ts'
+console.log(JSON.stringify([one, two].map(({ StoreError }) => StoreError.name)))\n`,
+    },
+  })
+  await bundleServices(root, join(root, 'bundle'))
+  const { stdout } = await node(join(root, 'bundle/services/some/src/main.mjs'))
+  t.strictSame(JSON.parse(stdout), ['StoreError', 'StoreError'])
+})
+
+test('the licenses of what is bundled come with it', async (t) => {
+  const packages = await readdir(join(home, 'licenses'))
+  const texts = await Promise.all(packages.map((name) => readdir(join(home, 'licenses', name))))
+  const having = (name: string) => texts[packages.findIndex((each) => each.startsWith(`${name}@`))]
+  t.match(having('fastify'), ['LICENSE'])
+  t.ok(packages.some((name) => name.startsWith('mongodb@')))
+  t.notOk(having('sharp'), 'which comes with its own')
+  const without = packages.filter((_, n) => texts[n]?.includes('package.json'))
+  t.ok(without.length < packages.length / 10, `no text in ${without}`)
 })
 
 test('what is found beside a source is beside its bundle', async (t) => {

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { BuildOptions, Plugin } from 'esbuild'
+import { placeBound } from './packages.ts'
 
 /** For programs of Node that share chunks. */
 export const forNode = {
@@ -11,6 +12,8 @@ export const forNode = {
   target: 'node24',
   outExtension: { '.js': '.mjs' },
   logLevel: 'silent',
+  // Of two classes with one name the second is renamed, and with it the errors of it in logs.
+  keepNames: true,
   // Packages of CommonJS ask for Node's modules.
   banner: {
     js: `import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(import.meta.url);`,
@@ -20,24 +23,15 @@ export const forNode = {
 /** Read when something fails: processes that read them at a start would take longer than a bundle spares. */
 export const withMaps = { sourcemap: 'linked', sourcesContent: false } satisfies BuildOptions
 
-/** Packages of services that look for files beside their own. */
-const placeBound = [
-  ...['pino', 'pino-pretty', 'sharp', '@resvg/*', '@node-rs/*', 'heic-decode'],
-  ...['@fastify/swagger', '@fastify/swagger-ui', '@aws-sdk/*'],
-]
-
 /**
  * Imports packages from where they are installed: place-bound ones, `others`, and what is imported late, which would lose its
  * names. `importAs` says how, from the name and the file that was found.
  */
-export function packagesInPlace(
-  importAs: (name: string, file: string) => string,
-  others: readonly string[] = [],
-): Plugin {
+export function leftInPlace(importAs: (name: string, file: string) => string, others: readonly string[] = []): Plugin {
   const names = [...placeBound, ...others].map((name) => name.replace('*', '[^/]+'))
   const isInPlace = new RegExp(`^(${names.join('|')})(/.*)?$`)
   return {
-    name: 'packages-in-place',
+    name: 'left-in-place',
     setup(build) {
       build.onResolve({ filter: /^[^./]/ }, async ({ path, pluginData, ...options }) => {
         const isLate = options.kind === 'dynamic-import' && !/^(@im\/|node:)/.test(path)

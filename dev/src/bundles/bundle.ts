@@ -2,7 +2,7 @@ import { globSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { forNode, ownPlaces, packagesInPlace, withMaps } from '@im/bundle'
+import { forNode, leftInPlace, ownPlaces, withMaps } from '@im/bundle'
 import { build, type Plugin } from 'esbuild'
 
 /** Programs that test files start, and services that are imported by their path. */
@@ -40,11 +40,7 @@ export async function bundle(files: readonly string[], root: string, folder: str
       chunkNames: 'chunks/[hash]',
       metafile: true,
       ...withMaps,
-      plugins: [
-        tapAt(join(folder, tapBundle)),
-        packagesInPlace((_name, file) => file, alsoInPlace),
-        ownPlaces(/\.ts$/),
-      ],
+      plugins: [tapAt(join(folder, tapBundle)), leftInPlace((_name, file) => file, alsoInPlace), ownPlaces(/\.ts$/)],
     }),
     build({ ...options, entryPoints: ['tap'], outfile: join(folder, tapBundle), plugins: [ownPlaces(/\.js$/)] }),
   ])
