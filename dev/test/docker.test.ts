@@ -1,5 +1,6 @@
 import { execa } from 'execa'
 import { test } from 'tap'
+import { leftBridges } from '../src/containers/bridge.ts'
 import { containerLaunch, dockerEngine } from '../src/machine/docker.ts'
 import { silentReporter } from '../src/reporter.ts'
 import { emptyMachine } from './fake-machine.ts'
@@ -29,4 +30,10 @@ test('a build that fails says why in its first line', async (t) => {
   await t.rejects(docker.build(image, silentReporter), {
     message: /^node:24 can't be built: ERROR: failed to solve: no network\n#9 /,
   })
+})
+
+test('a bridge that a killed run has left is found, and none of a run or of others', async (t) => {
+  const run = `im-${process.pid}`
+  // No process has such a number.
+  t.strictSame(leftBridges(['lo', 'docker0', run, 'im-4194305', 'im-4194305x']), ['im-4194305'])
 })

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs'
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
@@ -7,6 +6,7 @@ import type { Machine } from '../machine/machine.ts'
 import { nameOf } from '../machine/proc.ts'
 import { SupervisedProcess } from '../machine/supervised-process.ts'
 import { findOrInstall, firstLine, type NotHere } from '../servers/server.ts'
+import { obtainBridge } from './bridge.ts'
 
 export interface Engine {
   docker: Docker
@@ -49,7 +49,7 @@ async function startEngine(machine: Machine, dockerd: string, folder: string): P
   await forgetDeadEngine(pidFile)
   const socket = `unix://${join(folder, 'docker.sock')}`
   const env = { DOCKER_HOST: socket, TESTCONTAINERS_HOST_OVERRIDE: '127.0.0.1' }
-  const bridge = existsSync('/sys/class/net/docker0') ? await ownBridge(machine) : noBridge
+  const bridge = await obtainBridge(machine)
   const engine = new SupervisedProcess({
     name: 'docker',
     title: 'The Docker engine',
@@ -90,22 +90,6 @@ async function startEngine(machine: Machine, dockerd: string, folder: string): P
       await bridge.remove()
       // The engine leaves this mount behind, and the folder could not be removed.
       await execa('umount', [join(folder, 'docker/netns/default')], { reject: false })
-    },
-  }
-}
-
-const noBridge = { name: 'none', async remove() {} }
-
-/** An engine that is told to have no bridge removes docker0, whoever uses it: beside another engine ours has one of its own. */
-async function ownBridge(machine: Machine): Promise<typeof noBridge> {
-  const ip = await findOrInstall(machine, 'ip', ['iproute2'])
-  if ('not' in ip) throw new Error(`another engine's docker0 is here, and no bridge can be made beside it: ${ip.not}`)
-  const name = `im-${process.pid}`
-  await execa(ip.path, ['link', 'add', 'name', name, 'type', 'bridge'], { stdin: 'ignore' })
-  return {
-    name,
-    async remove() {
-      await execa(ip.path, ['link', 'delete', name], { reject: false, stdin: 'ignore' })
     },
   }
 }
