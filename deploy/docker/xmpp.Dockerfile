@@ -18,7 +18,9 @@ ENV XMPP_DATA_DIR=/var/lib/im-xmpp XMPP_INTERFACES=0.0.0.0 XMPP_COMPONENT_INTERF
 VOLUME /var/lib/im-xmpp
 USER 10001:10001
 EXPOSE 5222 5280 5347
-HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["bash", "-c", "</dev/tcp/127.0.0.1/5222"]
+# The page of BOSH, because Prosody logs each connection to 5222.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["bash", "-c", \
+  "exec 3<>/dev/tcp/127.0.0.1/5280 && printf 'GET /http-bind HTTP/1.0\\r\\n\\r\\n' >&3 && read -r _ status _ <&3 && [ \"$status\" = 200 ]"]
 CMD ["prosody", "-F", "--config", "/opt/im/prosody/prosody.cfg.lua"]
 ARG VERSION=0.1.0
 ARG REVISION=unknown
