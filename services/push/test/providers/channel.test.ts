@@ -318,6 +318,8 @@ test('tokens are not removed in masses', async (t) => {
   await send(some('a', 100), { expiresAt })
   t.strictSame(new Set(kinds(await send(some('d', 20), { expiresAt }))), new Set(['dead']), 'a fifth may die')
   t.equal(kinds(await send(some('d', 95), { expiresAt })).filter((kind) => kind === 'dead').length, 5, 'and no more')
+  clock.now += 50 * 60_000
+  t.strictSame(kinds(await send(['d'], { expiresAt })), ['doubtful'], 'within the hour')
 })
 
 test('what has expired is not sent', async (t) => {
