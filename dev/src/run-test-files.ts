@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { childCpu, idleShare, nameOf, processesWith } from './machine/proc.ts'
-import { type Load, limitOf, loadOf } from './test-files.ts'
+import { type Load, limitOf, loadOf, titleOf } from './test-files.ts'
 import { fileReport, type Outcome } from './test-report.ts'
 
 export interface Run {
@@ -22,7 +22,9 @@ export interface Run {
   graceMs?: number
 }
 
+/** Of a file, or of files that share a process. */
 export interface FileOutcome extends Outcome {
+  files: readonly string[]
   /** It was ended because it took too long. */
   hung: boolean
   /** What is told of it. */
@@ -34,14 +36,15 @@ const lookEveryMs = 1000
 const muchIdle = 0.25
 
 /**
- * Runs each test file in a process of its own, several beside each other, and prints a line for each with what failed above it.
+ * Runs test files, several beside each other, and prints a line for each with what failed above it. Each has a process of its own,
+ * but for those of one group. The outcomes are by the name of the group, see `titleOf`.
  *
  * tap's own runner is not used: it gives each process, and the services that a test starts, a hook that reads every module and
  * its source map, which costs a second of CPU; and a file that hangs takes results of others with it. Here nothing that a file
  * does or leaves behind can touch the next one: at its end or its time limit, its process group is ended, and every process
  * that it has started.
  */
-export async function runTestFiles(files: string[], run: Run): Promise<Map<string, FileOutcome>> {
+export async function runTestFiles(groups: string[][], run: Run): Promise<Map<string, FileOutcome>> {
   const outcomes = new Map<string, FileOutcome>()
   const cpu = childCpu()
   const mostUsed = run.capacity + Math.min(2, run.capacity - 1)
@@ -51,34 +54,36 @@ export async function runTestFiles(files: string[], run: Run): Promise<Map<strin
   let used = 0
   let room = run.capacity
   const idle = run.idle ?? idleShare()
-  const tell = (file: string, outcome: FileOutcome) => {
-    outcomes.set(file, outcome)
+  const tell = (outcome: FileOutcome) => {
+    outcomes.set(titleOf(outcome.files), outcome)
     for (const line of outcome.lines) run.print(line)
   }
 
   // What waits half of its time leaves room for the next in order that fits.
-  const waiting = order.flatMap((load) => files.filter((file) => loadOf(file) === load))
+  const loadOfGroup = ([file = '']: string[]) => loadOf(file)
+  const waiting = order.flatMap((load) => groups.filter((files) => loadOfGroup(files) === load))
   const next = () => {
-    const at = waiting.findIndex((file) => used === 0 || used + weights[loadOf(file)] <= room)
+    const at = waiting.findIndex((files) => used === 0 || used + weights[loadOfGroup(files)] <= room)
     return at < 0 ? undefined : waiting.splice(at, 1)[0]
   }
   while (waiting.length > 0) {
-    const file = next()
-    if (file === undefined) {
+    const files = next()
+    if (files === undefined) {
       const timer = new AbortController()
       await Promise.race([...running, delay(lookEveryMs, undefined, { signal: timer.signal }).catch(() => {})])
       timer.abort()
       room = Math.max(run.capacity, idle() > muchIdle ? Math.min(used + weights.stack, mostUsed) : 0)
       continue
     }
-    const weight = weights[loadOf(file)]
+    const weight = weights[loadOfGroup(files)]
     used += weight
-    const notRun: FileOutcome = { passed: 0, failed: 1, skipped: 0, hung: false, lines: [`✖ ${file}: did not run`] }
-    const result = run.signal.aborted ? Promise.resolve(notRun) : runFile(file, run, cpu)
+    const lines = [`✖ ${titleOf(files)}: did not run`]
+    const notRun: FileOutcome = { files, passed: 0, failed: 1, skipped: 0, hung: false, lines }
+    const result = run.signal.aborted ? Promise.resolve(notRun) : runGroup(files, run, cpu)
     const task = result.then((outcome) => {
       used -= weight
       running.delete(task)
-      tell(file, outcome)
+      tell(outcome)
     })
     running.add(task)
   }
@@ -86,14 +91,21 @@ export async function runTestFiles(files: string[], run: Run): Promise<Map<strin
   return outcomes
 }
 
-async function runFile(file: string, run: Run, cpu: () => number): Promise<FileOutcome> {
+/** Runs several files in one process. */
+const runFiles = join(import.meta.dirname, 'run-files.ts')
+/** Of the time (s) that a file may take: what each further one of its process adds. */
+const furtherSeconds = 50
+
+async function runGroup(files: readonly string[], run: Run, cpu: () => number): Promise<FileOutcome> {
   const { limit = limitOf, graceMs = 5000 } = run
-  const seconds = limit(file)
+  const file = titleOf(files)
+  const seconds = Math.max(...files.map(limit)) + furtherSeconds * (files.length - 1)
+  const paths = files.map((each) => join(run.root, each))
   const lines: string[] = []
   const report = fileReport(file, (line) => lines.push(line))
   const mark = `IM_TEST_FILE=${randomUUID()}`
   const began = performance.now()
-  const child = spawn(process.execPath, [join(run.root, file)], {
+  const child = spawn(process.execPath, paths.length > 1 ? [runFiles, ...paths] : paths, {
     cwd: run.root,
     // tap ends its tests a moment earlier than we do: it knows which of them hangs.
     env: { ...run.env, IM_TEST_FILE: mark.slice(mark.indexOf('=') + 1), TAP: '1', TAP_TIMEOUT: String(seconds) },
@@ -133,7 +145,7 @@ async function runFile(file: string, run: Run, cpu: () => number): Promise<FileO
   for (const line of errors()) lines.push(`  │ ${line}`)
   const times = `${((performance.now() - began) / 1000).toFixed(1)} s, CPU ${cpu().toFixed(1)} s`
   lines.push(`${outcome.failed > 0 ? '✖' : '✔'} ${file} (${times})`)
-  return { ...outcome, hung, lines }
+  return { files, ...outcome, hung, lines }
 }
 
 interface Ending {

@@ -1,5 +1,5 @@
-import { globSync } from 'node:fs'
-import { relative, resolve, sep } from 'node:path'
+import { globSync, readFileSync } from 'node:fs'
+import { basename, dirname, join, matchesGlob, relative, resolve, sep } from 'node:path'
 import { repositoryRoot } from './machine/machine.ts'
 
 /**
@@ -54,6 +54,44 @@ export type Load = 'file' | 'stack' | 'alone'
 export function loadOf(file: string): Load {
   if (isLoadTest(file)) return 'alone'
   return file.startsWith('test-e2e/') ? 'stack' : 'file'
+}
+
+/** Short files of a service or library share a process, so many at most. */
+const mostTogether = 4
+const areShort = ['services/*/test/**/*.test.ts', 'libs/*/test/**/*.test.ts']
+
+/** Asks for its own place in a way that a bundle can't answer. */
+export const placeBound = /import\.meta\.(resolve|main)\b/
+
+/** Files that change, or measure, the process they run in. */
+const ownProcess = /\btap\.jobs\b|\bprocess\.(on|cpuUsage|memoryUsage)\b/
+
+/** The files in the same order, and together those that share a process. */
+export function together(files: readonly string[], root = repositoryRoot): string[][] {
+  const groups: string[][] = []
+  for (const file of files) {
+    const last = groups.at(-1)
+    const [before] = last ?? []
+    const fits = before && dirname(before) === dirname(file) && last!.length < mostTogether
+    if (fits && mayShare(before, root) && mayShare(file, root)) last!.push(file)
+    else groups.push([file])
+  }
+  return groups
+}
+
+function mayShare(file: string, root: string): boolean {
+  const isAmong = (patterns: readonly string[]) => patterns.some((pattern) => matchesGlob(file, pattern))
+  if (!isAmong(areShort) || isAmong(patient) || loadOf(file) !== 'file') return false
+  const text = readFileSync(join(root, file), 'utf8')
+  return !ownProcess.test(text) && !placeBound.test(text)
+}
+
+/** `services/user/test/{keys,names}.test.ts` for two files that share a process. */
+export function titleOf(files: readonly string[]): string {
+  const [first = ''] = files
+  if (files.length === 1) return first
+  const suffix = first.slice(first.lastIndexOf('.test.'))
+  return `${dirname(first)}/{${files.map((file) => basename(file, suffix)).join()}}${suffix}`
 }
 
 /** The longest time (s) of a test file. */

@@ -13,7 +13,7 @@ import { streamReporter } from './reporter.ts'
 import { type FileOutcome, runTestFiles } from './run-test-files.ts'
 import { obtainServers, startServers } from './servers/index.ts'
 import { obtainSlixmpp } from './servers/slixmpp.ts'
-import { isLoadTest, testFiles } from './test-files.ts'
+import { isLoadTest, testFiles, together } from './test-files.ts'
 import { add, type Outcome } from './test-report.ts'
 
 const help = `npm test [-- [--no-checks] <path>…]
@@ -95,36 +95,42 @@ async function bundled(files: string[]): Promise<NodeJS.ProcessEnv> {
 
 /**
  * Runs test files, and those that failed once more, alone and from their sources: deadlines of a few seconds can be missed
- * beside others on a busy machine. What fails alone, too, has failed, and so has what hung; what passes then is named.
+ * beside others on a busy machine. What fails alone, too, has failed, and so has what hung; what passes then is named. Short files
+ * share processes in a run of many, and run alone when one of them has failed.
  */
 async function runTests(files: string[], env: NodeJS.ProcessEnv, quick: NodeJS.ProcessEnv = {}): Promise<Outcome> {
   // A whole fleet of containers is enough for two cores.
-  const outcomes = await runOnce(files, { ...env, ...quick }, env['E2E_SERVERS'] ? 1 : filesBesideEachOther)
-  const failed = failedOf(outcomes)
-  const repeated = failed.filter((file) => !outcomes.get(file)?.hung)
+  const groups = quick['IM_BUNDLES'] ? together(files) : alone(files)
+  const outcomes = await runOnce(groups, { ...env, ...quick }, env['E2E_SERVERS'] ? 1 : filesBesideEachOther)
+  const failed = [...outcomes].filter(([, { failed }]) => failed > 0)
+  const repeated = failed.filter(([, { hung, files }]) => !hung || files.length > 1)
   if (repeated.length > 0 && failed.length <= mostRepeated && !interrupted.signal.aborted) {
     console.log('\nOnce more, alone:')
-    for (const [file, outcome] of await runOnce(repeated, env, 1)) {
+    for (const [name] of repeated) outcomes.delete(name)
+    for (const [file, outcome] of await runOnce(alone(repeated.flatMap(([, { files }]) => files)), env, 1)) {
       if (outcome.failed === 0) console.log(`! ${file} failed beside others and passed alone`)
       outcomes.set(file, outcome)
     }
   }
   const total: Outcome = { passed: 0, failed: 0, skipped: 0 }
   for (const outcome of outcomes.values()) add(total, outcome)
-  failures.push(...failedOf(outcomes).map((file) => (outcomes.get(file)?.lines ?? []).map(readable)))
+  for (const { failed, lines } of outcomes.values()) if (failed > 0) failures.push(lines.map(readable))
   return total
 }
 
-const failedOf = (outcomes: Map<string, FileOutcome>) =>
-  [...outcomes].filter(([, { failed }]) => failed > 0).map(([file]) => file)
+const alone = (files: readonly string[]) => files.map((file) => [file])
 
 /** In the run's temporary folder. */
 const bundleFolder = () => join(tmpdir(), 'bundles')
 const readable = (line: string) => inSources(line, repositoryRoot, bundleFolder())
 
-async function runOnce(files: string[], env: NodeJS.ProcessEnv, capacity: number): Promise<Map<string, FileOutcome>> {
-  console.log(`\n${files.length} test files${env['E2E_SERVERS'] ? ` on ${env['E2E_SERVERS']}` : ''}`)
-  return await runTestFiles(files, {
+async function runOnce(
+  groups: string[][],
+  env: NodeJS.ProcessEnv,
+  capacity: number,
+): Promise<Map<string, FileOutcome>> {
+  console.log(`\n${groups.flat().length} test files${env['E2E_SERVERS'] ? ` on ${env['E2E_SERVERS']}` : ''}`)
+  return await runTestFiles(groups, {
     root: repositoryRoot,
     env: { ...process.env, ...env },
     capacity,

@@ -18,7 +18,12 @@ console.error('pid', left.pid)
 async function run(
   t: Test,
   files: Record<string, string>,
-  { signal = new AbortController().signal, idle = (): number => 0, seconds = 2 } = {},
+  {
+    signal = new AbortController().signal,
+    idle = (): number => 0,
+    seconds = 2,
+    groups = undefined as string[][] | undefined,
+  } = {},
 ) {
   const root = t.testdir()
   for (const [name, text] of Object.entries(files)) {
@@ -27,7 +32,11 @@ async function run(
   }
   const lines: string[] = []
   const options = { root, env: process.env, capacity: 2, idle, signal, print: (line: string) => lines.push(line) }
-  const outcomes = await runTestFiles(Object.keys(files), { ...options, limit: () => seconds, graceMs: 1000 })
+  const outcomes = await runTestFiles(groups ?? Object.keys(files).map((file) => [file]), {
+    ...options,
+    limit: () => seconds,
+    graceMs: 1000,
+  })
   const counts = Object.fromEntries([...outcomes].map(([name, { passed, failed }]) => [name, { passed, failed }]))
   return { counts, lines, text: lines.join('\n'), outcomes }
 }
@@ -90,6 +99,40 @@ test('an error that nobody waits for fails the test that runs, and those after i
   t.equal(counts['services/stray.mjs']?.passed, 1)
   t.match(text, /› thrown › one/)
   t.match(text, /› rejected › two/)
+})
+
+test('files of one process run one after the other, and are counted together', async (t) => {
+  const file = (name: string, body: string) => `${tap}console.error('loaded ${name}', process.pid)
+test('${name}', async (t) => { console.error('ran ${name}', process.pid); ${body} })`
+  const good = 't.ok(true); await new Promise((end) => setTimeout(end, 100)); t.ok(true)'
+  const { counts, text, outcomes } = await run(
+    t,
+    { 'services/a.test.mjs': file('a', good), 'services/b.test.mjs': file('b', `${good}; t.fail('b is bad')`) },
+    { groups: [['services/a.test.mjs', 'services/b.test.mjs']], seconds: 20 },
+  )
+  const [name = ''] = Object.keys(counts)
+  t.strictSame(counts[name], { passed: 1, failed: 1 })
+  t.strictSame(outcomes.get(name)?.files, ['services/a.test.mjs', 'services/b.test.mjs'])
+  t.match(text, /✖ .*b › b is bad/)
+  const said = [...text.matchAll(/│ (.+) (\d+)/g)]
+  t.strictSame(
+    said.map(([, what]) => what),
+    ['loaded a', 'loaded b', 'ran a', 'ran b'],
+  )
+  t.equal(new Set(said.map(([, , pid]) => pid)).size, 1)
+})
+
+test('files of one process have failed when one of them cannot be loaded', async (t) => {
+  const { counts, text } = await run(
+    t,
+    {
+      'services/a.test.mjs': `${tap}test('a', async (t) => t.ok(true))`,
+      'services/b.test.mjs': `throw new Error('not b')`,
+    },
+    { groups: [['services/a.test.mjs', 'services/b.test.mjs']], seconds: 20 },
+  )
+  t.match(Object.values(counts)[0], { failed: 1 })
+  t.match(text, /✖ .*› not b/)
 })
 
 /** Passes when so many of its kind run beside each other. */

@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync, globSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { chmodSync, globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { test } from 'tap'
 import { repositoryRoot } from '../src/machine/machine.ts'
-import { isLoadTest, loadOf, patient, testFiles } from '../src/test-files.ts'
+import { isLoadTest, loadOf, patient, testFiles, titleOf, together } from '../src/test-files.ts'
 
 test('each test file of the repository is found once; those of load bear nothing beside them', async (t) => {
   const files = testFiles([])
@@ -17,6 +17,41 @@ test('each test file of the repository is found once; those of load bear nothing
     t.equal(globSync(pattern, { cwd: repositoryRoot }).length, few.split(',').length, pattern)
   }
   t.ok(!files.some((file) => loadOf(file) === 'alone' && !isLoadTest(file)))
+})
+
+test('short files of one folder share processes, four at most, in their order', (t) => {
+  const root = t.testdir()
+  const file = (path: string, text = "test('it', () => {})") => {
+    mkdirSync(dirname(join(root, path)), { recursive: true })
+    writeFileSync(join(root, path), text)
+    return path
+  }
+  const short = (name: string) => file(`services/user/test/${name}.test.ts`)
+  const groups = [
+    ['a', 'b', 'c', 'd'].map(short),
+    ['e', 'f'].map(short),
+    [file('services/user/test/providers/g.test.ts')],
+    // What they do to their process, others would feel.
+    [file('services/user/test/jobs.test.ts', 'tap.jobs = 4')],
+    [file('services/user/test/memory.test.ts', 'process.memoryUsage().rss')],
+    [file('services/user/test/place.test.ts', "import.meta.resolve('tap')")],
+    [short('last')],
+    [file('test-e2e/test/journey.test.ts')],
+    [file('dev/test/a.test.ts')],
+    [file('dev/test/b.test.ts')],
+  ]
+  t.strictSame(together(groups.flat(), root), groups)
+  t.equal(titleOf(groups[1] as string[]), 'services/user/test/{e,f}.test.ts')
+  t.equal(titleOf(['services/user/test/e.test.ts']), 'services/user/test/e.test.ts')
+  t.end()
+})
+
+test('each test file has tests: in a process with others nobody would miss them', (t) => {
+  const without = testFiles([]).filter(
+    (file) => !/^\s*(tap\.|t\.)?test\(/m.test(readFileSync(join(repositoryRoot, file), 'utf8')),
+  )
+  t.strictSame(without, [])
+  t.end()
 })
 
 test('CI runs both commands, and adds up what they count', async (t) => {

@@ -4,10 +4,11 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { forNode, leftInPlace, ownPlaces, withMaps } from '@im/bundle'
 import { build, type Plugin } from 'esbuild'
+import { placeBound } from '../test-files.ts'
 
 /** Programs that test files start, and services that are imported by their path. */
 const programs = [
-  'dev/src/{run-services,start}.ts',
+  'dev/src/{run-files,run-services,start}.ts',
   'docs/generate.ts',
   'services/*/src/{main,service}.ts',
   'services/*/test/*-process.ts',
@@ -16,9 +17,6 @@ const programs = [
 
 /** Packages of tests that look for files beside their own. */
 const alsoInPlace = ['@tapjs/*', 'esbuild', 'execa', 'testcontainers', 'mongodb-memory-server-core']
-
-/** Asks for its own place in a way that a bundle can't answer. */
-const placeBound = /import\.meta\.(resolve|main)\b/
 
 /**
  * Bundles test files and the programs that they start, with one copy of what they share, into a folder: a process then loads
