@@ -2,8 +2,11 @@
  * Runs services in one process beside the launcher: `node run-services.ts gateway=8092 user=8101 …`, each with its port. Each is
  * started by the function that its main.ts calls. When a start fails, the reason is logged as one line of level fatal, which the
  * launcher shows.
+ *
+ * It loads while the servers start: the launcher ends its standard input when they answer.
  */
 import { join } from 'node:path'
+import { finished } from 'node:stream/promises'
 import { pathToFileURL } from 'node:url'
 import { ConfigError, createLogger, runProcess, type Service } from '@im/service-kit'
 import { repositoryRoot } from './machine/machine.ts'
@@ -74,4 +77,5 @@ async function explain([name, port]: [ServiceName, string], cause: unknown): Pro
   return [`The ${name} service does not start: ${cause instanceof Error ? cause.message : cause}`]
 }
 
+await finished(process.stdin.resume())
 await runProcess({ readConfig: readConfigs, start: startAll })

@@ -110,6 +110,33 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     OPERATIONS_PORT: String(operations),
   }
 
+  const env = { ...settings } as Record<string, string>
+  const isApart = (name: ServiceName) => apart === 'all' || apart.includes(name)
+  const shared = services.filter((name) => !isApart(name))
+  const groups = [...services.filter(isApart).map((name) => [name]), ...(shared.length ? [shared] : [])]
+  const processes = new Map<ProcessName, SupervisedProcess>()
+  const serversAnswer = Promise.withResolvers<void>()
+  const starts: Promise<void>[] = []
+  const launchServices = (report: Reporter) => {
+    const common = { dataDir, report, supervise, onServiceLog, abort, after: serversAnswer.promise }
+    for (const names of groups) {
+      const process = serviceProcess(names, { ...common, env, ports })
+      for (const name of names) processes.set(name, process)
+    }
+    for (const [service, { name, port, operationsPort }] of further) {
+      const own = { env: { ...env, OPERATIONS_PORT: String(operationsPort) }, ports: { ...ports, [service]: port } }
+      processes.set(name, serviceProcess([service], { ...common, ...own }, name))
+    }
+    starts.push(...[...new Set(processes.values())].map((process) => process.start()))
+    // The servers may fail first.
+    for (const start of starts) start.catch(() => {})
+  }
+  const stopServices = async () => {
+    // The gateway is stopped first, so that the others get no more work.
+    await processes.get('gateway')?.stop()
+    await Promise.all([...processes.values()].map((process) => process.stop()))
+  }
+
   const servers = await step('Servers', (report) =>
     startServers({
       dataDir,
@@ -122,39 +149,22 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       report,
       ...(abort ? { abort } : {}),
       alsoPorts: options.ports === 'free' ? [] : wantedPorts(services, ports, operations),
+      onAddresses: async (ofServers) => {
+        Object.assign(env, (await options.reroute?.(ofServers)) ?? ofServers)
+        launchServices(report)
+      },
     }),
-  )
-  const env = { ...settings, ...((await options.reroute?.(servers.env)) ?? servers.env) } as Record<string, string>
-  const isApart = (name: ServiceName) => apart === 'all' || apart.includes(name)
-  const shared = services.filter((name) => !isApart(name))
-  const groups = [...services.filter(isApart).map((name) => [name]), ...(shared.length ? [shared] : [])]
-  const processes = new Map<ProcessName, SupervisedProcess>()
-  const metrics = metricsAddresses(services, ports, operations, env['XMPP_HTTP_URL'])
-  const common = { dataDir, report: ownReport, supervise, onServiceLog, abort }
+  ).catch(async (cause) => {
+    await stopServices()
+    throw cause
+  })
   const close = async () => {
-    // The gateway is stopped first, so that the others get no more work.
-    await processes.get('gateway')?.stop()
-    await Promise.all([...processes.values()].map((process) => process.stop()))
+    await stopServices()
     await servers.close()
   }
+  serversAnswer.resolve()
   try {
     await step('Services', async (report) => {
-      const starts = groups.map((names) => {
-        const process = serviceProcess(names, { ...common, env, ports, report })
-        for (const name of names) processes.set(name, process)
-        return process.start()
-      })
-      for (const [service, { name, port, operationsPort }] of further) {
-        const own = { ...env, OPERATIONS_PORT: String(operationsPort) }
-        const process = serviceProcess(
-          [service],
-          { ...common, env: own, ports: { ...ports, [service]: port }, report },
-          name,
-        )
-        processes.set(name, process)
-        metrics[name] = `http://127.0.0.1:${operationsPort}/metrics`
-        starts.push(process.start())
-      }
       report.progress(`starting ${services.join(', ')}`)
       throwReasons(await Promise.allSettled(starts))
     })
@@ -163,6 +173,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     throw cause
   }
 
+  const metrics = metricsAddresses(services, ports, operations, env['XMPP_HTTP_URL'])
+  for (const [, { name, operationsPort }] of further) metrics[name] = `http://127.0.0.1:${operationsPort}/metrics`
   const find = (name: ProcessName | ServerName) => processes.get(name as ProcessName)
   return {
     urls,
@@ -269,11 +281,12 @@ function serviceProcess(
     supervise: boolean
     onServiceLog: StackOptions['onServiceLog']
     abort: AbortSignal | undefined
+    after: Promise<void>
   },
   name: ProcessName | 'services' = names.length === 1 && names[0] ? names[0] : 'services',
 ): SupervisedProcess {
-  const { env, ports, dataDir, report, supervise, onServiceLog, abort } = options
-  /** Those that have not answered since the process was started. */
+  const { env, ports, dataDir, report, supervise, onServiceLog, abort, after } = options
+  /** Those that have not answered since the process was servers. */
   const awaited = new Set<ServiceName>()
   return new SupervisedProcess({
     name,
@@ -285,6 +298,7 @@ function serviceProcess(
       ...names.map((each) => `${each}=${ports[each]}`),
     ],
     env: { ...env, LOG_FORMAT: 'json' },
+    after,
     prepare: async () => {
       for (const each of names) awaited.add(each)
     },

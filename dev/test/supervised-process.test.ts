@@ -9,7 +9,7 @@ import { SupervisedProcess } from '../src/machine/supervised-process.ts'
 import { temporaryFolder } from './fake-machine.ts'
 
 /** A process that writes its pid to a file when it is up. */
-async function subject(t: Test, options: { script?: string; supervise?: boolean } = {}) {
+async function subject(t: Test, options: { script?: string; supervise?: boolean; after?: Promise<unknown> } = {}) {
   const folder = await temporaryFolder(t)
   const file = join(folder, 'up')
   const lines: string[] = []
@@ -29,6 +29,7 @@ async function subject(t: Test, options: { script?: string; supervise?: boolean 
     records: join(folder, 'run'),
     report: { info: (line) => lines.push(line), progress() {} },
     supervise: options.supervise ?? true,
+    ...(options.after ? { after: options.after } : {}),
   })
   t.after(() => child.stop())
   return { child, folder, lines, up }
@@ -57,6 +58,32 @@ test('a child that is killed by order stays down until restart', async (t) => {
   await child.restart()
   t.ok(await isAlive(Number(child.pid)))
   t.strictSame(lines, [])
+})
+
+test('a child loads while others start, and begins after them, also when it is started again', async (t) => {
+  const others = Promise.withResolvers<void>()
+  const write = 'fs.writeFileSync(process.argv[1], String(process.pid))'
+  const { child, folder, up } = await subject(t, {
+    script: `const fs = require('fs'); fs.writeFileSync(process.argv[1] + '.loaded', '');
+      process.stdin.resume().on('end', () => { ${write}; setInterval(() => {}, 1000) })`,
+    after: others.promise,
+  })
+  const starting = child.start()
+  await eventually(() => readFile(join(folder, 'up.loaded')))
+  await t.rejects(up(), { code: 'ENOENT' })
+  others.resolve()
+  await starting
+  t.equal(await up(), child.pid)
+  await child.restart()
+  t.equal(await up(), child.pid)
+})
+
+test('a child that waits for others is stopped when they fail', async (t) => {
+  const { child, folder } = await subject(t, { script: 'process.stdin.resume()', after: new Promise(() => {}) })
+  const starting = child.start()
+  await eventually(() => child.pid !== undefined)
+  await Promise.all([child.stop(), t.rejects(starting, /SIGTERM/)])
+  t.strictSame(await readdir(join(folder, 'run')).catch(() => []), [])
 })
 
 test('a child that is stopped while it starts leaves neither a process nor a record', async (t) => {

@@ -16,6 +16,8 @@ export interface Launch {
   env?: NodeJS.ProcessEnv
   /** Runs before each start. */
   prepare?(): Promise<void>
+  /** What the process needs to begin. It loads meanwhile: its standard input stays open so long. */
+  after?: Promise<unknown>
   /** Resolves when the process answers. It is called until it succeeds. */
   ready(): Promise<void>
   readyDeadlineMs?: number
@@ -132,7 +134,7 @@ export class SupervisedProcess {
   }
 
   async #launch(): Promise<void> {
-    const { ready, readyDeadlineMs = 60_000 } = this.#options
+    const { after, ready, readyDeadlineMs = 60_000 } = this.#options
     await this.#options.prepare?.()
     // On Linux the kernel ends the child when this process ends. Elsewhere the next start stops recorded processes.
     const setpriv = process.platform === 'linux' ? await findCommand('setpriv', process.env) : undefined
@@ -151,6 +153,8 @@ export class SupervisedProcess {
       this.#ended(child, code, signal)
     })
     if (child.pid !== undefined) await this.#remember(child.pid)
+    await Promise.race([early, after])
+    child.stdin?.end()
     await Promise.race([
       early,
       this.#answer(ready, readyDeadlineMs, () => child.exitCode === null && child.signalCode === null),
@@ -170,7 +174,7 @@ export class SupervisedProcess {
   }
 
   #spawn(setpriv: string | undefined): ChildProcess {
-    const { file, args, cwd, env, logFile, onLog } = this.#options
+    const { file, args, cwd, env, after, logFile, onLog } = this.#options
     const log = openLog(logFile)
     this.#logStart = fstatSync(log).size
     if (onLog) this.#log = followFile(logFile, this.#logStart, onLog)
@@ -178,7 +182,7 @@ export class SupervisedProcess {
       return spawn(setpriv ?? file, setpriv ? ['--pdeathsig', 'TERM', '--', file, ...args] : args, {
         cwd,
         env: env ?? process.env,
-        stdio: ['ignore', log, log],
+        stdio: [after ? 'pipe' : 'ignore', log, log],
         // Ctrl-C in the terminal is for us alone: services finish their work before their servers go.
         detached: true,
       })

@@ -45,6 +45,8 @@ export interface ServersOptions {
   report?: Reporter
   /** Ends a start that is under way. */
   abort?: AbortSignal
+  /** Gets `Servers.env` before they answer, when it is known where they will. */
+  onAddresses?: (env: Record<string, string>) => Promise<void>
   /** Further ports that the caller needs. If taken, they are named in the same error. */
   alsoPorts?: WantedPort[]
   /** For tests: another machine than this one. */
@@ -91,6 +93,8 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
     const instances = await planInstances(options, chosen, env)
     const published: Record<string, string> = { ...secret }
     for (const { given } of chosen.values()) Object.assign(published, given)
+    for (const { server, place } of instances) publish(published, server.env(place))
+    await options.onAddresses?.(published)
 
     const starts = await Promise.allSettled(
       instances.map(async ({ name, title, launch, place }) => {
@@ -111,7 +115,6 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
       }),
     )
     throwFailures(starts)
-    for (const { server, place } of instances) publish(published, server.env(place))
 
     const ours = (name: ServerName) => {
       const process = processes.get(name)
