@@ -54,8 +54,13 @@ export async function beginByQuery<T extends Document>(
   collection: Collection<T>,
   session: ClientSession,
 ): Promise<void> {
-  if (await isStandIn(collection.db)) await collection.findOne({ _id: '' } as unknown as Filter<T>, { session })
+  if (hasBegun(session) || !(await isStandIn(collection.db))) return
+  await collection.findOne({ _id: '' } as unknown as Filter<T>, { session })
 }
+
+/** Whether some command of the transaction was sent. The driver knows it and leaves it out of its types. */
+const hasBegun = (session: ClientSession) =>
+  !(session as unknown as { transaction: { isStarting: boolean } }).transaction.isStarting
 
 /** Codes of a transaction that met another one, or is gone. */
 const transient: ReadonlySet<number> = new Set([24, 112, 246, 251])
@@ -101,8 +106,7 @@ export async function inCommands(
   return commands
 }
 
-const kindOf = ({ model: { name, namespace }, ifTaken }: LaterWrite) =>
-  name === 'insertOne' && !ifTaken ? namespace : ''
+const kindOf = ({ model: { name, namespace } }: LaterWrite) => (name === 'insertOne' ? namespace : '')
 
 /** Whether this command is a mere `insertMany`. */
 export function areManyInsertions(

@@ -72,5 +72,12 @@ async function commit(session: ClientSession, giveUpAt: number): Promise<void> {
   }
 }
 
+/** Of a change that met another one in a key that both take: it runs again, as after any conflict. */
+export function asConflict(taken: unknown): Error {
+  if (!(taken instanceof MongoError)) throw taken
+  taken.addErrorLabel(MongoErrorLabel.TransientTransactionError)
+  return taken
+}
+
 const mayRetry = (error: unknown, label: MongoErrorLabel, giveUpAt: number) =>
   error instanceof MongoError && error.hasErrorLabel(label) && performance.now() < giveUpAt && !isCallerGone()

@@ -1,5 +1,5 @@
 import { userUpdated } from '@im/contracts/user'
-import { isDuplicateKey } from '@im/service-kit'
+import { asConflict, isDuplicateKey } from '@im/service-kit'
 import { eventually, recordEvents } from '@im/service-kit/testing'
 import { BSON } from 'mongodb'
 import { test } from 'tap'
@@ -56,19 +56,29 @@ test('a key that is taken fails the whole change, by the error that the write na
   const { outbox, things, others } = await startThings(t)
   await things.insertOne({ _id: 'taken', n: 0 })
   class TakenError extends Error {}
-  const commit = (ifTaken?: (cause: unknown) => Error) =>
+  const commit = (ifTaken?: (cause: unknown) => Error, before = 0) =>
     outbox
       .commit(async (change) => {
         change.later(others, { insertOne: { document: { _id: 'a', n: 1 } } })
+        for (let n = 0; n < before; n++) change.later(things, { insertOne: { document: { _id: String(n), n } } })
         change.later(things, { insertOne: { document: { _id: 'taken', n: 1 } } }, ifTaken)
         change.announce(userUpdated, '1', update(1, 'alice'))
       })
       .catch((error) => error)
-  const named = await commit((cause) => new TakenError('taken', { cause }))
-  t.type(named, TakenError)
-  t.ok(isDuplicateKey(named.cause))
-  t.ok(isDuplicateKey(await commit()))
+  for (const before of [0, 20]) {
+    const named = await commit((cause) => new TakenError('taken', { cause }), before)
+    t.type(named, TakenError)
+    t.ok(isDuplicateKey(named.cause))
+    t.ok(isDuplicateKey(await commit(undefined, before)))
+  }
   t.equal(await others.countDocuments(), 0)
+
+  let runs = 0
+  await outbox.commit(async (change) => {
+    const document = { _id: runs++ ? 'free' : 'taken', n: 1 }
+    change.later(things, { insertOne: { document } }, asConflict)
+  })
+  t.equal(runs, 2, 'or makes it run again')
 })
 
 test('of two changes that write the same later, one runs again', async (t) => {

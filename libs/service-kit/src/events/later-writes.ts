@@ -4,6 +4,7 @@ import {
   type ClientSession,
   type Collection,
   type Document,
+  MongoBulkWriteError,
   type MongoClient,
   MongoClientBulkWriteError,
   MongoInvalidArgumentError,
@@ -44,18 +45,17 @@ export class LaterWrites {
 }
 
 async function sendPart(client: MongoClient, session: ClientSession, part: readonly LaterWrite[]): Promise<void> {
-  if (areManyInsertions(part)) {
-    await part[0]!.collection.insertMany(
-      part.map(({ model }) => model.document),
-      { session },
-    )
-    return
-  }
   try {
-    await client.bulkWrite(
-      part.map(({ model }) => model),
-      { session },
-    )
+    if (areManyInsertions(part))
+      await part[0]!.collection.insertMany(
+        part.map(({ model }) => model.document),
+        { session },
+      )
+    else
+      await client.bulkWrite(
+        part.map(({ model }) => model),
+        { session },
+      )
   } catch (error) {
     throw plainError(error, part)
   }
@@ -65,11 +65,16 @@ async function sendPart(client: MongoClient, session: ClientSession, part: reado
 function plainError(error: unknown, part: readonly LaterWrite[]): unknown {
   // Of a document that can't be written as BSON.
   if (error instanceof MongoInvalidArgumentError && error.cause) return error.cause
+  if (error instanceof MongoBulkWriteError) return named(error, part[[error.writeErrors].flat()[0]?.index ?? -1])
   if (!(error instanceof MongoClientBulkWriteError)) return error
   if (error.cause instanceof MongoServerError) return error.cause
   const [[index, failed] = []] = error.writeErrors
   if (index === undefined || !failed) return error
   const plain = new MongoServerError({ ...failed, errorLabels: labelsOfWrite(failed.code), cause: error })
-  const ifTaken = failed.code === duplicateKey ? part[index]?.ifTaken : undefined
-  return ifTaken ? ifTaken(plain) : plain
+  return named(plain, part[index])
+}
+
+/** The error of a write whose unique key is taken. */
+function named(error: MongoServerError, write: LaterWrite | undefined): Error {
+  return error.code === duplicateKey && write?.ifTaken ? write.ifTaken(error) : error
 }

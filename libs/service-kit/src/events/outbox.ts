@@ -64,22 +64,28 @@ export async function createOutbox(options: {
   await ensureCollections(db, ['outbox', 'sequences', 'handled_sequences', 'catch_ups'])
   await ensureIndexes(rows, [{ key: { stream: 1, sequence: 1 } }])
 
-  /** Takes the numbers within the transaction, so that two that announce events of one aggregate conflict. */
+  /**
+   * Takes the numbers within the transaction, so that two that announce events of one aggregate conflict. Returns the last one of
+   * each.
+   */
   async function store(
     events: readonly Omit<OutboxRow, 'sequence'>[],
     session: ClientSession,
     later = new LaterWrites(),
-  ): Promise<void> {
+  ): Promise<Map<string, number>> {
     const byAggregate = [...Map.groupBy(events, aggregateKey)]
     const counts = new Map(byAggregate.map(([key, { length }]) => [key, length]))
-    const lasts = await sequences.take(counts, session)
+    const lasts = await sequences.take(counts, session, later)
     const numbered = byAggregate.flatMap(([key, ofAggregate]) => {
       const before = (lasts.get(key) ?? 0) - ofAggregate.length
       return ofAggregate.map((row, n) => ({ ...row, sequence: before + n + 1 }))
     })
-    if (later.isEmpty) return void (await rows.insertMany(numbered, { session }))
-    for (const document of numbered) later.add(rows, { insertOne: { document } })
-    await later.send(client, session)
+    if (later.isEmpty) await rows.insertMany(numbered, { session })
+    else {
+      for (const document of numbered) later.add(rows, { insertOne: { document } })
+      await sendFirst(later, session)
+    }
+    return lasts
   }
 
   /** The first command of a transaction may be this one. */
@@ -107,6 +113,7 @@ export async function createOutbox(options: {
   return {
     async commit(work, retryFor) {
       let streams = new Set<string>()
+      let lasts = new Map<string, number>()
       const result = await inTransaction(
         client,
         async (session) => {
@@ -119,12 +126,13 @@ export async function createOutbox(options: {
             flush: () => sendFirst(later, session),
           })
           streams = new Set(events.map(({ stream }) => stream))
-          if (events.length) await store(events, session, later)
+          if (events.length) lasts = await store(events, session, later)
           else await sendFirst(later, session)
           return result
         },
         retryFor,
       )
+      sequences.keep(lasts)
       if (streams.size) wake(streams)
       return result
     },

@@ -1,4 +1,8 @@
+import { LRUCache } from 'lru-cache'
 import type { ClientSession, Collection, Db } from 'mongodb'
+import { asConflict } from '../transaction.ts'
+import { upTo } from '../up-to.ts'
+import type { LaterWrites } from './later-writes.ts'
 
 interface LastSequence {
   /** Stream and aggregate. */
@@ -9,6 +13,8 @@ interface LastSequence {
 /** The last sequence number of each aggregate: the last one given in `sequences`, the last one handled in `handled_sequences`. */
 export class Sequences {
   readonly #sequences: Collection<LastSequence>
+  /** The last numbers that were taken here, for as long (ms) as hardly anybody else can have taken others. */
+  readonly #taken = new LRUCache<string, number>({ ...upTo(10_000), ttl: 5000 })
 
   constructor(db: Db, collection: 'sequences' | 'handled_sequences') {
     this.#sequences = db.collection(collection)
@@ -17,21 +23,60 @@ export class Sequences {
   /**
    * Takes the next numbers of each aggregate, as many as `counts` says, and returns the last of them. Transactions that take
    * numbers of the same aggregate conflict. A number is at least the time (ms), so none is given twice after the database was
-   * restored from a backup.
+   * restored from a backup. Numbers of an aggregate that this process wrote about a moment ago are not asked for: they are taken
+   * `later`, and the transaction runs again when somebody else took some meanwhile.
    */
-  async take(counts: ReadonlyMap<string, number>, session: ClientSession): Promise<Map<string, number>> {
+  async take(
+    counts: ReadonlyMap<string, number>,
+    session: ClientSession,
+    later: LaterWrites,
+  ): Promise<Map<string, number>> {
     const now = Date.now()
+    const lasts = new Map<string, number>()
+    const unknown: [string, number][] = []
+    for (const [_id, count] of counts) {
+      const known = this.#taken.get(_id)
+      if (known === undefined) {
+        unknown.push([_id, count])
+        continue
+      }
+      const last = Math.max(known + count, now)
+      lasts.set(_id, last)
+      // Where the last number is another one, the filter finds nothing, and the key of what is to be inserted is taken.
+      const filter = { _id, last: known }
+      later.add(this.#sequences, { updateOne: { filter, update: { $set: { last } }, upsert: true } }, (taken) => {
+        this.#taken.delete(_id)
+        return asConflict(taken)
+      })
+    }
+    return new Map([...lasts, ...(await this.#takeNow(unknown, now, session))])
+  }
+
+  async #takeNow(
+    counts: readonly [string, number][],
+    now: number,
+    session: ClientSession,
+  ): Promise<ReadonlyMap<string, number>> {
     const after = (count: number) => ({ $max: [{ $add: [{ $ifNull: ['$last', 0] }, count] }, now] })
-    const takings = [...counts].map(([_id, count]) => ({ filter: { _id }, update: [{ $set: { last: after(count) } }] }))
+    const takings = counts.map(([_id, count]) => ({ filter: { _id }, update: [{ $set: { last: after(count) } }] }))
     const [only] = takings
-    if (only && takings.length === 1) {
+    if (!only) return new Map()
+    if (takings.length === 1) {
       const options = { session, upsert: true, returnDocument: 'after' } as const
       const taken = await this.#sequences.findOneAndUpdate(only.filter, only.update, options)
       return new Map(taken ? [[taken._id, taken.last]] : [])
     }
     const updates = takings.map((updateOne) => ({ updateOne: { ...updateOne, upsert: true } }))
     await this.#sequences.bulkWrite(updates, { session, ordered: false })
-    return await this.lastOf([...counts.keys()], session)
+    return await this.lastOf(
+      counts.map(([_id]) => _id),
+      session,
+    )
+  }
+
+  /** The numbers that `take` gave are committed. */
+  keep(lasts: ReadonlyMap<string, number>): void {
+    for (const [_id, last] of lasts) if (last > (this.#taken.get(_id) ?? 0)) this.#taken.set(_id, last)
   }
 
   /** The last number of each aggregate. Aggregates without one are absent. */
