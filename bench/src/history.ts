@@ -8,7 +8,7 @@ import { archive } from '@im/contracts/message'
 import { startStack } from '@im/dev'
 import { createTestClient, type TestClient } from '@im/service-kit/testing'
 import { type Db, MongoClient } from 'mongodb'
-import { type Chat, newChat } from '../../services/message/src/inbox/chats-repository.ts'
+import type { Chat } from '../../services/message/src/inbox/chats-repository.ts'
 import { showing } from '../../services/message/src/inbox/show-messages.ts'
 import type { MessageDocument } from '../../services/message/src/messages/message-document.ts'
 import { machine } from './machine.ts'
@@ -76,7 +76,7 @@ async function load(db: Db, from: number, to: number): Promise<void> {
     await collection.insertMany(some, { ordered: false })
     for (const [index, one] of some.entries()) newest.set(chatOf(n + index), one)
   }
-  const shown = [...newest.values()].map((one) => showing(newChat(one.conversation), [one], Date.now()))
+  const shown = showing(new Map(), [...newest.values()], Date.now())
   await db.collection<Chat>('chats').bulkWrite(
     shown.map((chat) => ({ replaceOne: { filter: { _id: chat._id }, replacement: chat, upsert: true } })),
     { ordered: false },

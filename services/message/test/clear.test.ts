@@ -1,7 +1,8 @@
 import { archive, search } from '@im/contracts/message'
-import type { Outbox } from '@im/service-kit'
-import { ObjectId } from 'mongodb'
+import { asConflict, type Outbox } from '@im/service-kit'
+import { MongoError, ObjectId } from 'mongodb'
 import { test } from 'tap'
+import { archiveBatch } from '../src/archive/archive-batch.ts'
 import { sweepCleared, sweepExpired } from '../src/archive/sweep-messages.ts'
 import { messageOf, startArchive } from './start-archive.ts'
 
@@ -88,6 +89,19 @@ test('what its readers have lost', async (t) => {
       t.strictSame(contents(await im.history(a, b)), ['second', 'first', 'before'])
     },
   )
+
+  t.test('a message that is being stored while its chat is cleared stands behind the clear', async (t) => {
+    const [a, b] = im.pair()
+    await log.say(a, b, { content: 'before', timeSend: now() + 240 })
+    let tries = 0
+    await archiveBatch(deps, [log.entry(a, b, { content: 'after' })], {
+      alongside: async () => {
+        if (!tries++) await im.clear(b, a)
+      },
+    })
+    t.strictSame(contents(await im.history(b, a)), ['after'])
+    t.strictSame(contents(await im.chats(b)), ['after'])
+  })
 
   t.test('clearing all takes chats of any kind, those without a listed message too', async (t) => {
     const [a, b] = im.pair()
@@ -184,7 +198,13 @@ test('a list of chats after a failure between the messages and it', async (t) =>
       async commit(work) {
         commits++
         if (failing === 'the list' && commits === 2) throw new Error('away')
-        const result = await deps.outbox.commit(work)
+        let tries = 0
+        const result = await deps.outbox.commit(async (change) => {
+          const result = await work(change)
+          // Only when it met another one the list is not written with the messages.
+          if (failing === 'the list' && !tries++) throw asConflict(new MongoError('another log has messages of it'))
+          return result
+        })
         if (failing !== 'the list' && commits === 1) throw new Error('the answer was lost')
         return result
       },

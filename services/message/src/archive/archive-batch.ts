@@ -1,8 +1,9 @@
 import { messageArchived, messageRecalled } from '@im/contracts/message'
 import { type Change, isDuplicateKey } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
+import type { Chat } from '../inbox/chats-repository.ts'
 import { refreshChats } from '../inbox/refresh-chats.ts'
-import { showMessages } from '../inbox/show-messages.ts'
+import { chatsOf, showInChats, showInRooms, showing } from '../inbox/show-messages.ts'
 import { announced } from '../messages/announced.ts'
 import { usersOf } from '../messages/conversations.ts'
 import { keyText, type MessageDocument, type MessageKey, type RefusedMessage } from '../messages/message-document.ts'
@@ -63,9 +64,9 @@ type ArchiveDeps = Pick<
   RecallDeps
 
 /**
- * Stores a batch of entries and their event in one transaction; messages that are stored already change nothing. Then, still
- * before the caller may tell anybody, the lists of chats and the read marks: they are idempotent, and a log tells an entry
- * again until this function has returned. Gives the outcome of each entry that has something to store. `alongside` adds
+ * Stores a batch of entries, the lists of chats and their event in one transaction; messages that are stored already change nothing.
+ * Then, still before the caller may tell anybody, the read marks, and lists that could not be written with the messages: they are
+ * idempotent, and a log tells an entry again until this function has returned. Gives the outcome of each entry that has something to store. `alongside` adds
  * writes to the transaction: it gets the entries that are not known, and may run several times; `written` gets those of the time that
  * counts. `refused` is told why entries of that outcome were refused.
  */
@@ -87,11 +88,6 @@ export async function archiveBatch<E extends ArchiveEntry>(
   let known = new Map<string, KnownMessage>()
   if (entries.some(({ mind }) => mind)) known = await deps.messages.known(keys)
   for (;;) {
-    // Anew each time: a chat may have been cleared while a transaction waited.
-    const bounds = await boundsOf(
-      deps,
-      entries.flatMap(({ store }) => store ?? []),
-    )
     const settled = settleCopies(entries, known, deps.now())
     const fresh = new Set(
       entries.filter(({ refuse }, index) => {
@@ -100,19 +96,13 @@ export async function archiveBatch<E extends ArchiveEntry>(
       }),
     )
     deps.resenders.add(known.values())
-    const stored = await placed(
-      deps,
-      settled.stored.map((message) => afterClears(message, bounds)),
-    )
-    const written = { ...settled, stored }
     try {
-      const recalled = await store(deps, fresh, written, alongside)
+      const { stored, recalled, isShown } = await store(deps, settled, fresh, [...known.values()], alongside)
       tellWritten?.(fresh)
       const lost = new Set(recalled.map(keyText))
-      await showMessages(
-        deps,
-        [...written.stored, ...known.values()].filter((message) => !lost.has(keyText(message))),
-      )
+      const shown = [...stored, ...known.values()].filter((message) => !lost.has(keyText(message)))
+      await showInRooms(deps, shown)
+      if (!isShown) await showInChats(deps, shown)
       await refreshChats(deps, recalled)
       await markRead(deps, entries)
       for (const [entry, refusal] of settled.refusals) refused?.(entry as E, refusal)
@@ -139,17 +129,31 @@ export async function archiveBatch<E extends ArchiveEntry>(
 /** A stone that is to be replaced is not what it was when it was read. */
 class ChangedMeanwhileError extends Error {}
 
-/** The transaction. Gives the messages that entries of the batch recalled. */
+/**
+ * The transaction: the messages as they were stored, and those that entries of the batch recalled. The lists of chats are written with it
+ * (`isShown`), unless another log had messages of one of these chats at the same time: the two would undo each other's batches again
+ * and again, so from the second try on the caller shows them apart.
+ */
 async function store<E extends ArchiveEntry>(
   deps: ArchiveDeps,
+  settled: Settled,
   fresh: ReadonlySet<E>,
-  { stored, refused, replaced, retold }: Omit<Settled, 'outcomes' | 'refusals'>,
+  known: readonly KnownMessage[],
   alongside?: (fresh: ReadonlySet<E>, change: Change) => Promise<unknown>,
-): Promise<KnownMessage[]> {
-  const { messages, searchIndex, outbox, now } = deps
+): Promise<{ stored: MessageDocument[]; recalled: KnownMessage[]; isShown: boolean }> {
+  const { messages, chats, searchIndex, outbox, now } = deps
+  const { refused, replaced, retold } = settled
   const recalls = [...fresh].filter(({ recall }) => recall?.messageIds.length)
-  if (!stored.length && !refused.length && !retold.length && !recalls.length && !(alongside && fresh.size)) return []
+  if (!settled.stored.length && !refused.length && !retold.length && !recalls.length && !(alongside && fresh.size))
+    return { stored: [], recalled: [], isShown: false }
+  let tries = 0
   return await outbox.commit(async (change) => {
+    const found = tries++ ? undefined : await chats.byIds(chatsOf([...settled.stored, ...known]), change.session)
+    const bounds = found ? clearsOf(found) : await boundsOf(deps, settled.stored)
+    const stored = await placed(
+      deps,
+      settled.stored.map((message) => afterClears(message, bounds)),
+    )
     if (!(await messages.removeRefused(replaced, change.session))) throw new ChangedMeanwhileError()
     messages.store(stored, change)
     messages.addRefused(refused, now(), change)
@@ -160,8 +164,13 @@ async function store<E extends ArchiveEntry>(
     // Messages of this batch may be taken back by it.
     if (recalls.length) await change.flush()
     for (const entry of recalls) recalled.push(...(await applyRecall(deps, entry, change)))
+    if (found) {
+      const lost = new Set(recalled.map(keyText))
+      const shown = [...stored, ...known].filter((message) => !lost.has(keyText(message)))
+      chats.write(showing(found, shown, now()), change)
+    }
     if (stored.length) change.announce(messageArchived, logOf(stored[0]!), { messages: stored.map(announced) })
-    return recalled
+    return { stored, recalled, isShown: found !== undefined }
   })
 }
 
@@ -214,6 +223,10 @@ async function placed(
 
 /** How late (s) a message may be without being looked at apart. */
 const prompt = 60
+
+/** Up to which moment (s) these chats are cleared by one of their sides. */
+const clearsOf = (chats: ReadonlyMap<string, Chat>) =>
+  new Map([...chats].map(([conversation, { clearedBefore = 0 }]) => [conversation, clearedBefore]))
 
 /** Up to which moment (s) the chats of these messages are cleared by one of their sides, where that may matter. */
 async function boundsOf({ chats }: ArchiveDeps, messages: readonly MessageDocument[]): Promise<Map<string, number>> {

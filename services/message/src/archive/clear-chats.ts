@@ -33,7 +33,7 @@ async function clearSome({ chats, outbox, now }: ClearDeps, userId: number, conv
   await outbox.commit(async (change) => {
     const found = await chats.byIds(conversations, change.session)
     const cleared = [...found.values()].flatMap((chat) => clearedFor(userId, chat, now()) ?? [])
-    await chats.write(cleared, change.session)
+    chats.write(cleared, change)
     for (const { _id: conversation } of cleared)
       change.announce(messageDeleted, deletionsOf(userId), { conversation, messageIds: [], userId, at: now() })
   })

@@ -5,6 +5,8 @@ import { frameNamespace } from './frame-namespace.ts'
 
 /** Frames of one turn go together, up to so many characters in a stanza. */
 const stanzaLength = 256 * 1024
+/** How long (ms) it may wait for company that the server can forget more of its log: nobody waits for it. */
+const releaseWithin = 20
 
 /** Writes frames to one XMPP server, those of one turn in one go and in their order. */
 export class FrameWriter implements StreamWriter {
@@ -17,6 +19,7 @@ export class FrameWriter implements StreamWriter {
   #stored = 0
   #released = 0
   #hasMarks = false
+  #releasing: NodeJS.Timeout | undefined
 
   constructor(options: { component: string; domain: string; epoch: number; write: (xml: string) => void }) {
     this.#write = options.write
@@ -26,10 +29,13 @@ export class FrameWriter implements StreamWriter {
 
   /** Where the log's marks stand. */
   marks(stored: number, released: number): void {
+    const letsCome = stored > this.#stored
     this.#stored = stored
     this.#released = released
     this.#hasMarks = true
-    this.#schedule()
+    // More entries come when others are stored.
+    if (letsCome) this.#schedule()
+    else this.#releasing ??= setTimeout(() => this.flush(), releaseWithin)
   }
 
   deliver(streamId: string, number: number | undefined, text: StanzaText, expectId?: string): void {
@@ -65,6 +71,8 @@ export class FrameWriter implements StreamWriter {
 
   flush(): void {
     this.#flushing = false
+    clearTimeout(this.#releasing)
+    this.#releasing = undefined
     if (this.#hasMarks) {
       this.#hasMarks = false
       const at = `xmlns='${frameNamespace}' epoch='${this.#epoch}'`

@@ -1,4 +1,4 @@
-import { ensureIndexes, findNewest } from '@im/service-kit'
+import { asConflict, type Change, ensureIndexes, findNewest } from '@im/service-kit'
 import type { AnyBulkWriteOperation, ClientSession, Collection, Db, ObjectId } from 'mongodb'
 import { usersOf } from '../messages/conversations.ts'
 import type { Place } from '../messages/message-document.ts'
@@ -102,9 +102,9 @@ export class ChatsRepository {
   }
 
   /** Sets chats to what they are now; those that were not stored yet have no writes. */
-  async write(chats: readonly Chat[], session: ClientSession): Promise<void> {
-    if (!chats.length) return
-    await this.collection.bulkWrite(chats.map(writing), { session, ordered: false })
+  write(chats: readonly Chat[], { later }: Pick<Change, 'later'>): void {
+    // One that somebody else has begun meanwhile is a conflict like any other.
+    for (const chat of chats) later(this.collection, writing(chat), asConflict)
   }
 
   /** The later bound of each chat that one side has cleared up to after this moment (seconds). */

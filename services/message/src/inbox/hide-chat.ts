@@ -12,14 +12,14 @@ export async function hideChat(
   users: readonly number[],
   at: number,
 ): Promise<void> {
-  await outbox.commit(async ({ session }) => {
-    const chat = await chats.get(singleConversation(first, second), session)
+  await outbox.commit(async (change) => {
+    const chat = await chats.get(singleConversation(first, second), change.session)
     if (!chat) return
     const hidden = { ...chat }
     for (const name of sideNames) {
       const side = chat[name]
       if (users.includes(side.user) && side.shown && (side.ts ?? 0) <= at) hidden[name] = withShown(side, undefined)
     }
-    if (sideNames.some((name) => hidden[name] !== chat[name])) await chats.write([hidden], session)
+    if (sideNames.some((name) => hidden[name] !== chat[name])) chats.write([hidden], change)
   })
 }

@@ -17,7 +17,8 @@ export async function refreshChats(
   const isLost = ({ shown }: ChatSide) => shown !== undefined && ids.has(shown.toHexString())
   const conversations = [...new Set(lost.map(({ conversation }) => conversation))]
   for (let at = 0; at < conversations.length; at += atOnce)
-    await outbox.commit(async ({ session }) => {
+    await outbox.commit(async (change) => {
+      const { session } = change
       const found = await chats.byIds(conversations.slice(at, at + atOnce), session)
       const changed: Chat[] = []
       for (const chat of found.values()) {
@@ -31,7 +32,7 @@ export async function refreshChats(
         }
         if (sideNames.some((name) => fresh[name] !== chat[name])) changed.push(fresh)
       }
-      await chats.write(changed, session)
+      chats.write(changed, change)
     })
   for (const chat of await roomChats.byIds([...new Set(lostInRooms.map(({ conversation }) => conversation))])) {
     if (!lostInRooms.some(({ _id }) => _id.equals(chat.shown))) continue

@@ -3,34 +3,41 @@ import type { Deps } from '../deps.ts'
 import { isNewer, isVisible, type MessageDocument, type Place, type Visibility } from '../messages/message-document.ts'
 import { type Chat, type ChatSide, newChat, shownPlace, withShown } from './chats-repository.ts'
 
-type Shown = Place & Visibility & Pick<MessageDocument, 'conversation' | 'contentType' | 'to'>
+/** What decides where a message is shown. */
+export type ShownMessage = Place & Visibility & Pick<MessageDocument, 'conversation' | 'contentType' | 'to'>
 
-/**
- * Shows archived messages in the lists of both sides of their chats, where they are the newest. A transaction of its own after
- * that of the archive: two replicas that archive for the same chat at once would undo each other's whole batch. Messages that
- * were archived before do no harm, so it is done again for those that a log tells again.
- */
-export async function showMessages(
-  { chats, roomChats, outbox, now }: Pick<Deps, 'chats' | 'roomChats' | 'outbox' | 'now'>,
-  messages: readonly Shown[],
+/** Shows archived messages in the lists of rooms where they are the newest, and so those that were archived before. */
+export const showInRooms = ({ roomChats }: Pick<Deps, 'roomChats'>, messages: readonly ShownMessage[]): Promise<void> =>
+  roomChats.show(newestOfRooms(messages))
+
+/** The same in the lists of both sides of single chats. */
+export async function showInChats(
+  { chats, outbox, now }: Pick<Deps, 'chats' | 'outbox' | 'now'>,
+  messages: readonly ShownMessage[],
 ): Promise<void> {
-  await roomChats.show(newestOfRooms(messages))
-  const byChat = Map.groupBy(
-    messages.filter(({ to, gone }) => to !== undefined && !gone),
-    ({ conversation }) => conversation,
-  )
-  if (!byChat.size) return
-  await outbox.commit(async ({ session }) => {
-    const known = await chats.byIds([...byChat.keys()], session)
-    const changed = [...byChat].map(([conversation, some]) =>
-      showing(known.get(conversation) ?? newChat(conversation), some, now()),
-    )
-    await chats.write(changed, session)
+  const conversations = chatsOf(messages)
+  if (!conversations.length) return
+  await outbox.commit(async (change) => {
+    const known = await chats.byIds(conversations, change.session)
+    chats.write(showing(known, messages, now()), change)
   })
 }
 
+const isShownInChat = ({ to, gone }: ShownMessage) => to !== undefined && !gone
+
+/** The single chats that change when these are shown. */
+export const chatsOf = (messages: readonly ShownMessage[]): string[] => [
+  ...new Set(messages.filter(isShownInChat).map(({ conversation }) => conversation)),
+]
+
+/** Single chats after these messages. */
+export const showing = (known: ReadonlyMap<string, Chat>, messages: readonly ShownMessage[], now: number): Chat[] =>
+  [...Map.groupBy(messages.filter(isShownInChat), ({ conversation }) => conversation)].map(([conversation, some]) =>
+    chatShowing(known.get(conversation) ?? newChat(conversation), some, now),
+  )
+
 /** The newest listed message of each room. */
-function newestOfRooms(messages: readonly Shown[]): Map<string, Place> {
+function newestOfRooms(messages: readonly ShownMessage[]): Map<string, Place> {
   const newest = new Map<string, Place>()
   for (const message of messages) {
     const { to, gone, conversation, contentType } = message
@@ -41,8 +48,7 @@ function newestOfRooms(messages: readonly Shown[]): Map<string, Place> {
   return newest
 }
 
-/** The chat after these messages. */
-export function showing(chat: Chat, messages: readonly Shown[], now: number): Chat {
+function chatShowing(chat: Chat, messages: readonly ShownMessage[], now: number): Chat {
   const listed = messages.filter(({ contentType }) => messageType(contentType).listed)
   return {
     ...chat,
@@ -52,7 +58,7 @@ export function showing(chat: Chat, messages: readonly Shown[], now: number): Ch
   }
 }
 
-function sideShowing(side: ChatSide, listed: readonly Shown[], now: number): ChatSide {
+function sideShowing(side: ChatSide, listed: readonly ShownMessage[], now: number): ChatSide {
   let newest = shownPlace(side)
   for (const message of listed)
     if (isVisible(message, { ...side, now }) && (!newest || isNewer(message, newest))) newest = message
