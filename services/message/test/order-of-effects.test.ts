@@ -139,6 +139,12 @@ test('until a message is confirmed the database is asked few times, whatever is 
   const written = ['find chats', 'bulkWrite messages searchBacklog chats sequences outbox', 'commitTransaction']
   t.strictSame(await commandsOf(log.entry(high, low), log.entry(low, high)), written)
   t.strictSame(await commandsOf(log.entry(low, high + 100), log.entry(low, high + 101)), written)
+  const id = await log.say(low, high)
+  const marked = await commandsOf(log.read(high, low, [id]))
+  t.strictSame(
+    marked.filter((command) => command !== 'commitTransaction'),
+    ['find messages', 'update messages'],
+  )
 })
 
 test('what a server may forget is told with what is written next, or soon', async (t) => {

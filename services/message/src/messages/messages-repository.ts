@@ -1,6 +1,6 @@
 import { messageType } from '@im/contracts/message'
 import { type Change, changeMany, ensureIndexes, findNewest, hintFor, indexedAnd } from '@im/service-kit'
-import type { ClientSession, Collection, Db, Document, ObjectId } from 'mongodb'
+import type { AnyBulkWriteOperation, ClientSession, Collection, Db, Document, ObjectId } from 'mongodb'
 import { mostLate } from '../read/order-key.ts'
 import { roomConversation, usersOf } from './conversations.ts'
 import {
@@ -50,6 +50,9 @@ const byMessageId = { messageId: 1, from: 1, to: 1 } as const
 const unread = { unreadBy: 1, from: 1, timeSend: 1, expireAt: 1 } as const
 /** Unread messages that one question counts. */
 const mostUnread = 20_000
+
+/** A message of a single chat, as its receiver has it. */
+type Received = Pick<MessageDocument, 'messageId' | 'from' | 'timeSend'> & { to: number }
 
 export type Unread = Pick<MessageDocument, 'from' | 'timeSend' | 'expireAt'>
 
@@ -225,49 +228,43 @@ export class MessagesRepository {
     reads: readonly { author: number; reader: number; messageIds: readonly string[] }[],
   ): Promise<void> {
     if (!reads.length) return
+    const read = await this.#received(
+      reads.flatMap(({ messageIds }) => messageIds),
+      reads.map(({ reader }) => reader),
+    )
+    const named = new Set(
+      reads.flatMap(({ author, reader, messageIds }) => messageIds.map((id) => `${author} ${reader} ${id}`)),
+    )
     await changeMany(
       this.collection,
-      reads.map(({ author, reader, messageIds }) => ({
-        updateMany: {
-          filter: { messageId: { $in: [...messageIds] }, from: author, to: reader, isRead: false },
-          update: { $set: { isRead: true }, $unset: { unreadBy: '' } },
-        },
-      })),
+      [
+        ...reads.map(({ author, reader, messageIds }) => ({
+          updateMany: {
+            filter: { messageId: { $in: [...messageIds] }, from: author, to: reader, isRead: false },
+            update: { $set: { isRead: true }, $unset: { unreadBy: '' } } as const,
+          },
+        })),
+        ...endOfUnread(read.filter(({ from, to, messageId }) => named.has(`${from} ${to} ${messageId}`))),
+      ],
       { ordered: false },
-    )
-    await this.#endUnread(
-      reads.flatMap(({ messageIds }) => messageIds),
-      unique(reads.map(({ reader }) => reader)),
     )
   }
 
   /** Messages of single chats that `userId` received. */
   async markReadBy(userId: number, messageIds: readonly string[]): Promise<void> {
+    const read = await this.#received(messageIds, [userId])
     const filter = { messageId: { $in: [...messageIds] }, to: userId }
     const update = { $set: { isRead: true }, $unset: { unreadBy: '' } } as const
-    await changeMany(this.collection, [{ updateMany: { filter, update } }])
-    await this.#endUnread(messageIds, [userId])
+    await changeMany(this.collection, [{ updateMany: { filter, update } }, ...endOfUnread(read)])
   }
 
-  /** What came before a message that its reader has read is unread no more. */
-  async #endUnread(messageIds: readonly string[], readers: readonly number[]): Promise<void> {
-    const read = await this.collection
-      .find({ messageId: { $in: unique(messageIds) }, to: { $in: [...readers] }, isRead: true }, { batchSize: 5000 })
-      .project<{ from: number; to: number; timeSend?: number }>({ _id: 0, from: 1, to: 1, timeSend: 1 })
+  /** When these messages to these users were sent; stones are not among them. */
+  async #received(messageIds: readonly string[], to: readonly number[]): Promise<Received[]> {
+    const found = await this.collection
+      .find({ messageId: { $in: unique(messageIds) }, to: { $in: unique(to) } }, { batchSize: 5000 })
+      .project<Received>({ _id: 0, messageId: 1, from: 1, to: 1, timeSend: 1 })
       .toArray()
-    const newest = new Map<string, { unreadBy: number; from: number; timeSend: number }>()
-    for (const { from, to, timeSend = 0 } of read) {
-      const key = `${from} ${to}`
-      if (timeSend >= (newest.get(key)?.timeSend ?? 0)) newest.set(key, { unreadBy: to, from, timeSend })
-    }
-    if (!newest.size) return
-    await changeMany(
-      this.collection,
-      [...newest.values()].map(({ timeSend, ...chat }) => ({
-        updateMany: { filter: { ...chat, timeSend: { $lt: timeSend } }, update: { $unset: { unreadBy: '' } } },
-      })),
-      { ordered: false },
-    )
+    return found.filter(({ timeSend }) => timeSend !== undefined)
   }
 
   /** What a user has not read yet, of these authors or of all. */
@@ -538,6 +535,16 @@ const mostLateRead = 2000
 const lateAtOnce = 200
 
 const isLate = ({ roomJid, ts, timeSend }: MessageDocument) => roomJid !== undefined && ts / 1000 - timeSend >= lateFrom
+
+/** What came before a message that its reader has read is unread no more. */
+function endOfUnread(read: readonly Received[]): AnyBulkWriteOperation<MessageDocument>[] {
+  const chats = Map.groupBy(read, ({ from, to }) => `${from} ${to}`)
+  return [...chats.values()].map((some) => {
+    const { from, to: unreadBy, timeSend } = some.reduce((a, b) => (b.timeSend > a.timeSend ? b : a))
+    const filter = { unreadBy, from, timeSend: { $lt: timeSend } }
+    return { updateMany: { filter, update: { $unset: { unreadBy: '' } } } }
+  })
+}
 
 const unique = <T>(values: readonly T[]): T[] => [...new Set(values)]
 
