@@ -155,4 +155,8 @@ test('read marks of one message end at 200 ids, and wait for no other message', 
   const again = createLog(deps)
   await again.archive([again.read(b, a, ids.slice(0, 3))])
   t.equal(await deps.messages.collection.countDocuments({ from: a, isRead: true }), 3)
+  const [c] = pair()
+  const forOther = await log.say(a, c)
+  await log.archive([log.read(b, a, ids.slice(3, 5)), log.read(c, a, [forOther])])
+  t.equal(await deps.messages.collection.countDocuments({ from: a, isRead: true }), 6, 'of two readers in one batch')
 })

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { eventually, watchQueries } from '@im/service-kit/testing'
 import { test } from 'tap'
+import { mostBytes } from '../src/mailbox/mailbox-limits.ts'
 import type { MailboxRow } from '../src/mailbox/mailbox-repository.ts'
 import { type Outgoing, rowOf } from '../src/streams/delivery.ts'
 import { alice, bob, startMessage } from './start-message.ts'
@@ -263,6 +264,30 @@ test('at most 5,000 messages and 64 MiB wait for a user; beyond that they are in
   t.ok(usage && usage.bytes <= 64 * 2 ** 20 && usage.bytes > 64 * 2 ** 20 - 70_000, JSON.stringify(usage))
   t.equal(await deps.messages.collection.countDocuments(), 28)
   await eventually(() => sender.receipts.length === 28)
+})
+
+test('a batch that is stored at the third try fills a mailbox once, and holds up nobody', async (t) => {
+  const { xmpp, online, deps } = await startMessage(t)
+  const { outbox, deliverer, mailboxLimits } = deps
+  const sender = await online(alice)
+  const { commit } = outbox
+  let failures = 2
+  outbox.commit = (async (...args: Parameters<typeof commit>) => {
+    if (failures && deliverer.writesFrom(bob)) {
+      failures--
+      throw new Error('away')
+    }
+    return await commit.apply(outbox, args)
+  }) as typeof commit
+  sender.say({ to: bob, body: { content: 'x'.repeat(60_000) } })
+  await xmpp.drained()
+  t.equal(failures, 0)
+  t.ok(mailboxLimits.take(bob, mostBytes - 100_000))
+  const peer = await online(bob)
+  await eventually(() => peer.messages.length === 1)
+  sender.say({ to: bob, body: { content: 'live' } })
+  await eventually(() => peer.messages.length === 2)
+  t.notOk(peer.messages[1]?.isDelayed)
 })
 
 test('what has expired is not handed over', async (t) => {
