@@ -138,7 +138,7 @@ const [firstWindow, longestWindow] = [600, 720 * 86_400]
 /** How much longer the next range is when one held too few. */
 const growth = 10
 
-/** How dense what was found last lies: seconds between two documents, by what is equal. */
+/** How dense what was found last lies: how far two documents are from each other, by what was asked for. */
 const spacings = new WeakMap<Db['client'], LRUCache<string, number>>()
 
 /**
@@ -208,22 +208,29 @@ export interface FirstQuery<T extends Document> {
   to: number
   /** Of what `filter` finds, MongoDB looks at so many for `also`. The stand-in looks at all of a range. */
   most?: number
-  /** An id near which the first document is, where `from` may be far from it. Only asked for the stand-in. */
-  near?: () => Promise<number>
+  /** About the highest id that there is, where the range may go far beyond. Only asked for the stand-in. */
+  highest?: () => Promise<number>
+  /** How many ids the stand-in is asked for at least: 200 unless given. */
+  span?: number
   limit: number
   projection?: Document
   session?: ClientSession
 }
 
-/** Lengths of the ranges of ids that are tried before the whole one. */
-const spans = [200, 2000, 10_000, 50_000, 250_000]
+const firstSpan = 200
+const growthOfNone = 25
+/** Short ranges that are tried before the whole one. */
+const mostTries = 2
 
-/** Finds the first documents in the order of their ids. The stand-in is asked for short ranges first, as in `findNewest`. */
+/**
+ * Finds the first documents in the order of their ids. MongoDB stops at the limit. The stand-in reads the whole range first, so it is
+ * asked for a short one that should hold enough, then for one as long as what was found there lets expect, then for the whole one.
+ */
 export async function findFirst<T extends Document>(
   collection: Collection<T>,
   query: FirstQuery<T>,
 ): Promise<WithId<T>[]> {
-  const { filter, also = {}, field = '_id', order, from, to, near, most, limit, projection, session } = query
+  const { filter, also = {}, field = '_id', order, from, to, highest, most, limit, projection, session } = query
   const standsIn = await isStandIn(collection.db)
   const options = { limit, ...(projection ? { projection } : {}), ...(session ? { session } : {}) }
   const find = (end: number) => {
@@ -248,11 +255,21 @@ export async function findFirst<T extends Document>(
     return collection.find(within, { sort: { [field]: order }, ...options }).toArray()
   }
   if (standsIn) {
-    const first = near ? order * Math.max(order * from, order * (await near())) : from
-    for (const span of spans) {
-      if (span >= Math.abs(to - first)) break
-      const rows = await find(first + order * span)
-      if (rows.length === limit) return rows
+    const known = spacingsOf(collection.db.client)
+    const key = `${collection.namespace} ${field} ${JSON.stringify([filter, also])}`
+    const top = highest ? await highest() : Number.POSITIVE_INFINITY
+    const begin = order === 1 ? from : Math.min(from, top)
+    const length = Math.abs(Math.min(to, top) - begin)
+    // Twice of what it takes where documents lie as they did.
+    let span = Math.max(query.span ?? firstSpan, 2 * limit * (known.get(key) ?? 0))
+    for (let tries = 0; tries < mostTries && span < length; tries++) {
+      const rows = await find(begin + order * Math.ceil(span))
+      if (rows.length === limit) {
+        known.set(key, Math.abs(Number(rows.at(-1)?.[field]) - begin) / limit)
+        return rows
+      }
+      // Few say less of how dense all lie.
+      span *= rows.length ? (3 * limit) / rows.length : growthOfNone
     }
   }
   return await find(to)

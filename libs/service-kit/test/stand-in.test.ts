@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { test } from 'tap'
 import { connectMongo } from '../src/mongo.ts'
-import { findNewest, isStandIn } from '../src/stand-in.ts'
+import { findFirst, findNewest, isStandIn } from '../src/stand-in.ts'
 import { dropNamespace, standInFaults, testEnv } from '../src/testing/index.ts'
 
 test('the newest of a range are found, however far apart they stand and wherever they are looked for first', async (t) => {
@@ -88,6 +88,55 @@ test('where documents lie close together, little is read for the newest ones onc
   await find(4e9)
   await find(1000)
   t.ok(lowest.at(-1)! > 900, `from ${lowest.at(-1)} on after a silence`)
+})
+
+test('the first in the order of ids are found by three queries at most, wherever they lie', async (t) => {
+  const env = testEnv()
+  const mongo = await connectMongo({
+    url: env['MONGODB_URL']!,
+    namespace: env['NAMESPACE']!,
+    service: 'kit',
+    monitorCommands: true,
+  })
+  t.after(async () => {
+    await mongo.close()
+    await dropNamespace(env)
+  })
+  const rows = mongo.db.collection<{ _id: number; kind: string }>('rows')
+  await rows.createIndex({ kind: 1, _id: 1 })
+  const last = 20_000
+  const kindOf = (id: number) =>
+    id === 19_998 ? 'rare' : id < 5000 && id % 700 === 0 ? 'early' : id % 3 ? 'frequent' : 'usual'
+  const all = Array.from({ length: last }, (_, n) => ({ _id: n + 1, kind: kindOf(n + 1) }))
+  await rows.insertMany(all)
+  let queries = 0
+  mongo.client.on('commandStarted', ({ commandName }) => {
+    if (commandName === 'find') queries++
+  })
+  const property = fc.asyncProperty(
+    fc.constantFrom('rare', 'early', 'frequent', 'usual', 'none'),
+    fc.constantFrom(1 as const, -1 as const),
+    fc.integer({ min: 1, max: last }),
+    fc.integer({ min: 1, max: 30 }),
+    fc.boolean(),
+    async (kind, order, from, limit, isEndKnown) => {
+      queries = 0
+      const end = order === 1 ? 2 ** 31 : 1
+      const found = await findFirst(rows, {
+        ...{ filter: { kind }, order, from: order === 1 || !isEndKnown ? from : 2 ** 31, to: end, limit },
+        ...(isEndKnown ? { highest: async () => last } : {}),
+      })
+      const expected = all.filter(
+        ({ _id, kind: has }) => has === kind && (order === 1 ? _id >= from : isEndKnown || _id <= from),
+      )
+      assert.deepEqual(
+        found.map(({ _id }) => _id),
+        (order === 1 ? expected : expected.reverse()).slice(0, limit).map(({ _id }) => _id),
+      )
+      assert.ok(queries <= 3, `${queries} queries`)
+    },
+  )
+  await t.resolves(fc.assert(property, { numRuns: 60 }))
 })
 
 test('the stand-in has every fault that is made up for, MongoDB has none', async (t) => {

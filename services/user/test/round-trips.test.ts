@@ -29,10 +29,6 @@ import { startUser } from './start-user.ts'
  */
 const notCounted = new Set(['config', 'sequences', 'outbox', 'replicas'])
 const most = 3
-const exceptions = new Map<Endpoint, number>([
-  // The stand-in is asked for short ranges of ids; MongoDB once.
-  [userSearch.findNearby, 7],
-])
 
 const md5 = (text: string) => createHash('md5').update(text).digest('hex')
 
@@ -67,8 +63,7 @@ test('no call waits for the database more than three times, but for what its tra
     const { inTurn, commands } = await countRoundTrips(deps, call, { except: notCounted })
     const own = inTurn - commands.filter((name) => name === 'commitTransaction').length
     counted.add(endpoint)
-    const bound = exceptions.get(endpoint) ?? most
-    t.ok(own <= bound, `${endpoint.path}: ${own} of ${bound}: ${commands.join(', ')}`)
+    t.ok(own <= most, `${endpoint.path}: ${own} of ${most}: ${commands.join(', ')}`)
     if (refusal) throw refusal
   }
 

@@ -34,6 +34,8 @@ export interface UserFilter {
 
 /** Users who are looked at for what no index finds. */
 const mostLookedAt = 10_000
+/** Among so many users some have a frequent piece of a name, or what most of them have. */
+const [usersToAName, usersToOthers] = [2000, 400]
 
 /** Ordinary users who may be listed, with what lists are filtered by. Locked users are absent. */
 export class SearchableUsersRepository {
@@ -92,12 +94,13 @@ export class SearchableUsersRepository {
     limit: number,
   ): Promise<number[]> {
     const { filter: indexed, also = {} } = conditions(filter)
-    const near = range.order === -1 ? { near: newest } : {}
     const isScan = range.order === -1 && !filter.name && Object.keys(also).length > 0
     const to = isScan ? Math.max(range.to, Math.min(range.from, await newest()) - mostLookedAt) : range.to
     // The one who is not wanted is dropped here: a condition on the id beside its range keeps the stand-in from the index.
     const found = await findFirst(this.#users, {
-      ...{ filter: indexed, also, ...range, ...near, to, ...(isNarrowed(filter) ? { most: mostLookedAt } : {}) },
+      ...{ filter: indexed, also, ...range, to, highest: newest },
+      ...(isNarrowed(filter) ? { most: mostLookedAt } : {}),
+      span: filter.name ? usersToAName : usersToOthers,
       ...{ limit: limit + 1, projection: { _id: 1 } },
     })
     const ids = found.map(({ _id }) => _id).filter((userId) => userId !== filter.except)
