@@ -133,9 +133,9 @@ test('what a replica that alone lost NATS changes, others show soon, and it show
   const [alice, bob] = [await cutOff.person('alice'), await cutOff.person('bob', { friendsVerify: 0 })]
   const as = { as: alice }
   await cutOff.api.call(friends.addFriend, { toUserId: bob }, as)
-  const shown = async ({ api }: Pick<typeof other, 'api'>) =>
-    (await api.call(friends.listFriends, {}, as)).flatMap((row) =>
-      row.toUserId === bob ? [`${row.remarkName} ${row.toNickname}`] : [],
+  const shown = async ({ api }: Pick<typeof other, 'api'>, owner = alice, peer = bob) =>
+    (await api.call(friends.listFriends, {}, { as: owner })).flatMap((row) =>
+      row.toUserId === peer ? [`${row.remarkName} ${row.toNickname}`] : [],
     )
   const hasNats = () =>
     cutOff.deps.bus.ping().then(
@@ -143,6 +143,7 @@ test('what a replica that alone lost NATS changes, others show soon, and it show
       () => false,
     )
   t.strictSame([await shown(other), await shown(cutOff)], [[' bob'], [' bob']])
+  t.strictSame(await shown(cutOff, bob, alice), [' alice'])
   const cut = nats.cut()
   t.after(() => cut.open())
   await eventually(async () => !(await hasNats()), 20_000)
@@ -153,9 +154,11 @@ test('what a replica that alone lost NATS changes, others show soon, and it show
   // As another replica writes it, which hears of it.
   await other.deps.db.collection<{ _id: number }>('people').updateOne({ _id: bob }, { $set: { nickname: 'Robert' } })
   t.strictSame(await shown(cutOff), ['C Robert'])
+  await other.api.call(friends.remarkFriend, { toUserId: alice, remarkName: 'A' }, { as: bob })
   cut.open()
   await eventually(hasNats, 20_000)
   t.strictSame(await shown(cutOff), ['C Robert'])
+  t.strictSame(await shown(cutOff, bob, alice), ['A alice'], 'nor is what was read before shown again')
 })
 
 test('a list of ten thousand is read whole after a change, because rows behind it may move up', async (t) => {

@@ -323,6 +323,20 @@ test('labels of one user hold 50,000 friends together', async (t) => {
   t.equal((await set(String(bob))).resultCode, errors.InvalidParams.code)
   t.equal((await setOf('')).resultCode, 1, 'fewer are always taken')
   t.equal((await set(String(bob))).resultCode, 1)
+
+  // As from before there was a limit.
+  await api.call(labels.addLabel, { groupName: 'even more' }, as)
+  const more = { $set: { friends: [...many, ...many.map((id) => id + 50_000)] } }
+  await deps.db.collection('labels').updateOne({ userId: alice, name: 'even more' }, more)
+  const listed = await api.call(labels.listLabels, {}, as)
+  t.strictSame(
+    listed.map(({ groupName, userIdList }) => [groupName, userIdList.length]),
+    [
+      ['even more', 50_000],
+      ['full', 0],
+      ['other', 0],
+    ],
+  )
 })
 
 test('who is blocked is passed over when many are asked', async (t) => {
@@ -331,6 +345,45 @@ test('who is blocked is passed over when many are asked', async (t) => {
   await api.call(blacklists.blockUser, { toUserId: bob }, { as: alice })
   await api.call(follows.followMany, { toUserIds: String(bob) }, { as: alice })
   t.match(await deps.relations.byId(alice, bob), { status: 0, blacklist: 1 })
+})
+
+test('what two tell each other by calls and by messages, on machines whose clocks differ: the later one stands', async (t) => {
+  const { api, deps, person, publish } = await startSocial(t)
+  const [alice, bob, carol] = [await person('alice'), await person('bob'), await person('carol')]
+  const rowOf = async (as: number) =>
+    (await api.call(friends.listNewFriends, {}, { as })).find(({ toUserId }) => [alice, bob].includes(toUserId))
+  let sent = 0
+  /** A message whose machine's clock says that it is so many milliseconds after the row, before it when negative. */
+  const tell = async (from: number, contentType: number, content: string, after: number) => {
+    const row = await deps.db.collection('new_friends').findOne({ userId: alice, toUserId: bob })
+    const arrivedAt = row!['changedAt'] + after
+    const to = from === alice ? bob : alice
+    const message = { messageId: `m${++sent}`, from, to, contentType, content, arrivedAt }
+    // What comes behind it in the same partition tells that it was handled.
+    const mark = { ...message, messageId: `n${sent}`, from: carol, to: alice, content: `after ${sent}` }
+    await publish(friendsTold, 'log:x', { messages: [message] })
+    await publish(friendsTold, 'log:x', { messages: [{ ...mark, arrivedAt: Date.now() + sent * 10_000 }] })
+    await eventually(async () =>
+      (await api.call(friends.listNewFriends, {}, { as: carol })).some((row) => row.content === mark.content),
+    )
+  }
+  await api.call(follows.follow, { toUserId: bob }, { as: alice })
+  t.match(await rowOf(bob), { content: '', direction: 1 })
+  await tell(alice, 500, 'hello', -900)
+  t.match(await rowOf(bob), { type: 500, content: 'hello', direction: 1 }, 'the message of a call follows it')
+  const before = (await rowOf(bob))!.modifyTime
+  await tell(bob, 502, 'who?', -1500)
+  t.match(await rowOf(bob), { content: 'hello' }, 'what is older by more than clocks differ changes nothing')
+  await tell(bob, 502, 'who are you?', 60_000)
+  t.match(await rowOf(alice), { type: 502, content: 'who are you?', direction: 1 })
+  t.ok((await rowOf(alice))!.modifyTime >= before + 59)
+
+  // The clock of the message service is ahead by a minute: what a call says afterwards is newer whatever its own clock says.
+  await api.call(follows.follow, { toUserId: alice }, { as: bob })
+  t.match(await rowOf(alice), { type: 501, content: '', direction: 1 })
+  t.ok((await rowOf(alice))!.modifyTime >= before + 59, 'the time never goes back')
+  await tell(bob, 501, 'a friend', 0)
+  t.match(await rowOf(alice), { type: 501, content: 'a friend' })
 })
 
 test('a name that was told counts before the copy has it', async (t) => {

@@ -41,9 +41,20 @@ export class LabelsRepository {
 
   createIndexes = () => ensureIndexes(this.#labels, [{ key: { userId: 1, name: 1 }, unique: true }])
 
-  /** In the order of their names. */
-  of(userId: number, change?: Change): Promise<Label[]> {
-    return this.#labels.find({ userId }, { session: change?.session }).sort({ name: 1 }).toArray()
+  /** In the order of their names. Where they hold more friends than may be now, those of the last labels are left out. */
+  async of(userId: number): Promise<Label[]> {
+    const found = this.#labels
+      .find({ userId }, { batchSize: mostLabels + 1 })
+      .project<Label>({ friends: { $slice: mostInLabels } })
+      .sort({ name: 1 })
+    const labels: Label[] = []
+    let room = mostInLabels
+    for await (const label of found) {
+      const friends = label.friends.slice(0, room)
+      labels.push({ ...label, friends })
+      room -= friends.length
+    }
+    return labels
   }
 
   /** Throws LabelNameTaken, and InvalidParams when the user has too many. */
