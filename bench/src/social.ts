@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { Agent, get } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { text as textOf } from 'node:stream/consumers'
+import { buffer as bytesOf } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import type { ResultOf } from '@im/contracts'
 import { blacklists, friends, pairOf } from '@im/contracts/social'
@@ -130,9 +130,9 @@ async function readLists(
   const ask = async (days = -1, as = token) => {
     const at = performance.now()
     const [answer] = await once(get(list, { agent, headers: { authorization: `Bearer ${as}` } }), 'response')
-    const text = await textOf(answer)
+    const bytes = await bytesOf(answer)
     const ms = performance.now() - at
-    const { data: listed } = JSON.parse(text) as { data: ResultOf<typeof friends.listFriends> }
+    const { data: listed } = JSON.parse(bytes.toString()) as { data: ResultOf<typeof friends.listFriends> }
     const people = listed.filter(({ toUserType }) => toUserType !== 2)
     const isRight =
       people.map(({ toNickname }) => toNickname).join() === expected && people[0]?.chatRecordTimeOut === days
