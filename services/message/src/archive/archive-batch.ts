@@ -164,11 +164,8 @@ async function store<E extends ArchiveEntry>(
     // Messages of this batch may be taken back by it.
     if (recalls.length) await change.flush()
     for (const entry of recalls) recalled.push(...(await applyRecall(deps, entry, change)))
-    if (found) {
-      const lost = new Set(recalled.map(keyText))
-      const shown = [...stored, ...known].filter((message) => !lost.has(keyText(message)))
-      chats.write(showing(found, shown, now()), change)
-    }
+    // What was recalled is taken from them by the caller.
+    if (found) chats.write(showing(found, [...stored, ...known], now()), change)
     if (stored.length) change.announce(messageArchived, logOf(stored[0]!), { messages: stored.map(announced) })
     return { stored, recalled, isShown: found !== undefined }
   })
