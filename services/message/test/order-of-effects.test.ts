@@ -1,10 +1,13 @@
 /** Where the order of two effects decides whether something can get lost, the second is held back until the first is done. */
 import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
 import { countRoundTrips, eventually } from '@im/service-kit/testing'
+import { xml } from '@xmpp/component'
 import { MongoServerError } from 'mongodb'
 import { test } from 'tap'
 import type { ArchiveEntry } from '../src/archive/archive-batch.ts'
+import { EntryMarks } from '../src/feed/entry-marks.ts'
 import { FrameWriter } from '../src/feed/frame-writer.ts'
+import { Pipeline } from '../src/feed/pipeline.ts'
 import { holdCommits } from './hold-commits.ts'
 import { startArchive } from './start-archive.ts'
 import { alice, bob, startMessage } from './start-message.ts'
@@ -164,4 +167,32 @@ test('what a server may forget is told with what is written next, or soon', asyn
   t.match(written[2], /<released [^>]*seq='2'/)
   await delay(aWhile)
   t.equal(written.length, 3)
+})
+
+test('a message that comes alone waits for no company, however soon after another it comes', async (t) => {
+  const { deps } = await startArchive(t)
+  /** How long (ms) it takes to write messages, each of which comes when the one before it is written. */
+  const timeOf = async (count: number) => {
+    const done = Promise.withResolvers<void>()
+    const begun = performance.now()
+    const step = () => ({
+      write: 'it',
+      size: 0,
+      run: () => void (seq < count ? setImmediate(take) : done.resolve()),
+      fail() {},
+    })
+    const pipeline = new Pipeline<string>({
+      ...{ marks: new EntryMarks('log', 0), maxBatch: 10, prepare: step, log: deps.log, metrics: deps.feedMetrics },
+      ...{ write: async () => {}, park: async () => {}, giveUp: done.reject },
+    })
+    const place = { server: 'xmpp', log: 'log', stamp: Date.now(), stream: 's', from: `${alice}@im.localhost/ios` }
+    let seq = 0
+    const take = () => pipeline.take({ ...place, seq: ++seq, stanza: xml('message') })
+    take()
+    await done.promise
+    await pipeline.close()
+    return performance.now() - begun
+  }
+  const times = [await timeOf(50), await timeOf(50), await timeOf(50)]
+  t.ok(Math.min(...times) < 150, `${times}`)
 })

@@ -34,8 +34,8 @@ const mostWaiting = 4096
 /** So many in a row that we failed on are a bug of ours, not bad luck. */
 const mostParkedInRow = 20
 /**
- * A batch costs a write to the disk and several commands however small it is. Under lasting traffic the next one waits a
- * moment (ms) while it has fewer entries than this; a message that comes alone never waits.
+ * A batch costs a write to the disk and several commands however small it is. When entries came during the last one, they wait a
+ * moment (ms) while they are fewer than this; a message that comes alone never waits.
  */
 const worthwhileBatch = 64
 const gatherFor = 4
@@ -158,7 +158,8 @@ export class Pipeline<W> {
       while (this.#ready.length && !this.#closing.signal.aborted) {
         const batch = this.#ready.splice(0, this.#batchLength())
         if (!(await this.#writeAndRun(batch))) return
-        if (this.#ready.length < worthwhileBatch && batch.some(({ step }) => step?.write)) await delay(gatherFor)
+        const { length } = this.#ready
+        if (length && length < worthwhileBatch && batch.some(({ step }) => step?.write)) await delay(gatherFor)
       }
     } catch (error) {
       log.error({ err: error }, 'the feed stopped')
