@@ -14,6 +14,7 @@ import {
 import { eventually, ownServer } from '@im/service-kit/testing'
 import type { IndexDescription } from 'mongodb'
 import { type Test, test } from 'tap'
+import { StoreAwayError } from '../src/store-away.ts'
 import { handle, ownNamespace, startProcess, startRuntime, update } from './runtime.ts'
 
 const numbers = (count: number) => Array.from({ length: count }, (_, n) => n)
@@ -176,6 +177,27 @@ test('the order holds when the clock of a replica is wrong, and more events wait
   await startRuntime(t, env)
   await eventually(() => heard.length === 703, 20_000)
   t.strictSame(nicknames(heard.filter(({ aggregate }) => aggregate === '1')), ['first', 'second', 'third'])
+})
+
+test('an event that could not be published comes later, and before those of its user that follow it', async (t) => {
+  const env = ownNamespace(t)
+  const { outbox, bus } = await startRuntime(t, env)
+  const heard = await listen(t, env)
+  const { publish } = bus
+  let failures = 2
+  bus.publish = async (envelope, ...rest) => {
+    if (failures && nicknames([envelope])[0] === 'first') {
+      failures--
+      throw new StoreAwayError('NATS', 'away')
+    }
+    await publish(envelope, ...rest)
+  }
+  await outbox.commit(async (change) => {
+    for (const nickname of ['first', 'second']) change.announce(userUpdated, '1', update(1, nickname))
+  })
+  await eventually(() => heard.length === 2)
+  t.equal(failures, 0)
+  t.strictSame(nicknames(heard), ['first', 'second'])
 })
 
 test('rows that can never be published are set aside and hold up neither their user nor others', async (t) => {
