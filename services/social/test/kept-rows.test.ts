@@ -11,7 +11,7 @@ import { startSocial } from './start-social.ts'
 test('a list that was read is shown again without the database, and never after a change', async (t) => {
   const nats = await ownServer(t, 'nats')
   const social = await startSocial(t, nats ? { NATS_URL: nats.url } : {})
-  const { api, deps, person } = social
+  const { api, deps, person, others } = social
   const second = await startService(t, service, { env: social.env })
   const [alice, bob] = [await person('alice'), await person('bob', { friendsVerify: 0 })]
   const as = { as: alice }
@@ -40,6 +40,19 @@ test('a list that was read is shown again without the database, and never after 
   await api.call(blacklists.unblockUser, { toUserId: bob }, as)
   await api.call(friends.addFriend, { toUserId: bob }, as)
   t.strictSame(await remarks(), [''])
+
+  const talked = async () => {
+    const listed = await api.call(friends.listFriends, {}, as)
+    return listed.flatMap(({ toUserId, msgNum, lastTalkTime }) => (toUserId === bob ? [msgNum, lastTalkTime] : []))
+  }
+  for (const [unread, lastTalkTime] of [
+    [1, 5],
+    [2, 5],
+    [2, 6],
+  ] as const) {
+    others.talks.set(`${alice}:${bob}`, { unread, lastTalkTime })
+    t.strictSame(await talked(), [unread, lastTalkTime])
+  }
 
   // A change while the list is read: its row is read once more.
   await remark('before')
@@ -130,9 +143,14 @@ test('what a replica that alone lost NATS changes, others show soon, and it show
   // The first replica relays the events.
   const cutOff = await startSocial(t, { NATS_URL: nats.url }, {}, NATS_URL)
   const other = await startService(t, service, { env: { ...cutOff.env, NATS_URL } })
-  const [alice, bob] = [await cutOff.person('alice'), await cutOff.person('bob', { friendsVerify: 0 })]
+  const [alice, bob, carol] = [
+    await cutOff.person('alice'),
+    await cutOff.person('bob', { friendsVerify: 0 }),
+    await cutOff.person('carol', { friendsVerify: 0 }),
+  ]
   const as = { as: alice }
   await cutOff.api.call(friends.addFriend, { toUserId: bob }, as)
+  await cutOff.api.call(friends.addFriend, { toUserId: carol }, { as: bob })
   const shown = async ({ api }: Pick<typeof other, 'api'>, owner = alice, peer = bob) =>
     (await api.call(friends.listFriends, {}, { as: owner })).flatMap((row) =>
       row.toUserId === peer ? [`${row.remarkName} ${row.toNickname}`] : [],
@@ -143,7 +161,7 @@ test('what a replica that alone lost NATS changes, others show soon, and it show
       () => false,
     )
   t.strictSame([await shown(other), await shown(cutOff)], [[' bob'], [' bob']])
-  t.strictSame(await shown(cutOff, bob, alice), [' alice'])
+  t.strictSame(await shown(cutOff, bob, carol), [' carol'])
   const cut = nats.cut()
   t.after(() => cut.open())
   await eventually(async () => !(await hasNats()), 20_000)
@@ -154,11 +172,13 @@ test('what a replica that alone lost NATS changes, others show soon, and it show
   // As another replica writes it, which hears of it.
   await other.deps.db.collection<{ _id: number }>('people').updateOne({ _id: bob }, { $set: { nickname: 'Robert' } })
   t.strictSame(await shown(cutOff), ['C Robert'])
-  await other.api.call(friends.remarkFriend, { toUserId: alice, remarkName: 'A' }, { as: bob })
+  await other.api.call(friends.remarkFriend, { toUserId: carol, remarkName: 'X' }, { as: bob })
+  // Told before the replica hears again.
+  await eventually(async () => (await other.deps.db.collection('outbox').countDocuments()) === 0)
   cut.open()
   await eventually(hasNats, 20_000)
   t.strictSame(await shown(cutOff), ['C Robert'])
-  t.strictSame(await shown(cutOff, bob, alice), ['A alice'], 'nor is what was read before shown again')
+  t.strictSame(await shown(cutOff, bob, carol), ['X carol'], 'nor is what was read before shown again')
 })
 
 test('a list of ten thousand is read whole after a change, because rows behind it may move up', async (t) => {

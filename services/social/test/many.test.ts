@@ -384,6 +384,15 @@ test('what two tell each other by calls and by messages, on machines whose clock
   t.ok((await rowOf(alice))!.modifyTime >= before + 59, 'the time never goes back')
   await tell(bob, 501, 'a friend', 0)
   t.match(await rowOf(alice), { type: 501, content: 'a friend' })
+
+  const at = Date.now() + 120_000
+  const two = [
+    { from: bob, to: alice, content: 'last', arrivedAt: at },
+    { from: alice, to: bob, content: 'first', arrivedAt: at - 1 },
+  ].map((message, n) => ({ ...message, messageId: `two ${n}`, contentType: 502 }))
+  await publish(friendsTold, 'log:x', { messages: two })
+  await eventually(async () => (await rowOf(bob))?.content !== 'a friend')
+  t.match(await rowOf(bob), { content: 'last' }, 'of those that are told together, too')
 })
 
 test('a name that was told counts before the copy has it', async (t) => {

@@ -34,8 +34,10 @@ export interface UserFilter {
 
 /** Users who are looked at for what no index finds. */
 const mostLookedAt = 10_000
-/** Among so many users some have a frequent piece of a name, or what most of them have. */
-const [usersToAName, usersToOthers] = [2000, 400]
+/** Among so many users some have a frequent piece of a name. */
+const usersToAName = 2000
+/** After so many, and the range that follows these, all that are looked at are there. */
+const firstLookedAt = 400
 
 /** Ordinary users who may be listed, with what lists are filtered by. Locked users are absent. */
 export class SearchableUsersRepository {
@@ -100,7 +102,7 @@ export class SearchableUsersRepository {
     const found = await findFirst(this.#users, {
       ...{ filter: indexed, also, ...range, to, highest: newest },
       ...(isNarrowed(filter) ? { most: mostLookedAt } : {}),
-      span: filter.name ? usersToAName : usersToOthers,
+      ...(filter.name ? { span: usersToAName } : isScan ? { span: firstLookedAt } : {}),
       ...{ limit: limit + 1, projection: { _id: 1 } },
     })
     const ids = found.map(({ _id }) => _id).filter((userId) => userId !== filter.except)
