@@ -238,22 +238,24 @@ test('notes are kept with their stream, over connections of the message service'
   const first = await startMessageService(t, prosody)
   const client = await join(prosody, alice)
   const id = await first.stream(client.jid)
-  const answer = await first.order(`<note xmlns='${ours}' stream='${id}' name='room&apos;1' value='joined &lt;'/>`)
+  const other = await first.stream((await join(prosody, bob)).jid)
+  const answer = await first.order(`<note xmlns='${ours}' to='${id}' name='room&apos;1' value='joined &lt;'/>`)
   t.equal(answer.attrs['type'], 'result')
   first.tell(
-    `<note xmlns='${ours}' stream='${id}' name='2' value=''/>`,
-    `<note xmlns='${ours}' stream='${id}' name='3' value='x'/>`,
-    `<note xmlns='${ours}' stream='${id}' name='3'/>`,
-    `<note xmlns='${ours}' stream='unknown' name='4' value=''/>`,
+    `<note xmlns='${ours}' to='${other} ${id}' name='2' value=''/>`,
+    `<note xmlns='${ours}' to='${id}' name='3' value='x'/>`,
+    `<note xmlns='${ours}' to='${id}' name='3'/>`,
+    `<note xmlns='${ours}' to='unknown' name='4' value=''/>`,
   )
-  const notes = (service: MessageService) =>
+  const notes = (service: MessageService, of = id) =>
     service.streams
-      .get(id)
+      .get(of)
       ?.getChildElements()
       .map(({ attrs }) => `${attrs['name']}=${attrs['value']}`)
   const second = await startMessageService(t, prosody)
-  await eventually(() => second.streams.has(id))
+  await eventually(() => second.streams.has(id) && second.streams.has(other))
   t.strictSame(notes(second)?.sort(), ['2=', "room'1=joined <"])
+  t.strictSame(notes(second, other), ['2='])
   client.write('<presence><priority>5</priority></presence>')
   await eventually(() => second.state(id)['priority'] === '5')
   t.strictSame(notes(second), [], 'there may be thousands of them: they are not told at each change')

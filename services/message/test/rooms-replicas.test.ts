@@ -255,8 +255,10 @@ test('who joins a room together is answered together: one read of its history, o
   await eventually(() => saidIn(speaker, jid).length === 3)
   const streams = await Promise.all(members.map((user) => online(user)))
   const frames: string[] = []
+  let notes = 0
   xmpp.onFrame = ({ name, attrs }) => {
     if (name === 'deliver') frames.push(attrs['to'] ?? '')
+    if (name === 'note') notes++
   }
   const reads = countFinds(t, deps, 'messages')
   const { questions } = rooms
@@ -271,8 +273,11 @@ test('who joins a room together is answered together: one read of its history, o
     t.match(seen.at(-1), { nick: String(stream.user), codes: [100, 110] }, 'then the own one')
     t.equal(new Set(seen.map(({ nick }) => nick)).size, seen.length, 'each once')
   }
-  // Presence of each who is there and of each who comes, three messages and a subject.
+  // Presence of each who was there and of each who comes, three messages and a subject.
   t.ok(frames.length < 4 * members.length, `${frames.length} frames`)
+  await xmpp.drained()
+  t.ok(notes < members.length / 2, `${notes} notes`)
+  t.ok(streams.every((each) => each.notes.size === 1))
   t.ok(reads.count < 10, `${reads.count} reads of the archive`)
   t.ok(rooms.questions - questions < 10, `${rooms.questions - questions} questions to the room service`)
 })

@@ -479,9 +479,11 @@ export class XmppServer {
       const text = frame.children.join('')
       for (const target of (attrs['to'] ?? '').split(' ')) this.#deliver(target, attrs['name'] ?? '', text)
     } else if (name === 'note') {
-      const stream = this.streams.get(attrs['stream'] ?? '')
-      if (attrs['value'] === undefined) stream?.notes.delete(attrs['name'] ?? '')
-      else stream?.notes.set(attrs['name'] ?? '', attrs['value'])
+      for (const id of (attrs['to'] ?? '').split(' ')) {
+        const stream = this.streams.get(id)
+        if (attrs['value'] === undefined) stream?.notes.delete(attrs['name'] ?? '')
+        else stream?.notes.set(attrs['name'] ?? '', attrs['value'])
+      }
     }
   }
 

@@ -58,10 +58,14 @@ local function write_due()
 	end
 end
 
--- <note stream='s' name='' value=''/>: kept with the stream; without a value forgotten.
+-- <note to='s s …' name='' value=''/>: kept with the streams; without a value forgotten.
 function handlers.note(element)
-	local stream = all[element.attr.stream];
-	if stream and element.attr.name then stream.notes[element.attr.name] = element.attr.value; end
+	local attr = element.attr;
+	if not attr.name then return; end
+	for id in attr.to:gmatch("%S+") do
+		local stream = all[id];
+		if stream then stream.notes[attr.name] = attr.value; end
+	end
 end
 
 function handlers.stored(element) feed.stored(element.attr); end

@@ -49,11 +49,9 @@ export class FrameWriter implements StreamWriter {
     )
   }
 
-  note(streamId: string, name: string, value: string | undefined): void {
+  note(to: string, name: string, value: string | undefined): void {
     const kept = value === undefined ? '' : ` value='${escapeAttribute(value)}'`
-    this.#add(
-      `<note xmlns='${frameNamespace}' stream='${escapeAttribute(streamId)}' name='${escapeAttribute(name)}'${kept}/>`,
-    )
+    this.#add(`<note xmlns='${frameNamespace}' to='${escapeAttribute(to)}' name='${escapeAttribute(name)}'${kept}/>`)
   }
 
   #add(frame: string): void {

@@ -6,7 +6,6 @@ import { stanzaId } from '../messages/message-row.ts'
 import type { Refusal } from '../stanzas/refusal.ts'
 import type { StanzaName, StanzaText } from '../stanzas/stanza-text.ts'
 import type { OwnStream } from '../streams/own-stream.ts'
-import { mostShown } from './occupant-rolls.ts'
 import type { Joining } from './occupants.ts'
 import { historyFor, type Wish } from './room-history.ts'
 import { joinErrorText, occupantText, roomAddress, type Status, saidBeforeText, subjectText } from './room-stanzas.ts'
@@ -55,8 +54,8 @@ export const ownPresence = (
 
 /**
  * Writes what streams of one server get that join a room: who is there, their own presence, what was said, the subject, then
- * what was said meanwhile (XEP-0045 §7.1). A text that many of them get goes once, with the list of them. `others` are shown,
- * undefined when they are too many; `rows` are the newest messages, the newest first.
+ * what was said meanwhile (XEP-0045 §7.1). A text that many of them get goes once, with the list of them. `others`, who were there
+ * before, are shown, undefined when they are too many; `rows` are the newest messages, the newest first.
  */
 export function answerJoins(
   { occupants, config, now }: AnswerDeps,
@@ -74,24 +73,12 @@ export function answerJoins(
   const writeTo = (to: readonly Join[], name: StanzaName, text: StanzaText) => {
     if (to.length) first.stream.writer.deliverTo(to.map(({ stream }) => stream.id).join(' '), name, text)
   }
-  const showTo = (to: readonly Join[], { userId, role }: { userId: number; role: number }) =>
+  for (const { userId, role } of others ?? [])
     writeTo(
-      to.filter(({ member }) => member.userId !== userId),
+      joins.filter(({ member }) => member.userId !== userId),
       'presence',
       occupantText(roomAddress(rooms, jid, userId), { role, user: `${userId}@${config.xmppDomain}` }),
     )
-
-  if (others) {
-    for (const other of others) showTo(joins, other)
-    // As if they came one after the other.
-    const shown = new Set(others.map(({ userId }) => userId))
-    for (const [index, { member }] of joins.entries()) {
-      if (shown.size >= mostShown) break
-      if (member.role > 3 || shown.has(member.userId)) continue
-      shown.add(member.userId)
-      showTo(joins.slice(index + 1), member)
-    }
-  }
   for (const join of joins) join.stream.write(ownPresence(rooms, join), 'presence')
 
   const said = rows.toReversed().map((message) => {
@@ -108,10 +95,13 @@ export function answerJoins(
     )
   writeTo(joins, 'message', subjectText(room))
 
-  for (const [index, { stream, joining, settled }] of joins.entries()) {
+  for (const [index, { stream, joining }] of joins.entries()) {
     const known = new Set([...heard[index]!].map(({ id }) => id))
     for (const text of joining.end((id) => known.has(id))) stream.write(text)
-    occupants.complete(stream, jid)
-    settled()
   }
+  occupants.complete(
+    joins.map(({ stream }) => stream),
+    jid,
+  )
+  for (const { settled } of joins) settled()
 }

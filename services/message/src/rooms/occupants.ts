@@ -90,10 +90,10 @@ export class Occupants {
     return !stream.ended && this.#joiningAt(stream, jid) === joining
   }
 
-  /** It has the history and what was said meanwhile. */
-  complete(stream: OwnStream, jid: string): void {
-    this.#put(stream, jid, undefined)
-    stream.writer.note(stream.id, noteOf(jid), '1')
+  /** Streams of one server have the history and what was said meanwhile. */
+  complete(streams: readonly OwnStream[], jid: string): void {
+    for (const stream of streams) this.#put(stream, jid, undefined)
+    streams[0]?.writer.note(streams.map(({ id }) => id).join(' '), noteOf(jid), '1')
   }
 
   /** It is in without a history. */

@@ -53,8 +53,8 @@ export interface StreamWriter {
   deliver(streamId: string, number: number | undefined, text: StanzaText, expectId: string | undefined): void
   /** One text for many streams: `to` is a list of `stream` or `stream:number`, separated by blanks. */
   deliverTo(to: string, name: StanzaName, text: StanzaText, expectId?: string): void
-  /** The server keeps it with the stream and tells it again; without value it is forgotten. */
-  note(streamId: string, name: string, value: string | undefined): void
+  /** The server keeps it with streams, in a list separated by blanks, and tells it again; without value it is forgotten. */
+  note(to: string, name: string, value: string | undefined): void
 }
 
 interface Handed {
