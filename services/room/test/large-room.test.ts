@@ -1,4 +1,4 @@
-import { membersJoined, roomMembers, rooms } from '@im/contracts/room'
+import { membersJoined, replayedRooms, roomMembers, rooms } from '@im/contracts/room'
 import { createTestClient, eventually, writesOf } from '@im/service-kit/testing'
 import type { CommandStartedEvent } from 'mongodb'
 import { test } from 'tap'
@@ -74,6 +74,8 @@ test('in a room of 10,000 members a change writes a few rows, and lists come by 
   const copy = await api.call(rooms.copyRoom, { roomId }, { as: alice })
   t.match(await api.call(rooms.getRoomBriefly, { roomId: copy.id }, { as: bob }), { userSize: size })
   await eventually(() => joined.filter(({ room: { roomId: id } }) => id === copy.id).length === size / 1000)
+  const { rows, next } = await service.internal.call(replayedRooms.pageRooms, { pageSize: 10 })
+  t.strictSame([rows.length, rows[0]?.data.members.length, next], [1, size, rows[0]?.aggregate], 'a page for each')
   await api.call(rooms.dissolveRoom, { roomId: copy.id }, { as: alice })
   t.strictSame(await api.call(rooms.listOwnRooms, {}, { as: bob }).then((own) => own.map(({ id }) => id)), [roomId])
 })

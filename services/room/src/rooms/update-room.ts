@@ -49,8 +49,7 @@ async function changeFields(act: RoomAct, own: MemberDocument, update: RoomUpdat
 const isSame = (room: RoomDocument, wanted: Partial<RoomDocument>, name: keyof RoomDocument) =>
   wanted[name] === undefined || JSON.stringify(wanted[name]) === JSON.stringify(room[name])
 
-const sizeOf = ({ userSize }: RoomDocument, wanted: number, most: number) =>
-  Math.max(userSize, Math.min(wanted, Math.max(most, userSize)))
+const sizeOf = ({ userSize }: RoomDocument, wanted: number, most: number) => Math.max(userSize, Math.min(wanted, most))
 
 /** The given switches; -1 stands for unchanged. */
 export function givenSwitches(params: { [K in RoomSwitch]?: number }): { [K in RoomSwitch]?: 0 | 1 } {
