@@ -30,8 +30,10 @@ const usableFor = 600_000
 /** An answer may be older than a change that was told meanwhile: then it is asked for again. */
 const mostTries = 5
 
-/** Milliseconds between two calls: in a crowd of joins each costs as much as hundreds of questions. */
+/** Milliseconds between two calls: each costs as much as hundreds of questions. */
 const callsApart = 20
+/** The same for joins, and how many one call asks about: a crowd of them takes no more of the CPUs, and people talk beside it. */
+const ofJoins = { every: 40, most: 240 }
 
 interface Pair {
   jid: string
@@ -53,6 +55,7 @@ export class RoomFacts {
   readonly #asking = new Map<string, Promise<Standing>>()
   #allForgottenAt = Number.NEGATIVE_INFINITY
   readonly #questions = new GatheredQuestions<Pair, Standing>((pairs) => this.#put(pairs), { every: callsApart })
+  readonly #questionsOfJoins = new GatheredQuestions<Pair, Standing>((pairs) => this.#put(pairs), ofJoins)
 
   /** `now` tells ms by a clock that nobody sets. */
   constructor(options: { service: Pick<ServiceClient, 'call'>; now: () => number; isInTouch: () => boolean }) {
@@ -83,13 +86,13 @@ export class RoomFacts {
 
   /**
    * Asks the room service. When it does not answer, what it said within ten minutes counts unless a change was told since, or may
-   * have been; without that it throws ServiceUnavailable.
+   * have been; without that it throws ServiceUnavailable. What is asked `forJoin` gives way to what people say.
    */
-  ask(jid: string, userId: number): Promise<Standing> {
-    const key = `${jid} ${userId}`
+  ask(jid: string, userId: number, { forJoin = false } = {}): Promise<Standing> {
+    const key = `${jid} ${userId} ${forJoin}`
     const running = this.#asking.get(key)
     if (running) return running
-    const answer = this.#askFor(jid, userId).finally(() => {
+    const answer = this.#askFor({ jid, userId }, forJoin ? this.#questionsOfJoins : this.#questions).finally(() => {
       if (this.#asking.get(key) === answer) this.#asking.delete(key)
     })
     this.#asking.set(key, answer)
@@ -98,6 +101,13 @@ export class RoomFacts {
 
   async of(jid: string, userId: number): Promise<Standing> {
     return this.peek(jid, userId) ?? (await this.ask(jid, userId))
+  }
+
+  /** As `of`, for what is only shown to who joins: an answer of the last second counts, also while changes are not heard. */
+  async lately(jid: string, userId: number): Promise<Standing> {
+    const known = this.#known.get(jid)
+    if (known?.members.has(userId) && this.#now() - known.askedAt < freshForRefusal) return standingIn(known, userId)
+    return this.peek(jid, userId) ?? (await this.ask(jid, userId, { forJoin: true }))
   }
 
   /** Something about the room changed: nothing from before its event `sequence` is believed any more. */
@@ -130,12 +140,12 @@ export class RoomFacts {
     }
   }
 
-  async #askFor(jid: string, userId: number): Promise<Standing> {
+  async #askFor({ jid, userId }: Pair, questions: GatheredQuestions<Pair, Standing>): Promise<Standing> {
     for (let tries = 1; ; tries++) {
       let standing: Standing | undefined
       const askedAt = this.#now()
       try {
-        standing = await this.#questions.ask({ jid, userId })
+        standing = await questions.ask({ jid, userId })
       } catch (cause) {
         const known = this.#isInTouch() ? this.#known.get(jid) : undefined
         if (known?.members.has(userId) && this.#now() - known.askedAt < usableFor) return standingIn(known, userId)

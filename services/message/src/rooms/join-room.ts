@@ -56,7 +56,7 @@ async function joinAfterAsking(deps: Deps, presence: RoomPresence, answer: Answe
 async function standingOf({ roomFacts, log }: Deps, jid: string, user: number): Promise<Standing | undefined> {
   for (let tries = 1; ; tries++)
     try {
-      return await roomFacts.ask(jid, user)
+      return await roomFacts.ask(jid, user, { forJoin: true })
     } catch (error) {
       if (tries < mostTries) continue
       log.debug({ err: error, jid }, 'a join was put off: the room service does not answer')

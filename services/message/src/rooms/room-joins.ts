@@ -6,7 +6,7 @@ import { mostShown } from './occupant-rolls.ts'
 import { type RoomHistories, readHistories, wishedSince } from './room-history.ts'
 
 /** Joins that are answered together. What they get is written in one turn, so it is also how long chat waits behind them. */
-const joinsAtOnce = 200
+const joinsAtOnce = 240
 /** After how long (ms) what could not be read is tried again. */
 const readAgainAfter = 500
 
@@ -56,6 +56,8 @@ interface Facts {
 export class RoomJoins {
   readonly #deps: RoomJoinsDeps
   readonly #lines = new Map<string, Line>()
+  /** Joins that were asked about once more, and what the answer was. */
+  readonly #asked: { join: Join; standing: Standing; facts: Facts }[] = []
 
   constructor(deps: RoomJoinsDeps) {
     this.#deps = deps
@@ -139,7 +141,7 @@ export class RoomJoins {
         jids.map(async (jid) => {
           const users = await occupantRolls.of(jid)
           if (!users || users.size >= mostShown) return [jid, undefined] as const
-          const standings = await Promise.all([...users].map((user) => roomFacts.of(jid, user)))
+          const standings = await Promise.all([...users].map((user) => roomFacts.lately(jid, user)))
           return [jid, standings.flatMap(({ member }) => (member && member.role <= 3 ? [member] : []))] as const
         }),
       ),
@@ -160,14 +162,33 @@ export class RoomJoins {
 
   async #answerAfterAsking(join: Join, facts: Facts): Promise<void> {
     try {
-      const standing = await this.#deps.roomFacts.ask(join.jid, join.member.userId)
-      if (this.#current([join]).length) this.#answerRoom([[join, standing]], facts)
+      const standing = await this.#deps.roomFacts.ask(join.jid, join.member.userId, { forJoin: true })
+      // Answers of one call come one after the other: they are acted on together, before anything else can be heard.
+      if (!this.#asked.length) process.nextTick(() => this.#answerAsked())
+      this.#asked.push({ join, standing, facts })
     } catch (error) {
       this.#later([join], error)
     }
   }
 
-  #answerRoom(joins: readonly [Join, Standing][], { others, histories }: Facts): void {
+  #answerAsked(): void {
+    const asked = this.#asked.splice(0)
+    const current = new Set(this.#current(asked.map(({ join }) => join)))
+    for (const [facts, its] of Map.groupBy(asked, (one) => one.facts))
+      for (const some of Map.groupBy(its, ({ join }) => join.jid).values()) {
+        const known = some.flatMap(({ join, standing }) => (current.has(join) ? [[join, standing] as const] : []))
+        try {
+          if (known.length) this.#answerRoom(known, facts)
+        } catch (error) {
+          this.#later(
+            known.map(([join]) => join),
+            error,
+          )
+        }
+      }
+  }
+
+  #answerRoom(joins: readonly (readonly [Join, Standing])[], { others, histories }: Facts): void {
     const welcome: Join[] = []
     for (const [join, { state, member }] of joins)
       if (state === 'dissolved' || (state === 'live' && !member))
