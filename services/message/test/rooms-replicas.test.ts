@@ -3,6 +3,7 @@ import { eventually, slowProxy } from '@im/service-kit/testing'
 import type { CommandStartedEvent } from 'mongodb'
 import { type Test, test } from 'tap'
 import type { Deps } from '../src/deps.ts'
+import { closeMissed } from '../src/rooms/close-missed.ts'
 import { alice, bob, carol, isSharedOut, startMessage } from './start-message.ts'
 import { join, joined, presencesOf, saidIn, sayIn, startRooms } from './start-rooms.ts'
 import { XmppServer } from './xmpp-server.ts'
@@ -188,6 +189,10 @@ test('what is missed once more, while streams are closed for what they had misse
   await missedRooms.remove(missed)
   const again = await missedRooms.of(['xmpp://away'])
   t.equal(again.length, 1)
+  // Whoever holds the server next closes its streams.
+  const feeds = { addresses: ['xmpp://away'], at: () => undefined } as unknown as Deps['feeds']
+  await closeMissed({ ...deps, feeds })
+  t.equal((await missedRooms.of(['xmpp://away'])).length, 1)
   await missedRooms.remove(again)
   t.strictSame(await missedRooms.of(['xmpp://away']), [])
 })

@@ -45,6 +45,7 @@ test('one frame for each server carries a message with the list of its streams',
   for (const stream of streams) await joined(stream, jid)
   const frames: string[] = []
   xmpp.onFrame = ({ name, attrs, children }) => {
+    if (name === 'note') frames.push('a note')
     if (name === 'deliver' && children.join('').includes('said once')) frames.push(attrs['to'] ?? '')
   }
   sayIn(streams[0]!, jid, 'said once')
@@ -96,8 +97,14 @@ test('a nick is the user id, whatever the client asks for, and a join needs no x
   const plain = await online(bob, { resource: 'pc' })
   plain.send(`<presence xmlns='jabber:client' to='${addressOf(jid.toUpperCase(), bob)}'/>`)
   await eventually(() => presencesOf(plain, jid).some(({ codes }) => codes.includes(110)))
+  t.match(presencesOf(plain, jid), [{ nick: String(bob), codes: [100, 110] }], 'nobody is shown their other device')
+  const subjects = () => plain.received.filter(({ stanza }) => stanza.getChild('subject')).length
+  await eventually(() => subjects() === 1)
+  plain.send(`<presence xmlns='jabber:client' to='${addressOf(jid, bob)}'><show>away</show></presence>`)
+  await eventually(() => presencesOf(plain, jid).length === 2)
   sayIn(stream, jid, 'both')
   await eventually(() => saidIn(stream, jid).includes('both') && saidIn(plain, jid).includes('both'))
+  t.equal(subjects(), 1, 'a change of presence is no other join')
   plain.send(`<presence xmlns='jabber:client' to='${addressOf(jid)}' type='unavailable'/>`)
   await eventually(() => presencesOf(plain, jid).at(-1)?.kind === 'unavailable')
   sayIn(stream, jid, 'one')
@@ -171,7 +178,7 @@ test('a member who has not joined is admitted and hears the room from then on', 
 })
 
 test('history is bounded by the join, by what the client wishes, and by 100', async (t) => {
-  const { newRoom, online, rooms } = await startRooms(t)
+  const { newRoom, online, rooms, api } = await startRooms(t)
   const jid = await newRoom(alice)
   const speaker = await online(alice)
   await joined(speaker, jid)
@@ -194,16 +201,18 @@ test('history is bounded by the join, by what the client wishes, and by 100', as
   t.strictSame(await heard(`since='2999-01-01T00:00:00Z'`), [])
   t.strictSame(await heard(`maxchars='10'`), [])
   t.notOk(all.includes('before bob'))
+  await api.call(archive.deleteMessages, { messageId: ids.at(-2)!, type: 2, delete: 1 }, { as: bob })
+  t.strictSame(await heard(`maxstanzas='2'`), [117, 119], 'what they deleted for themselves stays away')
   const last = ids.at(-1)!
   speaker.say({ to: addressOf(jid), type: 'groupchat', body: { type: 202, content: last } })
   await eventually(() => saidIn(speaker, jid).at(-1) === last)
-  t.strictSame((await heard(`maxstanzas='2'`))[0], 118, 'what was recalled is gone, the recall is there')
+  t.strictSame((await heard(`maxstanzas='2'`))[0], 117, 'what was recalled is gone, the recall is there')
   await rooms.remove(jid, bob)
   sayIn(speaker, jid, 'while away')
   await eventually(() => saidIn(speaker, jid).includes('while away'))
   await rooms.add(jid, bob)
   const again = await heard('')
-  t.notOk(again.includes('while away') || again.includes(118))
+  t.notOk(again.includes('while away') || again.includes(117))
 })
 
 test('a join is answered with the newest two million characters at most', async (t) => {
@@ -240,6 +249,7 @@ test('who is removed, leaves, or loses the room is out, and is told before', asy
   await eventually(
     async () => (await deps.messages.collection.countDocuments({ roomJid: jid, gone: { $exists: false } })) === 0,
   )
+  t.equal(await deps.roomChats.collection.countDocuments(), 0, 'nor stands in lists of chats')
 })
 
 test('a room that a client makes by joining is reserved for it until it is registered or ten minutes are over', async (t) => {

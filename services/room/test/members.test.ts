@@ -130,6 +130,8 @@ test('invisible members and guardians are seen by the owner and themselves only'
   await t.rejects(hide(alice, 4), failure('InvalidParams'))
   await t.rejects(hide(bob, 2), failure('InvalidParams'))
   await t.rejects(hide(carol, -1, bob), failure('OwnerOnly'))
+  await api.call(roomMembers.setAdmin, { roomId, touserId: carol, type: 3 }, { as: alice })
+  t.match(await roles(roomId, alice), { [carol]: 4, [dave]: 5 }, 'who is no admin stays what they are')
 
   const seenBy = async (as: number) => {
     const shown = await api.call(rooms.getRoom, { roomId }, { as })

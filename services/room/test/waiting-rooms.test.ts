@@ -18,6 +18,9 @@ test('who types the same digits at the same place meets in a room', async (t) =>
   t.match(await wait(bob, aStepAway), { jid, name: '午饭', members: [{ userId: alice }, { userId: bob }] })
   t.not((await wait(eve, inTheNextStreet)).jid, jid)
   t.not((await wait(eve, here, { password: '9999' })).jid, jid)
+  const left = await wait(eve, inTheNextStreet, { password: '9999' })
+  await wait(eve, here, { password: '9999' })
+  t.not((await wait(carol, inTheNextStreet, { password: '9999' })).jid, left.jid, 'who waits elsewhere is not here')
   t.match(await wait(carol, here, { isQuery: 1 }), { jid, members: { length: 3 } })
   t.match(await wait(bob, here), { members: { length: 3 } }, 'asking again changes nothing')
 
