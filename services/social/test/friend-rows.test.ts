@@ -58,6 +58,7 @@ test('deleting, unfollowing and blocking leave what the chapter says', async (t)
   ])
   t.equal((await api.call(follows.follow, { toUserId: bob }, { as: alice })).type, 2)
 
+  await t.rejects(api.call(blacklists.unblockUser, { toUserId: alice }, { as: bob }), failure('NotOnBlacklist'))
   await api.call(blacklists.blockUser, { toUserId: alice }, { as: bob })
   await t.rejects(api.call(blacklists.blockUser, { toUserId: alice }, { as: bob }), failure('AlreadyOnBlacklist'))
   t.match(await row(alice, bob), { status: 2, isBeenBlack: 1, blacklist: 0 })
