@@ -13,6 +13,8 @@ const firstRest = 300
 const [shortestRest, longestRest] = [2, 1000]
 /** How much a message that is late makes the rest longer. One in a hundred may be late: so many others take that back. */
 const perLate = 0.1
+/** How many late messages may be owed beyond the longest rest: after a swarm of them as many others come before it gets shorter. */
+const mostOwed = 100
 /** When no part came for so long (ms), the next one is the first of something new. */
 const forgetAfter = 10_000
 /** So often (ms) parts rest for so long (ms) to see how fast chat is without them. */
@@ -27,7 +29,7 @@ interface Told extends ChatCount {
   from: string
   /** A part begins. */
   begins?: true
-  /** A part has ended: the rest (ms) before it, and whether it was one to look at chat. */
+  /** A part has ended: the rest (ms) that was wanted before it, and whether it was one to look at chat. */
   ended?: { restMs: number; looked: boolean }
 }
 
@@ -56,7 +58,8 @@ export class ChatFirst {
   #storing = 0
   #partEndedAt = Number.NEGATIVE_INFINITY
   #lookedAt = Number.NEGATIVE_INFINITY
-  #restMs = 0
+  /** Beyond `longestRest` it is owed. */
+  #wantedMs = 0
   /** Since the rest was adjusted, by whomever. */
   #count = nothing
   /** What the others have not been told of chat here. */
@@ -77,7 +80,7 @@ export class ChatFirst {
     this.#clock = clock
     this.#others = others
     this.#health = new ChatHealth(bearable, clock)
-    const rest = () => this.#restMs / 1000
+    const rest = () => this.restMs / 1000
     new Gauge({
       name: 'im_send_rest_seconds',
       help: 'Rest between two parts of what is sent to many users, so that chat stays fast',
@@ -106,7 +109,7 @@ export class ChatFirst {
 
   /** How long (ms) the rest after a part is at the moment. */
   get restMs(): number {
-    return this.#restMs
+    return Math.min(longestRest, this.#wantedMs)
   }
 
   /** Stores chat; `stamps` say when it came to the XMPP server (ms). */
@@ -131,10 +134,10 @@ export class ChatFirst {
   async #store<T>(work: () => Promise<T>, longestWait: number): Promise<T> {
     this.#adjust()
     // A look is as long as it has to be: chat is seen without parts by nothing shorter.
-    const looked = this.#restMs > 0 && this.#clock() - this.#lookedAt >= lookEvery
+    const looked = this.restMs > 0 && this.#clock() - this.#lookedAt >= lookEvery
     if (looked) this.#lookedAt = this.#clock()
-    const restMs = this.#restMs
-    const rest = looked ? lookFor : Math.min(restMs, longestWait)
+    const wantedMs = this.#wantedMs
+    const rest = looked ? lookFor : Math.min(this.restMs, longestWait)
     const rested = this.#clock() - this.#partEndedAt
     if (rested < rest) await delay(rest - rested)
     await this.#giveWay(Math.min(longestTurn, longestWait))
@@ -145,7 +148,7 @@ export class ChatFirst {
     } finally {
       this.#partEndedAt = this.#clock()
       this.#health.endPart()
-      this.#tell({ ended: { restMs, looked } })
+      this.#tell({ ended: { restMs: wantedMs, looked } })
     }
   }
 
@@ -157,16 +160,17 @@ export class ChatFirst {
     this.#untold = nothing
     const now = this.#clock()
     if (!this.isChatting) {
-      this.#restMs = 0
+      this.#wantedMs = 0
       return
     }
-    if (!this.#restMs || now - this.#partEndedAt > forgetAfter) {
-      this.#restMs = Math.max(this.#restMs, firstRest)
+    if (!this.#wantedMs || now - this.#partEndedAt > forgetAfter) {
+      this.#wantedMs = Math.max(this.restMs, firstRest)
       this.#lookedAt = now
       return
     }
     const longer = Math.exp(perLate * (late - slowest * messages))
-    this.#restMs = Math.min(longestRest, Math.max(shortestRest, this.#restMs * longer))
+    const most = longestRest * Math.exp(perLate * mostOwed)
+    this.#wantedMs = Math.min(most, Math.max(shortestRest, this.#wantedMs * longer))
   }
 
   #gather(): void {
@@ -187,7 +191,7 @@ export class ChatFirst {
     if (begins || ended) this.#health.partElsewhere()
     if (ended) {
       this.#partEndedAt = this.#clock()
-      this.#restMs = ended.restMs
+      this.#wantedMs = ended.restMs
       if (ended.looked) this.#lookedAt = this.#clock()
       this.#count = nothing
     }
