@@ -26,7 +26,7 @@ const { values } = parseArgs({
 /** The stack lives in a process of its own, so that nothing of this tool is counted. */
 async function runStack(dataDir: string): Promise<void> {
   const env = { ...process.env, LOG_LEVEL: 'warn' }
-  const stack = await startStack({ dataDir, ports: 'free', env, supervise: false })
+  const stack = await startStack({ dataDir, ports: 'free', env, supervise: false, isFrugal: true })
   const servers = Object.fromEntries(stack.servers.started.map((name) => [name, stack.process(name).pid!]))
   process.once('disconnect', () => void stack.close().finally(() => process.exit(0)))
   process.send!({

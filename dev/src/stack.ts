@@ -51,6 +51,8 @@ export interface StackOptions {
   balance?: (replicas: ReadonlyMap<ServiceName, readonly Replica[]>) => Promise<ServiceUrls>
   /** Services with a process of their own. The others, by default all, share one. */
   apart?: 'all' | readonly ServiceName[]
+  /** For a developer's machine: the process of all services takes 100 MB less for some more garbage collection. */
+  isFrugal?: boolean
   /** Start a process again when it dies. Default true. */
   supervise?: boolean
   /** As `ServersOptions.areVolatile`. */
@@ -89,9 +91,9 @@ export interface Stack {
 
 /** Starts everything on this machine: for developers (`npm start`) and for the journeys of test-e2e alike. */
 export async function startStack(options: StackOptions): Promise<Stack> {
-  const { dataDir, apart = [], supervise = true, report: ownReport = silentReporter, onServiceLog, abort } = options
+  const { dataDir, apart = [], isFrugal = false, supervise = true, onServiceLog, abort } = options
   const services = serviceNames.filter((name) => (options.services ?? serviceNames).includes(name))
-  const step = options.step ?? ((_title, work) => work(ownReport))
+  const step = options.step ?? ((_title, work) => work(options.report ?? silentReporter))
   // An empty setting counts as not set, as it does for the services.
   const given = Object.fromEntries(Object.entries(options.env).filter(([, value]) => value))
   const secrets = await loadSecrets(join(dataDir, 'secrets.json'), given)
@@ -118,7 +120,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const serversAnswer = Promise.withResolvers<void>()
   const starts: Promise<void>[] = []
   const launchServices = (report: Reporter) => {
-    const common = { dataDir, report, supervise, onServiceLog, abort, after: serversAnswer.promise }
+    const common = { dataDir, report, isFrugal, supervise, onServiceLog, abort, after: serversAnswer.promise }
     for (const names of groups) {
       const process = serviceProcess(names, { ...common, env, ports })
       for (const name of names) processes.set(name, process)
@@ -267,7 +269,7 @@ function wantedPorts(services: readonly ServiceName[], ports: ServicePorts, oper
   return services.includes('gateway') ? [...listeners, { ...operationsPort, port: operations }] : listeners
 }
 
-/** All services in one process are for a developer's machine: 100 MB less for some more garbage collection. */
+/** Of the young generation; by default it has 16 MB. */
 const frugal = ['--max-semi-space-size=4']
 
 /** A process that runs these services; the first is ended first. */
@@ -278,6 +280,7 @@ function serviceProcess(
     ports: ServicePorts
     dataDir: string
     report: Reporter
+    isFrugal: boolean
     supervise: boolean
     onServiceLog: StackOptions['onServiceLog']
     abort: AbortSignal | undefined
@@ -285,7 +288,7 @@ function serviceProcess(
   },
   name: ProcessName | 'services' = names.length === 1 && names[0] ? names[0] : 'services',
 ): SupervisedProcess {
-  const { env, ports, dataDir, report, supervise, onServiceLog, abort, after } = options
+  const { env, ports, dataDir, report, isFrugal, supervise, onServiceLog, abort, after } = options
   /** Those that have not answered since the process was servers. */
   const awaited = new Set<ServiceName>()
   return new SupervisedProcess({
@@ -293,7 +296,7 @@ function serviceProcess(
     title: name === 'services' ? 'The process of the services' : `The ${name} service`,
     file: process.execPath,
     args: [
-      ...(names.length > 1 ? frugal : []),
+      ...(isFrugal ? frugal : []),
       join(import.meta.dirname, 'run-services.ts'),
       ...names.map((each) => `${each}=${ports[each]}`),
     ],

@@ -202,6 +202,7 @@ async function main(): Promise<void> {
     ports: portsFromEnvironment(process.env),
     env: process.env,
     ...(options.processes ? { apart: 'all' as const } : {}),
+    isFrugal: !options.processes,
     xmppServers: count('xmpp'),
     replicas: { message: count('message') },
     onServiceLog: (line) => {
