@@ -16,7 +16,7 @@ export interface ConsumerOrder {
 }
 
 const allowed = JSON.stringify({ resultCode: 1, data: { passwordVersion: 1 } })
-const ours = 'urn:yingchuang:im:2'
+const ours = 'urn:yingchuang:im:3'
 const references: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;' }
 const escapeText = (text: string) => text.replace(/[&<>]/g, (character) => references[character]!)
 

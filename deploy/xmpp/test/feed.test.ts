@@ -28,7 +28,7 @@ test('a connection begins with hello and the state of all streams; then come ent
   const names = service.frames.map((frame) => frame.name)
   t.strictSame(names, ['hello', 'stream', 'stream', 'ready', 'entry'])
   t.match(service.hello, {
-    version: '2',
+    version: '3',
     server: 'xmpp-7',
     log: /^[0-9a-f]{32}$/,
     released: '0',

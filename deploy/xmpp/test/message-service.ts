@@ -5,7 +5,7 @@ import { attributeXml, contentOf, newId, textXml } from './client.ts'
 import { eventually } from './eventually.ts'
 import type { Prosody, TestContext } from './prosody.ts'
 
-export const ours = 'urn:yingchuang:im:2'
+export const ours = 'urn:yingchuang:im:3'
 
 export interface Entry {
   seq: number

@@ -4,7 +4,7 @@ local st = require "util.stanza";
 local streams = module:depends("im_streams");
 local feed = module:depends("im_feed");
 
-local NS = "urn:yingchuang:im:2";
+local NS = "urn:yingchuang:im:3";
 local names = { message = true, presence = true, iq = true };
 
 local all = streams.streams;

@@ -9,7 +9,7 @@ local log = module:depends("im_log");
 module:depends("im_streams");
 local limits = module:depends("im_limits");
 
-local NS = "urn:yingchuang:im:2";
+local NS = "urn:yingchuang:im:3";
 local host, rooms = module.host, "muc."..module.host;
 local carbons = "urn:xmpp:carbons:2";
 local longest_id = 1023; -- bytes: answers and deliveries name it, escaped twice

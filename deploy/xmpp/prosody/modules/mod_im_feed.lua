@@ -8,7 +8,7 @@ local now = require "util.time".now;
 local log = module:depends("im_log");
 local streams = module:depends("im_streams");
 
-local NS = "urn:yingchuang:im:2";
+local NS = "urn:yingchuang:im:3";
 local component_host = module:get_option_string("im_component");
 local server_name = module:get_option_string("im_server_name");
 local window, window_bytes = 512, 4 * 1024 * 1024; -- of entries that are not stored
@@ -166,7 +166,7 @@ local function connected(session)
 		out = {}, out_bytes = 0, changed = {}, confirmed = {}, ends = {},
 	};
 	session.conn:set_mode(65536); -- bytes read at once
-	tell(component, "<hello xmlns='%s' version='2' server='%s' log='%s' epoch='%d' released='%d' stored='%d' last='%d' window='%d'/>",
+	tell(component, "<hello xmlns='%s' version='3' server='%s' log='%s' epoch='%d' released='%d' stored='%d' last='%d' window='%d'/>",
 		NS, escape(server_name), marks.id, marks.epoch, marks.released, marks.stored, marks.last, window);
 	for _, stream in pairs(streams.streams) do component.changed[stream] = true; end
 	plan_turn();

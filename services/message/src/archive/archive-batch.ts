@@ -66,9 +66,9 @@ type ArchiveDeps = Pick<
 /**
  * Stores a batch of entries, the lists of chats and their event in one transaction; messages that are stored already change nothing.
  * Then, still before the caller may tell anybody, the read marks, and lists that could not be written with the messages: they are
- * idempotent, and a log tells an entry again until this function has returned. Gives the outcome of each entry that has something to store. `alongside` adds
- * writes to the transaction: it gets the entries that are not known, and may run several times; `written` gets those of the time that
- * counts. `refused` is told why entries of that outcome were refused.
+ * idempotent, and a log tells an entry again until this function has returned. Gives the outcome of each entry that has something to
+ * store. `alongside` adds writes to the transaction: it gets the entries that are not known, and may run several times; `written` gets
+ * those of the time that counts. `refused` is told why entries of that outcome were refused.
  */
 export async function archiveBatch<E extends ArchiveEntry>(
   deps: ArchiveDeps,

@@ -1,5 +1,5 @@
 /** Frames between XMPP servers and us (deploy/xmpp/README.md) change with this number. */
-export const frameVersion = '2'
+export const frameVersion = '3'
 
 const anyVersion = 'urn:yingchuang:im:'
 
