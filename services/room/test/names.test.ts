@@ -31,14 +31,21 @@ test('a user whose registration was not heard of yet is asked about', async (t) 
 })
 
 test('a deleted user leaves their rooms, and their own rooms are dissolved', async (t) => {
-  const { api, people, room, publish, events, roles } = await startRoom(t)
+  const { api, people, room, publish, events, roles, deps } = await startRoom(t)
   const [alice, bob, carol] = people('alice', 'bob', 'carol')
   const [own, other] = [await room(bob, [alice, carol]), await room(alice, [bob, carol])]
+  const before = await room(alice, [bob])
+  const muted = Math.floor(Date.now() / 1000) + 1000
+  for (const { id: roomId } of [other, before])
+    await api.call(roomMembers.updateMember, { roomId, userId: bob, talkTime: muted } as never, { as: alice })
+  await api.call(roomMembers.leaveRoom, { roomId: before.id }, { as: bob })
+  t.equal(await deps.db.collection('mutes').countDocuments(), 1)
   const [left, dissolved] = [await events(memberLeft), await events(roomDissolved)]
   await publish(userDeleted, bob, { userId: bob, nickname: 'bob', at: Date.now() })
-  await eventually(() => left.length === 1 && dissolved.length === 1)
-  t.match(left[0], { room: { roomId: other.id }, by: { userId: bob }, member: { userId: bob } })
+  await eventually(() => left.length === 2 && dissolved.length === 1)
+  t.match(left[1], { room: { roomId: other.id }, by: { userId: bob }, member: { userId: bob } })
   t.match(dissolved[0], { room: { roomId: own.id }, memberIds: { length: 3 } })
   t.strictSame(await roles(other.id, alice), { [alice]: 1, [carol]: 3 })
   await t.rejects(api.call(rooms.getRoom, { roomId: own.id }, { as: alice }), failure('RoomNotFound'))
+  await eventually(async () => (await deps.db.collection('mutes').countDocuments()) === 0)
 })

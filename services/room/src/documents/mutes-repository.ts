@@ -25,11 +25,15 @@ export class MutesRepository {
   }
 
   createIndexes = () =>
-    ensureIndexes(this.#mutes, [{ key: { roomId: 1 } }, { key: { expireAt: 1 }, expireAfterSeconds: 0 }])
+    ensureIndexes(this.#mutes, [
+      { key: { roomId: 1 } },
+      { key: { userId: 1 } },
+      { key: { expireAt: 1 }, expireAfterSeconds: 0 },
+    ])
 
   async keep({ _id, roomId, userId, talkTime }: MemberDocument, { session }: Change): Promise<void> {
     const expireAt = new Date(Math.min(talkTime * 1000, endOfTime))
-    await this.#mutes.insertOne({ _id, roomId, userId, talkTime, expireAt }, { session })
+    await this.#mutes.replaceOne({ _id }, { roomId, userId, talkTime, expireAt }, { session, upsert: true })
   }
 
   /** Until when (seconds) users are muted who come back; it is kept no longer. */
@@ -39,6 +43,11 @@ export class MutesRepository {
     const found = await this.#mutes.find({ _id: { $in: ids } }, { session, batchSize: ids.length + 1 }).toArray()
     if (found.length) await this.#mutes.deleteMany({ _id: { $in: found.map(({ _id }) => _id) } }, { session })
     return new Map(found.map(({ userId, talkTime }) => [userId, talkTime]))
+  }
+
+  /** A deleted user comes back nowhere. */
+  async removeOf(userId: number, { session }: Change): Promise<void> {
+    await this.#mutes.deleteMany({ userId }, { session })
   }
 
   async removeAll(roomId: string, { session }: Change): Promise<void> {

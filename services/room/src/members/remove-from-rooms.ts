@@ -7,7 +7,7 @@ import { remove } from './remove-member.ts'
 
 /** A user was deleted: their own rooms are dissolved, and they leave the others. */
 export async function removeFromRooms(deps: Deps, userId: number): Promise<void> {
-  const { members, people, outbox } = deps
+  const { members, mutes, people, outbox } = deps
   await outbox.commit((change) => people.remove([userId], change))
   for (const { roomId } of await members.everywhere(userId))
     await changeRoom(deps, roomId, async (act) => {
@@ -19,4 +19,5 @@ export async function removeFromRooms(deps: Deps, userId: number): Promise<void>
       // Somebody dissolved it meanwhile.
       if (!(error instanceof ContractError && error.errorName === 'RoomNotFound')) throw error
     })
+  await outbox.commit((change) => mutes.removeOf(userId, change))
 }
