@@ -1,17 +1,28 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { test } from 'tap'
+import { type Test, test } from 'tap'
 import { connectMongo } from '../src/mongo.ts'
 import { findFirst, findNewest, isStandIn } from '../src/stand-in.ts'
 import { dropNamespace, standInFaults, testEnv } from '../src/testing/index.ts'
 
-test('the newest of a range are found, however far apart they stand and wherever they are looked for first', async (t) => {
+/** In a namespace of its own. */
+async function openMongo(t: Test) {
   const env = testEnv()
-  const mongo = await connectMongo({ url: env['MONGODB_URL']!, namespace: env['NAMESPACE']!, service: 'kit' })
+  const mongo = await connectMongo({
+    url: env['MONGODB_URL']!,
+    namespace: env['NAMESPACE']!,
+    service: 'kit',
+    monitorCommands: true,
+  })
   t.after(async () => {
     await mongo.close()
     await dropNamespace(env)
   })
+  return mongo
+}
+
+test('the newest of a range are found, however far apart they stand and wherever they are looked for first', async (t) => {
+  const mongo = await openMongo(t)
   const buildInfo = await mongo.db.admin().command({ buildInfo: 1 })
   t.equal(await isStandIn(mongo.db), 'secantusVersion' in buildInfo)
 
@@ -54,17 +65,7 @@ test('the newest of a range are found, however far apart they stand and wherever
 })
 
 test('where documents lie close together, little is read for the newest ones once that is known', async (t) => {
-  const env = testEnv()
-  const mongo = await connectMongo({
-    url: env['MONGODB_URL']!,
-    namespace: env['NAMESPACE']!,
-    service: 'kit',
-    monitorCommands: true,
-  })
-  t.after(async () => {
-    await mongo.close()
-    await dropNamespace(env)
-  })
+  const mongo = await openMongo(t)
   if (!(await isStandIn(mongo.db))) return t.pass('MongoDB stops at the limit')
   const rows = mongo.db.collection<{ _id: number; chat: string; at: number }>('rows')
   await rows.insertMany(Array.from({ length: 3000 }, (_, at) => ({ _id: at, chat: 'a', at })))
@@ -91,17 +92,7 @@ test('where documents lie close together, little is read for the newest ones onc
 })
 
 test('the first in the order of ids are found by three queries at most, wherever they lie', async (t) => {
-  const env = testEnv()
-  const mongo = await connectMongo({
-    url: env['MONGODB_URL']!,
-    namespace: env['NAMESPACE']!,
-    service: 'kit',
-    monitorCommands: true,
-  })
-  t.after(async () => {
-    await mongo.close()
-    await dropNamespace(env)
-  })
+  const mongo = await openMongo(t)
   const rows = mongo.db.collection<{ _id: number; kind: string }>('rows')
   await rows.createIndex({ kind: 1, _id: 1 })
   const last = 20_000
@@ -140,12 +131,7 @@ test('the first in the order of ids are found by three queries at most, wherever
 })
 
 test('the stand-in has every fault that is made up for, MongoDB has none', async (t) => {
-  const env = testEnv()
-  const mongo = await connectMongo({ url: env['MONGODB_URL']!, namespace: env['NAMESPACE']!, service: 'kit' })
-  t.after(async () => {
-    await mongo.close()
-    await dropNamespace(env)
-  })
+  const mongo = await openMongo(t)
   const expected = await isStandIn(mongo.db)
   for (const { name, workaround, isThere } of standInFaults)
     t.equal(
