@@ -179,6 +179,26 @@ test('the order holds when the clock of a replica is wrong, and more events wait
   t.strictSame(nicknames(heard.filter(({ aggregate }) => aggregate === '1')), ['first', 'second', 'third'])
 })
 
+test('two replicas that announce events of one user in turns seldom run a change twice, and give each number once', async (t) => {
+  const env = ownNamespace(t)
+  const { db, bus } = await startRuntime(t, env)
+  const heard = await listen(t, env)
+  const { client } = db
+  const replicas = await Promise.all(numbers(2).map(() => createOutbox({ db, client, bus, wake() {} })))
+  let runs = 0
+  const announceBy = (replica: number, n: number) =>
+    replicas[replica]!.commit(async (change) => {
+      runs++
+      change.announce(userUpdated, '7', update(7, String(n)))
+    }, patient)
+  for (const n of numbers(20)) await announceBy(n % 2, n)
+  t.ok(runs <= 22, `${runs} runs`)
+  await Promise.all(numbers(20).map((n) => announceBy(n % 2, n)))
+  await eventually(() => heard.length === 40, 20_000)
+  t.ok(heard.every(({ sequence }, n) => n === 0 || sequence > heard[n - 1]!.sequence))
+  t.strictSame(nicknames(heard).slice(0, 20), numbers(20).map(String))
+})
+
 test('an event that could not be published comes later, and before those of its user that follow it', async (t) => {
   const env = ownNamespace(t)
   const { outbox, bus } = await startRuntime(t, env)

@@ -15,6 +15,8 @@ export class Sequences {
   readonly #sequences: Collection<LastSequence>
   /** The last numbers that were taken here, for as long (ms) as hardly anybody else can have taken others. */
   readonly #taken = new LRUCache<string, number>({ ...upTo(10_000), ttl: 5000 })
+  /** Aggregates of which others take numbers, too: each wrong guess costs the transaction. */
+  readonly #shared = new LRUCache<string, true>({ ...upTo(10_000), ttl: 60_000 })
 
   constructor(db: Db, collection: 'sequences' | 'handled_sequences') {
     this.#sequences = db.collection(collection)
@@ -23,8 +25,8 @@ export class Sequences {
   /**
    * Takes the next numbers of each aggregate, as many as `counts` says, and returns the last of them. Transactions that take
    * numbers of the same aggregate conflict. A number is at least the time (ms), so none is given twice after the database was
-   * restored from a backup. Numbers of an aggregate that this process wrote about a moment ago are not asked for: they are taken
-   * `later`, and the transaction runs again when somebody else took some meanwhile.
+   * restored from a backup. Numbers of an aggregate that this process alone writes about are not asked for a moment after the last
+   * ones: they are taken `later`, and the transaction runs again when somebody else took some meanwhile.
    */
   async take(
     counts: ReadonlyMap<string, number>,
@@ -46,6 +48,7 @@ export class Sequences {
       const filter = { _id, last: known }
       later.add(this.#sequences, { updateOne: { filter, update: { $set: { last } }, upsert: true } }, (taken) => {
         this.#taken.delete(_id)
+        this.#shared.set(_id, true)
         return asConflict(taken)
       })
     }
@@ -76,7 +79,8 @@ export class Sequences {
 
   /** The numbers that `take` gave are committed. */
   keep(lasts: ReadonlyMap<string, number>): void {
-    for (const [_id, last] of lasts) if (last > (this.#taken.get(_id) ?? 0)) this.#taken.set(_id, last)
+    for (const [_id, last] of lasts)
+      if (!this.#shared.has(_id) && last > (this.#taken.get(_id) ?? 0)) this.#taken.set(_id, last)
   }
 
   /** The last number of each aggregate. Aggregates without one are absent. */
