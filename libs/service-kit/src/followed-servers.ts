@@ -18,6 +18,7 @@ export class FollowedServers {
   readonly #lookUp: LookUp
   readonly #closing = new AbortController()
   readonly #following: Promise<void>
+  readonly #addressesOf = new Map<URL, readonly string[]>()
   #addresses: readonly string[] = []
   /** Resolves when the names were looked up for the first time. */
   readonly found: Promise<void>
@@ -46,17 +47,22 @@ export class FollowedServers {
   }
 
   async #find(): Promise<void> {
+    await Promise.all(this.#urls.map((url) => this.#findAt(url)))
+    this.#addresses = [...new Set([...this.#addressesOf.values()].flat())].sort()
+  }
+
+  async #findAt(url: URL): Promise<void> {
+    const { protocol, hostname, port } = url
     try {
-      const found = await Promise.all(
-        this.#urls.map(async ({ protocol, hostname, port }) => {
-          const hosts = await this.#lookUp(hostname.replace(/^\[|\]$/g, ''))
-          return hosts.map(({ address, family }) => `${protocol}//${family === 6 ? `[${address}]` : address}:${port}`)
-        }),
+      const hosts = await this.#lookUp(hostname.replace(/^\[|\]$/g, ''))
+      const hostOf = ({ address, family }: (typeof hosts)[number]) => (family === 6 ? `[${address}]` : address)
+      this.#addressesOf.set(
+        url,
+        hosts.map((host) => `${protocol}//${hostOf(host)}:${port}`),
       )
-      this.#addresses = [...new Set(found.flat())].sort()
     } catch (error) {
       // A name that can't be looked up at the moment keeps the servers it had.
-      this.#log.debug({ err: error }, 'the name of a server is not known')
+      this.#log.debug({ err: error, name: hostname }, 'the name of a server is not known')
     }
   }
 
