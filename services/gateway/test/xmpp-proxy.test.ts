@@ -183,6 +183,24 @@ test('one address has so many WebSockets and no more', async (t) => {
   for (const socket of sockets) socket.terminate()
 })
 
+test('an ordinary call of the path of WebSockets is refused, and takes the place of none', async (t) => {
+  const { xmpp, gateway } = await startBoth(t, { MAX_XMPP_PER_ADDRESS: '3' })
+  // Like a proxy, which keeps its connection and sends the calls of others, too.
+  const { hostname, port } = new URL(gateway.url)
+  const kept = connect(Number(port), hostname)
+  let answers = ''
+  kept.on('data', (data) => {
+    answers += data
+  })
+  for (const more of ['', 'Upgrade: websocket\r\n', 'Connection: keep-alive\r\n', ''])
+    kept.write(`GET /xmpp-websocket HTTP/1.1\r\nHost: a\r\n${more}\r\n`)
+  await eventually(() => answers.split('HTTP/1.1 426 Upgrade Required').length === 5)
+  t.strictSame(xmpp.seen, [])
+  const sockets = await Promise.all([1, 2, 3].map(() => open(gateway.url)))
+  for (const socket of sockets) socket.terminate()
+  kept.destroy()
+})
+
 test('BOSH is carried to the XMPP server', async (t) => {
   const { gateway, bosh } = await startBoth(t)
   const answer = await bosh('<body rid="1"/>')

@@ -14,6 +14,9 @@ const pathForm = /^\/+xmpp-websocket\/?(?:\?|$)/
 export const mayUpgrade = (request: IncomingMessage) =>
   pathForm.test(request.url ?? '') && request.headers.upgrade?.toLowerCase() === 'websocket'
 
+/** Whether Node took the connection out of its HTTP. It knows that and leaves it out of its types. */
+const isUpgrade = (request: IncomingMessage & { upgrade?: boolean }) => request.upgrade === true
+
 /** In bytes. The XMPP server takes stanzas of 256 KiB, and itself refuses longer ones. */
 const maxPayload = 1024 * 1024
 /** When so many bytes wait to be sent to one side, the other side is not read. */
@@ -28,7 +31,9 @@ export function addWebSocket(app: FastifyInstance, { config, xmppServers }: Deps
   const reached = new WeakSet<object>()
   const serverOf = new WeakMap<object, string>()
 
+  /** The connection of a WebSocket carries nothing else, so it counts until it is closed. */
   async function takeSocket(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    if (!isUpgrade(request.raw)) return void reply.code(426).header('upgrade', 'websocket').send('')
     const address = limitAddress(clientAddress(request))
     if (open.take(address)) return void reply.code(429).header('retry-after', '5').send('')
     request.raw.socket.once('close', () => open.release(address))
