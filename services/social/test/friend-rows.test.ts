@@ -105,6 +105,27 @@ test('what a stranger notes is theirs, and what a row says of notifications ends
   t.equal(await api.call(friends.getFriend, { toUserId: alice }, { as: mallory }), undefined)
   const ofMallory = () => told.flatMap(({ userId, offlineNoPushMsg }) => (userId === mallory ? [offlineNoPushMsg] : []))
   await eventually(() => ofMallory().join() === '0,0,1,0')
+
+  await api.call(blacklists.blockUser, { toUserId: alice }, { as: mallory })
+  await api.call(friends.switchForFriend, { toUserId: alice, offlineNoPushMsg: 1 }, { as: mallory })
+  await api.call(friends.remarkFriend, { toUserId: alice, remarkName: 'x' }, { as: mallory })
+  await api.call(friends.deleteFriend, { toUserId: alice }, { as: mallory })
+  await eventually(() => told.length === 8)
+  t.match(
+    told.at(-1),
+    { userId: mallory, remarkName: '', offlineNoPushMsg: 0 },
+    'although they were nothing but blocked',
+  )
+
+  await api.call(follows.follow, { toUserId: alice }, { as: mallory })
+  await api.call(friends.deleteFriend, { toUserId: alice }, { as: mallory })
+  t.match(await api.call(friends.getFriend, { toUserId: mallory }, { as: alice }), { remarkName: 'a liar' })
+  await eventually(() => told.length === 9)
+  t.match(
+    told.at(-1),
+    { userId: alice, toUserId: mallory, remarkName: 'a liar' },
+    'what an end leaves is told after it',
+  )
 })
 
 test('users who are unknown, deleted, oneself or of the system, and other bad input', async (t) => {

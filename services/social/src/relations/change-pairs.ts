@@ -134,18 +134,23 @@ function eventsOf(
   const pair = pairOf(userId, toUserId)
   const [status, toStatus] = [after.own?.status ?? 0, after.other?.status ?? 0]
   const told: Told[] = []
-  if (status !== (before.own?.status ?? 0) || toStatus !== (before.other?.status ?? 0))
-    told.push({ event: friendChanged, pair, data: { userId, toUserId, status, toStatus, how, at } })
+  const hasOtherStatus = status !== (before.own?.status ?? 0) || toStatus !== (before.other?.status ?? 0)
+  if (hasOtherStatus) told.push({ event: friendChanged, pair, data: { userId, toUserId, status, toStatus, how, at } })
   const blocked = after.own?.blacklist === 1
   if (blocked !== (before.own?.blacklist === 1))
     told.push({ event: blacklistChanged, pair, data: { userId, toUserId, blocked, at } })
+  // Who keeps what rows say of notifications takes an end of the relation for the end of both rows, and of one with `unfollowed`.
+  const ends = hasOtherStatus && (how === 'deleted' || how === 'unfollowed')
   const own = after.own ?? (before.own && { ...before.own, remarkName: '', offlineNoPushMsg: 0 as const })
-  // Who keeps what the row says of notifications is told of its end by an end of the relation, or by this.
-  const isMuteGone = before.own?.offlineNoPushMsg === 1 && !after.own && how !== 'deleted' && how !== 'unfollowed'
-  if (own && after.own !== before.own && (!told.length || isMuteGone))
+  const isForgotten = !after.own && saysHowToNotify(before.own) && !ends
+  if (own && after.own !== before.own && (!told.length || isForgotten))
     told.push({ event: friendRowChanged, pair, data: rowFacts(own, at) })
+  if (ends && how === 'deleted' && after.other && saysHowToNotify(after.other))
+    told.push({ event: friendRowChanged, pair, data: rowFacts(after.other, at) })
   return told
 }
+
+const saysHowToNotify = (row: Relation | undefined): boolean => row?.offlineNoPushMsg === 1 || !!row?.remarkName
 
 const rowFacts = (row: Relation, at: number): Payload<typeof friendRowChanged> => ({
   userId: row.userId,
