@@ -1,4 +1,4 @@
-import { departments, employees, employeesJoined, employeesLeft, internalOrg } from '@im/contracts/org'
+import { companies, departments, employees, employeesJoined, employeesLeft, internalOrg } from '@im/contracts/org'
 import { userDeleted, userUpdated } from '@im/contracts/user'
 import { eventually, failure } from '@im/service-kit/testing'
 import { test } from 'tap'
@@ -143,6 +143,33 @@ test('names of employees follow those of the users, and deleted users work nowhe
   await eventually(async () => (await names()).length === 1)
   const { employments } = await internal.call(internalOrg.listCompaniesOf, { userIds: `${alice},${bob}` as never })
   t.match(employments, [{ userId: alice, companyId: one.companyId }])
+})
+
+test('who is renamed or deleted while they are added, after the event was heard, is not kept as before', async (t) => {
+  const { api, people, company, names, afterNextAnswer } = await startOrg(t)
+  const [alice, bob, carol, dave] = people('alice', 'bob', 'carol', 'dave')
+  const { companyId, homeId: departmentId } = await company(alice, 'one')
+  afterNextAnswer(() => {
+    names.delete(bob)
+    names.set(carol, 'Carola')
+  })
+  const userId = [bob, carol].join() as never
+  const added = await api.call(employees.addEmployees, { companyId, departmentId, userId }, { as: alice })
+  const staff = ['alice', 'Carola']
+  t.strictSame(
+    added.map(({ nickname }) => nickname),
+    staff,
+  )
+  const all = await api.call(employees.listCompanyEmployees, { companyId }, { as: alice })
+  t.strictSame(
+    all.map(({ nickname }) => nickname),
+    staff,
+  )
+  t.equal(await api.call(companies.countCompanyEmployees, { companyId }, { as: alice }), 2)
+
+  afterNextAnswer(() => names.delete(dave))
+  await company(dave, 'two')
+  await company(alice, 'two')
 })
 
 test('other services learn who works where, and who are colleagues', async (t) => {

@@ -15,8 +15,14 @@ export async function startOrg(t: Test, overrides: Partial<Deps> = {}) {
     const flags = { userType: 0, allowGreet: 1, multipleDevices: 1 } as const
     return { userId, exists, status: 1, ...flags, nickname: nickname ?? '' } as const
   }
+  let whenAsked = () => {}
   const userUrl = await stubServices(t, service.readConfig(testEnv()), [
-    stub(internalUsers.getContacts, (_, { params }) => ({ contacts: params.userIds.map(contactOf) })),
+    stub(internalUsers.getContacts, (_, { params }) => {
+      const contacts = params.userIds.map(contactOf)
+      whenAsked()
+      whenAsked = () => {}
+      return { contacts }
+    }),
     stub(replayedUsers.pageUsers, () => ({ rows: [] })),
   ])
   let ahead = 0
@@ -39,6 +45,10 @@ export async function startOrg(t: Test, overrides: Partial<Deps> = {}) {
     person,
     people: (...nicknames: string[]) => nicknames.map(person) as [number, number, number, number, number],
     publish: eventPublisher(t, started.env),
+    /** What happens right after the user service has answered the next time. */
+    afterNextAnswer(happens: () => void) {
+      whenAsked = happens
+    },
     passSeconds(seconds: number) {
       ahead += seconds * 1000
     },

@@ -4,6 +4,7 @@ import type { Deps } from '../deps.ts'
 import { type CompanyDocument, newId } from '../directory/company-document.ts'
 import type { DepartmentDocument } from '../directory/departments-repository.ts'
 import { namesOf } from '../directory/names-of.ts'
+import { settleNewcomers } from '../employees/settle-newcomers.ts'
 
 const mostPerUser = 10
 
@@ -40,7 +41,7 @@ export async function createCompany(deps: Deps, userId: number, companyName: str
     ...{ _id: newId(), userId, companyId, departmentId: home._id, nickname, createTime },
     ...{ position: '创建者', role: employeeRoles.creator },
   }
-  return await outbox.commit(async (change) => {
+  await outbox.commit(async (change) => {
     if ((await companies.countMade(userId, change)) > mostPerUser)
       throw new ContractError('InvalidParams', { detail: `companyName: a user makes at most ${mostPerUser} companies` })
     await companies.claimName(companyName, companyId, change)
@@ -49,6 +50,7 @@ export async function createCompany(deps: Deps, userId: number, companyName: str
     await employees.add([creator], change)
     const about = { companyId, companyNo, companyName, at: now() }
     change.announce(employeesJoined, companyId, { ...about, userIds: [userId], joinedAt: createTime })
-    return company
   })
+  await settleNewcomers(deps, new Map([[userId, nickname]]))
+  return company
 }

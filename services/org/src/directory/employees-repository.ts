@@ -84,6 +84,15 @@ export class EmployeesRepository {
     await this.#employees.deleteMany({ _id: { $in: employees.map(({ _id }) => _id) } }, { session })
   }
 
+  /** A user who was added under a name is called something else. One who has got another name since keeps it. */
+  async correctName(
+    userId: number,
+    { was, nickname }: { was: string; nickname: string },
+    { session }: Change,
+  ): Promise<void> {
+    await this.#employees.updateMany({ userId, nickname: was }, { $set: { nickname } }, { session })
+  }
+
   /** Users are called something else. */
   async rename(users: readonly { userId: number; nickname: string }[], { session }: Change): Promise<void> {
     if (!users.length) return

@@ -5,6 +5,7 @@ import { demandRole, lockCompany } from '../directory/access.ts'
 import { newId } from '../directory/company-document.ts'
 import type { EmployeeDocument } from '../directory/employees-repository.ts'
 import { namesOf } from '../directory/names-of.ts'
+import { settleNewcomers } from './settle-newcomers.ts'
 
 const mostPerCompany = 50_000
 
@@ -20,7 +21,7 @@ export async function addEmployees(
   const { companies, departments, employees, outbox, now } = deps
   const { companyId, departmentId, userIds, role } = wanted
   const names = await namesOf(deps, userIds)
-  await outbox.commit(async (change) => {
+  const added = await outbox.commit(async (change) => {
     const { company, own } = await lockCompany(deps, companyId, callerId, employeeRoles.manager, change)
     if (role === employeeRoles.manager) demandRole(own, employeeRoles.creator)
     const department = await departments.find(departmentId, change)
@@ -43,6 +44,8 @@ export async function addEmployees(
     const joined = joining.map(([userId]) => userId)
     const about = { companyId, companyNo, companyName, at: now(), joinedAt: createTime }
     change.announce(employeesJoined, companyId, { ...about, userIds: joined })
+    return new Map(joining)
   })
+  await settleNewcomers(deps, added)
   return await employees.ofDepartments([departmentId])
 }
