@@ -186,6 +186,17 @@ test('a message is pushed once, however often its event comes; a dead token goes
   await api.call(pushTokens.registerFcm, { token: 'paused' }, { as: carol })
   await say(alice, carol)
   await eventually(() => channels.on('paused').length === 1)
+
+  let answers = 0
+  channels.answer = async () => {
+    await api.call(pushTokens.registerFcm, { token: 'paused' }, { as: carol })
+    answers++
+    return { kind: 'paused' }
+  }
+  const late = await say(alice, carol)
+  const conversation = `u:${alice}:${carol}`
+  await eventually(async () => answers && !(await deps.pushes.ofMessages(conversation, [late]))[0]?.dueAt)
+  t.equal((await deps.tokens.of([carol])).length, 1, 'what a provider said of an older registration says nothing of it')
 })
 
 test('while a provider is in trouble nothing is lost, and nothing is doubled', async (t) => {

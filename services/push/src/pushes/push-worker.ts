@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { isTransient, WakeUp } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import type { Delivery, Notification } from '../providers/provider.ts'
+import type { UsableToken } from '../tokens/tokens-repository.ts'
 import { expiryOf, type PushDocument } from './push-document.ts'
 import type { Settlement } from './pushes-repository.ts'
 import { type ResolvedPush, resolvePushes, type Telling } from './resolve-pushes.ts'
@@ -181,7 +182,7 @@ export class PushWorker {
       : targets.map((): Delivery => ({ kind: 'skipped' }))
     if (!push.waiting) pushMetrics.delay.observe(Math.max(0, startedAt - push.arrivedAt) / 1000)
     const dead: { id: string; since: number }[] = []
-    const paused: string[] = []
+    const paused: UsableToken[] = []
     const outcome = {
       sent: [] as string[],
       done: [] as string[],
@@ -199,7 +200,7 @@ export class PushWorker {
       outcome.done.push(device)
       if (delivery.kind === 'accepted') outcome.sent.push(device)
       if (delivery.kind === 'dead') dead.push({ id: token._id, since: delivery.since })
-      if (delivery.kind === 'paused') paused.push(token._id)
+      if (delivery.kind === 'paused') paused.push(token)
     })
     this.#settle(push, outcome)
     await Promise.all([tokens.removeDead(dead), tokens.pause(paused)])

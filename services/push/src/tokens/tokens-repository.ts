@@ -117,9 +117,13 @@ export class TokensRepository {
     )
   }
 
-  async pause(ids: readonly string[]): Promise<void> {
-    if (!ids.length) return
+  /** Until they are registered again. Those that were meanwhile are not paused. */
+  async pause(tokens: readonly Pick<UsableToken, '_id' | 'registeredAt'>[]): Promise<void> {
+    if (!tokens.length) return
     const update = { $set: { isPaused: true as const } }
-    await changeMany(this.#tokens, [{ updateMany: { filter: { _id: { $in: [...ids] } }, update } }])
+    await this.#tokens.bulkWrite(
+      tokens.map(({ _id, registeredAt }) => ({ updateOne: { filter: { _id, registeredAt }, update } })),
+      { ordered: false },
+    )
   }
 }
