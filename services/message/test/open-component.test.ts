@@ -1,8 +1,13 @@
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import { createLogger } from '@im/service-kit'
 import { test } from 'tap'
 import { openComponent } from '../src/feed/open-component.ts'
+
+const log = createLogger({ service: 'test', level: 'silent', format: 'json' })
+const common = { jid: 'api.im.test', secret: 'secret', domain: 'im.test', onStanza: () => {}, log }
 
 test('a connection that breaks while it opens is a failed attempt and no more', async (t) => {
   const moments: [string, (socket: Socket) => void][] = [
@@ -33,13 +38,32 @@ test('a connection that breaks while it opens is a failed attempt and no more', 
     const server = createServer((socket) => breaks(socket.on('error', () => {}))).listen(0, '127.0.0.1')
     await once(server, 'listening')
     const url = `xmpp://127.0.0.1:${(server.address() as AddressInfo).port}`
-    const options = { url, jid: 'api.im.test', secret: 'secret', domain: 'im.test', onStanza: () => {}, patience: 500 }
-    await t.rejects(
-      openComponent({ ...options, log: createLogger({ service: 'test', level: 'silent', format: 'json' }) }),
-      when,
-    )
+    await t.rejects(openComponent({ ...common, url, patience: 500 }), when)
     server.close()
   }
   // A rejection that nobody handles is told after the turn it happens in.
   await new Promise((resolve) => setImmediate(resolve))
+})
+
+test('a host that does not even accept a connection is waited for no longer than the handshake, nor when all ends', async (t) => {
+  // It stands still with a full queue, so the kernel answers to nobody who connects, as a host that is gone.
+  const program =
+    "require('net').createServer().listen(0, '127.0.0.1', 1, function () { console.log(this.address().port) })"
+  const child = spawn(process.execPath, ['-e', program], { stdio: ['ignore', 'pipe', 'inherit'] })
+  t.after(() => child.kill('SIGKILL'))
+  const [said] = await once(child.stdout, 'data')
+  const port = Number(said)
+  child.kill('SIGSTOP')
+  for (let isAccepted = true; isAccepted; ) {
+    const socket = connect(port, '127.0.0.1').on('error', () => {})
+    t.after(() => socket.destroy())
+    isAccepted = await Promise.race([once(socket, 'connect').then(() => true), delay(100, false)])
+  }
+  const url = `xmpp://127.0.0.1:${port}`
+  const timely = <T>(opening: Promise<T>) => Promise.race([opening, delay(3000, 'it still waits')])
+  await t.rejects(timely(openComponent({ ...common, url, patience: 200 })), { name: 'TimeoutError' })
+  const ending = new AbortController()
+  const opening = timely(openComponent({ ...common, url, signal: ending.signal }))
+  ending.abort()
+  await t.rejects(opening, { name: 'AbortError' })
 })

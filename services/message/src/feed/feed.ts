@@ -172,6 +172,7 @@ export class Feed {
       secret: config.xmppComponentSecret,
       domain: config.xmppDomain,
       log,
+      signal,
       onStanza: (stanza) => {
         if (early || stanza.name !== 'message') return
         try {

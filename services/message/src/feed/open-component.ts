@@ -29,8 +29,10 @@ export async function openComponent(options: {
   domain: string
   onStanza: (stanza: Element) => void
   log: Logger
-  /** How long (ms) the server may take to accept the handshake. */
+  /** How long (ms) the server may take until the handshake is accepted. */
   patience?: number
+  /** Nobody wants the connection any more. */
+  signal?: AbortSignal
 }): Promise<XmppConnection> {
   const entity = component({ service: options.url, domain: options.jid, password: options.secret })
   entity.reconnect.stop()
@@ -56,7 +58,12 @@ export async function openComponent(options: {
     if (!over) options.onStanza(stanza)
   })
 
+  const { patience = answerWithin, signal } = options
+  const opening = AbortSignal.any([AbortSignal.timeout(patience), ...(signal ? [signal] : [])])
+  const giveUp = () => finish(opening.reason)
+  opening.addEventListener('abort', giveUp)
   try {
+    opening.throwIfAborted()
     await Promise.race([
       start(entity, options),
       ended.then((error) => Promise.reject(error ?? new Error('the connection was closed'))),
@@ -64,6 +71,8 @@ export async function openComponent(options: {
   } catch (error) {
     finish(error as Error)
     throw error
+  } finally {
+    opening.removeEventListener('abort', giveUp)
   }
 
   const request = (stanza: Element) => entity.iqCaller.request(stanza, answerWithin)
@@ -92,12 +101,9 @@ export async function openComponent(options: {
 }
 
 /** As `start` of the library, which leaves a rejection to nobody when the connection breaks before the stream is open. */
-async function start(
-  entity: Component,
-  { url, jid, patience = answerWithin }: { url: string; jid: string; patience?: number },
-): Promise<void> {
+async function start(entity: Component, { url, jid }: { url: string; jid: string }): Promise<void> {
   await entity.connect(url)
-  const online = once(entity, 'online', { signal: AbortSignal.timeout(patience) })
+  const online = once(entity, 'online')
   online.catch(() => {})
   await entity.open({ domain: jid })
   await online
