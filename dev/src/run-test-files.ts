@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { join } from 'node:path'
+import { readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { childCpu, idleShare, nameOf, processesWith } from './machine/proc.ts'
 import { type Load, limitOf, loadOf, titleOf } from './test-files.ts'
@@ -105,7 +107,8 @@ async function runGroup(files: readonly string[], run: Run, cpu: () => number): 
   const report = fileReport(file, (line) => lines.push(line))
   const mark = `IM_TEST_FILE=${randomUUID()}`
   const began = performance.now()
-  const child = spawn(process.execPath, paths.length > 1 ? [runFiles, ...paths] : paths, {
+  const handles = new HandleReport()
+  const child = spawn(process.execPath, [...handles.args, ...(paths.length > 1 ? [runFiles, ...paths] : paths)], {
     cwd: run.root,
     // tap ends its tests a moment earlier than we do: it knows which of them hangs.
     env: { ...run.env, IM_TEST_FILE: mark.slice(mark.indexOf('=') + 1), TAP: '1', TAP_TIMEOUT: String(seconds) },
@@ -124,6 +127,7 @@ async function runGroup(files: readonly string[], run: Run, cpu: () => number): 
   const first = await Promise.race([end, late, aborted(run.signal)])
   timer.abort()
   const hung = first === 'late' && !run.signal.aborted
+  const kept = hung ? await handles.read(child) : []
   // tap answers SIGALRM with what it was waiting for.
   if (typeof first === 'string') await endProcess(child, ['SIGALRM', 'SIGTERM', 'SIGKILL'], graceMs, end)
   const left = leftProcesses(mark)
@@ -142,10 +146,50 @@ async function runGroup(files: readonly string[], run: Run, cpu: () => number): 
         : result.problem
   const outcome = report.end(problem)
   if (outcome.failed === 0 && left.length > 0 && !hung) lines.push(`  ! left running: ${left.join(', ')}`)
+  if (kept.length > 0) lines.push(`  ! kept alive by ${kept.join(', ')}`)
   for (const line of errors()) lines.push(`  │ ${line}`)
   const times = `${((performance.now() - began) / 1000).toFixed(1)} s, CPU ${cpu().toFixed(1)} s`
   lines.push(`${outcome.failed > 0 ? '✖' : '✔'} ${file} (${times})`)
   return { files, ...outcome, hung, lines }
+}
+
+/** What keeps a process alive that does not end: Node writes it when it gets a signal. */
+class HandleReport {
+  readonly #path = join(tmpdir(), `im-handles-${randomUUID()}.json`)
+  readonly args = [
+    ...['--report-on-signal', '--report-signal=SIGUSR2', '--report-exclude-env', '--report-exclude-network'],
+    ...[`--report-directory=${tmpdir()}`, `--report-filename=${basename(this.#path)}`],
+  ]
+
+  async read(child: ChildProcess): Promise<string[]> {
+    child.kill('SIGUSR2')
+    for (let tries = 0; tries < 20; tries++) {
+      await delay(100)
+      try {
+        const { libuv } = JSON.parse(await readFile(this.#path, 'utf8')) as { libuv: Handle[] }
+        await rm(this.#path)
+        return libuv.filter((handle) => handle.is_active && handle.is_referenced).map(describeHandle)
+      } catch {
+        // It is not written yet, or not to its end.
+      }
+    }
+    return []
+  }
+}
+
+/** As in a report of Node. */
+interface Handle {
+  type: string
+  is_active: boolean
+  is_referenced: boolean
+  localEndpoint?: { ip4: string; port: number }
+  remoteEndpoint?: { ip4: string; port: number }
+  firesInMsFromNow?: number
+}
+
+function describeHandle({ type, localEndpoint: local, remoteEndpoint: remote, firesInMsFromNow: ms }: Handle): string {
+  const ends = [local, remote].flatMap((end) => (end ? `${end.ip4}:${end.port}` : []))
+  return [type, ...ends, ...(ms === undefined ? [] : [`in ${Math.round(ms)} ms`])].join(' ')
 }
 
 interface Ending {

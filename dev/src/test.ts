@@ -95,19 +95,18 @@ async function bundled(files: string[]): Promise<NodeJS.ProcessEnv> {
 
 /**
  * Runs test files, and those that failed once more, alone and from their sources: deadlines of a few seconds can be missed
- * beside others on a busy machine. What fails alone, too, has failed, and so has what hung; what passes then is named. Short files
- * share processes in a run of many, and run alone when one of them has failed.
+ * beside others on a busy machine. What fails alone, too, has failed; what passes then is named, and what kept a file that hung is told.
+ * Short files share processes in a run of many, and run alone when one of them has failed.
  */
 async function runTests(files: string[], env: NodeJS.ProcessEnv, quick: NodeJS.ProcessEnv = {}): Promise<Outcome> {
   // A whole fleet of containers is enough for two cores.
   const groups = quick['IM_BUNDLES'] ? together(files) : alone(files)
   const outcomes = await runOnce(groups, { ...env, ...quick }, env['E2E_SERVERS'] ? 1 : filesBesideEachOther)
   const failed = [...outcomes].filter(([, { failed }]) => failed > 0)
-  const repeated = failed.filter(([, { hung, files }]) => !hung || files.length > 1)
-  if (repeated.length > 0 && failed.length <= mostRepeated && !interrupted.signal.aborted) {
+  if (failed.length > 0 && failed.length <= mostRepeated && !interrupted.signal.aborted) {
     console.log('\nOnce more, alone:')
-    for (const [name] of repeated) outcomes.delete(name)
-    for (const [file, outcome] of await runOnce(alone(repeated.flatMap(([, { files }]) => files)), env, 1)) {
+    for (const [name] of failed) outcomes.delete(name)
+    for (const [file, outcome] of await runOnce(alone(failed.flatMap(([, { files }]) => files)), env, 1)) {
       if (outcome.failed === 0) console.log(`! ${file} failed beside others and passed alone`)
       outcomes.set(file, outcome)
     }

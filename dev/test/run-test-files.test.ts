@@ -49,7 +49,9 @@ test('files that hang are ended, say what hung, and leave the results of others 
     'services/awaits.mjs': `${tap}test('never ends', async () => { setInterval(() => {}, 1000); await new Promise(() => {}) })`,
     'services/spins.mjs': `${passing}for (;;) {}`,
     'services/last.mjs': passing,
+    'services/keeps.mjs': `import { createServer } from 'node:net'\ncreateServer().listen(0, '127.0.0.1')\n${passing}`,
   })
+  t.match(text, /kept alive by [^\n]*tcp 127\.0\.0\.1:\d+/)
   t.strictSame(counts['services/good.mjs'], one)
   t.strictSame(counts['services/last.mjs'], one)
   t.match(counts['services/awaits.mjs'], { failed: 1 })
@@ -61,7 +63,7 @@ test('files that hang are ended, say what hung, and leave the results of others 
       .filter(([, { hung }]) => hung)
       .map(([name]) => name)
       .sort(),
-    ['services/awaits.mjs', 'services/spins.mjs'],
+    ['services/awaits.mjs', 'services/keeps.mjs', 'services/spins.mjs'],
   )
 })
 
