@@ -91,7 +91,19 @@ export class Http2Client {
   /** Ends all sessions after their requests. */
   async close(): Promise<void> {
     clearInterval(this.#pinging)
-    await Promise.all([...this.#sessions].map((session) => new Promise<void>((resolve) => session.close(resolve))))
+    await Promise.all([...this.#sessions].map((session) => this.#ended(session)))
+  }
+
+  /** Not by the callback of `session.close`: that is never called for a session that ends already. */
+  #ended(session: ClientHttp2Session): Promise<void> {
+    return new Promise((resolve) => {
+      const late = setTimeout(() => session.destroy(), this.#options.timeoutMs)
+      session.once('close', () => {
+        clearTimeout(late)
+        resolve()
+      })
+      session.close()
+    })
   }
 
   /** A listener for each request would cost more than the request. */

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { eventually } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { service } from '../../src/service.ts'
@@ -153,6 +154,25 @@ test('a silent server costs one session, not all that comes later', async (t) =>
   apns.troubles.push('hangs')
   t.match(await send('apns', [phone(apns.token(1))]), [{ kind: 'accepted' }])
   t.equal(apns.opened.count, 2)
+})
+
+test('an end does not wait for a session that ends already', async (t) => {
+  const apns = await startApns(t)
+  const { send, channels } = await startChannels(t, apns.env)
+  apns.gate.open = new Promise(() => {})
+  const running = send('apns', [phone(apns.token(1))])
+  await eventually(() => apns.calls.send === 1)
+  apns.goAway()
+  // Another session is open when the first one does not take requests any more.
+  await eventually(async () => {
+    const calls = apns.calls.send
+    void send('apns', [phone(apns.token(2))])
+    await eventually(() => apns.calls.send > calls)
+    return apns.opened.count === 2
+  })
+  const closed = channels.close().then(() => 'closed')
+  t.equal(await Promise.race([closed, delay(5000, 'open', { ref: false })]), 'closed')
+  t.match(await running, [{ kind: 'retry' }])
 })
 
 test('a server that allows one request at a time gets one at a time', async (t) => {

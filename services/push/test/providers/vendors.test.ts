@@ -67,7 +67,8 @@ for (const [name, start] of Object.entries(vendors)) {
 
     t.test('tries three times where nothing is known, and doubles nothing that was taken', async (t) => {
       const vendor = await start(t)
-      const env = { ...vendor.env, PUSH_TIMEOUT_MS: '1000' }
+      // Long enough for a connection while all the others begin, too.
+      const env = { ...vendor.env, PUSH_TIMEOUT_MS: '3000' }
       const { send } = await startChannels(t, env, { limits: { concurrency: 1 } })
       const to = [target(vendor.token(1), { device: vendor.device })]
       t.match(await send(vendor.provider, to), [{ kind: 'accepted' }])
