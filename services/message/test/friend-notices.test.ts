@@ -96,19 +96,31 @@ test('a chat leaves the lists when a friend is deleted or blocked, and comes bac
   const say = async () => {
     const id = sender.say({ to: bob, body: { content: 'hi' } })
     await eventually(() => sender.receipts.includes(id))
+    return id
+  }
+  /** As an app does whose connection broke before the receipt. */
+  const sayAgain = async (id: string) => {
+    const before = sender.receipts.length
+    sender.say({ id, to: bob, body: { content: 'hi' } })
+    await eventually(() => sender.receipts.length > before)
   }
   await say()
   t.strictSame([await listed(alice), await listed(bob)], [1, 1])
   await publish(blacklistChanged, pairOf(alice, bob), { userId: bob, toUserId: alice, blocked: true, at: Date.now() })
   await eventually(async () => (await listed(bob)) === 0)
   t.equal(await listed(alice), 1)
-  await say()
+  const id = await say()
   t.equal(await listed(bob), 1)
   await publish(friendChanged, pairOf(alice, bob), {
     ...{ userId: bob, toUserId: alice, status: 0, toStatus: 0, how: 'deleted', at: Date.now() },
   })
   await eventually(async () => (await listed(bob)) === 0 && (await listed(alice)) === 0)
+  deps.recentMessages.clear()
+  await sayAgain(id)
+  t.strictSame([await listed(alice), await listed(bob)], [0, 0], 'a copy is nothing new')
   t.equal((await deps.messages.collection.find().toArray()).length, 2, 'the history stays')
+  await say()
+  t.strictSame([await listed(alice), await listed(bob)], [1, 1])
 })
 
 test('unread messages are counted for their receiver until they are read, recalled, hidden, cleared or expired', async (t) => {

@@ -32,6 +32,8 @@ export interface ChatSide {
   shown?: ObjectId
   timeSend?: number
   ts?: number
+  /** What arrived up to this moment (ms) does not bring the chat back into the list of this user, however often it comes. */
+  hiddenAt?: number
   /** Messages before this moment (seconds) are cleared for this user. */
   clearedBefore?: number
   /** The bound up to which the last sweep has looked. */

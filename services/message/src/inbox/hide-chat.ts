@@ -18,7 +18,8 @@ export async function hideChat(
     const hidden = { ...chat }
     for (const name of sideNames) {
       const side = chat[name]
-      if (users.includes(side.user) && side.shown && (side.ts ?? 0) <= at) hidden[name] = withShown(side, undefined)
+      if (users.includes(side.user) && (side.ts ?? 0) <= at && (side.hiddenAt ?? 0) < at)
+        hidden[name] = { ...withShown(side, undefined), hiddenAt: at }
     }
     if (sideNames.some((name) => hidden[name] !== chat[name])) chats.write([hidden], change)
   })

@@ -61,6 +61,7 @@ function chatShowing(chat: Chat, messages: readonly ShownMessage[], now: number)
 function sideShowing(side: ChatSide, listed: readonly ShownMessage[], now: number): ChatSide {
   let newest = shownPlace(side)
   for (const message of listed)
-    if (isVisible(message, { ...side, now }) && (!newest || isNewer(message, newest))) newest = message
+    if (message.ts > (side.hiddenAt ?? 0) && isVisible(message, { ...side, now }))
+      if (!newest || isNewer(message, newest)) newest = message
   return withShown(side, newest)
 }
