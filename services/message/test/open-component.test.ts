@@ -8,6 +8,35 @@ import { openComponent } from '../src/feed/open-component.ts'
 
 const log = createLogger({ service: 'test', level: 'silent', format: 'json' })
 const common = { jid: 'api.im.test', secret: 'secret', domain: 'im.test', onStanza: () => {}, log }
+const header = "<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' id='1'>"
+
+test('texts and attributes that come in many reads cost as much as short ones', async (t) => {
+  const part = '文a&gt;'.repeat(10_000)
+  const stanza = `<message to='api.im.test' id='${part.repeat(5)}'><body>${part.repeat(5)}</body></message>`
+  const server = createServer((socket) => {
+    socket.once('data', () => {
+      socket.write(header)
+      socket.once('data', () => socket.write(`<handshake/>${stanza.repeat(10)}`))
+    })
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const url = `xmpp://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const came: string[] = []
+  const onStanza = (stanza: { toString(): string }) => {
+    if (came.push(String(stanza)) === 10) resolve()
+  }
+  const before = process.cpuUsage()
+  const connection = await openComponent({ ...common, url, onStanza })
+  t.teardown(async () => {
+    await connection.close()
+    server.close()
+  })
+  await promise
+  const { user } = process.cpuUsage(before)
+  t.ok(came.every((text) => text.length === came[0]!.length && text.includes(`<body>${part.repeat(5)}</body>`)))
+  t.ok(user < 1e6, `${user / 1000} ms`)
+})
 
 test('a connection that breaks while it opens is a failed attempt and no more', async (t) => {
   const moments: [string, (socket: Socket) => void][] = [
@@ -17,22 +46,12 @@ test('a connection that breaks while it opens is a failed attempt and no more', 
       'at the handshake',
       (socket) => {
         socket.once('data', () => {
-          socket.write(
-            "<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' id='1'>",
-          )
+          socket.write(header)
           socket.once('data', () => socket.resetAndDestroy())
         })
       },
     ],
-    [
-      'never, and says nothing to the handshake',
-      (socket) =>
-        void socket.once('data', () =>
-          socket.write(
-            "<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' id='1'>",
-          ),
-        ),
-    ],
+    ['never, and says nothing to the handshake', (socket) => void socket.once('data', () => socket.write(header))],
   ]
   for (const [when, breaks] of moments) {
     const server = createServer((socket) => breaks(socket.on('error', () => {}))).listen(0, '127.0.0.1')

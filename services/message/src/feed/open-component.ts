@@ -109,12 +109,24 @@ async function start(entity: Component, { url, jid }: { url: string; jid: string
   await online
 }
 
-/** A stanza the parser cannot read, or a fault in a handler, ends the connection and not the process. */
+/**
+ * A stanza the parser cannot read, or a fault in a handler, ends the connection and not the process. The parser gets whole tags, with
+ * all text before them: where what it gets ends within a text, it looks for the end of that anew at each character, 100 ms for 200 KB.
+ */
 function guardParser(entity: Component, finish: (error: Error) => void): void {
   const read = entity._onData.bind(entity)
+  let held: string[] = []
   entity._onData = (data) => {
+    const text = String(data)
+    const end = text.lastIndexOf('>') + 1
+    if (!end) {
+      held.push(text)
+      return
+    }
+    const whole = held.join('') + text.slice(0, end)
+    held = [text.slice(end)]
     try {
-      read(data)
+      read(whole)
     } catch (error) {
       finish(error as Error)
     }
