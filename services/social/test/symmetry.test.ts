@@ -1,13 +1,21 @@
 import { ContractError, type ErrorName } from '@im/contracts'
-import { blacklistChanged, blacklists, follows, friendChanged, friends, pairOf } from '@im/contracts/social'
+import {
+  blacklistChanged,
+  blacklists,
+  follows,
+  friendChanged,
+  friendRowChanged,
+  friends,
+  pairOf,
+} from '@im/contracts/social'
 import { on } from '@im/service-kit'
 import { eventually, observeEvents } from '@im/service-kit/testing'
 import fc from 'fast-check'
 import { test } from 'tap'
 import { startSocial } from './start-social.ts'
 
-type Action = 'follow' | 'accept' | 'unfollow' | 'delete' | 'block' | 'unblock'
-const actions: readonly Action[] = ['follow', 'accept', 'unfollow', 'delete', 'block', 'unblock']
+const actions = ['follow', 'accept', 'unfollow', 'delete', 'block', 'unblock', 'remark', 'mute'] as const
+type Action = (typeof actions)[number]
 /** What a state refuses, whichever came first. */
 const refusals: ReadonlySet<ErrorName> = new Set<ErrorName>([
   ...(['BlacklistedByTarget', 'NoFriendRequest', 'NotFriends', 'AlreadyOnBlacklist', 'NotOnBlacklist'] as const),
@@ -27,7 +35,11 @@ test('whatever both sides do at the same moment: rows are symmetric, and each ch
   const told: { pair: string; name: string; data: Record<string, unknown> }[] = []
   const tell = (name: string) => async (data: { userId: number; toUserId: number }) =>
     told.push({ pair: pairOf(data.userId, data.toUserId), name, data })
-  await observeEvents(t, env, [on(friendChanged, tell('friend')), on(blacklistChanged, tell('blacklist'))])
+  await observeEvents(t, env, [
+    on(friendChanged, tell('friend')),
+    on(blacklistChanged, tell('blacklist')),
+    on(friendRowChanged, tell('row')),
+  ])
   const alice = await person('alice')
   const rows = deps.db.collection('relations')
   let checked = 0
@@ -41,6 +53,8 @@ test('whatever both sides do at the same moment: rows are symmetric, and each ch
       if (what === 'delete') await api.call(friends.deleteFriend, { toUserId }, as)
       if (what === 'block') await api.call(blacklists.blockUser, { toUserId }, as)
       if (what === 'unblock') await api.call(blacklists.unblockUser, { toUserId }, as)
+      if (what === 'remark') await api.call(friends.remarkFriend, { toUserId, remarkName: 'somebody' }, as)
+      if (what === 'mute') await api.call(friends.switchForFriend, { toUserId, offlineNoPushMsg: 1 }, as)
     } catch (error) {
       if (!(error instanceof ContractError && refusals.has(error.errorName))) throw error
     }
@@ -50,7 +64,7 @@ test('whatever both sides do at the same moment: rows are symmetric, and each ch
     fc.asyncProperty(rounds, async (story) => {
       const bob = await person(`bob${checked}`)
       const pair = pairOf(alice, bob)
-      const state = { friend: '0 0', blacklist: '00' }
+      const state = { friend: '0 0', blacklist: '00', notes: '' }
       for (const round of story) {
         await Promise.all(round.map(({ who, what }) => (who === 0 ? act(alice, bob, what) : act(bob, alice, what))))
         const [own, other] = await Promise.all([
@@ -65,6 +79,7 @@ test('whatever both sides do at the same moment: rows are symmetric, and each ch
         if (!symmetric || !mirrors) throw new Error(`rows differ: ${JSON.stringify({ own, other })}`)
         state.friend = statuses.join(' ')
         state.blacklist = blocked.join('')
+        state.notes = [own, other].map((row) => noteOf(row ?? {})).join()
       }
       // The last event of each kind says what the rows say, and every event is another state than the one before it.
       const of = (name: string) => told.filter((one) => one.pair === pair && one.name === name).map(({ data }) => data)
@@ -79,7 +94,12 @@ test('whatever both sides do at the same moment: rows are symmetric, and each ch
           blocks[userId as number] = bit
         }
         if (['0 0', ...states].some((one, n, all) => n > 0 && one === all[n - 1])) throw new Error('told twice')
-        return (states.at(-1) ?? '0 0') === state.friend && `${blocks[alice]}${blocks[bob]}` === state.blacklist
+        const notes = notesTold(told.filter((one) => one.pair === pair))
+        return (
+          (states.at(-1) ?? '0 0') === state.friend &&
+          `${blocks[alice]}${blocks[bob]}` === state.blacklist &&
+          [alice, bob].map((userId) => notes.get(userId) ?? noteOf({})).join() === state.notes
+        )
       })
       checked++
     }),
@@ -87,3 +107,20 @@ test('whatever both sides do at the same moment: rows are symmetric, and each ch
   )
   t.ok(checked >= 25, `${checked} stories`)
 })
+
+/** What a row says of notifications. */
+const noteOf = ({ remarkName = '', offlineNoPushMsg = 0 }: Record<string, unknown>) =>
+  `${remarkName} ${offlineNoPushMsg}`
+
+/** The same, as whoever keeps it by the events does: an end of a relation ends the row of who ended it, `deleted` both. */
+function notesTold(told: readonly { name: string; data: Record<string, unknown> }[]): Map<number, string> {
+  const notes = new Map<number, string>()
+  for (const { name, data } of told) {
+    const [userId, toUserId] = [Number(data['userId']), Number(data['toUserId'])]
+    const { how } = data
+    if (name === 'row') notes.set(userId, noteOf(data))
+    if (name === 'friend' && (how === 'deleted' || how === 'unfollowed')) notes.delete(userId)
+    if (name === 'friend' && how === 'deleted') notes.delete(toUserId)
+  }
+  return notes
+}
