@@ -27,6 +27,8 @@ test('whose claim has run out says nothing of what another has claimed since', a
   await pushes.renew([push._id], later + 2 * claimLasts, 'first')
   await pushes.settle([{ id: push._id, sent: [], done: ['d'], next: 'never' }], 'first')
   t.strictSame(await row(), claimed)
+  await pushes.settle([{ id: push._id, sent: ['d'], done: ['d'], next: 'never' }], 'first')
+  t.strictSame(await row(), { ...claimed, sent: ['d'] }, 'but on which device it was shown, for a recall')
   await pushes.finish([push._id], 'second')
   t.match(await row(), { dueAt: undefined, claim: undefined })
 })
