@@ -35,6 +35,7 @@ test('in a room of 10,000 members a change writes a few rows, and lists come by 
   const crowd = Array.from({ length: size - 2 }, (_, n) =>
     newMember({ room: stored, userId: 20_000_000 + n, nickname: `n${n}`, now: Date.now() + 2000 * n }),
   )
+  for (const { userId, nickname } of crowd) peers.names.set(userId, nickname)
   await deps.outbox.commit(async (change) => {
     await deps.members.add(crowd, change)
     await deps.rooms.change(roomId, { set: { maxUserSize: 2 * size }, sizes: { userSize: crowd.length } }, change)

@@ -49,3 +49,30 @@ test('a deleted user leaves their rooms, and their own rooms are dissolved', asy
   await t.rejects(api.call(rooms.getRoom, { roomId: own.id }, { as: alice }), failure('RoomNotFound'))
   await eventually(async () => (await deps.db.collection('mutes').countDocuments()) === 0)
 })
+
+test('who is renamed or deleted while they become a member, after the event was heard, is not kept as before', async (t) => {
+  const { api, people, room, publish, roles, peers, deps } = await startRoom(t)
+  const [alice, bob, carol] = people('alice', 'bob', 'carol')
+  const { id: roomId } = await room(alice)
+  const account = { account: 'c', telephone: '', userType: 0, defaultFriends: [], registeredAt: 1 }
+  await publish(userRegistered, carol, { ...account, userId: carol, nickname: 'carol' })
+  await eventually(async () => (await deps.people.find([carol])).size === 1)
+  // Between the commit and the look at it.
+  peers.onEnforce = async () => {
+    peers.onEnforce = async () => {}
+    peers.names.delete(bob)
+    await deps.outbox.commit((change) => deps.people.put([{ _id: carol, nickname: 'Carola' }], change))
+  }
+  const joining = { roomId, text: [bob, carol] as never }
+  await api.call(roomMembers.updateMember, joining, { as: alice })
+  t.strictSame(await roles(roomId, alice), { [alice]: 1, [carol]: 3 })
+  t.match(await api.call(roomMembers.getMember, { roomId, userId: carol }, { as: alice }), { nickname: 'Carola' })
+
+  const later = await room(alice)
+  for (const enter of [() => api.call(roomMembers.joinRoom, { roomId: later.id }, { as: bob }), () => room(bob)]) {
+    peers.names.set(bob, 'bob')
+    peers.onEnforce = async () => void peers.names.delete(bob)
+    await enter()
+    t.strictSame(await deps.members.everywhere(bob), [])
+  }
+})

@@ -7,6 +7,7 @@ import { isModerator, type MemberDocument } from '../documents/member-document.t
 import type { RoomDocument } from '../documents/room-document.ts'
 import { admit } from './admit.ts'
 import { pickInvited } from './pick-invited.ts'
+import { settleNewcomers } from './settle-newcomers.ts'
 
 /**
  * Brings users into a room. Unknown ones, members, and users who blocked the caller are left out. Where joining needs approval,
@@ -32,6 +33,7 @@ export async function inviteMembers(
     if (isModerator(own) && !isModerator(inviter)) throw new ContractError('InviteNotAllowed')
     await admit(deps, act, inviter, candidates)
   })
+  await settleNewcomers(deps, candidates)
 }
 
 function demandMayInvite(room: RoomDocument, inviter: MemberDocument): void {

@@ -10,6 +10,7 @@ import { type MemberDocument, newMember, sizesOf } from '../documents/member-doc
 import { newId, newJid, type RoomDocument } from '../documents/room-document.ts'
 import { admit } from '../members/admit.ts'
 import { pickInvited } from '../members/pick-invited.ts'
+import { settleNewcomers } from '../members/settle-newcomers.ts'
 import { mostMembers } from './size-limit.ts'
 
 /** A room and the owner's own record. */
@@ -51,7 +52,7 @@ export async function addRoom(
   const people = await pickInvited(deps, { userId: ownerId, role: memberRoles.owner }, invited)
   const room = newRoom({ ...wanted, maxUserSize }, jid ?? newJid(), ownerId, await deps.numbers.next(), deps.now())
   try {
-    return await inTurn(deps, room._id, async (change) => {
+    const made = await inTurn(deps, room._id, async (change) => {
       await rooms.add(room, change)
       const act = new RoomAct(room, change, { rooms, at: deps.now() })
       const own = newMember({ room, userId: ownerId, nickname: owner, role: memberRoles.owner, now: act.at })
@@ -61,6 +62,8 @@ export async function addRoom(
       await admit(deps, act, own, people)
       return { result: { room: act.room, own }, act }
     })
+    await settleNewcomers(deps, [made.own, ...people])
+    return made
   } catch (error) {
     if (!isDuplicateKey(error, 'jid') || jid === undefined) throw error
     // The same app may have asked twice at the same moment.

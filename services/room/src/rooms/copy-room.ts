@@ -8,6 +8,7 @@ import type { Deps } from '../deps.ts'
 import { isOwner, newMember } from '../documents/member-document.ts'
 import { newJid } from '../documents/room-document.ts'
 import { addMembers } from '../members/admit.ts'
+import { settleNewcomers } from '../members/settle-newcomers.ts'
 import { type MadeRoom, newRoom } from './add-room.ts'
 
 /** Makes another room with the settings and members of one. Notices, shared files and mutes are not copied. */
@@ -21,7 +22,7 @@ export async function copyRoom(deps: Deps, ref: string, callerId: number): Promi
     ...newRoom(pickFields(roomFields, model), newJid(), callerId, numbers, deps.now()),
     ...{ userSize: 0, hiddenSize: 0, adminSize: 0 },
   }
-  return await inTurn(deps, room._id, async (change) => {
+  const { copies, ...made } = await inTurn(deps, room._id, async (change) => {
     await rooms.add(room, change)
     const act = new RoomAct(room, change, { rooms, at: deps.now() })
     const copies = (await members.all(model._id, change.session)).map(({ userId, nickname, isNamed, role }) => ({
@@ -32,6 +33,8 @@ export async function copyRoom(deps: Deps, ref: string, callerId: number): Promi
     if (owner?.userId !== callerId) throw new ContractError('OwnerOnly')
     act.announce(roomCreated, personOf(owner), {})
     await addMembers(deps, act, owner, copies)
-    return { result: { room: act.room, own: owner }, act }
+    return { result: { room: act.room, own: owner, copies }, act }
   })
+  await settleNewcomers(deps, copies)
+  return made
 }
