@@ -75,6 +75,29 @@ test('a stanza whose id no answer could hold is refused here, and others go on',
   )
 })
 
+test('a stanza of elements too deep in each other is refused, whatever it is', async (t) => {
+  const prosody = await startProsody(t)
+  const service = await startMessageService(t, prosody)
+  const from = await join(prosody, alice)
+  const nested = (levels: number) => '<a>'.repeat(levels) + '</a>'.repeat(levels)
+  const refused = (id: string) =>
+    eventually(() => from.elements.find(({ attrs }) => attrs['type'] === 'error' && attrs['id'] === id))
+  const deep = nested(20_000)
+  const private_ = `<query xmlns='jabber:iq:private'>${deep}</query>`
+  for (const [id, stanza] of Object.entries({
+    message: `<message id='message' type='chat' to='${bob}@im.test'><body>x</body>${deep}</message>`,
+    presence: `<presence id='presence'>${deep}</presence>`,
+    iq: `<iq id='iq' type='get'>${private_}</iq>`,
+    edge: `<message id='edge' type='chat' to='${bob}@im.test'><body>x</body>${nested(101)}</message>`,
+  })) {
+    from.write(stanza)
+    t.ok((await refused(id)).getChild('error')?.getChild('bad-request'), id)
+  }
+  from.write(`<message id='m' type='chat' to='${bob}@im.test'><body>{"content":"fits"}</body>${nested(100)}</message>`)
+  await eventually(() => service.entries.length === 1)
+  t.strictSame(service.contents(), ['fits'])
+})
+
 test('every message, presence to somebody and iq to the rooms is an entry, whatever it is; nothing is routed', async (t) => {
   const prosody = await startProsody(t)
   const service = await startMessageService(t, prosody)

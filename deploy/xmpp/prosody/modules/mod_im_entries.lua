@@ -13,11 +13,19 @@ local NS = "urn:yingchuang:im:3";
 local host, rooms = module.host, "muc."..module.host;
 local carbons = "urn:xmpp:carbons:2";
 local longest_id = 1023; -- bytes: answers and deliveries name it, escaped twice
+local most_levels = 100; -- of elements in each other: whoever reads or writes them needs as many calls in each other
 
 local function refuse(session, stanza, kind, condition, text)
 	local is_answer = stanza.attr.type == "error" or stanza.name == "iq" and stanza.attr.type == "result";
 	if not is_answer and session.send then session.send(st.error_reply(stanza, kind, condition, text)); end
 	return true;
+end
+
+local function is_deeper(element, levels)
+	for _, child in ipairs(element.tags) do
+		if levels == 0 or is_deeper(child, levels - 1) then return true; end
+	end
+	return false;
 end
 
 local function settled(entry)
@@ -79,6 +87,10 @@ module:hook("pre-stanza", function (event)
 	local session, stanza = event.origin, event.stanza;
 	local stream, to, name = session.im_stream, stanza.attr.to, stanza.name;
 	if not stream then return; end
+	if is_deeper(stanza, most_levels) then
+		limits.admit(session, stream, stanza, 0);
+		return refuse(session, stanza, "modify", "bad-request", "Its elements are too deep in each other");
+	end
 	if name == "message" then
 		return take(session, stanza, stream, to or stream.user.."@"..host);
 	elseif name == "presence" then
