@@ -11,9 +11,15 @@ import { oneAddress, stubService, success } from './stub-replicas.ts'
 const post = { method: 'POST' }
 
 /** A gateway that sends the calls of apps to `url`. What it asks the user service itself goes elsewhere. */
-function startGatewayBefore(t: Test, url: string) {
+function startGatewayBefore(t: Test, url: string, connections?: number) {
   const log = createLogger({ service: 'gateway', level: 'silent', format: 'json' })
-  const service = new Upstream({ name: 'user', url, connectTimeoutMs: 5000, log })
+  const service = new Upstream({
+    name: 'user',
+    url,
+    connectTimeoutMs: 5000,
+    log,
+    ...(connections ? { connections } : {}),
+  })
   return startGateway(t, {}, { upstreams: new Map(outerServices.map((name) => [name, service])) })
 }
 
@@ -59,12 +65,48 @@ test('a call that only reads is sent once more', async (t) => {
 test('an answer that breaks off is not taken for a whole one', async (t) => {
   const user = await stubService(t, (request, response) => {
     response.writeHead(200, { 'content-length': '1000' })
-    response.write('{"currentTime":1')
+    if (request.url === '/config') response.write('{"currentTime":1')
+    else response.flushHeaders()
     setTimeout(() => request.socket.destroy(), 50)
   })
   const { call } = await startGatewayBefore(t, user.url)
   await t.rejects(call('/config'))
-  t.equal(user.paths.length, 1)
+  t.equal((await call('/config?head')).resultCode, codes.unavailable, 'after its head')
+  t.equal(user.paths.length, 2, 'nor is it asked for again')
+})
+
+test('a call whose app leaves is given up at its service', async (t) => {
+  let isGivenUp = false
+  const user = await stubService(t, (_request, response) =>
+    response.once('close', () => {
+      isGivenUp = true
+    }),
+  )
+  const { call } = await startGatewayBefore(t, user.url)
+  const leaving = new AbortController()
+  const left = t.rejects(call('/config', { signal: leaving.signal }))
+  await eventually(() => user.paths.length === 1)
+  leaving.abort()
+  await left
+  await eventually(() => isGivenUp, 3000)
+  t.ok(isGivenUp, 'before its time was over')
+})
+
+test('apps that read nothing of long answers leave connections to others', async (t) => {
+  const long = JSON.stringify({ currentTime: 1, resultCode: 1, data: 'x'.repeat(10_000_000) })
+  const user = await stubService(t, (request, response) => response.end(request.url === '/config' ? success : long))
+  const { call, gateway } = await startGatewayBefore(t, user.url, 8)
+  const { hostname, port } = new URL(gateway.url)
+  const idle = Array.from({ length: 16 }, () =>
+    connect(Number(port), hostname)
+      .on('error', () => {})
+      .pause(),
+  )
+  for (const socket of idle) socket.write('GET /config?long HTTP/1.1\r\nHost: a\r\n\r\n')
+  await eventually(() => user.paths.length === 16)
+  t.equal((await call('/config')).resultCode, codes.success)
+  t.equal((await call('/config?long')).resultCode, codes.success, 'who reads gets a long one, too')
+  for (const socket of idle) socket.destroy()
 })
 
 test('what fails inside is told by the request id only', async (t) => {
@@ -72,6 +114,27 @@ test('what fails inside is told by the request id only', async (t) => {
   const answer = await call('/config', { headers: { 'x-request-id': 'mine' } })
   t.equal(answer.resultCode, codes.unavailable)
   t.equal(answer.detailMsg, 'mine')
+})
+
+test('what only the gateway may say is passed on from nobody else', async (t) => {
+  const keys: unknown[] = []
+  const user = await stubService(t, (request, response) => {
+    keys.push(request.headers['x-service-key'])
+    response.setHeader('access-control-allow-origin', 'http://evil.test')
+    response.setHeader('access-control-allow-credentials', 'true')
+    response.setHeader('x-request-id', 'other')
+    response.setHeader('x-im-outcome', 'Success')
+    response.end(success)
+  })
+  const { call } = await startGatewayBefore(t, user.url)
+  const sent = { 'x-request-id': 'mine', 'x-service-key': 'guessed' }
+  const { headers } = (await call('/config', { headers: sent })).http
+  t.strictSame(keys, [undefined])
+  const names = ['access-control-allow-origin', 'access-control-allow-credentials', 'x-request-id', 'x-im-outcome']
+  t.strictSame(
+    names.map((name) => headers.get(name)),
+    ['*', null, 'mine', null],
+  )
 })
 
 test('new replicas get calls although the old ones keep their connections', async (t) => {

@@ -22,7 +22,7 @@ export interface ServiceCall {
 type OnAnswer = (headers: IncomingHttpHeaders) => void
 
 /** Connections to one service. Further calls wait for one, within their time. */
-const connections = 256
+const mostConnections = 256
 /** After this time (ms) a connection is replaced, so that new replicas behind the address of a service get their share. */
 export const connectionLifetime = 60_000
 /** Answers up to this size (bytes) are written together with their head. */
@@ -34,6 +34,7 @@ export class Upstream {
   readonly #pool: RoundRobinPool
   readonly #log: Logger
   readonly #onAnswer: OnAnswer
+  readonly #waiting: WaitingAnswers
   #quietUntil = 0
 
   /** `onAnswer` gets the headers of each answer before the client does. */
@@ -43,11 +44,14 @@ export class Upstream {
     connectTimeoutMs: number
     log: Logger
     lifetime?: number
+    connections?: number
     onAnswer?: OnAnswer
   }) {
+    const { connections = mostConnections } = options
     this.name = options.name
     this.#log = options.log
     this.#onAnswer = options.onAnswer ?? (() => {})
+    this.#waiting = new WaitingAnswers((connections * 3) / 4)
     this.#pool = new RoundRobinPool(new URL(options.url).origin, {
       connections,
       clientTtl: options.lifetime ?? connectionLifetime,
@@ -81,7 +85,8 @@ export class Upstream {
   ): Promise<Outcome | Failure> {
     return new Promise((resolve) => {
       const timeoutMs = Math.max(1, deadline - performance.now())
-      const writer = new AnswerWriter({ answer, headers, timeoutMs, onAnswer: this.#onAnswer, done: resolve })
+      const more = { waiting: this.#waiting, onAnswer: this.#onAnswer, done: resolve }
+      const writer = new AnswerWriter({ answer, headers, timeoutMs, ...more })
       this.#pool.dispatch(
         { method: call.method, path: call.url, headers: call.headers, body: call.body ?? null },
         writer,
@@ -113,6 +118,30 @@ interface Failure {
   final: boolean
 }
 
+/**
+ * Answers whose apps do not read as fast as they come. Each holds its connection to the service; when there are too many, the one that
+ * was read longest ago is cut, so that apps which read nothing leave connections to others.
+ */
+class WaitingAnswers {
+  readonly #most: number
+  /** In the order in which they began to wait. */
+  readonly #answers = new Set<AnswerWriter>()
+
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  add(answer: AnswerWriter): void {
+    this.#answers.add(answer)
+    const [first] = this.#answers
+    if (this.#answers.size > this.#most) first?.cut()
+  }
+
+  remove(answer: AnswerWriter): void {
+    this.#answers.delete(answer)
+  }
+}
+
 /** Writes the answer of a service. An answer that arrives in one piece, as most do, is written in one piece. */
 class AnswerWriter implements Dispatcher.DispatchHandler {
   readonly #answer: ServerResponse
@@ -120,6 +149,7 @@ class AnswerWriter implements Dispatcher.DispatchHandler {
   readonly #onAnswer: OnAnswer
   readonly #done: (result: Outcome | Failure) => void
   readonly #timer: NodeJS.Timeout
+  readonly #waiting: WaitingAnswers
   #controller: Dispatcher.DispatchController | undefined
   #status = 0
   #outcome: Outcome = ''
@@ -131,11 +161,13 @@ class AnswerWriter implements Dispatcher.DispatchHandler {
     answer: ServerResponse
     headers: OutgoingHttpHeaders
     timeoutMs: number
+    waiting: WaitingAnswers
     onAnswer: OnAnswer
     done: (result: Outcome | Failure) => void
   }) {
     this.#answer = options.answer
     this.#headers = options.headers
+    this.#waiting = options.waiting
     this.#onAnswer = options.onAnswer
     this.#done = options.done
     this.#timer = setTimeout(() => this.#abort(new Error('no answer in time')), options.timeoutMs)
@@ -166,7 +198,18 @@ class AnswerWriter implements Dispatcher.DispatchHandler {
     this.#writeHead()
     if (this.#answer.write(chunk)) return
     controller.pause()
-    this.#answer.once('drain', () => controller.resume())
+    this.#waiting.add(this)
+    this.#answer.once('drain', () => {
+      this.#waiting.remove(this)
+      controller.resume()
+    })
+  }
+
+  /** Part of the answer is sent already, so the connection is cut to show that it is incomplete. */
+  cut(): void {
+    this.#end('cut')
+    this.#answer.destroy()
+    this.#controller?.abort(new Error('the answer is cut'))
   }
 
   onResponseEnd(): void {
@@ -180,11 +223,8 @@ class AnswerWriter implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     if (this.#ended) return
-    if (this.#answer.headersSent) {
-      // Part of the answer is sent already, so the connection is cut to show that it is incomplete.
-      this.#answer.destroy()
-      this.#end('cut')
-    } else this.#end({ error, sent: this.#controller !== undefined, final: this.#status !== 0 })
+    if (this.#answer.headersSent) this.cut()
+    else this.#end({ error, sent: this.#controller !== undefined, final: this.#status !== 0 })
   }
 
   #writeHead(): void {
@@ -193,6 +233,7 @@ class AnswerWriter implements Dispatcher.DispatchHandler {
 
   #end(result: Outcome | Failure): void {
     this.#ended = true
+    this.#waiting.remove(this)
     clearTimeout(this.#timer)
     this.#answer.off('close', this.#onClose)
     this.#done(result)
