@@ -77,6 +77,7 @@ test('one address has so many bytes of bodies in memory and no more', async (t) 
   for (const { socket } of waiting) socket.destroy()
   const whole = { method: 'POST', body: 'x'.repeat(bytes) }
   await eventually(async () => (await call(path, whole)).resultCode !== codes.rateLimited)
+  for (let n = 0; n < 10; n++) t.equal((await call(path, whole)).resultCode, codes.unknown, 'the one before is gone')
 })
 
 test('few addresses do not take all memory for bodies', async (t) => {

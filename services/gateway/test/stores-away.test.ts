@@ -3,6 +3,7 @@ import { errors } from '@im/contracts'
 import { eventually, type OwnServer, ownServer, slowProxy } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
 import { type Fleet, startFleet } from './fleet.ts'
+import { alice, codes, sessionIdOf, startGateway } from './stage.ts'
 
 const dead = errors.TokenInvalid.code
 
@@ -69,6 +70,30 @@ for (const how of ['killed', 'frozen'] as const) {
     t.equal(await fleet.use(staying), 1)
   })
 }
+
+test('NATS is killed: a session that ended elsewhere is dead, whether it was known before or read meanwhile', async (t) => {
+  const server = await ownServer(t, 'nats')
+  if (!server) return
+  const { owners, redis, call } = await startGateway(t, { NATS_URL: server.url })
+  const use = async (token: string) => (await call(`/user/get?access_token=${token}`)).resultCode
+  /** By another gateway: this one can only hear of it by NATS. */
+  const end = async (token: string) => {
+    owners.sessions.delete(sessionIdOf(token))
+    await redis.del(`session:${sessionIdOf(token)}`)
+  }
+  const known = owners.signIn(alice)
+  for (let n = 0; n < 2; n++) t.equal(await use(known), codes.success)
+  t.equal(owners.lookups, 1, 'it is taken from memory')
+  await server.kill()
+  await eventually(async () => (await use(known)) === codes.success && owners.lookups > 1)
+  const read = owners.signIn(alice)
+  for (let n = 0; n < 2; n++) t.equal(await use(read), codes.success)
+  for (const token of [known, read]) {
+    await end(token)
+    t.equal(await use(token), codes.tokenInvalid)
+  }
+  await server.start()
+})
 
 test('Redis is slow: nobody waits long, a logout counts at once', async (t) => {
   const server = await ownServer(t, 'redis')

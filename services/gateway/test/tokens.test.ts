@@ -59,7 +59,9 @@ test('no token and a token that is not live are told apart', async (t) => {
   t.equal((await call('/user/get')).resultCode, codes.tokenMissing)
   t.equal((await call('/user/get?access_token=%20')).resultCode, codes.tokenMissing)
   t.equal((await call(`/user/get?access_token=${newToken()}`)).resultCode, codes.tokenInvalid)
+  t.equal(owners.lookups, 1)
   t.equal((await call(`/user/get?access_token=${'x'.repeat(5000)}`)).resultCode, codes.tokenInvalid)
+  t.equal(owners.lookups, 1, 'what is far too long for a token is not looked up')
   const expired = owners.signIn(alice, -1)
   t.equal((await call(`/user/get?access_token=${expired}`)).resultCode, codes.tokenInvalid)
   const english = await call('/user/get', form({ language: 'en' }))
@@ -113,6 +115,7 @@ test('a revoked session is refused from the moment the broadcast is out', async 
   await revoke(token)
   await eventually(async () => (await call(`/user/get?access_token=${token}`)).resultCode === codes.tokenInvalid, 200)
   t.equal((await call(`/user/get?access_token=${other}`)).resultCode, codes.success)
+  t.equal((await call(`/config/set?access_token=${token}`)).resultCode, codes.tokenInvalid, 'where roles are read, too')
   t.equal(owners.lookups, 2)
 })
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { type AddressInfo, connect } from 'node:net'
+import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { eventually } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
@@ -167,6 +167,17 @@ test('without XMPP server apps are told to come again, and nothing of the networ
   t.equal(await answer.text(), '')
 })
 
+test('nor do they hear why an XMPP server did not speak', async (t) => {
+  const mute = createTcpServer((socket) => socket.on('error', () => {}).once('data', () => socket.destroy()))
+  mute.listen(0, '127.0.0.1')
+  await once(mute, 'listening')
+  t.after(() => mute.close())
+  const { gateway } = await startGateway(t, {
+    XMPP_HTTP_URL: `http://127.0.0.1:${(mute.address() as AddressInfo).port}`,
+  })
+  t.strictSame(await closeCode(new Client(webSocketUrl(gateway.url), 'xmpp')), { code: 1013, reason: '' })
+})
+
 test('no other path switches protocols', async (t) => {
   const { gateway } = await startGateway(t)
   const socket = new Client(`${gateway.url.replace('http', 'ws')}/config`)
@@ -211,6 +222,7 @@ test('BOSH is carried to the XMPP server', async (t) => {
   t.equal((await fetch(`${gateway.url}/http-bind/`, { method: 'POST', body: '' })).status, 200)
   t.equal((await fetch(`${gateway.url}/http-bind`, { method: 'OPTIONS' })).status, 204)
   t.equal((await bosh('x'.repeat(600_000))).status, 413)
+  for (let n = 0; n < 18; n++) t.equal((await bosh('x'.repeat(500_000))).status, 200, 'the one before is gone')
 })
 
 test('a BOSH session stays with its XMPP server, and new ones are spread', async (t) => {

@@ -83,8 +83,7 @@ export class CallLimits {
 
   async #refill(allowance: Allowance): Promise<void> {
     try {
-      const debt = Math.max(0, Math.ceil(-allowance.left))
-      const granted = await this.#counters.takeBlock(allowance.limit, allowance.block + debt)
+      const granted = await this.#counters.takeBlock(allowance.limit, allowance.block)
       if (typeof granted === 'number') allowance.left += granted
       else allowance.reachedUntil = this.#now() + granted.waitSeconds * 1000
     } finally {
