@@ -29,11 +29,19 @@ test('a public account logs in to its pages with each of its names, and its app 
 })
 
 test('who has no password for it, or is no public account, gets no session', async (t) => {
-  const { logIn, news, person, internal } = await startWithAccount(t)
+  const { logIn, news, person, internal, deps } = await startWithAccount(t)
   const alice = await person('alice')
+  const { hasher } = deps
+  const verify = hasher.verify.bind(hasher)
+  let checks = 0
+  hasher.verify = (...args) => {
+    checks++
+    return verify(...args)
+  }
   await t.rejects(logIn(news.phone, 'wrong'), failure('WrongPassword'))
   await t.rejects(logIn('13000000000'), failure('WrongPassword'), 'unknown names look the same')
   await t.rejects(logIn('10000'), failure('WrongPassword'), 'system accounts have no password')
+  t.equal(checks, 3, 'and take as long')
   await t.rejects(logIn(alice.phone), failure('NotPublicAccount'))
   await t.rejects(logIn(alice.phone, 'wrong'), failure('WrongPassword'), 'only the owner is told')
   await internal.call(internalUsers.setLocked, { userId: news.userId, locked: 1 })
@@ -69,9 +77,14 @@ test('a session ends by logout, a password change, a lock, and beyond ten of an 
   t.notOk(await resolve(many[10]!.accessToken))
 })
 
-test('a session ends when its user is no public account any more', async (t) => {
+test('a session ends when its user is locked, or no public account any more', async (t) => {
   const { deps, news, logIn, resolve } = await startWithAccount(t)
   const { accessToken } = await logIn(news.phone)
+  t.ok(await resolve(accessToken))
+  // Whatever becomes of the session.
+  await deps.outbox.commit((change) => deps.users.setStatus(news.userId, -1, change))
+  t.notOk(await resolve(accessToken))
+  await deps.outbox.commit((change) => deps.users.setStatus(news.userId, 1, change))
   t.ok(await resolve(accessToken))
   await deps.db.collection('users').updateOne({ _id: news.userId as never }, { $set: { userType: 0 } })
   t.notOk(await resolve(accessToken))

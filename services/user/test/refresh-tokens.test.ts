@@ -25,6 +25,10 @@ test('whatever ends a session ends the refresh token of its device, too', async 
     },
     'a logout': ({ userId }, webToken) => api.call(accounts.logout, {}, { as: user.callerOf(webToken, userId, 'web') }),
     'a login on a device of its class': (person) => logIn(person, 'web'),
+    'the same after its session has expired': async (person) => {
+      await user.deps.db.collection('sessions').deleteOne({ _id: `${person.userId}:web` as never })
+      await logIn(person, 'web')
+    },
     'a login on another device, where one is allowed': async (person) => {
       await api.call(userSettings.updateSettings, { multipleDevices: 0 }, { as: person.caller })
       await logIn(person, 'ios')

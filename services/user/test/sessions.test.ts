@@ -83,6 +83,8 @@ test('sessions', async (t) => {
     )
     const data = auto.data as Record<string, unknown>
     t.strictSame([data['access_token'], data['tokenExists'], data['serialStatus']], [carol.token, 1, 2])
+    const another = { access_token: carol.token, userId: carol.userId + 1, serial: 'serial-carol' }
+    t.equal((await user.api.envelope(accounts.autoLogin, another)).resultCode, 1030102, 'the token of somebody else')
     const gone = await user.api.envelope(accounts.autoLogin, {
       access_token: 'f'.repeat(32),
       userId: carol.userId,

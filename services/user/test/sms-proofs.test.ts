@@ -68,6 +68,30 @@ test('what a code allows', async (t) => {
     for (const each of logins) if (each.status === 'rejected') t.match(each.reason, failure('SmsCodeInvalid'))
   })
 
+  t.test('a login that meets another change after its code was used runs again', async (t) => {
+    const frank = await user.person('frank')
+    const verificationCode = await send(frank.phone, 0)
+    const check = deps.smsCodes.check.bind(deps.smsCodes)
+    t.teardown(() => Object.assign(deps.smsCodes, { check }))
+    let uses = 0
+    deps.smsCodes.check = async (...args) => {
+      const proof = await check(...args)
+      return (
+        proof && {
+          use: async () => {
+            await proof.use()
+            // What the login writes last is written by somebody else in between.
+            const filter = { _id: `${frank.userId}:android` as never }
+            if (++uses === 1) await deps.db.collection('sessions').updateOne(filter, { $set: { serial: 'other' } })
+          },
+        }
+      )
+    }
+    const login = { telephone: frank.phone, loginType: 1, verificationCode, deviceKey: 'android' } as const
+    t.equal((await api.call(accounts.login, login)).userId, frank.userId)
+    t.equal(uses, 2)
+  })
+
   t.test('two users can not take one number with it, neither at once nor one after the other', async (t) => {
     const [dave, erin] = [await user.person('dave'), await user.person('erin')]
     const telephone = nextPhone()

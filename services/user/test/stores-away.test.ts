@@ -97,11 +97,25 @@ test('Redis answers slowly', async (t) => {
   const user = await startUser(t, { REDIS_URL: proxy.url, LIMIT_FACTOR: '1' })
   const heard = await heardRevocations(user)
   const alice = await user.person('alice')
+  const redis = await connectRedis({ url: server.url, namespace: user.env['NAMESPACE'] ?? '' })
+  t.after(() => redis.disconnect())
   proxy.delayMs = 2000
   t.after(() => {
     proxy.delayMs = 0
   })
+  const late = {
+    sessionId: 'late',
+    userId: alice.userId,
+    device: 'pc',
+    kind: 'user',
+    expiresAt: Date.now() + 60_000,
+  } as const
+  t.equal(await user.deps.sessionCache.put(late, Date.now()), false)
+  await eventually(() => redis.exists('session:late'))
   await everythingWorks(t, user, alice, heard)
+  proxy.delayMs = 0
+  // Whoever ended the session meanwhile may have removed the copy before it came.
+  await eventually(async () => !(await redis.exists('session:late')))
 })
 
 test('NATS stands still: a logout is answered and in force, and told as soon as NATS is back', async (t) => {

@@ -17,7 +17,7 @@ export class ImageCodes {
   /** Stores the code that is shown for the key of a telephone. It replaces the previous one. */
   async remember(key: string, code: string): Promise<void> {
     const name = this.#redisKey(key)
-    await this.#redis.multi().del(name).hset(name, { code, tries: 0 }).expire(name, lifetimeSeconds).exec()
+    await this.#redis.multi().hset(name, { code, tries: 0 }).expire(name, lifetimeSeconds).exec()
   }
 
   /** Uses the code up; case does not matter. Throws ImageCodeMissing or ImageCodeWrong. */
