@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { holdLease, type Runtime } from '@im/service-kit'
-import { eventually, ownServer } from '@im/service-kit/testing'
+import { eventually, ownServer, slowProxy } from '@im/service-kit/testing'
 import tap, { type Test, test } from 'tap'
 import { ownNamespace, startProcess, startRuntime } from './runtime.ts'
 
@@ -55,6 +55,19 @@ test('of several replicas that take over at once one works', async (t) => {
   await eventually(() => count.starts > 0)
   await delay(1000)
   t.equal(count.most, 1)
+})
+
+test('a replica whose beats are told late does not trust them longer than others do', async (t) => {
+  const proxy = await slowProxy(t, process.env['MONGODB_URL'] ?? '')
+  const { replicas } = await startRuntime(t, ownNamespace(t, { MONGODB_URL: proxy.url }))
+  t.ok(replicas.isAlive)
+  // Others see a beat when it is written, and take over after three seconds.
+  proxy.delayMs = 2700
+  await eventually(() => !replicas.isAlive)
+  for (const endAt = Date.now() + 4000; Date.now() < endAt; await delay(20)) if (replicas.isAlive) break
+  t.notOk(replicas.isAlive)
+  proxy.delayMs = 0
+  await eventually(() => replicas.isAlive)
 })
 
 test('two leases of one service are held beside each other', async (t) => {

@@ -56,6 +56,9 @@ test('a block has as many as the window has room for', async (t) => {
   t.equal(await counters.takeBlock(limit('a', 5), 3), 3)
   t.equal(await other.takeBlock(limit('a', 5), 3), 2)
   t.match(await counters.takeBlock(limit('a', 5), 3), { full: { key: 'test:a' } })
+  t.equal(await counters.takeBlock(limit('b', 5), 4, 4), 4)
+  t.match(await counters.takeBlock(limit('b', 5), 2, 2), { full: { key: 'test:b' } })
+  t.equal(await takes(counters, 3, limit('b', 5)), 1, 'where there is no room for two there may be for one')
 })
 
 test('several limits are taken all or none', async (t) => {

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { EventEnvelope } from '@im/contracts'
 import { messageRecalled } from '@im/contracts/message'
 import { userLocked, userUpdated } from '@im/contracts/user'
@@ -220,6 +221,27 @@ test('an event that could not be published comes later, and before those of its 
   t.strictSame(nicknames(heard), ['first', 'second'])
 })
 
+test('a relay that stood still while it published leaves the rest to whoever relays now', async (t) => {
+  const env = ownNamespace(t)
+  const { outbox, bus, replicas } = await startRuntime(t, env)
+  const heard = await listen(t, env)
+  const { publish } = bus
+  let published = 0
+  bus.publish = async (...event) => {
+    await publish(...event)
+    if (++published === 1) Object.defineProperty(replicas, 'isAlive', { configurable: true, value: false })
+  }
+  await outbox.commit(async (change) => {
+    for (const nickname of ['first', 'second']) change.announce(userUpdated, '1', update(1, nickname))
+  })
+  await eventually(() => heard.length === 1)
+  await delay(100)
+  t.equal(published, 1)
+  delete (replicas as { isAlive?: boolean }).isAlive
+  await eventually(() => heard.length === 2)
+  t.strictSame(nicknames(heard), ['first', 'second'])
+})
+
 test('rows that can never be published are set aside and hold up neither their user nor others', async (t) => {
   const env = ownNamespace(t)
   const runtime = await startRuntime(t, env)
@@ -272,8 +294,12 @@ test('the numbers of a database that was restored from a backup are new', async 
   handle(t, social, [exactlyOnce(userUpdated, async ({ nickname }) => heard.push(nickname))])
   await announce(outbox, 1, 'a')
   const backup = await db.collection('sequences').find().toArray()
-  for (const nickname of ['b', 'c']) await announce(outbox, 1, nickname)
+  await announce(outbox, 1, 'b')
+  const startedAt = Date.now()
+  await announce(outbox, 1, 'c')
   await eventually(() => heard.length === 3)
+  const given = await db.collection<{ last: number }>('sequences').findOne()
+  t.ok(given!.last >= startedAt, 'they follow the time, also where the last one is not asked for')
   await db.collection('sequences').deleteMany({})
   await db.collection('sequences').insertMany(backup)
   await announce(outbox, 1, 'd')

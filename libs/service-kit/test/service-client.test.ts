@@ -161,9 +161,14 @@ test('a service that is away, slow or no service of ours is told as unavailable'
   const impatient = clientOf(t, baseUrl, { timeoutMs: 100 })
   await t.rejects(impatient.call(inner.slow, { how: 'x' }), failure('ServiceUnavailable'))
   await eventually(() => seen.aborted === 1)
-  const page = createServer((_request, response) => response.writeHead(502).end('<html>'))
+  let pages = 0
+  const page = createServer((_request, response) => {
+    pages++
+    response.writeHead(502).end('<html>')
+  })
   const proxy = clientOf(t, await listen(t, page))
   await t.rejects(proxy.call(inner.card, { userId: 1, names: [] }), failure('ServiceUnavailable'))
+  t.equal(pages, 1, 'whoever answers is not asked again')
 })
 
 test('an inner call ends with the call it is made for', async (t) => {

@@ -5,8 +5,10 @@ import { contract, type Handlers, Nothing, Text } from '@im/contracts'
 import { userUpdated } from '@im/contracts/user'
 import { bindHandlers, connectMongo, createServiceApp, inTransaction, isStoreAway, type Runtime } from '@im/service-kit'
 import { createTestClient, dropNamespace, eventually, failure, recordEvents, testEnv } from '@im/service-kit/testing'
+import { MongoError } from 'mongodb'
 import { test } from 'tap'
 import { Type } from 'typebox'
+import { asConflict } from '../src/transaction.ts'
 import { ownNamespace, readConfig, startProcess, startRuntime, update } from './runtime.ts'
 
 const things = contract('org', {
@@ -18,15 +20,37 @@ const things = contract('org', {
     params: Type.Object({ name: Text(), workMs: Text() }),
     result: Nothing,
   },
+  addAfterLongCount: {
+    path: '/things/count',
+    summary: { zh: '计数', en: 'Count' },
+    auth: 'none',
+    timeoutMs: 500,
+    limits: [{ by: 'ip', max: 1, seconds: 1 }],
+    params: Type.Object({}),
+    result: Nothing,
+  },
 })
+
+/** Takes longer than anybody waits for an answer. */
+const slowLimits = { take: () => delay(600), giveBack: async () => {} } as never
+
+/** How often a change was run that always meets another. */
+let meetings = 0
 
 const handlers: Handlers<typeof things, Runtime> = {
   async addThing({ outbox, db }, { params }) {
     await outbox.commit(async (change) => {
+      if (params.name === 'meets others') {
+        meetings++
+        throw asConflict(new MongoError('met another'))
+      }
       await db.collection('things').insertOne({ name: params.name }, { session: change.session })
       change.announce(userUpdated, params.name, update(1, params.name))
       await delay(Number(params.workMs))
     })
+  },
+  async addAfterLongCount({ db }) {
+    await db.collection('things').insertOne({ name: 'counted' })
   },
 }
 
@@ -37,7 +61,14 @@ test('nothing is committed or announced of which the caller was told that it fai
   const { db, log, metrics } = runtime
   await db.createCollection('things')
   const config = readConfig({ ...process.env, NODE_ENV: 'test' })
-  const app = createServiceApp({ handlers: bindHandlers(things, handlers), deps: runtime, config, log, metrics })
+  const app = createServiceApp({
+    handlers: bindHandlers(things, handlers),
+    deps: runtime,
+    config,
+    log,
+    metrics,
+    limits: slowLimits,
+  })
   const baseUrl = await app.listen({ host: '127.0.0.1', port: 0 })
   const api = createTestClient({ baseUrl })
   t.after(async () => {
@@ -46,9 +77,16 @@ test('nothing is committed or announced of which the caller was told that it fai
   })
   await api.call(things.addThing, { name: 'in time', workMs: '0' })
   await t.rejects(api.call(things.addThing, { name: 'too late', workMs: '900' }), failure('ServiceUnavailable'))
+  await t.rejects(api.call(things.addAfterLongCount, {}), failure('ServiceUnavailable'))
   const leaving = api.call(things.addThing, { name: 'left', workMs: '300' }, { signal: AbortSignal.timeout(100) })
   await t.rejects(leaving)
+  const meeting = api.call(things.addThing, { name: 'meets others', workMs: '0' }, { signal: AbortSignal.timeout(100) })
+  await t.rejects(meeting)
+  await delay(200)
+  const met = meetings
   await delay(500)
+  t.ok(met > 1)
+  t.equal(meetings, met, 'nor is it run again')
   t.strictSame(
     (await db.collection('things').find().toArray()).map(({ name }) => name),
     ['in time'],
