@@ -232,7 +232,7 @@ export class FanOut {
         if (!all.has(server)) this.#done(number, server)
         const isLate = asked && asked.replica !== this.#peers.id && now - asked.at > answeredWithin
         if (isLate) this.#askAgain(servers, server)
-        if (isLate || !asked) this.#giveUp(number, server, order)
+        if (!asked) this.#giveUp(number, server, order)
       }
     for (const server of [...this.#behind]) this.#askForAll(server)
   }

@@ -193,7 +193,6 @@ export class RoomJoins {
     for (const [join, { state, member }] of joins)
       if (state === 'dissolved' || (state === 'live' && !member))
         refuseJoin(this.#deps, join, state === 'live' ? notMember : noRoom)
-      else if (member && member.since !== join.member.since) this.add({ ...join, member })
       else welcome.push(member ? { ...join, member } : join)
     const { jid } = joins[0]![0]
     answerJoins(this.#deps, welcome, { others: others.get(jid), rows: histories.get(jid) ?? [] })
