@@ -277,15 +277,18 @@ test('a recall takes its message out of the mailbox, and is itself delivered', a
   const notice = sender.say({ to: bob, body: { type: 202, content: recalled } })
   const fast = sender.say({ to: bob, body: { content: 'recalled in the same moment' } })
   const fastNotice = sender.say({ to: bob, body: { type: 202, content: fast } })
+  const burnt = sender.say({ to: bob, body: { content: 'not archived', isReadDel: 1 } })
+  const burntNotice = sender.say({ to: bob, body: { type: 202, content: burnt } })
   await xmpp.drained()
   const peer = await online(bob)
-  await eventually(() => peer.messages.length === 3)
+  await eventually(() => peer.messages.length >= 4)
+  const left = [kept, notice, fastNotice, burntNotice]
   t.strictSame(
     peer.messages.map(({ id }) => id),
-    [kept, notice, fastNotice],
+    left,
   )
   const rows = await api.call(archive.listSingleHistory, { receiver: alice, maxType: 1000 }, { as: bob })
-  t.strictSame(rows.map(({ messageId }) => messageId).reverse(), [kept, notice, fastNotice])
+  t.strictSame(rows.map(({ messageId }) => messageId).reverse(), left)
 })
 
 test('a recall that names the peer’s message is refused', async (t) => {

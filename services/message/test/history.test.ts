@@ -160,3 +160,23 @@ test('read marks of one message end at 200 ids, and wait for no other message', 
   await log.archive([log.read(b, a, ids.slice(3, 5)), log.read(c, a, [forOther])])
   t.equal(await deps.messages.collection.countDocuments({ from: a, isRead: true }), 6, 'of two readers in one batch')
 })
+
+test('who reads a message has read those before it of its author, and none of the same moment or of anybody else', async (t) => {
+  const { log, deps, pair } = await startArchive(t)
+  const [a, b] = pair()
+  const [c, d] = pair()
+  const timeSend = Math.floor(Date.now() / 1000)
+  const unreadEntry = (from: number, to: number, said = {}) => {
+    const entry = log.entry(from, to, { timeSend, ...said })
+    entry.store.unreadBy = to
+    return entry
+  }
+  const unread = (by: number, from: number) => deps.messages.collection.countDocuments({ unreadBy: by, from })
+  const [first, ofOther] = [unreadEntry(a, b), unreadEntry(d, c)]
+  const { messageId } = first.store
+  const before = [b, c].map((to) => unreadEntry(a, to, { timeSend: timeSend - 1 }))
+  // One id for two receivers.
+  await log.archive([...before, first, unreadEntry(a, b), unreadEntry(a, c, { id: messageId }), ofOther])
+  await log.archive([log.read(b, a, [messageId]), log.read(c, d, [ofOther.store.messageId])])
+  t.strictSame([await unread(b, a), await unread(c, a), await unread(c, d)], [1, 2, 0])
+})

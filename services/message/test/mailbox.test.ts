@@ -530,3 +530,25 @@ test('a row is written once, whoever writes it again, and is owed to all of thei
   ])
   t.equal(rows.length, 2)
 })
+
+test('a device that has confirmed what another replica asked for is neither given it again nor owed it', async (t) => {
+  const { deps, online } = await startMessage(t)
+  const [pc, web] = [await online(bob, { resource: 'pc' }), await online(bob, { resource: 'web' })]
+  const phone = await online(bob, { resource: 'phone', confirming: false })
+  const devices = ['pc', 'web', 'phone']
+  const message: Outgoing = {
+    ...{ user: bob, from: alice, messageId: 'same', id: 'same', waits: 'month', audience: { kind: 'available' } },
+    ...{ at: Date.now(), seq: 1, text: `from='${alice}@x' type='chat'><body>{}</body></message>`, devices },
+  }
+  deps.deliverer.deliverHere(message, () => {})
+  await eventually(() => pc.confirmed && web.confirmed && phone.messages.length === 1)
+  pc.end()
+  await eventually(() => deps.streams.ownOf(bob).length === 2)
+  deps.deliverer.deliver({ ...message, known: devices }, { settled() {} })
+  // Whoever is owed it has a row by the time that another one is.
+  phone.end()
+  const { collection } = deps.mailbox
+  await eventually(async () => (await collection.findOne())?.owes.includes('phone'))
+  t.match(await collection.find().toArray(), [{ owes: ['phone'] }])
+  t.equal(web.messages.length, 1)
+})

@@ -150,6 +150,19 @@ test('until a message is confirmed the database is asked few times, whatever is 
   )
 })
 
+test('a list of chats that a death left unwritten is written when its entry comes again, whatever comes along', async (t) => {
+  const { log, deps, pair, chats } = await startArchive(t)
+  const [a, b] = pair()
+  const [c, d] = pair()
+  const entry = log.entry(a, b)
+  for (const batch of [[entry], [entry, log.entry(c, d)]]) {
+    await log.archive([entry])
+    await deps.chats.collection.deleteMany({})
+    await log.archive(batch)
+    t.match(await chats(b), [{ messageId: entry.store.messageId }])
+  }
+})
+
 test('what a server may forget is told with what is written next, or soon', async (t) => {
   const written: string[] = []
   const writer = new FrameWriter({ component: 'c', domain: 'd', epoch: 1, write: (xml) => void written.push(xml) })

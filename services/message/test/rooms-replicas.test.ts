@@ -140,6 +140,23 @@ test('an entry is settled when every server has taken what was said, and not bef
   t.strictSame([saidIn(near, jid), saidIn(far, jid)], [['x'], ['x']])
 })
 
+test('a replica whose answer got lost is asked again', async (t) => {
+  const { newRoom, left, right, second } = await startTwo(t)
+  const jid = await newRoom(alice, [bob])
+  const [near, far] = [left.connect(alice), right.connect(bob)]
+  for (const stream of [near, far]) await joined(stream, jid)
+  await left.drained()
+  const { bus } = second.deps
+  const tell = bus.tell.bind(bus)
+  let lost = 0
+  bus.tell = (subject, text) => {
+    if (!subject.startsWith('rooms.done.') || lost++) tell(subject, text)
+  }
+  sayIn(near, jid, 'x')
+  await left.drained(5000)
+  t.ok(lost > 1 && saidIn(far, jid).includes('x'), `${lost} answers`)
+})
+
 test('what is said while a server changes hands reaches its streams, which need not join again', async (t) => {
   const { newRoom, left, right, second } = await startTwo(t)
   const jid = await newRoom(alice, [bob])

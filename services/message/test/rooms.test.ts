@@ -3,6 +3,10 @@ import { eventually, failure, recordEvents, writesOf } from '@im/service-kit/tes
 import { type CommandStartedEvent, ObjectId } from 'mongodb'
 import { test } from 'tap'
 import { roomConversation } from '../src/messages/conversations.ts'
+import type { MessageDocument } from '../src/messages/message-document.ts'
+import type { MessagesRepository } from '../src/messages/messages-repository.ts'
+import { readHistories } from '../src/rooms/room-history.ts'
+import { tellRoom } from '../src/rooms/tell-room.ts'
 import { alice, bob, carol } from './start-message.ts'
 import { addressOf, join, joined, presencesOf, roomsDomain, saidIn, sayIn, startRooms } from './start-rooms.ts'
 import { XmppServer } from './xmpp-server.ts'
@@ -318,6 +322,7 @@ test('a room answers disco, pings and the form of its owner, and nothing else', 
   t.equal(await ask(member, addressOf(jid), 'get', query(own)), 'forbidden')
   t.equal(await ask(owner, addressOf(jid), 'set', query(own, '<destroy/>')), 'not-allowed')
   t.match(await ask(owner, addressOf(jid), 'set', query(admin, `<item nick='${bob}' role='none'/>`)), 'result')
+  t.match(await ask(owner, addressOf(jid), 'get', query(admin)), `<query xmlns="${admin}"/>`)
   t.equal(await ask(member, addressOf(jid), 'get', query('jabber:iq:version')), 'service-unavailable')
 })
 
@@ -560,6 +565,43 @@ test('a join reads no more of a busy room than it may show', async (t) => {
   }
   await joined(stream, jid, `maxstanzas='2'`)
   t.ok(read >= 2 && read <= 25, `${read} messages`)
+})
+
+test('many rooms are read with a bounded question, and those that a busy one crowds out by themselves', async (t) => {
+  const wanted = Array.from({ length: 100 }, (_, n) => ({ jid: `room ${n}`, since: Date.now() - 1000, messages: 100 }))
+  const [asked, apart]: [number[], string[]] = [[], []]
+  const messages = {
+    async lastOfRooms(_: readonly string[], __: number, most: number) {
+      asked.push(most)
+      return Array.from({ length: most }, () => ({ roomJid: 'room 0' }) as MessageDocument)
+    },
+    async lastOfRoom(jid: string) {
+      apart.push(jid)
+      return []
+    },
+  } as unknown as MessagesRepository
+  const histories = await readHistories({ messages }, wanted, Date.now())
+  t.ok(asked.length === 1 && asked[0]! <= 2000, `${asked}`)
+  t.strictSame(
+    apart,
+    wanted.slice(1).map(({ jid }) => jid),
+  )
+  t.equal(histories.size, 100)
+})
+
+test('a notice that was recalled is not said again when its event is told again', async (t) => {
+  const { newRoom, online, api, deps } = await startRooms(t)
+  const jid = await newRoom(alice)
+  const stream = await online(alice)
+  await joined(stream, jid)
+  const notice = { type: 902, key: '', by: { userId: alice, name: 'a' }, content: 'a name', chatTo: [], inRoom: true }
+  const cause = { id: 'event', at: Date.now(), jid, roomId: jid }
+  await tellRoom(deps, [notice], cause)
+  const said = await deps.messages.collection.findOne({ roomJid: jid, contentType: 902 })
+  await api.call(archive.deleteMessages, { messageId: [said!.messageId], delete: 2, roomJid: jid }, { as: alice })
+  await tellRoom(deps, [notice], cause)
+  await deps.roomFanOut.sent({ kind: 'remove', jid, users: [] })
+  t.equal(stream.messages.filter(({ content }) => content === 'a name').length, 1)
 })
 
 test('what was said before somebody came back is not told them live when it is late', async (t) => {

@@ -316,9 +316,9 @@ test('a page of members ends with all who joined in its last second, so that nob
     joinTime = last
   }
   t.strictSame([...seen].sort(), everybody.sort())
-  t.match(await api.call(rooms.getRoom, { roomId, pageIndex: 1, pageSize: 5 }, { as: alice }), {
-    members: { length: 5 },
-  })
+  const pages = [0, 1].map((pageIndex) => api.call(rooms.getRoom, { roomId, pageIndex, pageSize: 5 }, { as: alice }))
+  const onPages = (await Promise.all(pages)).flatMap(({ members }) => members!.map(({ userId }) => userId))
+  t.equal(new Set(onPages).size, 10)
 })
 
 test('a locked room can be read and not changed', async (t) => {

@@ -2,6 +2,7 @@ import { memberLeft, roomDissolved, roomMembers, rooms } from '@im/contracts/roo
 import { userDeleted, userRegistered, userUpdated } from '@im/contracts/user'
 import { eventually, failure } from '@im/service-kit/testing'
 import { test } from 'tap'
+import { takeUsers } from '../src/people/follow-users.ts'
 import { startRoom } from './start-room.ts'
 
 test('members are called what they are called, until the room gives them another name', async (t) => {
@@ -16,6 +17,21 @@ test('members are called what they are called, until the room gives them another
   t.strictSame(await namesIn(two.id), ['Robert', 'alice'])
   t.strictSame(await namesIn(one.id), ['alice', 'B.'])
   t.match(await api.call(rooms.getRoom, { roomId: two.id }, { as: alice }), { nickname: 'Robert' })
+})
+
+test('a new name whose event was lost comes with the list of all users', async (t) => {
+  const { api, people, room, deps } = await startRoom(t)
+  const [alice, bob] = people('alice', 'bob')
+  const { id: roomId } = await room(alice, [bob])
+  const take = (nickname: string) =>
+    deps.outbox.commit((change) => takeUsers(deps, [{ userId: bob, nickname } as never], change))
+  await take('bob')
+  await take('Robert')
+  const members = await api.call(roomMembers.listMembers, { roomId }, { as: alice })
+  t.strictSame(
+    members.map(({ nickname }) => nickname),
+    ['alice', 'Robert'],
+  )
 })
 
 test('a user whose registration was not heard of yet is asked about', async (t) => {

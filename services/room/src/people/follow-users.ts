@@ -21,7 +21,12 @@ export const followUsers = (deps: Deps) =>
     apply: (rows, change) => takeUsers(deps, rows, change),
   })
 
-async function takeUsers({ people, members }: Deps, rows: readonly UserRow[], change: Change): Promise<void> {
+/** Takes over what users are called. */
+export async function takeUsers(
+  { people, members }: Pick<Deps, 'people' | 'members'>,
+  rows: readonly UserRow[],
+  change: Change,
+): Promise<void> {
   const known = await people.find(
     rows.map(({ userId }) => userId),
     change,
