@@ -125,7 +125,7 @@ test('what an address may have at once it has again when the ones before are ove
 test('path parameters never lead to another path, and no service is asked', async (t) => {
   const user = await stubService(t, (_request, response) => response.end())
   const { gateway } = await startGateway(t, { USER_URL: user.url }, { endpoints: [uploads.upload] })
-  for (const kind of ['%2e%2e', '%2E', '..%2Fx', 'x%2F..', 'x%5C%2e%2e%5Cy']) {
+  for (const kind of ['%2e%2e', '%2E', '..%2Fx', 'x%2F..', 'x%5C%2e%2e%5Cy', '..x', 'x..', '..%00', '..%20.png']) {
     const { upload, answered } = begin(gateway.url, {}, `/upload/${kind}`)
     upload.end()
     t.equal((await answered).resultCode, codes.unknown, kind)

@@ -79,8 +79,11 @@ async function answerCall(
   return outcome
 }
 
+/** Dots that make a path another one, and all that the library of streamed calls takes for such. */
+const dots = /(^|[/\\])(\.\.|\.($|[/\\]))|\.\.($|[/\\])/
+
 const hasDots = (params: unknown) =>
-  Object.values((params ?? {}) as Record<string, string>).some((value) => /(^|[/\\])\.\.?($|[/\\])/.test(value))
+  Object.values((params ?? {}) as Record<string, string>).some((value) => dots.test(value))
 
 /** The path as the contract spells it, and the query as the client sent it. */
 function urlOf(path: string, { params, raw: { url = '' } }: FastifyRequest): string {
