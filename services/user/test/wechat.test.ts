@@ -62,6 +62,7 @@ test('WeChat Pay', async (t) => {
       ['no whole amount', paid(orderId, { amount: { total: '500', currency: 'CNY' } })],
       ['another currency', paid(orderId, { amount: { total: 500, currency: 'USD' } })],
       ['another merchant', paid(orderId, { mchid: '1' })],
+      ['another app', paid(orderId, { appid: 'wx0' })],
       ['an order of another provider', paid(ofAnother)],
       ['an unknown order', paid(orderId, { out_trade_no: 'f'.repeat(32) })],
       ...['{"event_type":"TRANSACTION.SUCCESS"}', '{"resource":{}}', 'null', '[]', ''].map(
