@@ -80,6 +80,25 @@ test('one address has so many bytes of bodies in memory and no more', async (t) 
   for (let n = 0; n < 10; n++) t.equal((await call(path, whole)).resultCode, codes.unknown, 'the one before is gone')
 })
 
+test('a body in very many short parts is cut, whether it is read or passed on', async (t) => {
+  const { gateway, owners } = await startGateway(t, { LIMIT_FACTOR: '0' })
+  const token = owners.signIn(alice)
+  const send = async (path: string, part: string, count: number) => {
+    const opened = await open(t, gateway.url)
+    const chunk = `${part.length.toString(16)}\r\n${part}\r\n`
+    opened.socket.write(`POST ${path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n`)
+    opened.socket.write(chunk.repeat(count))
+    return opened
+  }
+  for (const path of [`/tigase/encrypt?access_token=${token}`, `/upload/UploadServlet?access_token=${token}`]) {
+    const crumbs = await send(path, 'x', 20_000)
+    t.ok(await eventually(() => crumbs.socket.closed), path)
+    const parts = await send(path, 'x'.repeat(100), 5000)
+    parts.socket.write('0\r\n\r\n')
+    t.ok(await eventually(() => parts.text().includes('"resultCode"')), path)
+  }
+})
+
 test('few addresses do not take all memory for bodies', async (t) => {
   const { gateway, owners, call } = await startGateway(t, { LIMIT_FACTOR: '0' })
   const bytes = 1024 * 1024

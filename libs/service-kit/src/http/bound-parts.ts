@@ -1,0 +1,23 @@
+import type { IncomingMessage } from 'node:http'
+
+/** So many parts of a body may be as short as they like … */
+const freeParts = 1000
+/** … and with more of them a part must have so many bytes in the mean. */
+const shortest = 64
+
+/**
+ * Closes the connection of a body that comes in very many short parts, such as chunks of one byte. Each part costs as much time
+ * as a long one, so that a few megabytes of them would keep a service from everybody else.
+ */
+export function boundParts(request: IncomingMessage): void {
+  const { push, socket } = request
+  let parts = 0
+  let bytes = 0
+  request.push = (part: Uint8Array | null, encoding) => {
+    if (part === null) return push.call(request, part, encoding)
+    parts += 1
+    bytes += part.length
+    if (parts > freeParts + bytes / shortest) socket.destroy()
+    return !socket.destroyed && push.call(request, part, encoding)
+  }
+}
