@@ -99,6 +99,23 @@ test('a body in very many short parts is cut, whether it is read or passed on', 
   }
 })
 
+test('few requests are sent ahead on a connection, and of more nothing is handed on', async (t) => {
+  const { gateway, owners } = await startGateway(t, { LIMIT_FACTOR: '0' })
+  const call = () => `GET /user/get?access_token=${owners.signIn(alice)} HTTP/1.1\r\nHost: a\r\n\r\n`
+  const calls = (count: number) => Array.from({ length: count }, call).join('')
+  const few = await open(t, gateway.url)
+  for (const answers of [16, 32]) {
+    few.socket.write(calls(16))
+    await eventually(() => few.text().split('"resultCode":1').length - 1 === answers)
+  }
+  owners.lookups = 0
+  const many = await open(t, gateway.url)
+  many.socket.write(calls(500))
+  await eventually(() => many.socket.closed)
+  await delay(300)
+  t.ok(owners.lookups <= 16, `${owners.lookups} sessions are looked up`)
+})
+
 test('few addresses do not take all memory for bodies', async (t) => {
   const { gateway, owners, call } = await startGateway(t, { LIMIT_FACTOR: '0' })
   const bytes = 1024 * 1024

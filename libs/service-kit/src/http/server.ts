@@ -11,6 +11,7 @@ import type { Logger } from '../logs.ts'
 import { sendError, sendFailure } from './answers.ts'
 import { maxBodyBytes } from './body-limit.ts'
 import { boundParts } from './bound-parts.ts'
+import { boundPipelining } from './bound-pipelining.ts'
 import { asContractError } from './failures.ts'
 import { queryLanguage } from './language.ts'
 import { refuseInvalidHttp, refusingOptions } from './refuse-http.ts'
@@ -24,8 +25,8 @@ const maxHeadBytes = 256 * 1024
 
 /**
  * Makes a Fastify instance with the rules of transport.md: forgiving paths, bodies as bytes up to 1 MiB, no 5xx for bad input,
- * and an envelope even for requests that are not valid HTTP. A request may take 30 s to arrive, its head 15 s, and its body may
- * not come in crumbs.
+ * and an envelope even for requests that are not valid HTTP. A request may take 30 s to arrive, its head 15 s, its body may not come
+ * in crumbs, and few requests may be sent ahead.
  */
 export function createHttpServer(log: Logger, more: FastifyHttpOptions<Server> = {}): FastifyInstance {
   const app = Fastify({
@@ -58,6 +59,7 @@ export function createHttpServer(log: Logger, more: FastifyHttpOptions<Server> =
   }) as unknown as FastifyInstance
   refuseInvalidHttp(app)
   app.server.prependListener('request', boundParts)
+  boundPipelining(app)
   app.addHook('onRequest', (request, _reply, done) => {
     // Requests without Content-Type are parsed as a form; so are those whose Content-Type is not a media type.
     const type = request.headers['content-type']
