@@ -116,6 +116,24 @@ test('few requests are sent ahead on a connection, and of more nothing is handed
   t.ok(owners.lookups <= 16, `${owners.lookups} sessions are looked up`)
 })
 
+test('a connection that is cut takes no more time, and its parser reads whole bodies of others', async (t) => {
+  const { gateway, owners, call } = await startGateway(t, { LIMIT_FACTOR: '0' })
+  const token = owners.signIn(alice)
+  const crumbs = `POST /tigase/encrypt?access_token=${token} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${'1\r\nx\r\n'.repeat(10_000)}`
+  const ahead = 'GET /x HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(2000)
+  const attackers = await Promise.all(Array.from({ length: 60 }, () => open(t, gateway.url)))
+  const before = process.cpuUsage()
+  for (const [n, { socket }] of attackers.entries()) socket.write(n % 2 ? crumbs : ahead)
+  await Promise.all(attackers.map(({ socket }) => eventually(() => socket.closed)))
+  const { user, system } = process.cpuUsage(before)
+  t.ok(user + system < 1_500_000, `${user + system} µs of CPU`)
+  const body = 'x'.repeat(100_000)
+  const calls = Array.from({ length: 30 }, () =>
+    call(`/tigase/encrypt?access_token=${token}`, { method: 'POST', body }),
+  )
+  t.strictSame(new Set((await Promise.all(calls)).map(({ resultCode }) => resultCode)), new Set([codes.unknown]))
+})
+
 test('few addresses do not take all memory for bodies', async (t) => {
   const { gateway, owners, call } = await startGateway(t, { LIMIT_FACTOR: '0' })
   const bytes = 1024 * 1024

@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http'
+import { cutConnection } from './cut-connection.ts'
 
 /** So many parts of a body may be as short as they like … */
-const freeParts = 1000
+const freeParts = 250
 /** … and with more of them a part must have so many bytes in the mean. */
 const shortest = 64
 
@@ -17,7 +18,7 @@ export function boundParts(request: IncomingMessage): void {
     if (part === null) return push.call(request, part, encoding)
     parts += 1
     bytes += part.length
-    if (parts > freeParts + bytes / shortest) socket.destroy()
+    if (parts > freeParts + bytes / shortest) cutConnection(socket)
     return !socket.destroyed && push.call(request, part, encoding)
   }
 }

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
+import { cutConnection } from './cut-connection.ts'
 
 /** Requests of one connection that may wait for their answers. Apps and proxies send the next one when they have the answer. */
 const mostWaiting = 16
@@ -13,7 +14,7 @@ export function boundPipelining(app: FastifyInstance): void {
   app.server.prependListener('request', ({ socket }, response) => {
     const count = (waiting.get(socket) ?? 0) + 1
     waiting.set(socket, count)
-    if (count > mostWaiting) socket.destroy()
+    if (count > mostWaiting) cutConnection(socket)
     else response.once('close', () => waiting.set(socket, (waiting.get(socket) ?? 1) - 1))
   })
   app.addHook('onRequest', (request, reply, done) => {
