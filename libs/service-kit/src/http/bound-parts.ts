@@ -10,7 +10,7 @@ const shortest = 64
  * Closes the connection of a body that comes in very many short parts, such as chunks of one byte. Each part costs as much time
  * as a long one, so that a few megabytes of them would keep a service from everybody else.
  */
-export function boundParts(request: IncomingMessage): void {
+export function boundParts(request: IncomingMessage & { _dump?: () => void }): void {
   const { push, socket } = request
   let parts = 0
   let bytes = 0
@@ -20,5 +20,10 @@ export function boundParts(request: IncomingMessage): void {
     bytes += part.length
     if (parts > freeParts + bytes / shortest) cutConnection(socket)
     return !socket.destroyed && push.call(request, part, encoding)
+  }
+  // What is left of a body when its request is answered: Node would not tell of it any more.
+  request._dump = () => {
+    request.removeAllListeners('data')
+    request.resume()
   }
 }
