@@ -36,7 +36,7 @@ export class NamesRepository {
   /** Claims the names that are new for the user and frees those that are gone. The change throws NameTakenError. */
   change(userId: number, before: readonly string[], after: readonly string[], change: Change): void {
     const gone = before.filter((name) => !after.includes(name))
-    if (gone.length) change.later(this.#names, { deleteMany: { filter: { _id: { $in: gone } } } })
+    if (gone.length) change.later(this.#names, { deleteMany: { filter: { _id: { $in: gone }, userId } } })
     for (const name of after.filter((name) => !before.includes(name)))
       change.later(
         this.#names,
