@@ -1,6 +1,9 @@
 import type { ResultOf } from '@im/contracts'
 import type { archive } from '@im/contracts/message'
 import { test } from 'tap'
+import { forgetMessages } from '../src/archive/forget-messages.ts'
+import { refreshChats } from '../src/inbox/refresh-chats.ts'
+import { roomConversation } from '../src/messages/conversations.ts'
 import { createLog, startArchive } from './start-archive.ts'
 
 type Rows = ResultOf<(typeof archive)['listLastChats']>
@@ -124,4 +127,47 @@ test('two replicas archive for the same chats at once', async (t) => {
       t.equal((await im.history(owner, peer)).length, 20)
       t.equal((await im.chats(owner))[0]?.timeSend, Math.floor(base + 9.5))
     }
+})
+
+test('what a room shows is the newest of its messages', async (t) => {
+  const im = await startArchive(t)
+  const { log, deps } = im
+  const [me, other] = im.pair()
+  const room = () => `r${im.person()}`
+  const shownIn = async (jid: string) => {
+    const [chat] = await deps.roomChats.byIds([roomConversation(jid)])
+    return chat && (await deps.messages.collection.findOne({ _id: chat.shown }))?.content
+  }
+
+  t.test('also of those of one moment that come in several batches, in whatever order they are told', async (t) => {
+    const jid = room()
+    const at = Date.now()
+    const [older, newer] = ['older', 'newer'].map((content) => log.entry(me, jid, { content, ts: at }))
+    await log.archive([older!])
+    await log.archive([newer!])
+    t.equal(await shownIn(jid), 'newer')
+    await log.archive([older!])
+    t.equal(await shownIn(jid), 'newer', 'told again')
+  })
+
+  t.test('when it is stored while the one before is recalled', async (t) => {
+    for (const hasOlder of [true, false]) {
+      const jid = room()
+      const base = Date.now()
+      if (hasOlder) await log.say(me, jid, { content: 'older', ts: base - 2000 })
+      const lost = await log.say(me, jid, { content: 'lost', ts: base })
+      // Behind the recalled one, as a late message is.
+      const meanwhile = log.entry(other, jid, { content: 'meanwhile', ts: base - 1000 })
+      const newestListed: typeof deps.messages.newestListed = async (...range) => {
+        const newest = await deps.messages.newestListed(...range)
+        await log.archive([meanwhile])
+        return newest
+      }
+      const { store } = log.entry(me, jid, { id: lost })
+      const gone = [...(await deps.messages.known([store])).values()]
+      await deps.outbox.commit((change) => forgetMessages(deps, gone, change))
+      await refreshChats({ ...deps, messages: { newestListed } as typeof deps.messages }, gone)
+      t.equal(await shownIn(jid), 'meanwhile')
+    }
+  })
 })

@@ -37,11 +37,11 @@ export async function refreshChats(
   for (const chat of await roomChats.byIds([...new Set(lostInRooms.map(({ conversation }) => conversation))])) {
     if (!lostInRooms.some(({ _id }) => _id.equals(chat.shown))) continue
     const isAlive = (message: MessageDocument) => isVisible(message, { user: 0, now: now() })
-    await roomChats.replace(
-      chat._id,
-      chat.shown,
-      await messages.newestListed(chat._id, isAlive, { near: chat.timeSend }),
-    )
+    const newest = () => messages.newestListed(chat._id, isAlive, { near: chat.timeSend })
+    await roomChats.replace(chat._id, chat.shown, await newest())
+    // What was stored meanwhile was compared with the lost one.
+    const current = await newest()
+    if (current) await roomChats.show(new Map([[chat._id, current]]))
   }
 }
 

@@ -28,7 +28,10 @@ export class RoomChatsRepository {
     return await this.collection.find({ _id: { $in: [...conversations] } }, { batchSize: 1000 }).toArray()
   }
 
-  /** Shows messages where they are newer than what is shown. Any replica may do so at any time: the newest one stays. */
+  /**
+   * Shows messages where they are newer than what is shown: those of one moment stand in the order of their ids. Any replica may do so
+   * at any time: the newest one stays.
+   */
   async show(places: ReadonlyMap<string, Place>): Promise<void> {
     if (!places.size) return
     const shown = [...places].map(([conversation, { _id, timeSend, ts }]) => ({
@@ -41,7 +44,14 @@ export class RoomChatsRepository {
     await this.collection.bulkWrite(
       shown.map(({ filter, set: { timeSend, ts, ...set } }) => ({
         updateOne: {
-          filter: { ...filter, $or: [{ timeSend: { $lt: timeSend } }, { timeSend, ts: { $lt: ts } }] },
+          filter: {
+            ...filter,
+            $or: [
+              { timeSend: { $lt: timeSend } },
+              { timeSend, ts: { $lt: ts } },
+              { timeSend, ts, shown: { $lt: set.shown } },
+            ],
+          },
           update: { $set: { ...set, timeSend, ts } },
         },
       })),
