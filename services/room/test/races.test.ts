@@ -8,6 +8,7 @@ import {
   roomMembers,
   rooms,
   roomTransferred,
+  waitingRooms,
 } from '@im/contracts/room'
 import { inTransaction, on } from '@im/service-kit'
 import { createTestClient, eventually, observeEvents } from '@im/service-kit/testing'
@@ -180,4 +181,21 @@ test('of many who join at the same moment, as many get in as there is room for',
   // A busy machine may have answered some of them too late.
   for (const as of crowd) await replicas[0].call(roomMembers.joinRoom, { roomId }, { as }).catch(mustBeRefusal)
   t.equal(await size(), 31)
+})
+
+test('who enters a waiting room through another replica at the same moment joins the room that is made', async (t) => {
+  const { replicas, people, roles } = await startReplicas(t)
+  for (let round = 0; round < 5; round++) {
+    const everybody = people('a', 'b', 'c', 'd', 'e', 'f').map((as, index) => ({ as, api: replicas[index % 2]! }))
+    const place = { latitude: round, longitude: 0, password: '2468' }
+    const found = []
+    for (const { as, api } of everybody) found.push(await api.call(waitingRooms.waitForOthers, place, { as }))
+    const { jid = '' } = found[0] ?? {}
+    const entered = await Promise.all(
+      everybody.map(({ as, api }) => api.call(waitingRooms.enterWaitingRoom, { jid }, { as })),
+    )
+    t.equal(new Set(entered.map(({ id }) => id)).size, 1)
+    const all = Object.values(await roles(jid, entered[0]?.userId ?? 0))
+    t.strictSame(all.sort(), [1, 3, 3, 3, 3, 3])
+  }
 })
