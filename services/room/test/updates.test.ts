@@ -55,9 +55,10 @@ test('the owner and admins change a room; what stays as it is is not told', asyn
 })
 
 test('a room is never made smaller than it is, nor larger than the configuration allows', async (t) => {
-  const { api, people, room } = await startRoom(t)
+  const { api, people, room, deps } = await startRoom(t)
   const [alice, bob, carol] = people('alice', 'bob', 'carol')
   const { id: roomId } = await room(alice, [bob, carol], { maxUserSize: 5000 })
+  await api.call(roomMembers.setAdmin, { roomId, touserId: bob, type: 2 }, { as: alice })
   const size = async (maxUserSize: number) => {
     await api.call(rooms.updateRoom, { roomId, maxUserSize }, { as: alice })
     return (await api.call(rooms.getRoomBriefly, { roomId }, { as: alice })).maxUserSize
@@ -66,6 +67,10 @@ test('a room is never made smaller than it is, nor larger than the configuration
   t.equal(await size(2), 3)
   t.equal(await size(-1), 3)
   t.equal(await size(1_000_000), 1000)
+  // The configuration allowed more when it was made; apps send its size with a new name.
+  await deps.db.collection<{ _id: string }>('rooms').updateOne({ _id: roomId }, { $set: { maxUserSize: 1500 } })
+  await api.call(rooms.updateRoom, { roomId, roomName: 'renamed', maxUserSize: 1500 }, { as: bob })
+  t.match(await api.call(rooms.getRoomBriefly, { roomId }, { as: bob }), { name: 'renamed', maxUserSize: 1500 })
 })
 
 test('notices: a new one is the current one, an edit is told, and a deleted one gives way to the newest', async (t) => {

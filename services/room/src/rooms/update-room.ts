@@ -38,7 +38,9 @@ async function changeFields(act: RoomAct, own: MemberDocument, update: RoomUpdat
   const { room } = act
   const wanted: Partial<RoomDocument> = { ...update.fields }
   if (update.talkTime !== undefined) wanted.talkTime = untilOf(update.talkTime, act.seconds)
-  if (update.maxUserSize !== undefined) wanted.maxUserSize = sizeOf(room, update.maxUserSize, most)
+  // A room may be larger than the configuration allows by now: naming its size changes nothing.
+  if (update.maxUserSize !== undefined && update.maxUserSize !== room.maxUserSize)
+    wanted.maxUserSize = sizeOf(room, update.maxUserSize, most)
   const changed = Object.keys(wanted).filter((name) => !isSame(room, wanted, name as keyof RoomDocument))
   if (!changed.length) return
   if (!isOwner(own) && changed.some((name) => ownersFields.has(name))) throw new ContractError('OwnerOnly')
