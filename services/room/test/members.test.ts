@@ -147,6 +147,11 @@ test('invisible members and guardians are seen by the owner and themselves only'
   t.strictSame(await seenBy(carol), [3, alice, bob, carol])
   await t.rejects(api.call(roomMembers.getMember, { roomId, userId: carol }, { as: bob }), failure('MemberNotFound'))
   await t.rejects(api.call(roomMembers.removeMember, { roomId, userId: carol }, { as: bob }), failure('MemberNotFound'))
+  const mute = (userId: number) =>
+    api.call(roomMembers.updateMember, { roomId, userId, talkTime: 4e9 } as never, { as: bob })
+  await t.rejects(mute(carol), failure('MemberNotFound'))
+  await mute(dave)
+  t.match(await api.call(roomMembers.getMember, { roomId, userId: 0 }, { as: dave }), { talkTime: 4e9 })
   await hide(carol, -1)
   await hide(dave, -1)
   t.strictSame(await roles(roomId, alice), { [alice]: 1, [bob]: 2, [carol]: 3, [dave]: 5 })
