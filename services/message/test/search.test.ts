@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { connectMongo, createMetrics, createOutbox, type Logger } from '@im/service-kit'
 import { dropNamespace, testEnv } from '@im/service-kit/testing'
 import fc from 'fast-check'
-import { BSON, ObjectId } from 'mongodb'
+import { BSON, type CommandStartedEvent, ObjectId } from 'mongodb'
 import { test } from 'tap'
 import { deleteMessages } from '../src/archive/delete-messages.ts'
 import { RemovalsRepository } from '../src/files/removals-repository.ts'
@@ -13,6 +13,8 @@ import { MailboxRepository } from '../src/mailbox/mailbox-repository.ts'
 import { roomConversation, singleConversation } from '../src/messages/conversations.ts'
 import type { MessageDocument } from '../src/messages/message-document.ts'
 import { MessagesRepository } from '../src/messages/messages-repository.ts'
+import { candidatePages } from '../src/search/candidate-pages.ts'
+import { ofOwners } from '../src/search/filters-repository.ts'
 import { findHighlights, foldText, foldWords } from '../src/search/fold-text.ts'
 import { indexWaiting } from '../src/search/index-waiting.ts'
 import { ownerOfUser, pathOf } from '../src/search/owners.ts'
@@ -23,6 +25,7 @@ import { openSearchIndex, type SearchIndex } from '../src/search/search-index.ts
 import type { SearchLimits } from '../src/search/search-limits.ts'
 import { searchMessages } from '../src/search/search-messages.ts'
 import { createSearchQueue } from '../src/search/search-queue.ts'
+import type { SearchScope } from '../src/search/search-scope.ts'
 import { searchedTexts } from '../src/search/searched-texts.ts'
 import { createIndexer } from '../src/search/start-indexer.ts'
 
@@ -70,7 +73,8 @@ const small: Partial<SearchLimits> = {
 
 test('search', async (t) => {
   const env = testEnv()
-  const mongo = await connectMongo({ url: env['MONGODB_URL']!, namespace: env['NAMESPACE']!, service: 'message' })
+  const [url, namespace] = [env['MONGODB_URL']!, env['NAMESPACE']!]
+  const mongo = await connectMongo({ url, namespace, service: 'message', monitorCommands: true })
   t.after(async () => {
     await mongo.close()
     await dropNamespace(env)
@@ -690,6 +694,7 @@ test('search', async (t) => {
       pages: pages.collection.find({ _id: { $in: [new ObjectId(), new ObjectId()] } }),
       'pages around': pages.around(owner, 5),
       'slices of an owner': filters.find({ owner, ...slices }),
+      'slices of some owners': filters.find(ofOwners([owner, 'u:1'], slices.slice.$in)),
       'slices of a filter': filters.find({ filter: new ObjectId() }),
       'removals of owners': removals.collection.find({ owner: { $in: [owner] } }),
       'removals from an id': removals.collection.find({ _id: { $gte: 'a' } }).sort({ _id: 1 }),
@@ -700,6 +705,20 @@ test('search', async (t) => {
       t.match(plan, /IXSCAN|IDHACK|CLUSTERED_IXSCAN/, `${name}: ${plan}`)
       t.notMatch(plan, /COLLSCAN/, name)
     }
+  })
+
+  t.test('a search of many rooms asks for their filters together', async (t) => {
+    const { searchIndex } = deps
+    let asked = 0
+    const count = ({ command }: CommandStartedEvent) => {
+      if (command['find'] === 'searchFilters') asked++
+    }
+    mongo.client.on('commandStarted', count)
+    t.after(() => mongo.client.off('commandStarted', count))
+    const owners = Array.from({ length: 45 }, (_, n) => ownerOfUser(n))
+    const scope = { owners, overlaps: () => true } as unknown as SearchScope
+    await searchIndex.transaction((session) => candidatePages(searchIndex, scope, ['世界'], session))
+    t.equal(asked, 3)
   })
 
   t.test('highlights are positions in the original text', async (t) => {

@@ -19,6 +19,8 @@ export interface CandidatePage {
 
 /** One slice of each filter is read per token; more tokens would save few pages. */
 const tokensAsked = 2
+/** In one query: more of them take the stand-in longer than several queries. */
+const ownersAtOnce = 20
 
 /** The pages of the scope that may hold the words, by what their filters say, newest first. */
 export async function candidatePages(
@@ -28,23 +30,26 @@ export async function candidatePages(
   session: ClientSession,
 ): Promise<CandidatePage[]> {
   const tokens = tokensToAsk(words, tokensAsked)
+  const slices = levels.flatMap((level) => [directoryNumber(level), ...slicesToRead(level, tokens)])
   const newest = new Map<string, number>()
-  for (const level of levels)
-    for (const owner of scope.owners) {
-      const slices = new Set(tokens.map((token) => numberOfSlice(level, sliceOf(token, level))))
-      const wanted = { owner, slice: { $in: [directoryNumber(level), ...slices] } }
-      const found = await filters.find(wanted, session).toArray()
-      for (const group of Map.groupBy(found, ({ filter }) => filter.toHexString()).values())
-        for (const { page, maxTime } of candidatesOf(group, level, tokens, scope))
-          newest.set(page, Math.max(maxTime, newest.get(page) ?? maxTime))
-    }
+  for (let at = 0; at < scope.owners.length; at += ownersAtOnce) {
+    const owners = scope.owners.slice(at, at + ownersAtOnce)
+    const found = await filters.of(owners, [...new Set(slices)], session)
+    for (const group of Map.groupBy(found, ({ filter }) => filter.toHexString()).values())
+      for (const { page, maxTime } of candidatesOf(group, tokens, scope))
+        newest.set(page, Math.max(maxTime, newest.get(page) ?? maxTime))
+  }
   return [...newest]
     .map(([page, maxTime]) => ({ id: ObjectId.createFromHexString(page), maxTime }))
     .sort((a, b) => b.maxTime - a.maxTime)
 }
 
-function* candidatesOf(group: readonly FilterSlice[], level: Level, tokens: readonly Token[], scope: SearchScope) {
+const slicesToRead = (level: Level, tokens: readonly Token[]) =>
+  tokens.map((token) => numberOfSlice(level, sliceOf(token, level)))
+
+function* candidatesOf(group: readonly FilterSlice[], tokens: readonly Token[], scope: SearchScope) {
   const bySlice = new Map(group.map((document) => [document.slice, document]))
+  const level = levels.find((one) => bySlice.has(directoryNumber(one)))!
   const directory = bySlice.get(directoryNumber(level))!
   const candidates = Buffer.alloc(widthOfDirectory(directory.bytes), 0xff)
   for (const token of tokens) {

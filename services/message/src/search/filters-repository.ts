@@ -86,6 +86,11 @@ export interface StoredFilter {
   directory: Directory
 }
 
+/** Each branch is one range of the index. */
+export const ofOwners = (owners: readonly Owner[], slices: readonly number[]): Filter<FilterSlice> => ({
+  $or: owners.map((owner) => ({ owner, slice: { $in: [...slices] } })),
+})
+
 export class SearchFilters {
   readonly collection: Collection<FilterSlice>
 
@@ -99,6 +104,11 @@ export class SearchFilters {
 
   find(filter: Filter<FilterSlice>, session?: ClientSession) {
     return this.collection.find(filter, { session, batchSize: 1000 })
+  }
+
+  /** Some slices of all filters of some owners. A pair of lists (`$in`) would make the stand-in plan each pair. */
+  async of(owners: readonly Owner[], slices: readonly number[], session?: ClientSession): Promise<FilterSlice[]> {
+    return await this.find(ofOwners(owners, slices), session).toArray()
   }
 
   async add(
