@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { errors } from '@im/contracts'
-import { internalMemberships, sharesDropped } from '@im/contracts/room'
+import { internalMemberships, roomDissolved, sharesDropped } from '@im/contracts/room'
 import { userDeleted } from '@im/contracts/user'
 import { eventPublisher, eventually, stub, stubServices } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { roomAvatarKey } from '../src/files/file-keys.ts'
+import { roomConversation } from '../src/messages/conversations.ts'
+import { stateOf } from './room-service.ts'
 import { base, formOf, photo, startFiles, type Uploaded, uploadPath } from './start-files.ts'
 
 test('the avatar of a room is replaced by its owner and admins', async (t) => {
@@ -63,4 +65,35 @@ test('files of a dissolved room and of a deleted user go', async (t) => {
   await publish(userDeleted, alice, { userId: alice, nickname: 'alice', at: Date.now() })
   await eventually(async () => (await onDisk()).every((name) => name.startsWith(`u/${bob % 10000}/${bob}/`)))
   t.equal((await onDisk()).length, 2)
+})
+
+test('the events of a room whose long history goes are not kept waiting, and all of it goes', async (t) => {
+  const { person, env, deps, log } = await startFiles(t)
+  const publish = eventPublisher(t, env)
+  const alice = person()
+  const room = stateOf(randomBytes(16).toString('hex'), alice)
+  const { roomId, jid } = room
+  for (let part = 0; part < 3; part++)
+    await log.archive(Array.from({ length: 400 }, (_, n) => log.entry(alice, jid, { content: `${part} ${n}` })))
+  const isHeld = Promise.withResolvers<void>()
+  const { removals } = deps.searchIndex
+  const addForAll = removals.addForAll.bind(removals)
+  removals.addForAll = async (...lost) => {
+    await isHeld.promise
+    await addForAll(...lost)
+  }
+  const by = { userId: alice, name: 'alice' }
+  await publish(roomDissolved, roomId, { room, by, at: Date.now(), memberIds: [alice] })
+  await publish(sharesDropped, roomId, {
+    roomId,
+    files: [{ url: `${base}u/1/1/202601/f/${randomBytes(16).toString('hex')}.bin`, userId: alice }],
+    at: Date.now(),
+  })
+  const waiting = async () => (await deps.fileRemovals.next(10)).map(({ _id }) => _id)
+  await eventually(async () => (await waiting()).length === 2)
+  const left = () => deps.messages.collection.countDocuments({ roomJid: jid, gone: { $exists: false } })
+  t.equal(await left(), 1200)
+  isHeld.resolve()
+  await eventually(async () => (await left()) === 0 && !(await waiting()).length)
+  t.strictSame(await deps.roomChats.byIds([roomConversation(jid)]), [])
 })

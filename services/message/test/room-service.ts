@@ -164,7 +164,7 @@ export class Rooms {
   }
 }
 
-const stateOf = (jid: string, ownerId: number): RoomState => ({
+export const stateOf = (jid: string, ownerId: number): RoomState => ({
   ...{ roomId: randomBytes(12).toString('hex'), jid, name: `room ${jid}`, ownerId, locked: 0, talkTime: 0 },
   ...{ isAttritionNotice: 1, showRead: 0, isLook: 0, isNeedVerify: 0, showMember: 1, allowSendCard: 1 },
   ...{ allowInviteFriend: 1, allowUploadFile: 1, allowConference: 1, allowSpeakCourse: 1, maxUserSize: 20_000 },

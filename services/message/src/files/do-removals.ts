@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { holdLease } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
+import { forgetRoom } from '../rooms/forget-room.ts'
 import { roomAvatarKey, userAvatarKey } from './file-keys.ts'
 import type { Removal } from './removals-repository.ts'
 import { removeFiles } from './remove-files.ts'
@@ -10,7 +11,8 @@ const atOnce = 200
 const removalsEvery = 500
 const expiryEvery = 3_600_000
 
-export type RemovalDeps = Pick<Deps, 'fileStore' | 'files' | 'fileRemovals' | 'messages' | 'now' | 'log'>
+export type RemovalDeps = Pick<Deps, 'fileStore' | 'files' | 'fileRemovals' | 'messages' | 'now' | 'log'> &
+  Parameters<typeof forgetRoom>[0]
 
 /** Does what is to be removed. Returns how many removals there were. */
 export async function doRemovals(deps: RemovalDeps, signal?: AbortSignal): Promise<number> {
@@ -22,8 +24,9 @@ export async function doRemovals(deps: RemovalDeps, signal?: AbortSignal): Promi
     )
     for (const removal of removals) {
       if ('user' in removal) await removeAllOf(deps, removal.user)
-      if ('jid' in removal)
-        await deps.fileStore.remove([roomAvatarKey('o', removal.jid), roomAvatarKey('t', removal.jid)])
+      if ('jid' in removal) await removeRoom(deps, removal.jid, signal)
+      // What is left is done by whoever goes on.
+      if (signal?.aborted) return done
     }
     await deps.fileRemovals.done(removals)
     done += removals.length
@@ -48,6 +51,12 @@ async function removeAllOf(deps: RemovalDeps, user: number): Promise<void> {
     if (some.length < atOnce) break
   }
   await deps.fileStore.remove([userAvatarKey('o', user), userAvatarKey('t', user)])
+}
+
+/** The files that its messages showed are removals of their own then. */
+async function removeRoom(deps: RemovalDeps, jid: string, signal: AbortSignal | undefined): Promise<void> {
+  await forgetRoom(deps, jid, signal)
+  await deps.fileStore.remove([roomAvatarKey('o', jid), roomAvatarKey('t', jid)])
 }
 
 /** Removes files whose time is over. Returns how many there were. */

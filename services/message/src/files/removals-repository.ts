@@ -7,7 +7,7 @@ import { type ClientSession, type Collection, type Db, type Document, ObjectId }
  * the store.
  * - a file that a message or a room showed, if it belongs to `owner` and nothing else shows it;
  * - everything of a user whose account was deleted;
- * - the avatar of a room that was dissolved.
+ * - the history and the avatar of a room that was dissolved.
  */
 export type Removal =
   | { _id: `file:${string}`; name: string; owner: number }

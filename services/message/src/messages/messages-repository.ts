@@ -206,10 +206,10 @@ export class MessagesRepository {
     }
   }
 
-  /** Some messages of a room that are not stones. */
-  async someOfRoom(roomJid: string, limit: number, session: ClientSession): Promise<KnownMessage[]> {
+  /** Some messages of a conversation that are not stones. These have no place in it, so however many there are, they are not read. */
+  async someOf(conversation: string, limit: number, session: ClientSession): Promise<KnownMessage[]> {
     return await this.collection
-      .find({ roomJid, gone: { $exists: false } }, { session })
+      .find({ conversation, timeSend: { $gte: 0 } }, { session, sort: newestFirst })
       .limit(limit)
       .project<KnownMessage>(knownFields)
       .toArray()

@@ -17,7 +17,6 @@ import {
 import { type EventHandler, on } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { sendNotices } from '../notices/send-notice.ts'
-import { forgetRoom } from './forget-room.ts'
 import {
   ofDissolution,
   ofJoins,
@@ -68,7 +67,7 @@ export function roomEventHandlers(deps: Deps): EventHandler[] {
       await tell(ofDissolution(payload), causeOf(room, id, at), () =>
         deps.roomFanOut.sent({ kind: 'destroy', jid: room.jid }),
       )
-      await forgetRoom(deps, room.jid)
+      // A long history takes longer than an event may.
       await deps.fileRemovals.addRoom(room.jid)
       await ownDevices(memberIds, room, id)
     }),
