@@ -598,11 +598,13 @@ test('what is collected at the moment at which it expires stays', async (t) => {
 })
 
 test('what a recalled message showed goes with it, unless something else shows it', async (t) => {
-  const { send, read, log, remove, person, deps, api } = await startFiles(t)
+  const { send, read, log, remove, person, deps, api, user } = await startFiles(t)
   const [alice, bob] = [person(), person()]
   const upload = async () =>
     one((await send(uploadPath, formOf({}, ['a.jpg', await photo(40, 40)]), { as: alice })).data.images)
   const [shown, twice, collected, foreign] = [await upload(), await upload(), await upload(), await upload()]
+  const shared = await upload()
+  user.sharedFiles.add(/[0-9a-f]{32}/.exec(shared.oUrl)![0])
   const say = async (from: number, to: number, { oUrl }: Uploaded) => {
     const entry = log.entry(from, to, { type: 2, content: oUrl })
     const name = /[0-9a-f]{32}/.exec(oUrl)![0]
@@ -612,14 +614,15 @@ test('what a recalled message showed goes with it, unless something else shows i
   const [a, b, c] = [await say(alice, bob, shown), await say(alice, bob, twice), await say(alice, bob, collected)]
   await say(alice, person(), twice)
   const d = await say(bob, alice, foreign)
+  const e = await say(alice, bob, shared)
   await api.call(internalFiles.keepFiles, { urls: [collected.oUrl] })
-  await remove(alice, [a, b, c], 2)
+  await remove(alice, [a, b, c, e], 2)
   await remove(bob, [d], 2)
   const status = async ({ oUrl, tUrl }: Uploaded) => [(await read(oUrl)).status, (await read(tUrl)).status]
   await eventually(async () => (await status(shown))[0] === 404)
   t.strictSame(await status(shown), [404, 404])
   await doRemovals(deps)
-  for (const file of [twice, collected, foreign]) t.strictSame(await status(file), [200, 200])
+  for (const file of [twice, collected, foreign, shared]) t.strictSame(await status(file), [200, 200])
 })
 
 test('addresses are those that apps make', (t) => {

@@ -199,6 +199,7 @@ const handlers: Handlers<typeof internalRooms, RoomDeps> = {
     })
     return { standings }
   },
+  findSharedFiles: () => ({ names: [] }),
   listRoomsOf({ rooms }, { params: { userId } }) {
     if (rooms.mode === 'is away') throw new Error('away')
     const found = [...rooms.byJid.values()].flatMap(({ state, members }) => {

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { isDeepStrictEqual } from 'node:util'
 import { defaultsOf, type SessionKind } from '@im/contracts'
 import { internalOrg } from '@im/contracts/org'
+import { internalRooms } from '@im/contracts/room'
 import { internalRelations } from '@im/contracts/social'
 import { configFields, internalSessions, internalUsers, type ServerConfig } from '@im/contracts/user'
 import { eventually, startService } from '@im/service-kit/testing'
@@ -28,7 +29,7 @@ export interface FakeContact {
 /** The rows of two users about each other, by `pairOf`. */
 export type FakePair = { low?: FriendRow; high?: FriendRow }
 
-/** Answers `/internal/users/contacts` as the user service does, and the social service's `/internal/relations/standings` and the org service's colleagues. */
+/** Answers `/internal/users/contacts` as the user service does, the social service's `/internal/relations/standings`, the org service's colleagues, and which files rooms share. */
 async function startUserService() {
   const contacts = new Map<number, FakeContact>()
   const pairs = new Map<string, FakePair>()
@@ -38,6 +39,8 @@ async function startUserService() {
     pairs,
     /** Who works with whom, by `pairOf`. */
     colleagues: new Set<string>(),
+    /** Names of files that rooms share. */
+    sharedFiles: new Set<string>(),
     /** Everybody's friends. */
     friends: [] as number[],
     questions: 0,
@@ -65,6 +68,11 @@ async function startUserService() {
       const asked = (JSON.parse(body) as { pairs: string[] }).pairs
       return answer({ colleagues: asked.filter((pair) => state.colleagues.has(pair)) })
     }
+    if (request.url === internalRooms.findSharedFiles.path) {
+      const asked = (JSON.parse(body) as { names: string[] }).names
+      return answer({ names: asked.filter((name) => state.sharedFiles.has(name)) })
+    }
+    if (request.url?.startsWith('/internal/rooms/')) return void response.destroy()
     if (isAboutPairs) {
       if (state.socialIsAway) return void response.destroy()
       const asked = (JSON.parse(body) as { pairs: string[] }).pairs
@@ -132,6 +140,7 @@ export async function startMessage(
     USER_URL: user.url,
     SOCIAL_URL: user.url,
     ORG_URL: user.url,
+    ROOM_URL: user.url,
     XMPP_DOMAIN: domain,
     XMPP_COMPONENT_URL: servers.map(({ url }) => url).join(','),
     XMPP_COMPONENT_SECRET: secret,

@@ -58,6 +58,7 @@ test('every query the service sends uses an index', async (t) => {
   await internal.call(internalRooms.getStandings, { pairs: [{ jid, userId: bob }] } as never)
   await internal.call(internalRooms.listRoomsOf, { userId: bob })
   await internal.call(replayedRooms.pageRooms, {})
+  await internal.call(internalRooms.findSharedFiles, { names: ['a'.repeat(32)] })
   await internal.call(internalRooms.pageMembers, { roomId, after: 1 })
   await internal.call(internalMemberships.getMembership, { userId: bob, room: roomId })
   await internal.call(internalMemberships.setRoomLocked, { room: roomId, locked: 1 })

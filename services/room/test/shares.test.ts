@@ -1,4 +1,12 @@
-import { roomMembers, roomShares, rooms, shareAdded, shareDeleted, sharesDropped } from '@im/contracts/room'
+import {
+  internalRooms,
+  roomMembers,
+  roomShares,
+  rooms,
+  shareAdded,
+  shareDeleted,
+  sharesDropped,
+} from '@im/contracts/room'
 import { eventually, failure } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { startRoom } from './start-room.ts'
@@ -61,4 +69,24 @@ test('the files that were shared in a room go with it', async (t) => {
     files.map(({ url, userId }) => [url, userId]).sort(),
     [alice, bob].map((user) => [`http://f/${user}`, user]),
   )
+})
+
+test('it is told which files rooms share, whatever room lets one go', async (t) => {
+  const { api, internal, people, room } = await startRoom(t)
+  const [alice] = people('alice')
+  const names = ['a', 'b', 'c'].map((letter) => letter.repeat(32)) as [string, string, string]
+  const [first, second] = [await room(alice), await room(alice)]
+  const share = (roomId: string, name: string) => {
+    const url = `http://f.test/u/1/${alice}/202611/f/${name}.pdf`
+    return api.call(roomShares.addShare, { roomId, type: 10, size: 1, url, name: 'f' }, { as: alice })
+  }
+  const added = await share(first.id, names[0])
+  t.notOk('file' in added)
+  await share(second.id, names[0])
+  const { shareId } = await share(second.id, names[1])
+  const shared = async () => (await internal.call(internalRooms.findSharedFiles, { names })).names.sort()
+  t.strictSame(await shared(), names.slice(0, 2))
+  await api.call(rooms.dissolveRoom, { roomId: first.id }, { as: alice })
+  await api.call(roomShares.deleteShare, { roomId: second.id, shareId }, { as: alice })
+  t.strictSame(await shared(), names.slice(0, 1))
 })

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { contract } from '../contract.ts'
-import { JsonOf, PageSize, RoomRef, UserId } from '../param-types.ts'
+import { JsonOf, List, PageSize, RoomRef, UserId } from '../param-types.ts'
 import { replayOf } from '../replay.ts'
 import { FlagResult } from '../result-types.ts'
 import { MemberState, RoomState, StandingMember } from './entities.ts'
@@ -43,6 +43,14 @@ export const internalRooms = contract('room', {
         description: 'all, locked ones too',
       }),
     }),
+  },
+  findSharedFiles: {
+    path: '/internal/rooms/shared-files',
+    summary: { zh: '群共享中的文件', en: 'Which of these files are shared in rooms' },
+    auth: 'internal',
+    safe: true,
+    params: Type.Object({ names: List({ maxItems: 1000, description: '32 hex digits, as in their addresses' }) }),
+    result: Type.Object({ names: Type.Array(Type.String()) }),
   },
   pageMembers: {
     path: '/internal/rooms/members',

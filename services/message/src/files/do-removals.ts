@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { internalRooms } from '@im/contracts/room'
 import { holdLease } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { forgetRoom } from '../rooms/forget-room.ts'
@@ -11,36 +12,41 @@ const atOnce = 200
 const removalsEvery = 500
 const expiryEvery = 3_600_000
 
-export type RemovalDeps = Pick<Deps, 'fileStore' | 'files' | 'fileRemovals' | 'messages' | 'now' | 'log'> &
+export type RemovalDeps = Pick<Deps, 'fileStore' | 'files' | 'fileRemovals' | 'messages' | 'room' | 'now' | 'log'> &
   Parameters<typeof forgetRoom>[0]
 
 /** Does what is to be removed. Returns how many removals there were. */
 export async function doRemovals(deps: RemovalDeps, signal?: AbortSignal): Promise<number> {
   for (let done = 0; ; ) {
     const removals = await deps.fileRemovals.next(atOnce)
-    await removeShown(
-      deps,
-      removals.filter((removal) => 'name' in removal),
-    )
     for (const removal of removals) {
       if ('user' in removal) await removeAllOf(deps, removal.user)
       if ('jid' in removal) await removeRoom(deps, removal.jid, signal)
       // What is left is done by whoever goes on.
       if (signal?.aborted) return done
     }
+    // Last: it needs the room service, which may be away.
+    await removeShown(
+      deps,
+      removals.filter((removal) => 'name' in removal),
+    )
     await deps.fileRemovals.done(removals)
     done += removals.length
     if (removals.length < atOnce || signal?.aborted) return done
   }
 }
 
-/** Files that messages or rooms showed: those of their owner that no other message shows and nobody collected. */
+/** Files that messages or rooms showed: those of their owner that no other message or room shows and nobody collected. */
 async function removeShown(deps: RemovalDeps, removals: readonly Extract<Removal, { name: string }>[]): Promise<void> {
   const ownerOf = new Map(removals.map(({ name, owner }) => [name, owner]))
   const found = await deps.files.byNames([...ownerOf.keys()])
   const candidates = found.filter(({ _id, owner, kept }) => owner === ownerOf.get(_id) && !kept)
-  const shown = await deps.messages.shownFiles(candidates.map(({ _id }) => _id))
-  const names = candidates.map(({ _id }) => _id).filter((name) => !shown.has(name))
+  const wanted = candidates.map(({ _id }) => _id)
+  const shown = await deps.messages.shownFiles(wanted)
+  const hidden = wanted.filter((name) => !shown.has(name))
+  if (!hidden.length) return
+  const shared = new Set((await deps.room.call(internalRooms.findSharedFiles, { names: hidden })).names)
+  const names = hidden.filter((name) => !shared.has(name))
   await removeFiles(deps, await deps.files.letGo(names))
 }
 

@@ -21,6 +21,8 @@ const roomHandlers: Handlers<typeof internalRooms, Deps> = {
     }
   },
 
+  findSharedFiles: async ({ shares }, { params }) => ({ names: await shares.sharedOf(params.names) }),
+
   async pageMembers({ rooms, members }, { params: { roomId, after = 0, pageSize } }) {
     const room = await rooms.find(roomId)
     if (!room) return { members: [] }

@@ -1,4 +1,5 @@
 import { ContractError } from '@im/contracts'
+import { fileAddressesIn } from '@im/contracts/message'
 import { memberRoles, shareAdded } from '@im/contracts/room'
 import { changeAsMember } from '../changes/change-room.ts'
 import { personOf } from '../changes/room-states.ts'
@@ -20,7 +21,9 @@ export function addShare(
       throw new ContractError('UploadNotAllowed')
     const { userId, nickname } = own
     const { name, url, size, type } = file
-    const share = { _id: newId(), roomId: act.room._id, userId, nickname, time: act.seconds, name, url, size, type }
+    const [address] = fileAddressesIn(url)
+    const about = { _id: newId(), roomId: act.room._id, userId, nickname, time: act.seconds, name, url, size, type }
+    const share = { ...about, ...(address ? { file: address.name } : {}) }
     await deps.shares.add(share, act.change)
     act.announce(shareAdded, personOf(own), { shareId: share._id, name })
     return share

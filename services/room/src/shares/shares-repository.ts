@@ -7,6 +7,8 @@ export interface ShareDocument {
   roomId: string
   name: string
   url: string
+  /** Its name in the address, where it is one of ours: 32 hex digits. */
+  file?: string
   userId: number
   nickname: string
   /** Bytes. */
@@ -27,6 +29,7 @@ export class SharesRepository {
     ensureIndexes(this.#shares, [
       { key: { roomId: 1, time: -1, _id: -1 } },
       { key: { roomId: 1, userId: 1, time: -1, _id: -1 } },
+      { key: { file: 1 }, sparse: true },
     ])
 
   async find(roomId: string, shareId: string, change?: Change): Promise<ShareDocument | undefined> {
@@ -55,6 +58,16 @@ export class SharesRepository {
       .find({ roomId }, { session })
       .project<Pick<ShareDocument, 'url' | 'userId'>>({ _id: 0, url: 1, userId: 1 })
       .toArray()
+  }
+
+  /** Those of the files that some room shares. */
+  async sharedOf(names: readonly string[]): Promise<string[]> {
+    if (!names.length) return []
+    const found = await this.#shares
+      .find({ file: { $in: [...names] } })
+      .project<{ file: string }>({ _id: 0, file: 1 })
+      .toArray()
+    return [...new Set(found.map(({ file }) => file))]
   }
 
   async add(share: ShareDocument, { session }: Change): Promise<void> {
