@@ -70,7 +70,9 @@ test('files of a form are stored, listed by their kind and read with Range, ETag
   })
   const etag = whole.headers.get('etag') ?? ''
   t.match(etag, /^"[^"]+"$/)
-  t.equal((await read(oUrl, { headers: { 'if-none-match': etag } })).status, 304)
+  const unchanged = await read(oUrl, { headers: { 'if-none-match': etag } })
+  t.equal(unchanged.status, 304)
+  t.equal(unchanged.headers.get('content-type'), null, 'caches would take it for that of what they keep')
   t.equal((await read(oUrl, { headers: { 'if-none-match': '"other"' } })).status, 200)
   const part = async (range: string, more: Record<string, string> = {}) => {
     const answer = await read(oUrl, { headers: { range, ...more } })
@@ -87,7 +89,8 @@ test('files of a form are stored, listed by their kind and read with Range, ETag
   t.strictSame((await part('bytes=300000-')).slice(0, 2), [416, 'bytes */300000'])
   for (const range of ['bytes=0-1,5-6', 'lines=1-2', 'bytes=9-2', 'nonsense'])
     t.equal((await part(range))[0], 200, range)
-  const head = await read(oUrl, { method: 'HEAD' })
+  const head = await read(oUrl, { method: 'HEAD', headers: { range: 'bytes=0-9' } })
+  t.equal(head.status, 200, 'only a GET is for a part')
   t.strictSame([head.status, head.headers.get('content-length'), (await bytesOf(head)).length], [200, '300000', 0])
 })
 
@@ -392,6 +395,11 @@ test('what is refused, cut or without end leaves nothing', async (t) => {
     (await send(uploadPath, formOf({}, ...files), { as: alice })).resultCode
   t.equal(await refused(['ok.txt', 'x'], ['long.bin', Buffer.alloc(100_001)]), errors.FileTooLarge.code)
   t.equal(await refused(), errors.FileMissing.code)
+  t.equal((await send(uploadPath, formOf({}))).resultCode, errors.TokenMissing.code, 'who asks comes first')
+  const inQuery = async (query: string) =>
+    (await send(`${uploadPath}?${query}`, formOf({}, ['a.txt', 'x']), { as: alice })).resultCode
+  t.equal(await inQuery(`userId=${person()}`), errors.PermissionDenied.code)
+  t.equal(await inQuery('validTime=soon'), errors.InvalidParams.code)
   t.equal(
     await refused(...Array.from({ length: 21 }, (_, n): [string, string] => [`${n}.txt`, 'x'])),
     errors.InvalidParams.code,

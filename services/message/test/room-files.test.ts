@@ -39,6 +39,8 @@ test('the avatar of a room is replaced by its owner and admins', async (t) => {
   t.equal((await read(data.oUrl)).status, 200)
   t.equal((await read(data.tUrl)).headers.get('content-type'), 'image/jpeg')
   t.equal((await replace(admin, 'a'.repeat(24))).resultCode, 1, 'by the id of the room')
+  const byQuery = await send(`/upload/GroupAvatarServlet?jid=${jid}`, formOf({}, ['a.jpg', image]), { as: admin })
+  t.equal(byQuery.resultCode, 1)
   await deps.fileRemovals.addRoom(jid)
   await eventually(async () => (await onDisk()).length === 0)
 })

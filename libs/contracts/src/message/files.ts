@@ -30,8 +30,9 @@ const form = {
   body: 'stream',
   signature: 'none',
   timeoutMs: longestUpload,
-  params: Type.Object({}),
 } as const
+/** What a form may say in the query as well. */
+const inQuery = () => Type.Optional(Text({ description: 'in the query or in the form' }))
 const fieldsOfForm = {
   access_token: Type.Optional(Type.String({ description: 'or in the query, or in Authorization' })),
   userId: Type.Optional(Type.Integer({ description: 'the caller' })),
@@ -50,6 +51,7 @@ export const uploads = contract('message', {
     aliases: ['/upload/UploadVoiceServlet'],
     summary: { zh: '上传文件', en: 'Upload files' },
     ...form,
+    params: Type.Object({ userId: inQuery(), validTime: inQuery() }),
     maxBytes: 20 * 1024 * mebibyte,
     form: Type.Object({
       ...fieldsOfForm,
@@ -78,6 +80,7 @@ export const uploads = contract('message', {
     aliases: ['/upload/UploadifyAvatarServlet'],
     summary: { zh: '上传头像', en: 'Replace the own avatar' },
     ...form,
+    params: Type.Object({ userId: inQuery() }),
     maxBytes: 8 * mebibyte,
     form: Type.Object({ ...fieldsOfForm, file1: file }),
     result: Avatar,
@@ -87,6 +90,7 @@ export const uploads = contract('message', {
     path: '/upload/GroupAvatarServlet',
     summary: { zh: '上传群头像', en: 'Replace the avatar of a room' },
     ...form,
+    params: Type.Object({ userId: inQuery(), jid: inQuery(), roomId: inQuery() }),
     maxBytes: 8 * mebibyte,
     form: Type.Object({ ...fieldsOfForm, jid: Type.String({ description: 'jid or id of the room' }), file1: file }),
     result: Avatar,

@@ -44,8 +44,9 @@ export function sendRaw(reply: FastifyReply, raw: RawAnswer): void {
   reply.code(raw.status)
   sendHeaders(reply, raw.headers)
   const { body } = raw
-  // Fastify sets the length of a Buffer, and gives an empty text no content type.
-  if (typeof body === 'string') reply.send(body)
+  // Fastify sets the length of a Buffer, and calls each text, an empty one too, text/plain where nothing else is said.
+  if (body === '') reply.send()
+  else if (typeof body === 'string') reply.send(body)
   else if (body instanceof Uint8Array) reply.send(Buffer.from(body))
   else reply.send(body instanceof Readable ? body : Readable.from(body))
 }

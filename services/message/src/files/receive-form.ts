@@ -34,6 +34,8 @@ const isKnown = (name: string): name is FieldName => (fieldNames as readonly str
 export type ReceiveDeps = Pick<Deps, 'staging' | 'uploadsUnderWay' | 'user' | 'rateCounters'>
 
 type StreamedCall = Pick<Call, 'request' | 'signal'> & {
+  /** Of the query. */
+  params: Partial<Record<FieldName, string>>
   body: AsyncIterable<Uint8Array>
   caller: Call['caller'] | undefined
 }
@@ -41,11 +43,11 @@ type StreamedCall = Pick<Call, 'request' | 'signal'> & {
 /**
  * Receives an upload into the staging folder and gives it to `work` when it is whole; nothing is left there afterwards. `charge` is
  * told of each file of a known user, also of those that came before the token. Throws TokenInvalid, UploadFailed for a form that is
- * cut or none, FileMissing, FileTooLarge, InvalidParams for too many parts.
+ * cut or none, FileTooLarge, InvalidParams for too many parts.
  */
 export async function receiveForm<T>(
   deps: ReceiveDeps,
-  { body, caller, request, signal }: StreamedCall,
+  { body, caller, params, request, signal }: StreamedCall,
   {
     limits,
     charge,
@@ -56,6 +58,7 @@ export async function receiveForm<T>(
   const form = new IncomingForm(deps, { ip: request.ip, charge })
   try {
     if (userId !== undefined) form.know(userId)
+    for (const [name, value] of Object.entries(params)) await form.takeField(name, value)
     return await deps.staging.withFiles(async (newPath) => {
       form.newPath = newPath
       try {
@@ -67,7 +70,6 @@ export async function receiveForm<T>(
       } finally {
         form.unknown.giveBack()
       }
-      if (!form.files.length) throw new ContractError('FileMissing')
       return await work({ userId: form.userId, fields: form.fields, files: form.files, newPath })
     })
   } finally {
@@ -102,7 +104,7 @@ class IncomingForm {
     this.unknown.giveBack()
   }
 
-  /** The first value that is not empty counts (transport.md §1). */
+  /** The first value that is not empty counts, and the query before the form (transport.md §1). */
   async takeField(name: string, value: string): Promise<void> {
     const text = value.trim()
     if (!isKnown(name) || !text || this.fields.has(name)) return
@@ -141,4 +143,10 @@ class IncomingForm {
 export function demandUser({ userId }: Pick<ReceivedForm, 'userId'>): number {
   if (userId === undefined) throw new ContractError('TokenMissing')
   return userId
+}
+
+/** The files. Throws FileMissing when there are none; who uploads is asked for first (transport.md §6). */
+export function demandFiles({ files }: Pick<ReceivedForm, 'files'>): readonly StagedFile[] {
+  if (!files.length) throw new ContractError('FileMissing')
+  return files
 }

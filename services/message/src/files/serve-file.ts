@@ -74,10 +74,10 @@ function isFresh({ headers }: Pick<RequestInfo, 'headers'>, about: { etag: strin
 const malformed = 1
 const outside = 2
 
-/** One range; several are answered with the whole file, as RFC 9110 allows. */
-function rangeOf({ headers }: Pick<RequestInfo, 'headers'>, file: StoredFile) {
+/** One range of a GET; several are answered with the whole file, as RFC 9110 allows. */
+function rangeOf({ method, headers }: Pick<RequestInfo, 'method' | 'headers'>, file: StoredFile) {
   const { range, 'if-range': condition } = headers
-  if (range === undefined || !holds(condition, file)) return undefined
+  if (method !== 'GET' || range === undefined || !holds(condition, file)) return undefined
   const { type, code, ranges } = parseRange(file.bytes, range)
   if (type !== 'bytes' || code & malformed) return undefined
   if (!ranges.length) return code & outside ? 'outside' : undefined

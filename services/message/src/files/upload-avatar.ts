@@ -8,7 +8,7 @@ import { chargeUpload } from './daily-uploads.ts'
 import { type AvatarSize, roomAvatarKey, userAvatarKey } from './file-keys.ts'
 import { refuseForeignUser, userIdIn } from './form-fields.ts'
 import { bytesOf } from './images.ts'
-import { demandUser, type ReceivedForm, receiveForm } from './receive-form.ts'
+import { demandFiles, demandUser, type ReceivedForm, receiveForm } from './receive-form.ts'
 import { sniffImage } from './sniff-image.ts'
 import { isAtAddress } from './uploader.ts'
 
@@ -64,14 +64,15 @@ async function avatarOwner(deps: Deps, { userId, fields }: ReceivedForm, ip: str
 
 async function replace(
   deps: Deps,
-  { files: [file], newPath }: ReceivedForm,
+  form: ReceivedForm,
   user: number,
   keyOf: (size: AvatarSize) => string,
 ): Promise<{ oUrl: string; tUrl: string }> {
+  const [file] = demandFiles(form)
   const extension = file && (await sniffImage(file.head))
   if (!file || extension === undefined) throw new ContractError('FileTypeNotAllowed')
   const { downloadAvatarUrl } = await deps.serverConfig.get()
-  const made = { o: await newPath(), t: await newPath() }
+  const made = { o: await form.newPath(), t: await form.newPath() }
   await deps.images.avatar(user, { path: file.path, extension }, made)
   for (const size of ['t', 'o'] as const)
     await deps.fileStore.put(keyOf(size), made[size], { bytes: await bytesOf(made[size]), type: 'image/jpeg' })

@@ -7,7 +7,7 @@ import { classify, contentTypeOf, type FileKind } from './file-kinds.ts'
 import type { FileDocument } from './files-repository.ts'
 import { expiryOf, refuseForeignUser, validDaysIn } from './form-fields.ts'
 import { bytesOf } from './images.ts'
-import { demandUser, type ReceivedForm, receiveForm, type StagedFile } from './receive-form.ts'
+import { demandFiles, demandUser, type ReceivedForm, receiveForm, type StagedFile } from './receive-form.ts'
 import { removeFiles } from './remove-files.ts'
 import { sniffImage } from './sniff-image.ts'
 
@@ -27,10 +27,11 @@ export async function uploadFiles(deps: Deps, call: Call<(typeof uploads)['uploa
   return await receiveForm(deps, call, { limits, charge }, async (form) => {
     const owner = demandUser(form)
     refuseForeignUser(form.fields, owner)
+    const files = demandFiles(form)
     const { downloadUrl, fileValidTime } = await deps.serverConfig.get()
     const expireAt = expiryOf(validDaysIn(form.fields) ?? fileValidTime, deps.now())
     const prepared: Prepared[] = []
-    for (const file of form.files) prepared.push(await prepare(deps, form, owner, file, expireAt))
+    for (const file of files) prepared.push(await prepare(deps, form, owner, file, expireAt))
     await store(deps, prepared)
     const total = prepared.length
     const time = Math.round(performance.now() - startedAt)
