@@ -225,6 +225,45 @@ test('BOSH is carried to the XMPP server', async (t) => {
   for (let n = 0; n < 18; n++) t.equal((await bosh('x'.repeat(500_000))).status, 200, 'the one before is gone')
 })
 
+test('no BOSH body takes the gateway long, however it is cut', async (t) => {
+  const { gateway, bosh } = await startBoth(t)
+  const long = (unit: string) => unit.repeat(500_000 / unit.length)
+  const bodies = [
+    ...['<body ', '<body "', '<body a="', "<body a='", '<?x>', '<body/>', ' ', '<body>', '</body>'].map(long),
+    ...['a', 'a ', ' a=', ' ', '\t=', ' a="b"', ` a="'" `].map((unit) => `<body ${long(unit)}>`),
+    `<body rid='1'>${long('</body ')}`,
+  ]
+  for (const body of bodies) {
+    const from = performance.now()
+    const [answer] = await Promise.all([bosh(body), fetch(`${gateway.url}/healthz`)])
+    const took = performance.now() - from
+    t.equal(answer.status, 200, body.slice(0, 20))
+    t.ok(took < 1000, `${body.slice(0, 20)} took ${Math.round(took)} ms`)
+  }
+})
+
+test('a BOSH body that is cut short is refused at once, and so is content of a type that is none', async (t) => {
+  const { xmpp, gateway, bosh } = await startBoth(t)
+  for (const body of ["<body rid='1'>", "<body rid='1'><a>", "<?xml version='1.0'?> <body rid='1'><a/> "])
+    t.match(await (await bosh(body)).text(), "type='terminate' condition='bad-request'", body)
+  t.equal(xmpp.seen.length, 0)
+  for (const body of [
+    "<body rid='1'/>",
+    "<body rid='1'></body>",
+    "<?xml version='1.0'?> <body rid='1'><a/></body >\n",
+    'x',
+  ])
+    t.equal((await bosh(body)).status, 200, body)
+  const socket = connect(Number(new URL(gateway.url).port), '127.0.0.1')
+  socket.write(
+    'POST /http-bind HTTP/1.1\r\nHost: x\r\nContent-Type: text/xml\xff\x80\r\nContent-Length: 7\r\n\r\n<body/>',
+    'latin1',
+  )
+  const [answer] = await once(socket, 'data')
+  socket.destroy()
+  t.match(String(answer), /^HTTP\/1\.1 415 /)
+})
+
 test('a BOSH session stays with its XMPP server, and new ones are spread', async (t) => {
   const { servers, post, begin } = await startFleet(t, 2)
   const begun = await Promise.all(Array.from({ length: 40 }, begin))

@@ -1,23 +1,38 @@
-/** The start tag of a BOSH body, up to its end. */
-const startTag = /<body(?=[\s/>])(?:[^>"']|"[^"]*"|'[^']*')*>/
-const attributes = /([^\s=<>"'/]+)\s*=\s*("[^"]*"|'[^']*')/g
+/** The longest start tag (characters), with what stands before it. Those of clients and servers have some hundred. */
+export const longestTag = 4096
+
+/**
+ * The start tag of a BOSH body, up to its end. It is looked for at one place only, and attributes behind blanks only: nothing that a
+ * client sends takes long.
+ */
+const startTag = /^(\s*(?:<\?[^>]*>\s*)?)(<body(?=[\s/>])(?:[^>"']|"[^"]*"|'[^']*')*>)/
+const attributes = /(?<=\s)([^\s=<>"'/]+)\s*=\s*("[^"]*"|'[^']*')/g
 
 /** Whether the start tag of the body is there as a whole. */
-export const hasStartTag = (xml: string): boolean => startTag.test(xml)
+export const hasStartTag = (xml: string): boolean => startTag.test(xml.slice(0, longestTag))
+
+/** Whether the body begins and does not end. The XMPP server would wait for the rest, which can't come any more. */
+export function isCutShort(xml: string): boolean {
+  const tag = startTag.exec(xml.slice(0, longestTag))?.[0]
+  if (tag === undefined || tag.endsWith('/>')) return false
+  return !/^<\/body\s*>\s*$/.test(xml.slice(Math.max(0, xml.lastIndexOf('</body'))))
+}
 
 /** The session id (`sid`, XEP-0124 §7) that a BOSH body names; undefined when it asks for a new session. */
 export function sessionIdOf(xml: string): string | undefined {
-  for (const [, name, value] of startTag.exec(xml)?.[0].matchAll(attributes) ?? [])
+  for (const [, name, value] of startTag.exec(xml.slice(0, longestTag))?.[2]?.matchAll(attributes) ?? [])
     if (name === 'sid') return value?.slice(1, -1)
   return undefined
 }
 
 /** The same body with another session id. The rest stays as it is, character by character. */
 export function withSessionId(xml: string, change: (sid: string) => string): string {
-  return xml.replace(startTag, (tag) =>
-    tag.replace(attributes, (attribute, name: string, value: string) => {
+  const head = xml.slice(0, longestTag).replace(startTag, (_, prolog: string, tag: string) => {
+    const changed = tag.replace(attributes, (attribute, name: string, value: string) => {
       if (name !== 'sid') return attribute
       return `sid=${value[0]}${change(value.slice(1, -1))}${value[0]}`
-    }),
-  )
+    })
+    return prolog + changed
+  })
+  return head + xml.slice(longestTag)
 }

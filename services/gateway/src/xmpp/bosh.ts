@@ -7,14 +7,12 @@ import { readBody } from '../calls/read-body.ts'
 import { clientAddress } from '../client-address.ts'
 import type { Deps } from '../deps.ts'
 import { AddressBudget } from '../limits/address-budget.ts'
-import { hasStartTag, sessionIdOf, withSessionId } from './bosh-session-id.ts'
+import { hasStartTag, isCutShort, longestTag, sessionIdOf, withSessionId } from './bosh-session-id.ts'
 
 /** How long (ms) a poll may take. Clients use up to 60 s; the XMPP server allows 180. */
 const longestPoll = 190_000
 /** The XMPP server takes stanzas of 256 KiB. */
 const maxBytes = 512 * 1024
-/** The longest start tag of an answer (characters). */
-const longestTag = 4096
 
 /**
  * Proxies BOSH (XEP-0124) to the XMPP servers. A session lives in one of them: the session ids that clients get name it, so
@@ -42,6 +40,7 @@ export function addBosh(app: FastifyInstance, { config, bodyMemory, xmppServers 
     // Also when the client has left: its poll holds a connection until the XMPP server has answered.
     try {
       const xml = body.toString('latin1') // keeps the bytes as they are
+      if (isCutShort(xml)) return terminate(reply, 'bad-request')
       const [key, ...sid] = sessionIdOf(xml)?.split('-') ?? []
       const server = key === undefined ? await xmppServers.findLiving() : await xmppServers.withKey(key)
       if (!server) return key === undefined ? unavailable(reply) : terminate(reply, 'item-not-found')
@@ -49,10 +48,8 @@ export function addBosh(app: FastifyInstance, { config, bodyMemory, xmppServers 
         origin: server,
         path: '/http-bind',
         method: 'POST',
-        headers: {
-          'content-type': request.headers['content-type'] ?? 'text/xml; charset=utf-8',
-          'x-forwarded-for': client,
-        },
+        // Clients say the strangest things of their content, and the XMPP server does not ask.
+        headers: { 'content-type': 'text/xml; charset=utf-8', 'x-forwarded-for': client },
         body:
           key === undefined
             ? body
@@ -105,7 +102,10 @@ async function* namingServer(answer: AsyncIterable<Buffer>, key: string): AsyncG
 }
 
 /** Ends a session (XEP-0124 §17.2). Clients begin a new one, as after the loss of a connection. */
-function terminate(reply: FastifyReply, condition: 'item-not-found' | 'remote-connection-failed'): FastifyReply {
+function terminate(
+  reply: FastifyReply,
+  condition: 'bad-request' | 'item-not-found' | 'remote-connection-failed',
+): FastifyReply {
   reply.header('content-type', 'text/xml; charset=utf-8')
   return reply.send(`<body xmlns='http://jabber.org/protocol/httpbind' type='terminate' condition='${condition}'/>`)
 }
@@ -116,5 +116,8 @@ const statuses: Partial<Record<string, number>> = { RequestTooLarge: 413, RateLi
 
 function refuse(reply: FastifyReply, error: unknown): FastifyReply {
   const status = error instanceof ContractError && statuses[error.errorName]
-  return status ? reply.code(status).header('retry-after', '5').send('') : unavailable(reply)
+  if (status) return reply.code(status).header('retry-after', '5').send('')
+  // What Fastify does not take, such as a content type that is none.
+  const { statusCode = 500 } = error as { statusCode?: number }
+  return statusCode < 500 ? reply.code(statusCode).send('') : unavailable(reply)
 }
