@@ -54,6 +54,21 @@ test('who made the room may want to be asked before others join it', async (t) =
   await t.rejects(api.call(waitingRooms.enterWaitingRoom, { jid }, { as: bob }), failure('JoinNeedsApproval'))
 })
 
+test('who waits where a room was made and dissolved waits for another one', async (t) => {
+  const { api, people } = await startRoom(t)
+  const [alice, bob] = people('alice', 'bob')
+  const wait = (as: number) => api.call(waitingRooms.waitForOthers, { ...here, password: '8642' }, { as })
+  const { jid } = await wait(alice)
+  await wait(bob)
+  await api.call(waitingRooms.enterWaitingRoom, { jid }, { as: alice })
+  t.equal((await wait(bob)).jid, jid)
+  await api.call(rooms.dissolveRoom, { roomId: jid }, { as: alice })
+  const next = await wait(bob)
+  t.not(next.jid, jid)
+  t.match(await wait(alice), { jid: next.jid, members: { length: 2 } })
+  t.match(await api.call(waitingRooms.enterWaitingRoom, { jid: next.jid }, { as: bob }), { userId: bob })
+})
+
 test('nobody waits longer than ten minutes after the last change', async (t) => {
   const { api, people, passSeconds } = await startRoom(t)
   const [alice, bob] = people('alice', 'bob')

@@ -27,7 +27,11 @@ export async function waitForOthers(deps: Deps, userId: number, waiting: Waiting
   await waitingRooms.open(digits)
   const work = async (change: Change) => {
     const at = now()
-    const rooms = await waitingRooms.of(digits, change)
+    const known = await waitingRooms.of(digits, change)
+    const jids = known.map(({ jid }) => jid)
+    const made = await deps.rooms.byJids(jids, change.session)
+    // A room that was dissolved is not made again.
+    const rooms = known.filter(({ jid }) => !made.get(jid)?.dissolvedAt)
     const [nearest] = rooms
       .map((room) => ({ room, metres: metresBetween(room, waiting) }))
       .filter(({ metres }) => metres <= reach)
