@@ -157,6 +157,25 @@ test('invisible members and guardians are seen by the owner and themselves only'
   t.strictSame(await roles(roomId, alice), { [alice]: 1, [bob]: 2, [carol]: 3, [dave]: 5 })
   await hide(dave, 0)
   t.equal((await seenBy(bob))[0], 4)
+  await hide(carol, 5)
+  await api.call(rooms.transferRoom, { roomId, toUserId: carol }, { as: alice })
+  t.equal((await seenBy(bob))[0], 4, 'who owns the room is hidden no more')
+})
+
+test('nobody who joined in the same second as others is between two pages', async (t) => {
+  const { api, people, room, passSeconds } = await startRoom(t)
+  const [alice, bob, carol, dave, eve] = people('alice', 'bob', 'carol', 'dave', 'eve')
+  const { id: roomId } = await room(alice)
+  const invite = (...text: number[]) => api.call(roomMembers.updateMember, { roomId, text } as never, { as: alice })
+  passSeconds(10)
+  await invite(bob, carol, dave)
+  passSeconds(10)
+  await invite(eve)
+  const page = (joinTime = 0) => api.call(roomMembers.pageMembers, { roomId, joinTime, pageSize: 2 }, { as: eve })
+  const idsOf = (members: { userId: number }[]) => members.map(({ userId }) => userId)
+  const first = await page()
+  t.strictSame(idsOf(first), [alice, bob])
+  t.strictSame(idsOf(await page(first[1]?.createTime)), [bob, carol, dave, eve])
 })
 
 test('where members are hidden from each other, they see the owner, admins and themselves', async (t) => {

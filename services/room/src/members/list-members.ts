@@ -16,8 +16,8 @@ export async function listMembers(deps: Deps, ref: string, viewerId: number, key
 }
 
 /**
- * A page of members: first the owner and admins, then the others by the time they joined. Pages begin and end with all who
- * joined in the same second, so that nobody is between two pages.
+ * A page of members: first the owner and admins, then the others by the time they joined. A page begins with all who
+ * joined in the second at which the one before ended, so that nobody is between two pages.
  */
 export async function pageMembers(
   deps: Deps,
@@ -33,15 +33,7 @@ export async function pageMembers(
     joinTime > 0
       ? await members.joined(room._id, view, { $gt: joinTime }, pageSize)
       : await members.page(room._id, view, 0, pageSize)
-  const last = page.at(-1)
-  const rest =
-    page.length === pageSize && last?.rank === 3
-      ? await members.joined(room._id, view, { $gte: last.createTime, $lte: last.createTime })
-      : []
-  const known = new Set(page.map(({ userId }) => userId))
-  return [...first, ...page, ...rest.filter(({ userId }) => !known.has(userId))].map((member) =>
-    memberView(member, room, own),
-  )
+  return [...first, ...page].map((member) => memberView(member, room, own))
 }
 
 /** One member. Those whom the viewer doesn't see are as if they were no members. */
