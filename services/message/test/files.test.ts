@@ -345,6 +345,7 @@ test('an image that declares more pixels than anybody can decode is not even kep
   const alice = person()
   for (const [name, content] of [
     ['a.png', bomb()],
+    ['b.png', bomb(2 ** 31 - 1)],
     ['film.mp4', bomb(16_000)],
     ['', bomb()],
     ['a.bmp', makeBmp(40_000, 40_000)],

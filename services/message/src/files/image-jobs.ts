@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { open as openFile, readFile } from 'node:fs/promises'
 import decodeHeic from 'heic-decode'
 import sharp, { type Sharp } from 'sharp'
 import { scansOf } from './jpeg-scans.ts'
@@ -69,10 +69,22 @@ interface Size {
 /** As the head of the file tells it. */
 async function declaredSize(path: string, extension: string): Promise<Size> {
   if (extension === 'heic') return await withHeic(path, async ({ width, height }) => ({ width, height }))
+  if (extension === 'png') {
+    const size = await pngSize(path)
+    if (size) return size
+  }
   if (extension !== 'bmp') return await sharp(path, { limitInputPixels: false }).metadata()
   const file = await readWhole(path)
   if (file.length < 30) throw new RangeError('no head')
   return { width: file.readUInt32LE(18), height: Math.abs(file.readInt32LE(22)) }
+}
+
+/** libpng reads nothing of an image that declares more than a million pixels a side. Undefined: the head is not the first chunk. */
+async function pngSize(path: string): Promise<Size | undefined> {
+  await using file = await openFile(path)
+  const { buffer: head, bytesRead } = await file.read(Buffer.alloc(24))
+  if (bytesRead < head.length || head.toString('latin1', 12, 16) !== 'IHDR') return undefined
+  return { width: head.readUInt32BE(16), height: head.readUInt32BE(20) }
 }
 
 async function upright(path: string, extension: string, { width, height }: Size): Promise<Sharp> {
