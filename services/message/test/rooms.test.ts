@@ -316,7 +316,12 @@ test('a room answers disco, pings and the form of its owner, and nothing else', 
   t.match(await ask(member, addressOf(jid), 'get', query(info)), `name="room ${jid}"`)
   t.match(await ask(member, `muc.im.localhost`, 'get', query(info)), 'conference')
   t.match(await ask(member, addressOf(jid), 'get', query(items)), 'result')
-  t.match(await ask(member, addressOf(jid, bob), 'get', `<ping xmlns='urn:xmpp:ping'/>`), 'result')
+  const ping = `<ping xmlns='urn:xmpp:ping'/>`
+  t.match(await ask(member, addressOf(jid), 'get', ping), 'result')
+  t.equal(await ask(member, addressOf(jid, bob), 'get', ping), 'not-acceptable', 'before they have joined')
+  join(member, jid)
+  await eventually(() => presencesOf(member, jid).length > 0)
+  t.match(await ask(member, addressOf(jid, bob), 'get', ping), 'result')
   t.equal(await ask(member, addressOf('f'.repeat(32)), 'get', query(info)), 'item-not-found')
   t.match(await ask(owner, addressOf(made), 'get', query(own)), 'roomconfig_roomname')
   const form = `<x xmlns='jabber:x:data' type='submit'><field var='muc#roomconfig_roomname'><value>My room</value></field><field var='muc#roomconfig_membersonly'><value>0</value></field></x>`

@@ -18,6 +18,7 @@ const notServed: Refusal = { condition: 'service-unavailable', text: 'not served
 const noRoom: Refusal = { condition: 'item-not-found', text: 'no such room' }
 const notOwner: Refusal = { condition: 'forbidden', text: 'only the owner may do this' }
 const notHere: Refusal = { condition: 'not-allowed', text: 'rooms are dissolved over HTTP' }
+const notJoined: Refusal = { condition: 'not-acceptable', text: 'this stream has not joined the room' }
 const tryLater: Refusal = { condition: 'resource-constraint', text: 'the room service does not answer' }
 
 /** A question to a room or to their domain: what it is, a ping, the form of its owner; nothing else. */
@@ -28,7 +29,12 @@ export async function roomIqStep(
 ): Promise<Step<MessageWrite>> {
   const { id = '', type } = entry.stanza.attrs
   if (type !== 'get' && type !== 'set') return nothing
-  const outcome = await answerTo(deps, { query: entry.stanza.getChildElements()[0], type, sender, to })
+  const query = entry.stanza.getChildElements()[0]
+  const hasJoined = (jid: string) => {
+    const stream = deps.streams.find(entry.server, entry.stream)
+    return stream !== undefined && deps.occupants.has(stream, jid)
+  }
+  const outcome = await answerTo(deps, { query, type, sender, to, hasJoined })
   const from = entry.stanza.attrs['to'] ?? roomsDomain(deps.config)
   return {
     ...nothing,
@@ -42,10 +48,22 @@ export async function roomIqStep(
 /** The content of the result, or why there is none. */
 async function answerTo(
   deps: Deps,
-  { query, type, sender, to }: { query: Element | undefined; type: 'get' | 'set'; sender: Sender; to: Jid },
+  {
+    query,
+    type,
+    sender,
+    to,
+    hasJoined,
+  }: {
+    query: Element | undefined
+    type: 'get' | 'set'
+    sender: Sender
+    to: Jid
+    hasJoined: (jid: string) => boolean
+  },
 ): Promise<string | Refusal> {
   if (!query) return { condition: 'bad-request', text: 'nothing was asked' }
-  if (query.is('ping', 'urn:xmpp:ping') && type === 'get') return ''
+  if (query.is('ping', 'urn:xmpp:ping') && type === 'get') return isPong({ to, hasJoined }) ? '' : notJoined
   const isDisco = type === 'get' && (query.is('query', info) || query.is('query', items))
   if (!to.local) return isDisco ? aboutRooms(query) : notServed
   const jid = roomJidOf(to.local)
@@ -62,6 +80,13 @@ async function answerTo(
   const name = nameIn(query)
   if (name && found.isReserved) await deps.reservedRooms.setName(jid, sender.user, name)
   return ''
+}
+
+/** By a ping to their own nick clients find out whether they are still in a room (XEP-0410). */
+function isPong({ to, hasJoined }: { to: Jid; hasJoined: (jid: string) => boolean }): boolean {
+  if (!to.local || !to.resource) return true
+  const jid = roomJidOf(to.local)
+  return jid !== undefined && hasJoined(jid)
 }
 
 const aboutRooms = (query: Element) =>

@@ -1,6 +1,7 @@
 export type Condition =
   | 'bad-request'
   | 'policy-violation'
+  | 'not-acceptable'
   | 'not-allowed'
   | 'forbidden'
   | 'item-not-found'
