@@ -85,7 +85,7 @@ local function take_turn(data, session)
 		return nil;
 	end
 	if stream.transport ~= "tcp" or not data:find("^%s*<presence") or not (first <= last or is_busy()) then return data; end
-	local from = data:find("<presence%s[^>]-%f[%w]to%s*=");
+	local from = data:find("<presence%s[^<>]-%f[%w]to%s*=");
 	if not from then return data; end
 	session.im_unread = data:sub(from);
 	session.conn:pause();
