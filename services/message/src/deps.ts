@@ -147,6 +147,7 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
   const occupants = new Occupants(streams)
   const roomFacts = new RoomFacts({ service: room, ...factsClock })
   const missedRooms = new MissedRoomsRepository(db)
+  const staging = new Staging(stagingFolder(config), log)
   const orders = new RoomOrders({ occupants, roomFacts, feeds, config, log })
   const occupantRolls = new OccupantRolls({ bus, peers, occupants })
   const carryOut = (server: string, order: Parameters<typeof orders.carryOut>[1]) => orders.carryOut(server, order)
@@ -194,10 +195,10 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
     org,
     serverConfig,
     keywordFilter: new KeywordFilter(serverConfig),
-    fileStore: openFileStore(config),
+    fileStore: openFileStore(config, staging),
     files: new FilesRepository(db),
     fileRemovals: new RemovalsRepository(db),
-    staging: new Staging(stagingFolder(config), log),
+    staging,
     uploadsUnderWay: new UploadsUnderWay(),
     images: new Images(log),
     feedMetrics: createFeedMetrics(metrics),

@@ -4,11 +4,18 @@ import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { test } from 'tap'
 import { DirectoryStore } from '../src/files/directory-store.ts'
+import { Staging } from '../src/files/staging.ts'
 
 test('replicas that share a directory replace a file as a whole, and leave nothing else there', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'im-files-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
-  const replicas = [new DirectoryStore(folder), new DirectoryStore(folder)]
+  const staging = join(folder, 'staging')
+  let copies = 0
+  const withFiles: Staging['withFiles'] = (work) => {
+    copies++
+    return new Staging(staging, undefined as never).withFiles(work)
+  }
+  const replicas = [new DirectoryStore(folder, { withFiles }), new DirectoryStore(folder, { withFiles })]
   const key = 'avatar/o/1/10000001.jpg'
   let writing = 0
   const write = async (store: DirectoryStore, letter: string) => {
@@ -33,7 +40,9 @@ test('replicas that share a directory replace a file as a whole, and leave nothi
   }
   await Promise.all(work)
   t.strictSame([...kinds], ['1'], 'never a mixture')
-  t.strictSame((await readdir(folder)).sort(), ['avatar', 'u'])
+  t.strictSame((await readdir(folder)).sort(), ['avatar', 'staging', 'u'])
+  t.strictSame(await readdir(staging), [])
+  t.equal(copies, 8, 'what a killed process leaves of a copy is where it is swept')
   await replicas[0]!.remove([key])
   t.equal(await replicas[1]!.open(key), undefined)
 })

@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto'
 import { constants, copyFile, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { FileStore, StoredFile } from './file-store.ts'
+import type { Staging } from './staging.ts'
 import { storeErrors } from './store-errors.ts'
 
 const isMissing = (error: unknown) => ['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')
@@ -9,9 +9,12 @@ const isMissing = (error: unknown) => ['ENOENT', 'ENOTDIR'].includes((error as N
 /** Keeps files in a directory. Several replicas may share it, when all of them see it as one file system. */
 export class DirectoryStore implements FileStore {
   readonly #root: string
+  /** On the same file system. */
+  readonly #staging: Pick<Staging, 'withFiles'>
 
-  constructor(root: string) {
+  constructor(root: string, staging: Pick<Staging, 'withFiles'>) {
     this.#root = root
+    this.#staging = staging
   }
 
   async put(key: string, localFile: string): Promise<void> {
@@ -45,19 +48,19 @@ export class DirectoryStore implements FileStore {
   }
 
   async copy(from: string, to: string): Promise<boolean> {
-    return await storeErrors(async () => {
-      const copied = join(this.#root, `.${randomBytes(8).toString('hex')}`)
-      try {
-        await copyFile(this.#pathOf(from), copied)
+    return await this.#staging.withFiles(async (newPath) => {
+      const copied = await newPath()
+      return await storeErrors(async () => {
+        try {
+          await copyFile(this.#pathOf(from), copied)
+        } catch (error) {
+          if (isMissing(error)) return false
+          throw error
+        }
         await sync(copied)
         await this.#move(copied, this.#pathOf(to))
         return true
-      } catch (error) {
-        if (isMissing(error)) return false
-        throw error
-      } finally {
-        await rm(copied, { force: true })
-      }
+      })
     })
   }
 

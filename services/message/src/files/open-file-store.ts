@@ -4,10 +4,11 @@ import type { MessageConfig } from '../config.ts'
 import { DirectoryStore } from './directory-store.ts'
 import type { FileStore } from './file-store.ts'
 import { S3Store } from './s3-store.ts'
+import type { Staging } from './staging.ts'
 
 /** The store that the settings name. Nothing is opened before it is used. */
-export function openFileStore(config: MessageConfig): FileStore {
-  if (config.fileStore === 'directory') return new DirectoryStore(config.fileDirectory)
+export function openFileStore(config: MessageConfig, staging: Staging): FileStore {
+  if (config.fileStore === 'directory') return new DirectoryStore(config.fileDirectory, staging)
   const { s3AccessKeyId: accessKeyId, s3SecretAccessKey: secretAccessKey } = config
   return new S3Store({
     bucket: config.s3Bucket ?? '',
