@@ -73,3 +73,20 @@ test('a department is deleted with all below it and their employees, unless the 
     employees: [{ userId: dave }],
   })
 })
+
+test('departments go 50 deep, and a company has 1,000 of them', async (t) => {
+  const { api, people, company, deps } = await startOrg(t)
+  const [alice] = people('alice')
+  const { companyId } = await company(alice, 'one')
+  const make = async (departName: string, parentId: string) =>
+    (await api.call(departments.createDepartment, { companyId, parentId, departName }, { as: alice })).id
+  let parentId = companyId
+  for (let depth = 2; depth <= 50; depth++) parentId = await make(`level ${depth}`, parentId)
+  await t.rejects(make('too deep', parentId), failure('InvalidParams'))
+  const rows = deps.db.collection<{ _id: string }>('departments')
+  const [{ _id, ...model } = { _id: '' }] = await rows.find({}).sort({ _id: -1 }).limit(1).toArray()
+  const missing = 999 - (await rows.countDocuments({ companyId }))
+  await rows.insertMany(Array.from({ length: missing }, (_, n) => ({ ...model, _id: `${n}`, departName: `n${n}` })))
+  await make('the last one', companyId)
+  await t.rejects(make('too many', companyId), failure('InvalidParams'))
+})
