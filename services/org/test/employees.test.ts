@@ -1,11 +1,11 @@
 import { companies, departments, employees, employeesJoined, employeesLeft, internalOrg } from '@im/contracts/org'
-import { userDeleted, userUpdated } from '@im/contracts/user'
+import { noticeUserId, userDeleted, userUpdated } from '@im/contracts/user'
 import { eventually, failure } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { startOrg } from './start-org.ts'
 
 test('managers add users who exist, and only the creator adds managers', async (t) => {
-  const { api, people, company, events } = await startOrg(t)
+  const { api, people, company, events, names } = await startOrg(t)
   const [alice, bob, carol, dave, eve] = people('alice', 'bob', 'carol', 'dave', 'eve')
   const { companyId, homeId, rootId } = await company(alice, 'one')
   const other = await company(eve, 'two')
@@ -13,6 +13,8 @@ test('managers add users who exist, and only the creator adds managers', async (
   const add = (as: number, userId: unknown, more: object = {}) =>
     api.call(employees.addEmployees, { companyId, departmentId: homeId, userId: userId as never, ...more }, { as })
 
+  names.set(noticeUserId, 'notices')
+  await t.rejects(add(alice, noticeUserId), failure('EmployeeExists'))
   t.match(await add(alice, `["${bob}",10000999]`, { role: 2, roleArray: 'x' }), [
     { userId: alice, role: 3 },
     { userId: bob, role: 2, nickname: 'bob', position: '员工', companyId, departmentId: homeId, isPause: 0 },

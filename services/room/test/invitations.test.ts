@@ -1,4 +1,5 @@
 import { internalMemberships, membersJoined, roomMembers, rooms } from '@im/contracts/room'
+import { noticeUserId } from '@im/contracts/user'
 import { eventually, failure } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { startRoom } from './start-room.ts'
@@ -10,7 +11,8 @@ test('the owner and admins invite anybody who exists and did not block them', as
   await api.call(roomMembers.setAdmin, { roomId, touserId: bob, type: 2 }, { as: alice })
   const joined = await events(membersJoined)
   peers.block(dave, bob)
-  const text = JSON.stringify([alice, bob, String(carol), dave, eve, 10_000_999])
+  peers.names.set(noticeUserId, 'notices')
+  const text = JSON.stringify([alice, bob, String(carol), dave, eve, noticeUserId, 10_000_999])
   await api.call(roomMembers.updateMember, { roomId, text: text as never }, { as: bob })
   t.strictSame(await roles(roomId, alice), { [alice]: 1, [bob]: 2, [carol]: 3, [eve]: 3 })
   await eventually(() => joined.some(({ members }) => members.length === 2))

@@ -1,5 +1,6 @@
 import { ContractError } from '@im/contracts'
 import { type EmployeeRole, employeeRoles, employeesJoined } from '@im/contracts/org'
+import { firstUserId } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
 import { demandRole, lockCompany } from '../directory/access.ts'
 import { newId } from '../directory/company-document.ts'
@@ -10,7 +11,7 @@ import { settleNewcomers } from './settle-newcomers.ts'
 const mostPerCompany = 50_000
 
 /**
- * Adds users to a department and returns all who are in it then. Unknown users and employees of the company are left out; when
+ * Adds users to a department and returns all who are in it then. Unknown users, system accounts and employees of the company are left out; when
  * nobody is left it is EmployeeExists.
  */
 export async function addEmployees(
@@ -20,7 +21,10 @@ export async function addEmployees(
 ): Promise<EmployeeDocument[]> {
   const { companies, departments, employees, outbox, now } = deps
   const { companyId, departmentId, userIds, role } = wanted
-  const names = await namesOf(deps, userIds)
+  const names = await namesOf(
+    deps,
+    userIds.filter((userId) => userId >= firstUserId),
+  )
   const added = await outbox.commit(async (change) => {
     const { company, own } = await lockCompany(deps, companyId, callerId, employeeRoles.manager, change)
     if (role === employeeRoles.manager) demandRole(own, employeeRoles.creator)

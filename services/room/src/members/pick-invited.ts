@@ -1,6 +1,7 @@
 import { ContractError } from '@im/contracts'
 import { type MemberRole, memberRoles } from '@im/contracts/room'
 import { internalRelations } from '@im/contracts/social'
+import { firstUserId } from '@im/contracts/user'
 import { limitError } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import type { Candidate } from './admit.ts'
@@ -9,7 +10,7 @@ const friends = 2
 const strangersPerDay = { max: 100, seconds: 86_400 }
 
 /**
- * Those of the users whom somebody may bring into a room: users who exist and have not blocked them; friends, and for the owner
+ * Those of the users whom somebody may bring into a room: users who exist, are no system accounts and have not blocked them; friends, and for the owner
  * and admins also 100 others a day. Others are left out; `isSingle`: it is NotFriendsCannotInvite instead.
  */
 export async function pickInvited(
@@ -19,7 +20,7 @@ export async function pickInvited(
   { isSingle = false } = {},
 ): Promise<Candidate[]> {
   const { names, social, rateCounters } = deps
-  const others = wanted.filter((userId) => userId !== by.userId)
+  const others = wanted.filter((userId) => userId !== by.userId && userId >= firstUserId)
   if (!others.length) return []
   const [known, { relations }] = await Promise.all([
     names.of(others),
