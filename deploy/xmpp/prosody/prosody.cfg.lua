@@ -8,9 +8,10 @@ local function refuse(why)
 	os.exit(1);
 end
 
+-- Without blanks and line ends around it, as the services read theirs: files of secrets often end with a line.
 local function env(name, default)
-	local value = os.getenv(name);
-	if value == nil or value == "" then return default; end
+	local value = (os.getenv(name) or ""):match("^%s*(.-)%s*$");
+	if value == "" then return default; end
 	return value;
 end
 

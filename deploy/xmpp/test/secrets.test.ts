@@ -14,6 +14,7 @@ test('a secret that is missing, empty or half keeps the server from starting, wi
     const half = new RegExp(`Error: ${name} must have at least 16 characters: `)
     await t.rejects(prosody.start({ ...whole, [name]: 'half' }), half)
     await t.rejects(prosody.start({ ...whole, [name]: `${'a'.repeat(16)},half` }), half, 'also of a second one')
+    await t.rejects(prosody.start({ ...whole, [name]: `${'a'.repeat(15)}\n` }), half, 'the end of a line is none of it')
   }
 })
 
