@@ -12,6 +12,7 @@ import { base, formOf, photo, startFiles, type Uploaded, uploadPath } from './st
 test('the avatar of a room is replaced by its owner and admins', async (t) => {
   const jid = randomBytes(16).toString('hex')
   const roles = new Map<number, number>()
+  let locked: 0 | 1 = 0
   const keys = { serviceKeys: ['test-service-key'], callerKeys: [] }
   const rooms = await stubServices(t, keys, [
     stub(internalMemberships.getMembership, (_deps, { params: { userId, room } }) => {
@@ -19,7 +20,7 @@ test('the avatar of a room is replaced by its owner and admins', async (t) => {
       const of = exists
         ? { roomId: 'a'.repeat(24), jid, role: roles.get(userId) ?? 0 }
         : { roomId: '', jid: '', role: 0 }
-      return { exists: exists ? (1 as const) : (0 as const), ...of, allowSpeakCourse: 0 as const }
+      return { exists: exists ? (1 as const) : (0 as const), ...of, allowSpeakCourse: 0 as const, locked }
     }),
   ])
   const { send, read, person, onDisk, deps } = await startFiles(t, { env: { ROOM_URL: rooms } })
@@ -33,6 +34,9 @@ test('the avatar of a room is replaced by its owner and admins', async (t) => {
   t.equal((await replace(owner, '0'.repeat(32))).resultCode, errors.RoomNotFound.code)
   t.equal((await replace(owner, '../../x')).resultCode, errors.RoomNotFound.code)
   t.equal((await replace(owner)).resultCode, errors.MissingParam.code)
+  locked = 1
+  t.equal((await replace(owner, jid)).resultCode, errors.RoomLocked.code)
+  locked = 0
   t.strictSame(await onDisk(), [])
   const { data } = await replace(owner, jid)
   t.strictSame(data, { oUrl: base + roomAvatarKey('o', jid), tUrl: base + roomAvatarKey('t', jid) })

@@ -52,7 +52,9 @@ test('what users are in rooms is told for many at once, as of the last event', a
 
   const ask = (userId: number, of: string) => internal.call(internalMemberships.getMembership, { userId, room: of })
   t.match(await ask(bob, one.jid), { exists: 1, roomId: one.id, jid: one.jid, role: 3, allowSpeakCourse: 1 })
-  t.match(await ask(eve, one.id), { exists: 1, role: 0 })
+  t.match(await ask(eve, one.id), { exists: 1, role: 0, locked: 0 })
+  await internal.call(internalMemberships.setRoomLocked, { room: one.id, locked: 1 })
+  t.match(await ask(eve, one.id), { exists: 1, locked: 1 })
   t.match(await ask(bob, gone.id), { exists: 0, role: 0 })
 })
 

@@ -105,7 +105,7 @@ export async function startPeers(t: Test, serviceKey: string) {
     stub(internalMemberships.getMembership, (_, { params: { userId, room: ref } }) => {
       const room = [...rooms.values()].find(({ jid, roomId }) => jid === ref || roomId === ref)
       const { roomId = '', jid = '', members, allowSpeakCourse = 0 } = room ?? {}
-      return { exists: room ? 1 : 0, roomId, jid, role: members?.get(userId) ?? 0, allowSpeakCourse }
+      return { exists: room ? 1 : 0, roomId, jid, role: members?.get(userId) ?? 0, allowSpeakCourse, locked: 0 }
     }),
     stub(internalMessages.readMessages, (_, { params: { userId, messageIds, room } }) => ({
       messages: messages.filter(

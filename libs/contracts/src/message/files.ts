@@ -94,7 +94,7 @@ export const uploads = contract('message', {
     maxBytes: 8 * mebibyte,
     form: Type.Object({ ...fieldsOfForm, jid: Type.String({ description: 'jid or id of the room' }), file1: file }),
     result: Avatar,
-    errors: [...formErrors, 'RoomNotFound'],
+    errors: [...formErrors, 'RoomNotFound', 'RoomLocked'],
   },
 })
 

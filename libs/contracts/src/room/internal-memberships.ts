@@ -17,6 +17,7 @@ export const internalMemberships = contract('room', {
       jid: Type.String(),
       role: Type.Integer({ description: '1 owner, 2 admin, 3 member, 4 invisible, 5 guardian; 0: not a member' }),
       allowSpeakCourse: FlagResult(),
+      locked: FlagResult({ description: '1: nothing of the room may be changed' }),
     }),
   },
   setRoomLocked: {

@@ -38,11 +38,12 @@ export async function uploadRoomAvatar(deps: Deps, call: Call<(typeof uploads)['
     const room = form.fields.get('jid') ?? form.fields.get('roomId')
     if (room === undefined) throw new ContractError('MissingParam', { detail: 'jid' })
     const { deadline, signal } = call
-    const { exists, jid, role } = /^[\w-]{1,64}$/.test(room)
+    const { exists, jid, role, locked } = /^[\w-]{1,64}$/.test(room)
       ? await deps.room.call(internalMemberships.getMembership, { userId: caller, room }, { deadline, signal })
-      : { exists: 0, jid: '', role: 0 }
+      : { exists: 0, jid: '', role: 0, locked: 0 }
     if (!exists) throw new ContractError('RoomNotFound')
     if (role !== 1 && role !== 2) throw new ContractError('PermissionDenied')
+    if (locked) throw new ContractError('RoomLocked')
     return await replace(deps, form, caller, (size) => roomAvatarKey(size, jid))
   })
 }

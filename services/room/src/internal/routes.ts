@@ -34,10 +34,10 @@ const roomHandlers: Handlers<typeof internalRooms, Deps> = {
 const membershipHandlers: Handlers<typeof internalMemberships, Deps> = {
   async getMembership({ rooms, members }, { params }) {
     const room = await rooms.find(params.room)
-    if (!room || room.dissolvedAt) return { exists: 0, roomId: '', jid: '', role: 0, allowSpeakCourse: 0 }
+    if (!room || room.dissolvedAt) return { exists: 0, roomId: '', jid: '', role: 0, allowSpeakCourse: 0, locked: 0 }
     const { _id: roomId, jid, allowSpeakCourse } = room
     const own = await members.find(roomId, params.userId)
-    return { exists: 1, roomId, jid, role: own?.role ?? 0, allowSpeakCourse }
+    return { exists: 1, roomId, jid, role: own?.role ?? 0, allowSpeakCourse, locked: room.s === -1 ? 1 : 0 }
   },
 
   async setRoomLocked(deps, { params }) {
