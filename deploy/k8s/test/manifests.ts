@@ -36,7 +36,7 @@ export interface Container {
   }[]
   envFrom?: { configMapRef?: { name: string }; secretRef?: object }[]
   ports?: { name: string; containerPort: number }[]
-  volumeMounts?: { name: string }[]
+  volumeMounts?: { name: string; mountPath: string }[]
   securityContext?: Record<string, unknown>
   resources?: { requests?: Record<string, string>; limits?: Record<string, string> }
   startupProbe?: Probe

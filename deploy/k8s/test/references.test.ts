@@ -127,6 +127,51 @@ for (const overlay of overlays)
     t.ok(found > 40)
   })
 
+test('a pod that is replaced, moved or scaled in interrupts nobody', async (t) => {
+  const objects = await render('overlays/production')
+  const workloads = workloadsOf(objects)
+  const named = (kind: string, name: string) =>
+    objects.find((object) => object.kind === kind && object.metadata.name === name)
+  for (const { name, object, labels, pod, container } of workloads) {
+    const budgets = ofKind(objects, 'PodDisruptionBudget').filter(({ spec }) => selects(spec.selector, labels))
+    t.strictSame(
+      budgets.map(({ spec }) => spec.maxUnavailable),
+      [1],
+      `${name}: a node that is drained takes one at a time`,
+    )
+    t.ok(pod.topologySpreadConstraints?.length, `${name} is spread over the nodes`)
+    const replicas = named('HorizontalPodAutoscaler', name)?.spec.minReplicas ?? object.spec.replicas
+    t.ok(replicas >= 2, `${name}: another one is there while one is replaced`)
+    if (name !== 'nats') t.ok(object.spec.minReadySeconds > 0, `${name}: one that dies at once stops the rollout`)
+    if (labels['part'] !== 'service') continue
+    // Being ready asks for no other service and no store: their loss must take no pod out.
+    for (const kind of ['startupProbe', 'readinessProbe'] as const)
+      t.equal(container[kind]?.httpGet?.path, '/startedz', `${name}: ${kind}`)
+    t.equal(container.livenessProbe?.httpGet?.path, '/healthz', `${name}: livenessProbe`)
+    t.match(object.spec.strategy.rollingUpdate, { maxUnavailable: 0 }, name)
+    if (name !== 'message-feed') t.ok(named('HorizontalPodAutoscaler', name), `${name} follows its load`)
+  }
+  for (const { object } of workloads.filter(({ object: { kind } }) => kind === 'StatefulSet')) {
+    const title = titleOf(object)
+    t.ok(named('Service', object.spec.serviceName)?.spec.publishNotReadyAddresses, `${title}: found while it ends`)
+    const { persistentVolumeClaimRetentionPolicy: kept = { whenScaled: 'Retain', whenDeleted: 'Retain' } } = object.spec
+    t.strictSame(kept, { whenScaled: 'Retain', whenDeleted: 'Retain' }, `${title}: what it holds outlives it`)
+  }
+})
+
+for (const overlay of overlays)
+  test(`${overlay}: what is written lies on a volume`, async (t) => {
+    const objects = await render(`overlays/${overlay}`)
+    for (const workload of workloadsOf(objects)) {
+      const mounts = workload.container.volumeMounts?.map(({ mountPath }) => mountPath) ?? []
+      const isMounted = (path: string) => mounts.some((mount) => path === mount || path.startsWith(`${mount}/`))
+      const env = environmentOf(workload, objects, secretsOf(overlay))
+      for (const name of ['FILE_DIRECTORY', 'UPLOAD_STAGING'])
+        if (env[name] && workload.name === 'message') t.ok(isMounted(env[name]), `${workload.name}: ${name}`)
+      if (workload.name === 'xmpp') t.ok(isMounted('/var/lib/im-xmpp'), 'the log of an XMPP server')
+    }
+  })
+
 test('the examples name objects that there are', async (t) => {
   const objects = await render('overlays/production')
   const gateway = objects.find(({ kind, metadata }) => kind === 'Service' && metadata.name === 'gateway')

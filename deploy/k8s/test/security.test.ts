@@ -128,6 +128,47 @@ test('jobs that make backups and restore them reach the stores', async (t) => {
   }
 })
 
+test('every pod finds names, and Prometheus every pod that says it is to be scraped', async (t) => {
+  for (const objects of await all()) {
+    const policies = objects.filter(({ kind }) => kind === 'NetworkPolicy')
+    for (const { name, object, labels, container } of workloadsOf(objects)) {
+      const own = policies.filter(({ spec }) => selects(spec.podSelector, labels))
+      const egress = own.flatMap(({ spec }) => spec.egress ?? [])
+      const dns = egress.filter(({ to }) =>
+        to?.some(
+          ({ namespaceSelector }: Peer) =>
+            namespaceSelector?.matchLabels?.['kubernetes.io/metadata.name'] === 'kube-system',
+        ),
+      )
+      t.match(
+        dns.flatMap(({ ports }) => ports),
+        [
+          { protocol: 'UDP', port: 53 },
+          { protocol: 'TCP', port: 53 },
+        ],
+        `${name}: DNS`,
+      )
+      t.ok(
+        egress.some(({ to }) =>
+          to?.some(({ podSelector, ipBlock }: Peer & { ipBlock?: object }) => podSelector && !ipBlock),
+        ),
+        `${name}: pods of the namespace`,
+      )
+      const scraped = object.spec.template.metadata.annotations?.['prometheus.io/port']
+      if (scraped === undefined) continue
+      const port = container.ports?.find(({ containerPort }) => String(containerPort) === scraped)?.name
+      const isLetInFromMonitoring = own
+        .flatMap(({ spec }) => spec.ingress ?? [])
+        .some(
+          ({ from, ports }: { from?: Peer[]; ports: { port: string }[] }) =>
+            ports.some((allowed) => allowed.port === port) &&
+            from?.some((peer) => peer.namespaceSelector?.matchLabels?.['kubernetes.io/metadata.name'] === 'monitoring'),
+        )
+      t.ok(isLetInFromMonitoring, `${name}: port ${port} for Prometheus`)
+    }
+  }
+})
+
 test('what no policy names is denied, and the offline overlay reaches no public address', async (t) => {
   for (const objects of await all()) {
     const deny = objects.find(({ kind, metadata }) => kind === 'NetworkPolicy' && metadata.name === 'default-deny')
