@@ -188,7 +188,7 @@ export class Prosody {
 
   async metric(name: string): Promise<number> {
     const text = await this.#metrics()
-    return Number(new RegExp(`^\\S*_${name}\\S* (\\S+)$`, 'm').exec(text)?.[1])
+    return Number(new RegExp(`^\\S*_${name}(?:\\{\\S*\\})? (\\S+)$`, 'm').exec(text)?.[1])
   }
 }
 
