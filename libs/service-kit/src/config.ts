@@ -37,6 +37,10 @@ export const setting = {
   flag: (options: SettingOptions<boolean>) => Type.Boolean(described(options)),
   choice: <const V extends string>(values: readonly V[], options: SettingOptions<V>) =>
     Type.Unsafe<V>({ type: 'string', choices: values, ...described(options) }),
+  /** The address of a store, or several separated by commas, with a user and a password in them. */
+  store: ({ pattern, example, ...options }: SettingOptions<string> & { pattern: string; example: string }) =>
+    Type.String({ ...described(options), pattern, example, store: true }),
+  /** An address of HTTP. */
   url: (options: SettingOptions<string>) => Type.String({ ...described(options), url: true }),
   /** Several secrets: the first is used, all are accepted. So they can be changed while the fleet runs. */
   keys: (options: SettingOptions<readonly string[]>) =>
@@ -52,6 +56,7 @@ interface SettingSchema {
   pattern?: string
   example?: string
   url?: boolean
+  store?: boolean
   keys?: boolean
 }
 
@@ -112,10 +117,27 @@ function parse(schema: SettingSchema, text: string): { value?: unknown; problem?
     if (/^(0|false|no|off)$/i.test(text)) return { value: false }
     return { problem: 'must be true or false' }
   }
-  if (schema.url && !URL.canParse(text)) return { problem: 'must be an address such as http://127.0.0.1:8101' }
+  if (schema.url && !isHttpAddress(text)) return { problem: 'must be an address such as http://127.0.0.1:8101' }
   if (schema.pattern && !new RegExp(schema.pattern).test(text))
     return { problem: schema.example ? `must be such as ${schema.example}` : `must match ${schema.pattern}` }
+  if (schema.store && !isStoreAddress(text) && !text.split(',').every((part) => isStoreAddress(part.trim())))
+    return {
+      problem: `must be such as ${schema.example}, in the password with %2F for /, %40 for @, %23 for #, %25 for %`,
+    }
   return { value: text }
+}
+
+/** Not so `user:8101`, which is an address, too: of the protocol `user`. */
+export const isHttpAddress = (text: string): boolean => /^https?:\/\//i.test(text) && URL.canParse(text)
+
+/** Whether those who connect can read it: their errors would show the password. */
+function isStoreAddress(text: string): boolean {
+  const url = URL.parse(/^\w+:\/\//.test(text) ? text : `store://${text}`)
+  try {
+    return url !== null && decodeURIComponent(url.username + url.password) !== undefined
+  } catch {
+    return false
+  }
 }
 
 function parseKeys(text: string): { value?: string[]; problem?: string } {
@@ -258,7 +280,7 @@ const mongoSettings = {
 }
 
 const redisSettings = {
-  redisUrl: setting.text({
+  redisUrl: setting.store({
     env: 'REDIS_URL',
     default: 'redis://127.0.0.1:6379',
     pattern: '^rediss?://[^/?]+',
@@ -270,7 +292,7 @@ const redisSettings = {
 }
 
 const natsSettings = {
-  natsUrl: setting.text({
+  natsUrl: setting.store({
     env: 'NATS_URL',
     default: 'nats://127.0.0.1:4222',
     pattern: '^(nats|tls)://[^/,]+(, *((nats|tls)://)?[^/,]+)*$',

@@ -60,9 +60,10 @@ export const blockOutput = () => pino.destination({ fd: 1, sync: true, minLength
 /** MongoDB's message has the value that exists already, such as somebody's telephone or account. */
 const duplicateKey = /dup key: .*/s
 
-/** An error as it is logged: without the values that MongoDB adds to errors of unique indexes. */
+/** An error as it is logged: without the values that MongoDB adds to errors of unique indexes, and Node to errors of addresses. */
 function withoutPersonalData(error: Error): object {
-  const { keyValue: _value, errorResponse: _response, writeErrors: _writes, ...told } = stdSerializers.err(error)
+  const all = stdSerializers.err(error)
+  const { keyValue: _value, errorResponse: _response, writeErrors: _writes, input: _input, base: _base, ...told } = all
   const clean = (text: unknown) => (typeof text === 'string' ? text.replace(duplicateKey, 'dup key') : text)
   return { ...told, message: clean(told.message), stack: clean(told.stack && inSources(told.stack)) }
 }

@@ -5,6 +5,7 @@ import {
   type IndexDescription,
   MongoClient,
   type MongoClientOptions,
+  MongoError,
   MongoNetworkError,
   MongoServerError,
   MongoServerSelectionError,
@@ -128,6 +129,9 @@ function explained(error: unknown, url: string): unknown {
       `MongoDB at ${hostsOf(url)} does not answer (${message}): start it, or correct MONGODB_URL`,
       why,
     )
+  // A name that DNS does not know, a file of certificates that is not there, a right that the user has not.
+  if (error instanceof MongoError || (error as NodeJS.ErrnoException).syscall)
+    return new StartError(`MongoDB at ${hostsOf(url)} can't be used (${message}): correct MONGODB_URL`, why)
   return error
 }
 

@@ -39,5 +39,7 @@ const isForOperators = (error: unknown): error is Error => error instanceof Conf
 
 function withPlaces(error: unknown): unknown {
   if (error instanceof Error && error.stack) error.stack = inSources(error.stack)
+  // Of an address that is none, with the password in it.
+  if (error instanceof Error && 'input' in error) delete error.input
   return error
 }

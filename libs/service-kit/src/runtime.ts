@@ -11,6 +11,7 @@ import { connectMongo } from './mongo.ts'
 import { OptionalRedis } from './optional-redis.ts'
 import { connectRedis, type Redis } from './redis.ts'
 import { Replicas } from './replicas.ts'
+import { hostsOf } from './start-error.ts'
 import { openTracing, type Tracing } from './tracing.ts'
 
 export interface Closable {
@@ -98,6 +99,10 @@ async function connect<C extends ServiceConfig>(
     if (mongo) opened.push(mongo)
     const redis = await connectRedis({ url: config.redisUrl, namespace })
     opened.push({ close: async () => redis.disconnect() })
+    if (redis.isAway)
+      log.warn(
+        `Redis at ${hostsOf(config.redisUrl)} does not answer: start it, or correct REDIS_URL; going on without it`,
+      )
     const { natsUrl: url, natsReplicas } = config
     const bus = await connectBus({ url, namespace, replicas: natsReplicas, service, log })
     opened.push(bus)

@@ -100,7 +100,7 @@ export function defineService<S extends TProperties, D extends Connections<Confi
       opened.push({ close: () => Promise.all(listeners.map(({ app }) => app.close())) })
       for (const { app, host, port } of listeners) {
         drainBeforeEnd(app, config.drainSeconds)
-        urls.push(await app.listen({ host, port }).catch((error) => rethrow(error, port)))
+        urls.push(await app.listen({ host, port }).catch((error) => rethrow(error, host, port)))
       }
       runtime.log.info({ urls }, 'listening')
       let ending: Promise<void> | undefined
@@ -168,8 +168,12 @@ async function createIndexes(deps: object): Promise<void> {
   await new PQueue({ concurrency: indexesAtOnce }).addAll(owners.map((owner) => () => owner.createIndexes()))
 }
 
-function rethrow(error: NodeJS.ErrnoException, port: number): never {
-  if (error.code !== 'EADDRINUSE') throw error
+function rethrow(error: NodeJS.ErrnoException, host: string, port: number): never {
+  if (!error.syscall) throw error
+  if (error.code !== 'EADDRINUSE')
+    throw new StartError(`can't listen at ${host}, port ${port} (${error.message}): set an address of this machine`, {
+      cause: error,
+    })
   throw Object.assign(new StartError(`port ${port} is taken: set PORT to a free one`, { cause: error }), {
     code: error.code,
     port,

@@ -25,6 +25,23 @@ test('every missing and wrong setting is named at once', async (t) => {
   t.equal(message.split('\n').length, 6)
 })
 
+test('an address is one of HTTP, and one of a store can be read with its password', async (t) => {
+  for (const ADDRESS of ['user:8101', 'ftp://user', 'user', 'http://'])
+    t.throws(() => loadConfig(schema, { ADDRESS }), /ADDRESS must be an address/, ADDRESS)
+  const { read } = serviceConfig('user', { own: {}, database: false })
+  for (const broken of ['a/b', 'a#b', 'a?b', 'a%b'])
+    for (const [name, scheme] of [
+      ['REDIS_URL', 'redis'],
+      ['NATS_URL', 'nats'],
+    ] as const) {
+      const { message } = t.throws(() => read({ [name]: `${scheme}://im:${broken}@h:1` }), ConfigError) as Error
+      t.match(message, new RegExp(`- ${name} must be such as ${scheme}://`), broken)
+      t.notMatch(message, broken)
+    }
+  for (const [name, url] of Object.entries({ REDIS_URL: 'redis://:a,b%2F@h:1/2', NATS_URL: 'nats://im:x%40@a:1, b:2' }))
+    t.ok(read({ [name]: url }), url)
+})
+
 test('a service under test finds none of the services that may run on this machine', async (t) => {
   t.strictSame(loadConfig(Type.Object({ room: peerUrl('room') }), testEnv()), { room: 'http://127.0.0.1:1' })
 })

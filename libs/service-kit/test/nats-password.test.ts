@@ -15,12 +15,18 @@ test('a password in NATS_URL is used, and needed', async (t) => {
     startRuntime(t, ownNamespace(t, { NATS_URL: server.url })),
     /refuses the user or the password of NATS_URL/,
   )
+  await t.rejects(
+    startRuntime(t, ownNamespace(t, { NATS_URL: withPassword.replace('nats:', 'tls:') })),
+    /does not answer \(server does not support 'tls'\)/,
+    'no password goes to a server without TLS where TLS was asked for',
+  )
 })
 
 test('addresses of NATS', async (t) => {
   t.strictSame(natsServers('nats://a:4222, b:4222'), { servers: ['nats://a:4222', 'b:4222'] })
   t.strictSame(natsServers('nats://im:x%40y@a:4222,tls://im:x%40y@b'), {
     servers: ['nats://a:4222', 'tls://b'],
+    tls: {},
     user: 'im',
     pass: 'x@y',
   })

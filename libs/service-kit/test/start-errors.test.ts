@@ -28,6 +28,10 @@ test('a store that is away, or refuses us, is one line', { timeout: 180_000 }, a
     ],
     [{ MONGODB_URL: 'mongodb://im:hidden-word@a:b:c/?x=1' }, /^MONGODB_URL is no address of MongoDB: /],
     [
+      { MONGODB_URL: 'mongodb://im:hidden-word@a/?directConnection=true&tls=true&tlsCAFile=/nowhere.pem' },
+      /^MongoDB at a can't be used \(ENOENT.*\): correct MONGODB_URL$/,
+    ],
+    [
       { NATS_URL: `nats://im:hidden-word@127.0.0.1:${port}` },
       new RegExp(`^NATS at 127.0.0.1:${port} does not answer \\(.*\\): start it, or correct NATS_URL$`),
     ],
@@ -121,6 +125,9 @@ test('a wrong address is named before anything is connected, and a port that is 
   const { port } = other.address() as { port: number }
   const taken = await start({ PORT: String(port) })
   t.strictSame([taken.code, taken.lines], [1, [`port ${port} is taken: set PORT to a free one`]])
+  const elsewhere = await start({ HOST: '192.0.2.1', SERVICE_KEY: 's'.repeat(16), CALLER_KEY: 'c'.repeat(16) })
+  t.equal(elsewhere.lines.length, 1, elsewhere.lines.join('\n'))
+  t.match(elsewhere.lines[0], /^can't listen at 192\.0\.2\.1, port \d+ \(.*\): set an address of this machine$/)
 })
 
 test('addresses are shown without their secrets', async (t) => {

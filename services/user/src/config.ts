@@ -1,4 +1,4 @@
-import { type ConfigOf, peerUrl, readPrivateKey, readPublicKey, setting } from '@im/service-kit'
+import { type ConfigOf, isHttpAddress, peerUrl, readPrivateKey, readPublicKey, setting } from '@im/service-kit'
 import { Type } from 'typebox'
 
 const switchText = ['auto', 'true', 'false'] as const
@@ -250,8 +250,10 @@ function isReadable(read: (text: string) => unknown, text: string | undefined): 
 export function checkConfig(config: UserConfig): string[] {
   const { nodeEnv, smsProvider, smsHttpUrl, smsEchoCode, consoleAdminPassword, paymentProvider, weChatApiKey } = config
   const problems: string[] = []
-  if (smsProvider === 'http' && !(smsHttpUrl && URL.canParse(smsHttpUrl)))
+  if (smsProvider === 'http' && !(smsHttpUrl && isHttpAddress(smsHttpUrl)))
     problems.push('SMS_HTTP_URL must be the address of the SMS webhook with SMS_PROVIDER=http')
+  if (config.smsUrl !== undefined && !isHttpAddress(config.smsUrl))
+    problems.push('SMS_URL must be an address such as https://sms.example.com')
   if (smsProvider === 'none' && config.registerRequireSms)
     problems.push('REGISTER_REQUIRE_SMS needs a provider: with SMS_PROVIDER=none nobody gets a code')
   for (const provider of [smsProvider, ...paymentProvider.split(/, ?/)])

@@ -72,7 +72,7 @@ test('production starts with no development secret and no switched-off limit', a
   }
   t.throws(() => service.readConfig({ ...complete, SERVICE_KEY: 'short' }), /SERVICE_KEY must have at least 16/)
   t.throws(() => service.readConfig({ ...complete, LIMIT_FACTOR: '0' }), ConfigError)
-  for (const url of ['', 'sms.example'])
+  for (const url of ['', 'sms.example', 'sms.example:80'])
     t.throws(() => service.readConfig({ ...complete, SMS_HTTP_URL: url }), /SMS_HTTP_URL/)
   t.throws(() => service.readConfig({ ...complete, SMS_PROVIDER: 'console' }), /SMS_PROVIDER=console/)
   t.equal(service.readConfig({ ...complete, SMS_PROVIDER: 'none' }).smsProvider, 'none')

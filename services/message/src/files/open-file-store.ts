@@ -1,5 +1,6 @@
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { isHttpAddress } from '@im/service-kit'
 import type { MessageConfig } from '../config.ts'
 import { DirectoryStore } from './directory-store.ts'
 import type { FileStore } from './file-store.ts'
@@ -26,7 +27,7 @@ export const stagingFolder = ({ uploadStaging, fileStore, fileDirectory }: Messa
 export function checkFileSettings(config: MessageConfig): string[] {
   const problems: string[] = []
   if (config.fileStore === 's3' && !config.s3Bucket) problems.push('S3_BUCKET must be set for FILE_STORE=s3')
-  if (config.s3Endpoint !== undefined && !URL.canParse(config.s3Endpoint))
+  if (config.s3Endpoint !== undefined && !isHttpAddress(config.s3Endpoint))
     problems.push('S3_ENDPOINT must be an address such as https://s3.example.com')
   if (!config.s3AccessKeyId !== !config.s3SecretAccessKey)
     problems.push('S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY belong together')
