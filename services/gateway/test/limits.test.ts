@@ -109,6 +109,32 @@ test('a body that can not be read shows no token, and counts', async (t) => {
   t.equal(answers.at(-1), codes.rateLimited)
 })
 
+test('a call with a wrong signature counts, for its token or its address, and a long body before it is read', async (t) => {
+  const signed = { API_KEY: 'test-api-key', LIMIT_FACTOR: '0.02' }
+  const answersOf = async (count: number, ask: () => Promise<{ resultCode: number }>) => {
+    const answers: number[] = []
+    for (let n = 0; n < count; n++) answers.push((await ask()).resultCode)
+    return answers
+  }
+  const { call, owners, setAuthApi } = await startGateway(t, signed)
+  await setAuthApi(1)
+  const token = owners.signIn(alice)
+  const unsigned = await answersOf(8, () => call(`/user/get?access_token=${token}`))
+  t.equal(unsigned[0], codes.signature)
+  t.equal(unsigned.at(-1), codes.rateLimited)
+  const wrong = { method: 'POST', body: new URLSearchParams({ secret: 'wrong' }) }
+  const unreadable = { method: 'POST', body: '{', headers: { 'content-type': 'application/json' } }
+  t.equal((await call('/user/login', wrong)).resultCode, codes.signature)
+  t.equal((await call('/user/login', unreadable)).resultCode, codes.invalidParams)
+  t.equal((await answersOf(6, () => call('/user/login', wrong))).at(-1), codes.rateLimited)
+
+  const others = await startGateway(t, { ...signed, LIMIT_FACTOR: '0.2' })
+  await others.setAuthApi(1)
+  const long = { method: 'POST', body: `secret=wrong&x=${'x'.repeat(60_000)}` }
+  const read = (await answersOf(20, () => others.call('/user/login', long))).filter((code) => code === codes.signature)
+  t.ok(read.length >= 10 && read.length < 16, `${read.length} long bodies were read`)
+})
+
 test('LIMIT_FACTOR multiplies the limits, 0 switches them off', async (t) => {
   const half = await startGateway(t, { LIMIT_FACTOR: '0.5' })
   const passed = await burst(150, () => half.call('/config'))

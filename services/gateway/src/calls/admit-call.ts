@@ -47,10 +47,14 @@ async function identify(deps: Deps, call: IncomingCall): Promise<void> {
   try {
     call.caller = await authoriseCall(call, owner)
   } catch (refusal) {
-    await (owner ? limits.count({ address: call.address, caller: owner }) : limits.countRefusal(call.address, 1))
+    await countRefused(deps, call, owner)
     throw refusal
   }
 }
+
+/** Counts a call that is refused before `CallLimits.count` sees it: for its caller, or else for its address. */
+const countRefused = ({ limits }: Deps, { address }: IncomingCall, caller: Caller | undefined) =>
+  caller ? limits.count({ address, caller }) : limits.countRefusal(address, 1)
 
 /** Counts a long body as a refused call before it is read. The count is given back when its token turns out to be live. */
 async function countLongBody({ limits }: Deps, call: IncomingCall): Promise<number> {
@@ -99,8 +103,14 @@ async function checkSignatureOf(
 ): Promise<void> {
   const { isAuthApi } = await serverConfig.get()
   if (isAuthApi !== 1) return
-  await readBody(deps, call)
   const { caller, token } = call
-  const signer = caller && token ? { userId: caller.userId, token: token.text } : undefined
-  checkSignature(deps.config.apiKey ?? '', await call.params(), signer, deps.now() / 1000)
+  if (!caller) await countLongBody(deps, call)
+  try {
+    await readBody(deps, call)
+    const signer = caller && token ? { userId: caller.userId, token: token.text } : undefined
+    checkSignature(deps.config.apiKey ?? '', await call.params(), signer, deps.now() / 1000)
+  } catch (refusal) {
+    await countRefused(deps, call, caller)
+    throw refusal
+  }
 }
