@@ -12,6 +12,24 @@ test('slashes are forgiven, letters are not', async (t) => {
     t.equal((await call(path)).resultCode, codes.unknown, path)
 })
 
+test('an address of a form that no file has is not taken for a file', async (t) => {
+  const { call } = await startGateway(t)
+  const paths = [
+    '/u/1',
+    '/u/1/1/202611/o/x/y',
+    '/avatar/o',
+    '//u/%zz',
+    '/u/1/1/202611/..%2f/x',
+    `/u/${'x'.repeat(2000)}/1/1/o/x`,
+  ]
+  for (const path of paths) {
+    const { http, resultCode } = await call(path)
+    const head = await call(path, { method: 'HEAD' })
+    t.strictSame([http.status, resultCode, head.http.status], [404, codes.unknown, 404], path.slice(0, 40))
+  }
+  for (const path of ['/u', '/user/x', '/avatars/o']) t.equal((await call(path)).http.status, 200, path)
+})
+
 test('only the methods of the contract are served', async (t) => {
   const { call, gateway } = await startGateway(t)
   for (const method of ['PUT', 'DELETE', 'PATCH'])

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { stat, writeFile } from 'node:fs/promises'
-import { request } from 'node:http'
+import { type IncomingMessage, request } from 'node:http'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { text as textOf } from 'node:stream/consumers'
@@ -252,13 +252,11 @@ test('names are shown readable and are never a path', async (t) => {
   t.equal(await nameOf('a\u0000b.txt'), 'ab.txt')
   for (const file of await onDisk()) t.match(file, /^u\/\d+\/\d+\/\d{6}\/f\/[0-9a-f]{32}\.(docx?|exe|txt|bin)$/)
   await writeFile(join(folder, 'secret'), 'a secret')
-  const textOf = async (path: string) => {
+  const ask = async (path: string) => {
     const asked = request(url, { path })
     asked.end()
-    const [answer] = (await once(asked, 'response')) as [AsyncIterable<Buffer>]
-    let text = ''
-    for await (const chunk of answer) text += chunk
-    return text
+    const [answer] = (await once(asked, 'response')) as [IncomingMessage]
+    return { text: await textOf(answer), status: answer.statusCode }
   }
   for (const path of [
     '/u/1/../../../secret',
@@ -268,8 +266,12 @@ test('names are shown readable and are never a path', async (t) => {
     '/avatar/o/..%2f..%2f/secret',
     '/avatar/o/1/secret.jpg',
     '/avatar/o/1/%00.jpg',
-  ])
-    t.match(await textOf(path), /"resultCode":(1500104|1020105|10101\d\d)/, path)
+    `/avatar/o/1/${'x'.repeat(65)}.jpg`,
+  ]) {
+    const { text, status } = await ask(path)
+    t.match(text, /"resultCode":(1500104|1020105|10101\d\d)/, path)
+    t.equal(status, 404, path.slice(0, 40))
+  }
 })
 
 test('whatever a file says it is, it does nothing in a browser', async (t) => {

@@ -1,7 +1,16 @@
 import { Readable } from 'node:stream'
-import { ContractError, type Endpoint, type ErrorName, type Language, OAuthError, type RawAnswer } from '@im/contracts'
+import {
+  ContractError,
+  type Endpoint,
+  type ErrorName,
+  endpoints,
+  type Language,
+  OAuthError,
+  type RawAnswer,
+} from '@im/contracts'
 import type { FastifyReply } from 'fastify'
 import { failureBody, jsonType } from './envelope.ts'
+import { queryLanguage } from './language.ts'
 
 /** Writes an error in the form of the endpoint's answers: the envelope, or an OAuth document with its HTTP status. */
 export function sendError(
@@ -15,10 +24,21 @@ export function sendError(
   else sendFailure(reply, error, language, form === 'file' ? fileStatus(error) : 200)
 }
 
-/** HTTP statuses of errors where files are read. */
+/** The answer where nothing is served: with a status below the paths of files, so that no app takes it for a file. */
+export function sendUnknown(reply: FastifyReply): void {
+  const { url = '' } = reply.request.raw
+  sendError(reply, new ContractError('UnknownEndpoint'), queryLanguage(url), isOfFiles.test(url) ? 'file' : 'envelope')
+}
+
+/** The paths below which files are read. */
+const filePaths = endpoints.filter(({ answer }) => answer === 'file').map(({ path }) => path.split('/')[1])
+const isOfFiles = new RegExp(`^/+(${filePaths.join('|')})/`)
+
+/** HTTP statuses of errors where files are read. An address of a form that no file has is one without a file. */
 const fileStatuses: Partial<Record<ErrorName, number>> = {
   FileNotFound: 404,
   UnknownEndpoint: 404,
+  InvalidParams: 404,
   RateLimited: 429,
   ServiceUnavailable: 503,
   InternalError: 500,

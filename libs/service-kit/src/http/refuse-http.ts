@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { ContractError, type ErrorName } from '@im/contracts'
 import type { ConnectionError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { sendFailure } from './answers.ts'
+import { sendUnknown } from './answers.ts'
 import { failureBody, jsonType } from './envelope.ts'
 import { queryLanguage } from './language.ts'
 import { newRequestId } from './request-id.ts'
@@ -60,9 +60,9 @@ export const refusingOptions = {
     if (error.code === 'ECONNRESET' || socket.destroyed) return
     answerSocket(socket, ofParser[error.code] ?? unreadable)
   },
-  frameworkErrors(_error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  frameworkErrors(_error: unknown, _request: FastifyRequest, reply: FastifyReply): void {
     reply.headers(always)
-    sendFailure(reply, new ContractError('UnknownEndpoint'), queryLanguage(request.raw.url ?? ''))
+    sendUnknown(reply)
   },
 }
 

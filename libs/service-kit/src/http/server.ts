@@ -1,5 +1,5 @@
 import type { Server } from 'node:http'
-import { ContractError, type Endpoint } from '@im/contracts'
+import type { Endpoint } from '@im/contracts'
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyContextConfig,
@@ -8,7 +8,7 @@ import Fastify, {
   LogController,
 } from 'fastify'
 import type { Logger } from '../logs.ts'
-import { sendError, sendFailure } from './answers.ts'
+import { sendError, sendUnknown } from './answers.ts'
 import { maxBodyBytes } from './body-limit.ts'
 import { boundParts } from './bound-parts.ts'
 import { boundPipelining } from './bound-pipelining.ts'
@@ -68,14 +68,12 @@ export function createHttpServer(log: Logger, more: FastifyHttpOptions<Server> =
   })
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
-  app.setNotFoundHandler((request, reply) => {
-    sendFailure(reply, new ContractError('UnknownEndpoint'), queryLanguage(request.raw.url ?? ''))
-  })
+  app.setNotFoundHandler((_request, reply) => sendUnknown(reply))
   app.setErrorHandler((error, request, reply) => {
     // Without an endpoint the answer is UnknownEndpoint, even when the body is too long.
-    const failure = request.is404 ? new ContractError('UnknownEndpoint') : asContractError(error, request.id, log)
+    if (request.is404) return sendUnknown(reply)
     const { answer } = request.routeOptions.config as RouteConfig
-    sendError(reply, failure, queryLanguage(request.raw.url ?? ''), answer)
+    sendError(reply, asContractError(error, request.id, log), queryLanguage(request.raw.url ?? ''), answer)
   })
   return app
 }
