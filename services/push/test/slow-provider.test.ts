@@ -40,6 +40,38 @@ test('a message that is recalled while its provider is slow is replaced when it 
   t.match(shown, [{ body: 'alice:secret' }, { kind: 'withdrawn', id: shown[0]?.id }])
 })
 
+test('what waited long for its provider is looked at again at once: a recall and a logout take it out', async (t) => {
+  const push = await startPush(t)
+  const { api, channels, say, publish, deps } = push
+  const people = [bob, carol, carol + 1]
+  push.state.users.set(carol + 1, 'dave')
+  for (const userId of people) await api.call(pushTokens.registerFcm, { token: `f${userId}` }, { as: userId })
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const asked: string[] = []
+  channels.answer = async (token) => {
+    asked.push(token)
+    if (asked.indexOf(token) < asked.length - 1) return { kind: 'accepted' }
+    await promise
+    return { kind: 'late', retryAfterMs: 0 }
+  }
+  const ids = await Promise.all(people.map((userId) => say(alice, userId)))
+  await eventually(() => asked.length === 3)
+  const conversation = `u:${alice}:${bob}`
+  await publish(messageRecalled, conversation, { conversation, messageIds: [ids[0]!], by: alice, at: Date.now() })
+  await eventually(async () => (await deps.pushes.ofMessages(conversation, [ids[0]!]))[0]?.isRecalled)
+  await deps.tokens.removeUser(carol)
+  const resolvedAt = performance.now()
+  resolve()
+  await eventually(() => channels.sent.length > 0)
+  t.ok(performance.now() - resolvedAt < 2500, 'without the pause of what failed')
+  const pushes = deps.db.collection('pushes')
+  await eventually(async () => (await pushes.countDocuments({ dueAt: { $exists: true } })) === 0)
+  t.strictSame(
+    channels.sent.map(({ token }) => token),
+    [`f${carol + 1}`],
+  )
+})
+
 test('a provider that does not answer holds no other one up, and no second replica takes what the first has claimed', async (t) => {
   const roomId = 'a'.repeat(24)
   const jid = 'b'.repeat(32)

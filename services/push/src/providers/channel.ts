@@ -67,6 +67,8 @@ const fullLineMs = 1000
 const mostParts = 64
 /** Nothing waits here longer (ms), neither for the next try nor for the end of a pause: it is handed over again later. */
 const longestPauseMs = 5000
+/** Nor does anybody wait longer (ms) for their turn. */
+const longestTurnMs = 10_000
 const dayMs = 86_400_000
 /** Allowances of a day begin anew at midnight in China. */
 const chinaMs = 8 * 3_600_000
@@ -155,12 +157,22 @@ export class ProviderChannel implements Channel {
 
   /** Delivers to the targets of one call when there is room for it. */
   #inTurn(notification: Notification, targets: readonly Target[]): Promise<Delivery[]> | Delivery[] {
-    const call = () => this.#calls.execute(() => this.#deliver(notification, targets))
+    const from = this.#now()
+    const call = () =>
+      this.#calls.execute(() =>
+        // As after a long pause: what has happened meanwhile only the caller knows.
+        this.#now() - from > longestTurnMs ? this.#tooLate(targets) : this.#deliver(notification, targets),
+      )
     const server = this.#serverOf(targets[0])
     const turn = server === undefined ? call() : this.#lines.run(server, call)
     if (turn) return turn
     this.#left(targets.length)
     return targets.map(() => ({ kind: 'slow', retryAfterMs: fullLineMs }))
+  }
+
+  #tooLate(targets: readonly Target[]): Delivery[] {
+    this.#left(targets.length)
+    return targets.map(() => ({ kind: 'late', retryAfterMs: 0 }))
   }
 
   /** Calls the provider until it is known what became of every target. Where one of several stops a call, it is called in parts. */

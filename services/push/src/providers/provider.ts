@@ -99,12 +99,13 @@ export interface Provider {
  * - `dead`: the token is removed if it was registered before `since`. Where too many die, the channel says `doubtful` instead,
  *   and the token is kept;
  * - `paused`: done, and nothing is sent to this token until it is registered again;
- * - `slow`, `retry`, `credentials`: it was not sent; the caller may hand it over again after `retryAfterMs`, until it expires.
+ * - `slow`, `retry`, `credentials`: it was not sent; the caller may hand it over again after `retryAfterMs`, until it expires;
+ * - `late`: it was not sent, because it waited too long for its turn: the caller looks at once whether it is still wanted.
  */
 export type Delivery =
   | { kind: 'accepted' | 'bad' | 'quota' | 'expired' | 'skipped' | 'doubtful' | 'paused' }
   | { kind: 'dead'; since: number }
-  | { kind: 'slow' | 'retry' | 'credentials'; retryAfterMs: number }
+  | { kind: 'slow' | 'retry' | 'credentials' | 'late'; retryAfterMs: number }
 
 /** The way to one provider: limits, pauses, tries, the guard of tokens and metrics. */
 export interface Channel {

@@ -193,7 +193,7 @@ export class PushWorker {
       const { device, token } = tellings[n]!
       if ('retryAfterMs' in delivery) {
         outcome.failed.push(device)
-        const again = now() + Math.max(delivery.retryAfterMs, backOff(push))
+        const again = now() + (delivery.kind === 'late' ? 0 : Math.max(delivery.retryAfterMs, backOff(push)))
         outcome.again = Math.min(outcome.again, again, Math.max(now(), expiryOf(push)))
         return
       }

@@ -110,6 +110,29 @@ test('more than may wait is refused at once', async (t) => {
   t.strictSame(kinds(await send(tokens(20))), Array(20).fill('accepted'), 'one large room goes through an empty queue')
 })
 
+test('what waited long for its turn is not sent before the caller has looked at it again', async (t) => {
+  const gate = Promise.withResolvers<void>()
+  const clock = { now: Date.now() }
+  const { send, sent } = startChannel(
+    t,
+    async () => {
+      await gate.promise
+      return accepted
+    },
+    { clock, perCall: 2, limits: { concurrency: 1, waiting: 5 } },
+  )
+  const expiresAt = clock.now + 3_600_000
+  const [running, waiting] = [send(['a'], { expiresAt }), send(['b', 'c', 'd'], { expiresAt })]
+  clock.now += 10_001
+  const fresh = send(['e'], { expiresAt })
+  gate.resolve()
+  t.strictSame(kinds(await running), ['accepted'])
+  t.strictSame(await waiting, Array(3).fill({ kind: 'late', retryAfterMs: 0 }))
+  t.strictSame(kinds(await fresh), ['accepted'])
+  t.strictSame(sent, [['a'], ['e']])
+  t.strictSame(kinds(await send(tokens(4), { expiresAt })), Array(4).fill('accepted'), 'they no longer fill the queue')
+})
+
 test('a pause holds everybody, doubles while the provider is slow, and ends with what has expired', async (t) => {
   const slow: Outcome = { kind: 'slow', scope: 'provider', reason: '429' }
   const times: number[] = []
