@@ -13,6 +13,7 @@ import {
   follows,
   friends,
   internalRelations,
+  labels,
 } from '@im/contracts/social'
 import { collectionsWith, eventually, failure, recordEvents, watchQueries } from '@im/service-kit/testing'
 import { Collection, MongoServerError } from 'mongodb'
@@ -298,7 +299,7 @@ test('who presses again because nobody answered has sent it once, and the same t
 })
 
 test('nothing is left of an account that is deleted', async (t) => {
-  const { call, api, news, person, erase, write, deps } = await startPages(t)
+  const { call, api, news, session, person, erase, write, deps } = await startPages(t)
   const alice = await person('alice', { friendsVerify: 0 })
   await call(withOp(accountMenus.changeMenu, 'save'), { name: 'menu' })
   await call(withOp(accountReplies.changeReplies, 'welcome'), { content: 'hi' })
@@ -313,6 +314,18 @@ test('nothing is left of an account that is deleted', async (t) => {
   await erase(news)
   await eventually(async () => (await named()).join() === 'people')
   t.strictSame(await named(), ['people'], 'but that it was there')
+
+  const late = { as: { ...session(news), kind: 'user' } } as const
+  const calls: [string, () => Promise<unknown>][] = [
+    ['a menu', () => call(withOp(accountMenus.changeMenu, 'save'), { name: 'menu' })],
+    ['a welcome', () => call(withOp(accountReplies.changeReplies, 'welcome'), { content: 'hi' })],
+    ['a reply', () => call(withOp(accountReplies.changeReplies, 'save'), { words: 'x', content: 'hi' })],
+    ['a label', () => api.call(labels.addLabel, { groupName: 'family' }, late)],
+  ]
+  for (const [what, calling] of calls) {
+    await t.rejects(calling(), failure('TokenInvalid'), what)
+    t.strictSame(await named(), ['people'], `${what} that was on its way`)
+  }
 })
 
 test('a message of somebody who was deleted meanwhile leaves nothing of them', async (t) => {

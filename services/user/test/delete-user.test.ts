@@ -1,6 +1,8 @@
 import {
   accounts,
+  authKeys,
   collections,
+  courses as coursesContract,
   internalUsers,
   keyPairs,
   profiles,
@@ -11,7 +13,7 @@ import {
 import { collectionsWith, eventually, failure } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { makeAdmin } from '../src/system-users/make-admin.ts'
-import { md5Of123456, startUser } from './start-user.ts'
+import { md5Of123456, type Person, startUser } from './start-user.ts'
 
 test('a deleted user is gone, and their names are free', async (t) => {
   const { api, internal, deps, person, events } = await startUser(t, { PAYMENT_PROVIDER: 'sandbox' })
@@ -52,6 +54,51 @@ test('a deleted user is gone, and their names are free', async (t) => {
   await api.call(profiles.updateUser, { account: 'THE_ONE' }, { as: bob.caller })
   const again = await api.call(accounts.register, { telephone: alice.phone, password: 'x', nickname: 'carol' })
   t.ok(again.userId > bob.userId, 'an id is never used again')
+})
+
+test('a call that is under way while its user is deleted leaves nothing of them', async (t) => {
+  const env = { PAYMENT_PROVIDER: 'sandbox', AUTHKEYS_MAC: 'off' }
+  const { api, internal, deps, person, peers } = await startUser(t, env)
+  const { keys, collected, courses, payments, ownChanges } = deps
+  let forgotten = 0
+  const forget = ownChanges.removeUser.bind(ownChanges)
+  ownChanges.removeUser = async (userId) => {
+    await forget(userId)
+    forgotten++
+  }
+  const pair = { publicKey: 'cHVi', privateKey: 'cHJpdg==' }
+  type Kept = Record<string, (...given: never[]) => Promise<unknown>>
+  const calls: [string, Kept, string, (as: { as: Person['caller'] }) => Promise<unknown>][] = [
+    ['a key pair', keys as never, 'setPair', (as) => api.call(keyPairs.uploadKeyPair, pair, as)],
+    [
+      ...(['message keys', keys as never, 'setMessageKeys'] as const),
+      (as) => api.call(authKeys.uploadDhKey, { ...pair, mac: 'x' }, as),
+    ],
+    ['a WeChat account', payments.openids as never, 'openidOf', (as) => api.call(wallet.bindWeChat, { code: 'c' }, as)],
+    ['an emoji', collected as never, 'add', (as) => api.call(collections.addCollected, { url: 'http://x' }, as)],
+    [
+      ...(['a course', courses as never, 'add'] as const),
+      (as) => api.call(coursesContract.addCourse, { courseName: 'c', messageIds: 'm', roomJid: '0' }, as),
+    ],
+  ]
+  for (const [what, repository, method, call] of calls) {
+    const alice = await person('alice')
+    const { userId } = alice
+    peers.messages.push({ messageId: 'm', from: userId, body: '{}', type: 1, readers: [userId] })
+    const keep = repository[method]!.bind(repository)
+    const before = forgotten
+    repository[method] = async (...given) => {
+      if (forgotten === before) {
+        await internal.call(internalUsers.deleteUser, { userId })
+        await eventually(() => forgotten > before)
+      }
+      return await keep(...given)
+    }
+    await t.rejects(call({ as: alice.caller }), failure('TokenInvalid'), what)
+    // The counter of ids names the last one.
+    t.strictSame(await collectionsWith(deps.db, userId), ['counters'], what)
+    repository[method] = keep
+  }
 })
 
 test('accounts of the system and of the console can not be deleted', async (t) => {

@@ -324,19 +324,23 @@ test('withdrawals', async (t) => {
   t.test('an openid belongs to one user', async (t) => {
     const heidi = await person('heidi')
     t.equal(await deps.openids.of(heidi.userId), `sandbox-${heidi.userId}`)
-    await deps.outbox.commit((change) => deps.openids.bind('one', heidi.userId, 'a', change))
+    await deps.outbox.commit(async (change) => deps.openids.bind('one', heidi.userId, 'a', change))
     const ivan = await person('ivan')
-    await deps.outbox.commit((change) => deps.openids.bind('one', ivan.userId, 'b', change))
+    await deps.outbox.commit(async (change) => deps.openids.bind('one', ivan.userId, 'b', change))
     t.strictSame([await deps.openids.of(heidi.userId), await deps.openids.of(ivan.userId)], [undefined, 'one'])
   })
 
   t.test('a user who binds several accounts at the same moment has one of them', async (t) => {
     const judy = await person('judy')
-    const bind = (openid: string) => deps.outbox.commit((change) => deps.openids.bind(openid, judy.userId, 'c', change))
+    const bind = (openid: string) =>
+      deps.outbox.commit(async (change) => deps.openids.bind(openid, judy.userId, 'c', change))
     await Promise.all(Array.from({ length: 6 }, (_, n) => bind(`judy-${n}`)))
     const bound = await deps.db.collection('openids').countDocuments({ userId: judy.userId })
     t.equal(bound, 1)
-    await Promise.all([bind('shared'), deps.outbox.commit((change) => deps.openids.bind('shared', 1, 'd', change))])
+    await Promise.all([
+      bind('shared'),
+      deps.outbox.commit(async (change) => deps.openids.bind('shared', 1, 'd', change)),
+    ])
     const owners = await deps.db
       .collection('openids')
       .find({ userId: { $in: [1, judy.userId] } })

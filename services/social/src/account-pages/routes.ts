@@ -3,6 +3,7 @@ import { accountChats } from '@im/contracts/message'
 import { accountFans, accountMenus, accountMessages, accountSends, accountSession } from '@im/contracts/social'
 import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
+import { keepOf } from '../people/erase-user.ts'
 import { listMenus } from '../public-accounts/list-menus.ts'
 import { changeMenu } from './change-menu.ts'
 import { deleteFan } from './delete-fan.ts'
@@ -22,7 +23,7 @@ const sessionHandlers: Handlers<typeof accountSession, Deps> = {
 
 const menuHandlers: Handlers<typeof accountMenus, Deps> = {
   listOwnMenus: (deps, { caller }) => listMenus(deps, caller.userId),
-  changeMenu: (deps, { caller, params }) => changeMenu(deps, caller.userId, params),
+  changeMenu: (deps, { caller: { userId }, params }) => keepOf(deps, userId, () => changeMenu(deps, userId, params)),
 }
 
 const fanHandlers: Handlers<typeof accountFans, Deps> = {

@@ -2,6 +2,7 @@ import { ContractError, type Handlers } from '@im/contracts'
 import { labels } from '@im/contracts/social'
 import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
+import { keepOf } from '../people/erase-user.ts'
 import type { Label } from './labels-repository.ts'
 
 const show = ({ _id, userId, name, friends }: Label) => ({
@@ -14,8 +15,10 @@ const show = ({ _id, userId, name, friends }: Label) => ({
 const handlers: Handlers<typeof labels, Deps> = {
   listLabels: async ({ labels }, { caller }) => (await labels.of(caller.userId)).map(show),
 
-  addLabel: ({ labels, outbox }, { caller, params }) =>
-    outbox.commit(async (change) => show(await labels.add(caller.userId, params.groupName, change))),
+  async addLabel(deps, { caller: { userId }, params: { groupName } }) {
+    const { labels, outbox } = deps
+    return show(await keepOf(deps, userId, () => outbox.commit((change) => labels.add(userId, groupName, change))))
+  },
 
   async renameLabel({ labels, outbox }, { caller, params: { groupId, groupName } }) {
     await outbox.commit((change) => labels.rename(caller.userId, groupId, groupName, change))

@@ -1,4 +1,4 @@
-import type { Payload } from '@im/contracts'
+import { ContractError, type Payload } from '@im/contracts'
 import { userErased } from '@im/contracts/social'
 import type { userDeleted } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
@@ -26,6 +26,17 @@ export type ErasingDeps = Pick<
  */
 export async function eraseThoseGone(deps: ErasingDeps, userIds: readonly number[]): Promise<void> {
   for (const [userId, { gone }] of await deps.people.find(userIds)) if (gone) await eraseUser(deps, { userId })
+}
+
+/**
+ * Runs a call that keeps something of its caller. Who is deleted while it is under way may be erased before it is kept: then it is
+ * removed again, and TokenInvalid is thrown.
+ */
+export async function keepOf<T>(deps: ErasingDeps, userId: number, keep: () => Promise<T>): Promise<T> {
+  const result = await keep()
+  if (!(await deps.people.find([userId])).get(userId)?.gone) return result
+  await eraseUser(deps, { userId })
+  throw new ContractError('TokenInvalid')
 }
 
 /** Removes everything of a deleted user, part by part; doing it again goes on where it was. Friends are told. */

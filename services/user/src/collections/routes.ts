@@ -2,6 +2,7 @@ import type { Handlers } from '@im/contracts'
 import { collections } from '@im/contracts/user'
 import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
+import { keepOf } from '../forget-user.ts'
 import { addCollected } from './add-collected.ts'
 import { type CollectedDocument, emojiType } from './collected-repository.ts'
 
@@ -9,7 +10,7 @@ const shown = ({ _id, sameAs: _sameAs, ...row }: CollectedDocument) => ({ emojiI
 
 const handlers: Handlers<typeof collections, Deps> = {
   async addCollected(deps, { caller, params, deadline, signal }) {
-    await addCollected(deps, caller.userId, params, { deadline, signal })
+    await keepOf(deps, caller.userId, () => addCollected(deps, caller.userId, params, { deadline, signal }))
   },
 
   async listEmoji({ collected }, { caller, params }) {

@@ -2,13 +2,14 @@ import { ContractError, type Handlers } from '@im/contracts'
 import { courses } from '@im/contracts/user'
 import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
+import { keepOf } from '../forget-user.ts'
 import { addCourse } from './add-course.ts'
 import { getCourse } from './get-course.ts'
 import { updateCourse } from './update-course.ts'
 
 const handlers: Handlers<typeof courses, Deps> = {
   async addCourse(deps, { caller, params, deadline, signal }) {
-    await addCourse(deps, caller.userId, params, { deadline, signal })
+    await keepOf(deps, caller.userId, () => addCourse(deps, caller.userId, params, { deadline, signal }))
   },
 
   async listCourses(deps, { caller }) {

@@ -2,14 +2,14 @@ import { ContractError, type Handlers } from '@im/contracts'
 import { authKeys, keyPairs } from '@im/contracts/user'
 import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
+import { keepOf } from '../forget-user.ts'
 import { listDhKeys } from './list-dh-keys.ts'
 import { uploadMessageKeys } from './upload-message-keys.ts'
 import { uploadPayKey } from './upload-pay-key.ts'
 
 const pairHandlers: Handlers<typeof keyPairs, Deps> = {
-  async uploadKeyPair({ keys }, { caller, params }) {
-    const { publicKey, privateKey } = params
-    await keys.setPair(caller.userId, { publicKey, privateKey })
+  async uploadKeyPair(deps, { caller: { userId }, params: { publicKey, privateKey } }) {
+    await keepOf(deps, userId, () => deps.keys.setPair(userId, { publicKey, privateKey }))
   },
 
   getPrivateKey: ({ keys }, { caller }) => keys.pairOf(caller.userId, 'pair'),

@@ -1,6 +1,7 @@
 import { type Caller, ContractError } from '@im/contracts'
 import { messageKeysChanged } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
+import { keepOf } from '../forget-user.ts'
 import { constantTimeEqual, keptMac } from '../secrets/key-macs.ts'
 
 interface Pair {
@@ -17,10 +18,12 @@ export async function uploadMessageKeys(
 ): Promise<void> {
   const { keys, outbox, now } = deps
   await checkMac(deps, sessionId, mac)
-  await outbox.commit(async (change) => {
-    await keys.setMessageKeys(userId, pairs, Math.floor(now() / 1000), change)
-    change.announce(messageKeysChanged, String(userId), { userId, at: now() })
-  })
+  const keep = () =>
+    outbox.commit(async (change) => {
+      await keys.setMessageKeys(userId, pairs, Math.floor(now() / 1000), change)
+      change.announce(messageKeysChanged, String(userId), { userId, at: now() })
+    })
+  await keepOf(deps, userId, keep)
 }
 
 /** The password is not stored, so the session keeps what its macs must be. One that never saw the password has none. */

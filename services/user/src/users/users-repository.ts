@@ -114,6 +114,10 @@ export class UsersRepository {
     return (await this.#users.findOne({ _id: userId }, { session: change?.session })) ?? undefined
   }
 
+  async exists(userId: number): Promise<boolean> {
+    return (await this.#users.findOne({ _id: userId }, { projection: { _id: 1 } })) !== null
+  }
+
   /** Users with greater ids, in the order of their ids. */
   async pageAfter(userId: number, limit: number, session: ClientSession): Promise<ReplayedUser[]> {
     const projection = Object.fromEntries(replayedFields.map((name) => [name, 1]))

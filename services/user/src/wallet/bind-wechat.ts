@@ -10,7 +10,7 @@ export async function bindWeChat(
   if (!payments.openids) throw new ContractError('FeatureDisabled')
   try {
     const openid = await payments.openids.openidOf(code, userId)
-    await outbox.commit((change) => openids.bind(openid, userId, code, change))
+    await outbox.commit(async (change) => openids.bind(openid, userId, code, change))
     return openid
   } catch (error) {
     if (error instanceof ContractError && error.errorName === 'WxCodeInvalid') {

@@ -40,11 +40,12 @@ export class OpenidsRepository {
   }
 
   /** Whoever had the openid before loses it, and the user loses another one. */
-  async bind(openid: string, userId: number, code: string, { session }: Change): Promise<void> {
-    await this.#owners.updateOne({ _id: userId }, { $inc: { bindings: 1 } }, { session, upsert: true })
-    await this.#openids.deleteMany({ userId, _id: { $ne: openid } }, { session })
-    const set = { userId, code: hashOf(code) }
-    await this.#openids.updateOne({ _id: openid }, { $set: set }, { upsert: true, session })
+  bind(openid: string, userId: number, code: string, change: Change): void {
+    const counting = { filter: { _id: userId }, update: { $inc: { bindings: 1 } }, upsert: true }
+    change.later(this.#owners, { updateOne: counting })
+    change.later(this.#openids, { deleteMany: { filter: { userId, _id: { $ne: openid } } } })
+    const binding = { filter: { _id: openid }, update: { $set: { userId, code: hashOf(code) } }, upsert: true }
+    change.later(this.#openids, { updateOne: binding })
   }
 
   async removeUser(userId: number): Promise<void> {

@@ -2,6 +2,7 @@ import { ContractError, type Handlers } from '@im/contracts'
 import { payCallbacks, wallet } from '@im/contracts/user'
 import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
+import { keepOf } from '../forget-user.ts'
 import { chinaTime } from '../payments/yuan.ts'
 import { bindWeChat } from './bind-wechat.ts'
 import { receivePayment } from './receive-payment.ts'
@@ -27,7 +28,7 @@ const handlers: Handlers<typeof wallet, Deps> = {
   },
 
   async bindWeChat(deps, { caller, params }) {
-    return { openid: await bindWeChat(deps, caller.userId, params.code) }
+    return { openid: await keepOf(deps, caller.userId, () => bindWeChat(deps, caller.userId, params.code)) }
   },
 
   async withdraw(deps, { caller, params, request }) {
