@@ -69,6 +69,25 @@ test('at the same time', async (t) => {
     t.equal((await exchange(pair['refresh_token'] ?? '')).body['error'], 'invalid_grant')
   })
 
+  t.test('a refresh that comes too late does not end the login that came before it', async (t) => {
+    const ben = await user.person('ben')
+    const login = { telephone: ben.phone, password: '123456', deviceKey: 'web' }
+    for (let round = 0; round < 12; round++) {
+      const grant = { grant_type: 'password', username: ben.phone, password: '123456', deviceKey: 'web' }
+      const { refresh_token: token = '' } = (await postForm(user.url, '/oauth2/token', grant)).body as Record<
+        string,
+        string
+      >
+      const [{ access_token: newest }, ...others] = await Promise.all([
+        user.api.call(accounts.login, login),
+        ...times(3, () => postForm(user.url, '/oauth2/token', { grant_type: 'refresh_token', refresh_token: token })),
+        postForm(user.url, '/oauth2/revoke', { token }),
+      ])
+      const reused = others.filter(({ status, body }) => status === 200 && body['access_token']).length
+      t.equal(await isLive(newest), true, `after ${reused} refreshs`)
+    }
+  })
+
   t.test('no login with the old password outlives its change', async (t) => {
     for (let round = 0; round < 4; round++) {
       const carol = await user.person(`carol ${round}`)

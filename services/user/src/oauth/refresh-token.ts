@@ -39,10 +39,17 @@ export async function refreshToken(
   return { user, opened }
 }
 
-/** Ends everything that came from one login: its refresh tokens and the session of its device. */
-export async function revokeFamily(deps: Deps, { userId, device, family }: RefreshTokenDocument): Promise<void> {
+/**
+ * Ends everything that came from one login: its refresh tokens and the session of its device. Does nothing when it has ended since the
+ * token was read: the session may be that of a newer login then.
+ */
+export async function revokeFamily(
+  deps: Deps,
+  { _id: id, userId, device, family }: RefreshTokenDocument,
+): Promise<void> {
   const { refreshTokens, sessions, outbox, now } = deps
   const ended = await outbox.commit(async (change) => {
+    if (!(await refreshTokens.exists(id, change))) return []
     const removed = await sessions.removeDevice(userId, device, change)
     refreshTokens.removeFamily(family, change)
     announceRevocation(change, userId, removed, 'revoked', now())

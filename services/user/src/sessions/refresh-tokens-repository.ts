@@ -37,6 +37,10 @@ export class RefreshTokensRepository {
     return (await this.#tokens.findOne({ _id: id, expiresAt: { $gt: new Date(now) } })) ?? undefined
   }
 
+  async exists(id: string, { session }: Change): Promise<boolean> {
+    return (await this.#tokens.findOne({ _id: id }, { session, projection: { _id: 1 } })) !== null
+  }
+
   /** Returns true to the one caller that uses the token. */
   async use(id: string, change: Change): Promise<boolean> {
     const { modifiedCount } = await this.#tokens.updateOne(
