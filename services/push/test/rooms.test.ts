@@ -1,4 +1,4 @@
-import { roomMessagesPassed } from '@im/contracts/message'
+import { messageRecalled, roomMessagesPassed } from '@im/contracts/message'
 import { badges, pushTokens } from '@im/contracts/push'
 import {
   memberChanged,
@@ -191,6 +191,26 @@ test('calls in a room and burnt messages are pushed to members who are away, wit
   t.match(channels.on('c'), [{ body: 'alice(周末):[有人@我][点击查看T]', data: { isGroup: '1', messageId: 'm2' } }])
   t.match(channels.on('v'), [{ kind: 'call', body: 'alice邀请您视频通话' }])
   t.same(channels.on('a'), [], 'not the caller')
+})
+
+test('an admin who recalls what was said in a room is not told of it: the others are', async (t) => {
+  const { api, channels, say, publish, deps } = await startPush(t, {
+    prepare: (state) => {
+      const members = [alice, bob, carol].map((userId) => ({ userId, offlineNoPushMsg: 0 }))
+      const data = { roomId, jid, name: '周末', dissolved: false, members }
+      state.rooms.push({ aggregate: roomId, sequence: 0, data })
+    },
+  })
+  await registerAll(api)
+  const id = await say(alice, jid, { text: 'oops' })
+  await eventually(() => channels.sent.length === 2)
+  const conversation = `r:${jid}`
+  await publish(messageRecalled, conversation, { conversation, messageIds: [id], by: bob, at: Date.now() })
+  const withdrawals = deps.db.collection('pushes')
+  await eventually(async () => await withdrawals.findOne({ withdraws: id, dueAt: { $exists: false } }))
+  const shown = (token: string) => channels.on(token).map(({ kind, body }) => `${kind} ${body}`)
+  t.strictSame(shown('c'), ['message alice(周末):oops', 'withdrawn bob(周末):撤回了一条消息'])
+  t.strictSame([shown('a'), shown('b')], [[], ['message alice(周末):oops']])
 })
 
 test('a room of 1,000 absent members costs as many queries as one of two', async (t) => {
