@@ -108,6 +108,15 @@ test('a public account', async (t) => {
     }, 20_000)
     t.match(rows, [{ sender: bob.userId, nickname: 'bob', count: 2 }])
     t.match(await call(accountSession.showHome), { msgCount: 2, userCount: 1 })
+    const { access_token, csrfToken } = await logIn()
+    const read = (more = {}) =>
+      fetch(`${stack.gatewayUrl}${accountMessages.listChat.path}?toUserId=${bob.userId}`, {
+        headers: { cookie: `mp_token=${access_token}`, ...more },
+      })
+    t.equal((await read()).status, 200)
+    t.match(await call(accountSession.showHome), { msgCount: 2 }, 'a page of somebody else may have asked for it')
+    await read({ 'x-csrf-token': csrfToken })
+    t.match(await call(accountSession.showHome), { msgCount: 0 })
     const chat = await call(accountMessages.listChat, { toUserId: bob.userId })
     t.strictSame(
       chat.pageData.map(({ content }) => content),

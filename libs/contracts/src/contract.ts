@@ -174,6 +174,11 @@ export interface RequestInfo {
   accessToken: string | undefined
   /** True when the call carries the service key: another service or the XMPP server. */
   isInternal: boolean
+  /**
+   * A page of somebody else may have made the call: its caller is known by a cookie alone, without a CSRF token. Only `safe` endpoints
+   * are called so, and what they write beside reading they leave out.
+   */
+  isForgeable: boolean
 }
 
 type CallerOf<A extends Auth> = A extends 'none' | 'internal'

@@ -15,6 +15,7 @@ import {
   internalRelations,
   labels,
 } from '@im/contracts/social'
+import { callerHeader, csrfHeader, csrfTokenOf, signCaller } from '@im/service-kit'
 import { collectionsWith, eventually, failure, recordEvents, watchQueries } from '@im/service-kit/testing'
 import { Collection, MongoServerError } from 'mongodb'
 import { type Test, test } from 'tap'
@@ -208,7 +209,7 @@ test('fans: listed, removed with a notice, and paged for broadcasts without thos
 })
 
 test('conversations: who wrote, the newest first, answers to them and to fans, to nobody else', async (t) => {
-  const { call, news, person, write, sent, api, deps, others, session } = await startPages(t)
+  const { call, news, person, write, sent, api, deps, others, session, url } = await startPages(t)
   const [alice, bob, carol, dave] = [
     ...[await person('alice'), await person('bob'), await person('carol'), await person('dave')],
   ] as [number, number, number, number]
@@ -233,6 +234,18 @@ test('conversations: who wrote, the newest first, answers to them and to fans, t
   t.match(await list({ pageSize: 200 }), { pageSize: 50 }, 'each message may be long')
   t.match(await call(accountMessages.listChat, { toUserId: bob, pageSize: 200 }), { pageSize: 50 })
   t.match(await call(accountMessages.listChat, { toUserId: bob }), { total: 1, pageData: [{ isRead: 1 }] })
+  const token = 'a'.repeat(32)
+  const byCookie = async (headers: Record<string, string>) => {
+    const path = `${accountMessages.listChat.path}?toUserId=${bob}`
+    const seen = { ip: '127.0.0.1', requestId: 'test', proto: 'http', host: 'im.test' } as const
+    const claims = { ...seen, caller: session(news), token, byCookie: true }
+    const signed = signCaller(deps.config.callerKeys, claims, { method: 'GET', url: path })
+    const answer = await fetch(url + path, { headers: { ...headers, [callerHeader]: signed } })
+    return ((await answer.json()) as { data: { pageData: { isRead: number }[] } }).data.pageData[0]?.isRead
+  }
+  t.equal(await byCookie({}), 0, 'a page of somebody else may have asked')
+  t.equal(await byCookie({ [csrfHeader]: csrfTokenOf('b'.repeat(32)) }), 0)
+  t.equal(await byCookie({ [csrfHeader]: csrfTokenOf(token) }), 1)
   t.strictSame(await call(accountMessages.showReply, { toUserId: bob }), { toUserId: bob, nickname: 'bob' })
   await t.rejects(call(accountMessages.showReply), failure('InvalidParams'))
   await t.rejects(call(accountMessages.showReply, { toUserId: 2_000_000_000 }), failure('UserNotFound'))

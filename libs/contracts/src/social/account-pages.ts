@@ -166,8 +166,8 @@ export const accountMessages = contract('social', {
     path: '/mp/msg/list',
     safe: true,
     summary: {
-      zh: '与某用户的消息; 消息很长时一页行数较少, 下一页接着其后',
-      en: 'Messages with a user, newest first; they count as read. Of very long ones a page has fewer, and the next one goes on behind them',
+      zh: '与某用户的消息, 随即视为已读 (凭 cookie 调用时须带 X-CSRF-Token); 消息很长时一页行数较少, 下一页接着其后',
+      en: 'Messages with a user, newest first; they count as read (by a cookie only with X-CSRF-Token). Of very long ones a page has fewer, and the next one goes on behind them',
     },
     params: Type.Object({ toUserId: UserId(), ...page(15, mostMessages) }),
     result: PageVO(MessageRow),

@@ -18,7 +18,7 @@ import { EndpointLimits } from '../limits/endpoint-limits.ts'
 import { endOfCall, SpanKind, type Tracing, traceHeader } from '../tracing.ts'
 import { sendError, sendHeaders, sendRaw } from './answers.ts'
 import { auditedCall } from './audited-call.ts'
-import { authorise } from './authorise.ts'
+import { authorise, isForgeable } from './authorise.ts'
 import { longestBody } from './body-limit.ts'
 import {
   type CallerClaims,
@@ -102,7 +102,8 @@ export function createAnswerer<Deps>(
     reply.header('x-request-id', request.id)
     const read = await readRequest(request, endpoint.body).catch((error: unknown) => ({ error }))
     if (read instanceof Map) reading.language = languageOf(firstText(read, 'language'))
-    const caller = authorise(endpoint, credentialsOf(request, identity, read instanceof Map ? read : new Map()))
+    const credentials = credentialsOf(request, identity, read instanceof Map ? read : new Map())
+    const caller = authorise(endpoint, credentials)
     // Only now, so that callers without access get the error about access whatever they sent.
     if (!(read instanceof Map)) throw read.error
 
@@ -117,7 +118,7 @@ export function createAnswerer<Deps>(
       const params = decode(read)
       refuseForeignIds(params, caller)
       await limited?.count({ ...counted, params })
-      const info = requestInfo(request, read, reading.language, identity)
+      const info = requestInfo(request, read, reading.language, identity, isForgeable(credentials))
       const call = createCall({ params, caller, request: info, lifetime, body: bodyOf(request) })
       if (lifetime.isOver) throw new ContractError('ServiceUnavailable')
       const result = await audited(call, () => handler(deps, call))
@@ -208,6 +209,7 @@ function requestInfo(
   params: RawParams,
   language: Language,
   { claims, isInternal }: Identity,
+  isForgeable: boolean,
 ): RequestInfo {
   return {
     id: request.id,
@@ -220,6 +222,7 @@ function requestInfo(
     headers: request.headers as RequestInfo['headers'],
     accessToken: claims?.token ?? accessTokenOf(params, request.headers.authorization),
     isInternal,
+    isForgeable,
   }
 }
 

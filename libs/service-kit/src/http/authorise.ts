@@ -41,9 +41,12 @@ function holds(rule: AuthRule, { kind, role = 0 }: Caller): boolean {
   return kind !== 'mp' && role >= rule.role
 }
 
-/** Demands a CSRF token with a cookie: browsers send cookies with requests of foreign pages too, which don't know the token. */
-function refuseForgery({ byCookie, token, method, csrfToken }: Credentials): void {
-  if (!byCookie) return
-  if (method !== 'POST') throw new ContractError('PermissionDenied', { detail: 'a session of a cookie needs POST' })
-  if (!isCsrfToken(token ?? '', csrfToken)) throw new ContractError('PermissionDenied', { detail: 'X-CSRF-Token' })
+/** Browsers send cookies with requests of foreign pages too, which don't know the CSRF token. */
+export const isForgeable = ({ byCookie, token, csrfToken }: Pick<Credentials, 'byCookie' | 'token' | 'csrfToken'>) =>
+  byCookie === true && !isCsrfToken(token ?? '', csrfToken)
+
+function refuseForgery(credentials: Credentials): void {
+  if (credentials.byCookie && credentials.method !== 'POST')
+    throw new ContractError('PermissionDenied', { detail: 'a session of a cookie needs POST' })
+  if (isForgeable(credentials)) throw new ContractError('PermissionDenied', { detail: 'X-CSRF-Token' })
 }

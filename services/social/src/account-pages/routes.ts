@@ -33,8 +33,8 @@ const fanHandlers: Handlers<typeof accountFans, Deps> = {
 
 const messageHandlers: Handlers<typeof accountMessages, Deps> = {
   listWriters: (deps, { caller, params }) => listWriters(deps, caller.userId, params),
-  listChat: ({ message }, { caller: { userId }, params: { toUserId: peer, ...page } }) =>
-    message.call(accountChats.pageChat, { userId, peer, ...page, read: 1 }),
+  listChat: ({ message }, { caller: { userId }, params: { toUserId: peer, ...page }, request }) =>
+    message.call(accountChats.pageChat, { userId, peer, ...page, read: request.isForgeable ? 0 : 1 }),
   async showReply({ names }, { params: { toUserId } }) {
     if (toUserId === undefined) throw new ContractError('InvalidParams', { detail: 'toUserId' })
     const name = await names.ofOne(toUserId)
