@@ -48,6 +48,8 @@ test('what Node and Fastify refuse before any route is looked for has an envelop
     ['GET /nowhere HTTP/1.1\r\n\r\n', 400, codes.invalidParams],
     ['POST /user/login HTTP/1.1\r\nContent-Length: 3\r\n\r\na=1', 400, codes.invalidParams],
     ['GET /config HTTP/1.1\r\nHost: a\r\nExpect: foo\r\n\r\n', 417, codes.invalidParams],
+    ['POST /config HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n', 400, codes.invalidParams],
+    ['POST /config HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n', 400, codes.invalidParams],
     ['CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n', 405, codes.unknown],
     ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 400, codes.invalidParams],
     ['GET /config HTTP/3.7\r\nHost: a\r\n\r\n', 400, codes.invalidParams],

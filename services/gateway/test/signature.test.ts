@@ -1,6 +1,7 @@
+import { ContractError } from '@im/contracts'
 import { eventually } from '@im/service-kit/testing'
 import { test } from 'tap'
-import { secretWithoutToken, secretWithToken } from '../src/calls/signature.ts'
+import { checkSignature, secretWithoutToken, secretWithToken } from '../src/calls/signature.ts'
 import { alice, codes, form, startGateway } from './stage.ts'
 
 const apiKey = 'test-api-key'
@@ -10,6 +11,18 @@ test('secrets are those of crypto.md §5', async (t) => {
   const token = '2e707085469844aebd36a98136f90520'
   t.equal(secretWithToken(apiKey, '1559788026', 100001, token), 'e88a8027e7633e6c98c1387b194b4b14')
   t.equal(secretWithoutToken(apiKey, '1559788026'), '5faae2745f885ed5860b7e4ed0813f49')
+})
+
+test('a time may be 300 whole seconds off', async (t) => {
+  const check = (time: string, now: number) => () => {
+    const params = new Map([
+      ['time', [time]],
+      ['secret', [secretWithToken(apiKey, time, 1, 'token')]],
+    ])
+    checkSignature(apiKey, params, { userId: 1, token: 'token' }, now)
+  }
+  for (const now of [1300.9, 700]) t.doesNotThrow(check('1000', now))
+  for (const now of [1301, 699.9]) t.throws(check('1000', now), new ContractError('SignatureInvalid'))
 })
 
 test('while isAuthApi is 1 a call with a token must be signed', async (t) => {

@@ -22,6 +22,7 @@ const unreadable: Refusal = {
   detail: 'this is not valid HTTP',
 }
 const noHost: Refusal = { ...unreadable, detail: 'the Host header is missing' }
+const unknownCoding: Refusal = { ...unreadable, detail: 'Transfer-Encoding may only be chunked, and only of HTTP/1.1' }
 const headTooLong: Refusal = {
   status: 431,
   reason: 'Request Header Fields Too Large',
@@ -66,15 +67,26 @@ export const refusingOptions = {
   },
 }
 
-/** Refuses requests without Host (RFC 9112 §3.2), unknown expectations (RFC 9110 §10.1.1) and tunnels with an envelope. */
+/**
+ * Refuses with an envelope: requests without Host (RFC 9112 §3.2), bodies whose length another server may see elsewhere (RFC 9112 §6.1),
+ * unknown expectations (RFC 9110 §10.1.1) and tunnels.
+ */
 export function refuseInvalidHttp(app: FastifyInstance): void {
   app.server.on('checkExpectation', (request, response) => answer(response, request, unknownExpectation))
   app.server.on('connect', (request: IncomingMessage, socket: Socket) => answerSocket(socket, noTunnel, request.url))
   app.addHook('onRequest', (request, reply, done) => {
-    if (request.raw.httpVersion !== '1.1' || request.headers.host !== undefined) return done()
+    const refusal = refusalOf(request.raw)
+    if (!refusal) return done()
     reply.hijack()
-    answer(reply.raw, request.raw, noHost)
+    answer(reply.raw, request.raw, refusal)
   })
+}
+
+function refusalOf({ httpVersion, headers }: IncomingMessage): Refusal | undefined {
+  const { host, 'transfer-encoding': coding } = headers
+  if (httpVersion === '1.1' && host === undefined) return noHost
+  if (coding === undefined || (httpVersion === '1.1' && coding.toLowerCase() === 'chunked')) return undefined
+  return unknownCoding
 }
 
 function answer(response: ServerResponse, { url }: IncomingMessage, refusal: Refusal): void {

@@ -28,7 +28,8 @@ export function checkSignature(
   if (!signer && !secret) return
   const time = firstText(params, 'time')
   const fails = new ContractError('SignatureInvalid')
-  if (!secret || !time || !/^\d{1,12}$/.test(time) || Math.abs(nowSeconds - Number(time)) > tolerance) throw fails
+  if (!secret || !time || !/^\d{1,12}$/.test(time) || Math.abs(Math.floor(nowSeconds) - Number(time)) > tolerance)
+    throw fails
   const expected = signer
     ? [secretWithToken(apiKey, time, signer.userId, signer.token)]
     : [secretWithoutToken(apiKey, time), ownSecret(apiKey, time, params)]
