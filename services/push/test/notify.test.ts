@@ -71,6 +71,20 @@ test('a notification is pushed for other servers, for staff, and for a user to a
   t.equal(channels.sent.length, 4)
 })
 
+test('of what a notification says no more is kept than it shows', async (t) => {
+  const { internal, channels, deps } = await start(t)
+  const long = '好'.repeat(20_000)
+  for (const more of [{}, { isReadDel: 1 }, { isEncrypt: 1 }])
+    await internal.call(notifications.notify, {
+      ...{ from: alice, to: bob, body: JSON.stringify({ type: 1, content: long, ...more }) },
+    })
+  await eventually(() => channels.sent.length === 3)
+  const shown = channels.sent.map(({ body }) => body).sort()
+  t.strictSame(shown, [`alice:${'好'.repeat(44)}...`, 'alice:[消息]', 'alice:[点击查看T]'].sort())
+  const kept = await deps.db.collection('pushes').find().toArray()
+  t.strictSame(kept.map(({ text }) => text.length).sort(), [0, 0, 200])
+})
+
 test('between friends of whom one has blocked the other nothing is pushed', async (t) => {
   const { api, channels, blockers } = await start(t)
   const notify = (body: string) => api.call(notifications.notify, { from: alice, to: bob, body }, { as: alice })

@@ -10,6 +10,9 @@ import type { GivenBody } from './message-body.ts'
 
 type NotifyDeps = Pick<Deps, 'people' | 'user' | 'social' | 'tokens' | 'pushes' | 'pushWorker' | 'channels' | 'now'>
 
+/** Characters (UTF-16 units) of a content that the queue keeps: no notification shows more than 50. */
+const longestKept = 200
+
 export interface Notice {
   from: number
   to: number
@@ -39,7 +42,7 @@ export async function notifyUser(deps: NotifyDeps, { from, to, body, ts = 0, onl
     {
       ...{ messageId, conversation: `u:${pairOf(from, to)}`, from, to, contentType, isEncrypt, isReadDel },
       ...{ timeSend: Math.floor(writtenAt / 1000), arrivedAt: writtenAt },
-      text: textOfType(contentType) ?? content,
+      text: isEncrypt || isReadDel ? '' : (textOfType(contentType) ?? content.slice(0, longestKept).toWellFormed()),
       ...(only ? { only } : {}),
     },
     at,
