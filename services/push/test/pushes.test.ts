@@ -261,6 +261,27 @@ test('that a message was recalled is told to the devices that showed it, and to 
   )
 })
 
+test('a message that is recalled goes from the devices of those who want to hear of nothing more, without a sound', async (t) => {
+  const { api, channels, say, publish, deps } = await startPush(t)
+  for (const userId of [bob, carol]) await api.call(pushTokens.registerFcm, { token: `f${userId}` }, { as: userId })
+  const ids = [await say(alice, bob, { text: 'oops' }), await say(alice, carol, { text: 'oops' })]
+  await eventually(() => channels.sent.length === 2)
+  const row = { remarkName: '', isOpenSnapchat: 0, isOpenTopChat: 0, chatRecordTimeOut: -1, at: Date.now() }
+  await publish(friendRowChanged, singleChat(alice, bob), {
+    ...{ userId: bob, toUserId: alice, offlineNoPushMsg: 1, ...row },
+  })
+  await publish(doNotDisturbChanged, carol, { userId: carol, offlineNoPushMsg: 1, at: Date.now() })
+  await eventually(async () => (await deps.friendRows.find([`${bob}:${alice}`])).size === 1)
+  await eventually(async () => (await deps.people.find([carol])).get(carol)?.isMuted === true)
+  for (const [n, to] of [bob, carol].entries()) {
+    const conversation = singleChat(alice, to)
+    await publish(messageRecalled, conversation, { conversation, messageIds: [ids[n]!], by: alice, at: Date.now() })
+  }
+  await eventually(() => channels.sent.length === 4)
+  for (const userId of [bob, carol])
+    t.match(channels.on(`f${userId}`), [{ body: 'alice:oops' }, { kind: 'withdrawn', isSilent: true }])
+})
+
 test('who was not told of a message before its recall is not told, whatever the message service answers', async (t) => {
   const { api, channels, say, publish, deps } = await startPush(t, { env: { PUSH_DELAY: '0.5' } })
   await api.call(pushTokens.registerFcm, { token: 'f1' }, { as: bob })

@@ -114,8 +114,10 @@ export async function resolvePushes(deps: ResolveDeps, all: readonly PushDocumen
   return resolution
 
   function isWanted(push: PushDocument, audience: Audience, text: Text, userId: number): boolean {
-    if (present.has(userId) || people.get(userId)?.isMuted) return false
+    if (present.has(userId)) return false
+    // What is shown goes, also from those who want to hear of nothing more: it makes no sound.
     if (audience.shown) return true
+    if (people.get(userId)?.isMuted) return false
     if (replaced.get(push._id)?.has(userId)) return false
     if (!audience.room) return !rows.get(friendRowId(userId, push.from))?.isMuted
     return !audience.members?.get(userId)?.isMuted || breaksMute(text, userId)
@@ -151,7 +153,7 @@ export async function resolvePushes(deps: ResolveDeps, all: readonly PushDocumen
     return (shown.get(device) ?? []).map((id) => ({
       device,
       token,
-      notification: { id, kind: 'withdrawn' as const, ...notification },
+      notification: { id, kind: 'withdrawn' as const, isSilent: true, ...notification },
     }))
   }
 }
