@@ -53,7 +53,11 @@ export function eventHandlers(deps: Deps): EventHandler[] {
       ({ userId, offlineNoPushMsg }, change) => people.put([{ _id: userId, isMuted: offlineNoPushMsg === 1 }], change),
       { projection },
     ),
-    exactlyOnce(userDeleted, ({ userId }, change) => people.remove([userId], change), { projection }),
+    exactlyOnce(
+      userDeleted,
+      ({ userId }, change) => people.replace([{ _id: userId, nickname: '', isMuted: false, gone: true }], change),
+      { projection },
+    ),
     exactlyOnce(userDeleted, async ({ userId }, change) => {
       await tokens.removeUser(userId, change)
       await badges.removeUser(userId, change)

@@ -10,6 +10,7 @@ import {
   roomCreated,
   roomDissolved,
 } from '@im/contracts/room'
+import { friendRowChanged } from '@im/contracts/social'
 import { userDeleted } from '@im/contracts/user'
 import { causedId } from '@im/service-kit'
 import { collectionsWith, eventually, expiriesIn, watchQueries } from '@im/service-kit/testing'
@@ -281,8 +282,21 @@ test('nothing is left of a user who is deleted', async (t) => {
   await api.call(badges.setBadge, { num: 3 }, { as: bob })
   t.strictSame(await collectionsWith(deps.db, bob), ['badges', 'friend_rows', 'members', 'people', 'tokens'])
   await publish(userDeleted, bob, { userId: bob, nickname: 'bob', at: Date.now() })
-  await eventually(async () => !(await collectionsWith(deps.db, bob)).length)
-  t.strictSame(await collectionsWith(deps.db, bob), [])
+  const left = () => collectionsWith(deps.db, bob)
+  await eventually(async () => (await left()).join() === 'people')
+  t.strictSame(await left(), ['people'], 'but that he was there')
+
+  const row = { isOpenSnapchat: 0, isOpenTopChat: 0, chatRecordTimeOut: -1, at: Date.now() }
+  const note = (userId: number, toUserId: number) =>
+    publish(friendRowChanged, `${Math.min(userId, toUserId)}:${Math.max(userId, toUserId)}`, {
+      ...{ userId, toUserId, remarkName: 'x', offlineNoPushMsg: 1, ...row },
+    })
+  await note(bob, alice)
+  await note(alice, bob)
+  await api.call(badges.setBadge, { num: 3 }, { as: bob })
+  const handled = deps.db.collection<{ _id: string; last: number }>('handled_sequences')
+  await eventually(() => handled.findOne({ _id: { $regex: `${alice}:${bob}` }, last: { $gt: 0 } }))
+  t.strictSame(await eventually(async () => (await left()).length === 1 && (await left())), ['people'], 'nor later')
 })
 
 test('every query uses an index', async (t) => {

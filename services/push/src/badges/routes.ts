@@ -2,9 +2,14 @@ import type { Handlers } from '@im/contracts'
 import { badges, internalBadges } from '@im/contracts/push'
 import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
+import { goneAmong } from '../people/follow-users.ts'
 
 const handlers: Handlers<typeof badges, Deps> = {
-  setBadge: ({ badges }, { caller, params }) => badges.set(caller.userId, params.num),
+  async setBadge(deps, { caller: { userId }, params }) {
+    await deps.badges.set(userId, params.num)
+    // Who was deleted while the call was under way has no number any more.
+    if ((await goneAmong(deps, [userId])).size) await deps.badges.removeUser(userId)
+  },
 }
 
 const internalHandlers: Handlers<typeof internalBadges, Deps> = {

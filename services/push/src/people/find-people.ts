@@ -10,9 +10,10 @@ export async function findPeople(
   userIds: readonly number[],
 ): Promise<Map<number, Pick<Person, 'nickname' | 'isMuted'>>> {
   const found = new Map<number, Pick<Person, 'nickname' | 'isMuted'>>()
-  for (const [userId, { nickname = '', isMuted = false }] of await people.find(userIds))
+  const known = await people.find(userIds)
+  for (const [userId, { nickname = '', isMuted = false }] of known)
     if (nickname) found.set(userId, { nickname, isMuted })
-  const missing = userIds.filter((userId) => !found.has(userId))
+  const missing = userIds.filter((userId) => !found.has(userId) && !known.get(userId)?.gone)
   for (let from = 0; from < missing.length; from += askedAtOnce) {
     const { contacts } = await user.call(internalUsers.getContacts, {
       userIds: missing.slice(from, from + askedAtOnce),

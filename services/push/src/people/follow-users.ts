@@ -1,6 +1,6 @@
 import { streams } from '@im/contracts'
 import { replayedUsers } from '@im/contracts/user'
-import { catchUp } from '@im/service-kit'
+import { type Change, catchUp } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 
 /** What notifications need of each user. */
@@ -9,6 +9,18 @@ export interface Person {
   nickname: string
   /** They want no notifications at all. */
   isMuted: boolean
+  /** Deleted. The id stays, because what other services tell of them may come later. */
+  gone?: true
+}
+
+/** Those of the users who were deleted. */
+export async function goneAmong(
+  { people }: Pick<Deps, 'people'>,
+  userIds: readonly number[],
+  change?: Pick<Change, 'session'>,
+): Promise<Set<number>> {
+  const known = await people.find([...new Set(userIds)], change)
+  return new Set([...known.values()].flatMap(({ _id, gone }) => (gone ? [_id] : [])))
 }
 
 export const projection = { name: 'people', stream: streams.user }
