@@ -8,6 +8,7 @@ import { repositoryRoot } from './machine/machine.ts'
  * `npm run test:load`.
  */
 const loadTests = new Set([
+  'libs/service-kit/test/decode-speed.test.ts',
   'services/user/test/catch-up.test.ts',
   'deploy/xmpp/test/load.test.ts',
   ...['hostile-input', 'hostile-load', 'noon', 'torture'].map((name) => `test-e2e/test/${name}.test.ts`),
