@@ -166,14 +166,15 @@ test('files, edited notices and waiting rooms are told', async (t) => {
     fields['content'],
     fields['objectId'],
     fields['fileName'],
+    fields['toUserId'],
   ])
   t.strictSame(
     told.sort(),
     [
-      ['chat', 933, '', 'w'.repeat(32), ''],
-      ['room', 401, file.shareId, jid, file.name],
-      ['room', 402, file.shareId, jid, file.name],
-      ['room', 934, 'new text', jid, state.roomId],
+      ['chat', 933, '', 'w'.repeat(32), '', String(bob)],
+      ['room', 401, file.shareId, jid, file.name, jid],
+      ['room', 402, file.shareId, jid, file.name, jid],
+      ['room', 934, 'new text', jid, state.roomId, jid],
     ].sort(),
   )
 })

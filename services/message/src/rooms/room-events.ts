@@ -153,6 +153,9 @@ const ofShare =
 export const ofShareAdded = ofShare(401)
 export const ofShareDeleted = ofShare(402)
 
-export const ofWaiting = ({ by, userIds, jid }: Payload<typeof waitingRoomChanged>): RoomNotice[] => [
-  { type: 933, key: '', by, content: '', objectId: jid, fileName: '', chatTo: userIds, inRoom: false },
-]
+/** One for each of the others, whom it names: who waits is no member yet. */
+export const ofWaiting = ({ by, userIds, jid }: Payload<typeof waitingRoomChanged>): RoomNotice[] =>
+  userIds.map((userId) => ({
+    ...{ type: 933, key: String(userId), by, to: { userId, name: '' }, content: '', objectId: jid, fileName: '' },
+    ...{ chatTo: [userId], inRoom: false },
+  }))
