@@ -1,8 +1,11 @@
 /** What no schema sees: whether names lead anywhere. */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { test } from 'tap'
 import {
   type Container,
   environmentOf,
+  here,
   type KubernetesObject,
   overlays,
   readJobs,
@@ -159,18 +162,128 @@ test('a pod that is replaced, moved or scaled in interrupts nobody', async (t) =
   }
 })
 
+/** Where the images keep what has to outlive a pod. The folder of NATS is in its configuration. */
+const kept: Record<string, string> = { xmpp: '/var/lib/im-xmpp', mongodb: '/data/db', redis: '/data' }
+
 for (const overlay of overlays)
   test(`${overlay}: what is written lies on a volume`, async (t) => {
     const objects = await render(`overlays/${overlay}`)
     for (const workload of workloadsOf(objects)) {
-      const mounts = workload.container.volumeMounts?.map(({ mountPath }) => mountPath) ?? []
-      const isMounted = (path: string) => mounts.some((mount) => path === mount || path.startsWith(`${mount}/`))
+      const { name, object, pod, container } = workload
+      const claims = (object.spec.volumeClaimTemplates ?? []) as KubernetesObject[]
+      const lasting = [
+        ...claims.map(({ metadata }) => metadata.name),
+        ...(pod.volumes ?? []).filter((volume) => 'persistentVolumeClaim' in volume).map((volume) => volume.name),
+      ]
+      const mounts = container.volumeMounts ?? []
       const env = environmentOf(workload, objects, secretsOf(overlay))
-      for (const name of ['FILE_DIRECTORY', 'UPLOAD_STAGING'])
-        if (env[name] && workload.name === 'message') t.ok(isMounted(env[name]), `${workload.name}: ${name}`)
-      if (workload.name === 'xmpp') t.ok(isMounted('/var/lib/im-xmpp'), 'the log of an XMPP server')
+      const folders = [name === 'nats' ? (await readNats(objects)).folder : kept[name]]
+      if (name === 'message') {
+        const staging = env['UPLOAD_STAGING'] ?? ''
+        t.ok(mounts.some(({ mountPath }) => `${staging}/`.startsWith(`${mountPath}/`)))
+        if (env['FILE_STORE'] === 'directory') folders.push(env['FILE_DIRECTORY'])
+      }
+      // Exactly that folder: images have volumes of their own below others, which end with the container.
+      for (const folder of folders)
+        if (folder)
+          t.ok(
+            mounts.some((mount) => mount.mountPath === folder && lasting.includes(mount.name)),
+            `${name}: ${folder}`,
+          )
     }
   })
+
+const bytesOf = (quantity: string) => Number.parseFloat(quantity) * 1024 ** ' KMGT'.indexOf(quantity.at(-2) ?? ' ')
+
+test('the volume of an XMPP server has room for the longest log', async (t) => {
+  const configuration = await readFile(join(here, '../xmpp/prosody/prosody.cfg.lua'), 'utf8')
+  const [, product = ''] = /"XMPP_LOG_MAX_BYTES", ([\d* ]+)\)/.exec(configuration) ?? []
+  const byDefault = product.split('*').reduce((size, factor) => size * Number(factor), 1)
+  t.ok(byDefault >= 1024 ** 3)
+  for (const overlay of overlays) {
+    const objects = await render(`overlays/${overlay}`)
+    const xmpp = workloadsOf(objects).find(({ name }) => name === 'xmpp')!
+    const longest = Number(environmentOf(xmpp, objects, secretsOf(overlay))['XMPP_LOG_MAX_BYTES'] ?? byDefault)
+    const volume = bytesOf(xmpp.object.spec.volumeClaimTemplates[0].spec.resources.requests.storage)
+    // An eighth more, because files are removed only whole.
+    t.ok(volume > longest * 1.125, `${overlay}: ${volume} bytes for a log of ${longest}`)
+  }
+})
+
+test('XMPP servers take the certificate from the secret that cert-manager fills', async (t) => {
+  for (const overlay of ['production', 'offline'] as const) {
+    const objects = await render(`overlays/${overlay}`)
+    const xmpp = workloadsOf(objects).find(({ name }) => name === 'xmpp')!
+    const env = environmentOf(xmpp, objects, secretsOf(overlay))
+    const volume = xmpp.pod.volumes?.find(({ secret }) => secret)?.name
+    const mount = xmpp.container.volumeMounts?.find(({ name }) => name === volume)?.mountPath
+    t.strictSame([env['XMPP_CERT'], env['XMPP_KEY']], [`${mount}/tls.crt`, `${mount}/tls.key`], overlay)
+    t.equal(env['XMPP_REQUIRE_TLS'], 'true')
+  }
+})
+
+/** What NATS servers read: the files of their ConfigMap that their arguments lead to. */
+async function readNats(objects: readonly KubernetesObject[]) {
+  const { container, pod, object } = workloadsOf(objects).find(({ name }) => name === 'nats')!
+  const volume = pod.volumes?.find(({ configMap }) => configMap)
+  const mount = container.volumeMounts?.find(({ name }) => name === volume?.name)?.mountPath
+  const files = objects.find(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === volume?.configMap?.name)
+  const read = (name: string): string => {
+    const text = files?.data?.[name]
+    if (text === undefined) throw new Error(`nats: there is no file ${name} in ${mount}`)
+    return text.replace(/^include (\S+)$/m, (_line, included: string) => read(included))
+  }
+  const [flag, file = ''] = container.args ?? []
+  if (flag !== '-c' || !file.startsWith(`${mount}/`)) throw new Error(`nats: ${file} is no file in ${mount}`)
+  const text = read(file.slice(`${mount}/`.length))
+  return {
+    container,
+    text,
+    replicas: object.spec.replicas as number,
+    folder: /store_dir: (\S+)/.exec(text)?.[1],
+    monitorPort: Number(/^http: (\d+)/m.exec(text)?.[1]),
+    clusterPort: Number(/^ {2}port: (\d+)/m.exec(text)?.[1]),
+    routes: text.match(/nats:\/\/\S+/g) ?? [],
+  }
+}
+
+test('NATS servers find each other, and each event is written to as many as there are', async (t) => {
+  for (const overlay of overlays) {
+    const objects = await render(`overlays/${overlay}`)
+    const { container, text, replicas, monitorPort, clusterPort, routes } = await readNats(objects)
+    const portOf = (wanted: string) => container.ports?.find(({ name }) => name === wanted)?.containerPort
+    t.equal(monitorPort, portOf('monitor'), overlay)
+    for (const [, name] of text.matchAll(/\$(\w+)/g))
+      t.ok(
+        container.env?.some((one) => one.name === name),
+        `$${name}`,
+      )
+    const service = workloadsOf(objects).find(({ name }) => name === 'user')!
+    t.equal(environmentOf(service, objects, secretsOf(overlay))['NATS_REPLICAS'], String(replicas), overlay)
+    const peers = replicas === 1 ? [] : [...Array(replicas).keys()]
+    t.strictSame(
+      routes,
+      peers.map((number) => `nats://nats-${number}.nats-cluster:${portOf('cluster')}`),
+      `${overlay}: base/nats/cluster.conf`,
+    )
+    if (replicas > 1) t.equal(clusterPort, portOf('cluster'))
+  }
+})
+
+test('probes ask what tells of the server alone', async (t) => {
+  for (const overlay of overlays)
+    for (const { name, container } of workloadsOf(await render(`overlays/${overlay}`))) {
+      const { startupProbe, readinessProbe, livenessProbe } = container
+      const asked = [startupProbe, readinessProbe, livenessProbe].map(
+        (probe) => probe?.httpGet ?? probe?.tcpSocket ?? probe?.exec,
+      )
+      if (name === 'xmpp')
+        t.match(asked, [{ port: 'http', path: '/http-bind' }, { port: 'http', path: '/http-bind' }, { port: 'http' }])
+      // Without it all three fail for seconds when a leader dies.
+      const alone = { port: 'monitor', path: '/healthz?js-server-only=true' }
+      if (name === 'nats') t.match(asked, [{ port: 'monitor', path: '/healthz' }, alone, alone])
+    }
+})
 
 test('the examples name objects that there are', async (t) => {
   const objects = await render('overlays/production')

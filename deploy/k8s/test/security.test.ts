@@ -106,6 +106,90 @@ test('services reach those whose addresses they have among their settings, and n
   }
 })
 
+interface EgressRule {
+  to?: (Peer & { ipBlock?: { cidr: string } })[]
+  ports: { port: number }[]
+}
+
+/** Whether a pod may open a connection to a port outside of the namespace: to an address on the internet, or to one somewhere. */
+function isLetOut(policies: readonly KubernetesObject[], from: Labels, port: number, where: 'internet' | 'somewhere') {
+  return policies
+    .filter(({ spec }) => spec.policyTypes.includes('Egress') && selects(spec.podSelector, from))
+    .flatMap(({ spec }): EgressRule[] => spec.egress ?? [])
+    .some(
+      ({ to, ports = [] }) =>
+        ports.some((allowed) => allowed.port === port) &&
+        (!to || to.some(({ ipBlock }) => ipBlock && (where === 'somewhere' || ipBlock.cidr === '0.0.0.0/0'))),
+    )
+}
+
+const defaultPorts: Record<string, string> = { 'https:': '443', 'http:': '80', 'mongodb:': '27017', 'redis:': '6379' }
+
+test('services reach the addresses outside that they have among their settings', async (t) => {
+  const reached = new Set<string>()
+  for (const [index, objects] of (await all()).entries()) {
+    const overlay = overlays[index]!
+    const policies = objects.filter(({ kind }) => kind === 'NetworkPolicy')
+    for (const from of workloadsOf(objects).filter(({ labels }) => labels['part'] === 'service')) {
+      const env = environmentOf(from, objects, secretsOf(overlay))
+      const { service } = (await import(join(here, `../../services/${env['SERVICE']}/src/service.ts`))) as {
+        service: Service
+      }
+      for (const { setting } of Object.values(service.settings.properties) as unknown as {
+        setting: { env: string; default?: unknown }
+      }[]) {
+        // What apps are told is not an address that the service calls.
+        if (!/_(URLS?|ENDPOINT)$/.test(setting.env) || setting.env.startsWith('PUBLIC_')) continue
+        const given = env[setting.env]
+        // Nobody outside, unless an operator says so.
+        if (!given && overlay === 'offline') continue
+        const text = given ?? String(setting.default ?? '')
+        const url = URL.parse(text)
+        if (!url?.hostname.includes('.') || url.hostname === '127.0.0.1') continue
+        const port = Number(url.port || defaultPorts[url.protocol])
+        t.ok(
+          isLetOut(policies, from.labels, port, given ? 'somewhere' : 'internet'),
+          `${overlay}: ${from.name} reaches ${setting.env}, ${url.host} (base/network/egress.yaml)`,
+        )
+        reached.add(`${from.name} ${port}`)
+      }
+    }
+    // Stores of an operator's own, without TLS too, and a bucket that is no public one.
+    if (overlay !== 'small')
+      for (const port of [27017, 6379, 6380, 9000])
+        t.ok(isLetOut(policies, { app: 'message', part: 'service' }, port, 'somewhere'), `${overlay}: port ${port}`)
+  }
+  for (const one of ['user 443', 'push 443', 'message 443', 'message-feed 443', 'room 27017', 'gateway 6380'])
+    t.ok(reached.has(one), one)
+})
+
+test('apps reach XMPP servers and the gateway from anywhere, and NATS servers each other', async (t) => {
+  for (const objects of await all()) {
+    const policies = objects.filter(({ kind }) => kind === 'NetworkPolicy')
+    const workloads = workloadsOf(objects)
+    const labelsOf = (wanted: string) => workloads.find(({ name }) => name === wanted)!.labels
+    const isOpen = (to: Labels, port: string) =>
+      policies
+        .filter(({ spec }) => selects(spec.podSelector, to))
+        .flatMap(({ spec }) => spec.ingress ?? [])
+        .some(({ from, ports }) => !from && ports.some((allowed: { port: string }) => allowed.port === port))
+    const open = workloads.flatMap(({ name, labels, container }) =>
+      (container.ports ?? []).filter((port) => isOpen(labels, port.name)).map((port) => `${name} ${port.name}`),
+    )
+    t.strictSame(open.sort(), ['gateway http', 'xmpp client'], 'and nothing else is open to everybody')
+    for (const from of workloads)
+      t.equal(isLetIn(policies, from.labels, labelsOf('nats'), 'cluster'), from.name === 'nats', from.name)
+    const [entrance] = objects.filter(({ kind, spec }) => kind === 'Service' && /Port|Balancer/.test(spec.type ?? ''))
+    t.match(entrance, {
+      spec: {
+        externalTrafficPolicy: 'Local',
+        selector: { app: 'xmpp' },
+        ports: [{ port: 5222, targetPort: 'client' }],
+      },
+    })
+  }
+})
+
 test('jobs that make backups and restore them reach the stores', async (t) => {
   const jobs = workloadsOf(await readJobs())
   t.strictSame(
