@@ -1,4 +1,5 @@
 /** How the message service gets the log and the state of streams: order, window, replays, take-over, holes. */
+import { createHash } from 'node:crypto'
 import { appendFile, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join as joinPath } from 'node:path'
 import { test } from 'tap'
@@ -82,6 +83,15 @@ test('entries come again from the first that is not released, with the same numb
     t.ok(Number(next.hello['epoch']) > Number(second.hello['epoch']))
     t.strictSame(told(next), told(first).slice(2))
   }
+  await prosody.end('SIGKILL')
+  // The clock is set back by a day.
+  const epoch = Date.now() + 86_400_000
+  const marks = `<log id='${first.hello['log']}' stored='5' released='2' epoch='${epoch}'/>`
+  const checksum = createHash('md5').update(marks).digest('hex').slice(0, 16)
+  await appendFile((await segments(prosody)).at(-1)!, `${checksum}\t${marks}\n`)
+  await prosody.start()
+  const last = await startMessageService(t, prosody, { stores: false })
+  t.ok(Number(last.hello['epoch']) > epoch)
 })
 
 test('not more than the window is on its way; stored moves it, marks of another epoch do not', async (t) => {
@@ -260,6 +270,19 @@ test('notes are kept with their stream, over connections of the message service'
   client.write('<presence><priority>5</priority></presence>')
   await eventually(() => second.state(id)['priority'] === '5')
   t.strictSame(notes(second), [], 'there may be thousands of them: they are not told at each change')
+})
+
+test('the window has a bound in bytes, too', async (t) => {
+  const prosody = await startProsody(t)
+  const service = await startMessageService(t, prosody, { stores: false })
+  const from = await join(prosody, alice)
+  for (const i of numbers(1, 40)) from.send(bob, `${i} ${'x'.repeat(200_000)}`)
+  await from.askCount()
+  await eventually(async () => (await prosody.metric('im_log_unsent_entries')) === 40 - service.entries.length)
+  t.ok(service.entries.length >= 20 && service.entries.length < 24, `${service.entries.length} on their way`)
+  service.stores = true
+  service.stored(service.entries.at(-1)!.seq)
+  await eventually(() => service.entries.length === 40)
 })
 
 test('released segments go, the others stay', async (t) => {

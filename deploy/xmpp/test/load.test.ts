@@ -60,6 +60,9 @@ for (const managed of [false, true]) {
         const kept = (heaps[1]! - heaps[0]!) / 5 / clients.length
         t.ok(kept < 100, `${kept.toFixed(0)} bytes a delivery, of 4,000`)
       })
+    const again = await startMessageService(t, prosody)
+    const ready = again.frames.findIndex(({ name }) => name === 'ready')
+    t.equal(again.frames.slice(0, ready).filter(({ name }) => name === 'stream').length, clients.length)
     for (const client of clients) client.socket.destroy()
   })
 }

@@ -101,8 +101,9 @@ test('a wrong count, user or id resumes nothing', async (t) => {
   const client = await join(prosody, bob)
   client.write(`<resume xmlns='${sm}' previd='${lost.id}' h='0'/>`)
   t.ok((await client.element('failed')).getChild('unexpected-request'))
-  for (const h of ['-1', '1.5', 'x', '7', '']) {
+  for (const h of ['-1', '1.5', 'x', '7', '', '0']) {
     const other = await join(prosody, alice)
+    other.ack()
     other.write(`<a xmlns='${sm}' h='${h}'/>`)
     t.equal(await other.streamError(), 'undefined-condition', h)
   }
@@ -119,9 +120,13 @@ test('a stream that is not resumed in time ends, and its count is told', async (
   lost.ack(2)
   await lost.sync()
   await lost.vanish()
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  const back = new Client(prosody, bob)
+  t.equal((await back.resume(lost, 2)).name, 'resumed')
+  await back.vanish()
   const start = Date.now()
   await eventually(() => service.ended.has(id))
-  t.ok(Date.now() - start > 500)
+  t.ok(Date.now() - start > 750, 'each loss has its own time')
   t.equal(service.ended.get(id)?.attrs['confirmed'], '1')
   const failed = await new Client(prosody, bob).resume(lost)
   t.strictSame([failed.name, failed.attrs['h']], ['failed', '3'])
@@ -203,6 +208,23 @@ test('who gets nothing but answers is asked now and then, and stays', async (t) 
   }
   t.notOk(client.closed)
   t.ok(asked >= 50 && asked <= total / 50, `asked ${asked} times`)
+})
+
+test('what is kept of answers is bounded in bytes, and asked about before that', async (t) => {
+  const prosody = await startProsody(t, { XMPP_STREAM_MAX_BYTES: '500000' })
+  const service = await startMessageService(t, prosody)
+  const client = await join(prosody, bob)
+  const id = await service.stream(client.jid)
+  const presence = `<presence><status>${'x'.repeat(50_000)}</status></presence>`
+  client.answers = true
+  for (const round of numbers(1, 20)) {
+    client.write(presence)
+    await eventually(() => client.received === round + 1)
+  }
+  t.notOk(client.closed)
+  client.answers = false
+  client.write(presence.repeat(20)) // all of it is read, none acknowledged
+  await eventually(() => service.ended.has(id))
 })
 
 test('a stream has its last word before it is closed', async (t) => {

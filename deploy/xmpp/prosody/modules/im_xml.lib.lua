@@ -66,6 +66,16 @@ local function to_xml(stanza)
 	return concat(parts);
 end
 
+-- What comes after the `to` of a stanza to a client.
+local function rest_of(stanza)
+	local attr, parts = {}, {};
+	for key, value in next, stanza.attr do
+		if key ~= "to" and key ~= "xmlns" then attr[key] = value; end
+	end
+	write_content(stanza, parts, write_attributes(attr, parts, 0), nil);
+	return concat(parts);
+end
+
 -- A stanza as its client sent it, as one line, for a place where jabber:client is not the namespace. What the client says
 -- about its own address is left out.
 local function client_stanza_to_line(stanza, to)
@@ -80,5 +90,5 @@ local function client_stanza_to_line(stanza, to)
 end
 
 return {
-	escape_text = escape_text, escape_attribute = escape_attribute, to_xml = to_xml, client_stanza_to_line = client_stanza_to_line,
+	escape_text = escape_text, escape_attribute = escape_attribute, to_xml = to_xml, rest_of = rest_of, client_stanza_to_line = client_stanza_to_line,
 };

@@ -7,11 +7,12 @@ local new_cache = require "util.cache".new;
 local new_token = require "util.id".long;
 local now = require "util.time".now;
 local destroy_session = require "core.sessionmanager".destroy_session;
+local rest_of = module:require "im_xml".rest_of;
 local streams = module:depends("im_streams");
 
 local hibernation = module:get_option_number("im_resume_seconds", 60);
 local remembered = 600; -- seconds in which an ended stream's count is told
-local ask_after = 50; -- stanzas without a number
+local ask_after, ask_after_bytes = 50, 64 * 1024; -- stanzas without a number
 
 local NS = "urn:xmpp:sm:3";
 local resumable = {}; -- user and token → stream
@@ -21,14 +22,16 @@ local store = module:open_store("im_sm");
 local methods = {};
 local metatable = { __index = methods };
 
--- A stanza that is sent: of the message service (a frame, perhaps with a number) or our own.
-function methods:push(item, k, bytes)
+-- Our own stanzas have no other receiver to share what they take.
+local own_extra = 512;
+local function size_of(frame) return #frame.rest + (frame.is_own and own_extra or 0); end
+
+-- A stanza that is sent, as a frame: of the message service, perhaps with a number, or our own.
+function methods:push(frame, k)
 	self.sent = self.sent + 1;
-	self.items[self.sent], self.bytes = item, self.bytes + bytes;
+	self.items[self.sent], self.bytes = frame, self.bytes + size_of(frame);
 	if k then self.numbers[self.sent] = k; end
 end
-
-local function size_of(item) return item.rest and #item.rest or 512; end
 
 -- Drops what the client has; returns the highest number among it.
 function methods:acknowledge(h)
@@ -50,15 +53,18 @@ end
 -- Deliveries that were not acknowledged, in their order.
 function methods:missing()
 	local frames = {};
-	for i = self.acked + 1, self.sent do
-		if self.items[i].rest then frames[#frames + 1] = self.items[i]; end
-	end
+	for i = self.acked + 1, self.sent do frames[#frames + 1] = self.items[i]; end
 	return frames;
+end
+
+-- Whether much waits to be acknowledged, with or without numbers.
+function methods:is_long()
+	return self.sent - self.acked >= ask_after or self.bytes >= ask_after_bytes;
 end
 
 -- XML that asks for an acknowledgement, when one is wanted and none is on its way.
 function methods:request()
-	if self.asked or next(self.numbers) == nil and self.sent - self.acked < ask_after then return nil; end
+	if self.asked or next(self.numbers) == nil and not self:is_long() then return nil; end
 	self.asked = true;
 	return "<r xmlns='"..NS.."'/>";
 end
@@ -68,10 +74,12 @@ local function request(stream)
 	if xml then stream:write(xml); end
 end
 
+-- The count, to the first question that waits for it, or to more of them. The last one waits on when it came after what is counted.
 local function answer(stream)
-	stream.sm.answer_at = nil;
+	local sm, h = stream.sm, handled(stream);
+	sm.answer_at = sm.asked_last and sm.asked_last > h and sm.asked_last or nil;
 	if not stream.waiting and stream.session.conn then
-		stream:write(("<a xmlns='%s' h='%d'/>"):format(NS, handled(stream)));
+		stream:write(("<a xmlns='%s' h='%d'/>"):format(NS, h));
 	end
 end
 
@@ -94,7 +102,7 @@ local function count_in(stanza, session)
 	local sm = stream and stream.sm;
 	if sm and not stanza.attr.xmlns then
 		sm.read = sm.read + 1;
-		if sm.sent - sm.acked >= ask_after then request(stream); end -- who gets nothing but answers is asked, too
+		if sm:is_long() then request(stream); end -- who gets nothing but answers is asked, too
 	end
 	return stanza;
 end
@@ -102,7 +110,7 @@ end
 local function keep_out(stanza, session)
 	local stream = session.im_stream;
 	if not stream or not stream.sm or not is_stanza(stanza) then return stanza; end
-	stream.sm:push(stanza, nil, 512);
+	stream.sm:push { name = stanza.name, rest = rest_of(stanza), is_own = true };
 	return not stream.waiting and stanza or nil;
 end
 
@@ -189,12 +197,11 @@ local function resume(session, stanza)
 		return fail(session, "item-not-found", h);
 	end
 	-- What is still on its way to the disk does not count; the client sends it again.
-	sm.read, sm.settled, sm.generation, sm.answer_at = handled(stream), handled(stream), sm.generation + 1, nil;
+	sm.read, sm.settled, sm.generation, sm.answer_at, sm.asked_last = handled(stream), handled(stream), sm.generation + 1, nil, nil;
 	take_over(stream, session);
 	session.send(st.stanza("resumed", { xmlns = NS, previd = sm.token, h = ("%d"):format(sm.read) }));
 	for i = sm.acked + 1, sm.sent do
-		local item = sm.items[i];
-		stream:write(item.rest and stream:xml(item) or tostring(item));
+		stream:write(stream:xml(sm.items[i]));
 		if stream.ending or stream.waiting then return; end
 	end
 	request(stream);
@@ -212,7 +219,9 @@ local function on(name, act)
 end
 
 on("r", function (stream)
-	if stream.pending == 0 then answer(stream); else stream.sm.answer_at = stream.sm.read; end
+	local sm = stream.sm;
+	sm.answer_at, sm.asked_last = sm.answer_at or sm.read, sm.read;
+	if stream.pending == 0 then answer(stream); end
 end);
 
 on("a", function (stream, stanza)

@@ -139,7 +139,7 @@ function methods:take(frame, k)
 		self.delivered = k;
 		if self.ack and frame.expect then self.ack:expect(k, frame); end
 	end
-	if self.sm then self.sm:push(frame, k, #frame.rest); end
+	if self.sm then self.sm:push(frame, k); end
 	if not self.sm and not self.ack then note_unheard(self, frame); end
 	if self.waiting and is_over_bound(self) then cut_off(self); end
 	return not self.waiting and not self.ending;
