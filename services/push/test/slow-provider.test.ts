@@ -1,5 +1,6 @@
 import { messageRecalled } from '@im/contracts/message'
 import { pushTokens } from '@im/contracts/push'
+import { StoreAwayError } from '@im/service-kit'
 import { eventually } from '@im/service-kit/testing'
 import { test } from 'tap'
 import type { Delivery } from '../src/providers/provider.ts'
@@ -125,6 +126,38 @@ test('what a process learns after it stood still is not sent again by itself', a
     return row && !row.dueAt
   })
   t.equal(channels.on('f1').length, 1)
+})
+
+test('what a provider took while the database was away is noted when it is back, and not sent again', async (t) => {
+  let ahead = 0
+  const push = await startPush(t, { overrides: { now: () => Date.now() + ahead } })
+  const { api, channels, say, deps } = push
+  const tokens = ['f1', 'a1']
+  await api.call(pushTokens.registerFcm, { token: 'f1' }, { as: bob })
+  await api.call(pushTokens.registerApns, { token: 'a1', isVoip: 0 }, { as: bob })
+  const { pushes } = deps
+  const settle = pushes.settle.bind(pushes)
+  let failures = 0
+  pushes.settle = async (...given) => {
+    if (given[0].length && failures < 3) {
+      failures++
+      throw new StoreAwayError('MongoDB', 'it was frozen')
+    }
+    await settle(...given)
+  }
+  channels.answer = (token) =>
+    token === 'a1' && ahead === 0 ? { kind: 'retry', retryAfterMs: 0 } : { kind: 'accepted' }
+  const id = await say(alice, bob)
+  await eventually(() => failures > 0)
+  // The claim runs out meanwhile.
+  ahead = 11_000
+  deps.pushWorker.wake(0)
+  await eventually(async () => {
+    const [row] = await pushes.ofMessages(`u:${alice}:${bob}`, [id])
+    return row && !row.dueAt
+  }, 20_000)
+  t.equal(failures, 3)
+  t.strictSame(channels.sent.map(({ token }) => token).sort(), tokens.sort(), 'each once')
 })
 
 test('a replica whose clock is ahead takes nothing from one that lives, and keeps what it took from one that is gone', async (t) => {

@@ -17,6 +17,8 @@ const gatherFor = 40
 const renewEvery = 3000
 /** Notes are written together that come within this time (ms). */
 const gatherNotesFor = 15
+/** When they are written again (ms) that could not be. */
+const noteAgainAfter = 1000
 /** When to look again (ms) for a room that is not known, and after a failure. */
 const unknownAfter = 5000
 const shortestBackOff = 1000
@@ -225,7 +227,7 @@ export class PushWorker {
     this.#noting ??= setTimeout(() => this.#run(this.#writeNotes()), gatherNotesFor)
   }
 
-  /** What cannot be noted is sent again when its claim has run out. */
+  /** While the database is away notes wait for it. What cannot be noted for another reason is sent again when its claim has run out. */
   async #writeNotes(): Promise<void> {
     clearTimeout(this.#noting)
     this.#noting = undefined
@@ -233,11 +235,23 @@ export class PushWorker {
     this.#notes = []
     if (!this.#deps) return
     const { pushes, replicas } = this.#deps
+    let isAway = false
     try {
       await pushes.settle(notes, replicas.id)
+    } catch (error) {
+      isAway = isTransient(error)
+      throw error
     } finally {
-      for (const { id, next } of notes) if (next) this.#unnoted.delete(id)
+      if (isAway) this.#noteLater(notes)
+      else for (const { id, next } of notes) if (next) this.#unnoted.delete(id)
     }
+  }
+
+  #noteLater(notes: readonly Settlement[]): void {
+    this.#notes.unshift(...notes)
+    if (this.#closing.signal.aborted) return
+    clearTimeout(this.#noting)
+    this.#noting = setTimeout(() => this.#run(this.#writeNotes()), noteAgainAfter)
   }
 
   async #renew({ pushes, replicas, now }: WorkDeps): Promise<void> {
