@@ -245,7 +245,7 @@ test('a recall withdraws a push that was not sent and replaces one that was', as
 })
 
 test('that a message was recalled is told to the devices that showed it, and to no other one of the user', async (t) => {
-  const { api, channels, say, publish } = await startPush(t)
+  const { api, channels, say, publish, deps } = await startPush(t)
   await api.call(pushTokens.registerFcm, { token: 'f1' }, { as: bob })
   const id = await say(alice, bob, { text: 'oops' })
   await eventually(() => channels.on('f1').length === 1)
@@ -259,6 +259,8 @@ test('that a message was recalled is told to the devices that showed it, and to 
     channels.on('later').map(({ kind }) => kind),
     ['message'],
   )
+  const underWay = { withdraws: id, dueAt: { $exists: true } }
+  await eventually(async () => (await deps.db.collection('pushes').countDocuments(underWay)) === 0)
 })
 
 test('a message that is recalled goes from the devices of those who want to hear of nothing more, without a sound', async (t) => {

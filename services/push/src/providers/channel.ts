@@ -222,7 +222,7 @@ export class ProviderChannel implements Channel {
         if (delivery) deliveries.set(target, delivery)
         else unsettled.push(target)
         if (!delivery && outcome.kind === 'retry')
-          pauseMs = Math.max(pauseMs, outcome.retryAfterMs ?? this.#limits.retryMs * 2 ** (tries - 1))
+          pauseMs = Math.max(pauseMs, outcome.retryAfterMs || this.#limits.retryMs * 2 ** (tries - 1))
       })
       open = unsettled
       if (!pauseMs) continue

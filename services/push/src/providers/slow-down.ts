@@ -19,10 +19,13 @@ export class SlowDown {
     return Math.max(0, this.#until - this.#now())
   }
 
-  /** `calledAt` is when the refused call began: those that ran when the pause was asked for say nothing new. */
+  /**
+   * `calledAt` is when the refused call began: those that ran when the pause was asked for say nothing new. Who asks for no time at
+   * all gets the same pause as who does not say how long.
+   */
   pause(retryAfterMs: number | undefined, calledAt: number): void {
     const now = this.#now()
-    if (retryAfterMs !== undefined) this.#until = Math.max(this.#until, now + retryAfterMs)
+    if (retryAfterMs) this.#until = Math.max(this.#until, now + retryAfterMs)
     else if (calledAt >= this.#askedAt) {
       const pauseMs = Math.min(longestMs, this.#firstMs * 2 ** this.#times++)
       // Replicas that were refused together come back one after another.

@@ -5,6 +5,7 @@ import { type ChannelLimits, channelLimits, ProviderChannel } from '../../src/pr
 import { ChannelMetrics } from '../../src/providers/channel-metrics.ts'
 import { Refusal } from '../../src/providers/outcomes.ts'
 import type { Outcome, Provider, Target } from '../../src/providers/provider.ts'
+import { SlowDown } from '../../src/providers/slow-down.ts'
 import { makeNotification, quickLimits, recordLog, target } from './start-channels.ts'
 
 /** A channel to a provider that answers what `answer` says, and what was sent. */
@@ -131,6 +132,33 @@ test('what waited long for its turn is not sent before the caller has looked at 
   t.strictSame(kinds(await fresh), ['accepted'])
   t.strictSame(sent, [['a'], ['e']])
   t.strictSame(kinds(await send(tokens(4), { expiresAt })), Array(4).fill('accepted'), 'they no longer fill the queue')
+})
+
+test('a provider that says "again in 0 seconds" is not called without end', async (t) => {
+  const busy: Outcome = { kind: 'retry', retryAfterMs: 0, reason: '503' }
+  const failing = startChannel(t, () => busy)
+  t.strictSame(kinds(await failing.send(['a'])), ['retry'])
+  t.equal(failing.sent.length, 3)
+  const slow = startChannel(t, () => ({ kind: 'slow', scope: 'provider', retryAfterMs: 0, reason: '429' }))
+  await slow.send(['a'], { expiresAt: Date.now() + 400 })
+  t.ok(slow.sent.length < 8, `${slow.sent.length} calls in 400 ms`)
+})
+
+test('a call that began before a pause and is taken says nothing of it', async (t) => {
+  let now = 1000
+  const pause = new SlowDown({ firstMs: 100, now: () => now })
+  for (const [least, most] of [
+    [75, 125],
+    [150, 250],
+  ] as const) {
+    pause.pause(undefined, now)
+    t.ok(pause.leftMs >= least && pause.leftMs <= most, `${pause.leftMs} ms`)
+    pause.reset(now - 1)
+    now += 1000
+  }
+  pause.reset(now)
+  pause.pause(undefined, now)
+  t.ok(pause.leftMs <= 125, 'a later one ends the doubling')
 })
 
 test('a pause holds everybody, doubles while the provider is slow, and ends with what has expired', async (t) => {
