@@ -67,7 +67,7 @@ const fullLineMs = 1000
 const mostParts = 64
 /** Nothing waits here longer (ms), neither for the next try nor for the end of a pause: it is handed over again later. */
 const longestPauseMs = 5000
-/** Nor does anybody wait longer (ms) for their turn. */
+/** Nor does anybody wait longer (ms) for their turn and for a provider that is busy. */
 const longestTurnMs = 10_000
 const dayMs = 86_400_000
 /** Allowances of a day begin anew at midnight in China. */
@@ -157,12 +157,8 @@ export class ProviderChannel implements Channel {
 
   /** Delivers to the targets of one call when there is room for it. */
   #inTurn(notification: Notification, targets: readonly Target[]): Promise<Delivery[]> | Delivery[] {
-    const from = this.#now()
-    const call = () =>
-      this.#calls.execute(() =>
-        // As after a long pause: what has happened meanwhile only the caller knows.
-        this.#now() - from > longestTurnMs ? this.#tooLate(targets) : this.#deliver(notification, targets),
-      )
+    const since = this.#now()
+    const call = () => this.#calls.execute(() => this.#deliver(notification, targets, since))
     const server = this.#serverOf(targets[0])
     const turn = server === undefined ? call() : this.#lines.run(server, call)
     if (turn) return turn
@@ -170,17 +166,12 @@ export class ProviderChannel implements Channel {
     return targets.map(() => ({ kind: 'slow', retryAfterMs: fullLineMs }))
   }
 
-  #tooLate(targets: readonly Target[]): Delivery[] {
-    this.#left(targets.length)
-    return targets.map(() => ({ kind: 'late', retryAfterMs: 0 }))
-  }
-
   /** Calls the provider until it is known what became of every target. Where one of several stops a call, it is called in parts. */
-  async #deliver(notification: Notification, targets: readonly Target[]): Promise<Delivery[]> {
+  async #deliver(notification: Notification, targets: readonly Target[], since: number): Promise<Delivery[]> {
     const deliveries = new Map<Target, Delivery>()
     const parts = [targets]
     for (let count = 1; parts.length; count++) {
-      const unclear = await this.#deliverPart(notification, parts.pop() ?? [], deliveries)
+      const unclear = await this.#deliverPart(notification, parts.pop() ?? [], deliveries, since)
       const half = Math.ceil(unclear.length / 2)
       if (unclear.length > 1 && count + parts.length + 2 <= mostParts)
         parts.push(unclear.slice(half), unclear.slice(0, half))
@@ -195,6 +186,7 @@ export class ProviderChannel implements Channel {
     notification: Notification,
     targets: readonly Target[],
     deliveries: Map<Target, Delivery>,
+    since: number,
   ): Promise<Target[]> {
     const unclear: Target[] = []
     let open = targets
@@ -203,7 +195,8 @@ export class ProviderChannel implements Channel {
       const pauseLeftMs = this.#slowDown.leftMs
       if (pauseLeftMs && pauseLeftMs <= longestPauseMs)
         await this.#slowDown.wait(notification.expiresAt, this.#closing.signal)
-      const useless = this.#uselessness(notification)
+      // What has failed is tried to the end.
+      const useless = this.#uselessness(notification, tries === 1 ? since : this.#now())
       if (useless) {
         for (const target of open) deliveries.set(target, useless)
         break
@@ -244,14 +237,15 @@ export class ProviderChannel implements Channel {
   }
 
   /** Why a call would be of no use at the moment. */
-  #uselessness({ expiresAt }: Notification): Delivery | undefined {
+  #uselessness({ expiresAt }: Notification, since: number): Delivery | undefined {
     const now = this.#now()
     if (this.#closing.signal.aborted) return { kind: 'retry', retryAfterMs: 0 }
     if (expiresAt <= now) return { kind: 'expired' }
     if (this.#quotaUntil > now) return { kind: 'quota' }
     // Meanwhile the message may be read or recalled, and the device logged out: the caller looks at all that again.
     const pauseLeftMs = this.#slowDown.leftMs
-    return pauseLeftMs > longestPauseMs ? { kind: 'slow', retryAfterMs: pauseLeftMs } : undefined
+    if (pauseLeftMs > longestPauseMs) return { kind: 'slow', retryAfterMs: pauseLeftMs }
+    return now - since > longestTurnMs ? { kind: 'late', retryAfterMs: 0 } : undefined
   }
 
   /** One call, and what it teaches about the provider. */

@@ -134,6 +134,25 @@ test('what waited long for its turn is not sent before the caller has looked at 
   t.strictSame(kinds(await send(tokens(4), { expiresAt })), Array(4).fill('accepted'), 'they no longer fill the queue')
 })
 
+test('a provider that stays busy keeps nothing for long: the caller looks at it again', async (t) => {
+  let ahead = 0
+  const clock = {
+    get now() {
+      return Date.now() + ahead
+    },
+  }
+  const { send, sent } = startChannel(
+    t,
+    () => {
+      ahead += 4000
+      return { kind: 'slow', scope: 'provider', retryAfterMs: 1, reason: '429' }
+    },
+    { clock },
+  )
+  t.strictSame(await send(['a'], { expiresAt: clock.now + 3_600_000 }), [{ kind: 'late', retryAfterMs: 0 }])
+  t.equal(sent.length, 3)
+})
+
 test('a provider that says "again in 0 seconds" is not called without end', async (t) => {
   const busy: Outcome = { kind: 'retry', retryAfterMs: 0, reason: '503' }
   const failing = startChannel(t, () => busy)
