@@ -144,6 +144,33 @@ test('who goes while a message of a room is under way is told of it once', async
   t.equal(on(bob).length, 1)
 })
 
+test('who has missed what was said in a room is told while the provider of another member is in trouble', async (t) => {
+  const push = await startRoom(t)
+  const { say, state, channels, on, deps } = push
+  const ofCarol = `f${carol}`
+  let isBusy = true
+  channels.answer = (token) =>
+    token === ofCarol && isBusy ? { kind: 'slow', retryAfterMs: 3_000_000 } : { kind: 'accepted' }
+  state.present.delete(carol)
+  const id = await say(alice, jid, { text: 'hello' })
+  const row = async () => (await deps.pushes.progressOf([id])).find(({ shownAs }) => !shownAs)
+  await eventually(async () => (await row())?.waiting)
+  for (const userId of [bob, carol]) {
+    state.missedInRooms.set(userId, [id])
+    await goOffline(push, userId)
+  }
+  await eventually(() => on(bob).length === 1)
+  await eventually(async () => (await deps.pushes.progressOf([id])).filter(({ dueAt }) => !dueAt).length === 2)
+  t.equal(on(carol).length, 0)
+  isBusy = false
+  await deps.db
+    .collection('pushes')
+    .updateOne({ messageId: id, waiting: { $exists: true } }, { $set: { dueAt: new Date() } })
+  deps.pushWorker.wake(0)
+  await eventually(() => on(carol).length === 1)
+  t.equal(on(bob).length, 1)
+})
+
 test('what happened in rooms is told after all, calls as long as they ring', async (t) => {
   const push = await startRoom(t)
   const { state, publish, handled, on } = push

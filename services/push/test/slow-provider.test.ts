@@ -41,6 +41,19 @@ test('a message that is recalled while its provider is slow is replaced when it 
   t.match(shown, [{ body: 'alice:secret' }, { kind: 'withdrawn', id: shown[0]?.id }])
 })
 
+test('a message that is recalled while one provider is in trouble goes from the devices of the others', async (t) => {
+  const { api, channels, say, publish, deps } = await startPush(t)
+  await api.call(pushTokens.registerFcm, { token: 'f1' }, { as: bob })
+  await api.call(pushTokens.registerApns, { token: 'a1', isVoip: 0 }, { as: bob })
+  channels.answer = (token) => (token === 'a1' ? { kind: 'slow', retryAfterMs: 3_000_000 } : { kind: 'accepted' })
+  const id = await say(alice, bob, { text: 'oops' })
+  const conversation = `u:${alice}:${bob}`
+  await eventually(async () => (await deps.pushes.ofMessages(conversation, [id]))[0]?.waiting)
+  await publish(messageRecalled, conversation, { conversation, messageIds: [id], by: alice, at: Date.now() })
+  await eventually(() => channels.sent.length === 2)
+  t.match(channels.sent, [{ token: 'f1' }, { token: 'f1', kind: 'withdrawn' }])
+})
+
 test('what waited long for its provider is looked at again at once: a recall and a logout take it out', async (t) => {
   const push = await startPush(t)
   const { api, channels, say, publish, deps } = push

@@ -82,7 +82,10 @@ export async function findAudiences(
 const isFor = ({ from, arrivedAt }: PushDocument, member: MemberCopy | undefined): boolean =>
   member !== undefined && member.userId !== from && (member.joinedAt ?? 0) <= arrivedAt
 
-/** Owners of the devices on which something was shown of messages. While a message is under way that is not known. */
+/**
+ * Owners of the devices on which something was shown of messages. While a message is under way that is not known; what waits of one
+ * that was recalled is shown to nobody any more.
+ */
 async function shownOf(
   pushes: Deps['pushes'],
   { conversation, from }: PushDocument,
@@ -90,7 +93,7 @@ async function shownOf(
 ): Promise<Audience | 'unknown'> {
   const shown = new Map<string, string[]>()
   const messages = await pushes.ofMessages(conversation, messageIds)
-  if (messages.some(({ dueAt }) => dueAt)) return 'unknown'
+  if (messages.some(({ dueAt, claim }) => dueAt && claim)) return 'unknown'
   for (const message of messages)
     for (const device of message.sent ?? []) {
       const before = shown.get(device) ?? []

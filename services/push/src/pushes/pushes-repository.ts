@@ -15,7 +15,7 @@ export const claimLasts = 10_000
 /** Pushes that are looked at when users have missed something. */
 const mostMissed = 2000
 
-export type Progress = Pick<PushDocument, '_id' | 'dueAt' | 'sent' | 'shownAs' | 'missedAt'>
+export type Progress = Pick<PushDocument, '_id' | 'dueAt' | 'claim' | 'waiting' | 'sent' | 'shownAs' | 'missedAt'>
 
 /** What became of devices of a push. */
 export interface Settlement {
@@ -158,7 +158,7 @@ export class PushesRepository {
     if (!messageIds.length) return []
     return await this.#pushes
       .find({ messageId: { $in: [...messageIds] } })
-      .project<Progress>({ dueAt: 1, sent: 1, shownAs: 1, missedAt: 1 })
+      .project<Progress>({ dueAt: 1, claim: 1, waiting: 1, sent: 1, shownAs: 1, missedAt: 1 })
       .toArray()
   }
 

@@ -271,8 +271,8 @@ async function findTexts(
 }
 
 /**
- * On which devices what is told again was told before; `unknown` while that is under way. Of two that tell the same again the later
- * one waits.
+ * On which devices what is told again was told before, or will be when their provider takes it; `unknown` while that is decided or
+ * under way. Of two that tell the same again the later one waits.
  */
 async function findTold(
   { pushes }: Pick<Deps, 'pushes'>,
@@ -283,8 +283,9 @@ async function findTold(
   const told = new Map<string, ReadonlySet<string> | 'unknown'>()
   for (const push of again) {
     const before = (progress.get(shownId(push)) ?? []).filter((other) => isEarlier(other, push))
-    const isUnderWay = before.some(({ dueAt }) => dueAt)
-    told.set(push._id, isUnderWay ? 'unknown' : new Set(before.flatMap(({ sent = [] }) => sent)))
+    const isUnderWay = before.some(({ dueAt, claim, waiting }) => dueAt && (claim || !waiting))
+    const devices = before.flatMap(({ sent = [], waiting = [] }) => [...sent, ...waiting])
+    told.set(push._id, isUnderWay ? 'unknown' : new Set(devices))
   }
   return told
 }
