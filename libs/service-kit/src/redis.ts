@@ -29,12 +29,12 @@ const unrefused = new Set(['ping', 'auth', 'hello', 'info', 'select', 'client', 
 
 /**
  * A connection to Redis whose callers never wait long. A command that is not answered in 300 ms fails with StoreAwayError, and
- * then every command fails at once until Redis answers a ping. A command that failed is never sent later.
+ * then every command fails at once until Redis answers a ping. A command that failed is never sent later: the client hands those
+ * that wait for a connection over while Redis still counts as away.
  */
 export class Redis extends Client {
   #isAway = false
   readonly #watched = new WeakSet<Command>()
-  readonly #failed = new WeakSet<Command>()
 
   constructor(url: string, options: RedisOptions) {
     super(url, options)
@@ -49,7 +49,6 @@ export class Redis extends Client {
   }
 
   override sendCommand(command: Command, stream?: Parameters<Client['sendCommand']>[1]): unknown {
-    if (this.#failed.has(command)) return this.#leaveOut(command, stream)
     this.#watch(command)
     if (this.#isAway && !unrefused.has(command.name)) {
       command.reject(new StoreAwayError('Redis', 'does not answer'))
@@ -81,7 +80,6 @@ export class Redis extends Client {
     command.reject = (error) => {
       clearTimeout(timer)
       if (command.isResolved) return
-      this.#failed.add(command)
       if (!isAwayError(error)) return reject(error)
       this.#markAway()
       // The client has to know that it was refused.

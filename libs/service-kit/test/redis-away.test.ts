@@ -80,6 +80,19 @@ test('a server that answers slowly is away, and back when it is fast again', asy
   await isBack(redis)
 })
 
+test('a command that failed while a new connection was slow is not sent when it is open', async (t) => {
+  const server = await ownServer(t, 'redis')
+  if (!server) return
+  const proxy = await slowProxy(t, server.url)
+  const redis = await openWithValue(t, proxy.url)
+  proxy.delayMs = 600
+  redis.disconnect(true)
+  await failsIn(t, () => redis.incr('n'))
+  proxy.delayMs = 0
+  await isBack(redis)
+  t.equal(await redis.get('n'), null)
+})
+
 test('a command that is refused takes no answer from those that are sent with it', async (t) => {
   const server = await ownServer(t, 'redis')
   if (!server) return

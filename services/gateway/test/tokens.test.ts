@@ -24,6 +24,7 @@ test('a token is found in the query, in any body and in the header, in this orde
   const calls: [string, RequestInit][] = [
     [`/user/get?access_token=${token}`, form({ access_token: other }, bearer)],
     [`/user/get?a=%20b&access%5Ftoken=${token}`, form({ access_token: other }, bearer)],
+    [`/user/get?old_access_token=${other}&access_token=${token}`, form({}, bearer)],
     ['/user/get?access_token=', form({ access_token: token }, bearer)],
     ['/user/get', form({ access_token: token }, bearer)],
     [

@@ -68,7 +68,8 @@ export function eventHandlers(deps: Deps): EventHandler[] {
       // The devices are told first why their streams close.
       await sendNotice(deps, id, { userId, type: 800, objectId: 'sync_login_password', onlyMultipleDevices: false })
       const closeAt = at + config.streamGraceMs
-      await streamCloser.revoke([{ _id: `p:${userId}`, user: userId, version, text: 'password changed', closeAt }])
+      const older = { version, changedAt: at }
+      await streamCloser.revoke([{ _id: `p:${userId}`, user: userId, ...older, text: 'password changed', closeAt }])
     }),
     on(sessionRevoked, async ({ userId, sessionIds, reason, at }) => {
       // Who refreshes a token stays logged in.

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { passwordReplaced, sessionRevoked, userLocked } from '@im/contracts/user'
 import { eventPublisher, eventually } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
@@ -68,8 +69,11 @@ test('a new password is told to all devices before the streams of the old one cl
     await online(alice, { server: second, resource: 'pc', login: 'p:1' }),
   ]
   const renewed = second.connect(alice, { resource: 'web', login: 'p:2' })
+  const byToken = first.connect(alice, { resource: 'mac', login: 't:refreshed-since' })
+  await delay(5)
   const at = Date.now()
   await publish(passwordReplaced, alice, { userId: alice, version: 2, at })
+  const newToken = first.connect(alice, { resource: 'tab', login: 't:new' })
   await eventually(() => devices.every(({ messages }) => messages.length === 1))
   t.ok(devices.every(({ closedWith }) => closedWith === undefined))
   await eventually(() => devices.every(({ closedWith }) => closedWith === 'not-authorized'), 7000)
@@ -81,7 +85,9 @@ test('a new password is told to all devices before the streams of the old one cl
     t.equal(from, `10005@${domain}`)
     t.notOk(isDelayed, 'apps ignore a delayed one')
   }
+  await eventually(() => byToken.closedWith === 'not-authorized')
   t.equal(renewed.closedWith, undefined)
+  t.equal(newToken.closedWith, undefined)
   await eventually(async () => (await deps.mailbox.collection.countDocuments()) === 0)
 })
 

@@ -2,10 +2,10 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type Endpoint, type ErrorName, errors } from '@im/contracts'
-import { accounts, profiles, smsCodes } from '@im/contracts/user'
+import { accounts, profiles, smsCodes, xmppAccounts } from '@im/contracts/user'
 import type { Envelope } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
-import { startUser } from './start-user.ts'
+import { md5Of123456, startUser } from './start-user.ts'
 
 /** The user service with its limits on, and calls from any address. */
 async function startLimited(t: Test, env: Record<string, string> = {}) {
@@ -45,6 +45,21 @@ test('asking again too soon does not use up what the address may ask', async (t)
   await ask(telephone)
   for (let n = 0; n < 30; n++) t.equal((await ask(telephone)).resultCode, errors.SmsTooFrequent.code)
   t.equal((await ask(nextPhone())).resultCode, 1)
+})
+
+test('an XMPP login that was right a while ago helps nobody to guess past the limit', async (t) => {
+  const { internal, person } = await startLimited(t)
+  const { userId } = await person('alice')
+  const [right, wrong] = [md5Of123456, 'f'.repeat(32)]
+  const logIn = async (ip: string, password: string) =>
+    (await internal.envelope(xmppAccounts.authenticate, { userId, password, ip })).resultCode
+  const [home, cafe, attacker] = ['192.0.2.1', '192.0.2.2', '198.51.100.1']
+  for (const ip of [home, cafe]) t.equal(await logIn(ip, right), 1)
+  for (let n = 0; n < 10; n++) t.equal(await logIn(attacker, wrong), errors.WrongPassword.code)
+  t.equal(await logIn(attacker, right), errors.LoginTooOften.code, 'elsewhere')
+  t.equal(await logIn(cafe, wrong), errors.LoginTooOften.code)
+  t.equal(await logIn(cafe, right), errors.LoginTooOften.code, 'after a wrong guess at the address')
+  t.equal(await logIn(home, right), 1, 'whose device only connects again')
 })
 
 test('50 failed logins close an address, also one that guesses names', async (t) => {

@@ -153,6 +153,34 @@ test('sessions', async (t) => {
     t.not((await ask(frank.userId, frank.token)).resultCode, 1)
   })
 
+  t.test('an XMPP stream that was opened with a token goes by the login that refresh tokens continue', async (t) => {
+    const fay = await user.person('fay')
+    const revoked = await user.events(sessionRevoked)
+    const granted = (await postForm(user.url, '/oauth2/token', {
+      grant_type: 'password',
+      username: fay.phone,
+      password: '123456',
+      deviceKey: 'web',
+    })) as { body: Record<string, string> }
+    const streamOf = async ({ body }: { body: Record<string, string> }) => {
+      const params = { userId: fay.userId, password: body['access_token'] ?? '', ip: '127.0.0.1' }
+      return (await user.internal.call(xmppAccounts.authenticate, params)).session
+    }
+    const opened = await streamOf(granted)
+    const refreshed = (await postForm(user.url, '/oauth2/token', {
+      grant_type: 'refresh_token',
+      refresh_token: granted.body['refresh_token'] ?? '',
+    })) as typeof granted
+    t.equal(await streamOf(refreshed), opened)
+    const endedBy = async (reason: string) =>
+      (await eventually(() => revoked.find((event) => event.userId === fay.userId && event.reason === reason)))
+        .sessionIds
+    t.notOk((await endedBy('refresh')).includes(opened ?? ''))
+    const token = refreshed.body['access_token'] ?? ''
+    await user.api.call(accounts.logout, {}, { as: user.callerOf(token, fay.userId, 'web') })
+    t.ok((await endedBy('logout')).includes(opened ?? ''))
+  })
+
   t.test('OAuth: password grant, rotation, reuse ends the family, revocation, introspection', async (t) => {
     const heidi = await user.person('heidi')
     const granted = await post('/oauth2/token', {

@@ -52,7 +52,9 @@ export const sessionRevoked = event(
   'Sessions ended: logout, another login of the device class, password change, lock',
   Type.Object({
     userId,
-    sessionIds: Type.Array(Type.String(), { description: 'SHA-256 hex of the access tokens' }),
+    sessionIds: Type.Array(Type.String(), {
+      description: 'SHA-256 hex of the access tokens, then the families of refresh tokens that ended with them',
+    }),
     devices: Type.Array(Type.String(), { description: 'device classes, in the order of sessionIds' }),
     reason: Type.String({ description: 'logout, login, password, locked, refresh, revoked, deleted' }),
     at: Milliseconds(),

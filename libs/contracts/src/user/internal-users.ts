@@ -17,7 +17,11 @@ export const xmppAccounts = contract('user', {
     }),
     result: Type.Object(
       {
-        session: Type.Optional(Type.String({ description: 'SHA-256 hex of the access token that was the password' })),
+        session: Type.Optional(
+          Type.String({
+            description: 'SHA-256 hex of the access token that was the password, or the family of its refresh tokens',
+          }),
+        ),
         passwordVersion: Type.Optional(Type.Integer({ description: 'version of the login password that was right' })),
       },
       { description: 'one of the two: what the stream stands for and ends with' },

@@ -68,7 +68,6 @@ export function handleEvents(
   const offerAll = () => tasks.map((task) => replicas.offer(task))
   let offers = offerAll()
   const running = new Map<string, { handling: ShardHandling; stop(): void; ended: Promise<void> }>()
-  let isClosing = false
   let sharing: Promise<void> | undefined
 
   /** All replicas that see the same ones alive agree on this. While they don't, the owner in the database decides. */
@@ -98,7 +97,7 @@ export function handleEvents(
     })
     if (!free.length) return
     const taken = await shards.take(free)
-    if (isClosing || !replicas.isAlive) return
+    if (!replicas.isAlive) return
     for (const shard of wanted) {
       const state = taken.get(shard.id)
       if (state) start(shard, state)
@@ -118,7 +117,7 @@ export function handleEvents(
 
   /** Runs one round at a time. A beat during a round starts none, because the next beat comes soon. */
   function shareAgain(): void {
-    if (isClosing || sharing) return
+    if (sharing) return
     sharing = share()
       .catch((error) => log.debug({ err: error }, 'the shards could not be shared out'))
       .finally(() => {
@@ -141,7 +140,7 @@ export function handleEvents(
   const connection = bus.onConnection((connected) => {
     clearTimeout(leaving)
     if (connected) {
-      if (!offers.length && !isClosing) offers = offerAll()
+      if (!offers.length) offers = offerAll()
       shareAgain()
     } else
       leaving = setTimeout(() => {
@@ -155,12 +154,12 @@ export function handleEvents(
   shareAgain()
   return {
     async close() {
-      isClosing = true
       clearTimeout(leaving)
       connection.close()
       withdrawAll()
       clearInterval(touching)
       watching.close()
+      // What a round of the moment has taken is read, too, and given back.
       await sharing
       for (const shard of running.values()) shard.stop()
       await Promise.all([...running.values()].map(({ ended }) => ended))

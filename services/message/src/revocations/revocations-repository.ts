@@ -7,8 +7,9 @@ export interface Revocation {
   /** `t:<session>`, `p:<user>` (older passwords) or `u:<user>` (the whole account). */
   _id: string
   user: number
-  /** Passwords below this version are void; `p:` only. */
+  /** Passwords below this version are void, and so are tokens with which streams were opened before `changedAt` (ms); `p:` only. */
   version?: number
+  changedAt?: number
   /** Said to the client. */
   text: string
   /** Not before; ms. */
@@ -34,14 +35,14 @@ export class RevocationsRepository {
     if (!revocations.length) return
     const expireAt = new Date(now + keptFor)
     await this.collection.bulkWrite(
-      revocations.map(({ _id, version, closeAt, ...fields }) => ({
+      revocations.map(({ _id, version, changedAt, closeAt, ...fields }) => ({
         updateOne: {
           filter: { _id },
           // Told again it changes nothing. A later password voids more streams, and has its own moment.
           update: {
             $setOnInsert: version === undefined ? { ...fields, closeAt } : fields,
             $set: { expireAt },
-            ...(version === undefined ? {} : { $max: { version, closeAt } }),
+            ...(version === undefined ? {} : { $max: { version, changedAt, closeAt } }),
           },
           upsert: true,
         },
@@ -62,8 +63,9 @@ export class RevocationsRepository {
 }
 
 /** Whether a stream rests on what is revoked. */
-export function isRevoked({ login, user }: StreamReport, { _id, version = 0 }: Revocation): boolean {
+export function isRevoked({ login, user, since }: StreamReport, revocation: Revocation): boolean {
+  const { _id, version = 0, changedAt = 0 } = revocation
   if (_id === `u:${user}`) return true
-  if (_id === `p:${user}`) return login.startsWith('p:') && Number(login.slice(2)) < version
+  if (_id === `p:${user}`) return login.startsWith('p:') ? Number(login.slice(2)) < version : since < changedAt
   return _id === login
 }

@@ -52,8 +52,10 @@ export async function revokeFamily(
     if (!(await refreshTokens.exists(id, change))) return []
     const removed = await sessions.removeDevice(userId, device, change)
     refreshTokens.removeFamily(family, change)
-    announceRevocation(change, userId, removed, 'revoked', now())
-    return removed
+    // A session that has expired is deleted, while streams that were opened with its token may live.
+    const all = removed.length ? removed : [{ sessionId: family, device }]
+    announceRevocation(change, userId, all, 'revoked', now())
+    return all
   })
   await forgetSessions(deps, userId, ended, 'revoked')
 }

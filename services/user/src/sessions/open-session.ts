@@ -43,6 +43,7 @@ export async function openSession(
   const { userId, device, serial, model, ip, keyMacs } = owner
   const at = now()
   const accessToken = newAccessToken()
+  const family = tokens.withRefresh ? (tokens.family ?? randomBytes(12).toString('hex')) : undefined
   const session: SessionDocument = {
     _id: `${userId}:${device}`,
     sessionId: tokenId(accessToken),
@@ -54,6 +55,7 @@ export async function openSession(
     createdAt: new Date(at),
     expiresAt: new Date(at + accessSeconds * 1000),
     isRefreshable: tokens.withRefresh,
+    ...(family ? { family } : {}),
     ...(keyMacs ? { keyMacs } : {}),
   }
   const before = tokens.isFirst ? [] : await sessions.of(userId, change)
@@ -63,7 +65,7 @@ export async function openSession(
   if (!owner.multipleDevices && !tokens.isFirst) refreshTokens.removeOthers(userId, device, change)
   // A session that has expired may be deleted already, while its refresh tokens live.
   if (!tokens.family && (replaced?.isRefreshable ?? !tokens.isFirst)) refreshTokens.removeDevice(userId, device, change)
-  const refreshToken = tokens.withRefresh ? addRefreshToken(deps, owner, tokens.family, change) : undefined
+  const refreshToken = family && addRefreshToken(deps, owner, family, change)
   await sessionCache.put(copyOf(session), at)
   return { accessToken, refreshToken, session, ended }
 }
@@ -71,7 +73,7 @@ export async function openSession(
 function addRefreshToken(
   { refreshTokens, now }: Pick<Deps, 'refreshTokens' | 'now'>,
   { userId, device }: SessionOwner,
-  family = randomBytes(12).toString('hex'),
+  family: string,
   change: Change,
 ): string {
   const token = newRefreshToken()

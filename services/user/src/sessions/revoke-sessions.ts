@@ -6,15 +6,20 @@ import type { SessionDocument } from './sessions-repository.ts'
 export type RevocationReason = 'logout' | 'login' | 'refresh' | 'password' | 'locked' | 'revoked' | 'deleted'
 
 /** What is told of a session that ended. */
-export type EndedSession = Pick<SessionDocument, 'sessionId'> & { device: string }
+export type EndedSession = Pick<SessionDocument, 'sessionId' | 'family'> & { device: string }
 
-const payloadOf = (userId: number, ended: readonly EndedSession[], reason: RevocationReason, at: number) => ({
-  userId,
-  sessionIds: ended.map(({ sessionId }) => sessionId),
-  devices: ended.map(({ device }) => device),
-  reason,
-  at,
-})
+/** Streams that were opened with the token of a session go by its family, which ends too unless a refresh goes on with it. */
+function payloadOf(userId: number, ended: readonly EndedSession[], reason: RevocationReason, at: number) {
+  const families =
+    reason === 'refresh' ? [] : ended.flatMap(({ family, device }) => (family ? [{ family, device }] : []))
+  return {
+    userId,
+    sessionIds: [...ended.map(({ sessionId }) => sessionId), ...families.map(({ family }) => family)],
+    devices: [...ended, ...families].map(({ device }) => device),
+    reason,
+    at,
+  }
+}
 
 /** Announces sessions that were removed in this change. */
 export function announceRevocation(

@@ -19,6 +19,8 @@ export interface SessionDocument {
   expiresAt: Date
   /** Whether a refresh token may continue it. */
   isRefreshable: boolean
+  /** That of its refresh tokens. It stays when they replace the session, so XMPP streams that were opened with its token go by it. */
+  family?: string
   /** What the macs of message keys must be (secrets/key-macs.ts). Absent when the session never saw the password. */
   keyMacs?: readonly string[]
 }
