@@ -523,6 +523,20 @@ test('first replies that are saved at the same moment are all there, and none is
   t.equal(tries, 2)
 })
 
+test('an account that is locked answers nobody', async (t) => {
+  const { call, news, person, write, sent, allow, deps } = await startPages(t)
+  const [alice, bob] = [await person('alice'), await person('bob')]
+  await call(withOp(accountReplies.changeReplies, 'save'), { words: 'price', content: 'it is free' })
+  allow(news, { status: -1 })
+  await write(alice, news, 'price')
+  await write(bob, news, 'hello')
+  await eventually(() => deps.accountChats.has(news, bob))
+  allow(news, { status: 1 })
+  await write(bob, news, 'price')
+  await eventually(() => sent.length > 0)
+  t.match(sent, [{ receivers: [{ userId: bob }] }])
+})
+
 test('who is told of as a follower ten minutes late is welcomed no more', async (t) => {
   const { call, news, person, sent, deps } = await startPages(t)
   const [alice, bob] = [await person('alice'), await person('bob')]

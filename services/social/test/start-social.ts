@@ -25,6 +25,8 @@ export interface FakeUser {
   chatRecordTimeOut: number
   phoneSearch: number
   registeredAt: number
+  /** -1: locked. */
+  status?: number
 }
 
 /** Answers what the user and message services are asked, over real HTTP. */
@@ -55,6 +57,11 @@ export async function startNeighbours() {
       }),
     }),
     '/internal/users/cards': ({ userIds }) => ({ cards: (userIds as number[]).flatMap((id) => cardOf(users.get(id))) }),
+    '/internal/users/contact': ({ userId }) => {
+      const { nickname = '', userType = 0, status = 1 } = users.get(userId as number) ?? {}
+      const exists = users.has(userId as number) ? 1 : 0
+      return { exists, status, userType, nickname, allowGreet: 1, multipleDevices: 1 }
+    },
     '/internal/users/page': () => ({
       rows: [...users.values()].map(({ userId, nickname, userType, registeredAt }) => ({
         ...{ aggregate: String(userId), sequence: 0 },

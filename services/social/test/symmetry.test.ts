@@ -9,9 +9,10 @@ import {
   pairOf,
 } from '@im/contracts/social'
 import { on } from '@im/service-kit'
-import { eventually, observeEvents } from '@im/service-kit/testing'
+import { eventually, observeEvents, startService, type TestClient } from '@im/service-kit/testing'
 import fc from 'fast-check'
 import { test } from 'tap'
+import { service } from '../src/service.ts'
 import { startSocial } from './start-social.ts'
 
 const actions = ['follow', 'accept', 'unfollow', 'delete', 'block', 'unblock', 'remark', 'mute'] as const
@@ -23,15 +24,17 @@ const refusals: ReadonlySet<ErrorName> = new Set<ErrorName>([
 
 /** What both do at the same moment, round by round. */
 const rounds = fc.array(
-  fc.array(fc.record({ who: fc.constantFrom(0, 1), what: fc.constantFrom(...actions) }), {
+  fc.array(fc.record({ who: fc.constantFrom(0, 1), what: fc.constantFrom(...actions), where: fc.constantFrom(0, 1) }), {
     minLength: 1,
     maxLength: 6,
   }),
   { minLength: 1, maxLength: 8 },
 )
 
-test('whatever both sides do at the same moment: rows are symmetric, and each change is told once', async (t) => {
-  const { api, deps, env, person } = await startSocial(t)
+test('whatever both sides do at the same moment, by whichever replica: rows are symmetric, and each change is told once', async (t) => {
+  const { api: first, deps, env, person } = await startSocial(t)
+  const { api: second } = await startService(t, service, { env })
+  const replicas = [first, second] as const
   const told: { pair: string; name: string; data: Record<string, unknown> }[] = []
   const tell = (name: string) => async (data: { userId: number; toUserId: number }) =>
     told.push({ pair: pairOf(data.userId, data.toUserId), name, data })
@@ -44,7 +47,7 @@ test('whatever both sides do at the same moment: rows are symmetric, and each ch
   const rows = deps.db.collection('relations')
   let checked = 0
 
-  async function act(userId: number, toUserId: number, what: Action): Promise<void> {
+  async function act(userId: number, toUserId: number, what: Action, api: TestClient): Promise<void> {
     const as = { as: userId }
     try {
       if (what === 'follow') await api.call(follows.follow, { toUserId }, as)
@@ -66,7 +69,11 @@ test('whatever both sides do at the same moment: rows are symmetric, and each ch
       const pair = pairOf(alice, bob)
       const state = { friend: '0 0', blacklist: '00', notes: '' }
       for (const round of story) {
-        await Promise.all(round.map(({ who, what }) => (who === 0 ? act(alice, bob, what) : act(bob, alice, what))))
+        await Promise.all(
+          round.map(({ who, what, where }) =>
+            who === 0 ? act(alice, bob, what, replicas[where]) : act(bob, alice, what, replicas[where]),
+          ),
+        )
         const [own, other] = await Promise.all([
           rows.findOne({ pair, userId: alice }),
           rows.findOne({ pair, userId: bob }),
