@@ -294,6 +294,11 @@ test('nobody makes more than 200 rooms that wait, however quickly', async (t) =>
   const kept = await deps.reservedRooms.collection.countDocuments()
   t.ok(kept > 0 && kept <= 200, `${kept} are kept`)
   t.equal(refused.length, 300 - kept)
+
+  const own = jids.find((jid) => !refused.includes(jid))!
+  join(stream, own)
+  await eventually(() => presencesOf(stream, own).length === 2)
+  t.strictSame(presencesOf(stream, own)[1]?.codes, [100, 110], 'who has made so many still joins them')
 })
 
 test('a room answers disco, pings and the form of its owner, and nothing else', async (t) => {

@@ -52,9 +52,10 @@ export class ReservedRoomsRepository {
   }
 
   async #reserve(jid: string, user: number): Promise<Reservation> {
-    if ((await this.#countOf(user)) >= mostOfUser) return 'too many'
     const expireAt = new Date(this.#now() + reservedFor)
-    const room = await this.#insert({ _id: jid, user, name: '', expireAt })
+    const hasMost = (await this.#countOf(user)) >= mostOfUser
+    const room = hasMost ? await this.get(jid) : await this.#insert({ _id: jid, user, name: '', expireAt })
+    if (!room) return 'too many'
     if (room !== 'made') return room.user === user ? 'known' : 'taken'
     // Another replica may have made some meanwhile.
     if ((await this.#countOf(user, { expireAt: { $lte: expireAt }, _id: { $ne: jid } })) < mostOfUser) return 'made'
