@@ -115,6 +115,13 @@ test('notices: a new one is the current one, an edit is told, and a deleted one 
   await remove(first?.id ?? '')
   t.strictSame(await current(), { modifyTime: 0, time: 0 })
   await eventually(() => published.length === 2 && edited.length === 2)
+  const inOneSecond = ['a', 'b', 'c', 'd', 'e']
+  for (const notice of inOneSecond) await api.call(rooms.updateRoom, { roomId, notice }, { as: alice })
+  t.strictSame(
+    (await list()).map(({ text }) => text),
+    inOneSecond.toReversed(),
+    'also those of the same second',
+  )
   t.match(published, [{ text: 'first', noticeId: first?.id }, { text: 'second\nline' }])
   t.match(edited[0], { noticeId, text: 'better', by: { userId: alice } })
 })

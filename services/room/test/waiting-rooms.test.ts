@@ -54,6 +54,17 @@ test('who made the room may want to be asked before others join it', async (t) =
   await t.rejects(api.call(waitingRooms.enterWaitingRoom, { jid }, { as: bob }), failure('JoinNeedsApproval'))
 })
 
+test('rooms that are made face to face count among those of a day', async (t) => {
+  const { api, person } = await startRoom(t, { LIMIT_FACTOR: '0.1' })
+  const as = person('alice')
+  for (const password of ['0001', '0002', '0003', '0004']) {
+    const { jid } = await api.call(waitingRooms.waitForOthers, { ...here, password }, { as })
+    const entered = api.call(waitingRooms.enterWaitingRoom, { jid }, { as })
+    if (password === '0004') await t.rejects(entered, failure('RateLimited'))
+    else t.match(await entered, { userId: as })
+  }
+})
+
 test('who waits where a room was made and dissolved waits for another one', async (t) => {
   const { api, people } = await startRoom(t)
   const [alice, bob] = people('alice', 'bob')

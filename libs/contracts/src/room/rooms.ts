@@ -19,8 +19,8 @@ import { Nothing } from '../result-types.ts'
 import { describingFields, roomFields, switchFields } from './room-fields.ts'
 import { Room } from './wire-entities.ts'
 
-/** Rooms that one user may make in a day, copies included. */
-const roomsPerDay = { by: 'user', max: 30, seconds: 86_400, group: 'make-room', counts: 'successes' } as const
+/** Rooms that one user may make in a day, copies and face-to-face rooms included. */
+export const roomsPerDay = { by: 'user', max: 30, seconds: 86_400, group: 'make-room', counts: 'successes' } as const
 
 const { maxUserSize, ...fieldsWithDefault } = roomFields
 const { desc, subject, category, tags } = describingFields

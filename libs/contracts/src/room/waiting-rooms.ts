@@ -2,6 +2,7 @@ import { Type } from 'typebox'
 import { contract } from '../contract.ts'
 import { Double, Flag, Name, Text } from '../param-types.ts'
 import { Nothing, UnixSeconds } from '../result-types.ts'
+import { roomsPerDay } from './rooms.ts'
 import { Room } from './wire-entities.ts'
 
 const jid = Text({ trim: true, maxLength: 64 })
@@ -40,6 +41,8 @@ export const waitingRooms = contract('room', {
     params: Type.Object({ jid }),
     result: Room,
     errors: ['RoomNotFound', 'JoinNeedsApproval', 'RoomFull', 'RoomLocked', 'JidTaken'],
+    // Who joins the room of another counts, too: it is not known before.
+    limits: [roomsPerDay],
   },
   leaveWaitingRoom: {
     path: '/room/location/exit',

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { RoomFields } from '@im/contracts/room'
+import { ObjectId } from 'mongodb'
 
 /** A notice as it is stored, in the collection of notices and as the current one in its room. */
 export interface NoticeDocument {
@@ -42,7 +43,9 @@ export interface RoomDocument extends RoomFields {
   dissolvedAt?: number
 }
 
-export const newId = (): string => randomBytes(12).toString('hex')
+export const newRoomId = (): string => randomBytes(12).toString('hex')
+/** Of what is in a room. Ids that are made later are greater, so they tell the order within a second. */
+export const newId = (): string => new ObjectId().toHexString()
 export const newJid = (): string => randomBytes(16).toString('hex')
 
 /** A mute that ends in the past is none. */

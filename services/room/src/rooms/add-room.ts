@@ -7,7 +7,7 @@ import { RoomAct } from '../changes/room-act.ts'
 import { memberState, personOf } from '../changes/room-states.ts'
 import type { Deps } from '../deps.ts'
 import { type MemberDocument, newMember, sizesOf } from '../documents/member-document.ts'
-import { newId, newJid, type RoomDocument } from '../documents/room-document.ts'
+import { newJid, newRoomId, type RoomDocument } from '../documents/room-document.ts'
 import { admit } from '../members/admit.ts'
 import { pickInvited } from '../members/pick-invited.ts'
 import { settleNewcomers } from '../members/settle-newcomers.ts'
@@ -92,7 +92,7 @@ export function newRoom(
   const createTime = Math.floor(now / 1000)
   return {
     ...fields,
-    _id: newId(),
+    _id: newRoomId(),
     jid,
     ...numbers,
     userId,
