@@ -3,7 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'tap'
-import { startProsody } from './prosody.ts'
+import { alice, Client, plainSecret } from './client.ts'
+import { passwordOf, startProsody } from './prosody.ts'
 
 test('a secret that is missing, empty or half keeps the server from starting, with a line that names it', async (t) => {
   const prosody = await startProsody(t)
@@ -75,4 +76,28 @@ test('a switch that is neither on nor off is refused: a typing error must not le
     t.match(error.message, `Error: ${line}`)
     t.notMatch(error.message, 'More help on configuring Prosody', 'that line alone')
   }
+})
+
+test('what a client sends that nobody handles ends its stream and stands in no log', async (t) => {
+  const prosody = await startProsody(t)
+  const sasl = 'urn:ietf:params:xml:ns:xmpp-sasl'
+  const secret = plainSecret(alice, passwordOf(alice))
+  const text = 'what nobody else may read'
+  for (const isBound of [false, true])
+    for (const xml of [
+      `<auth xmlns='${sasl}' mechanism='PLAIN'>${secret}</auth>`,
+      `<message xmlns='jabber:server' to='${alice}@im.test'><body>${text}</body></message>`,
+      `<message xmlns=''><body>${text}</body></message>`,
+      `<x xmlns='urn:x'>${text}</x>`,
+    ]) {
+      const client = await new Client(prosody, alice).login()
+      if (isBound) await client.bind()
+      client.write(xml)
+      t.equal(await client.streamError(), 'unsupported-stanza-type', xml)
+      client.socket.destroy()
+    }
+  const stranger = await new Client(prosody, alice).connect()
+  stranger.write(`<authenticate xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'>${secret}</authenticate>`)
+  t.equal(await stranger.streamError(), 'unsupported-stanza-type')
+  for (const [what, hidden] of Object.entries({ secret, text })) t.notOk(prosody.log.includes(hidden), what)
 })

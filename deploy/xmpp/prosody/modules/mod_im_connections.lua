@@ -1,5 +1,5 @@
--- Rules of every client connection: at most ten resources a user; silent ones are pinged, then closed. And three repairs of
--- Prosody 0.12.3: how stanzas become XML, a log text nobody reads, and input that is forgotten after a pause.
+-- Rules of every client connection: at most ten resources a user; silent ones are pinged, then closed. And four repairs of
+-- Prosody 0.12.3: how stanzas become XML, log texts that nobody reads or nobody may, and input that is forgotten after a pause.
 
 local st = require "util.stanza";
 local filters = require "util.filters";
@@ -57,6 +57,26 @@ module:hook("c2s-read-timeout", function (event)
 	end
 	return true;
 end, 100);
+
+-- What nobody handles, Prosody writes into its log before it closes the stream: passwords, and messages in a wrong namespace.
+
+local events = prosody.hosts[module.host].events;
+
+local function close_unhandled(stanza, session)
+	local xmlns = stanza.attr.xmlns;
+	if not xmlns or events.get_handlers("stanza/"..xmlns..":"..stanza.name) then return stanza; end
+	session:close("unsupported-stanza-type");
+	return nil;
+end
+
+filters.add_filter_hook(function (session)
+	if session.type == "c2s_unauthed" then filters.add_filter(session, "stanzas/in", close_unhandled, -1000); end
+end);
+
+module:hook("stanza/urn:ietf:params:xml:ns:xmpp-sasl:auth", function (event) -- after the login
+	event.origin:close("unsupported-stanza-type");
+	return true;
+end, -1000);
 
 -- XML
 
