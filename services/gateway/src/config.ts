@@ -63,7 +63,8 @@ export const settings = {
     env: 'MAX_XMPP_PER_ADDRESS',
     default: 300,
     minimum: 1,
-    description: 'WebSockets of one address, and as many BOSH calls that wait for their answer',
+    description:
+      'WebSockets of one address, as many BOSH calls that wait for their answer, and as many new BOSH sessions a minute',
   }),
   consolePage: setting.optionalText({
     env: 'CONSOLE_PAGE',

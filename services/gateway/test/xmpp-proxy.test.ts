@@ -242,10 +242,12 @@ test('no BOSH body takes the gateway long, however it is cut', async (t) => {
   }
 })
 
-test('a BOSH body that is cut short is refused at once, and so is content of a type that is none', async (t) => {
+test('a BOSH body that is cut short or without a number is refused at once, and so is content of a type that is none', async (t) => {
   const { xmpp, gateway, bosh } = await startBoth(t)
   for (const body of ["<body rid='1'>", "<body rid='1'><a>", "<?xml version='1.0'?> <body rid='1'><a/> "])
     t.match(await (await bosh(body)).text(), "type='terminate' condition='bad-request'", body)
+  for (const rid of ['', "rid='x'", "rid=''", "rid='-1'", "rid='1.5'"])
+    t.match(await (await bosh(`<body sid='a-b' ${rid}/>`)).text(), "type='terminate' condition='bad-request'", rid)
   t.equal(xmpp.seen.length, 0)
   for (const body of [
     "<body rid='1'/>",
@@ -341,6 +343,18 @@ test('one address has so many long polls and no more, also when it does not wait
   await eventually(() => xmpp.polls.length === 6)
   for (const poll of xmpp.polls) poll.end('<body/>')
   for (const answer of await Promise.all(waiting)) t.equal(answer.status, 200)
+})
+
+test('one address begins so many BOSH sessions a minute and no more; those that it has go on', async (t) => {
+  const { xmpp, bosh } = await startBoth(t, { MAX_XMPP_PER_ADDRESS: '3' })
+  const begin = () => bosh("<body rid='1' to='im.test'/>")
+  for (let n = 0; n < 5; n++)
+    t.equal((await bosh("<body rid='1'/>")).status, 200, 'refused by the server: none has begun')
+  const sid = attribute('sid', await (await begin()).text())
+  for (let n = 0; n < 2; n++) t.equal((await begin()).status, 200)
+  t.equal((await begin()).status, 429)
+  t.equal(xmpp.sessions.size, 3)
+  t.equal((await bosh(`<body rid='2' sid='${sid}'/>`)).status, 200)
 })
 
 test('the end of the gateway answers long polls, which come back through another', async (t) => {

@@ -18,12 +18,18 @@ export function isCutShort(xml: string): boolean {
   return !/^<\/body\s*>\s*$/.test(xml.slice(Math.max(0, xml.lastIndexOf('</body'))))
 }
 
-/** The session id (`sid`, XEP-0124 §7) that a BOSH body names; undefined when it asks for a new session. */
-export function sessionIdOf(xml: string): string | undefined {
+/** An attribute of the body; undefined when it has none of this name. */
+function attributeOf(xml: string, wanted: string): string | undefined {
   for (const [, name, value] of startTag.exec(xml.slice(0, longestTag))?.[2]?.matchAll(attributes) ?? [])
-    if (name === 'sid') return value?.slice(1, -1)
+    if (name === wanted) return value?.slice(1, -1)
   return undefined
 }
+
+/** The session id (`sid`, XEP-0124 §7) that a BOSH body names; undefined when it asks for a new session. */
+export const sessionIdOf = (xml: string): string | undefined => attributeOf(xml, 'sid')
+
+/** Whether the body numbers its request (`rid`, XEP-0124 §4). In a session the XMPP server fails on one that does not. */
+export const hasRequestId = (xml: string): boolean => /^\d{1,16}$/.test(attributeOf(xml, 'rid') ?? '')
 
 /** The same body with another session id. The rest stays as it is, character by character. */
 export function withSessionId(xml: string, change: (sid: string) => string): string {

@@ -7,12 +7,14 @@ import { readBody } from '../calls/read-body.ts'
 import { clientAddress } from '../client-address.ts'
 import type { Deps } from '../deps.ts'
 import { AddressBudget } from '../limits/address-budget.ts'
-import { hasStartTag, isCutShort, longestTag, sessionIdOf, withSessionId } from './bosh-session-id.ts'
+import { hasRequestId, hasStartTag, isCutShort, longestTag, sessionIdOf, withSessionId } from './bosh-session-id.ts'
 
 /** How long (ms) a poll may take. Clients use up to 60 s; the XMPP server allows 180. */
 const longestPoll = 190_000
 /** The XMPP server takes stanzas of 256 KiB. */
 const maxBytes = 512 * 1024
+/** How long (ms) the XMPP server keeps a session that its client does not go on with. */
+const sessionLife = 60_000
 
 /**
  * Proxies BOSH (XEP-0124) to the XMPP servers. A session lives in one of them: the session ids that clients get name it, so
@@ -24,6 +26,7 @@ const maxBytes = 512 * 1024
 export function addBosh(app: FastifyInstance, { config, bodyMemory, xmppServers }: Deps): void {
   const { maxConnections, maxXmppPerAddress, serviceTimeoutMs } = config
   const waiting = new AddressBudget({ most: maxConnections, mostOfAddress: maxXmppPerAddress })
+  const begun = new AddressBudget({ most: maxConnections, mostOfAddress: maxXmppPerAddress })
   const agent = new Agent({
     connect: { timeout: serviceTimeoutMs },
     headersTimeout: longestPoll,
@@ -42,6 +45,7 @@ export function addBosh(app: FastifyInstance, { config, bodyMemory, xmppServers 
       const xml = body.toString('latin1') // keeps the bytes as they are
       if (isCutShort(xml)) return terminate(reply, 'bad-request')
       const [key, ...sid] = sessionIdOf(xml)?.split('-') ?? []
+      if (key !== undefined && !hasRequestId(xml)) return terminate(reply, 'bad-request')
       const server = key === undefined ? await xmppServers.findLiving() : await xmppServers.withKey(key)
       if (!server) return key === undefined ? unavailable(reply) : terminate(reply, 'item-not-found')
       const call: Dispatcher.RequestOptions = {
@@ -58,16 +62,34 @@ export function addBosh(app: FastifyInstance, { config, bodyMemory, xmppServers 
                 'latin1',
               ),
       }
+      const settleSession = key === undefined ? takeSession(address) : () => {}
       try {
         const answer = await agent.request(call)
         reply.code(answer.statusCode).header('content-type', answer.headers['content-type'])
-        return reply.send(Readable.from(namingServer(answer.body, xmppServers.keyOf(server)), { objectMode: false }))
+        const named = namingServer(answer.body, xmppServers.keyOf(server), settleSession)
+        // Also of a client that has left: what it began is there.
+        const head = await named.next()
+        const whole = Readable.from(joined(head, named), { objectMode: false })
+        return reply.send(whole.once('close', () => void named.return(undefined)))
       } catch (error) {
+        settleSession(false)
         if (isClosing || key === undefined || (await xmppServers.isLiving(server))) throw error
         return terminate(reply, 'remote-connection-failed')
       }
     } finally {
       waiting.release(address)
+    }
+  }
+
+  /**
+   * Counts a session that may begin, and is to be told whether it did. Each costs the XMPP server memory for a while, whether or
+   * not anybody logs in.
+   */
+  function takeSession(address: string): (isBegun: boolean) => void {
+    if (begun.take(address)) throw new ContractError('RateLimited', { args: [5], retryAfter: 5 })
+    return (isBegun) => {
+      if (isBegun) setTimeout(() => begun.release(address), sessionLife).unref()
+      else begun.release(address)
     }
   }
 
@@ -82,9 +104,18 @@ export function addBosh(app: FastifyInstance, { config, bodyMemory, xmppServers 
   })
 }
 
-/** The answer of a server, with its key put before the session id. */
-async function* namingServer(answer: AsyncIterable<Buffer>, key: string): AsyncGenerator<Buffer> {
+/** The answer of a server, with its key put before the session id. Tells with its first part whether there is one. */
+async function* namingServer(
+  answer: AsyncIterable<Buffer>,
+  key: string,
+  tell: (hasSession: boolean) => void,
+): AsyncGenerator<Buffer> {
   let head: string | undefined = ''
+  let hasSession = false
+  const nameServer = (sid: string) => {
+    hasSession = true
+    return `${key}-${sid}`
+  }
   for await (const chunk of answer) {
     if (head === undefined) {
       yield chunk
@@ -92,13 +123,19 @@ async function* namingServer(answer: AsyncIterable<Buffer>, key: string): AsyncG
     }
     head += chunk.toString('latin1')
     if (!hasStartTag(head) && head.length < longestTag) continue
-    yield Buffer.from(
-      withSessionId(head, (sid) => `${key}-${sid}`),
-      'latin1',
-    )
+    const named = Buffer.from(withSessionId(head, nameServer), 'latin1')
     head = undefined
+    tell(hasSession)
+    yield named
   }
-  if (head) yield Buffer.from(head, 'latin1')
+  if (head === undefined) return
+  tell(false)
+  yield Buffer.from(head, 'latin1')
+}
+
+async function* joined(first: IteratorResult<Buffer>, rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  if (!first.done) yield first.value
+  yield* rest
 }
 
 /** Ends a session (XEP-0124 §17.2). Clients begin a new one, as after the loss of a connection. */
