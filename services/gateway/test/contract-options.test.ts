@@ -37,6 +37,7 @@ import {
 import { eventually, startService } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
 import { Type } from 'typebox'
+import { plainPage, readPage } from '../src/pages/page.ts'
 import { service as gateway } from '../src/service.ts'
 
 // What a contract can say, said by a service behind a real gateway.
@@ -327,6 +328,11 @@ test('a browser is shown the page, without a session the login, and what it send
   t.equal((await call('/mp/fans', { headers: browser })).http.headers.get('location'), '/mp/login')
   const token = signIn('console', 4)
   t.equal((await call(`/console/start?access_token=${token}`, { headers: browser })).resultCode, 1, 'JSON for a token')
+})
+
+test('what a page shows of an error is no markup', async (t) => {
+  const shown = readPage(plainPage).show({ error: `"><script>'&` })
+  t.match(shown, '<meta name="error" content="&#34;&#62;&#60;script&#62;&#39;&#38;">')
 })
 
 test('a session that an answer says has ended is dead with it, whichever way the answer takes', async (t) => {

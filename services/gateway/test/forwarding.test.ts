@@ -124,16 +124,23 @@ test('what only the gateway may say is passed on from nobody else', async (t) =>
     response.setHeader('access-control-allow-credentials', 'true')
     response.setHeader('x-request-id', 'other')
     response.setHeader('x-im-outcome', 'Success')
+    response.setHeader('x-im-ended-sessions', 'aa')
     response.end(success)
   })
   const { call } = await startGatewayBefore(t, user.url)
   const sent = { 'x-request-id': 'mine', 'x-service-key': 'guessed' }
   const { headers } = (await call('/config', { headers: sent })).http
   t.strictSame(keys, [undefined])
-  const names = ['access-control-allow-origin', 'access-control-allow-credentials', 'x-request-id', 'x-im-outcome']
+  const names = [
+    'access-control-allow-origin',
+    'access-control-allow-credentials',
+    'x-request-id',
+    'x-im-outcome',
+    'x-im-ended-sessions',
+  ]
   t.strictSame(
     names.map((name) => headers.get(name)),
-    ['*', null, 'mine', null],
+    ['*', null, 'mine', null, null],
   )
 })
 
