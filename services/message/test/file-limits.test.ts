@@ -129,6 +129,8 @@ test('a copy of a file that is about to be removed is a file like others', async
   const { oUrl } = (await send(uploadPath, formOf({}, ['a.txt', 'x']), { as })).data.others[0]!
   const nameOf = (url: string) => /[0-9a-f]{32}/.exec(url)![0]
   t.equal((await deps.files.letGo([nameOf(oUrl)])).length, 1)
+  await deps.files.keep([nameOf(oUrl)])
+  t.notOk((await deps.files.byNames([nameOf(oUrl)]))[0]?.kept, 'it is too late to keep it')
   const { url } = await api.call(storedFiles.copyFile, { paths: [oUrl] }, { as })
   await deps.files.keep([nameOf(url)])
   t.strictSame(await deps.files.letGo([nameOf(url)]), [], 'it can be kept')

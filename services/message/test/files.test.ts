@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { stat, writeFile } from 'node:fs/promises'
+import { readdir, stat, utimes, writeFile } from 'node:fs/promises'
 import { type IncomingMessage, request } from 'node:http'
 import { connect } from 'node:net'
 import { join } from 'node:path'
@@ -8,13 +8,15 @@ import { text as textOf } from 'node:stream/consumers'
 import { crc32, deflateSync } from 'node:zlib'
 import { errors } from '@im/contracts'
 import { internalFiles, storedFiles } from '@im/contracts/message'
-import { createLogger } from '@im/service-kit'
+import { createLogger, StoreAwayError } from '@im/service-kit'
 import { eventually, failure, watchQueries } from '@im/service-kit/testing'
 import sharp from 'sharp'
 import { test } from 'tap'
 import { doRemovals, removeExpired } from '../src/files/do-removals.ts'
-import { fileKeyOf, roomAvatarKey } from '../src/files/file-keys.ts'
+import { avatarKeyOf, fileKeyOf, roomAvatarKey } from '../src/files/file-keys.ts'
 import { Images } from '../src/files/images.ts'
+import { Staging } from '../src/files/staging.ts'
+import { shownFiles } from '../src/messages/new-document.ts'
 import { slowJpeg } from './slow-jpeg.ts'
 import { base, formOf, photo, startFiles, type Uploaded, uploadPath } from './start-files.ts'
 
@@ -87,6 +89,21 @@ test('files of a form are stored, listed by their kind and read with Range, ETag
   ])
   t.strictSame((await part('bytes=0-9', { 'if-range': '"old"' })).slice(0, 2), [200, null])
   t.strictSame((await part('bytes=300000-')).slice(0, 2), [416, 'bytes */300000'])
+  t.strictSame((await part('bytes=0-9', { 'if-range': `W/${etag}` }))[0], 200, 'a weak tag tells no two bytes apart')
+  const changed = Date.parse(whole.headers.get('last-modified') ?? '')
+  const at = (seconds: number) => new Date(changed + seconds * 1000).toUTCString()
+  const statusOf = async (headers: Record<string, string>) => (await read(oUrl, { headers })).status
+  for (const [seconds, status] of [
+    [0, 206],
+    [-1, 200],
+    [1, 200],
+  ] as const)
+    t.equal(await statusOf({ range: 'bytes=0-9', 'if-range': at(seconds) }), status, `If-Range ${seconds} s`)
+  t.strictSame(
+    [await statusOf({ 'if-modified-since': at(0) }), await statusOf({ 'if-modified-since': at(-1) })],
+    [304, 200],
+  )
+  t.equal(await statusOf({ 'if-none-match': '"other"', 'if-modified-since': at(0) }), 200, 'the tag comes first')
   for (const range of ['bytes=0-1,5-6', 'lines=1-2', 'bytes=9-2', 'nonsense'])
     t.equal((await part(range))[0], 200, range)
   const head = await read(oUrl, { method: 'HEAD', headers: { range: 'bytes=0-9' } })
@@ -564,7 +581,10 @@ test('files are copied, expire, and are removed by who uploaded them', async (t)
   const { url: copy } = await api.call(storedFiles.copyFile, { paths: [short], validTime: 3 }, { as: bob })
   t.match(copy, new RegExp(`^${base}u/${bob % 10000}/${bob}/\\d{6}/o/[0-9a-f]{32}\\.jpg$`))
   t.strictSame(await bytesOf(await read(copy)), await bytesOf(await read(short)))
-  t.equal(await status(copy.replace('/o/', '/t/')), 200)
+  const thumbnailOf = async (url: string) => bytesOf(await read(url.replace('/o/', '/t/')))
+  t.strictSame(await thumbnailOf(copy), await thumbnailOf(short))
+  t.notSame(await thumbnailOf(copy), await bytesOf(await read(copy)))
+  await api.call(storedFiles.copyFile, { paths: [short.replace(base, 'http://im.test/')], validTime: 3 }, { as: bob })
   for (const path of [
     'http://elsewhere.test/u/1/1/202601/o/x.jpg',
     short.replace(base, 'http://elsewhere.test/'),
@@ -573,13 +593,14 @@ test('files are copied, expire, and are removed by who uploaded them', async (t)
   ])
     await t.rejects(api.call(storedFiles.copyFile, { paths: [path] }, { as: bob }), failure('FileNotFound'), path)
   await api.call(internalFiles.keepFiles, { urls: [collected] })
+  const { url: brief } = await api.call(storedFiles.copyFile, { paths: [collected], validTime: 3 }, { as: bob })
   const day = 86_400_000
   now += 1.5 * day
   t.equal(await removeExpired(deps), 1, 'a day is the least')
   t.strictSame([await status(short), await status(copy)], [404, 200])
   now += 6 * day
   await removeExpired(deps)
-  t.strictSame(await Promise.all([kept, usual, copy, collected].map(status)), [200, 404, 404, 200])
+  t.strictSame(await Promise.all([kept, usual, copy, collected, brief].map(status)), [200, 404, 404, 200, 404])
   await api.call(storedFiles.deleteFiles, { paths: [kept] }, { as: bob })
   t.equal(await status(kept), 200, 'of somebody else')
   await api.call(storedFiles.deleteFiles, { paths: [kept, collected] }, { as: alice })
@@ -636,6 +657,70 @@ test('what a recalled message showed goes with it, unless something else shows i
   for (const file of [twice, collected, foreign, shared]) t.strictSame(await status(file), [200, 200])
 })
 
+test('what a merged history shows stays when the messages that it was made of are recalled', async (t) => {
+  const { send, read, log, remove, person, deps } = await startFiles(t)
+  const [alice, bob] = [person(), person()]
+  const form = formOf({}, ['a.txt', 'a'], ['b.txt', 'b'], ['c.txt', 'c'])
+  const urls = (await send(uploadPath, form, { as: alice })).data.others.map(({ oUrl }) => oUrl)
+  const say = async (from: number, to: number, type: number, content: string) => {
+    const entry = log.entry(from, to, { type, content })
+    const files = shownFiles({ type, content }, false)
+    await log.archive([{ ...entry, store: { ...entry.store, ...files } }])
+    return entry.store.messageId
+  }
+  const originals = await Promise.all(urls.map((url) => say(alice, bob, 9, url)))
+  const merged = JSON.stringify(urls.slice(1).map((content) => JSON.stringify({ type: 9, content })))
+  await say(bob, person(), 85, merged)
+  await remove(alice, originals, 2)
+  const status = () => Promise.all(urls.map(async (url) => (await read(url)).status))
+  await eventually(async () => (await status())[0] === 404)
+  await doRemovals(deps)
+  t.strictSame(await status(), [404, 200, 200])
+})
+
+test('what could not be stored whole is gone a day later, also when the store was away and when the process died', async (t) => {
+  let now = Date.now()
+  const { send, person, deps, db, onDisk } = await startFiles(t, { overrides: { now: () => now } })
+  const [alice, bob] = [person(), person()]
+  const upload = (as: number) => send(uploadPath, formOf({ validTime: '-1' }, ['a.txt', 'x'], ['b.txt', 'x']), { as })
+  const rows = () => db.collection('files').find({}).toArray()
+  const { fileStore } = deps
+  const [put, remove] = [fileStore.put.bind(fileStore), fileStore.remove.bind(fileStore)]
+  const away = async () => Promise.reject(new StoreAwayError('files', 'away'))
+  fileStore.put = async (...file) => {
+    await put(...file)
+    // Its answer does not arrive, and nothing can be removed.
+    if ((await onDisk()).filter((name) => name.startsWith('u/')).length === 2) await away()
+  }
+  fileStore.remove = away
+  t.equal((await upload(alice)).resultCode, errors.ServiceUnavailable.code)
+  t.equal((await rows()).length, 2)
+  Object.assign(fileStore, { put, remove })
+  now += 86_400_001
+  t.equal(await removeExpired(deps), 2)
+  t.strictSame([await onDisk(), await rows()], [[], []])
+
+  t.equal((await upload(bob)).resultCode, 1)
+  t.ok((await rows()).every(({ expireAt }) => expireAt === undefined))
+  fileStore.put = async (...file) => {
+    await deps.files.letGo((await rows()).filter(({ owner }) => owner === alice).map(({ _id }) => String(_id)))
+    await put(...file)
+  }
+  t.equal((await upload(alice)).resultCode, errors.ServiceUnavailable.code, 'their account was deleted meanwhile')
+  t.equal((await onDisk()).length, 2, 'of bob')
+})
+
+test('what processes left in the staging folder that died is removed, and nothing else', async (t) => {
+  const [old, fresh] = ['a', 'b'].map((letter) => `up-${letter.repeat(32)}`) as [string, string]
+  const folder = t.testdir({ [old]: '', [fresh]: '', 'up-foreign': '' })
+  const hours = (n: number) => new Date(Date.now() + n * 3_600_000)
+  await utimes(join(folder, old), hours(-1.1), hours(-1.1))
+  await utimes(join(folder, fresh), hours(-0.9), hours(-0.9))
+  await utimes(join(folder, 'up-foreign'), hours(-9), hours(-9))
+  await new Staging(folder, createLogger({ service: 'test', level: 'silent', format: 'json' })).sweep()
+  t.strictSame((await readdir(folder)).sort(), ['up-foreign', fresh].sort())
+})
+
 test('addresses are those that apps make', (t) => {
   t.equal(
     roomAvatarKey('o', '7526ff27bce54d95bea9efd6be83862b'),
@@ -651,6 +736,9 @@ test('addresses are those that apps make', (t) => {
     `u/1/10000001/202611/o/${name}`,
   )
   t.equal(fileKeyOf({ folder: '2', userId: '10000001', month: '202611', kind: 'o', name }), undefined)
+  t.equal(fileKeyOf({ folder: '1', userId: '10000001', month: '..', kind: 'o', name }), undefined)
+  t.equal(avatarKeyOf({ kind: 'o', folder: '1', name: '10000001.jpg' }), 'avatar/o/1/10000001.jpg')
+  t.equal(avatarKeyOf({ kind: 'o', folder: '2', name: '10000001.jpg' }), undefined)
   t.end()
 })
 

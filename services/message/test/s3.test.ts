@@ -1,13 +1,17 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { once } from 'node:events'
+import { mkdtemp, readdir, readlink, rm } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { CreateBucketCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3'
 import { errors } from '@im/contracts'
 import { storedFiles } from '@im/contracts/message'
 import { startServers } from '@im/dev/servers'
-import { eventually } from '@im/service-kit/testing'
+import { eventually, freePort } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
+import { S3Store } from '../src/files/s3-store.ts'
 import { base, formOf, photo, startFiles, type Uploaded, uploadPath } from './start-files.ts'
 
 /** A real S3-compatible server with a bucket. */
@@ -83,6 +87,50 @@ test('files lie in a bucket', async (t) => {
   const refused = await send(uploadPath, formOf({}, ['a.bin', 'x']), { as: alice })
   t.equal(refused.resultCode, errors.ServiceUnavailable.code)
   t.strictSame(await readdir(staging), [])
+})
+
+test('a bucket that is away, frozen or read slowly holds nothing for ever', async (t) => {
+  const file = join(t.testdir({ staged: 'x' }), 'staged')
+  const settings = {
+    bucket: 'files',
+    region: 'us-east-1',
+    pathStyle: true,
+    credentials: { accessKeyId: 'a', secretAccessKey: 's' },
+  }
+  const away = new S3Store({ ...settings, endpoint: `http://127.0.0.1:${await freePort()}` })
+  await t.rejects(away.put('k', file, { bytes: 1, type: 'text/plain' }), { name: 'StoreAwayError' })
+  await eventually(async () => {
+    const open = (await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => ''))
+    return !(await Promise.all(open)).includes(file)
+  })
+
+  const answers = new Set<string>()
+  const server = createServer((request, response) => {
+    if (!answers.has(request.method ?? '')) return
+    response.writeHead(200, { 'content-length': '2', etag: '"e"' })
+    // The rest of a file never comes, as if its app read no further.
+    if (request.method === 'GET') response.write('x')
+    else response.end()
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const endpoint = `http://127.0.0.1:${port}`
+  const [frozen, store] = [
+    new S3Store({ ...settings, endpoint, longestPause: 200 }),
+    new S3Store({ ...settings, endpoint }),
+  ]
+  t.after(async () => {
+    server.closeAllConnections()
+    server.close()
+    await Promise.all([away, frozen, store].map((each) => each.close()))
+  })
+  await t.rejects(frozen.open('k'), { name: 'StoreAwayError' })
+  answers.add('HEAD').add('GET')
+  const slow = async () => (await store.open('k'))!.read({ start: 0, end: 1 })
+  const reads = await Promise.all(Array.from({ length: 60 }, slow))
+  t.ok(await store.open('k'), 'others are served meanwhile')
+  for (const read of reads) read.destroy()
 })
 
 test('a store without what it needs does not start', async (t) => {

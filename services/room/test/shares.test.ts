@@ -31,10 +31,16 @@ test('members share files, find them, and delete their own', async (t) => {
   t.strictSame(await find(), ['二.pdf', 'a.pdf'])
   t.strictSame(await find({ userId: bob }), ['a.pdf'])
   t.strictSame(await find({ time: second.time - 1 }), ['a.pdf'])
+  t.strictSame(await find({ time: first.time }), ['a.pdf'])
   t.strictSame(await find({ pageIndex: 1, pageSize: 1 }), ['a.pdf'])
   const { shareId } = first
   t.match(await api.call(roomShares.getShare, { roomId, shareId }, { as: carol }), { name: 'a.pdf' })
   await t.rejects(api.call(roomShares.getShare, { roomId, shareId: '7' }, { as: carol }), failure('ShareNotFound'))
+
+  const other = await room(eve)
+  const elsewhere = { roomId: other.id, shareId }
+  for (const call of [roomShares.getShare, roomShares.deleteShare])
+    await t.rejects(api.call(call, elsewhere, { as: eve }), failure('ShareNotFound'), 'of another room')
 
   const remove = (as: number, id = shareId) => api.call(roomShares.deleteShare, { roomId, shareId: id }, { as })
   await t.rejects(remove(carol), failure('PermissionDenied'))

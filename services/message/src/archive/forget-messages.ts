@@ -21,6 +21,6 @@ export async function forgetMessages(
   )
   await mailbox.forget(gone, session)
   await searchIndex.removals.addForAll(gone, session)
-  const shown = gone.flatMap(({ file, from }) => (file === undefined ? [] : [{ name: file, owner: from }]))
+  const shown = gone.flatMap(({ file = [], from }) => [file].flat().map((name) => ({ name, owner: from })))
   await fileRemovals.addFiles(shown, session)
 }

@@ -5,7 +5,7 @@ import type { Deps } from '../deps.ts'
 import { chargeUpload } from './daily-uploads.ts'
 import { extensionOfKey, newFileKey, thumbnailKey } from './file-keys.ts'
 import { expiryOf } from './form-fields.ts'
-import { removeFiles } from './remove-files.ts'
+import { storeFiles } from './store-files.ts'
 
 /** Copies one of our files into the caller's folder. Throws FileNotFound, also for files elsewhere. */
 export async function copyFile(
@@ -22,18 +22,13 @@ export async function copyFile(
   const { now } = deps
   const part = found.key.includes('/o/') ? 'o' : 'f'
   const { name, key } = newFileKey(caller, part, extensionOfKey(found.key), now())
-  const expireAt = expiryOf(validTime, now())
   const { kept: _kept, expireAt: _expireAt, isGoing: _isGoing, ...same } = found
-  const row = { ...same, _id: name, owner: caller, key, createdAt: new Date(now()), ...(expireAt ? { expireAt } : {}) }
-  await deps.files.add([row])
-  try {
+  const row = { ...same, _id: name, owner: caller, key, createdAt: new Date(now()) }
+  await storeFiles(deps, [row], expiryOf(validTime, now()), async () => {
     const isCopied = await deps.fileStore.copy(found.key, key)
     if (!isCopied) throw new ContractError('FileNotFound')
     if (found.hasThumbnail) await deps.fileStore.copy(thumbnailKey(found.key), thumbnailKey(key))
-  } catch (error) {
-    await removeFiles(deps, [row])
-    throw error
-  }
+  })
   return { url: config.downloadUrl + key }
 }
 

@@ -33,6 +33,16 @@ export class FilesRepository {
     await this.#files.insertMany([...files])
   }
 
+  /** Sets when they expire; absent: never. False when one of them is no more. */
+  async setExpiry(names: readonly string[], expireAt: Date | undefined): Promise<boolean> {
+    const _id = { $in: [...names] }
+    const { matchedCount } = await this.#files.updateMany(
+      { _id, isGoing: { $exists: false } },
+      expireAt ? { $set: { expireAt } } : { $unset: { expireAt: '' } },
+    )
+    return matchedCount === names.length
+  }
+
   async byNames(names: readonly string[]): Promise<FileDocument[]> {
     return names.length ? await this.#files.find({ _id: { $in: [...names] } }).toArray() : []
   }

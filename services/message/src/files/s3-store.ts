@@ -1,9 +1,10 @@
-import { createReadStream } from 'node:fs'
+import { open } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import type { S3Client } from '@aws-sdk/client-s3'
 import { StoreAwayError } from '@im/service-kit'
 import PQueue from 'p-queue'
 import type { FileStore, StoredFile } from './file-store.ts'
+import { storeErrors } from './store-errors.ts'
 
 export interface S3Settings {
   bucket: string
@@ -14,12 +15,16 @@ export interface S3Settings {
   credentials?: { accessKeyId: string; secretAccessKey: string } | undefined
   /** `endpoint/bucket/key` in the place of `bucket.endpoint/key`. */
   pathStyle: boolean
+  /** How long (ms) nothing may move on a connection: a store that froze, or an app that reads no further, holds nothing for ever. */
+  longestPause?: number
 }
 
 type Sdk = typeof import('@aws-sdk/client-s3')
 
 /** Most requests of one removal at once. */
 const removalsAtOnce = 8
+/** Each file that is read holds a connection for as long as its app takes: those of a few gateways (of the SDK's 50, few slow apps held all). */
+const agent = { maxSockets: 4096 }
 
 const statusOf = (error: unknown) => (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode
 const isMissing = (error: unknown) => statusOf(error) === 404
@@ -36,16 +41,23 @@ export class S3Store implements FileStore {
   }
 
   async put(key: string, localFile: string, { bytes, type }: { bytes: number; type: string }): Promise<void> {
-    await this.#ask(({ sdk, client }) =>
-      client.send(
-        new sdk.PutObjectCommand({
-          ...this.#object(key),
-          Body: createReadStream(localFile, { highWaterMark: 256 * 1024 }),
-          ContentLength: bytes,
-          ContentType: type,
-        }),
-      ),
-    )
+    const file = await storeErrors(() => open(localFile))
+    const body = file.createReadStream({ highWaterMark: 256 * 1024 })
+    try {
+      await this.#ask(({ sdk, client }) =>
+        client.send(
+          new sdk.PutObjectCommand({
+            ...this.#object(key),
+            Body: body,
+            ContentLength: bytes,
+            ContentType: type,
+          }),
+        ),
+      )
+    } finally {
+      // A request that failed early has not read it.
+      body.destroy()
+    }
   }
 
   async open(key: string): Promise<StoredFile | undefined> {
@@ -95,7 +107,7 @@ export class S3Store implements FileStore {
 
   /** Undefined when there is no such object. */
   async #ask<T>(request: (opened: { sdk: Sdk; client: S3Client }) => Promise<T>): Promise<T | undefined> {
-    this.#opening ??= open(this.#settings)
+    this.#opening ??= openClient(this.#settings)
     const opened = await this.#opening
     try {
       return await request(opened)
@@ -106,7 +118,7 @@ export class S3Store implements FileStore {
   }
 }
 
-async function open({ region, endpoint, credentials, pathStyle }: S3Settings) {
+async function openClient({ region, endpoint, credentials, pathStyle, longestPause = 30_000 }: S3Settings) {
   const sdk = await import('@aws-sdk/client-s3')
   const client = new sdk.S3Client({
     region,
@@ -117,6 +129,7 @@ async function open({ region, endpoint, credentials, pathStyle }: S3Settings) {
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     maxAttempts: 3,
+    requestHandler: { connectionTimeout: 3000, socketTimeout: longestPause, httpAgent: agent, httpsAgent: agent },
     // It would write on the terminal; what fails is thrown and logged by us.
     logger: { trace() {}, debug() {}, info() {}, warn() {}, error() {} },
   })

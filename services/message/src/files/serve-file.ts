@@ -84,9 +84,9 @@ function rangeOf({ method, headers }: Pick<RequestInfo, 'method' | 'headers'>, f
   return ranges.length === 1 ? ranges[0] : undefined
 }
 
-/** If-Range: the tag, or the time of the last change. */
+/** If-Range: the tag, or exactly the time of the last change (RFC 9110 §13.1.5). */
 function holds(condition: string | undefined, { etag, modifiedAt }: StoredFile): boolean {
   if (condition === undefined) return true
   if (condition.startsWith('"') || condition.startsWith('W/')) return condition === etag
-  return Date.parse(condition) >= Math.floor(modifiedAt.getTime() / 1000) * 1000
+  return Date.parse(condition) === Math.floor(modifiedAt.getTime() / 1000) * 1000
 }

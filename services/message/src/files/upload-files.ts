@@ -2,19 +2,19 @@ import { type Call, Reply } from '@im/contracts'
 import { uploadLimits, type uploads } from '@im/contracts/message'
 import type { Deps } from '../deps.ts'
 import { chargeUpload } from './daily-uploads.ts'
-import { newFileKey, thumbnailKey } from './file-keys.ts'
+import { extensionOfKey, newFileKey, thumbnailKey } from './file-keys.ts'
 import { classify, contentTypeOf, type FileKind } from './file-kinds.ts'
 import type { FileDocument } from './files-repository.ts'
 import { expiryOf, refuseForeignUser, validDaysIn } from './form-fields.ts'
 import { bytesOf } from './images.ts'
 import { demandFiles, demandUser, type ReceivedForm, receiveForm, type StagedFile } from './receive-form.ts'
-import { removeFiles } from './remove-files.ts'
 import { sniffImage } from './sniff-image.ts'
+import { storeFiles } from './store-files.ts'
 
 /** A file on its way into the store. */
 interface Prepared {
   kind: FileKind
-  row: FileDocument
+  row: Omit<FileDocument, 'expireAt'>
   path: string
   thumbnail: string | undefined
 }
@@ -31,21 +31,16 @@ export async function uploadFiles(deps: Deps, call: Call<(typeof uploads)['uploa
     const { downloadUrl, fileValidTime } = await deps.serverConfig.get()
     const expireAt = expiryOf(validDaysIn(form.fields) ?? fileValidTime, deps.now())
     const prepared: Prepared[] = []
-    for (const file of files) prepared.push(await prepare(deps, form, owner, file, expireAt))
-    await store(deps, prepared)
+    for (const file of files) prepared.push(await prepare(deps, form, owner, file))
+    const rows = prepared.map(({ row }) => row)
+    await storeFiles(deps, rows, expireAt, () => putAll(deps, prepared))
     const total = prepared.length
     const time = Math.round(performance.now() - startedAt)
     return new Reply(listed(prepared, downloadUrl), { members: { total, success: total, failure: 0, time } })
   })
 }
 
-async function prepare(
-  deps: Deps,
-  form: ReceivedForm,
-  owner: number,
-  file: StagedFile,
-  expireAt: Date | undefined,
-): Promise<Prepared> {
+async function prepare(deps: Deps, form: ReceivedForm, owner: number, file: StagedFile): Promise<Prepared> {
   const image = await sniffImage(file.head)
   const { kind, extension } = classify(file.name, image)
   const { name, key } = newFileKey(owner, kind === 'images' ? 'o' : 'f', extension, deps.now())
@@ -53,32 +48,17 @@ async function prepare(
   const hasThumbnail = kind === 'images' && (await deps.images.thumbnail(owner, { path: file.path, extension }, path))
   // What is an image by its content is shown as one by apps, whatever it is called.
   if (image !== undefined && kind !== 'images') await deps.images.check(owner, { path: file.path, extension: image })
-  const row = {
-    ...{ _id: name, owner, key, hasThumbnail, bytes: file.bytes, name: file.name, createdAt: new Date(deps.now()) },
-    ...(expireAt ? { expireAt } : {}),
-  }
+  const createdAt = new Date(deps.now())
+  const row = { _id: name, owner, key, hasThumbnail, bytes: file.bytes, name: file.name, createdAt }
   return { kind, row, path: file.path, thumbnail: hasThumbnail ? path : undefined }
 }
 
-/** The rows first: what is in the store and has no row would stay for ever. */
-async function store(deps: Deps, prepared: readonly Prepared[]): Promise<void> {
-  const rows = prepared.map(({ row }) => row)
-  await deps.files.add(rows)
-  try {
-    for (const { row, path, thumbnail } of prepared) {
-      const type = contentTypeOf(row.key.slice(row.key.lastIndexOf('.') + 1)) ?? 'application/octet-stream'
-      await deps.fileStore.put(row.key, path, { bytes: row.bytes, type })
-      if (thumbnail !== undefined)
-        await deps.fileStore.put(thumbnailKey(row.key), thumbnail, {
-          bytes: await bytesOf(thumbnail),
-          type: 'image/jpeg',
-        })
-    }
-  } catch (error) {
-    await removeFiles(deps, rows).catch((cause: unknown) =>
-      deps.log.warn({ err: cause }, 'files of an upload that failed were not removed'),
-    )
-    throw error
+async function putAll({ fileStore }: Pick<Deps, 'fileStore'>, prepared: readonly Prepared[]): Promise<void> {
+  for (const { row, path, thumbnail } of prepared) {
+    const type = contentTypeOf(extensionOfKey(row.key)) ?? 'application/octet-stream'
+    await fileStore.put(row.key, path, { bytes: row.bytes, type })
+    if (thumbnail !== undefined)
+      await fileStore.put(thumbnailKey(row.key), thumbnail, { bytes: await bytesOf(thumbnail), type: 'image/jpeg' })
   }
 }
 

@@ -28,8 +28,8 @@ export interface MessageDocument {
   content: string
   /** `body.fileName` of files (type 9). */
   fileName?: string
-  /** Name of the file of ours that it shows: images, voice, videos and files that are not encrypted. Absent from stones. */
-  file?: string
+  /** Names of the files of ours that it shows, unless it is encrypted. Absent from stones. */
+  file?: string | readonly string[]
   /** Order key in seconds (spec xmpp.md §10), never before the moment one of the two cleared the chat. Absent from stones. */
   timeSend: number
   /** Arrival at the XMPP server in ms. */

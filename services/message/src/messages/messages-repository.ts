@@ -499,9 +499,11 @@ export class MessagesRepository {
   /** Those of these files that some message shows. */
   async shownFiles(names: readonly string[]): Promise<Set<string>> {
     if (!names.length) return new Set()
-    const found = this.collection.find({ file: { $in: [...names] } }).project<{ file: string }>({ _id: 0, file: 1 })
+    const found = this.collection
+      .find({ file: { $in: [...names] } })
+      .project<{ file: string | string[] }>({ _id: 0, file: 1 })
     const shown = new Set<string>()
-    for await (const { file } of found) shown.add(file)
+    for await (const { file } of found) for (const name of [file].flat()) shown.add(name)
     return shown
   }
 

@@ -62,7 +62,7 @@ export function messageDocument(
     ...(isPlain(message, messageId, 'to' in place ? 'chat' : 'groupchat') ? {} : { stanza: emptyStanza(message) }),
     contentType: body.type,
     content: body.content,
-    ...shownFile(body, isEncrypt),
+    ...shownFiles(body, isEncrypt),
     ...(body.type === 9 ? { fileName: asText(body.fields['fileName']) } : {}),
     timeSend: orderKey(body.fields['timeSend'], stamp),
     ts: stamp,
@@ -77,13 +77,19 @@ export function messageDocument(
   }
 }
 
-/** Types whose `content` is the address of a file. */
-const showFiles = new Set([2, 3, 5, 6, 9])
+/** Types whose `content` is the address of a file (a location shows its map), or holds some: articles, and histories that were merged. */
+const showFiles = new Set([2, 3, 4, 5, 6, 7, 9, 80, 81, 85])
+/** Files of one message: apps merge a hundred messages at most. */
+const mostShown = 100
 
-function shownFile({ type, content }: Message['body'], isEncrypt: boolean): { file?: string } {
+/** Names of the files of ours that a message shows. */
+export function shownFiles(
+  { type, content }: Pick<Message['body'], 'type' | 'content'>,
+  isEncrypt: boolean,
+): { file?: string[] } {
   if (isEncrypt || !showFiles.has(type)) return {}
-  const [file] = fileAddressesIn(content)
-  return file ? { file: file.name } : {}
+  const names = fileAddressesIn(content).map(({ name }) => name)
+  return names.length ? { file: names.slice(0, mostShown) } : {}
 }
 
 /** What apps send: the archive builds such a stanza from its other fields. */
