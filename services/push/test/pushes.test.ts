@@ -1,6 +1,6 @@
 import { messageRecalled, messagesPassed } from '@im/contracts/message'
 import { badges, internalBadges, pushTokens } from '@im/contracts/push'
-import { friendRowChanged } from '@im/contracts/social'
+import { friendChanged, friendRowChanged } from '@im/contracts/social'
 import { doNotDisturbChanged, sessionOpened, userUpdated } from '@im/contracts/user'
 import { inTransaction } from '@im/service-kit'
 import { eventually } from '@im/service-kit/testing'
@@ -282,6 +282,31 @@ test('a message that is recalled goes from the devices of those who want to hear
   await eventually(() => channels.sent.length === 4)
   for (const userId of [bob, carol])
     t.match(channels.on(`f${userId}`), [{ body: 'alice:oops' }, { kind: 'withdrawn', isSilent: true }])
+})
+
+test('what two say of each other ends with their friendship, and of who unfollows with their own row', async (t) => {
+  const { publish, deps } = await startPush(t)
+  const row = { isOpenSnapchat: 0, isOpenTopChat: 0, chatRecordTimeOut: -1, at: Date.now() }
+  const ids = [`${alice}:${bob}`, `${bob}:${alice}`]
+  const noted = async () => [...(await deps.friendRows.find(ids)).keys()].sort()
+  for (const [how, left] of [
+    ['unfollowed', [`${bob}:${alice}`]],
+    ['deleted', []],
+  ] as const) {
+    for (const [userId, toUserId] of [
+      [alice, bob],
+      [bob, alice],
+    ] as const)
+      await publish(friendRowChanged, singleChat(alice, bob), {
+        ...{ userId, toUserId, remarkName: 'x', offlineNoPushMsg: 1, ...row },
+      })
+    await eventually(async () => (await noted()).length === 2)
+    await publish(friendChanged, singleChat(alice, bob), {
+      ...{ userId: alice, toUserId: bob, status: 0, toStatus: 0, how, at: Date.now() },
+    })
+    await eventually(async () => (await noted()).length === left.length)
+    t.strictSame(await noted(), left)
+  }
 })
 
 test('who was not told of a message before its recall is not told, whatever the message service answers', async (t) => {
