@@ -345,6 +345,7 @@ for (const kind of process.getuid?.() === 0 ? (['tmpfs', 'limit'] as const) : ([
       for (const i of numbers(1, 10)) await send(`after ${round}.${i}`)
     }
     t.ok(refused.length >= 30)
+    t.equal(prosody.log.match(/can't be written: .* make room in /g)?.length, 1, 'one line tells what to do')
     await eventually(() => service.entries.length === accepted.length)
     await prosody.end('SIGKILL')
     await prosody.start()
@@ -374,6 +375,8 @@ test('the log is bounded: beyond it new messages are refused, until segments are
   while (taken < 100 && (await send('fills')) === undefined) taken++
   t.ok(taken > 20 && taken < 34, String(taken))
   t.equal(await send('more'), 'resource-constraint')
+  t.equal(await send('still more'), 'resource-constraint')
+  t.equal(prosody.log.match(/The log is full: XMPP_LOG_MAX_BYTES is 100000/g)?.length, 1, 'one line tells why')
   t.ok((await prosody.metric('im_log_bytes')) <= 100_000)
   await eventually(() => service.entries.length === taken)
   service.stored(taken)

@@ -31,10 +31,18 @@ local syncer = new_syncer(module, module:get_option_string("im_sync_program"), m
 local none = { n = 0, bytes = 0 };
 local gathering, flying = { n = 0, bytes = 0 }, none; -- groups of { done, failed }, with their texts in rests
 local flush_planned, marks_planned, failed_groups = false, false, 0;
+local told_at = {}; -- when each problem was last logged
 
 local function run(callback, ...)
 	local ok, problem = xpcall(callback, debug.traceback, ...);
 	if not ok then module:log("error", "After a commit: %s", problem); end
+end
+
+-- Once a minute: on a full disk every message fails.
+local function tell(problem, ...)
+	if monotonic() - (told_at[problem] or -60) < 60 then return; end
+	told_at[problem] = monotonic();
+	module:log("error", problem, ...);
 end
 
 local flush;
@@ -54,7 +62,7 @@ local function settle(problem, is_void)
 	flying = none;
 	if problem then
 		failed_groups = failed_groups + 1;
-		module:log("error", "The log can't be written: %s", problem);
+		tell("The log can't be written: %s. Messages are refused until it can: make room in %s, or replace its disk", problem, data);
 	end
 	for i = 1, group.n do
 		if problem then run(group[i].failed, is_void); else run(group[i].done, seq + i); end
@@ -95,7 +103,11 @@ exports.log = log; -- id, last, stored, released, bytes: only to read; read_from
 -- not void: it may come back, so nobody can say what became of it. Returns false when there is no room for it now.
 function exports.append(rest, done, failed)
 	local bytes = gathering.bytes + flying.bytes + #rest;
-	if gathering.n + flying.n >= most_entries or bytes > most_bytes or log.bytes + bytes > max_bytes then return false; end
+	if gathering.n + flying.n >= most_entries or bytes > most_bytes then return false; end
+	if log.bytes + bytes > max_bytes then
+		tell("The log is full: XMPP_LOG_MAX_BYTES is %d. Messages are refused until the message service takes some; its log says why it does not", max_bytes);
+		return false;
+	end
 	if gathering.n == 0 then gathering.since, gathering.rests = monotonic(), {}; end
 	gathering.n, gathering.bytes = gathering.n + 1, gathering.bytes + #rest;
 	gathering[gathering.n], gathering.rests[gathering.n] = { done = done, failed = failed }, rest;
