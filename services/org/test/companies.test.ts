@@ -171,6 +171,7 @@ test('a deleted company is gone for all, its name is free, and its employees wor
     t.strictSame(await api.call(companies.listOwnCompanies, {}, { as }), [])
     await t.rejects(api.call(companies.getCompany, { companyId }, { as }), failure('CompanyNotFound'))
     await t.rejects(api.call(departments.getDepartment, { departmentId }, { as }), failure('DepartmentNotFound'))
+    await t.rejects(api.call(departments.deleteDepartment, { departmentId }, { as }), failure('DepartmentNotFound'))
     await t.rejects(api.call(employees.getEmployee, { userId: alice } as never, { as }), failure('EmployeeNotFound'))
   }
   t.strictSame(await api.call(companies.listCompanies, {}, { as: bob }), [])

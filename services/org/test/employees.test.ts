@@ -5,7 +5,7 @@ import { test } from 'tap'
 import { startOrg } from './start-org.ts'
 
 test('managers add users who exist, and only the creator adds managers', async (t) => {
-  const { api, people, company, events, names } = await startOrg(t)
+  const { api, people, company, events, names, deps } = await startOrg(t)
   const [alice, bob, carol, dave, eve] = people('alice', 'bob', 'carol', 'dave', 'eve')
   const { companyId, homeId, rootId } = await company(alice, 'one')
   const other = await company(eve, 'two')
@@ -30,6 +30,10 @@ test('managers add users who exist, and only the creator adds managers', async (
   await add(bob, dave, { departmentId: rootId })
   await eventually(() => joined.filter((event) => event.companyId === companyId).length === 4)
   t.match(joined.at(-1), { companyId, companyName: 'one', userIds: [dave] })
+
+  const full = { $set: { empNum: 50_000 } }
+  await deps.db.collection<{ _id: string }>('companies').updateOne({ _id: companyId }, full)
+  await t.rejects(add(alice, eve), failure('InvalidParams'))
 })
 
 test('managers move and remove employees; managers are removed by the creator, and the creator by nobody', async (t) => {
@@ -148,7 +152,7 @@ test('names of employees follow those of the users, and deleted users work nowhe
 })
 
 test('who is renamed or deleted while they are added, after the event was heard, is not kept as before', async (t) => {
-  const { api, people, company, names, afterNextAnswer } = await startOrg(t)
+  const { api, people, company, names, afterNextAnswer, deps } = await startOrg(t)
   const [alice, bob, carol, dave] = people('alice', 'bob', 'carol', 'dave')
   const { companyId, homeId: departmentId } = await company(alice, 'one')
   afterNextAnswer(() => {
@@ -162,6 +166,9 @@ test('who is renamed or deleted while they are added, after the event was heard,
     added.map(({ nickname }) => nickname),
     staff,
   )
+  // An answer that comes behind a newer event.
+  const late = { was: 'carol', nickname: 'Caro' }
+  await deps.outbox.commit((change) => deps.employees.correctName(carol, late, change))
   const all = await api.call(employees.listCompanyEmployees, { companyId }, { as: alice })
   t.strictSame(
     all.map(({ nickname }) => nickname),

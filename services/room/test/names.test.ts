@@ -57,6 +57,9 @@ test('a deleted user leaves their rooms, and their own rooms are dissolved', asy
   await api.call(roomMembers.leaveRoom, { roomId: before.id }, { as: bob })
   t.equal(await deps.db.collection('mutes').countDocuments(), 1)
   const [left, dissolved] = [await events(memberLeft), await events(roomDissolved)]
+  const account = { account: 'b', telephone: '', userType: 0, defaultFriends: [], registeredAt: 1 }
+  await publish(userRegistered, bob, { ...account, userId: bob, nickname: 'bob' })
+  await eventually(async () => (await deps.people.find([bob])).size === 1)
   await publish(userDeleted, bob, { userId: bob, nickname: 'bob', at: Date.now() })
   await eventually(() => left.length === 2 && dissolved.length === 1)
   t.match(left[1], { room: { roomId: other.id }, by: { userId: bob }, member: { userId: bob } })
@@ -64,6 +67,7 @@ test('a deleted user leaves their rooms, and their own rooms are dissolved', asy
   t.strictSame(await roles(other.id, alice), { [alice]: 1, [carol]: 3 })
   await t.rejects(api.call(rooms.getRoom, { roomId: own.id }, { as: alice }), failure('RoomNotFound'))
   await eventually(async () => (await deps.db.collection('mutes').countDocuments()) === 0)
+  t.equal((await deps.people.find([bob])).size, 0, 'nobody is invited who does not exist any more')
 })
 
 test('who is renamed or deleted while they become a member, after the event was heard, is not kept as before', async (t) => {

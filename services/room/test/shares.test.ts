@@ -61,14 +61,23 @@ test('members share files, find them, and delete their own', async (t) => {
   await t.rejects(add(carol, 'by one who only reads'), failure('UploadNotAllowed'))
 })
 
-test('the files that were shared in a room go with it', async (t) => {
-  const { api, people, room, events } = await startRoom(t)
+test('the files that were shared in a room go with it, and all else but its row', async (t) => {
+  const { api, people, room, events, deps } = await startRoom(t)
   const [alice, bob] = people('alice', 'bob')
   const { id: roomId } = await room(alice, [bob])
   const dropped = await events(sharesDropped)
   for (const as of [alice, bob])
     await api.call(roomShares.addShare, { roomId, type: 9, size: 1, url: `http://f/${as}`, name: 'f' }, { as })
+  await api.call(rooms.updateRoom, { roomId, notice: 'hi' }, { as: alice })
+  await api.call(roomMembers.updateMember, { roomId, userId: bob, talkTime: 4e9 } as never, { as: alice })
+  await api.call(roomMembers.leaveRoom, { roomId }, { as: bob })
+  const rows = async () => {
+    const names = ['members', 'mutes', 'notices', 'shares', 'searchable_rooms']
+    return await Promise.all(names.map((name) => deps.db.collection(name).countDocuments()))
+  }
+  t.strictSame(await rows(), [1, 1, 1, 2, 1])
   await api.call(rooms.dissolveRoom, { roomId }, { as: alice })
+  t.strictSame(await rows(), [0, 0, 0, 0, 0])
   await eventually(() => dropped.length === 1)
   const [{ files = [] } = {}] = dropped
   t.strictSame(
