@@ -41,6 +41,7 @@ const uploads = contract('user', {
     summary: { zh: '拒绝', en: 'Refuse' },
     auth: 'user',
     body: 'stream',
+    maxBytes: 100 * mebibyte,
     params: Type.Object({}),
     result: Nothing,
   },
@@ -157,6 +158,15 @@ test('an upload that is too long, or not allowed, is refused before it is sent',
   t.equal((await long.answered).resultCode, codes.tooLarge)
   t.equal((await call('/refuse', { method: 'POST', body: 'x' })).resultCode, codes.tokenMissing)
   t.equal(state.bytes, 0)
+})
+
+test('an app that still sends reads why its upload is refused', async (t) => {
+  const { gateway } = await startUploads(t)
+  const { upload, answered } = begin(`${gateway.url}/refuse`)
+  for (let n = 0; n < 12; n++) upload.write(Buffer.alloc(mebibyte))
+  await delay(100)
+  upload.end(Buffer.alloc(mebibyte))
+  t.equal((await answered).resultCode, codes.tokenMissing)
 })
 
 test('an upload whose app goes away ends at its service', async (t) => {

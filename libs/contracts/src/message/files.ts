@@ -43,6 +43,8 @@ const formErrors = [
   ...(['UploadFailed', 'FileMissing', 'FileTooLarge', 'FileTypeNotAllowed'] as const),
 ] as const
 const mebibyte = 1024 * 1024
+/** Longer than an avatar may be, so that a photo that is too long is answered with FileTooLarge. */
+const avatarForm = 32 * mebibyte
 
 /** Uploads. Their forms are multipart and read while they arrive: fields and files in any order, files under any name. */
 export const uploads = contract('message', {
@@ -81,7 +83,7 @@ export const uploads = contract('message', {
     summary: { zh: '上传头像', en: 'Replace the own avatar' },
     ...form,
     params: Type.Object({ userId: inQuery() }),
-    maxBytes: 8 * mebibyte,
+    maxBytes: avatarForm,
     form: Type.Object({ ...fieldsOfForm, file1: file }),
     result: Avatar,
     errors: formErrors,
@@ -91,7 +93,7 @@ export const uploads = contract('message', {
     summary: { zh: '上传群头像', en: 'Replace the avatar of a room' },
     ...form,
     params: Type.Object({ userId: inQuery(), jid: inQuery(), roomId: inQuery() }),
-    maxBytes: 8 * mebibyte,
+    maxBytes: avatarForm,
     form: Type.Object({ ...fieldsOfForm, jid: Type.String({ description: 'jid or id of the room' }), file1: file }),
     result: Avatar,
     errors: [...formErrors, 'RoomNotFound', 'RoomLocked'],

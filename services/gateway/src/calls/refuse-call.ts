@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { asContractError, sendError } from '@im/service-kit'
+import { asContractError, dropRest, sendError } from '@im/service-kit'
 import type { FastifyReply } from 'fastify'
 import type { Deps } from '../deps.ts'
 import type { IncomingCall } from './incoming-call.ts'
@@ -23,7 +23,9 @@ export async function refuseCall(
   refused.inc({ error: failure.errorName })
   if (failure.errorName === 'RateLimited') await delay(waitAtLimit)
   const isLong = (declaredLength(request.raw) ?? Number.POSITIVE_INFINITY) > longestDropped
-  if (isLong && !request.raw.complete) reply.header('connection', 'close')
+  // An app that still sends a photo would read of a closed connection nothing, not even that its session has ended.
+  if (endpoint.body === 'stream') dropRest(request.raw)
+  else if (isLong && !request.raw.complete) reply.header('connection', 'close')
   sendError(reply, failure, await call.language(), endpoint.answer)
   return failure.errorName
 }
