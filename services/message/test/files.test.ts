@@ -146,6 +146,18 @@ test('thumbnails and avatars are JPEG, the right way up, and say nothing about t
   const transparent = await sharp({ create: { width: 50, height: 50, channels: 4, background: '#0000' } })
     .png()
     .toBuffer()
+  const frames = await Promise.all(
+    ['red', 'blue'].map((background) =>
+      sharp({ create: { width: 40, height: 30, channels: 3, background } })
+        .png()
+        .toBuffer(),
+    ),
+  )
+  const film = await sharp(frames, { join: { animated: true } })
+    .gif()
+    .toBuffer()
+  const moving = one((await send(uploadPath, formOf({}, ['film.gif', film]), { as: alice })).data.images)
+  t.match(await sharp(await bytesOf(await read(moving.tUrl))).metadata(), { format: 'jpeg', width: 40, height: 30 })
   await send('/upload/UploadifyAvatarServlet', formOf({}, ['x', transparent]), { as: alice })
   const changed = await read(avatar.data.oUrl, { headers: { 'if-none-match': etag } })
   t.equal(changed.status, 200, 'another avatar has another tag')
@@ -247,6 +259,9 @@ test('a form shows its token wherever it stands', async (t) => {
   const refused = async (answer: Promise<{ resultCode: number }>) => (await answer).resultCode
   t.equal(await refused(send(uploadPath, formOf({}, ['a.txt', 'x']))), errors.TokenMissing.code)
   t.equal(await refused(send(uploadPath, formOf({ access_token: 'no' }, ['a.txt', 'x']))), errors.TokenInvalid.code)
+  const twice = formOf({ access_token: token, userId: String(alice) }, ['a.txt', 'x'])
+  twice.append('userId', '5')
+  t.equal((await send(uploadPath, twice)).resultCode, 1, 'the first one counts')
   const long = formOf({}, ['a.bin', Buffer.alloc(9 * 1024 * 1024)])
   long.append('access_token', token)
   t.equal(await refused(send(uploadPath, long)), errors.FileTooLarge.code, 'what nobody answers for is short')
@@ -315,12 +330,19 @@ test('whatever a file says it is, it does nothing in a browser', async (t) => {
       'content-security-policy': "default-src 'none'; sandbox",
     })
   const polyglot = Buffer.concat([await photo(10, 10), Buffer.from(script)])
+  const named = await send(uploadPath, formOf({}, ['x.html', polyglot]), { as: alice })
+  t.match(named.data, { images: [], others: [{ oFileName: 'x.html' }] }, 'the name says what it is, unless it is wrong')
   const image = one((await send(uploadPath, formOf({}, ['x.html.jpg', polyglot]), { as: alice })).data.images)
   t.equal((await read(image.oUrl)).headers.get('content-type'), 'image/jpeg')
 })
 
 /** The head of a PNG that declares so many pixels, usually 60,000 × 60,000: a few bytes that would become 10 GB. */
-function bomb(side = 60_000): Buffer {
+const bomb = (side = 60_000) => makePng(side, [8, 6], Buffer.alloc(1_000_000))
+
+/** All black, in one bit for each pixel. */
+const blank = (side: number) => makePng(side, [1, 0], Buffer.alloc(side * (Math.ceil(side / 8) + 1)))
+
+function makePng(side: number, [depth, colours]: [number, number], lines: Buffer): Buffer {
   const chunk = (type: string, data: Buffer) => {
     const body = Buffer.concat([Buffer.from(type), data])
     const length = Buffer.alloc(4)
@@ -332,8 +354,8 @@ function bomb(side = 60_000): Buffer {
   const head = Buffer.alloc(13)
   head.writeUInt32BE(side, 0)
   head.writeUInt32BE(side, 4)
-  head.set([8, 6, 0, 0, 0], 8)
-  const data = deflateSync(Buffer.alloc(1_000_000))
+  head.set([depth, colours, 0, 0, 0], 8)
+  const data = deflateSync(lines)
   return Buffer.concat([
     Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'),
     chunk('IHDR', head),
@@ -356,6 +378,13 @@ test('images that would fill the memory, or are none, are no avatars', async (t)
   t.strictSame(await onDisk(), [])
   const { data } = await send(uploadPath, formOf({}, ['a.png', bomb(12_000)]), { as: alice })
   t.equal(one(data.images).tUrl, one(data.images).oUrl, 'as a file it is kept as it is')
+  for (const [side, hasThumbnail] of [
+    [7050, true],
+    [7100, false],
+  ] as const) {
+    const { images } = (await send(uploadPath, formOf({}, ['a.png', blank(side)]), { as: alice })).data
+    t.equal(one(images).tUrl !== one(images).oUrl, hasThumbnail, `${side} pixels a side`)
+  }
   t.equal((await read(one(data.images).oUrl.replace('/o/', '/t/'))).headers.get('content-type'), 'image/png')
 })
 
@@ -406,6 +435,20 @@ test('whose images took long lately comes behind others', async (t) => {
   await make(alice, 'first of alice')
   await Promise.all([make(bob, 'bob'), make(alice, 'second of alice'), make(carol, 'carol')])
   t.strictSame(done, ['first of alice', 'bob', 'carol', 'second of alice'])
+})
+
+test('so many images wait and no more', async (t) => {
+  const images = new Images(createLogger({ service: 'test', level: 'silent', format: 'json' }))
+  t.after(() => images.close())
+  const path = join(t.testdir({}), 'missing')
+  const waiting = Array.from({ length: 501 }, (_, user) =>
+    images.check(user, { path, extension: 'jpg' }).catch(() => {}),
+  )
+  await eventually(() => images.waiting >= 500)
+  const late = { path, extension: 'jpg' }
+  await t.rejects(images.avatar(1000, late, { o: '', t: '' }), failure('ServiceUnavailable'))
+  t.equal(await images.thumbnail(1000, late, ''), false)
+  await Promise.all(waiting)
 })
 
 test('what is refused, cut or without end leaves nothing', async (t) => {

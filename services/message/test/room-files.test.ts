@@ -24,13 +24,13 @@ test('the avatar of a room is replaced by its owner and admins', async (t) => {
     }),
   ])
   const { send, read, person, onDisk, deps } = await startFiles(t, { env: { ROOM_URL: rooms } })
-  const [owner, admin, member, stranger] = [person(), person(), person(), person()]
-  for (const [n, userId] of [owner, admin, member].entries()) roles.set(userId, n + 1)
+  const [owner, admin, member, hidden, stranger] = [person(), person(), person(), person(), person()]
+  for (const [n, userId] of [owner, admin, member, hidden].entries()) roles.set(userId, n + 1)
   const image = await photo(60, 40)
   const replace = (as: number, room?: string) =>
     send('/upload/GroupAvatarServlet', formOf(room === undefined ? {} : { jid: room }, ['a.jpg', image]), { as })
   t.equal((await replace(member, jid)).resultCode, errors.PermissionDenied.code)
-  t.equal((await replace(stranger, jid)).resultCode, errors.PermissionDenied.code)
+  for (const other of [hidden, stranger]) t.equal((await replace(other, jid)).resultCode, errors.PermissionDenied.code)
   t.equal((await replace(owner, '0'.repeat(32))).resultCode, errors.RoomNotFound.code)
   t.equal((await replace(owner, '../../x')).resultCode, errors.RoomNotFound.code)
   t.equal((await replace(owner)).resultCode, errors.MissingParam.code)
