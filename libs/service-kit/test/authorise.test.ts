@@ -16,7 +16,7 @@ const people = {
   'console of role 4': { token: 't', caller: session('console', 4) },
   'console of role 6': { token: 't', caller: session('console', 6) },
   'console whose role was taken': { token: 't', caller: session('console', 0) },
-  mp: { token: 't', caller: session('mp', 0) },
+  mp: { token: 't', caller: session('mp', 6) },
   service: { isInternal: true },
 } satisfies Record<string, Partial<Credentials>>
 type Who = keyof typeof people

@@ -281,6 +281,8 @@ test('entities: flat, JSON text or nested; flat fields win', async (t) => {
   await fails(t, fields, { query: 'room={"max":11}' }, 'InvalidParams', /^max: /)
   await fails(t, fields, { query: 'room=[1]' }, 'InvalidParams', /^room: /)
   await fails(t, fields, { query: 'room={' }, 'InvalidParams', /^room: /)
+  const many = JSON.stringify(Object.fromEntries(Array.from({ length: 5001 }, (_, n) => [n, 1])))
+  await fails(t, fields, { query: `room=${many}` }, 'RequestTooLarge', /^room$/)
   await fails(t, fields, {}, 'MissingParam', /^room$/)
   const strict = Entity({ name: Text(), userId: UserId(), desc: Text({ default: '' }) })
   await fails(t, { room: strict }, {}, 'MissingParam', /^name$/)

@@ -126,6 +126,7 @@ const handlers: Handlers<typeof things, object> = {
     if (how === 'badly') throw new ContractError('RateLimited', { args: [3], retryAfter: 2.5 })
     if (how === 'crash') throw new TypeError('secret detail of the code')
     if (how === 'away') throw storeAway
+    if (how === 'unavailable') throw new ContractError('ServiceUnavailable', { detail: 'mongo.internal' })
     if (how === 'text') throw 'only a text'
     if (how === 'reply') return new Reply(undefined, { text: { zh: '成', en: 'Done' } }) as never
     return undefined as never
@@ -215,9 +216,11 @@ test('what is unexpected shows nothing but the request id; a store that is away 
     t.strictSame([crash.status, crash.json().resultCode, crash.json().detailMsg], [200, 1020101, 'my-id.1'])
     t.notMatch(crash.text, /secret|text/)
   }
-  const away = await call('/nothing', 'how=away')
-  t.equal(away.json().resultCode, 1020104)
-  t.notMatch(away.text, /mongo/)
+  for (const how of ['away', 'unavailable']) {
+    const away = await call('/nothing', `how=${how}`, { 'x-request-id': 'my-id.1' })
+    t.strictSame([away.json().resultCode, away.json().detailMsg], [1020104, 'my-id.1'], how)
+    t.notMatch(away.text, /mongo/)
+  }
 })
 
 test('success texts, nothing as data, and an answer of its own form', async (t) => {
