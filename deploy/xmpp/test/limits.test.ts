@@ -82,6 +82,20 @@ test('joins wait while too many are on their way, and messages pass them', async
   await eventually(() => joins() === clients.length * 50)
 })
 
+test('who joins more rooms than they may is read slowly, also when their joins are read in turns', async (t) => {
+  const prosody = await startProsody(t, { LIMIT_FACTOR: '1' }) // 2,000 at once, then 50 a second
+  const service = await startMessageService(t, prosody)
+  const client = await join(prosody, alice)
+  client.write(
+    numbers(8000)
+      .map((i) => `<presence to='room${i}@${prosody.rooms}/${alice}'/>`)
+      .join(''),
+  )
+  await eventually(() => service.entries.length >= 2000)
+  await new Promise((resolve) => setTimeout(resolve, 1000))
+  t.ok(service.entries.length < 2400, `${service.entries.length} were read`)
+})
+
 test('a user who sends too much is read slowly, over all their streams; nobody else is', async (t) => {
   const prosody = await startProsody(t, { LIMIT_FACTOR: '1' })
   const service = await startMessageService(t, prosody)

@@ -30,7 +30,8 @@ local function pause(session, seconds)
 	local conn, until_when = not session.requests and session.conn, monotonic() + seconds;
 	if not conn or (session.im_paused_until or 0) >= until_when then return; end
 	session.im_paused_until = until_when;
-	conn:pausefor(seconds);
+	-- What waits for its turn is not read meanwhile, and its connection rests already (mod_im_turns).
+	if not session.im_unread and not session.im_reads_piece then conn:pausefor(seconds); end
 end
 
 -- What was a user's before is theirs when they come back.

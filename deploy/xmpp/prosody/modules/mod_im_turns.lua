@@ -43,20 +43,30 @@ local function is_busy()
 	return unwritten + newest - oldest + 1 >= most_on_way;
 end
 
+local function enqueue(session)
+	last = last + 1;
+	queue[last] = session;
+	plan();
+end
+
+local function go_on(session)
+	if not session.conn then
+		session.im_unread = nil;
+	elseif session.im_unread then
+		enqueue(session);
+	else
+		session.conn:resume();
+	end
+end
+
 local function read_piece(session)
 	local text = session.im_unread;
 	session.im_unread = #text > piece and text:sub(piece + 1) or nil;
 	session.im_reads_piece = true;
 	session.data(text:sub(1, piece));
 	session.im_reads_piece = nil;
-	if not session.conn then
-		session.im_unread = nil;
-	elseif session.im_unread then
-		last = last + 1;
-		queue[last] = session;
-	elseif (session.im_paused_until or 0) <= monotonic() then -- else mod_im_limits lets it go on
-		session.conn:resume();
-	end
+	local rest = (session.im_paused_until or 0) - monotonic(); -- mod_im_limits: they send too much
+	if rest > 0 then add_task(rest, function () go_on(session); end); else go_on(session); end
 end
 
 local function read_pieces()
@@ -82,16 +92,15 @@ local function take_turn(data, session)
 	if session.im_reads_piece or not stream then return data; end
 	if session.im_unread then -- this comes behind it
 		session.im_unread = session.im_unread..data;
+		session.conn:pause();
 		return nil;
 	end
-	if stream.transport ~= "tcp" or not data:find("^%s*<presence") or not (first <= last or is_busy()) then return data; end
+	if stream.transport ~= "tcp" or not (first <= last or is_busy()) then return data; end
 	local from = data:find("<presence%s[^<>]-%f[%w]to%s*=");
 	if not from then return data; end
 	session.im_unread = data:sub(from);
 	session.conn:pause();
-	last = last + 1;
-	queue[last] = session;
-	plan();
+	enqueue(session);
 	return from > 1 and data:sub(1, from - 1) or nil;
 end
 
