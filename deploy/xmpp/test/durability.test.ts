@@ -165,11 +165,15 @@ test('a refused group is a hole for the message service, and what follows goes o
   const disk = await startSyncHelper(t, prosody)
   const service = await startMessageService(t, prosody)
   const from = await join(prosody, alice)
+  let asked = 0
   for (const content of ['1', '2', '3']) {
     disk.automatic = content === '2' ? 'Input/output error' : 'ok'
+    asked = disk.asked.length
     from.send(bob, content)
     await from.askCount()
   }
+  const synced = new Set(disk.asked.slice(asked).filter((path) => path.endsWith('.log')))
+  t.equal(synced.size, 2, 'what was written over the refused group is brought to the disk with the next one')
   await eventually(() => service.entries.length === 2)
   t.strictSame(
     service.frames
@@ -178,6 +182,28 @@ test('a refused group is a hole for the message service, and what follows goes o
     ['1', '2', '3'],
   )
   t.equal(await prosody.metric('im_log_refused_groups_total'), 1)
+})
+
+test('a sender is told what was refused, but not of what they send again, nor when it may come back', async (t) => {
+  const prosody = await startProsody(t, syncByTest)
+  const disk = await startSyncHelper(t, prosody)
+  await startMessageService(t, prosody)
+  const lost = await join(prosody, alice)
+  disk.hold()
+  lost.send(bob, '1')
+  await disk.waiting()
+  await lost.vanish()
+  const back = new Client(prosody, alice)
+  t.equal((await back.resume(lost)).name, 'resumed')
+  disk.answer('Input/output error')
+  await eventually(() => prosody.metric('im_log_refused_groups_total'))
+  back.send(bob, '2')
+  await disk.waiting()
+  // What was written can't be written over.
+  execFileSync('prlimit', ['--pid', String(prosody.pid), '--fsize=1:'])
+  disk.answer('Input/output error')
+  t.equal(await back.streamError(), 'internal-server-error')
+  t.notOk(back.elements.some(({ attrs }) => attrs['type'] === 'error'))
 })
 
 test('a disk that does not answer holds only messages up, and refuses them in the end', async (t) => {
@@ -223,6 +249,21 @@ test('while too many wait for the disk, new ones are refused and reading pauses'
   }
 })
 
+test('while thousands wait for the disk, a sender who goes on is read slowly', async (t) => {
+  const prosody = await startProsody(t, { ...syncByTest, XMPP_SYNC_SECONDS: '300' })
+  const disk = await startSyncHelper(t, prosody)
+  const service = await startMessageService(t, prosody)
+  const from = await join(prosody, alice)
+  disk.hold()
+  for (const i of numbers(1, 5000)) from.send(bob, String(i))
+  const waiting = () => prosody.metric('im_log_gathering_entries')
+  await eventually(async () => (await waiting()) >= 2000)
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  t.ok((await waiting()) < 3500, `${await waiting()} are in memory`)
+  disk.release()
+  await eventually(() => service.entries.length === 5000, 30_000)
+})
+
 test('a sync helper that dies is replaced, and what it was asked is asked again', async (t) => {
   const prosody = await startProsody(t, syncByTest)
   const disk = await startSyncHelper(t, prosody)
@@ -235,6 +276,25 @@ test('a sync helper that dies is replaced, and what it was asked is asked again'
   const next = await startSyncHelper(t, prosody)
   await eventually(() => service.contents().includes('1'))
   t.ok(next.asked.length > 0)
+})
+
+test('a sync helper that answers nothing several times is replaced', async (t) => {
+  const prosody = await startProsody(t, { ...syncByTest, XMPP_SYNC_SECONDS: '0.2' })
+  const disk = await startSyncHelper(t, prosody)
+  const service = await startMessageService(t, prosody)
+  const from = await join(prosody, alice)
+  let isGone = false
+  disk.socket.on('close', () => (isGone = true))
+  disk.hold()
+  for (let tries = 0; !isGone && tries < 20; tries++) {
+    const id = newId()
+    from.send(bob, 'refused', { id })
+    t.equal(await from.refusal(id), 'internal-server-error')
+  }
+  t.ok(isGone)
+  await startSyncHelper(t, prosody)
+  from.send(bob, 'again')
+  await eventually(() => service.contents().includes('again'))
 })
 
 /** Processes of a program in a folder. */
@@ -465,6 +525,7 @@ test('SIGTERM while the message service is away: who may wait (XMPP_END_SECONDS)
   t.match(prosody.log, /Ends with 20 entries that the message service has not released/)
   await prosody.start({ XMPP_END_SECONDS: '60' })
   const ended = prosody.end('SIGTERM')
+  await new Promise((resolve) => setTimeout(resolve, 300)) // others would have ended
   const service = await startMessageService(t, prosody, { releases: false })
   await eventually(() => service.contents().length === 20)
   service.released(service.seqs().at(-1)!)

@@ -220,6 +220,8 @@ test('availability is told to the message service and to this stream alone', asy
   phone.write("<presence type='unavailable'/>")
   await eventually(() => service.state(id)['priority'] === undefined)
   phone.write("<presence type='probe'/>")
+  await phone.sync()
+  t.equal(service.state(id)['priority'], undefined)
   phone.write(`<presence to='${phone.bare}'><priority>3</priority></presence>`)
   await eventually(() => service.state(id)['priority'] === '3')
   await pc.sync()

@@ -6,7 +6,7 @@ import { test } from 'tap'
 
 const modules = join(import.meta.dirname, '../prosody/modules')
 
-for (const name of ['segments', 'turns', 'xml']) {
+for (const name of ['limits', 'segments', 'turns', 'xml']) {
   test(name, async (t) => {
     const folder = await mkdtemp(join(tmpdir(), 'xmpp-lua-'))
     t.teardown(() => rm(folder, { recursive: true, force: true }))

@@ -141,12 +141,14 @@ test('the end of a stream names what was said in rooms and not acknowledged', as
     text: `from='room@${prosody.rooms}/1' id='${attributeXml(messageId)}' type='groupchat'><body>x</body></message>`,
     id: messageId,
   })
-  service.tell(service.frame([id], said('first')), service.frame([id], said('a blank')))
+  service.tell(service.frame([id], said('first')))
   const has = (messageId: string) => eventually(() => client.elements.some(({ attrs }) => attrs['id'] === messageId))
-  await has('a blank')
+  await has('first')
   client.ack()
   service.deliver(id, delivery('in a chat'))
-  service.tell(...['second', "it's"].map((messageId) => service.frame([id], said(messageId))))
+  service.tell(
+    ...['second', 'a blank', 'x'.repeat(129), "it's"].map((messageId) => service.frame([id], said(messageId))),
+  )
   await has("it's")
   await client.end()
   await eventually(() => service.ended.has(id))

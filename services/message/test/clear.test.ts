@@ -4,6 +4,7 @@ import { MongoError, ObjectId } from 'mongodb'
 import { test } from 'tap'
 import { archiveBatch } from '../src/archive/archive-batch.ts'
 import { sweepCleared, sweepExpired } from '../src/archive/sweep-messages.ts'
+import { hideChat } from '../src/inbox/hide-chat.ts'
 import { messageOf, startArchive } from './start-archive.ts'
 
 test('what its readers have lost', async (t) => {
@@ -167,6 +168,27 @@ test('what its readers have lost', async (t) => {
     }
     await im.until(async () => (await placesOf('同时删除')).length === 0)
   })
+
+  t.test(
+    'a chat that is taken out of lists comes back with what arrives after that, for whom it was taken out',
+    async (t) => {
+      const [a, b] = im.pair()
+      const at = Date.now() - 60_000
+      const say = (content: string, ts: number) => log.say(a, b, { content, ts })
+      const listed = async () => [contents(await im.chats(a)), contents(await im.chats(b))]
+      await say('first', at)
+      await hideChat(deps, [a, b], [a], at - 1)
+      t.strictSame(await listed(), [['first'], ['first']], 'it came later')
+      await hideChat(deps, [a, b], [a], at + 2000)
+      t.strictSame(await listed(), [[], ['first']])
+      // The event is told again, and after it an older one.
+      for (const again of [at + 2000, at + 500]) await hideChat(deps, [a, b], [a], again)
+      await say('before', at + 1000)
+      t.strictSame(await listed(), [[], ['before']])
+      await say('after', at + 3000)
+      t.strictSame(await listed(), [['after'], ['after']])
+    },
+  )
 
   t.test('an expired text leaves the disk; the message is known for a week and not told again', async (t) => {
     const [a, b] = im.pair()

@@ -237,6 +237,22 @@ test('what was refused and taken in a later attempt waits for a device that lost
   t.equal(pc.messages.length, 2)
 })
 
+test('what was recalled before a device confirmed it gets into no mailbox', async (t) => {
+  const { xmpp, online, deps } = await startMessage(t)
+  const sender = await online(alice)
+  const phone = await online(bob, { confirming: false })
+  const recalled = sender.say({ to: bob, body: { content: 'recalled' } })
+  sender.say({ to: bob, body: { content: 'stays' } })
+  await eventually(() => phone.messages.length === 2)
+  const recall = sender.say({ to: bob, body: { type: 202, content: recalled } })
+  await eventually(() => phone.messages.some(({ id }) => id === recall))
+  phone.end()
+  await xmpp.drained()
+  const rows = await deps.mailbox.collection.find().toArray()
+  t.equal(rows.length, 2)
+  t.notOk(rows.some(({ id }) => id === recalled))
+})
+
 test('at most 5,000 messages and 64 MiB wait for a user; beyond that they are in the archive alone', async (t) => {
   const { xmpp, online, deps } = await startMessage(t)
   const expireAt = new Date(Date.now() + 60_000)
@@ -512,7 +528,7 @@ test('a bell that rings while the first portion is read is heard', async (t) => 
   t.strictSame(peer.contents(), ['late', 'waits'])
 })
 
-test('a row is written once, whoever writes it again, and is owed to all of their devices', async (t) => {
+test('a row is written once, whoever writes it again, and waits for each of the devices it is owed', async (t) => {
   const { deps } = await startMessage(t)
   const message = (seq: number): Outgoing => ({
     ...{ user: bob, from: alice, messageId: 'same', id: 'same', waits: 'month', audience: { kind: 'available' } },
@@ -529,6 +545,20 @@ test('a row is written once, whoever writes it again, and is owed to all of thei
     { _id: 'b', seq: 3, owes: ['web'] },
   ])
   t.equal(rows.length, 2)
+  const took = (id: string, resource: string) => ({
+    kind: 'took' as const,
+    id,
+    user: bob,
+    bytes: 1,
+    resources: [resource],
+    owes: [],
+  })
+  await add([row('b', 5, ['pc'])])
+  await deps.mailbox.apply([took('a', 'ios'), took('b', 'web')])
+  const left = async (resource: string) => [...(await deps.mailbox.read(['a', 'b'], resource)).keys()]
+  t.strictSame(await Promise.all(['ios', 'web', 'other', 'pc'].map(left)), [[], [], [], ['a', 'b']])
+  await deps.mailbox.apply([took('a', 'pc'), took('b', 'pc')])
+  t.equal(await deps.mailbox.collection.countDocuments(), 0)
 })
 
 test('a device that has confirmed what another replica asked for is neither given it again nor owed it', async (t) => {

@@ -20,6 +20,11 @@ test('recalls', async (t) => {
     t.strictSame(await texts(a, b), ['stays'])
     t.equal((await im.chats(b))[0]?.content, 'stays')
     await im.until(() => events.some(({ messageIds }) => messageIds.includes(recalled.store.messageId)))
+    const other = await log.say(a, b)
+    await log.archive([log.recall(a, b, [recalled.store.messageId])])
+    await log.archive([log.recall(a, b, [other])])
+    await im.until(() => events.some(({ messageIds }) => messageIds.includes(other)))
+    t.equal(events.length, 2, 'what is recalled already is not told again')
   })
 
   t.test('a message and its recall in one batch: nobody sees it, nothing keeps its text', async (t) => {
@@ -51,10 +56,40 @@ test('recalls', async (t) => {
     const old = await log.say(a, b, { content: 'old', ts: Date.now() - 300_000 })
     await log.archive([log.recall(a, b, [theirs, old])])
     t.strictSame((await texts(a, b)).sort(), ['old', 'theirs'])
+    await log.archive([log.recall(a, b, [old], { ts: Date.now() - 240_000 })])
+    t.strictSame(
+      await texts(a, b),
+      ['theirs'],
+      'what counts is when the recall came, however long it waited in the log',
+    )
     // The peer's own id is not blocked by the recall of somebody else who named it.
     t.strictSame(await log.archive([log.entry(b, a, { id: 'named-before' })]), ['new'])
     await log.archive([log.recall(a, b, ['named-later'])])
     t.strictSame(await log.archive([log.entry(b, a, { id: 'named-later' })]), ['new'])
+  })
+
+  t.test('one recall takes 200 messages at most', async (t) => {
+    const [a, b] = im.pair()
+    const [first, last] = [await log.say(a, b, { content: 'first' }), await log.say(a, b, { content: 'last' })]
+    const unknown = Array.from({ length: 199 }, (_, n) => `unknown ${n}`)
+    await log.archive([log.recall(a, b, [first, ...unknown, last])])
+    t.strictSame(await texts(a, b), ['last'])
+  })
+
+  t.test('what was refused and then recalled comes in no later attempt either', async (t) => {
+    const [a, b] = im.pair()
+    const { tap, store } = log.entry(a, b)
+    const { conversation, messageId, from, ts } = store
+    const refuse = {
+      conversation,
+      messageId,
+      from,
+      ts,
+      refusal: { condition: 'not-allowed', text: 'blocked' } as const,
+    }
+    t.strictSame(await log.archive([{ tap, refuse }]), ['refused'])
+    await log.archive([log.recall(a, b, [messageId])])
+    t.strictSame(await log.archive([log.entry(a, b, { id: messageId, ts: Date.now() + 1000 })]), ['gone'])
   })
 
   t.test('in a room the author recalls, and with the right to it somebody else', async (t) => {
