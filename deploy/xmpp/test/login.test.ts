@@ -31,6 +31,19 @@ test('a wrong password and a service out of reach are told apart', async (t) => 
   t.equal(refused.getChildText('text'), 'Password not verified')
   prosody.users.mode = 'down'
   t.ok((await client.authenticate()).getChild('temporary-auth-failure'))
+  // Its database is away, it has failed, it does not know our key.
+  for (const resultCode of [1020104, 1020101, 1030201]) {
+    prosody.users.mode = { resultCode }
+    const other = await new Client(prosody, alice).connect()
+    t.ok((await other.authenticate()).getChild('temporary-auth-failure'), `${resultCode}`)
+    t.match(prosody.log, `result code ${resultCode}`)
+  }
+  // No such account, locked, tried too often, no question.
+  for (const resultCode of [1040101, 1040304, 1040114, 1010101]) {
+    prosody.users.mode = { resultCode }
+    const other = await new Client(prosody, alice).connect()
+    t.ok((await other.authenticate()).getChild('not-authorized'), `${resultCode}`)
+  }
   prosody.users.mode = 'up'
   t.equal((await client.authenticate()).name, 'success')
 })

@@ -22,8 +22,8 @@ export const passwordOf = (user: string) => user.padStart(32, '0')
 /** The user service: every id is a user whose password is passwordOf(id); tests change it while it runs. */
 export interface UserService {
   url: string
-  /** How it answers: properly, with HTTP 503, after so many milliseconds, or never. */
-  mode: 'up' | 'down' | 'hanging' | number
+  /** How it answers: properly, with HTTP 503, with an error of its own, after so many milliseconds, or never. */
+  mode: 'up' | 'down' | 'hanging' | { resultCode: number } | number
   /** Access tokens by user; what a login with one answers is `{ session }`. */
   tokens: Map<string, { token: string; session: string }>
   calls: Record<string, unknown>[]
@@ -62,6 +62,7 @@ export async function startUserService(): Promise<UserService> {
     const isKnown = request.url === '/internal/xmpp/auth' && request.headers['x-service-key'] === serviceKey
     if (service.mode === 'down' || !isKnown) response.statusCode = 503
     response.setHeader('Content-Type', 'application/json')
+    if (typeof service.mode === 'object') return response.end(JSON.stringify(service.mode))
     response.end(JSON.stringify(answer(String(body['userId']), body['password'])))
   })
   server.listen(0, '127.0.0.1')

@@ -1,5 +1,6 @@
 -- Logins: SASL PLAIN, decided by the user service. The password is 32 hex digits (an access token or an md5), anything else
--- is refused without asking. A service out of reach is a temporary failure, not a wrong password, and delays only logins.
+-- is refused without asking. A service that is out of reach, or can't tell because its database is away or its key is another, is a
+-- temporary failure, not a wrong password (apps forget their token then), and delays only logins.
 
 local async = require "util.async";
 local http = require "net.http";
@@ -40,7 +41,13 @@ local function pump()
 	end
 end
 
--- The answer of the user service, or nil when it can't be had.
+-- Whether an answer is about the login: success, or an error of the question (101xxxx) or of the account (104xxxx).
+local function tells(answer)
+	local code = type(answer) == "table" and math.tointeger(answer.resultCode);
+	return code == 1 or code and (code // 10000 == 101 or code // 10000 == 104);
+end
+
+-- What the user service says of a login, or nil when it can't be had.
 local function ask(question)
 	if last - first + 1 >= max_waiting then return nil; end
 	local give_up = monotonic() + timeout;
@@ -58,7 +65,13 @@ local function ask(question)
 			if finished then return; end
 			finished = true;
 			local ok, decoded = pcall(json.decode, code == 200 and body or "");
-			if ok and type(decoded) == "table" then answer = decoded; else problem = code == 0 and tostring(body) or "HTTP "..tostring(code); end
+			if ok and tells(decoded) then
+				answer = decoded;
+			elseif ok and type(decoded) == "table" then
+				problem = ("result code %s, %s"):format(decoded.resultCode, decoded.resultMsg);
+			else
+				problem = code == 0 and tostring(body) or "HTTP "..tostring(code);
+			end
 			done();
 		end
 		local request = http.request(url, {
