@@ -75,7 +75,7 @@ test('managers move and remove employees; managers are removed by the creator, a
 
 test('roles and positions', async (t) => {
   const { api, people, company } = await startOrg(t)
-  const [alice, bob, carol, eve] = people('alice', 'bob', 'carol', 'eve')
+  const [alice, bob, carol, eve] = people('zoe', 'bob', 'carol', 'eve')
   const { companyId, homeId: departmentId } = await company(alice, 'one')
   const place = { companyId, departmentId }
   await api.call(employees.addEmployees, { ...place, userId: [carol, bob] as never }, { as: alice })
@@ -90,7 +90,7 @@ test('roles and positions', async (t) => {
   t.strictSame(
     listed.map(({ nickname, role }) => [nickname, role]),
     [
-      ['alice', 3],
+      ['zoe', 3],
       ['bob', 2],
       ['carol', 1],
     ],

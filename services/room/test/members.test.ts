@@ -4,6 +4,7 @@ import {
   memberChanged,
   memberLeft,
   membersJoined,
+  roomChanged,
   roomDissolved,
   roomMembers,
   rooms,
@@ -346,10 +347,11 @@ test('a page of members ends with all who joined in its last second, so that nob
 })
 
 test('a locked room can be read and not changed', async (t) => {
-  const { api, internal, people, room } = await startRoom(t)
+  const { api, internal, people, room, events } = await startRoom(t)
   const [alice, bob] = people('alice', 'bob')
   const { id: roomId } = await room(alice, [bob])
-  await internal.call(internalMemberships.setRoomLocked, { room: roomId, locked: 1 })
+  const changed = await events(roomChanged)
+  for (const locked of [0, 1, 1]) await internal.call(internalMemberships.setRoomLocked, { room: roomId, locked })
   t.match(await api.call(rooms.getRoomBriefly, { roomId }, { as: bob }), { s: -1 })
   t.match(await api.call(rooms.listOwnRooms, {}, { as: bob }), [{ id: roomId, s: -1 }])
   for (const write of [
@@ -363,4 +365,10 @@ test('a locked room can be read and not changed', async (t) => {
     await t.rejects(async () => void (await write()), failure('RoomLocked'))
   await internal.call(internalMemberships.setRoomLocked, { room: roomId, locked: 0 })
   await api.call(roomMembers.leaveRoom, { roomId }, { as: bob })
+  await eventually(() => changed.some(({ room: { locked } }) => locked === 0))
+  t.strictSame(
+    changed.map(({ room: { locked } }) => locked),
+    [1, 0],
+    'told when it changes',
+  )
 })

@@ -5,7 +5,7 @@ import { startRoom } from './start-room.ts'
 
 const here = { latitude: 22.609, longitude: 114.066 }
 const aStepAway = { latitude: 22.6095, longitude: 114.066 }
-const inTheNextStreet = { latitude: 22.612, longitude: 114.066 }
+const inTheNextStreet = { latitude: 22.6101, longitude: 114.066 }
 
 test('who types the same digits at the same place meets in a room', async (t) => {
   const { api, people, events, roles } = await startRoom(t)
