@@ -1,5 +1,5 @@
 import type { Dashboard, Panel } from './dashboard.ts'
-import { ourFault, quantileBy, rateBy, xmpp } from './promql.ts'
+import { hourlyBy, ourFault, quantileBy, rateBy, xmpp } from './promql.ts'
 
 const quantiles = (histogram: string, labels = '', matchers = '') =>
   [0.5, 0.99].map((quantile) => ({
@@ -49,7 +49,7 @@ const overview: Dashboard = {
           stat: true,
           queries: [
             {
-              expr: `sum(rate(im_request_seconds_count${ourFault}[$__rate_interval])) / sum(rate(im_request_seconds_count[$__rate_interval]))`,
+              expr: `(sum(rate(im_request_seconds_count${ourFault}[$__rate_interval])) or vector(0)) / sum(rate(im_request_seconds_count[$__rate_interval]))`,
               as: '',
             },
           ],
@@ -392,9 +392,7 @@ const events: Dashboard = {
           title: 'Set aside',
           description: 'Events that NATS refused; they are in outbox_parked.',
           unit: 'short',
-          queries: [
-            { expr: 'sum by (service, event) (increase(im_outbox_parked_total[1h]))', as: '{{service}} {{event}}' },
-          ],
+          queries: [{ expr: hourlyBy('service, event', 'im_outbox_parked_total'), as: '{{service}} {{event}}' }],
         },
       ],
     },
@@ -432,10 +430,10 @@ const events: Dashboard = {
           unit: 'short',
           queries: [
             {
-              expr: 'sum by (service, event) (increase(im_events_handled_total{outcome="dead"}[1h]))',
+              expr: hourlyBy('service, event', 'im_events_handled_total', '{outcome="dead"}'),
               as: 'dead: {{service}} {{event}}',
             },
-            { expr: 'sum by (service) (increase(im_events_lost_total[1h]))', as: 'lost: {{service}}' },
+            { expr: hourlyBy('service', 'im_events_lost_total'), as: 'lost: {{service}}' },
           ],
         },
       ],
