@@ -45,6 +45,8 @@ export interface Deps extends Connections<GatewayConfig> {
   upstreams: ReadonlyMap<PeerName, Upstream>
   /** Uploads and downloads under way. */
   streams: AddressBudget
+  /** How long (ms) the next part of an upload may take to arrive, and an app may take to read the next part of a file. */
+  longestPause: number
   /** Connections for bodies that stream. */
   streamAgent: Agent
   xmppServers: XmppServers
@@ -82,6 +84,7 @@ export function createDeps(runtime: Connections<GatewayConfig>): Omit<Deps, keyo
       }),
     ),
     streams: new AddressBudget({ most: mostStreams, mostOfAddress: mostStreams / 4 }),
+    longestPause: 30_000,
     streamAgent: new Agent({
       connections: mostStreams,
       clientTtl: connectionLifetime,

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { Agent, request } from 'node:http'
+import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Call, ContractError, contract, Nothing } from '@im/contracts'
 import { bindHandlers, createLogger, createMetrics, createServiceApp } from '@im/service-kit'
@@ -160,13 +161,38 @@ test('an upload that is too long, or not allowed, is refused before it is sent',
   t.equal(state.bytes, 0)
 })
 
-test('an app that still sends reads why its upload is refused', async (t) => {
+test('an app that sends all of a refused upload before it reads can do so', async (t) => {
   const { gateway } = await startUploads(t)
-  const { upload, answered } = begin(`${gateway.url}/refuse`)
-  for (let n = 0; n < 12; n++) upload.write(Buffer.alloc(mebibyte))
-  await delay(100)
-  upload.end(Buffer.alloc(mebibyte))
-  t.equal((await answered).resultCode, codes.tokenMissing)
+  const socket = connect(Number(new URL(gateway.url).port), '127.0.0.1')
+  t.after(() => socket.destroy())
+  const length = 12 * mebibyte
+  socket.write(`POST /refuse HTTP/1.1\r\nHost: x\r\nContent-Type: a/b\r\nContent-Length: ${length}\r\n\r\n`)
+  const sent = new Promise<string>((resolve) => {
+    socket.on('error', ({ message }) => resolve(message)).on('close', () => resolve('closed'))
+    socket.write(Buffer.alloc(length), (error) => resolve(error?.message ?? 'all of it'))
+  })
+  let text = ''
+  socket.on('data', (chunk) => {
+    text += chunk
+  })
+  t.equal(await sent, 'all of it')
+  await eventually(() => text.includes(`"resultCode":${codes.tokenMissing}`))
+})
+
+test('a service may take its time for an upload, an app that stops sending may not', async (t) => {
+  const user = await stubService(t, (incoming, response) => {
+    incoming.resume().on('end', async () => {
+      await delay(900)
+      response.end('{"resultCode":1}')
+    })
+  })
+  const { gateway } = await startGateway(t, { USER_URL: user.url }, { endpoints: [uploads.upload], longestPause: 300 })
+  const { upload, answered } = begin(`${gateway.url}/upload/x`)
+  upload.end('abc')
+  t.equal((await answered).resultCode, codes.success)
+  const standing = begin(`${gateway.url}/upload/x`)
+  standing.upload.write('abc')
+  await t.rejects(standing.answered)
 })
 
 test('an upload whose app goes away ends at its service', async (t) => {

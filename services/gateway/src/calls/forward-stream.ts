@@ -9,9 +9,6 @@ import type { Answer } from './answer.ts'
 import { passAnswerHeaders } from './answer-headers.ts'
 import { serviceHeaders } from './service-headers.ts'
 
-/** How long (ms) the next part of a body may take to arrive, and an app may take to read the next part of an answer. */
-const longestPause = 30_000
-
 /**
  * Passes bodies and answers on while they arrive, for files. An upload is never repeated. Nobody keeps a connection by doing
  * nothing, and each address may have only so many.
@@ -23,10 +20,9 @@ export function forwardStream(deps: Deps, endpoint: Endpoint): Answer {
   function forward(...[call, url, reply]: Parameters<Answer>): ReturnType<Answer> {
     return new Promise((resolve, reject) => {
       const { request } = call
-      if (request.body !== undefined) request.body = apart(request.raw)
+      if (request.body !== undefined) request.body = apart(request.raw, deps.longestPause)
       let outcome = ''
       reply.raw.once('close', () => resolve(reply.raw.writableFinished ? outcome : 'gone'))
-      reply.raw.setTimeout(longestPause)
       reply.header('x-request-id', request.id)
       reply.from(url.split('?', 1)[0], {
         getUpstream: () => upstream,
@@ -48,6 +44,8 @@ export function forwardStream(deps: Deps, endpoint: Endpoint): Answer {
           dropRest(request.raw)
           answer.hijack()
           const raw = answer.raw as ServerResponse
+          // Not before: while its service works on an upload nothing moves, and that is no fault of the app.
+          raw.setTimeout(deps.longestPause)
           raw.writeHead(answer.statusCode, answer.getHeaders() as OutgoingHttpHeaders)
           // A client that leaves a download, or a service that dies in one, cuts it; neither is our fault.
           pipeline(stream, raw).catch(() => {})
@@ -76,7 +74,7 @@ export function forwardStream(deps: Deps, endpoint: Endpoint): Answer {
 }
 
 /** The same bytes in a stream of its own, which may fail while the connection stays open to tell of the failure. */
-function apart(body: Readable): Readable {
+function apart(body: Readable, longestPause: number): Readable {
   const copy = body.pipe(new PassThrough())
   const late = setTimeout(() => body.destroy(), longestPause)
   const isHere = ({ length }: Buffer) => {
