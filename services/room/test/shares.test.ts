@@ -86,6 +86,20 @@ test('the files that were shared in a room go with it, and all else but its row'
   )
 })
 
+test('a room has 10,000 files at most, and is dissolved with them', async (t) => {
+  const { api, people, room, deps } = await startRoom(t)
+  const [alice] = people('alice')
+  const { id: roomId } = await room(alice)
+  const share = () =>
+    api.call(roomShares.addShare, { roomId, type: 9, size: 1, url: 'http://f/a', name: 'f' }, { as: alice })
+  const { shareId: _, ...model } = await share()
+  const more = Array.from({ length: 9998 }, (_, n) => ({ ...model, _id: `${n}` }))
+  await deps.db.collection<{ _id: string }>('shares').insertMany(more)
+  await share()
+  await t.rejects(share(), failure('InvalidParams'))
+  await api.call(rooms.dissolveRoom, { roomId }, { as: alice })
+})
+
 test('it is told which files rooms share, whatever room lets one go', async (t) => {
   const { api, internal, people, room } = await startRoom(t)
   const [alice] = people('alice')

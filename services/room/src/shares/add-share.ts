@@ -8,6 +8,9 @@ import { isModerator } from '../documents/member-document.ts'
 import { newId } from '../documents/room-document.ts'
 import type { ShareDocument } from './shares-repository.ts'
 
+/** They go with their room in one change, and a member who adds more without end must not keep it from being dissolved. */
+const mostOfRoom = 10_000
+
 /** Shares a file that was uploaded before. */
 export function addShare(
   deps: Deps,
@@ -19,6 +22,8 @@ export function addShare(
     // Who is invisible only reads.
     if (own.role === memberRoles.invisible || (!act.room.allowUploadFile && !isModerator(own)))
       throw new ContractError('UploadNotAllowed')
+    if ((await deps.shares.count(act.room._id, mostOfRoom, act.change)) >= mostOfRoom)
+      throw new ContractError('InvalidParams', { detail: `roomId: a room has at most ${mostOfRoom} files` })
     const { userId, nickname } = own
     const { name, url, size, type } = file
     const [address] = fileAddressesIn(url)

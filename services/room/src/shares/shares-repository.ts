@@ -53,6 +53,11 @@ export class SharesRepository {
       .toArray()
   }
 
+  /** How many files a room shares, counted up to a limit. */
+  count(roomId: string, limit: number, { session }: Change): Promise<number> {
+    return this.#shares.countDocuments({ roomId }, { limit, session })
+  }
+
   async filesOf(roomId: string, { session }: Change): Promise<Pick<ShareDocument, 'url' | 'userId'>[]> {
     return await this.#shares
       .find({ roomId }, { session })
