@@ -51,6 +51,26 @@ local function list(name, default)
 	return items;
 end
 
+-- Prosody would take a host name for none of them, and everybody behind the proxy for one client.
+local function addresses(name, default)
+	local ip = require "util.ip";
+	local items = list(name, default);
+	for _, item in ipairs(items) do
+		if not ip.new_ip((item:gsub("/%d+$", ""))) then
+			refuse(name.." must be addresses or networks such as 10.0.0.0/8, not "..item);
+		end
+	end
+	return items;
+end
+
+local function matching(name, default, pattern, such_as)
+	local value = env(name, default);
+	if not value:match(pattern) then refuse(name.." must be such as "..such_as..", not "..value); end
+	return value;
+end
+
+local levels = { debug = "debug", info = "info", warn = "warn", error = "error" };
+
 local function absolute(path)
 	return path:sub(1, 1) == "/" and path or lfs.currentdir().."/"..path;
 end
@@ -67,18 +87,20 @@ end
 -- What is assigned without `local` is a setting of Prosody and can't be read again here.
 
 local here = absolute(debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$"));
-local domain = env("XMPP_DOMAIN", "im.localhost");
+local domain = matching("XMPP_DOMAIN", "im.localhost", "^[^%s@/:]+$", "im.example.com");
 local component = env("XMPP_COMPONENT", "api."..domain);
 local data = make_folder(absolute(env("XMPP_DATA_DIR", ".data/prosody")));
 
 -- Process
 
+local log_level = choice("XMPP_LOG_LEVEL", "info", levels, "debug, info, warn or error");
+
 run_as_root = true -- in containers and on developers' machines; Prosody only looks at it when it is root
 daemonize = false
 data_path = data
 plugin_paths = { here.."/modules" }
-log = { { levels = { min = env("XMPP_LOG_LEVEL", "info") }, to = "console", timestamps = true } }
-im_debug_log = env("XMPP_LOG_LEVEL") == "debug"
+log = { { levels = { min = log_level }, to = "console", timestamps = true } }
+im_debug_log = log_level == "debug"
 umask = "027"
 -- Prosody's threshold of 105 collects without a pause: two thirds of the CPU of a busy server. Lua 5.4 multiplies its
 -- steps by `speed`: with Prosody's 500 one step is a whole collection. See docs/performance.md.
@@ -100,7 +122,7 @@ http_ports = { number("XMPP_HTTP_PORT", 5280) }
 https_ports = {}
 http_default_host = domain
 http_paths = { bosh = "/http-bind", websocket = "/xmpp-websocket", im_bosh_root = "/" }
-trusted_proxies = list("XMPP_TRUSTED_PROXIES", "127.0.0.1,::1")
+trusted_proxies = addresses("XMPP_TRUSTED_PROXIES", "127.0.0.1,::1")
 component_interfaces = list("XMPP_COMPONENT_INTERFACES", "127.0.0.1")
 component_ports = { number("XMPP_COMPONENT_PORT", 5347) }
 
@@ -183,7 +205,7 @@ openmetrics_allow_cidr = env("XMPP_METRICS_CIDR")
 
 local limit_factor = number("LIMIT_FACTOR", 1);
 
-im_user_url = env("USER_URL", "http://127.0.0.1:8101")
+im_user_url = matching("USER_URL", "http://127.0.0.1:8101", "^https?://[^/]", "http://user:8101")
 -- Services accept several keys while one is changed; the first is the one to send.
 im_service_key = secret("SERVICE_KEY", "the keys the user service accepts of its peers"):match("^[^,]+")
 im_component = component

@@ -61,13 +61,20 @@ test('a certificate that is missing, half or of another key keeps the server fro
   await startWith(crt, key)
 })
 
-test('a switch that is neither on nor off is refused: a typing error must not leave TLS off', async (t) => {
+test('a setting that nobody can mean is refused: a typing error must not leave TLS off, or logins in the dark', async (t) => {
   const prosody = await startProsody(t)
   await prosody.end('SIGTERM')
   for (const [env, line] of [
     [{ XMPP_TLS: 'yes' }, 'XMPP_TLS must be on or off, not yes'],
     [{ XMPP_TLS: 'on', XMPP_REQUIRE_TLS: 'yes' }, 'XMPP_REQUIRE_TLS must be true or false, not yes'],
     [{ XMPP_REQUIRE_TLS: 'false', LIMIT_FACTOR: 'much' }, 'LIMIT_FACTOR is not a number'],
+    [{ LIMIT_FACTOR: '', USER_URL: 'user:8101' }, 'USER_URL must be such as http://user:8101, not user:8101'],
+    [{ USER_URL: '', XMPP_LOG_LEVEL: 'loud' }, 'XMPP_LOG_LEVEL must be debug, info, warn or error, not loud'],
+    [{ XMPP_LOG_LEVEL: '', XMPP_DOMAIN: 'im test' }, 'XMPP_DOMAIN must be such as im.example.com, not im test'],
+    [
+      { XMPP_DOMAIN: '', XMPP_TRUSTED_PROXIES: '10.0.0.0/8, proxy' },
+      'XMPP_TRUSTED_PROXIES must be addresses or networks such as 10.0.0.0/8, not proxy',
+    ],
   ] as const) {
     const error: Error = await prosody.start(env).then(
       () => new Error('it started'),

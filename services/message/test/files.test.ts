@@ -8,7 +8,7 @@ import { text as textOf } from 'node:stream/consumers'
 import { crc32, deflateSync } from 'node:zlib'
 import { errors } from '@im/contracts'
 import { internalFiles, storedFiles } from '@im/contracts/message'
-import { createLogger, StoreAwayError } from '@im/service-kit'
+import { createLogger, type Logger, StoreAwayError } from '@im/service-kit'
 import { eventually, failure, watchQueries } from '@im/service-kit/testing'
 import sharp from 'sharp'
 import { test } from 'tap'
@@ -751,6 +751,22 @@ test('what could not be stored whole is gone a day later, also when the store wa
   }
   t.equal((await upload(alice)).resultCode, errors.ServiceUnavailable.code, 'their account was deleted meanwhile')
   t.equal((await onDisk()).length, 2, 'of bob')
+})
+
+test('a folder for uploads that nobody can write is told at the start', async (t) => {
+  const told: string[] = []
+  const log = { error: (text: string) => told.push(text) } as unknown as Logger
+  const file = join(t.testdir({ file: '' }), 'file')
+  for (const folder of [join(file, 'staging'), join(t.testdirName, 'staging')]) {
+    const staging = new Staging(folder, log).start()
+    t.teardown(() => staging.close())
+  }
+  await eventually(() => told.length)
+  t.match(told, [
+    /^uploads fail: .*file\/staging can't be written \(.*ENOTDIR.*\); set FILE_DIRECTORY or UPLOAD_STAGING /,
+  ])
+  await eventually(() => readdir(join(t.testdirName, 'staging')))
+  t.equal(told.length, 1)
 })
 
 test('what processes left in the staging folder that died is removed, and nothing else', async (t) => {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { access, constants, mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Closable, Logger } from '@im/service-kit'
 import { storeErrors } from './store-errors.ts'
@@ -24,11 +24,7 @@ export class Staging {
   async withFiles<T>(work: (newPath: () => Promise<string>) => Promise<T>): Promise<T> {
     const paths: string[] = []
     const newPath = async () => {
-      this.#made ??= storeErrors(() => mkdir(this.#folder, { recursive: true, mode: 0o700 }))
-      await this.#made.catch((error: unknown) => {
-        this.#made = undefined
-        throw error
-      })
+      await this.#make()
       const path = join(this.#folder, `up-${randomBytes(16).toString('hex')}`)
       paths.push(path)
       return path
@@ -37,6 +33,28 @@ export class Staging {
       return await work(newPath)
     } finally {
       await Promise.all(paths.map((path) => rm(path, { force: true }).catch(() => {})))
+    }
+  }
+
+  /** Makes the folder, once. */
+  async #make(): Promise<void> {
+    this.#made ??= storeErrors(() => mkdir(this.#folder, { recursive: true, mode: 0o700 }))
+    await this.#made.catch((error: unknown) => {
+      this.#made = undefined
+      throw error
+    })
+  }
+
+  /** Uploads can't be kept without it; everything else goes on. */
+  async #demandFolder(): Promise<void> {
+    try {
+      await this.#make()
+      await access(this.#folder, constants.W_OK | constants.X_OK)
+    } catch (error) {
+      const why = error instanceof Error ? error.message : error
+      this.#log.error(
+        `uploads fail: ${this.#folder} can't be written (${why}); set FILE_DIRECTORY or UPLOAD_STAGING to a folder of this process`,
+      )
     }
   }
 
@@ -54,7 +72,7 @@ export class Staging {
   start(): Closable {
     const sweep = () =>
       this.sweep().catch((error: unknown) => this.#log.warn({ err: error }, 'the rest of uploads was not removed'))
-    void sweep()
+    void this.#demandFolder().then(sweep)
     const timer = setInterval(sweep, sweepEvery)
     timer.unref()
     return { close: async () => clearInterval(timer) }
