@@ -52,13 +52,30 @@ test('streams on servers of two replicas hear each other in order, and joins sho
 })
 
 test('no replica knows what a change made void when the call that puts it into force is answered', async (t) => {
-  const { newRoom, first, second } = await startTwo(t)
+  const { newRoom, first, second, left: xmpp, env } = await startTwo(t)
+  const { user } = first
+  const http = await startMessage(t, { xmpp, user, env: { ...env, MESSAGE_ROLE: 'http' } })
+  await eventually(() => first.deps.peers.others.length === 2 && http.deps.peers.isInTouch)
   const jid = await newRoom(alice, [bob])
-  const facts = second.deps.roomFacts
-  const { sequence } = await facts.ask(jid, bob)
-  t.ok(facts.peek(jid, bob))
+  const { bus } = http.deps
+  const tell = bus.tell.bind(bus)
+  let isTold = false
+  bus.tell = async (subject, text) => {
+    if (subject.startsWith('rooms.enforced.')) {
+      await delay(100)
+      isTold = true
+    }
+    tell(subject, text)
+  }
+  const replicas = [second.deps.roomFacts, http.deps.roomFacts]
+  let sequence = 0
+  for (const facts of replicas) {
+    sequence = (await facts.ask(jid, bob)).sequence
+    t.ok(facts.peek(jid, bob))
+  }
   await first.deps.roomEnforcer.enforce({ jid, sequence: sequence + 1 })
-  t.notOk(facts.peek(jid, bob))
+  for (const facts of replicas) t.notOk(facts.peek(jid, bob))
+  t.ok(isTold, 'one that answers requests alone is waited for, too')
 })
 
 test('of 300 messages across an HTTP answer none passes that it forbids, and none is missing that it allows', async (t) => {

@@ -82,7 +82,7 @@ export class RoomEnforcer {
     // One that has just started hears of the others in a moment.
     for (let waited = 0; !this.#peers.hears && waited < hearsWithin; waited += 20) await delay(20)
     if (!this.#peers.hears) throw new ContractError('ServiceUnavailable', { detail: 'replicas are out of reach' })
-    const replicas = new Set(this.#peers.others.filter(({ feeds }) => feeds).map(({ id }) => id))
+    const replicas = new Set(this.#peers.others.map(({ id }) => id))
     const number = ++this.#number
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const timer = setTimeout(
