@@ -9,6 +9,7 @@ import { connectMongo, type MongoConnection } from '@im/service-kit'
 import { ChatsRepository } from '../../services/message/src/inbox/chats-repository.ts'
 import type { MessageDocument } from '../../services/message/src/messages/message-document.ts'
 import { MessagesRepository } from '../../services/message/src/messages/messages-repository.ts'
+import { RoomFacts } from '../../services/message/src/room-facts/room-facts.ts'
 import { waitingOf } from '../../services/message/src/search/backlog-repository.ts'
 import { indexWaiting } from '../../services/message/src/search/index-waiting.ts'
 import { openSearchIndex } from '../../services/message/src/search/search-index.ts'
@@ -89,6 +90,10 @@ async function measure(mongo: MongoConnection, meter: Meter) {
     searchIndex,
     searchQueue: createSearchQueue(),
     roomsOf: async () => [],
+    roomFacts: new RoomFacts({
+      service: { call: () => Promise.reject(new Error('no room service')) },
+      ...{ now: Date.now, isInTouch: () => true },
+    }),
     now: Date.now,
   }
   let [expectedRows, foundRows, wrong] = [0, 0, 0]

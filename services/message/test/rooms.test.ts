@@ -669,6 +669,55 @@ test('who is removed while their join is answered gets nothing of what is said f
   roomFanOut.sent = sent
 })
 
+test('who is removed while their question is answered is told nothing that was said since, though they come back', async (t) => {
+  const { newRoom, online, rooms, deps, api } = await startRooms(t)
+  const { messages, roomChats, chats } = deps
+  const speaker = await online(alice)
+  for (const comesBack of [false, true]) {
+    const jid = await newRoom(alice, [bob])
+    await joined(speaker, jid)
+    const asked = new Set<string>()
+    const gate = Promise.withResolvers<void>()
+    /** Keeps waiting what is read when it is known which rooms somebody is in. */
+    const hold = (owner: object, name: string) => {
+      const methods = owner as Record<string, (...args: unknown[]) => Promise<unknown>>
+      const read = methods[name]!.bind(owner)
+      methods[name] = async (...args) => {
+        asked.add(name)
+        await gate.promise
+        return await read(...args)
+      }
+      return () => void delete methods[name]
+    }
+    const releases = [hold(messages, 'inRooms'), hold(roomChats, 'byIds'), hold(chats, 'clearedBy')]
+    const newestFirst = messages.newestFirst.bind(messages)
+    messages.newestFirst = async function* (...args: Parameters<typeof newestFirst>) {
+      asked.add('newestFirst')
+      await gate.promise
+      yield* newestFirst(...args)
+    } as typeof newestFirst
+    const messageId = (comesBack ? 'd' : 'e').repeat(32)
+    const answers = Promise.allSettled([
+      api.call(archive.listRoomHistory, { roomId: jid, maxType: 100 }, { as: bob }),
+      api.call(archive.getMessage, { messageId, type: 2, roomJid: jid }, { as: bob }),
+      api.call(archive.listLastChats, {}, { as: bob }),
+      api.call(search.searchMessages, { keyword: 'secret', roomId: jid }, { as: bob }),
+    ])
+    await eventually(() => asked.size === 4)
+    for (const release of releases) release()
+    messages.newestFirst = newestFirst
+    await rooms.remove(jid, bob)
+    const said = sayIn(speaker, jid, 'a secret', { messageId })
+    await eventually(() => speaker.receipts.includes(said))
+    if (comesBack) await rooms.add(jid, bob)
+    gate.resolve()
+    const [history, message, list, found] = await answers
+    t.match([history, list], [{ value: { length: 0 } }, { value: { length: 0 } }])
+    t.match(message, { reason: { errorName: 'MessageNotFound' } })
+    t.match(found, { value: { total: 0, pageData: { length: 0 } } })
+  }
+})
+
 test('a join that fails while it is answered is answered a little later', async (t) => {
   const { newRoom, online, deps, xmpp } = await startRooms(t)
   const jid = await newRoom(alice, [bob])

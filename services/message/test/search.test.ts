@@ -13,6 +13,7 @@ import { MailboxRepository } from '../src/mailbox/mailbox-repository.ts'
 import { roomConversation, singleConversation } from '../src/messages/conversations.ts'
 import type { MessageDocument } from '../src/messages/message-document.ts'
 import { MessagesRepository } from '../src/messages/messages-repository.ts'
+import { RoomFacts } from '../src/room-facts/room-facts.ts'
 import { candidatePages } from '../src/search/candidate-pages.ts'
 import { ofOwners } from '../src/search/filters-repository.ts'
 import { findHighlights, foldText, foldWords } from '../src/search/fold-text.ts'
@@ -95,6 +96,11 @@ test('search', async (t) => {
     messages,
     searchIndex,
     roomsOf: async () => [],
+    roomFacts: new RoomFacts({
+      service: { call: () => Promise.reject(new Error('it was asked')) },
+      now: Date.now,
+      isInTouch: () => true,
+    }),
     now: Date.now,
   }
 

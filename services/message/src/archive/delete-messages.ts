@@ -11,7 +11,16 @@ import { type RecallDeps, recallLimitMs } from './recall-limit.ts'
 
 type DeleteDeps = Pick<
   Deps,
-  'messages' | 'mailbox' | 'chats' | 'roomChats' | 'roomsOf' | 'outbox' | 'searchIndex' | 'fileRemovals' | 'now'
+  | 'messages'
+  | 'mailbox'
+  | 'chats'
+  | 'roomChats'
+  | 'roomFacts'
+  | 'roomsOf'
+  | 'outbox'
+  | 'searchIndex'
+  | 'fileRemovals'
+  | 'now'
 > &
   RecallDeps
 

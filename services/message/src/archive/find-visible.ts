@@ -26,18 +26,21 @@ export interface RoomMessage {
 
 /** Messages by their ids of the rooms a user is in, as far as this user can see them. */
 export async function findVisibleInRooms(
-  { messages, roomsOf, now }: Pick<Deps, 'messages' | 'roomsOf' | 'now'>,
+  { messages, roomFacts, roomsOf, now }: Pick<Deps, 'messages' | 'roomFacts' | 'roomsOf' | 'now'>,
   user: number,
   messageIds: readonly string[],
   roomRef: string | undefined,
 ): Promise<RoomMessage[]> {
+  const { moment } = roomFacts
   const all = await roomsOf(user)
   const only = roomRef === undefined ? undefined : roomNamed(all, roomRef)
   const joined = roomRef === undefined ? all : only ? [only] : []
   const rooms = new Map(joined.map((room) => [room.jid, room]))
   const found = await messages.inRooms([...rooms.keys()], messageIds)
   const reader = { user, now: now() }
-  return found
+  const seen = found
     .map((message) => ({ message, room: rooms.get(message.roomJid!)! }))
     .filter(({ message, room }) => isVisible(message, reader) && isSince(room, message))
+  const left = await roomFacts.leftSince(moment, user, [...new Set(seen.map(({ room }) => room))])
+  return seen.filter(({ room }) => !left.has(room.jid))
 }

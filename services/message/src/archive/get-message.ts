@@ -6,7 +6,7 @@ import { findVisible, findVisibleInRooms } from './find-visible.ts'
 
 /** A message of the caller's own single chats, or of the rooms they are in. */
 export async function getMessage(
-  deps: Pick<Deps, 'messages' | 'chats' | 'roomsOf' | 'now'>,
+  deps: Pick<Deps, 'messages' | 'chats' | 'roomFacts' | 'roomsOf' | 'now'>,
   userId: number,
   { messageId, type, roomJid }: Params<(typeof archive)['getMessage']>,
 ): Promise<MessageRow | RoomRow> {

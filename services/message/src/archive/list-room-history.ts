@@ -12,11 +12,12 @@ type HistoryDeps = Pick<Deps, 'messages' | 'roomChats' | 'roomFacts' | 'roomsOf'
 
 /** A page of the history of a room, for its members: what came since they joined. Others get nothing. */
 export async function listRoomHistory(
-  { messages, roomChats, cursors, now, ...deps }: HistoryDeps,
+  { messages, roomChats, roomFacts, roomsOf, cursors, now }: HistoryDeps,
   caller: Caller,
   params: Params<(typeof archive)['listRoomHistory']>,
 ): Promise<RoomRow[]> {
-  const room = await joinedRoom(deps, caller.userId, params.roomId)
+  const { moment } = roomFacts
+  const room = await joinedRoom({ roomFacts, roomsOf }, caller.userId, params.roomId)
   if (!room) return []
   const conversation = roomConversation(room.jid)
   const reader = { user: caller.userId, now: now() }
@@ -27,7 +28,9 @@ export async function listRoomHistory(
     antedated: (range) => messages.antedatedOfRoom(room.jid, sinceOf(room), range),
     near: async () => (await roomChats.byIds([conversation]))[0]?.timeSend ?? now() / 1000,
   })
-  return page.map(roomRow)
+  // Who was removed meanwhile may see nothing that was said since.
+  const left = await roomFacts.leftSince(moment, caller.userId, [room])
+  return left.size ? [] : page.map(roomRow)
 }
 
 /** What is known of a room by its jid costs no question; who is no member by it may have become one. */

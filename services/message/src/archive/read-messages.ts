@@ -7,7 +7,7 @@ type Asked = (typeof internalMessages)['readMessages']
 
 /** Bodies of the messages with these ids that a user can see: in single chats, or in a room they are in. */
 export async function readMessages(
-  deps: Pick<Deps, 'messages' | 'chats' | 'roomsOf' | 'now'>,
+  deps: Pick<Deps, 'messages' | 'chats' | 'roomFacts' | 'roomsOf' | 'now'>,
   { userId, messageIds, room }: Params<Asked>,
 ): Promise<ResultOf<Asked>> {
   const found =

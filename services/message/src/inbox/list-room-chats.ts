@@ -5,7 +5,7 @@ import { isVisible, type MessageDocument, type Reader } from '../messages/messag
 import { isSince, sinceOf } from '../room-facts/joined-room.ts'
 import { type MemberRoom, roomsOrNone } from '../room-facts/rooms-of.ts'
 
-export type RoomChatDeps = Pick<Deps, 'messages' | 'roomChats' | 'roomsOf' | 'now'>
+export type RoomChatDeps = Pick<Deps, 'messages' | 'roomChats' | 'roomFacts' | 'roomsOf' | 'now'>
 
 /** Rooms of which each needs a look into its history. */
 const atOnce = 20
@@ -22,10 +22,11 @@ export interface ListedChat {
 
 /** The newest message of each room of a user that they can see; without those of which they see none. */
 export async function listRoomChats(
-  { messages, roomChats, roomsOf, now }: RoomChatDeps,
+  { messages, roomChats, roomFacts, roomsOf, now }: RoomChatDeps,
   user: number,
   { from = 1, before = Number.POSITIVE_INFINITY }: { from?: number; before?: number },
 ): Promise<ListedChat[]> {
+  const { moment } = roomFacts
   const joined = await roomsOrNone(roomsOf(user))
   const rooms = new Map(joined.map((room) => [roomConversation(room.jid), room]))
   const chats = await roomChats.byIds([...rooms.keys()])
@@ -47,7 +48,8 @@ export async function listRoomChats(
     }
   }
   await Promise.all(looked)
-  return listed.filter(({ timeSend }) => timeSend >= from && timeSend < before)
+  const left = await roomFacts.leftSince(moment, user, joined)
+  return listed.filter(({ timeSend, row }) => timeSend >= from && timeSend < before && !left.has(row.jid))
 }
 
 /** The newest message that a member sees, when what is shown is none of those. */

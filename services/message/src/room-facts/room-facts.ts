@@ -3,6 +3,7 @@ import { ContractError, type ResultOf } from '@im/contracts'
 import { internalRooms, type RoomState, type StandingMember } from '@im/contracts/room'
 import { GatheredQuestions, type ServiceClient, upTo } from '@im/service-kit'
 import { LRUCache } from 'lru-cache'
+import { type JoinedRoom, sinceOf } from './joined-room.ts'
 
 /** What a user is in a room. */
 export type Standing = ResultOf<(typeof internalRooms)['getStandings']>['standings'][number]
@@ -50,8 +51,11 @@ export class RoomFacts {
   readonly #now: () => number
   readonly #isInTouch: () => boolean
   readonly #known = new LRUCache<string, KnownRoom>(upTo(20_000))
-  /** The last change of a room that was told of: an answer from before is void. */
-  readonly #changed = new LRUCache<string, number>(upTo(100_000))
+  /** The last change of a room that was told of, and the moment: an answer from before is void. */
+  readonly #changed = new LRUCache<string, { sequence: number; moment: number }>(upTo(100_000))
+  #moment = 0
+  /** When all may have changed. */
+  #allChanged = 0
   readonly #asking = new Map<string, Promise<Standing>>()
   #allForgottenAt = Number.NEGATIVE_INFINITY
   readonly #questions = new GatheredQuestions<Pair, Standing>((pairs) => this.#put(pairs), { every: callsApart })
@@ -112,7 +116,7 @@ export class RoomFacts {
 
   /** Something about the room changed: nothing from before its event `sequence` is believed any more. */
   forget(jid: string, sequence: number): void {
-    this.#changed.set(jid, Math.max(sequence, this.#changed.get(jid) ?? 0))
+    this.#changed.set(jid, { sequence: Math.max(sequence, this.#lastChangeOf(jid)), moment: ++this.#moment })
     const known = this.#known.peek(jid)
     if (known && known.sequence < sequence) this.#known.delete(jid)
   }
@@ -121,7 +125,37 @@ export class RoomFacts {
   forgetAll(): void {
     this.#known.clear()
     this.#allForgottenAt = this.#now()
+    this.#allChanged = ++this.#moment
     this.#asking.clear()
+  }
+
+  /** To be taken before it is asked which rooms a user is in: see `leftSince`. It rises with each change that is told. */
+  get moment(): number {
+    return this.#moment
+  }
+
+  /**
+   * Of these rooms those that a user has left since a moment, whether they came back or not: what was read of them meanwhile may not
+   * be theirs. Only rooms that have changed cost a question. Throws ServiceUnavailable when that is not answered.
+   */
+  async leftSince(
+    moment: number,
+    userId: number,
+    rooms: readonly Pick<JoinedRoom, 'jid' | 'joinedAt'>[],
+  ): Promise<Set<string>> {
+    const hasChanged = ({ jid }: Pick<JoinedRoom, 'jid'>) =>
+      !this.#isInTouch() || Math.max(this.#allChanged, this.#changed.get(jid)?.moment ?? 0) > moment
+    const left = await Promise.all(
+      rooms.filter(hasChanged).map(async (room) => {
+        const { member } = await this.of(room.jid, userId)
+        return member?.since === sinceOf(room) ? [] : [room.jid]
+      }),
+    )
+    return new Set(left.flat())
+  }
+
+  #lastChangeOf(jid: string): number {
+    return this.#changed.get(jid)?.sequence ?? 0
   }
 
   /** The rooms a user is in now. Throws ServiceUnavailable when the room service does not answer. */
@@ -152,7 +186,7 @@ export class RoomFacts {
         throw new ContractError('ServiceUnavailable', { cause })
       }
       if (!standing) throw new ContractError('ServiceUnavailable', { detail: 'room gave no answer' })
-      const isOld = askedAt < this.#allForgottenAt || standing.sequence < (this.#changed.get(jid) ?? 0)
+      const isOld = askedAt < this.#allForgottenAt || standing.sequence < this.#lastChangeOf(jid)
       if (standing.state === 'unknown' || !isOld) return standing
       if (tries === mostTries) throw new ContractError('ServiceUnavailable', { detail: 'room gave an old answer' })
       await delay(20 * tries)
@@ -173,7 +207,7 @@ export class RoomFacts {
 
   /** A room that is unknown may be made at any moment: that is asked each time. */
   #remember({ jid, userId }: Pair, { state, sequence, room, member }: Standing, askedAt: number): void {
-    if (state === 'unknown' || sequence < (this.#changed.get(jid) ?? 0)) return
+    if (state === 'unknown' || sequence < this.#lastChangeOf(jid)) return
     const known = this.#known.peek(jid)
     if (known && known.sequence > sequence) return
     if (known?.sequence === sequence) {

@@ -7,6 +7,7 @@ import { isVisible, type MessageDocument } from '../messages/message-document.ts
 import { messageRow, roomRow } from '../messages/message-row.ts'
 import type { MessagesRepository } from '../messages/messages-repository.ts'
 import { isSince, type JoinedRoom } from '../room-facts/joined-room.ts'
+import type { RoomFacts } from '../room-facts/room-facts.ts'
 import { roomsOrNone } from '../room-facts/rooms-of.ts'
 import { findMatches } from './find-matches.ts'
 import { findHighlights, foldWords, type Highlight } from './fold-text.ts'
@@ -23,6 +24,7 @@ export interface SearchDeps {
   searchQueue: SearchQueue
   /** Rooms the user is in now. */
   roomsOf: (userId: number) => Promise<JoinedRoom[]>
+  roomFacts: RoomFacts
   now: () => number
 }
 
@@ -41,8 +43,14 @@ export async function searchMessages(deps: SearchDeps, caller: number, params: S
   return await deps.searchQueue.run(() => lookFor(deps, caller, params, words))
 }
 
-async function lookFor(deps: SearchDeps, caller: number, params: SearchParams, words: readonly string[]) {
+async function lookFor(
+  deps: SearchDeps,
+  caller: number,
+  params: SearchParams,
+  words: readonly string[],
+): Promise<SearchPage> {
   const { receiver, pageIndex, pageSize } = params
+  const { moment } = deps.roomFacts
   const rooms = receiver === undefined ? deps.roomsOf(caller) : Promise.resolve([])
   const joined = await (params.roomId === undefined ? roomsOrNone(rooms) : rooms)
   const unseen = await unseenBy(deps, caller)
@@ -50,7 +58,10 @@ async function lookFor(deps: SearchDeps, caller: number, params: SearchParams, w
   const found = scope.owners.length ? await findMatches(deps.searchIndex, scope, words, mostResults) : []
   const wanted = found.slice(pageIndex * pageSize, (pageIndex + 1) * pageSize)
   const rows = await readRows(deps, caller, { ...unseen, joined }, wanted)
-  return pageOf(await withHighlights(rows, words), found.length, pageIndex, pageSize)
+  const page = pageOf(await withHighlights(rows, words), found.length, pageIndex, pageSize)
+  const left = await deps.roomFacts.leftSince(moment, caller, joined)
+  // What was found and counted may not be theirs.
+  return left.size ? await lookFor(deps, caller, params, words) : page
 }
 
 /** Read before the index: what is removed later may be in the answer or not, what was removed before is not. */
