@@ -144,6 +144,7 @@ test('who may not speak is told why, and what an HTTP answer said is in force fr
   await rooms.changeMember(jid, bob, { talkTime: later })
   t.equal(await outcome(), 'forbidden')
   t.equal(await outcome(member, { type: 26 }), 'taken', 'reading is no speaking')
+  t.equal(await outcome(member, { type: 202, content: 'f'.repeat(32) }), 'taken', 'nor is taking back')
   await rooms.changeMember(jid, bob, { talkTime: 0 })
   t.equal(await outcome(), 'taken')
   await rooms.change(jid, { talkTime: later })
@@ -250,6 +251,8 @@ test('who is removed, leaves, or loses the room is out, and is told before', asy
     removed.received.findIndex(({ stanza }) => stanza.getChildText('body')?.includes(`"type":${type}`))
   const out = removed.received.findIndex(({ stanza }) => stanza.attrs['type'] === 'unavailable')
   t.ok(place(904) >= 0 && place(904) < out, 'the chat copy goes first')
+  sayIn(owner, jid, 'shown in lists of chats')
+  await eventually(async () => (await deps.roomChats.collection.countDocuments()) === 1)
   await rooms.dissolve(jid)
   await eventually(() => presencesOf(owner, jid).at(-1)?.isDestroyed)
   await eventually(() => owner.messages.some(({ body }) => JSON.parse(body).type === 903))
@@ -272,8 +275,16 @@ test('a room that a client makes by joining is reserved for it until it is regis
     await eventually(() => presencesOf(other, jid).length === 1)
     t.equal(presencesOf(other, jid)[0]?.condition, 'item-not-found')
   }
+  join(owner, kept)
+  await eventually(() => presencesOf(owner, kept).length === 2)
+  t.strictSame(presencesOf(owner, kept)[1]?.codes, [100, 110], 'it is made once')
   await t.rejects(rooms.create(kept, bob), failure('JidTaken'))
+  const { reservedRooms } = deps
+  const reserved = (await reservedRooms.get(kept))!
+  ahead = 1000
   await rooms.create(kept, alice, [bob])
+  await reservedRooms.remove(reserved)
+  t.match(await reservedRooms.get(kept), { claimed: true }, 'who found it expired a moment ago leaves it')
   sayIn(owner, kept, 'registered')
   await eventually(() => saidIn(owner, kept).includes('registered'))
   ahead = 700_000
@@ -332,6 +343,7 @@ test('a room answers disco, pings and the form of its owner, and nothing else', 
   const form = `<x xmlns='jabber:x:data' type='submit'><field var='muc#roomconfig_roomname'><value>My room</value></field><field var='muc#roomconfig_membersonly'><value>0</value></field></x>`
   t.match(await ask(owner, addressOf(made), 'set', query(own, form)), 'result')
   t.match(await ask(owner, addressOf(made), 'get', query(info)), 'My room')
+  t.equal(await ask(member, addressOf(made), 'get', query(info)), 'item-not-found', 'nobody else knows of it yet')
   t.equal(await ask(member, addressOf(jid), 'get', query(own)), 'forbidden')
   t.equal(await ask(owner, addressOf(jid), 'set', query(own, '<destroy/>')), 'not-allowed')
   t.match(await ask(owner, addressOf(jid), 'set', query(admin, `<item nick='${bob}' role='none'/>`)), 'result')
@@ -363,7 +375,18 @@ test('private messages go to one member, unless the room allows none', async (t)
     await eventually(() => curious.refusals.has(asked) || curious.receipts.includes(asked))
     t.equal(curious.refusals.get(asked), 'item-not-found', `role ${role}: nobody else does`)
   }
-  await rooms.change(jid, { allowSendCard: 0 })
+  const whisper = async () => {
+    const id = curious.say({ to: addressOf(jid, alice), body: { content: 'psst' } })
+    await eventually(() => curious.refusals.has(id) || curious.receipts.includes(id))
+    return curious.refusals.get(id) ?? 'taken'
+  }
+  t.equal(await whisper(), 'taken')
+  await rooms.changeMember(jid, carol, { talkTime: Math.floor(Date.now() / 1000) + 600 })
+  t.equal(await whisper(), 'forbidden', 'who is muted')
+  await rooms.changeMember(jid, carol, { talkTime: 0 })
+  await rooms.change(jid, { locked: 1 })
+  t.strictSame([await whisper(), await say(carol)], ['forbidden', 'forbidden'], 'in a locked room')
+  await rooms.change(jid, { locked: 0, allowSendCard: 0 })
   t.equal(await say(bob), 'not-allowed')
 })
 
@@ -622,18 +645,22 @@ test('what was said before somebody came back is not told them live when it is l
   const { newRoom, online, rooms } = await startRooms(t, { servers: [near, far] })
   const jid = await newRoom(alice, [bob, carol])
   const [speaker, back, other] = [await online(alice, { server: far }), await online(bob), await online(carol)]
+  const tablet = await online(bob, { resource: 'pc', server: far })
   const between = Date.now() + 1
   await eventually(() => Date.now() > between)
   await rooms.remove(jid, bob)
   await rooms.add(jid, bob)
   for (const stream of [back, other]) await joined(stream, jid)
   // It waited in the log of its server.
-  speaker.say({ to: addressOf(jid), type: 'groupchat', body: { content: 'between' }, stamp: between })
+  for (const stream of [speaker, tablet])
+    stream.say({ to: addressOf(jid), type: 'groupchat', body: { content: `of ${stream.user}` }, stamp: between })
   sayIn(speaker, jid, 'after')
   await eventually(() => [speaker, back, other].every((stream) => saidIn(stream, jid).includes('after')))
+  // Their own they get, whenever it came: apps wait for it.
+  await eventually(() => saidIn(back, jid).includes(`of ${bob}`))
   t.strictSame(
-    [speaker, back, other].map((stream) => saidIn(stream, jid)),
-    [['between', 'after'], ['after'], ['between', 'after']],
+    [speaker, back, other].map((stream) => saidIn(stream, jid).includes(`of ${alice}`)),
+    [true, false, true],
   )
 })
 
