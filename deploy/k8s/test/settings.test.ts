@@ -108,7 +108,9 @@ function checkEnd(t: Test, { name, pod }: Workload, env: Record<string, string>)
 test('XMPP servers get what their configuration asks for', async (t) => {
   const configuration = await readFile(join(here, '../xmpp/prosody/prosody.cfg.lua'), 'utf8')
   const known = new Set(
-    [...configuration.matchAll(/\b(?:env|secret|number|flag|list)\("([A-Z_]+)"/g)].map(([, name]) => name),
+    [...configuration.matchAll(/\b(?:env|secret|number|flag|list|addresses|matching|choice)\("([A-Z_]+)"/g)].map(
+      ([, name]) => name,
+    ),
   )
   const required = [...configuration.matchAll(/\bsecret\("([A-Z_]+)"/g)].map(([, name]) => name!)
   t.ok(known.has('XMPP_END_SECONDS') && required.length === 2)

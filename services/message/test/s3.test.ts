@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtemp, readdir, readlink, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readlink, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -90,7 +90,10 @@ test('files lie in a bucket', async (t) => {
 })
 
 test('a bucket that is away, frozen or read slowly holds nothing for ever', async (t) => {
-  const file = join(t.testdir({ staged: 'x' }), 'staged')
+  const folder = await mkdtemp(join(tmpdir(), 'im-staged-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  const file = join(folder, 'staged')
+  await writeFile(file, 'x')
   const settings = {
     bucket: 'files',
     region: 'us-east-1',

@@ -59,7 +59,8 @@ export const refusingOptions = {
   http: { requireHostHeader: false },
   clientErrorHandler(error: ConnectionError, socket: Socket): void {
     if (error.code === 'ECONNRESET' || socket.destroyed) return
-    answerSocket(socket, ofParser[error.code] ?? unreadable)
+    if (refused.has(socket)) destroyLater(socket)
+    else answerSocket(socket, ofParser[error.code] ?? unreadable)
   },
   frameworkErrors(_error: unknown, _request: FastifyRequest, reply: FastifyReply): void {
     reply.headers(always)
@@ -89,7 +90,11 @@ function refusalOf({ httpVersion, headers }: IncomingMessage): Refusal | undefin
   return unknownCoding
 }
 
-function answer(response: ServerResponse, { url }: IncomingMessage, refusal: Refusal): void {
+/** Connections that were refused with the head of a request. Node may find out later that it can't read the rest. */
+const refused = new WeakSet<Socket>()
+
+function answer(response: ServerResponse, { url, socket }: IncomingMessage, refusal: Refusal): void {
+  refused.add(socket)
   const body = bodyOf(refusal, url)
   response.writeHead(refusal.status, refusal.reason, headersOf(body)).end(body)
 }
@@ -101,7 +106,11 @@ function answerSocket(socket: Socket, refusal: Refusal, url?: string): void {
   const head = [`HTTP/1.1 ${refusal.status} ${refusal.reason}`, ...headers]
   if (socket.writable) socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
   else socket.destroy()
-  // The peer may go on sending without end.
+  destroyLater(socket)
+}
+
+/** The peer may go on sending without end. */
+function destroyLater(socket: Socket): void {
   setTimeout(() => socket.destroy(), 1000).unref()
 }
 

@@ -69,7 +69,11 @@ export class LabelsRepository {
     if (known.length >= mostLabels)
       throw new ContractError('InvalidParams', { detail: `groupName: more than ${mostLabels} labels` })
     const label: Label = { _id: new ObjectId(), userId, name, friends: [] }
-    await asNameTaken(this.#labels.insertOne(label, { session: change.session }))
+    change.later(
+      this.#labels,
+      { insertOne: { document: label } },
+      (cause) => new ContractError('LabelNameTaken', { cause }),
+    )
     this.#announce(userId, change)
     return label
   }
