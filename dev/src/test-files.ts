@@ -3,15 +3,16 @@ import { basename, dirname, join, matchesGlob, relative, resolve, sep } from 'no
 import { repositoryRoot } from './machine/machine.ts'
 
 /**
- * They judge what something costs, how long answers take while others attack or processes are replaced, or begin with 100,000
- * users: a machine that does other things beside them would be judged with them. A run without paths leaves them to
- * `npm run test:load`.
+ * They judge what something costs, how long answers take while others attack or processes are replaced, begin with 100,000
+ * users, or kill the processes of a whole fleet: a machine that does other things beside them would be judged with them. A run
+ * without paths leaves them to `npm run test:load`.
  */
 const loadTests = new Set([
   'libs/service-kit/test/decode-speed.test.ts',
   'services/user/test/catch-up.test.ts',
   'deploy/xmpp/test/load.test.ts',
   ...['hostile-input', 'hostile-load', 'noon', 'torture'].map((name) => `test-e2e/test/${name}.test.ts`),
+  ...['rebuilt', 'resilience', 'room-events-kills', 'room-kills'].map((name) => `test-e2e/test/${name}.test.ts`),
 ])
 export const isLoadTest = (file: string) => loadTests.has(file)
 

@@ -10,7 +10,7 @@ test('each test file of the repository is found once; those of load bear nothing
   const all = globSync('**/*.test.ts', { cwd: repositoryRoot, exclude: (name) => /(^|\/)node_modules$/.test(name) })
   t.strictSame(files.toSorted(), all.sort())
   const load = files.filter(isLoadTest)
-  t.equal(load.length, 7)
+  t.equal(load.length, 11)
   t.ok(load.every((file) => loadOf(file) === 'alone'))
   for (const pattern of patient) {
     const [, few = ''] = /\{(.*)\}/.exec(pattern) ?? []
