@@ -191,10 +191,11 @@ default_storage = "none"
 storage = { im_sm = "internal" }
 authorization = "internal"
 
-modules_enabled = {
+local of_prosody = {
 	"saslauth", "disco", "ping", "version", "time", "bosh", "websocket", "posix", "http_openmetrics",
 	crt and "tls" or nil,
-}
+};
+modules_enabled = of_prosody
 modules_disabled = { "s2s", "message", "presence", "offline" } -- Prosody routes nothing
 
 statistics = "internal"
@@ -222,12 +223,26 @@ im_end_seconds = env("XMPP_END_SECONDS") and number("XMPP_END_SECONDS")
 im_shiku_ack_seconds = number("XMPP_SHIKU_ACK_SECONDS", 15)
 im_max_resources = 10
 
+local ours = {
+	"im_connections", "im_log", "im_streams", "im_sm", "im_shiku_ack", "im_feed", "im_deliver", "im_limits", "im_entries",
+	"im_turns", "im_metrics", "im_bosh_root", "im_end",
+};
+
+-- Prosody would go on without a module that can't be loaded: nothing would be stored, or have a limit.
+prosody.events.add_handler("server-started", function ()
+	local is_loaded = require "core.modulemanager".is_loaded;
+	for _, names in ipairs { of_prosody, ours } do
+		for _, name in ipairs(names) do
+			if not (is_loaded(domain, name) or is_loaded("*", name)) then
+				refuse("mod_"..name.." could not be loaded; why is above");
+			end
+		end
+	end
+end);
+
 VirtualHost(domain)
 	authentication = "im"
-	modules_enabled = {
-		"im_connections", "im_log", "im_streams", "im_sm", "im_shiku_ack", "im_feed", "im_deliver", "im_limits", "im_entries",
-		"im_turns", "im_metrics", "im_bosh_root", "im_end",
-	}
+	modules_enabled = ours
 
 -- Rooms are the message service's: what is sent to muc.<domain> reaches it by the log.
 

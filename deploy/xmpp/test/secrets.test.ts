@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { test } from 'tap'
 import { alice, Client, plainSecret } from './client.ts'
 import { passwordOf, startProsody } from './prosody.ts'
@@ -83,6 +83,28 @@ test('a setting that nobody can mean is refused: a typing error must not leave T
     t.match(error.message, `Error: ${line}`)
     t.notMatch(error.message, 'More help on configuring Prosody', 'that line alone')
   }
+})
+
+test('a server that can keep no log, or lacks a module, does not start: messages would be lost, and nobody had a limit', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'im-unwritable-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  await mkdir(join(folder, 'data/lock'), { recursive: true })
+  const unwritable = await startProsody(t)
+  await unwritable.end('SIGTERM')
+  await t.rejects(
+    unwritable.start({ XMPP_DATA_DIR: join(folder, 'data') }),
+    /Error: XMPP_DATA_DIR can't be written: .*lock: Is a directory/,
+  )
+
+  await cp(dirname(unwritable.configFile), join(folder, 'prosody'), { recursive: true })
+  const lacking = join(folder, 'prosody/modules/mod_im_limits.lua')
+  await writeFile(lacking, `error "out of order"\n${await readFile(lacking, 'utf8')}`)
+  unwritable.configFile = join(folder, 'prosody/prosody.cfg.lua')
+  await t.rejects(
+    unwritable.start({ XMPP_DATA_DIR: join(folder, 'other') }),
+    /out of order(.|\n)*Error: mod_im_\w+ could not be loaded; why is above/,
+  )
+  unwritable.log = '' // is judged at the end of each test
 })
 
 test('what a client sends that nobody handles ends its stream and stands in no log', async (t) => {

@@ -48,3 +48,12 @@ test('a secret that the server does not know is told once', async (t) => {
   t.equal(errors.length, 1)
   t.match(errors, [/^the XMPP server refuses us: XMPP_COMPONENT_SECRET must be the same there and here/])
 })
+
+test('a server of another domain is told once, with the setting', async (t) => {
+  const xmpp = await XmppServer.start()
+  xmpp.refuseWith = 'host-unknown'
+  const { errors } = await startWith(t, xmpp, {})
+  await eventually(() => xmpp.refusals > 3)
+  t.equal(errors.length, 1)
+  t.match(errors, [/^the XMPP server is of another domain: XMPP_DOMAIN must be the same there and here/])
+})

@@ -228,6 +228,8 @@ export class XmppServer {
   connections = 0
   /** Handshakes with a wrong secret. */
   refusals = 0
+  /** A condition with which it refuses all connections. */
+  refuseWith: string | undefined
   #epoch = Date.now()
   #last = 0
   #stamp = 0
@@ -411,10 +413,12 @@ export class XmppServer {
     const expected = createHash('sha1')
       .update(streamId + secret)
       .digest('hex')
-    if (element.text() !== expected) {
+    const isHere = element.text() === expected
+    if (!isHere || this.refuseWith) {
       this.refusals++
+      const condition = isHere ? this.refuseWith : 'not-authorized'
       socket.end(
-        `<stream:error><not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>`,
+        `<stream:error><${condition} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>`,
       )
       return
     }

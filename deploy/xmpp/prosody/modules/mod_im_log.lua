@@ -16,12 +16,16 @@ local group_entries, group_seconds = 256, 0.005; -- are written before the turn 
 local slow_entries, slow_bytes = 2000, 16 * 1024 * 1024; -- waiting: then senders are read slowly
 local most_entries, most_bytes = 10000, 64 * 1024 * 1024; -- waiting: then they are refused
 
--- One process a folder. The lock of fcntl goes with the process, whatever ends it.
-local lock = assert(io.open(data.."/lock", "a"));
-if not lfs.lock(lock, "w") then
-	io.stderr:write("Another server is running on "..data.."\n");
+-- Ends the start with one line.
+local function refuse(why)
+	io.stderr:write("Error: "..why.."\n");
 	os.exit(1);
 end
+
+-- One process a folder. The lock of fcntl goes with the process, whatever ends it.
+local lock, problem = io.open(data.."/lock", "a");
+if not lock then refuse("XMPP_DATA_DIR can't be written: "..problem); end
+if not lfs.lock(lock, "w") then refuse("Another server is running on "..data); end
 
 local log = segments.open(data.."/log", module:get_option_number("im_log_segment_bytes"), function () return (uuid():gsub("-", "")); end);
 log.unsynced[data] = true;

@@ -100,8 +100,14 @@ export class Feed {
       )
     else if (isUnauthorized(error) && failures === 1)
       log.error(line, 'the XMPP server refuses us: XMPP_COMPONENT_SECRET must be the same there and here')
+    else if (isOfAnotherDomain(error) && failures === 1)
+      log.error(line, 'the XMPP server is of another domain: XMPP_DOMAIN must be the same there and here')
     // While the XMPP server starts, refusals are expected: only the first is worth a line.
-    else log[failures > 1 ? 'debug' : 'warn']({ ...line, err: error }, 'no connection to the XMPP server; trying again')
+    else
+      log[failures > 1 ? 'debug' : 'warn'](
+        { ...line, ...stackOf(error) },
+        'no connection to the XMPP server; trying again',
+      )
   }
 
   /** Closes streams of a user on this server; resolves when the server has done it. */
@@ -354,5 +360,10 @@ export class Feed {
 class BugError extends Error {}
 
 const isUnauthorized = (error: unknown) => (error as { condition?: string }).condition === 'not-authorized'
+
+/** A stream error holds a whole stanza, of which the reason is all that one can read. */
+const stackOf = (error: Error) => ('condition' in error ? {} : { err: error })
+
+const isOfAnotherDomain = (error: unknown) => (error as { condition?: string }).condition === 'host-unknown'
 
 const isConflict = (error: unknown) => (error as { condition?: string }).condition === 'conflict'
