@@ -9,7 +9,7 @@ import { pino } from 'pino'
 import { type Test, test } from 'tap'
 import { Type } from 'typebox'
 import { AddressBudget } from '../src/limits/address-budget.ts'
-import { codes, startGateway } from './stage.ts'
+import { alice, codes, newToken, sessionIdOf, startGateway } from './stage.ts'
 import { stubService } from './stub-replicas.ts'
 
 const mebibyte = 1024 * 1024
@@ -122,6 +122,32 @@ test('what an address may have at once it has again when the ones before are ove
     upload.end('abc')
     t.equal((await answered).resultCode, codes.success)
   }
+})
+
+test('an app that leaves while its token is looked up keeps no place', async (t) => {
+  const streams = new AddressBudget({ most: 8, mostOfAddress: 2 })
+  const { gateway, owners } = await startGateway(t, {}, { endpoints: [uploads.refuse], streams })
+  for (let n = 0; n < 3; n++) {
+    const token = newToken()
+    owners.sessions.set(sessionIdOf(token), { ...alice, expiresAt: Date.now() + 60_000 })
+    const lookedUp = Promise.withResolvers<void>()
+    owners.beforeLookup = async () => {
+      left.upload.destroy()
+      await left.answered.catch(() => {})
+      // Until the gateway has noticed, too.
+      await delay(50)
+      lookedUp.resolve()
+    }
+    const left = begin(`${gateway.url}/refuse?access_token=${token}`, {}, `/refuse?access_token=${token}`)
+    left.upload.end('abc')
+    await lookedUp.promise
+  }
+  await eventually(() => {
+    if (streams.take('127.0.0.1', 2)) return false
+    streams.release('127.0.0.1', 2)
+    return true
+  })
+  t.pass('both are free')
 })
 
 test('path parameters never lead to another path, and no service is asked', async (t) => {

@@ -70,7 +70,8 @@ async function answerCall(
   let outcome: Outcome
   try {
     await admitCall(deps, call)
-    outcome = await answer(call, url, reply)
+    // Who has left meanwhile needs no answer, and nothing would tell that it is over.
+    outcome = reply.raw.destroyed ? 'gone' : await answer(call, url, reply)
   } catch (error) {
     outcome = reply.raw.destroyed ? 'gone' : await refuseCall(deps, call, reply, error)
   }
