@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { errors } from '@im/contracts'
 import { internalMemberships, roomDissolved, sharesDropped } from '@im/contracts/room'
 import { userDeleted } from '@im/contracts/user'
@@ -73,6 +75,50 @@ test('files of a dissolved room and of a deleted user go', async (t) => {
   t.equal((await onDisk()).length, 2)
 })
 
+test('what is uploaded beside a deletion or a dissolution, or ends after it, goes as well', async (t) => {
+  let now = Date.now()
+  const { send, person, deps, onDisk } = await startFiles(t, { overrides: { now: () => now } })
+  const [alice, bob] = [person(), person()]
+  const { fileStore, fileRemovals } = deps
+  const [put, remove] = [fileStore.put.bind(fileStore), fileStore.remove.bind(fileStore)]
+  const [isPut, isRemoved, isAnswered] = [0, 1, 2].map(() => Promise.withResolvers<void>()) as [
+    PromiseWithResolvers<void>,
+    PromiseWithResolvers<void>,
+    PromiseWithResolvers<void>,
+  ]
+  fileStore.put = async (...file) => {
+    isPut.resolve()
+    await isRemoved.promise
+    await put(...file)
+  }
+  fileStore.remove = async (keys) => {
+    await remove(keys)
+    isRemoved.resolve()
+    await isAnswered.promise
+  }
+  const beside = send(uploadPath, formOf({}, ['a.txt', 'x']), { as: alice })
+  await isPut.promise
+  await fileRemovals.addUser(alice)
+  await isRemoved.promise
+  isAnswered.resolve()
+  t.equal((await beside).resultCode, errors.ServiceUnavailable.code)
+  t.strictSame(await onDisk(), [])
+  Object.assign(fileStore, { put, remove })
+
+  const jid = 'c'.repeat(32)
+  await Promise.all([fileRemovals.addUser(bob), fileRemovals.addRoom(jid)])
+  await eventually(async () => !(await fileRemovals.next(10, now)).length)
+  await send(uploadPath, formOf({}, ['b.txt', 'x']), { as: bob })
+  await send('/upload/UploadAvatarServlet', formOf({}, ['a.jpg', await photo(20, 20)]), { as: bob })
+  const image = join(deps.config.fileDirectory, 'image')
+  await writeFile(image, 'x')
+  await put(roomAvatarKey('o', jid), image, { bytes: 1, type: 'image/jpeg' })
+  t.equal((await onDisk()).length, 4)
+  now += 3_600_000
+  await eventually(async () => !(await onDisk()).length)
+  t.equal(await deps.db.collection('fileRemovals').countDocuments(), 0)
+})
+
 test('the events of a room whose long history goes are not kept waiting, and all of it goes', async (t) => {
   const { person, env, deps, log } = await startFiles(t)
   const publish = eventPublisher(t, env)
@@ -97,7 +143,7 @@ test('the events of a room whose long history goes are not kept waiting, and all
     files: [{ url: `${base}u/1/1/202601/f/${randomBytes(16).toString('hex')}.bin`, userId: alice }],
     at: Date.now(),
   })
-  const waiting = async () => (await deps.fileRemovals.next(10)).map(({ _id }) => _id)
+  const waiting = async () => (await deps.fileRemovals.next(10, Date.now())).map(({ _id }) => _id)
   await eventually(async () => (await waiting()).length === 2)
   const left = () => deps.messages.collection.countDocuments({ roomJid: jid, gone: { $exists: false } })
   t.equal(await left(), 1200)

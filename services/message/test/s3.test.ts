@@ -37,7 +37,7 @@ async function startBucket(t: Test) {
   await client.send(new CreateBucketCommand({ Bucket: 'files' }))
   return {
     servers,
-    env: { ...servers.env, FILE_STORE: 's3', S3_BUCKET: 'files' },
+    env: { ...servers.env, FILE_STORE: 's3', S3_BUCKET: 'files' } as Record<string, string>,
     async keys() {
       const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket: 'files' }))
       return Contents.map(({ Key = '' }) => Key)
@@ -82,6 +82,21 @@ test('files lie in a bucket', async (t) => {
   await eventually(async () => (await keys()).length === 4)
   t.equal((await read(image.tUrl)).status, 404)
 
+  const { S3_ENDPOINT: endpoint, S3_ACCESS_KEY_ID: accessKeyId, S3_SECRET_ACCESS_KEY: secretAccessKey } = env
+  const absent = new S3Store({
+    ...{ bucket: 'absent', region: 'us-east-1', pathStyle: true, endpoint },
+    credentials: { accessKeyId: accessKeyId ?? '', secretAccessKey: secretAccessKey ?? '' },
+  })
+  t.after(() => absent.close())
+  const file = join(staging, 'file')
+  await writeFile(file, 'x')
+  const about = { bytes: 1, type: 'text/plain' }
+  const isAway = { name: 'StoreAwayError' }
+  await t.rejects(absent.put('k', file, about), isAway, 'a bucket that was removed, or is called otherwise')
+  await t.rejects(absent.copy('k', 'l'), isAway)
+  await t.rejects(absent.remove(['k']), isAway)
+  await rm(file)
+
   await servers.kill('s3')
   t.equal((await read(oUrl)).status, 503)
   const refused = await send(uploadPath, formOf({}, ['a.bin', 'x']), { as: alice })
@@ -108,12 +123,13 @@ test('a bucket that is away, frozen or read slowly holds nothing for ever', asyn
   })
 
   const answers = new Set<string>()
+  let withTag = true
   const server = createServer((request, response) => {
     if (!answers.has(request.method ?? '')) return
-    response.writeHead(200, { 'content-length': '2', etag: '"e"' })
+    response.writeHead(200, { 'content-length': '2', ...(withTag ? { etag: '"e"' } : {}) })
     // The rest of a file never comes, as if its app read no further.
     if (request.method === 'GET') response.write('x')
-    else response.end()
+    else response.end(request.method === 'PUT' ? '{}' : undefined)
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -129,6 +145,10 @@ test('a bucket that is away, frozen or read slowly holds nothing for ever', asyn
     await Promise.all([away, frozen, store].map((each) => each.close()))
   })
   await t.rejects(frozen.open('k'), { name: 'StoreAwayError' })
+  answers.add('PUT')
+  withTag = false
+  await t.rejects(frozen.put('k', file, { bytes: 1, type: 'text/plain' }), { name: 'StoreAwayError' }, 'a page')
+  withTag = true
   answers.add('HEAD').add('GET')
   const slow = async () => (await store.open('k'))!.read({ start: 0, end: 1 })
   const reads = await Promise.all(Array.from({ length: 60 }, slow))

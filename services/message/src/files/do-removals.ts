@@ -18,7 +18,7 @@ export type RemovalDeps = Pick<Deps, 'fileStore' | 'files' | 'fileRemovals' | 'm
 /** Does what is to be removed. Returns how many removals there were. */
 export async function doRemovals(deps: RemovalDeps, signal?: AbortSignal): Promise<number> {
   for (let done = 0; ; ) {
-    const removals = await deps.fileRemovals.next(atOnce)
+    const removals = await deps.fileRemovals.next(atOnce, deps.now())
     for (const removal of removals) {
       if ('user' in removal) await removeAllOf(deps, removal.user)
       if ('jid' in removal) await removeRoom(deps, removal.jid, signal)
@@ -30,7 +30,7 @@ export async function doRemovals(deps: RemovalDeps, signal?: AbortSignal): Promi
       deps,
       removals.filter((removal) => 'name' in removal),
     )
-    await deps.fileRemovals.done(removals)
+    await deps.fileRemovals.done(removals, deps.now())
     done += removals.length
     if (removals.length < atOnce || signal?.aborted) return done
   }
@@ -52,7 +52,7 @@ async function removeShown(deps: RemovalDeps, removals: readonly Extract<Removal
 
 async function removeAllOf(deps: RemovalDeps, user: number): Promise<void> {
   for (;;) {
-    const some = await deps.files.ofOwner(user, atOnce)
+    const some = await deps.files.letOwnGo(user, atOnce)
     await removeFiles(deps, some)
     if (some.length < atOnce) break
   }

@@ -47,10 +47,6 @@ export class FilesRepository {
     return names.length ? await this.#files.find({ _id: { $in: [...names] } }).toArray() : []
   }
 
-  async ofOwner(owner: number, limit: number): Promise<FileDocument[]> {
-    return await this.#files.find({ owner }).limit(limit).toArray()
-  }
-
   /** Those whose time is over, the oldest first. */
   async expired(now: number, limit: number): Promise<FileDocument[]> {
     return await this.#files
@@ -72,6 +68,13 @@ export class FilesRepository {
     const _id = { $in: [...names] }
     await this.#files.updateMany({ _id, kept: { $exists: false } }, { $set: { isGoing: true } })
     return await this.#files.find({ _id, isGoing: true }).toArray()
+  }
+
+  /** The same for some of a user, whoever keeps them. */
+  async letOwnGo(owner: number, limit: number): Promise<FileDocument[]> {
+    const some = await this.#files.find({ owner }).limit(limit).toArray()
+    await this.#files.updateMany({ _id: { $in: some.map(({ _id }) => _id) } }, { $set: { isGoing: true } })
+    return some
   }
 
   async remove(names: readonly string[]): Promise<void> {

@@ -14,8 +14,14 @@ export type Removal =
   | { _id: `user:${number}`; user: number }
   | { _id: `room:${string}`; jid: string }
 
-/** `stamp` is another one each time that it is asked for: what is asked for while it is done is done again. */
-export type StampedRemoval = Removal & { stamp?: ObjectId }
+/**
+ * `stamp` is another one each time that it is asked for: what is asked for while it is done is done again. `againAt`: it was done, and
+ * is done once more then.
+ */
+export type StampedRemoval = Removal & { stamp?: ObjectId; againAt?: Date }
+
+/** After this time (ms) nothing is under way any more that began before. */
+const underWay = 3_600_000
 
 export class RemovalsRepository {
   readonly #removals: Collection<StampedRemoval & Document>
@@ -39,27 +45,35 @@ export class RemovalsRepository {
     await this.#add([{ _id: `room:${jid}`, jid }])
   }
 
-  async next(limit: number): Promise<StampedRemoval[]> {
+  async next(limit: number, now: number): Promise<StampedRemoval[]> {
     return await this.#removals
-      .find({}, { sort: { _id: 1 }, hint: { _id: 1 } })
+      .find({ againAt: { $not: { $gt: new Date(now) } } }, { sort: { _id: 1 }, hint: { _id: 1 } })
       .limit(limit)
       .toArray()
   }
 
-  /** But for those that were asked for again meanwhile. */
-  async done(removals: readonly StampedRemoval[]): Promise<void> {
-    const filters = removals.map(({ _id, stamp }) => ({ _id, stamp: stamp ?? { $exists: false } }))
-    if (filters.length)
-      await changeMany(this.#removals, filters.map((filter) => ({ deleteOne: { filter } })) as never, {
-        ordered: false,
-      })
+  /**
+   * But for those that were asked for again meanwhile. Users and rooms are removed once more later: an upload or a message that was
+   * under way may have come behind the removal.
+   */
+  async done(removals: readonly StampedRemoval[], now: number): Promise<void> {
+    const update = { $set: { againAt: new Date(now + underWay) } }
+    const changes = removals.map((removal) => {
+      const filter = { _id: removal._id, stamp: removal.stamp ?? { $exists: false } }
+      return 'name' in removal || removal.againAt ? { deleteOne: { filter } } : { updateOne: { filter, update } }
+    })
+    if (changes.length) await changeMany(this.#removals, changes as never, { ordered: false })
   }
 
   async #add(removals: readonly Removal[], session?: ClientSession): Promise<void> {
     if (!removals.length) return
     await this.#removals.bulkWrite(
       removals.map(({ _id, ...rest }) => ({
-        updateOne: { filter: { _id }, update: { $set: { ...rest, stamp: new ObjectId() } }, upsert: true },
+        updateOne: {
+          filter: { _id },
+          update: { $set: { ...rest, stamp: new ObjectId() }, $unset: { againAt: '' } },
+          upsert: true,
+        },
       })) as never,
       { session, ordered: false },
     )

@@ -27,7 +27,8 @@ const removalsAtOnce = 8
 const agent = { maxSockets: 4096 }
 
 const statusOf = (error: unknown) => (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode
-const isMissing = (error: unknown) => statusOf(error) === 404
+/** There is no such object. That there is no such bucket has the same status, but is a fault of the settings. */
+const isMissing = (error: unknown) => statusOf(error) === 404 && (error as Error).name !== 'NoSuchBucket'
 /** The file was replaced between the look and the read. */
 const isReplaced = (error: unknown) => statusOf(error) === 412
 
@@ -44,7 +45,7 @@ export class S3Store implements FileStore {
     const file = await storeErrors(() => open(localFile))
     const body = file.createReadStream({ highWaterMark: 256 * 1024 })
     try {
-      await this.#ask(({ sdk, client }) =>
+      const stored = await this.#ask(({ sdk, client }) =>
         client.send(
           new sdk.PutObjectCommand({
             ...this.#object(key),
@@ -54,6 +55,8 @@ export class S3Store implements FileStore {
           }),
         ),
       )
+      // A page that something else answers in the place of the store has no tag.
+      if (!stored?.ETag) throw new StoreAwayError('S3', 'the answer names no object that was stored')
     } finally {
       // A request that failed early has not read it.
       body.destroy()
