@@ -1,4 +1,4 @@
-import { createServiceClient, type Runtime, type ServiceClient } from '@im/service-kit'
+import { createServiceClient, ErasedUsers, type Runtime, type ServiceClient } from '@im/service-kit'
 import type { OrgConfig } from './config.ts'
 import { CompaniesRepository } from './directory/companies-repository.ts'
 import { DepartmentsRepository } from './directory/departments-repository.ts'
@@ -9,6 +9,7 @@ export interface Deps extends Runtime<OrgConfig> {
   companies: CompaniesRepository
   departments: DepartmentsRepository
   employees: EmployeesRepository
+  erasedUsers: ErasedUsers
   user: ServiceClient
 }
 
@@ -16,11 +17,12 @@ export interface Deps extends Runtime<OrgConfig> {
 const userTimeout = 2000
 
 /** Puts the service together. */
-export function createDeps({ config, db }: Runtime<OrgConfig>): Omit<Deps, keyof Runtime> {
+export function createDeps({ config, db, now }: Runtime<OrgConfig>): Omit<Deps, keyof Runtime> {
   return {
     companies: new CompaniesRepository(db),
     departments: new DepartmentsRepository(db),
     employees: new EmployeesRepository(db),
+    erasedUsers: new ErasedUsers(db, now),
     user: createServiceClient({ baseUrl: config.userUrl, serviceKeys: config.serviceKeys, timeoutMs: userTimeout }),
   }
 }

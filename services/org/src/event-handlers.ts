@@ -8,6 +8,9 @@ import { removeFromCompanies } from './employees/remove-from-companies.ts'
 export function eventHandlers(deps: Deps): EventHandler[] {
   return [
     exactlyOnce(userUpdated, (user, change) => deps.employees.rename([user], change), { projection }),
-    on(userDeleted, ({ userId }) => removeFromCompanies(deps, userId)),
+    on(userDeleted, async ({ userId }) => {
+      await deps.erasedUsers.note(userId)
+      await removeFromCompanies(deps, userId)
+    }),
   ]
 }

@@ -4,6 +4,7 @@ import { settings } from './config.ts'
 import { departmentRoutes } from './departments/routes.ts'
 import { createDeps, type Deps } from './deps.ts'
 import { followUsers } from './employees/follow-users.ts'
+import { removeFromCompanies } from './employees/remove-from-companies.ts'
 import { employeeRoutes } from './employees/routes.ts'
 import { eventHandlers } from './event-handlers.ts'
 import { internalRoutes } from './internal/routes.ts'
@@ -15,5 +16,9 @@ export const service = defineService<typeof settings, Deps>({
   prepare: (deps) => deps.companies.makeAllSearchable(),
   handlers: [companyRoutes, departmentRoutes, employeeRoutes, internalRoutes],
   eventHandlers,
-  background: (deps) => [deps.user, followUsers(deps)],
+  background: (deps) => [
+    deps.user,
+    followUsers(deps),
+    deps.erasedUsers.start(deps, (userId) => removeFromCompanies(deps, userId)),
+  ],
 })

@@ -1,7 +1,17 @@
-import { companies, departments, employees, employeesJoined, employeesLeft, internalOrg } from '@im/contracts/org'
+import {
+  companies,
+  departments,
+  employeeRoles,
+  employees,
+  employeesJoined,
+  employeesLeft,
+  internalOrg,
+} from '@im/contracts/org'
 import { noticeUserId, userDeleted, userUpdated } from '@im/contracts/user'
-import { eventually, failure } from '@im/service-kit/testing'
+import { eraseAgainAfter } from '@im/service-kit'
+import { eventually, failure, startService } from '@im/service-kit/testing'
 import { test } from 'tap'
+import { service } from '../src/service.ts'
 import { startOrg } from './start-org.ts'
 
 test('managers add users who exist, and only the creator adds managers', async (t) => {
@@ -130,7 +140,7 @@ test('an employee is found by id or as a user, in a company of the caller', asyn
 })
 
 test('names of employees follow those of the users, and deleted users work nowhere', async (t) => {
-  const { api, people, company, publish, internal } = await startOrg(t)
+  const { api, people, company, publish, internal, deps, env } = await startOrg(t)
   const [alice, bob] = people('alice', 'bob')
   const one = await company(alice, 'one')
   const two = await company(bob, 'two')
@@ -145,10 +155,17 @@ test('names of employees follow those of the users, and deleted users work nowhe
     )
   await eventually(async () => (await names()).includes('Robert'))
   t.strictSame(await names(), ['alice', 'Robert'])
+  const kept = await deps.db.collection('employees').findOne({ userId: bob, role: { $ne: employeeRoles.creator } })
   await publish(userDeleted, bob, { userId: bob, nickname: 'Robert', at: Date.now() })
   await eventually(async () => (await names()).length === 1)
   const { employments } = await internal.call(internalOrg.listCompaniesOf, { userIds: `${alice},${bob}` as never })
   t.match(employments, [{ userId: alice, companyId: one.companyId }])
+
+  // A process that dies before it looks leaves who was added meanwhile.
+  await deps.db.collection('employees').insertOne(kept!)
+  t.equal((await names()).length, 2)
+  await startService(t, service, { env, overrides: { now: () => Date.now() + eraseAgainAfter } })
+  await eventually(async () => (await names()).length === 1)
 })
 
 test('who is renamed or deleted while they are added, after the event was heard, is not kept as before', async (t) => {

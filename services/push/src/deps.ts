@@ -1,5 +1,5 @@
 import type { ServiceName } from '@im/contracts'
-import { CopiedRows, createServiceClient, type Runtime, type ServiceClient } from '@im/service-kit'
+import { CopiedRows, createServiceClient, ErasedUsers, type Runtime, type ServiceClient } from '@im/service-kit'
 import { BadgesRepository } from './badges/badges-repository.ts'
 import { Broadcasts } from './broadcasts/broadcasts.ts'
 import type { PushConfig } from './config.ts'
@@ -20,6 +20,7 @@ export interface Deps extends Runtime<PushConfig> {
   endedSessions: EndedSessionsRepository
   badges: BadgesRepository
   people: CopiedRows<Person>
+  erasedUsers: ErasedUsers
   friendRows: FriendRowsRepository
   rooms: RoomsRepository
   pushes: PushesRepository
@@ -40,13 +41,14 @@ const timeouts = { user: 2000, social: 2000, room: 15_000, message: 5000 } as co
 
 /** Puts the service together. */
 export function createDeps(runtime: Runtime<PushConfig>): Omit<Deps, keyof Runtime> {
-  const { config, db, metrics } = runtime
+  const { config, db, metrics, now } = runtime
   const { serviceKeys } = config
   return {
     tokens: new TokensRepository(db),
     endedSessions: new EndedSessionsRepository(db),
     badges: new BadgesRepository(db),
     people: new CopiedRows(db, 'people'),
+    erasedUsers: new ErasedUsers(db, now),
     friendRows: new FriendRowsRepository(db),
     rooms: new RoomsRepository(db),
     pushes: new PushesRepository(db),

@@ -16,6 +16,7 @@ import {
 import { type EventHandler, exactlyOnce, on, onMany } from '@im/service-kit'
 import type { Deps } from './deps.ts'
 import { relationHandlers } from './friends/follow-relations.ts'
+import { eraseUser } from './people/erase-user.ts'
 import { projection } from './people/follow-users.ts'
 import { takeArchived, takePassed, takePassedInRooms, takeUnconfirmed } from './pushes/take-messages.ts'
 import { roomDeedHandlers } from './pushes/take-room-events.ts'
@@ -28,7 +29,7 @@ const messagesOf = <M>(events: readonly { data: { messages: readonly M[] } }[]):
 
 /** What this service does with the events of others. */
 export function eventHandlers(deps: Deps): EventHandler[] {
-  const { tokens, badges, people, friendRows, rooms } = deps
+  const { badges, people, erasedUsers } = deps
   return [
     onMany(messageArchived, (events) => takeArchived(deps, messagesOf(events))),
     onMany(messagesPassed, (events) => takePassed(deps, messagesOf(events))),
@@ -59,10 +60,8 @@ export function eventHandlers(deps: Deps): EventHandler[] {
       { projection },
     ),
     exactlyOnce(userDeleted, async ({ userId }, change) => {
-      await tokens.removeUser(userId, change)
-      await badges.removeUser(userId, change)
-      await friendRows.removeUser(userId, change)
-      await rooms.removeUser(userId, change)
+      await erasedUsers.note(userId, change)
+      await eraseUser(deps, userId, change)
     }),
   ]
 }

@@ -6,6 +6,7 @@ import { createDeps, type Deps } from './deps.ts'
 import { eventHandlers } from './event-handlers.ts'
 import { followRelations } from './friends/follow-relations.ts'
 import { notificationRoutes } from './notify/routes.ts'
+import { eraseUser } from './people/erase-user.ts'
 import { followUsers } from './people/follow-users.ts'
 import { followRooms } from './rooms/follow-rooms.ts'
 import { tokenRoutes } from './tokens/routes.ts'
@@ -23,6 +24,7 @@ export const service = defineService<typeof settings, Deps>({
     deps.room,
     deps.message,
     followUsers(deps),
+    deps.erasedUsers.start(deps, (userId) => deps.outbox.commit((change) => eraseUser(deps, userId, change))),
     followRelations(deps),
     followRooms(deps),
     deps.pushWorker.start(deps),

@@ -12,10 +12,11 @@ import {
 } from '@im/contracts/room'
 import { friendRowChanged } from '@im/contracts/social'
 import { userDeleted } from '@im/contracts/user'
-import { causedId } from '@im/service-kit'
-import { collectionsWith, eventually, expiriesIn, watchQueries } from '@im/service-kit/testing'
+import { causedId, eraseAgainAfter } from '@im/service-kit'
+import { collectionsWith, eventually, expiriesIn, startService, watchQueries } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { pushId } from '../src/pushes/push-document.ts'
+import { service } from '../src/service.ts'
 import { alice, bob, carol, startPush } from './start-push.ts'
 
 const roomId = 'a'.repeat(24)
@@ -265,7 +266,7 @@ test('a room of 1,000 absent members costs as many queries as one of two', async
 })
 
 test('nothing is left of a user who is deleted', async (t) => {
-  const { api, deps, publish } = await startPush(t, {
+  const { api, deps, env, publish } = await startPush(t, {
     prepare: (state) => {
       const member = { userId: bob, name: 'bobby', offlineNoPushMsg: 0 }
       state.rooms.push({
@@ -297,6 +298,9 @@ test('nothing is left of a user who is deleted', async (t) => {
   const handled = deps.db.collection<{ _id: string; last: number }>('handled_sequences')
   await eventually(() => handled.findOne({ _id: { $regex: `${alice}:${bob}` }, last: { $gt: 0 } }))
   t.strictSame(await eventually(async () => (await left()).length === 1 && (await left())), ['people'], 'nor later')
+  await deps.badges.set(bob, 3)
+  await startService(t, service, { env, overrides: { now: () => Date.now() + eraseAgainAfter } })
+  await eventually(async () => (await left()).join() === 'people')
 })
 
 test('every query uses an index', async (t) => {

@@ -1,6 +1,13 @@
 import type { ServiceName } from '@im/contracts'
 import { configChanged, internalConfig, type ServerConfig } from '@im/contracts/user'
-import { CopiedRows, createServiceClient, FollowedValue, type Runtime, type ServiceClient } from '@im/service-kit'
+import {
+  CopiedRows,
+  createServiceClient,
+  ErasedUsers,
+  FollowedValue,
+  type Runtime,
+  type ServiceClient,
+} from '@im/service-kit'
 import { RoomTurns } from './changes/room-turns.ts'
 import type { RoomConfig } from './config.ts'
 import { MembersRepository } from './documents/members-repository.ts'
@@ -24,6 +31,7 @@ export interface Deps extends Runtime<RoomConfig> {
   numbers: RoomNumbers
   people: CopiedRows<Person>
   names: Names
+  erasedUsers: ErasedUsers
   turns: RoomTurns
   user: ServiceClient
   social: ServiceClient
@@ -50,6 +58,7 @@ export function createDeps({ config, db, bus, log, now }: Runtime<RoomConfig>): 
     numbers: new RoomNumbers(db),
     people,
     names: new Names(people, user),
+    erasedUsers: new ErasedUsers(db, now),
     turns: new RoomTurns(),
     user,
     social: createServiceClient({ baseUrl: socialUrl, serviceKeys, timeoutMs: timeouts.social }),

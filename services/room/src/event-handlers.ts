@@ -9,6 +9,9 @@ export function eventHandlers(deps: Deps): EventHandler[] {
   return [
     exactlyOnce(userRegistered, (user, change) => renamePerson(deps, user, change), { projection }),
     exactlyOnce(userUpdated, (user, change) => renamePerson(deps, user, change), { projection }),
-    on(userDeleted, ({ userId }) => removeFromRooms(deps, userId)),
+    on(userDeleted, async ({ userId }) => {
+      await deps.erasedUsers.note(userId)
+      await removeFromRooms(deps, userId)
+    }),
   ]
 }

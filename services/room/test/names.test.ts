@@ -1,8 +1,10 @@
 import { memberLeft, roomDissolved, roomMembers, rooms } from '@im/contracts/room'
 import { userDeleted, userRegistered, userUpdated } from '@im/contracts/user'
-import { eventually, failure } from '@im/service-kit/testing'
+import { eraseAgainAfter } from '@im/service-kit'
+import { eventually, failure, startService } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { takeUsers } from '../src/people/follow-users.ts'
+import { service } from '../src/service.ts'
 import { startRoom } from './start-room.ts'
 
 test('members are called what they are called, until the room gives them another name', async (t) => {
@@ -48,7 +50,7 @@ test('a user whose registration was not heard of yet is asked about', async (t) 
 })
 
 test('a deleted user leaves their rooms, and their own rooms are dissolved', async (t) => {
-  const { api, people, room, publish, events, roles, deps } = await startRoom(t)
+  const { api, people, room, publish, events, roles, deps, env } = await startRoom(t)
   const [alice, bob, carol] = people('alice', 'bob', 'carol')
   const [own, other] = [await room(bob, [alice, carol]), await room(alice, [bob, carol])]
   const before = await room(alice, [bob])
@@ -61,6 +63,7 @@ test('a deleted user leaves their rooms, and their own rooms are dissolved', asy
   const account = { account: 'b', telephone: '', userType: 0, defaultFriends: [], registeredAt: 1 }
   await publish(userRegistered, bob, { ...account, userId: bob, nickname: 'bob' })
   await eventually(async () => (await deps.people.find([bob])).size === 1)
+  const kept = await deps.db.collection('members').findOne({ userId: bob, roomId: other.id })
   await publish(userDeleted, bob, { userId: bob, nickname: 'bob', at: Date.now() })
   await eventually(() => left.length === 2 && dissolved.length === 1)
   t.match(left[1], { room: { roomId: other.id }, by: { userId: bob }, member: { userId: bob } })
@@ -69,6 +72,11 @@ test('a deleted user leaves their rooms, and their own rooms are dissolved', asy
   await t.rejects(api.call(rooms.getRoom, { roomId: own.id }, { as: alice }), failure('RoomNotFound'))
   await eventually(async () => (await deps.db.collection('mutes').countDocuments()) === 0)
   t.equal((await deps.people.find([bob])).size, 0, 'nobody is invited who does not exist any more')
+
+  // A process that dies before it looks leaves who joined meanwhile.
+  await deps.db.collection('members').insertOne(kept!)
+  await startService(t, service, { env, overrides: { now: () => Date.now() + eraseAgainAfter } })
+  await eventually(async () => (await deps.members.everywhere(bob)).length === 0)
 })
 
 test('who is renamed or deleted while they become a member, after the event was heard, is not kept as before', async (t) => {

@@ -1,4 +1,4 @@
-import { createServiceClient, type Runtime, type ServiceClient } from '@im/service-kit'
+import { createServiceClient, ErasedUsers, type Runtime, type ServiceClient } from '@im/service-kit'
 import { AccountChatsRepository } from './account-pages/account-chats-repository.ts'
 import { OpenSendsRepository } from './account-pages/open-sends-repository.ts'
 import { RepliesRepository } from './account-replies/replies-repository.ts'
@@ -37,6 +37,7 @@ export interface Deps extends Runtime<SocialConfig> {
   accountReplies: RepliesRepository
   openSends: OpenSendsRepository
   everybodysFriends: EverybodysFriends
+  erasedUsers: ErasedUsers
   talks: Talks
 }
 
@@ -73,6 +74,7 @@ export function createDeps(runtime: Runtime<SocialConfig>): Omit<Deps, keyof Run
     accountReplies: new RepliesRepository(db),
     openSends: new OpenSendsRepository(db, now),
     everybodysFriends: new EverybodysFriends(db),
+    erasedUsers: new ErasedUsers(db, now),
     talks: new Talks(message, log),
   }
 }

@@ -15,7 +15,7 @@ const findingSettings: ReadonlySet<string> = new Set(['phoneSearch', 'closeTelep
 
 /** What this service does with the events of others. */
 export function eventHandlers(deps: Deps): EventHandler[] {
-  const { people, newFriends, outbox } = deps
+  const { people, newFriends, erasedUsers, outbox } = deps
   return [
     on(userRegistered, async (registered) => {
       await outbox.commit((change) => welcomeUser(deps, registered, change))
@@ -44,6 +44,9 @@ export function eventHandlers(deps: Deps): EventHandler[] {
       await answerWords(deps, toAccounts)
     }),
     on(friendChanged, (changed, { id }) => welcome(deps, changed, id)),
-    on(userDeleted, (deleted) => eraseUser(deps, deleted)),
+    on(userDeleted, async (deleted) => {
+      await erasedUsers.note(deleted.userId)
+      await eraseUser(deps, deleted)
+    }),
   ]
 }

@@ -10,6 +10,7 @@ import { followRoutes } from './follows/routes.ts'
 import { friendRoutes } from './friends/routes.ts'
 import { labelRoutes } from './labels/routes.ts'
 import { catchUpWithUsers } from './newcomers/welcome-users.ts'
+import { eraseUser } from './people/erase-user.ts'
 import { publicAccountRoutes } from './public-accounts/routes.ts'
 import { internalRelationRoutes } from './relations/internal-routes.ts'
 
@@ -37,6 +38,7 @@ export const service = defineService<typeof settings, Deps>({
     deps.names.follow(deps),
     deps.keptRows.follow(deps),
     deps.everybodysFriends.start(deps),
+    deps.erasedUsers.start(deps, (userId) => eraseUser(deps, { userId })),
     catchUpWithUsers(deps),
   ],
 })

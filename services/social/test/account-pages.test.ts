@@ -15,11 +15,13 @@ import {
   internalRelations,
   labels,
 } from '@im/contracts/social'
-import { callerHeader, csrfHeader, csrfTokenOf, signCaller } from '@im/service-kit'
-import { collectionsWith, eventually, failure, recordEvents, watchQueries } from '@im/service-kit/testing'
+import { callerHeader, csrfHeader, csrfTokenOf, eraseAgainAfter, signCaller } from '@im/service-kit'
+import { collectionsWith, eventually, failure, recordEvents, startService, watchQueries } from '@im/service-kit/testing'
 import { Collection, MongoServerError } from 'mongodb'
 import { type Test, test } from 'tap'
 import { welcome } from '../src/account-replies/answer-events.ts'
+import { befriendWithin } from '../src/friends/befriend-account.ts'
+import { service } from '../src/service.ts'
 import { startSocial } from './start-social.ts'
 
 interface Sent {
@@ -312,7 +314,7 @@ test('who presses again because nobody answered has sent it once, and the same t
 })
 
 test('nothing is left of an account that is deleted', async (t) => {
-  const { call, api, news, session, person, erase, write, deps } = await startPages(t)
+  const { call, api, news, session, person, erase, write, deps, env } = await startPages(t)
   const alice = await person('alice', { friendsVerify: 0 })
   await call(withOp(accountMenus.changeMenu, 'save'), { name: 'menu' })
   await call(withOp(accountReplies.changeReplies, 'welcome'), { content: 'hi' })
@@ -339,6 +341,14 @@ test('nothing is left of an account that is deleted', async (t) => {
     await t.rejects(calling(), failure('TokenInvalid'), what)
     t.strictSame(await named(), ['people'], `${what} that was on its way`)
   }
+
+  // A process that dies before it looks leaves what it kept.
+  await deps.outbox.commit(async (change) => {
+    await deps.labels.add(news, 'family', change)
+    await befriendWithin(deps, alice, [news], change)
+  })
+  await startService(t, service, { env, overrides: { now: () => Date.now() + eraseAgainAfter } })
+  await eventually(async () => (await named()).join() === 'people')
 })
 
 test('a message of somebody who was deleted meanwhile leaves nothing of them', async (t) => {

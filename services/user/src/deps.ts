@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import {
   createServiceClient,
+  ErasedUsers,
   type GatheredQuestions,
   type Logger,
   type Runtime,
@@ -60,6 +61,7 @@ export interface Deps extends Runtime<UserConfig> {
   collected: CollectedRepository
   courses: CoursesRepository
   ownChanges: OwnChangesRepository
+  erasedUsers: ErasedUsers
   reports: ReportsRepository
   blockedLinks: BlockedLinksRepository
   userCounts: UserCountsRepository
@@ -111,6 +113,7 @@ export async function createDeps(runtime: Runtime<UserConfig>): Promise<Omit<Dep
     collected: new CollectedRepository(db),
     courses: new CoursesRepository(db),
     ownChanges: new OwnChangesRepository(db),
+    erasedUsers: new ErasedUsers(db, now),
     reports: new ReportsRepository(db),
     blockedLinks: new BlockedLinksRepository(db),
     userCounts: new UserCountsRepository(db),

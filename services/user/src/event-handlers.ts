@@ -9,7 +9,7 @@ import { recordPresences } from './presence/record-presences.ts'
 
 /** What this service does with the events of others and its own. */
 export function eventHandlers(deps: Deps): EventHandler[] {
-  const { bus, sessionCache, users } = deps
+  const { bus, erasedUsers, sessionCache, users } = deps
   return [
     on(presenceChanged, (change) => recordPresences(deps, [change])),
     on(presencesChanged, ({ changes }) => recordPresences(deps, changes)),
@@ -18,7 +18,10 @@ export function eventHandlers(deps: Deps): EventHandler[] {
     ...changesOfLists(deps),
     on(employeesJoined, ({ userIds }) => users.changeElsewhere(userIds)),
     on(employeesLeft, ({ userIds }) => users.changeElsewhere(userIds)),
-    on(userDeleted, ({ userId }) => forgetUser(deps, userId)),
+    on(userDeleted, async ({ userId }) => {
+      await erasedUsers.note(userId)
+      await forgetUser(deps, userId)
+    }),
     // The process that revoked may have died before it could remove the copies. So may this one: the event waits for Redis.
     on(sessionRevoked, async ({ sessionIds }) => {
       if (!(await sessionCache.removeOnceMore(sessionIds)))

@@ -7,6 +7,7 @@ import { checkConfig, settings } from './config.ts'
 import { courseRoutes } from './courses/routes.ts'
 import { createDeps, type Deps } from './deps.ts'
 import { eventHandlers } from './event-handlers.ts'
+import { forgetUser } from './forget-user.ts'
 import { friendRuleRoutes } from './friend-rules/routes.ts'
 import { keyRoutes } from './keys/routes.ts'
 import { meetingRoutes } from './meetings/routes.ts'
@@ -68,6 +69,7 @@ export const service = defineService<typeof settings, Deps>({
     ...[deps.social, deps.org, deps.room, deps.message, deps.push],
     // Another replica may have changed it.
     deps.bus.listen(configChanged, () => deps.serverConfig.forget()),
+    deps.erasedUsers.start(deps, (userId) => forgetUser(deps, userId)),
     startSampling(deps),
     startAskingProviders(deps),
   ],

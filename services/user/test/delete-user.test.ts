@@ -10,8 +10,10 @@ import {
   userDeleted,
   wallet,
 } from '@im/contracts/user'
-import { collectionsWith, eventually, failure } from '@im/service-kit/testing'
+import { eraseAgainAfter } from '@im/service-kit'
+import { collectionsWith, eventually, failure, startService } from '@im/service-kit/testing'
 import { test } from 'tap'
+import { service } from '../src/service.ts'
 import { makeAdmin } from '../src/system-users/make-admin.ts'
 import { md5Of123456, type Person, startUser } from './start-user.ts'
 
@@ -58,7 +60,7 @@ test('a deleted user is gone, and their names are free', async (t) => {
 
 test('a call that is under way while its user is deleted leaves nothing of them', async (t) => {
   const env = { PAYMENT_PROVIDER: 'sandbox', AUTHKEYS_MAC: 'off' }
-  const { api, internal, deps, person, peers } = await startUser(t, env)
+  const { api, internal, deps, person, peers, env: settings } = await startUser(t, env)
   const { keys, collected, courses, payments, ownChanges } = deps
   let forgotten = 0
   const forget = ownChanges.removeUser.bind(ownChanges)
@@ -99,6 +101,16 @@ test('a call that is under way while its user is deleted leaves nothing of them'
     t.strictSame(await collectionsWith(deps.db, userId), ['counters'], what)
     repository[method] = keep
   }
+
+  // Whose process dies before it looks.
+  const { userId } = await person('bob')
+  const before = forgotten
+  await internal.call(internalUsers.deleteUser, { userId })
+  await eventually(() => forgotten > before)
+  await keys.setPair(userId, pair)
+  await startService(t, service, { env: settings, overrides: { now: () => Date.now() + eraseAgainAfter } })
+  await eventually(async () => (await collectionsWith(deps.db, userId)).join() === 'counters')
+  await eventually(async () => (await deps.db.collection('erased_users').countDocuments()) === 0)
 })
 
 test('accounts of the system and of the console can not be deleted', async (t) => {
