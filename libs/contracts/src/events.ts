@@ -16,6 +16,7 @@ const eventName = /^[a-z]+\.[a-z-]+\.v\d+$/
 
 export function event<T extends TObject>(name: string, summary: string, schema: T): EventType<T> {
   if (!eventName.test(name)) throw new Error(`event name ${name} is not <noun>.<fact>.v<number>`)
+  streamOf(name)
   const made = Object.freeze({ name, summary, schema })
   declared.add(made)
   return made
@@ -94,7 +95,7 @@ function findStream(eventName: string): StreamSpec | undefined {
 /** False for events that were deleted from the contracts. */
 export const hasStream = (eventName: string): boolean => findStream(eventName) !== undefined
 
-/** The stream that keeps events of this name. */
+/** The stream that keeps events of this name. Throws where none does. */
 export function streamOf(eventName: string): StreamSpec {
   const found = findStream(eventName)
   if (!found) throw new Error(`no stream keeps ${eventName}: add its noun to a stream in events.ts`)
