@@ -20,7 +20,8 @@ test('an address book finds who is registered, however their number is written',
   t.strictSame(await api.call(addressBook.listContacts, { telephone: 'ignored' }, as), [])
   const upload = [
     { toTelephone: '138 0000-0002', toRemarkName: 'Bo\u202eb' },
-    { toTelephone: '+8613800000003' },
+    { toTelephone: 8613800000003, toRemarkName: null },
+    { toTelephone: null },
     { toTelephone: '0049 1512 3456789', toRemarkName: 'G' },
     { toTelephone: '+86 138 0000 0001', toRemarkName: 'me' },
     { toTelephone: '8613799999999' },

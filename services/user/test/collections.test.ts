@@ -64,6 +64,9 @@ test('collections', async (t) => {
       await t.rejects(add({ emoji: JSON.stringify(item) }), failure('AlreadyCollected'))
     await add({ emoji: JSON.stringify([...items, { type: 5, msg: 'new', msgId: 'm11' }]) })
     t.equal((await listed()).length, before + 2)
+    const twice = ['m12', 'm13'].map((msgId) => ({ type: 5, msg: 'twice', msgId }))
+    await add({ emoji: JSON.stringify(twice) })
+    t.equal((await listed()).filter(({ msg }) => msg === 'twice').length, 1)
     const race = JSON.stringify({ type: 5, msg: 'race' })
     const outcomes = await Promise.all([1, 2, 3].map(() => api.envelope(collections.addCollected, { emoji: race }, as)))
     t.equal(outcomes.filter(({ resultCode }) => resultCode === 1).length, 1)
@@ -124,6 +127,24 @@ test('collections', async (t) => {
       await deps.collected.add(Array.from({ length: 100 }, () => ({ ...made, _id: new ObjectId(), sameAs: [] })))
     const links = await api.call(collections.listCollected, {}, { as: dave.caller })
     t.ok(links.length > 500 && links.length <= 512, `${links.length} links: every text counts`)
+
+    const erin = await person('erin')
+    const short = { ...item, userId: erin.userId, collectContent: '' }
+    const many = Array.from({ length: 5150 }, (_, n) => ({ ...short, _id: new ObjectId(), sameAs: [], createTime: n }))
+    await deps.collected.add(many)
+    const page = async (pageIndex: number) =>
+      (await api.call(collections.listCollected, { pageIndex, pageSize: 100 }, { as: erin.caller })).map(
+        ({ createTime }) => createTime,
+      )
+    t.strictSame(
+      [await page(50), await page(51), await page(52)].map((rows) => [rows.length, rows[0]]),
+      [
+        [100, 149],
+        [50, 49],
+        [0, undefined],
+      ],
+    )
+    t.strictSame(await page(10_000), [])
   })
 
   t.test('only the own ones are deleted', async (t) => {

@@ -102,7 +102,7 @@ test('a recharge in the sandbox counts at once; without a provider there is none
     { cents: 1, payType: 1, status: 'paid' },
     { cents: 1999, payType: 2, status: 'paid' },
   ])
-  for (const money of ['0.001', '0.014', '-1', '0', '50000.01', 'x'])
+  for (const money of ['0.001', '0.014', '0.019999999999', '-1', '0', '50000.01', 'x'])
     await t.rejects(api.call(wallet.recharge, { money, type: 1 }, as), failure('InvalidParams'), money)
   await t.rejects(api.call(wallet.recharge, { money: 1, type: 3 }, as), failure('PayTypeInvalid'))
   await t.rejects(api.call(wallet.recharge, { money: 1 }, as), failure('MissingParam'))

@@ -11,6 +11,12 @@ const maxBytes = 1024 * 1024
 const numbers = (description: string) =>
   Type.Optional(List({ maxItems: addressBookLimits.upload, maxBytes, description }))
 
+/** One contact may not make a whole book unreadable: a number may be one of JSON, and what a contact lacks null. */
+const uploadedContact = Type.Object({
+  toTelephone: Type.Union([Type.String(), Type.Number(), Type.Null()]),
+  toRemarkName: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+})
+
 /** Telephone numbers that users have in their address books (spec 11-address-book.md). */
 export const addressBook = contract('social', {
   listContacts: {
@@ -28,12 +34,7 @@ export const addressBook = contract('social', {
     timeoutMs: 30_000,
     params: Type.Object({
       uploadJsonStr: Type.Optional(
-        JsonOf(
-          Type.Array(Type.Object({ toTelephone: Type.String(), toRemarkName: Type.Optional(Type.String()) }), {
-            maxItems: addressBookLimits.upload,
-          }),
-          { maxBytes },
-        ),
+        JsonOf(Type.Array(uploadedContact, { maxItems: addressBookLimits.upload }), { maxBytes }),
       ),
       uploadStr: numbers('telephone numbers'),
       deleteStr: numbers('telephone numbers; they are removed before others are added'),

@@ -14,9 +14,9 @@ const handlers: Handlers<typeof addressBook, Deps> = {
     if (!uploadJsonStr && !uploadStr && !deleteStr)
       throw new ContractError('MissingParam', { detail: 'uploadJsonStr, uploadStr or deleteStr' })
     const added = [
-      ...(uploadJsonStr ?? []).map(({ toTelephone, toRemarkName = '' }) => ({
-        text: toTelephone,
-        remark: toRemarkName,
+      ...(uploadJsonStr ?? []).map(({ toTelephone, toRemarkName }) => ({
+        text: String(toTelephone ?? ''),
+        remark: toRemarkName ?? '',
       })),
       ...(uploadStr ?? []).map((text) => ({ text, remark: '' })),
     ]

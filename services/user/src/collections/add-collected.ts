@@ -30,7 +30,11 @@ export async function addCollected(deps: Deps, userId: number, given: Collecting
     userId,
     rows.flatMap(({ sameAs }) => sameAs),
   )
-  const fresh = rows.filter(({ sameAs }) => !sameAs.some((mark) => known.has(mark)))
+  const fresh = rows.filter(({ sameAs }) => {
+    const isKnown = sameAs.some((mark) => known.has(mark))
+    for (const mark of sameAs) known.add(mark)
+    return !isKnown
+  })
   await keepFiles(deps, fresh, waiting)
   if (!fresh.length || !(await collected.add(fresh))) throw new ContractError('AlreadyCollected')
 }

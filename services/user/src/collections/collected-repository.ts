@@ -1,4 +1,4 @@
-import { ensureIndexes, isDuplicateKey } from '@im/service-kit'
+import { ensureIndexes, isDuplicateKey, skipOf } from '@im/service-kit'
 import { type Collection, type Db, MongoBulkWriteError, ObjectId } from 'mongodb'
 
 export interface CollectedItem {
@@ -75,10 +75,12 @@ export class CollectedRepository {
     type: number | undefined,
     { pageIndex, pageSize = mostListed }: { pageIndex: number; pageSize?: number },
   ): Promise<CollectedDocument[]> {
+    const skip = skipOf({ pageIndex, pageSize })
+    if (skip === undefined) return []
     const found = this.#collected
       .find({ userId, type: type ?? { $ne: emojiType } })
       .sort({ createTime: -1, _id: -1 })
-      .skip(Math.min(pageIndex * pageSize, mostListed))
+      .skip(skip)
       .limit(pageSize)
     const listed: CollectedDocument[] = []
     let text = 0

@@ -12,8 +12,7 @@ import { withdraw } from './withdraw.ts'
 /** Cents of an amount of yuan that was sent as a number. */
 function wholeCents(yuan: number): number {
   const cents = Math.round(yuan * 100)
-  if (Math.abs(yuan * 100 - cents) > 1e-6)
-    throw new ContractError('InvalidParams', { detail: 'money: more than two decimals' })
+  if (cents / 100 !== yuan) throw new ContractError('InvalidParams', { detail: 'money: more than two decimals' })
   return cents
 }
 
