@@ -212,8 +212,11 @@ test('an ordinary call of the path of WebSockets is refused, and takes the place
   kept.destroy()
 })
 
-test('BOSH is carried to the XMPP server', async (t) => {
-  const { gateway, bosh } = await startBoth(t)
+test('BOSH is carried to the XMPP server, with the address of its client', async (t) => {
+  const { xmpp, gateway, bosh } = await startBoth(t)
+  const forged = { 'x-forwarded-for': '203.0.113.1' }
+  await fetch(`${gateway.url}/http-bind`, { method: 'POST', body: '<body rid="1"/>', headers: forged })
+  t.equal(xmpp.seen.at(-1)?.headers['x-forwarded-for'], '127.0.0.1')
   const answer = await bosh('<body rid="1"/>')
   t.equal(answer.status, 200)
   t.equal(await answer.text(), '<body>15</body>')
