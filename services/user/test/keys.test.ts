@@ -3,7 +3,7 @@ import { eventually, failure } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { isPayKeyMac, messageKeyMacs } from '../src/secrets/key-macs.ts'
 import { seal } from '../src/secrets/sealed-text.ts'
-import { md5Of123456, startUser } from './start-user.ts'
+import { md5Of123456, postForm, startUser } from './start-user.ts'
 
 test('macs are those of the specification', async (t) => {
   const mac = (telephone: string, apiKey: string) =>
@@ -65,6 +65,18 @@ test('message keys are taken with the mac of who logged in with the password', a
     failure('MacInvalid'),
     'a session that never saw the password',
   )
+})
+
+test('a session that a refresh goes on with still knows that the password was seen', async (t) => {
+  const { api, url, person, callerOf } = await startUser(t, { API_KEY: apiKey })
+  const { phone: username, userId } = await person('rita')
+  const grant = async (fields: Record<string, string>) =>
+    (await postForm(url, '/oauth2/token', fields)).body as Record<string, string>
+  const { refresh_token = '' } = await grant({ grant_type: 'password', username, password: '123456', deviceKey: 'web' })
+  const { access_token = '' } = await grant({ grant_type: 'refresh_token', refresh_token })
+  const as = { as: callerOf(access_token, userId, 'web') }
+  await api.call(authKeys.uploadDhKey, { publicKey: 'p', privateKey: 'P', mac: macOf(username) }, as)
+  t.match(await api.call(authKeys.listDhKeys, {}, as), { publicKeyList: [{ key: 'p' }] })
 })
 
 test('with AUTHKEYS_MAC=off message keys need no mac', async (t) => {

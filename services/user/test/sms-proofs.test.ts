@@ -29,11 +29,19 @@ test('what a code allows', async (t) => {
     await busy
   }
 
-  t.test('a registration that fails leaves it to the next try', async (t) => {
+  t.test('a registration that fails leaves it to the next try, and it serves once', async (t) => {
     const telephone = nextPhone()
     const code = await send(telephone, 1)
     await whileHashesAreRefused(() => t.rejects(register(telephone, code), failure('ServiceUnavailable')))
-    t.equal((await register(telephone, code)).telephone, `86${telephone}`)
+    const registered = await register(telephone, code)
+    t.equal(registered.telephone, `86${telephone}`)
+    const other = nextPhone()
+    await api.call(
+      profiles.updateUser,
+      { telephone: other, randcode: await send(other, 1) },
+      { as: user.callerOf(registered.access_token, registered.userId) },
+    )
+    await t.rejects(register(telephone, code), failure('SmsCodeInvalid'), 'the number is free, the code used up')
   })
 
   t.test('so does a new number together with a pay password', async (t) => {
