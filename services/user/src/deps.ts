@@ -23,7 +23,6 @@ import { BlockedLinksRepository } from './reports/blocked-links-repository.ts'
 import { ReportsRepository } from './reports/reports-repository.ts'
 import { LoginsRepository } from './sessions/logins-repository.ts'
 import { PageSessionsRepository } from './sessions/page-sessions-repository.ts'
-import { RefreshTokensRepository } from './sessions/refresh-tokens-repository.ts'
 import { SessionCache } from './sessions/session-cache.ts'
 import { SessionsRepository } from './sessions/sessions-repository.ts'
 import { aliyunSmsProvider } from './sms/aliyun-sms.ts'
@@ -50,7 +49,6 @@ export interface Deps extends Runtime<UserConfig> {
   logins: LoginsRepository
   pageSessions: PageSessionsRepository
   sessionCache: SessionCache
-  refreshTokens: RefreshTokensRepository
   loginLimits: LoginLimits
   hasher: PasswordHasher
   provenPasswords: ProvenPasswords
@@ -102,7 +100,6 @@ export async function createDeps(runtime: Runtime<UserConfig>): Promise<Omit<Dep
     logins: new LoginsRepository(db),
     pageSessions: new PageSessionsRepository(db),
     sessionCache: new SessionCache(redis, log),
-    refreshTokens: new RefreshTokensRepository(db),
     loginLimits: new LoginLimits(rateCounters, 2 * config.hashConcurrency),
     hasher: await PasswordHasher.create(config),
     provenPasswords: new ProvenPasswords(),

@@ -41,7 +41,7 @@ test('every query the service sends uses an index', async (t) => {
 
   const queries = watchQueries(deps)
   await everythingOnce()
-  const own = ['users', 'sessions', 'refresh-tokens', 'counters', 'names', 'config', 'searchable-users', 'user-counts']
+  const own = ['users', 'sessions', 'counters', 'names', 'config', 'searchable-users', 'user-counts']
   const kept = [
     'keys',
     'collected',
@@ -58,8 +58,6 @@ test('every query the service sends uses an index', async (t) => {
   t.strictSame(await expiriesIn(deps.db), [
     'own-changes expireAt + 0',
     'page-sessions expiresAt + 0',
-    'refresh-tokens expiresAt + 0',
-    'sessions expiresAt + 0',
     'spent-secrets expireAt + 0',
     'user-counts expireAt + 0',
   ])

@@ -26,7 +26,7 @@ test('whatever ends a session ends the refresh token of its device, too', async 
     'a logout': ({ userId }, webToken) => api.call(accounts.logout, {}, { as: user.callerOf(webToken, userId, 'web') }),
     'a login on a device of its class': (person) => logIn(person, 'web'),
     'the same after its session has expired': async (person) => {
-      await user.deps.db.collection('sessions').deleteOne({ _id: `${person.userId}:web` as never })
+      user.passSeconds(8 * 86_400)
       await logIn(person, 'web')
     },
     'a login on another device, where one is allowed': async (person) => {
@@ -51,4 +51,25 @@ test('whatever ends a session ends the refresh token of its device, too', async 
   const granted = await grant(sam)
   await logIn(sam, 'ios')
   t.ok((await refresh(granted['refresh_token']))['access_token'], 'a login on another device does not end it')
+})
+
+test('a login keeps one row however often it is refreshed, and every token that was used ends it', async (t) => {
+  const user = await startUser(t)
+  const { userId, phone: username } = await user.person('uma')
+  const post = async (fields: Record<string, string>) =>
+    (await postForm(user.url, '/oauth2/token', fields)).body as Record<string, string>
+  const refresh = (token = '') => post({ grant_type: 'refresh_token', refresh_token: token })
+  const rowsOfUser = async () => {
+    const collections = await user.deps.db.collections()
+    const counts = await Promise.all(collections.map((collection) => collection.countDocuments({ userId })))
+    return counts.reduce((sum, count) => sum + count)
+  }
+  const pairs = [await post({ grant_type: 'password', username, password: '123456', deviceKey: 'web' })]
+  const before = await rowsOfUser()
+  for (let n = 0; n < 4; n++) pairs.push(await refresh(pairs.at(-1)?.['refresh_token']))
+  t.equal(await rowsOfUser(), before)
+  t.equal(new Set(pairs.map(({ refresh_token: token }) => token)).size, 5)
+  for (const { refresh_token: token } of pairs) t.match(token, /^[0-9a-f]{64}$/)
+  t.equal((await refresh(pairs[1]?.['refresh_token']))['error'], 'invalid_grant')
+  t.equal((await refresh(pairs[4]?.['refresh_token']))['error'], 'invalid_grant', 'the whole family has ended')
 })

@@ -71,3 +71,21 @@ test('a revocation waits for Redis: no process needs to live until it is back', 
   t.after(() => redis.disconnect())
   t.equal(await redis.exists(`session:${sessionId}`), 0)
 })
+
+test('a session that has expired is told of when the next login takes its place: streams and push tokens may live', async (t) => {
+  const user = await startUser(t)
+  const alice = await user.person('alice')
+  const revoked = await user.events(sessionRevoked)
+  user.passSeconds(8 * 86_400)
+  // As the database does.
+  const sessions = user.deps.db.collection('sessions')
+  for (const { key, expireAfterSeconds: seconds } of await sessions.indexes())
+    if (seconds !== undefined)
+      await sessions.deleteMany({ [Object.keys(key).join()]: { $lt: new Date(user.deps.now() - seconds * 1000) } })
+  t.match(await user.internal.call(internalSessions.resolveSession, { sessionId: alice.caller.sessionId }), {
+    exists: 0,
+  })
+  await user.api.call(accounts.login, { telephone: alice.phone, password: '123456', serial: 'another phone' })
+  const told = await eventually(() => revoked.find(({ reason }) => reason === 'login'))
+  t.match(told, { userId: alice.userId, sessionIds: [alice.caller.sessionId], devices: ['android'] })
+})

@@ -1,8 +1,8 @@
 import type { Deps } from '../deps.ts'
 import { type OpenedSession, openSession } from '../sessions/open-session.ts'
-import type { RefreshTokenDocument } from '../sessions/refresh-tokens-repository.ts'
 import { announceRevocation, forgetSessions } from '../sessions/revoke-sessions.ts'
-import { tokenId } from '../sessions/tokens.ts'
+import type { SessionDocument } from '../sessions/sessions-repository.ts'
+import { familyOf, tokenId } from '../sessions/tokens.ts'
 import type { UserDocument } from '../users/user-document.ts'
 import { invalidGrant } from './grant-token.ts'
 
@@ -15,19 +15,21 @@ export async function refreshToken(
   token: string,
   ip: string,
 ): Promise<{ user: UserDocument; opened: OpenedSession }> {
-  const { refreshTokens, sessions, users, outbox, now } = deps
-  const known = await refreshTokens.find(tokenId(token), now())
-  if (!known) throw invalidGrant('the refresh token is unknown or expired')
-  const { _id: id, userId, device, family } = known
+  const { sessions, users, outbox, now } = deps
+  const id = tokenId(token)
+  const known = await sessions.ofFamily(familyOf(token))
+  const isExpired = known?.refresh?.tokenId === id && known.refresh.expiresAt.getTime() <= now()
+  if (!known || isExpired) throw invalidGrant('the refresh token is unknown or expired')
+  const { userId, device } = known
   const user = await users.byId(userId)
   if (user?.status !== 1) throw invalidGrant('the account is locked or gone')
   const opened = await outbox.commit(async (change) => {
-    if (!(await refreshTokens.use(id, change))) return undefined
-    // The device stays the same. A session that ended long ago is deleted, and then its device is unknown.
-    const { serial = '', model = '', keyMacs } = (await sessions.ofDevice(userId, device, change)) ?? {}
+    const session = await sessions.ofDevice(userId, device, change)
+    if (session?.refresh?.tokenId !== id) return undefined
+    const { serial, model, keyMacs } = session
     // A renewed session is no new login, so sessions on other devices go on.
     const owner = { userId, device, serial, model, ip, multipleDevices: true, keyMacs }
-    const next = await openSession(deps, owner, { withRefresh: true, family }, change)
+    const next = await openSession(deps, owner, { withRefresh: true, replaced: token }, change)
     announceRevocation(change, userId, next.ended, 'refresh', now())
     return next
   })
@@ -39,23 +41,18 @@ export async function refreshToken(
   return { user, opened }
 }
 
-/**
- * Ends everything that came from one login: its refresh tokens and the session of its device. Does nothing when it has ended since the
- * token was read: the session may be that of a newer login then.
- */
+/** Ends everything that came from one login. Does nothing when the session of its device is that of a newer login by now. */
 export async function revokeFamily(
   deps: Deps,
-  { _id: id, userId, device, family }: RefreshTokenDocument,
+  { userId, device, refresh }: Pick<SessionDocument, 'userId' | 'device' | 'refresh'>,
 ): Promise<void> {
-  const { refreshTokens, sessions, outbox, now } = deps
+  const { sessions, outbox, now } = deps
   const ended = await outbox.commit(async (change) => {
-    if (!(await refreshTokens.exists(id, change))) return []
-    const removed = await sessions.removeDevice(userId, device, change)
-    refreshTokens.removeFamily(family, change)
-    // A session that has expired is deleted, while streams that were opened with its token may live.
-    const all = removed.length ? removed : [{ sessionId: family, device }]
-    announceRevocation(change, userId, all, 'revoked', now())
-    return all
+    const session = await sessions.ofDevice(userId, device, change)
+    if (!session || session.refresh?.family !== refresh?.family) return []
+    sessions.remove([session], change)
+    announceRevocation(change, userId, [session], 'revoked', now())
+    return [session]
   })
   await forgetSessions(deps, userId, ended, 'revoked')
 }

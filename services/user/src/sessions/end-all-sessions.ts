@@ -8,7 +8,7 @@ import { announceRevocation, type EndedSession, type RevocationReason } from './
  * it.
  */
 export function endAllSessions(
-  { sessions, pageSessions, refreshTokens, now }: Pick<Deps, 'sessions' | 'pageSessions' | 'refreshTokens' | 'now'>,
+  { sessions, pageSessions, now }: Pick<Deps, 'sessions' | 'pageSessions' | 'now'>,
   userId: number,
   logins: UserLogins | undefined,
   reason: RevocationReason,
@@ -17,7 +17,6 @@ export function endAllSessions(
   const { sessions: ofApps = [], pageSessions: ofPages = [] } = logins ?? {}
   sessions.remove(ofApps, change)
   pageSessions.remove(ofPages, change)
-  refreshTokens.removeAll(userId, change)
   const ended = [...ofApps, ...ofPages.map(({ _id, kind }) => ({ sessionId: _id, device: kind }))]
   announceRevocation(change, userId, ended, reason, now())
   return ended

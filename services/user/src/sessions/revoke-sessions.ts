@@ -6,12 +6,14 @@ import type { SessionDocument } from './sessions-repository.ts'
 export type RevocationReason = 'logout' | 'login' | 'refresh' | 'password' | 'locked' | 'revoked' | 'deleted'
 
 /** What is told of a session that ended. */
-export type EndedSession = Pick<SessionDocument, 'sessionId' | 'family'> & { device: string }
+export type EndedSession = Pick<SessionDocument, 'sessionId' | 'refresh'> & { device: string }
 
 /** Streams that were opened with the token of a session go by its family, which ends too unless a refresh goes on with it. */
 function payloadOf(userId: number, ended: readonly EndedSession[], reason: RevocationReason, at: number) {
   const families =
-    reason === 'refresh' ? [] : ended.flatMap(({ family, device }) => (family ? [{ family, device }] : []))
+    reason === 'refresh'
+      ? []
+      : ended.flatMap(({ refresh, device }) => (refresh ? [{ family: refresh.family, device }] : []))
   return {
     userId,
     sessionIds: [...ended.map(({ sessionId }) => sessionId), ...families.map(({ family }) => family)],

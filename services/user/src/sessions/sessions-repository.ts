@@ -1,10 +1,13 @@
 import { type Change, ensureIndexes } from '@im/service-kit'
-import type { Collection, Db, Filter } from 'mongodb'
+import type { Collection, Db } from 'mongodb'
 import type { DeviceClass } from './device-class.ts'
 
 export const sessionsCollection = 'sessions'
 
-/** The live session of one user on one device class; the key makes a second one impossible. */
+/**
+ * The session of one user on one device class; the key makes a second one impossible. One that has expired stays until something ends
+ * it, such as the next login: streams and push tokens that came from it may live, and end with it.
+ */
 export interface SessionDocument {
   /** `<userId>:<device>` */
   _id: string
@@ -17,10 +20,13 @@ export interface SessionDocument {
   ip: string
   createdAt: Date
   expiresAt: Date
-  /** Whether a refresh token may continue it. */
-  isRefreshable: boolean
-  /** That of its refresh tokens. It stays when they replace the session, so XMPP streams that were opened with its token go by it. */
-  family?: string
+  /** The refresh token that may continue it, by its SHA-256 hex. Absent when none was given out. */
+  refresh?: {
+    /** It stays when the token replaces the session, so XMPP streams that were opened with an access token go by it. */
+    family: string
+    tokenId: string
+    expiresAt: Date
+  }
   /** What the macs of message keys must be (secrets/key-macs.ts). Absent when the session never saw the password. */
   keyMacs?: readonly string[]
 }
@@ -37,7 +43,7 @@ export class SessionsRepository {
     await ensureIndexes(this.#sessions, [
       { key: { sessionId: 1 } },
       { key: { userId: 1 } },
-      { key: { expiresAt: 1 }, expireAfterSeconds: 0 },
+      { key: { 'refresh.family': 1 }, sparse: true },
     ])
   }
 
@@ -60,6 +66,11 @@ export class SessionsRepository {
     return (await this.#sessions.findOne({ _id: `${userId}:${device}` }, { session })) ?? undefined
   }
 
+  /** The session that refresh tokens of this family may continue. It may have expired. */
+  async ofFamily(family: string): Promise<SessionDocument | undefined> {
+    return (await this.#sessions.findOne({ 'refresh.family': family })) ?? undefined
+  }
+
   /** The session, if it lives at `now` (ms). */
   async live(sessionId: string, now: number): Promise<SessionDocument | undefined> {
     return (await this.#sessions.findOne({ sessionId, expiresAt: { $gt: new Date(now) } })) ?? undefined
@@ -77,16 +88,8 @@ export class SessionsRepository {
     return (await this.#sessions.findOneAndUpdate(filter, { $set: set }, { returnDocument: 'after' })) ?? undefined
   }
 
-  removeOne(sessionId: string, change: Change): Promise<SessionDocument[]> {
-    return this.#remove({ sessionId }, change)
-  }
-
-  removeDevice(userId: number, device: string, change: Change): Promise<SessionDocument[]> {
-    return this.#remove({ _id: `${userId}:${device}` }, change)
-  }
-
-  async #remove(filter: Filter<SessionDocument>, change: Change): Promise<SessionDocument[]> {
-    const found = await this.#sessions.find(filter, { session: change.session }).toArray()
+  async removeOne(sessionId: string, change: Change): Promise<SessionDocument[]> {
+    const found = await this.#sessions.find({ sessionId }, { session: change.session }).toArray()
     this.remove(found, change)
     return found
   }

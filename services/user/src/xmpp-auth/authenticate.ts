@@ -25,7 +25,7 @@ export async function authenticate(
   const secret = password.toLowerCase()
   const sessionId = tokenId(secret)
   const session = await deps.sessions.live(sessionId, deps.now())
-  if (session?.userId === userId) return { session: session.family ?? sessionId }
+  if (session?.userId === userId) return { session: session.refresh?.family ?? sessionId }
   const user = await deps.users.byId(userId)
   const tried = { userId, passwordMd5: secret, address: limitAddress(ip) }
   if (user?.password && user.status === 1 && deps.provenPasswords.confirm({ ...tried, version: user.password.version }))
