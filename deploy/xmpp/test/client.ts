@@ -133,8 +133,8 @@ export class Client {
   }
 
   /** Logs in and asks to go on with the lost stream of `before`; the answer. */
-  async resume(before: Client, h = before.received): Promise<Element> {
-    await this.login()
+  async resume(before: Client, h = before.received, password?: string): Promise<Element> {
+    await this.login(password)
     this.elements = []
     this.received = 0
     this.write(`<resume xmlns='${sm}' previd='${before.id}' h='${h}'/>`)

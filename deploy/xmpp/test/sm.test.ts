@@ -71,6 +71,20 @@ test('a resumed stream is the same: what was not acknowledged comes again, in or
   await eventually(() => service.ended.has(id))
 })
 
+test('a resumed stream goes by the login that resumed it', async (t) => {
+  const prosody = await startProsody(t)
+  const service = await startMessageService(t, prosody)
+  const lost = await join(prosody, bob)
+  const id = await service.stream(lost.jid)
+  t.equal(service.state(id)['login'], 'p:1')
+  await lost.vanish()
+  const token = 'a'.repeat(32)
+  prosody.users.tokens.set(bob, { token, session: 'f'.repeat(64) })
+  const back = new Client(prosody, bob)
+  t.equal((await back.resume(lost, lost.received, token)).name, 'resumed')
+  await eventually(() => service.state(id)['login'] === `t:${'f'.repeat(64)}`)
+})
+
 test('a stream is resumed while its old connection seems to live', async (t) => {
   const prosody = await startProsody(t)
   const service = await startMessageService(t, prosody)

@@ -34,7 +34,10 @@ import { roomEventHandlers } from './rooms/event-handlers.ts'
 
 /** What other services' events make this one do. */
 export function eventHandlers(deps: Deps): EventHandler[] {
-  const { config, streamCloser } = deps
+  const { config, streamCloser, now } = deps
+  /** The clock of the user service may be ahead of ours, and nothing waits for that. */
+  const heardAt = (at: number) => Math.min(at, now())
+  const afterGrace = (at: number) => heardAt(at) + config.streamGraceMs
   return [
     ...roomEventHandlers(deps),
     on(settingsChanged, ({ userId }, { id }) =>
@@ -67,27 +70,29 @@ export function eventHandlers(deps: Deps): EventHandler[] {
     on(passwordReplaced, async ({ userId, version, at }, { id }) => {
       // The devices are told first why their streams close.
       await sendNotice(deps, id, { userId, type: 800, objectId: 'sync_login_password', onlyMultipleDevices: false })
-      const closeAt = at + config.streamGraceMs
-      const older = { version, changedAt: at }
-      await streamCloser.revoke([{ _id: `p:${userId}`, user: userId, ...older, text: 'password changed', closeAt }])
+      const closeAt = afterGrace(at)
+      await streamCloser.revoke(userId, [{ _id: `p:${userId}`, version, text: 'password changed', closeAt }])
     }),
     on(sessionRevoked, async ({ userId, sessionIds, reason, at }) => {
       // Who refreshes a token stays logged in.
       if (reason === 'refresh') return
       const isToldBefore = reason === 'password' || reason === 'deleted'
-      const closeAt = isToldBefore ? at + config.streamGraceMs : at
+      const closeAt = isToldBefore ? afterGrace(at) : heardAt(at)
       const text = `session ended: ${reason}`
-      await streamCloser.revoke(sessionIds.map((id) => ({ _id: `t:${id}`, user: userId, text, closeAt })))
+      await streamCloser.revoke(
+        userId,
+        sessionIds.map((id) => ({ _id: `t:${id}`, text, closeAt })),
+      )
     }),
     on(userLocked, async ({ userId, locked, at }) => {
       if (!locked) return await streamCloser.restore(userId)
-      await streamCloser.revoke([{ _id: `u:${userId}`, user: userId, text: 'account locked', closeAt: at }])
+      await streamCloser.revoke(userId, [{ _id: `u:${userId}`, text: 'account locked', closeAt: heardAt(at) }])
     }),
     on(userDeleted, async ({ userId, nickname, at }, { id }) => {
       await deps.fileRemovals.addUser(userId)
       await tellOwnErasure(deps, id, { userId, nickname })
-      const closeAt = at + config.streamGraceMs
-      await streamCloser.revoke([{ _id: `u:${userId}`, user: userId, text: 'account deleted', closeAt }])
+      const closeAt = afterGrace(at)
+      await streamCloser.revoke(userId, [{ _id: `u:${userId}`, text: 'account deleted', closeAt }])
     }),
   ]
 }

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { passwordReplaced, sessionRevoked, userLocked } from '@im/contracts/user'
 import { eventPublisher, eventually } from '@im/service-kit/testing'
 import { type Test, test } from 'tap'
@@ -11,9 +10,9 @@ async function startWithServers(t: Test, env: Record<string, string> = {}) {
   await eventually(() => servers.every(({ connected }) => connected))
   const publish = eventPublisher(t, im.env)
   const announce = {
-    revoke: (userId: number, sessionIds: string[], reason = 'logout') =>
+    revoke: (userId: number, sessionIds: string[], reason = 'logout', at = Date.now()) =>
       publish(sessionRevoked, userId, {
-        ...{ userId, sessionIds, reason, at: Date.now() },
+        ...{ userId, sessionIds, reason, at },
         devices: sessionIds.map(() => 'android'),
       }),
     lock: (userId: number, locked: boolean) => publish(userLocked, userId, { userId, locked, at: Date.now() }),
@@ -34,7 +33,8 @@ test('a session that ends closes its streams on every server, waiting ones too, 
     second.connect(bob, { login: 't:cc' }),
   ]
   const at = Date.now()
-  await announce.revoke(alice, ['aa'])
+  // The clock of the user service is ahead.
+  await announce.revoke(alice, ['aa'], 'logout', at + 60_000)
   await eventually(() => ended.every(({ closedWith }) => closedWith === 'not-authorized'), 2000)
   t.ok(Date.now() - at < 2000)
   t.ok(others.every(({ closedWith }) => closedWith === undefined))
@@ -50,6 +50,28 @@ test('a session that ended while the server was out of reach, or while its strea
   const late = first.connect(alice, { login: 't:bb' })
   await eventually(() => late.closedWith === 'not-authorized', 2000)
   t.equal(first.streams.size, 0)
+})
+
+/** How many revocations each look at streams has found. */
+function watchLooks({ mongoClient }: Awaited<ReturnType<typeof startWithServers>>['deps']): number[] {
+  const found: number[] = []
+  mongoClient.on('commandSucceeded', ({ commandName, reply }) => {
+    const { ns = '', firstBatch = [] } = (reply as { cursor?: { ns: string; firstBatch: unknown[] } }).cursor ?? {}
+    if (commandName === 'find' && ns.endsWith('.revocations')) found.push(firstBatch.length)
+  })
+  return found
+}
+
+test('how often a user has logged in before does not count when their streams are looked at', async (t) => {
+  const { first, announce, deps } = await startWithServers(t)
+  const text = 'session ended: login'
+  const before = Array.from({ length: 300 }, (_, n) => ({ _id: `t:${n}`, text, closeAt: 0 }))
+  await deps.revocations.add(before, Date.now())
+  const found = watchLooks(deps)
+  const stream = first.connect(alice, { login: 't:aa' })
+  await announce.revoke(alice, ['aa', 'bb'])
+  await eventually(() => stream.closedWith === 'not-authorized')
+  t.equal(Math.max(...found), 1)
 })
 
 test('who refreshes a token stays connected', async (t) => {
@@ -69,11 +91,9 @@ test('a new password is told to all devices before the streams of the old one cl
     await online(alice, { server: second, resource: 'pc', login: 'p:1' }),
   ]
   const renewed = second.connect(alice, { resource: 'web', login: 'p:2' })
-  const byToken = first.connect(alice, { resource: 'mac', login: 't:refreshed-since' })
-  await delay(5)
   const at = Date.now()
   await publish(passwordReplaced, alice, { userId: alice, version: 2, at })
-  const newToken = first.connect(alice, { resource: 'tab', login: 't:new' })
+  const byToken = first.connect(alice, { resource: 'tab', login: 't:new' })
   await eventually(() => devices.every(({ messages }) => messages.length === 1))
   t.ok(devices.every(({ closedWith }) => closedWith === undefined))
   await eventually(() => devices.every(({ closedWith }) => closedWith === 'not-authorized'), 7000)
@@ -85,9 +105,8 @@ test('a new password is told to all devices before the streams of the old one cl
     t.equal(from, `10005@${domain}`)
     t.notOk(isDelayed, 'apps ignore a delayed one')
   }
-  await eventually(() => byToken.closedWith === 'not-authorized')
   t.equal(renewed.closedWith, undefined)
-  t.equal(newToken.closedWith, undefined)
+  t.equal(byToken.closedWith, undefined, 'its session tells when it ends')
   await eventually(async () => (await deps.mailbox.collection.countDocuments()) === 0)
 })
 
@@ -115,6 +134,27 @@ test('an account that is locked loses all its streams, and can connect again whe
   peer.say({ to: alice })
   await eventually(() => again.messages.length === 1)
   t.equal(again.closedWith, undefined)
+})
+
+test('a stream that is resumed with another login goes by that one', async (t) => {
+  const { first, announce, publish, deps } = await startWithServers(t, { STREAM_GRACE_MS: '400' })
+  const found = watchLooks(deps)
+  const stream = first.connect(alice, { login: 'p:1' })
+  await publish(passwordReplaced, alice, { userId: alice, version: 2, at: Date.now() })
+  await eventually(() => found.includes(1))
+  stream.sleep()
+  stream.wake({ login: 't:aa' })
+  const older = first.connect(alice, { resource: 'old', login: 'p:1' })
+  await eventually(() => older.closedWith === 'not-authorized')
+  t.equal(stream.closedWith, undefined)
+  await announce.revoke(alice, ['aa', 'bb'])
+  await eventually(() => stream.closedWith === 'not-authorized', 2000)
+  const looks = found.length
+  const late = first.connect(alice, { login: 't:cc' })
+  await eventually(() => found.length > looks)
+  late.sleep()
+  late.wake({ login: 't:bb' })
+  await eventually(() => late.closedWith === 'not-authorized', 2000)
 })
 
 test('an order that a server refuses is given again', async (t) => {

@@ -121,9 +121,9 @@ export class ClientStream {
     this.#server.tellStream(this)
   }
 
-  wake(): void {
+  wake(changes: Pick<StreamOptions, 'login'> = {}): void {
     this.waiting = false
-    this.state.confirming = true
+    this.state = { ...this.state, ...changes, confirming: true }
     this.#server.tellStream(this)
     this.confirm()
   }

@@ -1,5 +1,5 @@
 -- The streams of clients as the message service knows them: each has an id for good, numbered deliveries, and how far its
--- client has confirmed them. A stream stays the same over a resume (mod_im_sm); its session and connection change.
+-- client has confirmed them. A stream stays the same over a resume (mod_im_sm); its session, connection and login change.
 
 local filters = require "util.filters";
 local now = require "util.time".now;
@@ -79,6 +79,7 @@ end
 -- The session with the connection of the stream, now.
 function methods:connect(session)
 	self.session, self.transport, self.buffered, self.ip = session, transport_of(session), 0, session.ip;
+	self.login = session.im_login or "";
 	session.im_stream = self;
 	self.to = (self.transport == "tcp" and "" or " xmlns='jabber:client'").." to='"..escape(self.jid).."' ";
 	filters.add_filter(session, "bytes/out", count_out, 1000);
@@ -215,7 +216,7 @@ module:hook("resource-bind", function (event)
 	count = count + 1;
 	local stream = setmetatable({
 		id = started.."."..("%x"):format(count), user = session.username, resource = session.resource, jid = session.full_jid,
-		login = session.im_login or "", since = now() * 1000 // 1 | 0, delivered = 0, written = 0, passed = 0, confirmed = 0, notes = {},
+		since = now() * 1000 // 1 | 0, delivered = 0, written = 0, passed = 0, confirmed = 0, notes = {},
 		pending = 0, last_seq = 0, -- entries on their way to the disk, the last one on it
 	}, metatable);
 	streams[stream.id] = stream;

@@ -3,7 +3,7 @@ import type { Bus, Closable, Logger } from '@im/service-kit'
 import type { Feeds } from '../feed/share-servers.ts'
 import type { OwnStream } from '../streams/own-stream.ts'
 import type { FarStream, StreamTable } from '../streams/stream-table.ts'
-import { isRevoked, type Revocation, type RevocationsRepository } from './revocations-repository.ts'
+import { isRevoked, type Revocation, type RevocationsRepository, restingOn } from './revocations-repository.ts'
 
 /** New streams of this time (ms) are looked at together. */
 const gatherFor = 20
@@ -44,18 +44,17 @@ export class StreamCloser {
     this.#now = options.now
     this.#streams.watch({
       changed: (stream, before) => {
-        if (before) return
-        this.#look(stream.report.user)
-        this.#closeOlder(stream.report.user)
+        const { user, login } = stream.report
+        // Who resumes a stream has logged in anew.
+        if (login !== before?.login) this.#look(user)
+        if (!before) this.#closeOlder(user)
       },
       farChanged: ({ user }) => this.#closeOlder(user),
     })
   }
 
   start(): Closable {
-    const heard = this.#bus.onTell('revoked', (text) => {
-      for (const user of JSON.parse(text) as number[]) this.#look(user)
-    })
+    const heard = this.#bus.onTell('revoked', (user) => this.#look(Number(user)))
     const again = setInterval(() => {
       for (const stream of this.#streams.own()) this.#look(stream.report.user)
     }, lookAgainEvery)
@@ -69,12 +68,11 @@ export class StreamCloser {
     }
   }
 
-  /** Keeps what is void, and tells all replicas. */
-  async revoke(revocations: readonly Omit<Revocation, 'expireAt'>[]): Promise<void> {
+  /** Keeps what is void of a user, and tells all replicas. */
+  async revoke(user: number, revocations: readonly Omit<Revocation, 'expireAt'>[]): Promise<void> {
     await this.#revocations.add(revocations, this.#now())
-    const users = [...new Set(revocations.map(({ user }) => user))]
-    for (const user of users) this.#look(user)
-    this.#bus.tell('revoked', JSON.stringify(users))
+    this.#look(user)
+    this.#bus.tell('revoked', String(user))
   }
 
   /** The account is open again. */
@@ -93,11 +91,13 @@ export class StreamCloser {
       const users = [...this.#users].slice(0, usersAtOnce)
       for (const user of users) this.#users.delete(user)
       try {
-        const found = await this.#revocations.ofUsers(users)
-        for (const [user, revocations] of found)
-          for (const stream of this.#streams.ownOf(user))
-            for (const revocation of revocations)
-              if (isRevoked(stream.report, revocation)) this.#close(stream, revocation)
+        const streams = users.flatMap((user) => this.#streams.ownOf(user))
+        const found = await this.#revocations.of(streams.map(({ report }) => report))
+        for (const stream of streams)
+          for (const id of restingOn(stream.report)) {
+            const revocation = found.get(id)
+            if (revocation && isRevoked(stream.report, revocation)) this.#close(stream, revocation)
+          }
       } catch (error) {
         for (const user of users) this.#users.add(user)
         this.#log.warn({ reason: String(error) }, 'revoked streams could not be looked for; trying again')
@@ -107,11 +107,15 @@ export class StreamCloser {
     this.#working = undefined
   }
 
-  #close(stream: OwnStream, { closeAt, text }: Pick<Revocation, 'closeAt' | 'text'>): void {
+  #close(stream: OwnStream, revocation: Revocation): void {
+    const { closeAt, text } = revocation
     const wait = closeAt - this.#now()
     const { signal } = this.#closing
     delay(Math.max(0, wait), undefined, { signal }).then(
-      () => this.#order(stream, 'not-authorized', text),
+      () => {
+        // It may have been resumed with another login meanwhile.
+        if (isRevoked(stream.report, revocation)) this.#order(stream, 'not-authorized', text)
+      },
       () => {},
     )
   }

@@ -6,10 +6,8 @@ import type { StreamReport } from '../streams/own-stream.ts'
 export interface Revocation {
   /** `t:<session>`, `p:<user>` (older passwords) or `u:<user>` (the whole account). */
   _id: string
-  user: number
-  /** Passwords below this version are void, and so are tokens with which streams were opened before `changedAt` (ms); `p:` only. */
+  /** Passwords below this version are void; `p:` only. */
   version?: number
-  changedAt?: number
   /** Said to the client. */
   text: string
   /** Not before; ms. */
@@ -28,21 +26,21 @@ export class RevocationsRepository {
   }
 
   async createIndexes(): Promise<void> {
-    await ensureIndexes(this.collection, [{ key: { user: 1 } }, { key: { expireAt: 1 }, expireAfterSeconds: 0 }])
+    await ensureIndexes(this.collection, [{ key: { expireAt: 1 }, expireAfterSeconds: 0 }])
   }
 
   async add(revocations: readonly Omit<Revocation, 'expireAt'>[], now: number): Promise<void> {
     if (!revocations.length) return
     const expireAt = new Date(now + keptFor)
     await this.collection.bulkWrite(
-      revocations.map(({ _id, version, changedAt, closeAt, ...fields }) => ({
+      revocations.map(({ _id, version, closeAt, ...fields }) => ({
         updateOne: {
           filter: { _id },
           // Told again it changes nothing. A later password voids more streams, and has its own moment.
           update: {
             $setOnInsert: version === undefined ? { ...fields, closeAt } : fields,
             $set: { expireAt },
-            ...(version === undefined ? {} : { $max: { version, changedAt, closeAt } }),
+            ...(version === undefined ? {} : { $max: { version, closeAt } }),
           },
           upsert: true,
         },
@@ -55,17 +53,25 @@ export class RevocationsRepository {
     await this.collection.deleteOne({ _id: id })
   }
 
-  async ofUsers(users: readonly number[]): Promise<Map<number, Revocation[]>> {
-    if (!users.length) return new Map()
-    const found = await this.collection.find({ user: { $in: [...users] } }).toArray()
-    return Map.groupBy(found, ({ user }) => user)
+  /**
+   * What may be void of what streams rest on, by id. Who logs in again and again leaves any number of revocations, so they are not
+   * looked for by user.
+   */
+  async of(streams: readonly StreamReport[]): Promise<Map<string, Revocation>> {
+    const ids = [...new Set(streams.flatMap(restingOn))]
+    if (!ids.length) return new Map()
+    const found = await this.collection.find({ _id: { $in: ids } }).toArray()
+    return new Map(found.map((revocation) => [revocation._id, revocation]))
   }
 }
 
+/** Ids of the revocations that would void a stream. */
+export const restingOn = ({ login, user }: StreamReport): string[] => [
+  login.startsWith('p:') ? `p:${user}` : login,
+  `u:${user}`,
+]
+
 /** Whether a stream rests on what is revoked. */
-export function isRevoked({ login, user, since }: StreamReport, revocation: Revocation): boolean {
-  const { _id, version = 0, changedAt = 0 } = revocation
-  if (_id === `u:${user}`) return true
-  if (_id === `p:${user}`) return login.startsWith('p:') ? Number(login.slice(2)) < version : since < changedAt
-  return _id === login
+export function isRevoked(stream: StreamReport, { _id, version }: Revocation): boolean {
+  return restingOn(stream).includes(_id) && (version === undefined || Number(stream.login.slice(2)) < version)
 }

@@ -9,7 +9,7 @@ export interface StreamReport {
   id: string
   user: number
   resource: string
-  /** `t:<session id>` or `p:<password version>`: what it was opened with. */
+  /** `t:<session id>` or `p:<password version>`: what it was opened with, or resumed last. */
   login: string
   /** When it was bound, in ms. */
   since: number
