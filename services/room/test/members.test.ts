@@ -1,4 +1,4 @@
-import { ContractError } from '@im/contracts'
+import { ContractError, type Endpoint, errors } from '@im/contracts'
 import {
   internalMemberships,
   memberChanged,
@@ -7,6 +7,8 @@ import {
   roomChanged,
   roomDissolved,
   roomMembers,
+  roomNotices,
+  roomShares,
   rooms,
   roomTransferred,
 } from '@im/contracts/room'
@@ -371,4 +373,41 @@ test('a locked room can be read and not changed', async (t) => {
     [1, 0],
     'told when it changes',
   )
+})
+
+test('who is removed while they read a room gets nothing that came after that', async (t) => {
+  const { api, people, room, deps } = await startRoom(t)
+  const [alice, bob] = people('alice', 'bob')
+  const { id: roomId } = await room(alice, [bob])
+  const file = { roomId, type: 9, size: 1, url: 'http://f/a', name: 'f' }
+  const { shareId } = await api.call(roomShares.addShare, file, { as: alice })
+  const { notices, shares, members, rooms: found } = deps
+  /** Bob reads; before `method` answers he is removed. */
+  async function read<O extends object>(of: O, method: keyof O & string, endpoint: Endpoint, params = {}) {
+    await api.call(roomMembers.updateMember, { roomId, text: [bob] as never }, { as: alice })
+    const original = of[method] as (...all: unknown[]) => unknown
+    Object.assign(of, {
+      [method]: async (...all: unknown[]) => {
+        Object.assign(of, { [method]: original })
+        await api.call(roomMembers.removeMember, { roomId, userId: bob }, { as: alice })
+        await api.call(rooms.updateRoom, { roomId, notice: 'secret' }, { as: alice })
+        return await original.apply(of, all)
+      },
+    })
+    return await api.envelope(endpoint, { roomId, ...params } as never, { as: bob })
+  }
+  const refused = [
+    await read(notices, 'list', roomNotices.listNotices),
+    await read(shares, 'list', roomShares.findShares),
+    await read(shares, 'find', roomShares.getShare, { shareId }),
+    await read(members, 'list', roomMembers.listMembers),
+    await read(members, 'page', roomMembers.pageMembers),
+    await read(members, 'joined', roomMembers.pageMembers, { joinTime: 1 }),
+  ]
+  t.strictSame(new Set(refused.map(({ resultCode }) => resultCode)), new Set([errors.NotRoomMember.code]))
+  const cards = [await read(notices, 'list', rooms.getRoom), await read(members, 'moderators', rooms.getRoomBriefly)]
+  for (const { data } of cards) t.match(data, { id: roomId, members: [], notices: [], notice: { time: 0 } })
+  t.notMatch(JSON.stringify(cards), 'secret')
+  const own = await read(found, 'byIds', rooms.listOwnRooms)
+  t.strictSame(own.data, [])
 })

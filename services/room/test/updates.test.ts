@@ -126,6 +126,19 @@ test('notices: a new one is the current one, an edit is told, and a deleted one 
   t.match(edited[0], { noticeId, text: 'better', by: { userId: alice } })
 })
 
+test('a room keeps its newest 1,000 notices', async (t) => {
+  const { api, people, room, deps } = await startRoom(t)
+  const [alice] = people('alice')
+  const { id: roomId } = await room(alice)
+  const notices = deps.db.collection<{ _id: string }>('notices')
+  const old = { roomId, text: 'x', userId: alice, nickname: 'alice', time: 1, modifyTime: 1 }
+  await notices.insertMany(Array.from({ length: 1000 }, (_, n) => ({ ...old, _id: `${n}`.padStart(24, '0'), time: n })))
+  await api.call(rooms.updateRoom, { roomId, notice: 'new' }, { as: alice })
+  const listed = await api.call(roomNotices.listNotices, { roomId }, { as: alice })
+  t.strictSame([listed.length, listed[0]?.text, listed.at(-1)?.time], [1000, 'new', 1])
+  t.equal(await notices.countDocuments({ roomId }), 1000)
+})
+
 test('who gives a room away while they copy it does not make one that belongs to somebody else', async (t) => {
   const { api, people, room, deps } = await startRoom(t)
   const [alice, bob] = people('alice', 'bob')

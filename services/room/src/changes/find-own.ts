@@ -15,3 +15,16 @@ export async function findOwn(
   if (!own) throw new ContractError('NotRoomMember')
   return { room, own }
 }
+
+/** Reads something of a room for one of its members. Who is removed meanwhile gets nothing: what was read may be newer than that. */
+export async function readAsMember<T>(
+  deps: Pick<Deps, 'rooms' | 'members'>,
+  ref: string,
+  userId: number,
+  read: (room: RoomDocument, own: MemberDocument) => Promise<T>,
+): Promise<T> {
+  const { room, own } = await findOwn(deps, ref, userId)
+  const found = await read(room, own)
+  if (!(await deps.members.find(room._id, userId))) throw new ContractError('NotRoomMember')
+  return found
+}

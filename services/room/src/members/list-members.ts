@@ -1,7 +1,7 @@
 import { ContractError } from '@im/contracts'
 import type { RoomMember } from '@im/contracts/room'
 import type { Static } from 'typebox'
-import { findOwn } from '../changes/find-own.ts'
+import { readAsMember } from '../changes/find-own.ts'
 import type { Deps } from '../deps.ts'
 import { sees, viewOf } from '../documents/visibility.ts'
 import { memberView } from './member-view.ts'
@@ -10,9 +10,10 @@ type View = Static<typeof RoomMember>
 
 /** All members whom the viewer sees, or those with `keyword` in the nickname or remark. */
 export async function listMembers(deps: Deps, ref: string, viewerId: number, keyword?: string): Promise<View[]> {
-  const { room, own } = await findOwn(deps, ref, viewerId)
-  const found = await deps.members.list(room._id, viewOf(room, own), keyword)
-  return found.map((member) => memberView(member, room, own))
+  return await readAsMember(deps, ref, viewerId, async (room, own) => {
+    const found = await deps.members.list(room._id, viewOf(room, own), keyword)
+    return found.map((member) => memberView(member, room, own))
+  })
 }
 
 /**
@@ -26,20 +27,22 @@ export async function pageMembers(
   { joinTime, pageSize }: { joinTime: number; pageSize: number },
 ): Promise<View[]> {
   const { members } = deps
-  const { room, own } = await findOwn(deps, ref, viewerId)
-  const view = viewOf(room, own)
-  const first = joinTime > 0 ? await members.joined(room._id, view, { $gte: joinTime, $lte: joinTime }) : []
-  const page =
-    joinTime > 0
-      ? await members.joined(room._id, view, { $gt: joinTime }, pageSize)
-      : await members.page(room._id, view, 0, pageSize)
-  return [...first, ...page].map((member) => memberView(member, room, own))
+  return await readAsMember(deps, ref, viewerId, async (room, own) => {
+    const view = viewOf(room, own)
+    const first = joinTime > 0 ? await members.joined(room._id, view, { $gte: joinTime, $lte: joinTime }) : []
+    const page =
+      joinTime > 0
+        ? await members.joined(room._id, view, { $gt: joinTime }, pageSize)
+        : await members.page(room._id, view, 0, pageSize)
+    return [...first, ...page].map((member) => memberView(member, room, own))
+  })
 }
 
 /** One member. Those whom the viewer doesn't see are as if they were no members. */
 export async function getMember(deps: Deps, ref: string, viewerId: number, userId: number): Promise<View> {
-  const { room, own } = await findOwn(deps, ref, viewerId)
-  const member = userId === viewerId ? own : await deps.members.find(room._id, userId)
-  if (!member || !sees(viewOf(room, own), member)) throw new ContractError('MemberNotFound')
-  return memberView(member, room, own)
+  return await readAsMember(deps, ref, viewerId, async (room, own) => {
+    const member = userId === viewerId ? own : await deps.members.find(room._id, userId)
+    if (!member || !sees(viewOf(room, own), member)) throw new ContractError('MemberNotFound')
+    return memberView(member, room, own)
+  })
 }

@@ -2,8 +2,8 @@ import { type Change, ensureIndexes } from '@im/service-kit'
 import type { Collection, Db } from 'mongodb'
 import type { NoticeDocument } from '../documents/room-document.ts'
 
-/** Notices that are listed; older ones are not. */
-const mostListed = 1000
+/** Notices that a room keeps: it is dissolved in one change with them. */
+const mostKept = 1000
 
 export class NoticesRepository {
   readonly #notices: Collection<NoticeDocument>
@@ -15,7 +15,7 @@ export class NoticesRepository {
   createIndexes = () => ensureIndexes(this.#notices, [{ key: { roomId: 1, time: -1, _id: -1 } }])
 
   /** Newest first. */
-  list(roomId: string, limit = mostListed, change?: Change): Promise<NoticeDocument[]> {
+  list(roomId: string, limit = mostKept, change?: Change): Promise<NoticeDocument[]> {
     return this.#notices
       .find({ roomId }, { session: change?.session })
       .sort({ time: -1, _id: -1 })
@@ -25,6 +25,18 @@ export class NoticesRepository {
 
   async add(notice: NoticeDocument, { session }: Change): Promise<void> {
     await this.#notices.insertOne(notice, { session })
+  }
+
+  /** Removes those for which newer ones have come. */
+  async removeOldest(roomId: string, { session }: Change): Promise<void> {
+    const old = await this.#notices
+      .find({ roomId }, { session })
+      .sort({ time: -1, _id: -1 })
+      .skip(mostKept)
+      .limit(mostKept)
+      .project<{ _id: string }>({ _id: 1 })
+      .toArray()
+    if (old.length) await this.#notices.deleteMany({ _id: { $in: old.map(({ _id }) => _id) } }, { session })
   }
 
   /** Undefined when the room has no such notice. */

@@ -16,6 +16,7 @@ export async function publishNotice(
   const { seconds: time } = act
   const notice = { _id: newId(), roomId: act.room._id, text, userId, nickname, time, modifyTime: time }
   await notices.add(notice, act.change)
+  await notices.removeOldest(act.room._id, act.change)
   await act.update({ set: { notice } })
   act.announce(noticePublished, personOf(own), { noticeId: notice._id, text })
 }

@@ -1,7 +1,7 @@
 import { ContractError, type Handlers } from '@im/contracts'
 import { roomNotices } from '@im/contracts/room'
 import { bindHandlers } from '@im/service-kit'
-import { findOwn } from '../changes/find-own.ts'
+import { readAsMember } from '../changes/find-own.ts'
 import type { Deps } from '../deps.ts'
 import { deleteNotice } from './delete-notice.ts'
 import { noticeView } from './notice-view.ts'
@@ -9,8 +9,8 @@ import { updateNotice } from './update-notice.ts'
 
 const handlers: Handlers<typeof roomNotices, Deps> = {
   async listNotices(deps, { caller, params }) {
-    const { room } = await findOwn(deps, params.roomId, caller.userId)
-    return (await deps.notices.list(room._id)).map(noticeView)
+    const found = await readAsMember(deps, params.roomId, caller.userId, (room) => deps.notices.list(room._id))
+    return found.map(noticeView)
   },
 
   async updateNotice(deps, { caller, params: { roomId, noticeId, noticeContent } }) {

@@ -43,12 +43,12 @@ export async function listOwnRooms(
   const roles = rolesOfType[type] ?? Object.values(memberRoles)
   const skip = skipOf({ pageIndex, pageSize })
   if (skip === undefined) return []
-  const own = await deps.members.pageOfUser(userId, roles, skip, pageSize)
-  const rooms = await deps.rooms.byIds(own.map(({ roomId }) => roomId))
-  const nameOf = await ownerNames(deps, [...rooms.values()])
-  return own.flatMap((member) => {
-    const room = rooms.get(member.roomId)
-    // It may have been dissolved between the two questions.
-    return room && !room.dissolvedAt ? [roomView(room, nameOf(room), member)] : []
+  const ids = (await deps.members.pageOfUser(userId, roles, skip, pageSize)).map(({ roomId }) => roomId)
+  const rooms = await deps.rooms.byIds(ids)
+  // Who was removed between the two questions sees nothing that may be newer than that.
+  const [own, nameOf] = await Promise.all([deps.members.ofUser(userId, ids), ownerNames(deps, [...rooms.values()])])
+  return ids.flatMap((id) => {
+    const [room, member] = [rooms.get(id), own.get(id)]
+    return room && member && !room.dissolvedAt ? [roomView(room, nameOf(room), member)] : []
   })
 }

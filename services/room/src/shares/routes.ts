@@ -1,7 +1,7 @@
 import { ContractError, type Handlers } from '@im/contracts'
 import { roomShares } from '@im/contracts/room'
 import { bindHandlers, skipOf } from '@im/service-kit'
-import { findOwn } from '../changes/find-own.ts'
+import { readAsMember } from '../changes/find-own.ts'
 import type { Deps } from '../deps.ts'
 import { addShare } from './add-share.ts'
 import { deleteShare } from './delete-share.ts'
@@ -12,15 +12,17 @@ const handlers: Handlers<typeof roomShares, Deps> = {
     shareView(await addShare(deps, roomId, caller.userId, file)),
 
   async findShares(deps, { caller, params: { roomId, time, userId, pageIndex, pageSize } }) {
-    const { room } = await findOwn(deps, roomId, caller.userId)
     const wanted = { userId, until: time > 0 ? time : undefined }
     const skip = skipOf({ pageIndex, pageSize })
-    return skip === undefined ? [] : (await deps.shares.list(room._id, wanted, skip, pageSize)).map(shareView)
+    const found = await readAsMember(deps, roomId, caller.userId, async (room) =>
+      skip === undefined ? [] : await deps.shares.list(room._id, wanted, skip, pageSize),
+    )
+    return found.map(shareView)
   },
 
   async getShare(deps, { caller, params }) {
-    const { room } = await findOwn(deps, params.roomId, caller.userId)
-    const share = await deps.shares.find(room._id, params.shareId)
+    const { roomId, shareId } = params
+    const share = await readAsMember(deps, roomId, caller.userId, (room) => deps.shares.find(room._id, shareId))
     if (!share) throw new ContractError('ShareNotFound')
     return shareView(share)
   },
