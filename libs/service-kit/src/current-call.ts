@@ -7,6 +7,8 @@ interface CurrentCall {
   /** While somebody waits for the answer. */
   lifetime?: Lifetime
   endedSessions?: Set<string>
+  /** The user on whose behalf it is made. */
+  callerId?: number
 }
 
 /** More would not fit into the head of an answer. */
@@ -24,6 +26,14 @@ export function setLifetime(lifetime: Lifetime | undefined): void {
   if (lifetime) call.lifetime = lifetime
   else delete call.lifetime
 }
+
+export function setCaller(userId: number | undefined): void {
+  const call = current.getStore()
+  if (call && userId !== undefined) call.callerId = userId
+}
+
+/** The user on whose behalf this code runs; undefined where no user calls. */
+export const currentCaller = (): number | undefined => current.getStore()?.callerId
 
 /**
  * The answer to the current call tells the gateway that these sessions have ended, also when it is an error: a hundred of them, a user

@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { ContractError } from '@im/contracts'
 import { type ClientSession, type MongoClient, MongoError, MongoErrorLabel } from 'mongodb'
-import { isCallerGone } from './current-call.ts'
+import { currentCaller, isCallerGone } from './current-call.ts'
 import { StoreAwayError } from './store-away.ts'
+import { Turns } from './turns.ts'
 import { noteSession } from './used-sessions.ts'
 import { within } from './within.ts'
 
@@ -24,13 +25,34 @@ export async function inTransaction<T>(
   retryFor = defaultRetryFor,
 ): Promise<T> {
   const giveUpAt = performance.now() + retryFor
+  try {
+    return await runOnce(client, work, giveUpAt)
+  } catch (error) {
+    if (!mayRetry(error, MongoErrorLabel.TransientTransactionError, giveUpAt)) throw error
+  }
+  const caller = currentCaller()
+  const again = () => runAgain(client, work, giveUpAt)
+  return caller === undefined ? await again() : await retries.take(caller, again)
+}
+
+/**
+ * What met others is done again one after the other for each caller: a hundred changes of one thing that somebody makes at the same
+ * moment would meet each other until nobody waits for them.
+ */
+const retries = new Turns<number>()
+
+async function runAgain<T>(
+  client: MongoClient,
+  work: (session: ClientSession) => Promise<T>,
+  giveUpAt: number,
+): Promise<T> {
   for (let attempt = 0; ; attempt++) {
+    // A random pause, so that two transactions do not conflict for ever.
+    await delay(Math.random() * Math.min(5 * 1.5 ** attempt, 250))
     try {
       return await runOnce(client, work, giveUpAt)
     } catch (error) {
       if (!mayRetry(error, MongoErrorLabel.TransientTransactionError, giveUpAt)) throw error
-      // A random pause, so that two transactions do not conflict for ever.
-      await delay(Math.random() * Math.min(5 * 1.5 ** attempt, 250))
     }
   }
 }

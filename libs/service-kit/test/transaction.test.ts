@@ -5,9 +5,10 @@ import { contract, type Handlers, Nothing, Text } from '@im/contracts'
 import { userUpdated } from '@im/contracts/user'
 import { bindHandlers, connectMongo, createServiceApp, inTransaction, isStoreAway, type Runtime } from '@im/service-kit'
 import { createTestClient, dropNamespace, eventually, failure, recordEvents, testEnv } from '@im/service-kit/testing'
-import { MongoError } from 'mongodb'
+import { type ClientSession, MongoError } from 'mongodb'
 import { test } from 'tap'
 import { Type } from 'typebox'
+import { setCaller, withRequestId } from '../src/current-call.ts'
 import { asConflict } from '../src/transaction.ts'
 import { ownNamespace, readConfig, startProcess, startRuntime, update } from './runtime.ts'
 
@@ -117,6 +118,27 @@ test('a transaction that keeps meeting others is given up in time, as a store th
   t.ok(Date.now() - startedAt < 8000)
   await blocking.commitTransaction()
   t.equal(await eventually(async () => (await counters.findOne({ _id: 'a' }))?.value), 1)
+})
+
+test('changes of one thing that one caller makes at the same moment are all made, with little done twice', async (t) => {
+  const { db, mongoClient } = await startRuntime(t)
+  const counters = db.collection<{ _id: string; value: number }>('counters')
+  await counters.insertOne({ _id: 'a', value: 0 })
+  let tries = 0
+  const countUp = async (session: ClientSession) => {
+    tries++
+    const { value = 0 } = (await counters.findOne({ _id: 'a' }, { session })) ?? {}
+    await counters.updateOne({ _id: 'a' }, { $set: { value: value + 1 } }, { session })
+  }
+  const calls = Array.from({ length: 60 }, (_, n) =>
+    withRequestId(String(n), () => {
+      setCaller(10_000_001)
+      return inTransaction(mongoClient, countUp)
+    }),
+  )
+  await Promise.all(calls)
+  t.equal((await counters.findOne({ _id: 'a' }))?.value, 60)
+  t.ok(tries <= 150, `${tries} tries`)
 })
 
 test('what a transaction throws is thrown, and nothing of it stays', async (t) => {

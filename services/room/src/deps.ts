@@ -7,8 +7,8 @@ import {
   FollowedValue,
   type Runtime,
   type ServiceClient,
+  Turns,
 } from '@im/service-kit'
-import { RoomTurns } from './changes/room-turns.ts'
 import type { RoomConfig } from './config.ts'
 import { MembersRepository } from './documents/members-repository.ts'
 import { MutesRepository } from './documents/mutes-repository.ts'
@@ -32,7 +32,7 @@ export interface Deps extends Runtime<RoomConfig> {
   people: CopiedRows<Person>
   names: Names
   erasedUsers: ErasedUsers
-  turns: RoomTurns
+  turns: Turns<string>
   user: ServiceClient
   social: ServiceClient
   message: ServiceClient
@@ -59,7 +59,7 @@ export function createDeps({ config, db, bus, log, now }: Runtime<RoomConfig>): 
     people,
     names: new Names(people, user),
     erasedUsers: new ErasedUsers(db, now),
-    turns: new RoomTurns(),
+    turns: new Turns(),
     user,
     social: createServiceClient({ baseUrl: socialUrl, serviceKeys, timeoutMs: timeouts.social }),
     message: createServiceClient({ baseUrl: messageUrl, serviceKeys, timeoutMs: timeouts.message }),

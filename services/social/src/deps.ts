@@ -1,9 +1,8 @@
-import { createServiceClient, ErasedUsers, type Runtime, type ServiceClient } from '@im/service-kit'
+import { createServiceClient, ErasedUsers, type Runtime, type ServiceClient, Turns } from '@im/service-kit'
 import { AccountChatsRepository } from './account-pages/account-chats-repository.ts'
 import { OpenSendsRepository } from './account-pages/open-sends-repository.ts'
 import { RepliesRepository } from './account-replies/replies-repository.ts'
 import { BooksRepository } from './address-book/books-repository.ts'
-import { UploadTurns } from './address-book/upload-turns.ts'
 import type { SocialConfig } from './config.ts'
 import { EverybodysFriends } from './friends/everybodys-friends.ts'
 import { WrittenLists } from './friends/written-lists.ts'
@@ -30,7 +29,8 @@ export interface Deps extends Runtime<SocialConfig> {
   labels: LabelsRepository
   newFriends: NewFriendsRepository
   books: BooksRepository
-  uploadTurns: UploadTurns
+  /** By user. */
+  uploadTurns: Turns<number>
   menus: MenusRepository
   knownAccounts: KnownAccounts
   accountChats: AccountChatsRepository
@@ -67,7 +67,7 @@ export function createDeps(runtime: Runtime<SocialConfig>): Omit<Deps, keyof Run
     labels: new LabelsRepository(db, now),
     newFriends: new NewFriendsRepository(db),
     books: new BooksRepository(db),
-    uploadTurns: new UploadTurns(),
+    uploadTurns: new Turns(),
     menus: new MenusRepository(db),
     knownAccounts: new KnownAccounts(people),
     accountChats: new AccountChatsRepository(db),

@@ -13,7 +13,7 @@ import {
   type RequestInfo,
 } from '@im/contracts'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { endedSessions, setLifetime, withRequestId } from '../current-call.ts'
+import { endedSessions, setCaller, setLifetime, withRequestId } from '../current-call.ts'
 import { EndpointLimits } from '../limits/endpoint-limits.ts'
 import { endOfCall, SpanKind, type Tracing, traceHeader } from '../tracing.ts'
 import { sendError, sendHeaders, sendRaw } from './answers.ts'
@@ -112,6 +112,7 @@ export function createAnswerer<Deps>(
     const limited = identity.isInternal ? undefined : limits?.begin()
     const lifetime = new Lifetime(reply.raw, timeoutOf(request, identity))
     setLifetime(lifetime)
+    setCaller(caller?.userId)
     try {
       const counted = { ip: identity.claims?.ip ?? request.ip, caller }
       await limited?.count(counted)

@@ -51,7 +51,7 @@ export async function inTurn<T>(
   roomId: string,
   work: (change: Change) => Promise<{ result: T; act: RoomAct }>,
 ): Promise<T> {
-  return await deps.turns.run(roomId, async () => {
+  return await deps.turns.take(roomId, async () => {
     const { result, act } = await deps.outbox.commit(work)
     if (act.isDecisive) await enforce(deps, act.room)
     return result

@@ -18,7 +18,7 @@ export async function enterWaitingRoom(deps: Deps, userId: number, jid: string):
   if (!waiting) throw new ContractError('RoomNotFound')
   const { members, name } = waiting.room
   if (!members.some((member) => member.userId === userId)) throw new ContractError('PermissionDenied')
-  await deps.turns.run(`waiting ${jid}`, () => makeOrJoin(deps, userId, jid, name))
+  await deps.turns.take(`waiting ${jid}`, () => makeOrJoin(deps, userId, jid, name))
   return await getRoom(deps, jid, userId, firstPage)
 }
 

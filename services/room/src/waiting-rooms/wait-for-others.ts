@@ -49,7 +49,7 @@ export async function waitForOthers(deps: Deps, userId: number, waiting: Waiting
       change.announce(waitingRoomChanged, room.jid, { jid: room.jid, userIds: others, by: personOf(member), at })
     return joined
   }
-  return await turns.run(`digits ${digits}`, () => outbox.commit(work))
+  return await turns.take(`digits ${digits}`, () => outbox.commit(work))
 }
 
 const newWaitingRoom = ({ name, latitude, longitude }: Waiting, at: number): WaitingRoom => ({

@@ -20,6 +20,8 @@ const longestRemark = 64
 /** Of a remark so many code units are read, and of all so many before other work gets its turn: cleaning takes 1 ms for a thousand. */
 const [longestRead, readInTurn] = [1000, 16_000]
 
+/** An upload that has waited so long (ms) for those before it is refused: who waits for the answer would not get it. */
+const longestWait = 10_000
 /** How long (ms) an upload is tried again when another replica takes one of the same user. */
 const retryFor = 15_000
 
@@ -43,7 +45,11 @@ export async function uploadContacts(deps: Deps, userId: number, { added, remove
   if (ownKey) wanted.delete(ownKey)
   const remarks = await remarksOf(wanted)
   const owner = { userId, telephone: ownKey ? telephoneOf(ownKey) : '' }
-  return await uploadTurns.take(userId, () => storeAndFind(deps, owner, { gone, remarks, keys: [...wanted.keys()] }))
+  const refuseAt = performance.now() + longestWait
+  return await uploadTurns.take(userId, async () => {
+    if (performance.now() > refuseAt) throw limitError('RateLimited', longestWait / 1000)
+    return await storeAndFind(deps, owner, { gone, remarks, keys: [...wanted.keys()] })
+  })
 }
 
 type Owner = Pick<Contact, 'userId' | 'telephone'>
