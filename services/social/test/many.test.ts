@@ -4,13 +4,15 @@ import {
   addressBook,
   blacklists,
   follows,
+  friendChanged,
   friendRequested,
   friends,
+  internalRelations,
   labelChanged,
   labels,
   userErased,
 } from '@im/contracts/social'
-import { systemUserId } from '@im/contracts/user'
+import { systemUserId, userRegistered } from '@im/contracts/user'
 import { eventually, failure, recordEvents } from '@im/service-kit/testing'
 import fc from 'fast-check'
 import { test } from 'tap'
@@ -69,7 +71,7 @@ test('requests have a limit a day, however they are made', async (t) => {
 })
 
 test('everybody begins with the system account and the configured friends', async (t) => {
-  const { api, person } = await startSocial(t)
+  const { api, env, internal, person, publish } = await startSocial(t)
   const helper = await person('helper')
   const alice = await person('alice', { defaultFriends: [helper, systemUserId] })
   await eventually(async () => {
@@ -79,6 +81,19 @@ test('everybody begins with the system account and the configured friends', asyn
     )
   })
   t.match(await api.call(friends.getFriend, { toUserId: alice }, { as: helper }), { status: 2 })
+
+  const told = await recordEvents(t, env, friendChanged)
+  const newcomer = { userId: 20_000_001, nickname: 'bob', userType: 0, defaultFriends: [helper] }
+  const counts = { attCount: 2, fansCount: 2, friendsCount: 2 }
+  t.strictSame(await internal.call(internalRelations.welcomeUser, newcomer), counts)
+  const known = async () =>
+    (await api.call(friends.listFriends, {}, { as: newcomer.userId })).map((row) => row.toUserId)
+  t.strictSame(await known(), [helper, systemUserId], 'from the answer of the registration on')
+  const ofEvent = { ...newcomer, account: 'bob', telephone: '', registeredAt: 1 }
+  await publish(userRegistered, newcomer.userId, ofEvent)
+  await publish(userRegistered, 20_000_002, { ...ofEvent, userId: 20_000_002 })
+  await eventually(() => told.some(({ userId }) => userId === 20_000_002))
+  t.equal(told.filter(({ userId }) => userId === newcomer.userId).length, 2, 'the event tells nobody again')
 })
 
 test('a super administrator makes a public account everybody’s friend, others only their own', async (t) => {

@@ -37,6 +37,7 @@ test('registration', async (t) => {
     t.equal(alice.settings.showTelephone, 2)
     t.equal(alice.settings.friendFromList, '1,2,3,4,5')
     t.strictSame(alice.role, [])
+    t.match(alice, { friendCount: 1, attCount: 1, fansCount: 1 }, 'the system account')
     const [event] = await eventually(() => events.length > 0 && events)
     t.strictSame(
       { userId: event?.userId, telephone: event?.telephone, nickname: event?.nickname, friends: event?.defaultFriends },

@@ -102,6 +102,10 @@ export async function startPeers(t: Test, serviceKey: string) {
       const none = { attCount: 0, fansCount: 0, friendsCount: 0 }
       return { counts: userIds.map((userId) => ({ userId, ...(counts.get(userId) ?? none) })) }
     }),
+    stub(internalRelations.welcomeUser, (_, { params: { defaultFriends = [] } }) => {
+      const friends = 1 + defaultFriends.length
+      return { attCount: friends, fansCount: friends, friendsCount: friends }
+    }),
     stub(internalMemberships.getMembership, (_, { params: { userId, room: ref } }) => {
       const room = [...rooms.values()].find(({ jid, roomId }) => jid === ref || roomId === ref)
       const { roomId = '', jid = '', members, allowSpeakCourse = 0 } = room ?? {}

@@ -10,6 +10,12 @@ const side = Type.Object({
   hasBlocked: Type.Boolean({ description: 'the owner of the row blocked the other' }),
 })
 
+const countsFields = {
+  attCount: Type.Integer({ description: 'followed and friends' }),
+  fansCount: Type.Integer({ description: 'followers' }),
+  friendsCount: Type.Integer(),
+}
+
 /** Asked by other services. The rows they get have no unread counts: these are for lists of the owner alone. */
 export const internalRelations = contract('social', {
   getRelations: {
@@ -40,16 +46,22 @@ export const internalRelations = contract('social', {
     safe: true,
     params: Type.Object({ userIds: List({ item: UserId(), maxItems: 500 }) }),
     result: Type.Object({
-      counts: Type.Array(
-        Type.Object({
-          userId: Type.Integer(),
-          attCount: Type.Integer({ description: 'followed and friends' }),
-          fansCount: Type.Integer({ description: 'followers' }),
-          friendsCount: Type.Integer(),
-        }),
-        { description: 'one for each id; each counts to 100,000' },
-      ),
+      counts: Type.Array(Type.Object({ userId: Type.Integer(), ...countsFields }), {
+        description: 'one for each id; each counts to 100,000',
+      }),
     }),
+  },
+  welcomeUser: {
+    path: '/internal/relations/welcome',
+    summary: { zh: '新用户的初始好友', en: 'Make a new user known, with the friends whom everybody begins with' },
+    auth: 'internal',
+    params: Type.Object({
+      userId: UserId(),
+      nickname: Text(),
+      userType: Int(),
+      defaultFriends: Type.Optional(List({ item: UserId(), maxItems: 1000 })),
+    }),
+    result: Type.Object(countsFields),
   },
   getStandings: {
     path: '/internal/relations/standings',

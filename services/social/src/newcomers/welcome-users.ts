@@ -31,10 +31,15 @@ export function catchUpWithUsers(deps: Deps): Closable {
   })
 }
 
-/** A new user is known, and has the friends whom everybody begins with. */
+type Newcomer = Pick<Payload<typeof userRegistered>, 'userId' | 'nickname' | 'userType' | 'defaultFriends'>
+
+/**
+ * A new user is known, and has the friends whom everybody begins with. The user service asks for it before it answers a registration,
+ * and an event tells of it as well.
+ */
 export async function welcomeUser(
   deps: Pick<Deps, 'people' | 'relations' | 'labels' | 'now'>,
-  { userId, nickname, userType, defaultFriends }: Payload<typeof userRegistered>,
+  { userId, nickname, userType, defaultFriends }: Newcomer,
   change: Change,
 ): Promise<void> {
   await deps.people.add({ _id: userId, nickname, userType }, change)

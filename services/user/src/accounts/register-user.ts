@@ -1,6 +1,7 @@
 import { ContractError } from '@im/contracts'
 import { newUserConfigFields, type ServerConfig, type SettingValues, userRegistered } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
+import type { Counts } from '../relations/relations.ts'
 import { openSession } from '../sessions/open-session.ts'
 import type { SmsProof } from '../sms/sms-codes.ts'
 import { configuredKeys, registeredKey } from '../users/login-names.ts'
@@ -12,9 +13,15 @@ import { admitRegistration, proveNumber, type Registration, withinNumberLimit } 
 import type { CompletedLogin } from './complete-login.ts'
 import { keyMacsOf } from './key-macs-of-session.ts'
 import { loginRecord, positionOf } from './login-device.ts'
+import { welcomeUser } from './welcome-user.ts'
+
+export interface CompletedRegistration extends CompletedLogin {
+  /** Of the friends whom everybody begins with. */
+  counts: Counts
+}
 
 /** Makes an account and logs it in. When two register one number at the same time, one gets TelephoneTaken. */
-export async function registerUser(deps: Deps, registration: Registration): Promise<CompletedLogin> {
+export async function registerUser(deps: Deps, registration: Registration): Promise<CompletedRegistration> {
   const config = await deps.serverConfig.get()
   const registered = await admitRegistration(deps, registration, config)
   return withinNumberLimit(deps, registered, async () => {
@@ -32,7 +39,7 @@ interface Admitted {
   password: { hash: string; version: number }
 }
 
-async function addUser(deps: Deps, registration: Registration, admitted: Admitted): Promise<CompletedLogin> {
+async function addUser(deps: Deps, registration: Registration, admitted: Admitted): Promise<CompletedRegistration> {
   const { users, outbox, newInviteCode, now } = deps
   const { config, registered, proof, password } = admitted
   const { from } = registration
@@ -42,7 +49,7 @@ async function addUser(deps: Deps, registration: Registration, admitted: Admitte
     users.nextUserId(),
     users.idsByNames(config.defaultTelephones.flatMap(configuredKeys)),
   ])
-  return withFreeNames(registered, () =>
+  const done = await withFreeNames(registered, () =>
     outbox.commit(async (change) => {
       const user = newUser({
         ...registration.profile,
@@ -70,6 +77,8 @@ async function addUser(deps: Deps, registration: Registration, admitted: Admitte
       return { user, opened }
     }),
   )
+  const { nickname, userType } = done.user
+  return { ...done, counts: await welcomeUser(deps, { userId, nickname, userType, defaultFriends }) }
 }
 
 /** Tries again while somebody has the account name or the invite code that was made up. */

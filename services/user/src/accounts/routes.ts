@@ -2,7 +2,7 @@ import { type Handlers, pickFields } from '@im/contracts'
 import { accounts, profileFields } from '@im/contracts/user'
 import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
-import { knownElsewhere, nothingElsewhere } from '../elsewhere/known-elsewhere.ts'
+import { knownElsewhere } from '../elsewhere/known-elsewhere.ts'
 import { endSession } from '../sessions/end-session.ts'
 import { autoLogIn } from './auto-log-in.ts'
 import { logIn } from './log-in.ts'
@@ -13,7 +13,7 @@ import { registerUser } from './register-user.ts'
 const handlers: Handlers<typeof accounts, Deps> = {
   async register(deps, { params, request, signal }) {
     const { telephone, areaCode, password, userType, isSmsRegister, inviteCode } = params
-    const { user, opened } = await registerUser(deps, {
+    const { user, opened, counts } = await registerUser(deps, {
       telephone,
       areaCode,
       passwordMd5: password,
@@ -25,7 +25,7 @@ const handlers: Handlers<typeof accounts, Deps> = {
       from: loginDevice(params, request),
       signal,
     })
-    return loginResult(user, opened.accessToken, nothingElsewhere)
+    return loginResult(user, opened.accessToken, { counts, companyId: 0 })
   },
 
   async login(deps, { params, request, signal }) {

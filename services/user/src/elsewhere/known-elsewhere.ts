@@ -3,8 +3,8 @@ import type { Deps } from '../deps.ts'
 import { countsOf, noCounts } from '../relations/relations.ts'
 import type { KeptElsewhere, KnownElsewhere, UserDocument } from '../users/user-document.ts'
 
-/** A user who has just registered has neither friends nor a company. */
-export const nothingElsewhere: KnownElsewhere = { counts: noCounts, companyId: 0 }
+/** What counts while nothing is known yet. */
+const nothingElsewhere: KnownElsewhere = { counts: noCounts, companyId: 0 }
 
 /** After this time (ms) others are asked again: events may have been lost, and none tells of followers who were deleted. */
 const keptFor = 86_400_000
