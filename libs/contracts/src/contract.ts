@@ -101,9 +101,9 @@ export interface EndpointSpec {
   successText?: LocalizedText
   /**
    * `oauth`: errors are written as RFC 6749 documents with HTTP status codes. `file`: errors have an HTTP status, beside the
-   * envelope, so that players and browsers understand them.
+   * envelope, so that players and browsers understand them. `callback`: the same for providers, who take 200 for "received".
    */
-  answer?: 'envelope' | 'oauth' | 'file'
+  answer?: 'envelope' | 'oauth' | 'file' | 'callback'
 }
 
 export type Endpoint<S extends EndpointSpec = EndpointSpec> = Readonly<S> & {

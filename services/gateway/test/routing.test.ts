@@ -152,11 +152,13 @@ test('a service that does not answer in time is ServiceUnavailable', async (t) =
   await once(silent, 'listening')
   t.after(() => silent.close().closeAllConnections())
   const { port } = silent.address() as { port: number }
-  const { call } = await startGateway(t, { USER_URL: `http://127.0.0.1:${port}`, SERVICE_TIMEOUT_MS: '300' })
+  const { call, gateway } = await startGateway(t, { USER_URL: `http://127.0.0.1:${port}`, SERVICE_TIMEOUT_MS: '300' })
   const started = Date.now()
   t.equal((await call('/config')).resultCode, codes.unavailable)
   t.ok(Date.now() - started < 2000)
   t.equal((await call('/user/get?access_token=abc')).resultCode, codes.unavailable)
+  const told = await fetch(`${gateway.url}/pay/callback/wechat`, { method: 'POST', body: '{}' })
+  t.equal(told.status, 503, 'a provider would take 200 for "received"')
 })
 
 test('OAuth clients are refused in their own form', async (t) => {

@@ -16,7 +16,15 @@ import {
   labels,
 } from '@im/contracts/social'
 import { callerHeader, csrfHeader, csrfTokenOf, eraseAgainAfter, signCaller } from '@im/service-kit'
-import { collectionsWith, eventually, failure, recordEvents, startService, watchQueries } from '@im/service-kit/testing'
+import {
+  collectionsWith,
+  countRoundTrips,
+  eventually,
+  failure,
+  recordEvents,
+  startService,
+  watchQueries,
+} from '@im/service-kit/testing'
 import { Collection, MongoServerError } from 'mongodb'
 import { type Test, test } from 'tap'
 import { welcome } from '../src/account-replies/answer-events.ts'
@@ -143,7 +151,14 @@ test('menus: two levels, ten on each, ids of 64 bits, and none of another accoun
   const stored = await deps.menus.of(session(0).userId || (await all())[0]!.userId)
   const [first, second] = [String(stored[0]!._id), String(stored[1]!._id)]
   t.ok(BigInt(first) > 2n ** 53n && BigInt(first) < 2n ** 63n)
-  await save({ name: 'child', parentId: first, url: ' https://x.test/a b ', menuId: 'cmd', desc: '<b>' })
+  /** But for what its transaction takes. */
+  const tripsOf = async (change: () => Promise<unknown>) => {
+    const { inTurn, commands } = await countRoundTrips(deps, change, { except: new Set(['replicas']) })
+    return inTurn - commands.filter((name) => name === 'commitTransaction').length
+  }
+  const saveChild = () =>
+    save({ name: 'child', parentId: first, url: ' https://x.test/a b ', menuId: 'cmd', desc: '<b>' })
+  t.ok((await tripsOf(saveChild)) <= 3)
   const child = (await deps.menus.of(stored[0]!.userId)).find(({ parentId }) => parentId === stored[0]!._id)
   await t.rejects(save({ name: 'third level', parentId: String(child?._id) }), failure('MenuNotFound'))
   t.match((await all())[0], { menuList: [{ name: 'child', url: 'https://x.test/ab', menuId: 'cmd', desc: '<b>' }] })
@@ -171,7 +186,7 @@ test('menus: two levels, ten on each, ids of 64 bits, and none of another accoun
     await t.rejects(save({ id: second, name: 'x', url }), failure('InvalidParams'), url)
   for (const url of ['', 'x.test:8080/a', 'HTTP://x.test', '/path', 'x.test'])
     await save({ id: second, name: 'x', url })
-  await remove({ id: first })
+  t.ok((await tripsOf(() => remove({ id: first }))) <= 3)
   t.strictSame(
     (await all()).flatMap(({ menuList }) => menuList),
     [],
@@ -208,6 +223,12 @@ test('fans: listed, removed with a notice, and paged for broadcasts without thos
   t.strictSame((await page({})).userIds, [alice])
   await eventually(() => events.length === 1)
   t.match(events, [{ userId: news, toUserId: bob }])
+
+  await api.call(blacklists.blockUser, { toUserId: alice }, { as: news })
+  for (const fan of [alice, carol]) await call(accountFans.deleteFan, { toUserId: fan })
+  const left = { status: 0, blacklist: 1 }
+  t.match(await api.call(friends.getFriend, { toUserId: alice }, { as: news }), left, 'what either blocked stays so')
+  t.match(await api.call(friends.getFriend, { toUserId: news }, { as: carol }), left)
 })
 
 test('conversations: who wrote, the newest first, answers to them and to fans, to nobody else', async (t) => {
@@ -578,4 +599,13 @@ test('an answer that could not be sent counts for nothing: it is sent when its e
   for (let n = 0; n < 10; n++) await write(alice, news, `price ${n}`)
   await eventually(() => sent.length === 11, 20_000)
   t.equal(failures, 11, 'ten a minute, and one that failed')
+
+  const bob = await person('bob')
+  failures = 0
+  others.answers[path] = (message) => (failures++ < 5 ? undefined : send(message))
+  await api.call(follows.follow, { toUserId: news }, { as: bob })
+  await eventually(() => failures === 5, 20_000)
+  await api.call(follows.unfollow, { toUserId: news }, { as: bob })
+  await api.call(follows.follow, { toUserId: news }, { as: bob })
+  await eventually(() => sent.at(-1)?.receivers[0]?.userId === bob, 20_000)
 })

@@ -60,6 +60,7 @@ test('deleting, unfollowing and blocking leave what the chapter says', async (t)
 
   await t.rejects(api.call(blacklists.unblockUser, { toUserId: alice }, { as: bob }), failure('NotOnBlacklist'))
   await api.call(blacklists.blockUser, { toUserId: alice }, { as: bob })
+  await api.call(friends.remarkFriend, { toUserId: alice, remarkName: 'a liar', describe: 'tall' }, { as: bob })
   await t.rejects(api.call(blacklists.blockUser, { toUserId: alice }, { as: bob }), failure('AlreadyOnBlacklist'))
   t.match(await row(alice, bob), { status: 2, isBeenBlack: 1, blacklist: 0 })
   t.match(await row(bob, alice), { status: 2, isBeenBlack: 0, blacklist: 1 })
@@ -74,7 +75,9 @@ test('deleting, unfollowing and blocking leave what the chapter says', async (t)
 
   await api.call(friends.deleteFriend, { toUserId: bob }, { as: alice })
   t.equal(await row(alice, bob), undefined)
-  t.match(await row(bob, alice), { status: 0, blacklist: 1 }, 'what bob blocked stays blocked')
+  const left = { status: 0, blacklist: 1, remarkName: '', describe: '' }
+  t.match(await row(bob, alice), left, 'what bob blocked stays blocked, and nothing else')
+  t.match(await api.call(follows.listFollowed, {}, { as: bob }), [left, { toUserId: systemUserId }])
   others.talks.set(`${bob}:${alice}`, { unread: 3, lastTalkTime: 1_700_000_005 })
   t.match(await api.call(blacklists.unblockUser, { toUserId: alice }, { as: bob }), {
     ...{ status: 0, blacklist: 0, msgNum: 3, lastTalkTime: 1_700_000_005 },
@@ -87,6 +90,10 @@ test('deleting, unfollowing and blocking leave what the chapter says', async (t)
   await api.call(follows.follow, { toUserId: news }, { as: alice })
   await api.call(follows.unfollow, { toUserId: news }, { as: alice })
   t.equal(await row(news, alice), undefined, 'a public account follows nobody who does not follow it')
+  await api.call(follows.follow, { toUserId: news }, { as: alice })
+  await api.call(blacklists.blockUser, { toUserId: alice }, { as: news })
+  await api.call(follows.unfollow, { toUserId: news }, { as: alice })
+  t.match(await row(news, alice), { status: 0, blacklist: 1 }, 'but what it blocked stays blocked')
 })
 
 test('what a stranger notes is theirs, and what a row says of notifications ends with it', async (t) => {

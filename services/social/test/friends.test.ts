@@ -64,6 +64,14 @@ test('what the other allows decides: no consent, no followers, ways of adding, p
   await t.rejects(add(picky, 4), failure('AddWayNotAllowed'))
   t.equal(await add(picky, 3), 1)
   t.equal(await add(await person('none', { friendFromList: '' }), 6), 1)
+  const strict = await person('strict', { friendFromList: '1' })
+  await api.call(follows.follow, { toUserId: alice }, { as: strict })
+  await t.rejects(add(strict, 4), failure('AddWayNotAllowed'), 'nor by who was asked')
+
+  const noted = await person('noted', { friendsVerify: 0 })
+  await api.call(friends.remarkFriend, { toUserId: alice, remarkName: 'A' }, { as: noted })
+  t.equal(await add(noted), 2)
+  t.match(await api.call(friends.listNewFriends, {}, { as: noted }), [{ type: 508 }], 'a note is no request')
 
   await api.call(follows.follow, { toUserId: alice }, { as: closed })
   t.equal(await add(closed), 2, 'who asked takes the request back')

@@ -148,6 +148,7 @@ test('a deleted account is in no list of ids from the moment on that its deletio
   const news = await person('news', { userType: 2 })
   const as = { as: alice }
   for (const toUserId of [bob, news]) await api.call(follows.follow, { toUserId }, as)
+  await api.call(friends.addFriend, { toUserId: alice }, { as: bob })
   const ids = (type: 'friendList' | 'blackList') => api.call(friends.listFriendIds, { type }, as)
   t.strictSame((await ids('friendList')).sort(), [systemUserId, bob, news].sort())
   // What removes the rows comes later: followers are told of by no event, and their lists are kept.
@@ -158,9 +159,12 @@ test('a deleted account is in no list of ids from the moment on that its deletio
     await gate.promise
     return removing(...asked)
   }
+  const fans = async () => (await api.call(follows.listFans, {}, as)).map(({ toUserId }) => toUserId)
+  t.ok((await fans()).includes(bob))
   const erasedAt = performance.now()
   await erase(bob)
   await eventually(async () => (await ids('friendList')).length === 2)
+  t.notOk((await fans()).includes(bob))
   t.ok(performance.now() - erasedAt < 5000, `${performance.now() - erasedAt} ms`)
   await api.call(blacklists.blockUser, { toUserId: news }, as)
   t.strictSame(await ids('blackList'), [news])
@@ -352,6 +356,7 @@ test('labels of one user hold 50,000 friends together', async (t) => {
       ['other', 0],
     ],
   )
+  t.equal((await setOf('')).resultCode, 1, 'who holds more may take some out')
 })
 
 test('who is blocked is passed over when many are asked', async (t) => {

@@ -121,6 +121,18 @@ test('after a change of PAY_MAC_KEY the mac counts again once the pay password i
   await api.call(authKeys.uploadPayKey, { ...keys, mac }, as)
 })
 
+test('message keys change twenty times an hour at most, because all friends are told', async (t) => {
+  const { api, person, events } = await startUser(t, { AUTHKEYS_MAC: 'off', LIMIT_FACTOR: '0.1' })
+  const { caller } = await person('alice')
+  const told = await events(messageKeysChanged)
+  const keys = { publicKey: 'a', privateKey: 'b', mac: 'c' }
+  await api.call(authKeys.uploadDhKey, keys, { as: caller })
+  await api.call(authKeys.uploadRsaKey, keys, { as: caller })
+  for (const endpoint of [authKeys.uploadMessageKeys, authKeys.uploadDhKey])
+    await t.rejects(api.call(endpoint, keys, { as: caller }), failure('RateLimited'))
+  await eventually(() => told.length === 2)
+})
+
 test('without PAY_MAC_KEY nobody has pay keys', async (t) => {
   const { api, person } = await startUser(t)
   const { caller } = await person('alice')

@@ -184,6 +184,8 @@ test('people around are listed by distance, while their position is fresh', asyn
   passSeconds(7 * 86_400 + 10)
   t.strictSame(namesOf(await around()), [])
   t.strictSame(namesOf(await around({ nickname: 'near' })), [], 'nor by a keyword')
+  const cards = await api.call(userSearch.searchUsers, { nickname: 'near' }, { as: me.caller })
+  t.match([found[0]?.loc, cards[0]?.nickname, cards[0]?.loc], [{}, 'near', undefined], 'and is told to nobody')
 })
 
 test('nobody finds out more of a position than is shown of it', async (t) => {
@@ -200,9 +202,11 @@ test('nobody finds out more of a position than is shown of it', async (t) => {
       const cards = await around({ ...place, ...more, distance: 1 })
       t.ok(cards.length === 0 || cards.length === 2, `${metres} m`)
       t.equal(cards[0]?.distance, cards[1]?.distance)
+      t.strictSame(cards[0]?.loc, cards[1]?.loc)
     }
     const fresh = await api.call(userSearch.listNewUsers, place, { as: spy.caller })
     t.equal(fresh[0]?.distance, fresh[1]?.distance)
+    t.strictSame(fresh.map(({ loc }) => loc).slice(0, 2), Array(2).fill({ lat: shown.latitude, lng: shown.longitude }))
   }
 })
 

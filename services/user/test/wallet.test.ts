@@ -114,6 +114,7 @@ test('a recharge in the sandbox counts at once; without a provider there is none
   await t.rejects(none.api.call(wallet.bindWeChat, { code: 'x' }, { as: bob.caller }), failure('FeatureDisabled'))
   const callback = await fetch(`${none.url}/pay/callback/alipay`, { method: 'POST', body: 'a=b' })
   t.equal(((await callback.json()) as { resultCode: number }).resultCode, 1_020_106)
+  t.equal(callback.status, 400)
   t.equal(payCallbacks.receivePayment.body, 'raw')
 })
 
@@ -291,6 +292,11 @@ test('withdrawals', async (t) => {
     await askProviders(deps)
     await withdraw(erin, signed(erin, '100'))
     t.equal(await balanceOf(erin), 400, 'it had arrived')
+    transfers.script.next = 'lost'
+    await t.rejects(withdraw(erin, signed(erin, '100')), failure('WithdrawFailed'))
+    transfers.script.next = 'paid'
+    await t.rejects(withdraw(erin, signed(erin, '50')), failure('WithdrawFailed'), 'also behind one that is settled')
+    t.equal(await balanceOf(erin), 300)
   })
 
   t.test('a transfer that never arrived is given back after ten minutes, and not before', async (t) => {

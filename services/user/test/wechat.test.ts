@@ -1,6 +1,7 @@
 import { createHash, createVerify } from 'node:crypto'
 import { wallet } from '@im/contracts/user'
 import { failure } from '@im/service-kit/testing'
+import { MongoNetworkError } from 'mongodb'
 import { test } from 'tap'
 import { askProviders } from '../src/wallet/ask-providers.ts'
 import { startWeChat } from './providers/wechat-server.ts'
@@ -77,6 +78,10 @@ test('WeChat Pay', async (t) => {
     t.equal((await notify(paid(orderId, { trade_state: 'CLOSED' }))).status, 204)
     t.equal((await notify(wechat.notification('REFUND.SUCCESS', {}))).status, 204)
     t.equal(await balance(), before)
+    const { byId } = deps.recharges
+    deps.recharges.byId = () => Promise.reject(new MongoNetworkError('away'))
+    t.equal((await notify(good)).status, 503, 'what cannot be stored now is to be told again')
+    deps.recharges.byId = byId
     t.equal((await notify(good)).status, 204, 'and then the right one')
     t.equal(await balance(), before + 500)
   })

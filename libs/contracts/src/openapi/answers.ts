@@ -59,14 +59,18 @@ function successSchema({ members }: Endpoint, result: Json): Json {
   }
 }
 
+const failures = (described: Record<string, string>): Json =>
+  Object.fromEntries(
+    Object.entries(described).map(([status, description]) => [
+      status,
+      { description, content: { 'application/json': { schema: failure } } },
+    ]),
+  )
+
 const fileAnswers: Json = {
   '206': { description: 'the part that Range asks for' },
   '304': { description: 'what the client has is the newest' },
-  ...Object.fromEntries(
-    Object.entries({ '404': 'no such file', '429': 'too many at once', '503': 'try again later' }).map(
-      ([status, description]) => [status, { description, content: { 'application/json': { schema: failure } } }],
-    ),
-  ),
+  ...failures({ '404': 'no such file', '429': 'too many at once', '503': 'try again later' }),
   '416': { description: 'the file has no such part' },
 }
 
@@ -74,6 +78,8 @@ const fileAnswers: Json = {
 export function otherAnswers({ answer, page }: Endpoint): Json {
   if (page) return { '303': { description: `the answer to a form of a browser: ${page}` } }
   if (answer === 'file') return fileAnswers
+  if (answer === 'callback')
+    return failures({ '400': 'refused', '429': 'too many at once', '503': 'tell it again later' })
   if (answer !== 'oauth') return {}
   const content = { 'application/json': { schema: { $ref: '#/components/schemas/OAuthFailure' } } }
   const described = { '400': 'refused (RFC 6749 §5.2)', '401': 'client refused', '429': 'too many tries' }
@@ -86,7 +92,7 @@ export function otherAnswers({ answer, page }: Endpoint): Json {
 }
 
 function describe({ answer, errors: own = [] }: Endpoint): string {
-  const form = answer === 'oauth' || answer === 'file' ? 'Success.' : 'Success or failure, told by resultCode.'
+  const form = answer && answer !== 'envelope' ? 'Success.' : 'Success or failure, told by resultCode.'
   if (!own.length) return `${form} Errors: the common ones.`
   const rows = own.map((name) => `- ${errors[name].code} ${name}: ${errors[name].zh} / ${errors[name].en}`)
   return `${form} Errors besides the common ones:\n${rows.join('\n')}`

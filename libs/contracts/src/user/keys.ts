@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { contract } from '../contract.ts'
+import { contract, type RateLimit } from '../contract.ts'
 import { LongText, Text, UserId } from '../param-types.ts'
 import { Maybe, Nothing, UnixSeconds } from '../result-types.ts'
 import { payPasswordGuesses } from './passwords.ts'
@@ -8,6 +8,9 @@ import { payPasswordGuesses } from './passwords.ts'
 const keyText = (aliases: readonly string[] = []) => LongText({ trim: true, maxLength: 16 * 1024, aliases })
 const mac = () => Text({ trim: true, maxLength: 64, description: 'Base64 of HMAC-MD5' })
 const PrivateKey = Maybe(Type.Object({ privateKey: Type.String() }, { description: 'no data when there is none' }))
+
+/** All friends get a message about each change, and a wrong mac is a guess of the password. */
+const keyChanges = { by: 'user', max: 20, seconds: 3600, group: 'message-keys' } as const satisfies RateLimit
 
 export const keyPairs = contract('user', {
   uploadKeyPair: {
@@ -59,6 +62,7 @@ export const authKeys = contract('user', {
     }),
     result: Nothing,
     errors: ['MacInvalid'],
+    limits: [keyChanges],
   },
   uploadDhKey: {
     path: '/authkeys/uploadDhMsgKey',
@@ -67,6 +71,7 @@ export const authKeys = contract('user', {
     params: Type.Object({ publicKey: keyText(['dhPublicKey']), privateKey: keyText(['dhPrivateKey']), mac: mac() }),
     result: Nothing,
     errors: ['MacInvalid'],
+    limits: [keyChanges],
   },
   uploadRsaKey: {
     path: '/authkeys/uploadRsaMsgKey',
@@ -75,6 +80,7 @@ export const authKeys = contract('user', {
     params: Type.Object({ publicKey: keyText(['rsaPublicKey']), privateKey: keyText(['rsaPrivateKey']), mac: mac() }),
     result: Nothing,
     errors: ['MacInvalid'],
+    limits: [keyChanges],
   },
   listDhKeys: {
     path: '/authkeys/getDHMsgKeyList',

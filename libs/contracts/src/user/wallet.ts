@@ -87,6 +87,7 @@ export const payCallbacks = contract('user', {
     auth: 'none',
     signature: 'none',
     body: 'raw',
+    answer: 'callback',
     headers: ['wechatpay-timestamp', 'wechatpay-nonce', 'wechatpay-serial', 'wechatpay-signature'],
     params: Type.Object({ provider: Text({ trim: true, maxLength: 16, description: 'alipay or wechat' }) }),
     result: Raw('text/plain'),

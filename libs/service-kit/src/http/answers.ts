@@ -21,7 +21,7 @@ export function sendError(
 ): void {
   if (error instanceof OAuthError) sendOAuthError(reply, error)
   else if (form === 'oauth') sendOAuthError(reply, oauthErrorOf(error, reply.request.id), error.retryAfter)
-  else sendFailure(reply, error, language, form === 'file' ? fileStatus(error) : 200)
+  else sendFailure(reply, error, language, form === 'file' || form === 'callback' ? statusOf(error) : 200)
 }
 
 /** The answer where nothing is served: with a status below the paths of files, so that no app takes it for a file. */
@@ -34,8 +34,8 @@ export function sendUnknown(reply: FastifyReply): void {
 const filePaths = endpoints.filter(({ answer }) => answer === 'file').map(({ path }) => path.split('/')[1])
 const isOfFiles = new RegExp(`^/+(${filePaths.join('|')})/`)
 
-/** HTTP statuses of errors where files are read. An address of a form that no file has is one without a file. */
-const fileStatuses: Partial<Record<ErrorName, number>> = {
+/** HTTP statuses of errors for those who go by them. An address of a form that no file has is one without a file. */
+const statuses: Partial<Record<ErrorName, number>> = {
   FileNotFound: 404,
   UnknownEndpoint: 404,
   InvalidParams: 404,
@@ -43,9 +43,9 @@ const fileStatuses: Partial<Record<ErrorName, number>> = {
   ServiceUnavailable: 503,
   InternalError: 500,
 }
-const fileStatus = ({ errorName }: ContractError) => fileStatuses[errorName] ?? 400
+const statusOf = ({ errorName }: ContractError) => statuses[errorName] ?? 400
 
-/** The envelope of an error. Its HTTP status is 200 except where files are read (transport.md §3). */
+/** The envelope of an error. Its HTTP status is 200 except for those who go by it (transport.md §3). */
 export function sendFailure(reply: FastifyReply, error: ContractError, language: Language, status = 200): void {
   sendRetryAfter(reply, error.retryAfter)
   // The unread rest of the body would be taken for the next request.

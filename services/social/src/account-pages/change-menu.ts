@@ -40,8 +40,6 @@ async function saveMenu(
   { id, parentId, name, url, index, desc, menuId }: Params<ChangeMenu> & { name: string },
   change: Change,
 ): Promise<{ menu: MenuDocument; below: MenuDocument[] }> {
-  // Two that save at the same moment meet here, so none counts without the other's menu.
-  await menus.beginChange(account, change)
   const all = await menus.of(account, change)
   const _id = id === undefined ? newMenuId(now()) : BigInt(id)
   if (id !== undefined && !all.some((menu) => menu._id === _id)) throw new ContractError('MenuNotFound')
@@ -59,7 +57,7 @@ async function saveMenu(
     ...(desc === undefined ? {} : { desc }),
     ...(menuId === undefined ? {} : { menuId }),
   }
-  await menus.put(menu, change)
+  menus.put(menu, change)
   return { menu, below }
 }
 

@@ -36,26 +36,29 @@ export class MenusRepository {
     return found.map((menu) => ({ ...menu, _id: BigInt(menu._id), parentId: BigInt(menu.parentId) }))
   }
 
-  async beginChange(userId: number, { session }: Change): Promise<void> {
-    await this.#changes.updateOne({ _id: userId }, { $inc: { count: 1 } }, { session, upsert: true })
-  }
-
-  async put({ _id, parentId, ...menu }: MenuDocument, { session }: Change): Promise<void> {
+  /** Writes a menu of an account whose menus were read within the change. */
+  put({ _id, parentId, ...menu }: MenuDocument, change: Change): void {
     // A bigint that fits into a double would be stored as one.
-    const stored = { ...menu, parentId: Long.fromBigInt(parentId) as never }
-    await this.#menus.replaceOne({ _id: Long.fromBigInt(_id) as never }, stored, { session, upsert: true })
+    const replacement = { ...menu, parentId: Long.fromBigInt(parentId) as never }
+    const filter = { _id: Long.fromBigInt(_id) as never }
+    change.later(this.#menus, { replaceOne: { filter, replacement, upsert: true } })
+    this.#count(menu.userId, change)
   }
 
   /** A menu with those below it. False when the account has none of this id. */
   async remove(userId: number, id: bigint, change: Change): Promise<boolean> {
-    await this.beginChange(userId, change)
-    const _id = Long.fromBigInt(id) as never
-    const { deletedCount } = await this.#menus.deleteOne({ _id, userId }, { session: change.session })
-    if (!deletedCount) return false
-    const below = (await this.of(userId, change)).filter(({ parentId }) => parentId === id)
-    const ids = below.map((menu) => Long.fromBigInt(menu._id) as never)
-    if (ids.length) await this.#menus.deleteMany({ _id: { $in: ids } }, { session: change.session })
+    const all = await this.of(userId, change)
+    if (!all.some(({ _id }) => _id === id)) return false
+    const removed = all.filter(({ _id, parentId }) => _id === id || parentId === id)
+    const ids = removed.map(({ _id }) => Long.fromBigInt(_id) as never)
+    change.later(this.#menus, { deleteMany: { filter: { _id: { $in: ids } } } })
+    this.#count(userId, change)
     return true
+  }
+
+  #count(userId: number, change: Change): void {
+    const counted = { filter: { _id: userId }, update: { $inc: { count: 1 } }, upsert: true }
+    change.later(this.#changes, { updateOne: counted })
   }
 
   async removeAllOf(userId: number): Promise<void> {

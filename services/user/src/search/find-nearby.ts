@@ -3,6 +3,7 @@ import type { ServerConfig, userSearch } from '@im/contracts/user'
 import type { Filter } from 'mongodb'
 import type { Deps } from '../deps.ts'
 import { dayOf } from '../users/ages.ts'
+import { shownSince } from '../users/positions.ts'
 import type { UserFilter } from '../users/searchable-users-repository.ts'
 import type { UserDocument } from '../users/user-document.ts'
 import { metresTo } from './distance.ts'
@@ -21,8 +22,6 @@ import { criteria, fits, isListed } from './search-users.ts'
 
 type Query = Params<(typeof userSearch)['findNearby']>
 
-/** A position that is older (seconds) is shown to nobody. */
-const positionSeconds = 7 * 86_400
 /** Value of the setting showLastLoginTime. */
 const shownToAll = 1
 
@@ -106,19 +105,18 @@ async function around(
   { longitude, latitude }: Place,
 ): Promise<Found[]> {
   const metres = radiusOf(query, config)
-  const locatedSince = sinceOf(deps)
+  const locatedSince = shownSince(deps.now())
   const filter = conditions(query, viewerId, deps.now())
   const found = await deps.users.near({ longitude, latitude, metres, locatedSince }, filter, rows)
   return found.map((user) => ({ user, metres: metresTo({ longitude, latitude }, user) }))
 }
 
 const radiusOf = ({ distance }: Query, config: ServerConfig) => (distance ?? config.distance) * 1000
-const sinceOf = ({ now }: Pick<Deps, 'now'>) => Math.floor(now() / 1000) - positionSeconds
 
 /** Tells how far away users are (metres): undefined for those out of reach or with an old position. */
 function distances(deps: Deps, query: Query, config: ServerConfig): (user: UserDocument) => number | undefined {
   const place = placeOf(query)
-  const [radius, since] = [radiusOf(query, config), sinceOf(deps)]
+  const [radius, since] = [radiusOf(query, config), shownSince(deps.now())]
   return (user) => {
     const metres = place && (user.locatedAt ?? 0) >= since ? metresTo(place, user) : undefined
     return metres !== undefined && metres <= radius ? metres : undefined

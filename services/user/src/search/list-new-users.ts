@@ -1,6 +1,7 @@
 import type { Params } from '@im/contracts'
 import type { userSearch } from '@im/contracts/user'
 import type { Deps } from '../deps.ts'
+import { shownSince } from '../users/positions.ts'
 import type { UserDocument } from '../users/user-document.ts'
 import { metresTo } from './distance.ts'
 import { placeOf } from './find-nearby.ts'
@@ -18,9 +19,9 @@ export async function listNewUsers(deps: Deps, query: Params<(typeof userSearch)
   const filter = { ...wanted, except: viewing.viewerId }
   const users = rows ? await listUsers(deps, filter, { order: -1, rows }) : []
   const place = placeOf(query)
-  const locatedSince = Math.floor(deps.now() / 1000) - 7 * 86_400
+  const since = shownSince(deps.now())
   const distanceTo = (user: UserDocument) =>
-    place && (user.locatedAt ?? 0) >= locatedSince ? metresTo(place, user) : undefined
+    place && (user.locatedAt ?? 0) >= since ? metresTo(place, user) : undefined
   return showPage(
     deps,
     users.map((user) => ({ user, metres: distanceTo(user) })),

@@ -1,5 +1,11 @@
 import type { Point, UserDocument } from './user-document.ts'
 
+/** A position that is older (seconds) is shown to nobody else. */
+const shownFor = 7 * 86_400
+
+/** Since when (seconds) positions are shown at a time (ms). */
+export const shownSince = (now: number): number => Math.floor(now / 1000) - shownFor
+
 /** Decimals of the degrees that others see: about 100 m. */
 const shownDecimals = 3
 

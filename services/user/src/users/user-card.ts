@@ -4,6 +4,7 @@ import type { Static } from 'typebox'
 import type { Relation } from '../relations/relations.ts'
 import { mayShow } from '../relations/visibility.ts'
 import { fullYears } from './ages.ts'
+import { shownSince } from './positions.ts'
 import type { UserDocument } from './user-document.ts'
 import { avatarUrl, onlineState, placeOf, telephoneFields } from './user-view.ts'
 
@@ -26,7 +27,7 @@ export function userCard(
     onlinestate: onlineState(user, relation),
     headImg: avatarUrl(avatarBase, 'o', userId),
     headThumImg: avatarUrl(avatarBase, 't', userId),
-    loc: placeOf(user, relation.isSelf),
+    loc: (user.locatedAt ?? 0) >= shownSince(now) ? placeOf(user, relation.isSelf) : undefined,
     distance: metres === undefined ? undefined : Math.round(metres / 10) / 100,
     friends: relation.friends,
     ...(mayShow(settings.showTelephone, relation) ? telephoneFields(user) : {}),
