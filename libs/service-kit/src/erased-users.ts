@@ -36,7 +36,7 @@ export class ErasedUsers {
     let looking = Promise.resolve()
     const look = () => {
       looking = looking
-        .then(() => this.#eraseDue(erase))
+        .then(() => this.#eraseDue(erase, log))
         .catch((error) => log.warn({ err: error }, 'deleted users are not erased again yet'))
     }
     look()
@@ -49,15 +49,21 @@ export class ErasedUsers {
     }
   }
 
-  async #eraseDue(erase: (userId: number) => Promise<unknown>): Promise<void> {
+  async #eraseDue(erase: (userId: number) => Promise<unknown>, log: Logger): Promise<void> {
     const due = await this.#users
       .find({ againAt: { $lte: new Date(this.#now()) } })
       .sort({ againAt: 1 })
       .limit(usersAtOnce)
       .toArray()
     for (const { _id, againAt } of due) {
-      await erase(_id)
-      await this.#users.deleteOne({ _id, againAt })
+      try {
+        await erase(_id)
+        await this.#users.deleteOne({ _id, againAt })
+      } catch (error) {
+        log.warn({ err: error, userId: _id }, 'a deleted user is not erased again yet')
+        // Later, so that it stops nobody behind it.
+        await this.note(_id)
+      }
     }
   }
 }

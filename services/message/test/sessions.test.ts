@@ -32,11 +32,9 @@ test('a session that ends closes its streams on every server, waiting ones too, 
     first.connect(alice, { resource: 'web', login: 'p:1' }),
     second.connect(bob, { login: 't:cc' }),
   ]
-  const at = Date.now()
   // The clock of the user service is ahead.
-  await announce.revoke(alice, ['aa'], 'logout', at + 60_000)
+  await announce.revoke(alice, ['aa'], 'logout', Date.now() + 60_000)
   await eventually(() => ended.every(({ closedWith }) => closedWith === 'not-authorized'), 2000)
-  t.ok(Date.now() - at < 2000)
   t.ok(others.every(({ closedWith }) => closedWith === undefined))
 })
 

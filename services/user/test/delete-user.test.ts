@@ -10,7 +10,7 @@ import {
   userDeleted,
   wallet,
 } from '@im/contracts/user'
-import { eraseAgainAfter } from '@im/service-kit'
+import { ErasedUsers, eraseAgainAfter } from '@im/service-kit'
 import { collectionsWith, eventually, failure, startService } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { service } from '../src/service.ts'
@@ -111,6 +111,26 @@ test('a call that is under way while its user is deleted leaves nothing of them'
   await startService(t, service, { env: settings, overrides: { now: () => Date.now() + eraseAgainAfter } })
   await eventually(async () => (await collectionsWith(deps.db, userId)).join() === 'counters')
   await eventually(async () => (await deps.db.collection('erased_users').countDocuments()) === 0)
+})
+
+test('one who can not be erased again stops nobody else', async (t) => {
+  const { deps } = await startUser(t)
+  let now = 0
+  const erasedUsers = new ErasedUsers(deps.db, () => now)
+  for (const userId of [1, 2]) {
+    now += 1
+    await erasedUsers.note(userId)
+  }
+  now += eraseAgainAfter
+  const erased: number[] = []
+  const erasing = erasedUsers.start(deps, async (userId) => {
+    erased.push(userId)
+    if (userId === 1) throw new Error('it fails each time')
+  })
+  await eventually(() => erased.length === 2)
+  await erasing.close()
+  const left = await deps.db.collection('erased_users').find().toArray()
+  t.match(left, [{ _id: 1, againAt: new Date(now + eraseAgainAfter) }], 'it comes to its turn later')
 })
 
 test('accounts of the system and of the console can not be deleted', async (t) => {

@@ -190,6 +190,13 @@ test('sessions', async (t) => {
       deviceKey: 'web',
     })
     t.equal(granted.status, 200)
+    for (const [username, password] of [
+      [heidi.phone, 'wrong'],
+      ['nobody', '123456'],
+    ] as const) {
+      const refused = await post('/oauth2/token', { grant_type: 'password', username, password })
+      t.strictSame([refused.status, refused.body['error']], [400, 'invalid_grant'], username)
+    }
     const first = granted.body as unknown as { access_token: string; refresh_token: string; token_type: string }
     t.equal(first.token_type, 'Bearer')
     const second = (await post('/oauth2/token', { grant_type: 'refresh_token', refresh_token: first.refresh_token }))

@@ -27,7 +27,7 @@ export const oauth = contract('user', {
       address: optional(),
     }),
     result: Raw('application/json'),
-    errors: ['AccountLocked', 'LoginTooOften'],
+    errors: ['AccountNotFound', 'WrongPassword', 'AccountLocked', 'LoginTooOften'],
   },
   revoke: {
     path: '/oauth2/revoke',
