@@ -33,6 +33,7 @@ export function background(deps: Deps): Closable[] {
     deps.mailboxWriter,
     { close: async () => deps.deliverer.close() },
     deps.mailboxDrain,
+    deps.lateStreams,
     deps.farDeliveries.start({
       deliverHere: (message, answer) => deps.deliverer.deliverHere(message, answer),
       mailboxGrew: (user, place) => deps.mailboxDrain.wakeUser(user, place),

@@ -17,6 +17,7 @@ import { type Relations, SocialRelations } from './decide/relations.ts'
 import { ChatFirst } from './deliver/chat-first.ts'
 import { Deliverer } from './deliver/deliverer.ts'
 import { FarDeliveriesOverNats } from './deliver/far-deliveries.ts'
+import { LateStreams } from './deliver/late-streams.ts'
 import { MailboxDrain } from './deliver/mailbox-drain.ts'
 import { createRecentMessages, type RecentMessages } from './deliver/recent-messages.ts'
 import { createFeedMetrics, type FeedMetrics } from './feed/feed-metrics.ts'
@@ -65,6 +66,7 @@ export interface Deps extends Runtime<MessageConfig> {
   mailboxLimits: MailboxLimits
   mailboxWriter: MailboxWriter
   mailboxDrain: MailboxDrain
+  lateStreams: LateStreams
   streams: StreamTable
   revocations: RevocationsRepository
   streamCloser: StreamCloser
@@ -127,6 +129,7 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
   const steadyNow = steadyClock(now)
   const room = createServiceClient({ baseUrl: config.roomUrl, serviceKeys, timeoutMs: answerTimeout })
   const messages = new MessagesRepository(db)
+  const chats = new ChatsRepository(db)
   const mailbox = new MailboxRepository(db, now)
   const mailboxLimits = new MailboxLimits(mailbox, steadyNow)
   const mailboxWriter = new MailboxWriter(mailbox, log)
@@ -153,13 +156,14 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
   const carryOut = (server: string, order: Parameters<typeof orders.carryOut>[1]) => orders.carryOut(server, order)
   return {
     messages,
-    chats: new ChatsRepository(db),
+    chats,
     presences: new PresencesRepository(db),
     parked: new ParkedRepository(db),
     mailbox,
     mailboxLimits,
     mailboxWriter,
     mailboxDrain: new MailboxDrain({ mailbox, messages, deliverer, streams, log }),
+    lateStreams: new LateStreams({ chats, messages, mailbox, deliverer, log, now }),
     streams,
     revocations,
     streamCloser: new StreamCloser({ revocations, streams, feeds, bus, log, now }),

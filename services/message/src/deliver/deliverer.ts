@@ -223,6 +223,13 @@ export class Deliverer {
     if (!this.#due.has(delivery)) this.#due.set(delivery, this.#now() + confirmedWithin)
   }
 
+  /** The stream is to get a message that others of its user have, out of the mailbox. */
+  owe(stream: OwnStream, message: Outgoing): void {
+    const id = rowId(message.user, message.from, message.messageId)
+    const row = rowOf(id, message, [stream.resource], { isLate: true, now: this.#now() })
+    this.#change({ kind: 'put', row: { ...row, isTaken: true } }, () => this.ring(stream, message))
+  }
+
   /** The stream has the row, or had it a moment ago: then the row came behind that, and goes. */
   hasRow(stream: OwnStream, { _id: id, user, bytes }: MailboxRow): boolean {
     if (this.#deliveries.get(id)?.isWith(stream)) return true
@@ -238,8 +245,8 @@ export class Deliverer {
 
   confirmed(stream: OwnStream, upTo: number): void {
     for (const delivery of stream.confirm(upTo)) {
-      // Another replica may put a row of it in the mailbox for a device of its own.
-      if (delivery.hasRow || delivery.message.devices?.length)
+      // Another replica may put a row of it in the mailbox for a device of its own, and we for a stream that came late.
+      if (delivery.hasRow || delivery.message.devices?.length || stream.cameLate)
         this.#justConfirmed.set(`${delivery.rowId}/${stream.resource}`, true)
       delivery.confirmed(stream)
     }

@@ -222,6 +222,8 @@ export class Feed {
         const { config, log } = deps
         log.info({ ...frame, url: this.#url }, 'an XMPP server is connected')
         this.#hello = { server: frame.server, epoch: frame.epoch }
+        // Its epoch is the time there.
+        this.#clockAhead = deps.now() - frame.epoch
         const writer = new FrameWriter({
           component: componentName(config),
           domain: config.xmppDomain,
@@ -242,9 +244,12 @@ export class Feed {
         this.#log = frame.log
         break
       }
-      case 'stream':
-        deps.streams.report(server, frame.report, this.#writer!)
+      case 'stream': {
+        const isNew = !deps.streams.find(server, frame.report.id)
+        const stream = deps.streams.report(server, frame.report, this.#writer!)
+        if (isNew) deps.lateStreams.came(stream, this.#clockAhead)
         break
+      }
       case 'ready':
         this.#isReady = true
         deps.feedWatchers.ready(server, this.#hello!.epoch)
@@ -296,6 +301,8 @@ export class Feed {
   }
 
   #log = ''
+  /** How much (ms) our clock is ahead of the server's. */
+  #clockAhead = 0
   #fail: (error: Error) => void = () => {}
 
   #confirm(id: string, upTo: number): void {

@@ -189,6 +189,20 @@ export class ChatsRepository {
     return parts.flat()
   }
 
+  /** Conversations of these users whose newest message that they are shown is of this moment (seconds) or later. */
+  async writtenTo(users: readonly number[], from: number, limit: number): Promise<string[]> {
+    const parts = await Promise.all(
+      sideNames.map((side) =>
+        this.collection
+          .find({ [`${side}.user`]: { $in: [...users] }, [`${side}.timeSend`]: { $gte: from } }, { batchSize: limit })
+          .project<{ _id: string }>({ _id: 1 })
+          .limit(limit)
+          .toArray(),
+      ),
+    )
+    return [...new Set(parts.flat().map(({ _id }) => _id))]
+  }
+
   /** The conversations of all chats of a user. */
   async conversationsOf(user: number): Promise<string[]> {
     const parts = await Promise.all(

@@ -1,4 +1,5 @@
 import type { MessageRow, RoomRow } from '@im/contracts/message'
+import { messageText, type StanzaText } from '../stanzas/stanza-text.ts'
 import { escapeAttribute, escapeText, unescapeAttribute } from '../stanzas/xml-text.ts'
 import type { MessageDocument } from './message-document.ts'
 
@@ -21,6 +22,19 @@ export function stanzaId({ stanza, messageId }: Pick<MessageDocument, 'stanza' |
   if (stanza === undefined) return messageId
   const id = / id='([^']*)'/.exec(stanza)?.[1]
   return id === undefined ? undefined : unescapeAttribute(id)
+}
+
+/** The text of the stanza for who gets it later (stanzas/stanza-text.ts). */
+export function laterText(message: MessageDocument): StanzaText {
+  const { stanza, fromJid: from, body } = message
+  const [beginning = ''] = stanza?.split('>', 1) ?? []
+  return messageText({
+    from,
+    id: stanzaId(message),
+    type: stanza === undefined ? 'chat' : / type='([^']*)'/.exec(beginning)?.[1],
+    body,
+    wantsReceipt: stanza === undefined || stanza.includes("<request xmlns='urn:xmpp:receipts'/>"),
+  })
 }
 
 const shared = (message: MessageDocument) => ({

@@ -311,6 +311,14 @@ export class MessagesRepository {
     }
   }
 
+  /** Messages of conversations from a moment (seconds) on, without stones. */
+  async since(conversations: readonly string[], from: number, limit: number): Promise<MessageDocument[]> {
+    return await this.collection
+      .find({ conversation: { $in: [...conversations] }, timeSend: { $gte: from } }, { batchSize: limit })
+      .limit(limit)
+      .toArray()
+  }
+
   /** Some of the messages of a conversation that a reader sees, newest first. */
   async visible(conversation: string, reader: Reader, skip: number, limit: number): Promise<MessageDocument[]> {
     const found = this.collection.find(visibleIn(conversation, reader))

@@ -74,6 +74,8 @@ export class OwnStream {
   /** Rows behind the cursor, as the mailbox was read last. */
   ahead = noneWaiting()
   isDraining = false
+  /** It was there before we heard of it, and may get something twice: see LateStreams. */
+  cameLate = false
   /** Rows may have come since the mailbox was read, from this place on. */
   rungFrom: Place | undefined
   ended = false
