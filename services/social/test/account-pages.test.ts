@@ -15,6 +15,7 @@ import {
   internalRelations,
   labels,
 } from '@im/contracts/social'
+import { systemUserId } from '@im/contracts/user'
 import { callerHeader, csrfHeader, csrfTokenOf, eraseAgainAfter, signCaller } from '@im/service-kit'
 import {
   collectionsWith,
@@ -219,6 +220,8 @@ test('fans: listed, removed with a notice, and paged for broadcasts without thos
   await call(accountFans.deleteFan, { toUserId: bob })
   await t.rejects(call(accountFans.deleteFan, { toUserId: bob }), failure('NotFriends'))
   await t.rejects(call(accountFans.deleteFan, { toUserId: alice }, session(news + 999)), failure('NotFriends'))
+  await t.rejects(call(accountFans.deleteFan, { toUserId: systemUserId }), failure('NotFriends'))
+  t.match(await api.call(friends.getFriend, { toUserId: systemUserId }, { as: news }), { status: 2 })
   t.equal(await api.call(friends.getFriend, { toUserId: news }, { as: bob }), undefined)
   t.strictSame((await page({})).userIds, [alice])
   await eventually(() => events.length === 1)
