@@ -374,6 +374,29 @@ test('entries that come again after a lost connection are taken once', async (t)
   )
 })
 
+test('what was settled and is told again is answered again, and neither delivered nor announced', async (t) => {
+  const { xmpp, online, env } = await startMessage(t)
+  const events = await recordEvents(t, env, messagesPassed)
+  const [sender, pc, peer] = [await online(alice), await online(alice, { resource: 'pc' }), await online(carol)]
+  await online(bob, { confirming: false })
+  // Until it is confirmed, nothing behind it is released.
+  sender.say({ to: bob })
+  const ids = [
+    sender.say({ to: carol, body: { content: 'stored' } }),
+    sender.say({ to: carol, body: { type: 100 } }),
+    sender.say({ to: carol, body: { type: 201 } }),
+    sender.say({ to: alice, body: { content: 'to an own device' } }),
+  ]
+  const receiptsOf = (id: string) => sender.receipts.filter((other) => other === id).length
+  await eventually(() => ids.every((id) => receiptsOf(id) === 1) && peer.messages.length === 3)
+  xmpp.cut()
+  await eventually(() => ids.every((id) => receiptsOf(id) === 2))
+  await xmpp.drained()
+  t.equal(peer.messages.length, 3)
+  t.equal(pc.messages.length, 1)
+  t.equal(events.flatMap(({ messages }) => messages).length, 1)
+})
+
 test('what is pushed though it is not archived is announced once, with what push needs and no text', async (t) => {
   const { xmpp, online, env } = await startMessage(t)
   const events = await recordEvents(t, env, messagesPassed)

@@ -1,5 +1,6 @@
 import { archive, roomMessagesPassed, search } from '@im/contracts/message'
 import { eventually, failure, recordEvents, writesOf } from '@im/service-kit/testing'
+import type { Element } from '@xmpp/component'
 import { type CommandStartedEvent, ObjectId } from 'mongodb'
 import { test } from 'tap'
 import { roomConversation } from '../src/messages/conversations.ts'
@@ -764,6 +765,72 @@ test('a join that fails while it is answered is answered a little later', async 
     [String(bob)],
   )
   await xmpp.drained()
+})
+
+test('what a server has not read when its connection breaks is answered again', async (t) => {
+  const { newRoom, online, deps, xmpp } = await startRooms(t)
+  const [jid, other] = [await newRoom(alice, [bob]), await newRoom(alice)]
+  const [stream, speaker] = [await online(bob), await online(alice)]
+  await joined(speaker, jid)
+  const isPresence = ({ name, attrs }: Element) => name === 'deliver' && attrs['name'] === 'presence'
+
+  let lost = xmpp.cutAt(isPresence)
+  join(stream, jid)
+  await lost
+  await eventually(() => stream.notes.size === 1)
+  t.equal(presencesOf(stream, jid).filter(({ codes }) => codes.includes(110)).length, 1, 'a join')
+
+  lost = xmpp.cutAt(({ name, attrs }) => name === 'note' && attrs['value'] === undefined)
+  stream.send(`<presence xmlns='jabber:client' type='unavailable' to='${addressOf(jid, bob)}'/>`)
+  await lost
+  await eventually(() => stream.notes.size === 0)
+  t.notOk(deps.occupants.usersIn(jid).has(bob), 'a leave')
+
+  const { occupantRolls } = deps
+  const of = occupantRolls.of.bind(occupantRolls)
+  const [asked, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  occupantRolls.of = async (room) => {
+    asked.resolve()
+    await goOn.promise
+    return of(room)
+  }
+  join(stream, jid)
+  await asked.promise
+  lost = xmpp.cutAt(() => true)
+  xmpp.cut()
+  await lost
+  goOn.resolve()
+  await eventually(() => stream.notes.size === 1)
+  t.pass('a join that was under way')
+
+  lost = xmpp.cutAt(isPresence)
+  join(stream, other)
+  await lost
+  await eventually(() => presencesOf(stream, other).length)
+  t.match(presencesOf(stream, other), [{ condition: 'registration-required' }], 'a refusal')
+
+  lost = xmpp.cutAt(({ name, children }) => name === 'deliver' && children.join('').includes('urn:xmpp:receipts'))
+  const id = sayIn(speaker, jid, 'once')
+  await lost
+  await eventually(() => speaker.receipts.includes(id))
+  t.pass('a receipt')
+  await xmpp.drained()
+  t.strictSame(saidIn(stream, jid), ['once'])
+  t.equal(await deps.messages.collection.countDocuments({ messageId: id }), 1)
+
+  // Nothing behind what is not confirmed is released.
+  await online(carol, { confirming: false })
+  speaker.say({ to: carol })
+  await joined(stream, jid, `seconds='3600'`)
+  const { length } = saidIn(stream, jid)
+  t.equal(length, 2, 'live, and in the history')
+  const own = () => presencesOf(stream, jid).filter(({ codes }) => codes.includes(110)).length
+  const before = own()
+  xmpp.cut()
+  await eventually(() => own() > before)
+  sayIn(speaker, jid, 'last')
+  await eventually(() => saidIn(stream, jid).includes('last'))
+  t.equal(saidIn(stream, jid).length, length + 1, 'a join that the server knows of needs no history again')
 })
 
 test('a request to join goes to the owner or an admin, of who is no member or from a member for others', async (t) => {

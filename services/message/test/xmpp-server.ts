@@ -335,6 +335,21 @@ export class XmppServer {
     this.#socket = undefined
   }
 
+  /** Cuts the connection at a frame, and reads neither that nor what came behind it. Resolves when there is a new one. */
+  async cutAt(matches: (frame: Element) => boolean): Promise<void> {
+    const before = this.#epoch
+    let isCut = false
+    this.onFrame = (frame) => {
+      if (!isCut && matches(frame)) {
+        isCut = true
+        this.cut()
+      }
+      if (isCut && this.#epoch === before) frame.name = 'lost'
+    }
+    await eventually(() => this.#epoch > before)
+    this.onFrame = () => {}
+  }
+
   /** The server is killed: its streams are gone, its log is there. */
   crash(): void {
     this.cut()

@@ -13,7 +13,7 @@ import { type Message, peerJid } from '../read/read-message.ts'
 import type { Refusal } from '../stanzas/refusal.ts'
 import { errorText, messageText, receiptText, type StanzaName, sentCarbonText } from '../stanzas/stanza-text.ts'
 import type { Outgoing } from '../streams/delivery.ts'
-import { isPlainCopy } from './recent-messages.ts'
+import { isPlainCopy, type RecentMessages } from './recent-messages.ts'
 import type { Step } from './step.ts'
 
 const readReceipt = 26
@@ -167,6 +167,7 @@ function ownStep({ deliverer }: Deps, message: Message, answer: Answer): Step<Me
     size: 0,
     run(settled) {
       confirm(message, answer)
+      if (message.runBefore) return void message.runBefore.then(settled)
       deliverer.deliver(
         {
           user: sender.user,
@@ -219,9 +220,10 @@ function peerStep(
     audience: audienceOf(to),
   }
   if (waits !== 'never') outgoing.known = knownDevices(deps, message)
-  const write = declined
+  const asked = declined
     ? declinedWrite(deps, message, outgoing, { conversation, key, refusal: declined.refusal })
     : writeOf(deps, message, outgoing, conversation, key)
+  const write = message.runBefore ? outcomeWrite(recentMessages, message, key, asked) : asked
   const refuse = (refusal: Refusal) => {
     feedMetrics.refused.inc({ condition: refusal.condition })
     if (declined) declined.say(refusal)
@@ -239,6 +241,7 @@ function peerStep(
         }
         if (declined && write?.entry.mind) return settled()
         confirm(message, answer)
+        if (message.runBefore && outcome !== 'new') return void message.runBefore.then(settled)
         if (isCopy() || outcome === 'resent' || outcome === 'gone') return settled()
         recentMessages.set(key, tap)
         deliverer.deliver(outgoing, { hasRow: row !== undefined, settled })
@@ -252,6 +255,15 @@ function peerStep(
     },
   }
 }
+
+/** Of a message that came before: what finds out, for its sender, what became of it; undefined when it is known to be taken. */
+export const outcomeWrite = (
+  recentMessages: RecentMessages,
+  { tap }: Message,
+  key: string,
+  write: MessageWrite | undefined,
+): MessageWrite | undefined =>
+  write && recentMessages.get(key) !== tap ? { entry: write.entry, key, outgoing: undefined } : undefined
 
 /** The other streams of the sender that asked for it get a copy of what is sent (XEP-0280). */
 function copyToOwn({ deliverer, config }: Deps, { sender, seq, stamp, toJid }: Message, text: string): void {

@@ -1,11 +1,17 @@
 interface Mark {
   isInHand: boolean
   isSettled: boolean
+  /** What comes of it is on its way. */
+  isRun: boolean
+  /** Called when it is settled. */
+  settled?: () => void
 }
 
+const settledBefore = Promise.resolve()
+
 /**
- * The two marks of one log (deploy/xmpp/README.md): up to where its entries are in hand, which lets more of them come, and up
- * to where they are settled, which lets the server forget them.
+ * The two marks of one log on one connection (deploy/xmpp/README.md): up to where its entries are in hand, which lets more of them
+ * come, and up to where they are settled, which lets the server forget them.
  */
 export class EntryMarks {
   readonly log: string
@@ -13,14 +19,42 @@ export class EntryMarks {
   #next: number
   #inHand: number
   #settled: number
+  /** What was run on earlier connections: all up to a number, and some behind it. The promises resolve when these are settled. */
+  readonly #before: { upTo: number; others: ReadonlyMap<number, Promise<void>> }
   /** Called when a mark has moved. */
   onMove: () => void = () => {}
 
-  constructor(log: string, released: number) {
+  constructor(log: string, released: number, before?: EntryMarks) {
     this.log = log
     this.#next = released + 1
     this.#inHand = released
     this.#settled = released
+    this.#before = before?.log === log ? before.#allRun() : { upTo: 0, others: new Map() }
+  }
+
+  #allRun(): { upTo: number; others: ReadonlyMap<number, Promise<void>> } {
+    const upTo = Math.max(this.#settled, this.#before.upTo)
+    const others = new Map([...this.#before.others].filter(([seq]) => seq > upTo))
+    for (const [seq, mark] of this.#entries)
+      if (mark.isSettled) others.set(seq, settledBefore)
+      else if (mark.isRun)
+        others.set(
+          seq,
+          new Promise((resolve) => {
+            mark.settled = resolve
+          }),
+        )
+    return { upTo, others }
+  }
+
+  /** The last entry that came. */
+  get last(): number {
+    return this.#next - 1
+  }
+
+  /** Of an entry that was run on an earlier connection: resolves when nothing of it can get lost but what was answered. */
+  runBefore(seq: number): Promise<void> | undefined {
+    return seq <= this.#before.upTo ? settledBefore : this.#before.others.get(seq)
   }
 
   get inHand(): number {
@@ -36,33 +70,17 @@ export class EntryMarks {
     return this.#next - 1 - this.#settled
   }
 
-  /** The server tells its entries again from behind `released`; its last one is `last`. */
-  restart(released: number, last: number): void {
-    // Another replica has been here meanwhile, or the server's log is not the one it was.
-    if (released >= this.#next || last < this.#next - 1) {
-      this.#entries.clear()
-      this.#next = released + 1
-      this.#inHand = released
-      this.#settled = released
-    }
-  }
-
-  /**
-   * True when the entry is new, false when it came before on an earlier connection. Throws when entries are missing between
-   * the last one and this.
-   */
-  take(seq: number): boolean {
-    if (seq < this.#next) return false
-    if (seq > this.#next) throw new Error(`entry ${seq} came where ${this.#next} was due`)
-    this.#entries.set(seq, { isInHand: false, isSettled: false })
+  /** Throws when it is not the one behind the last. */
+  take(seq: number): void {
+    if (seq !== this.#next) throw new Error(`entry ${seq} came where ${this.#next} was due`)
+    this.#entries.set(seq, { isInHand: false, isSettled: false, isRun: false })
     this.#next++
-    return true
   }
 
   /** Damaged entries: nothing will come of them. */
   skip(from: number, to: number): void {
     for (let seq = Math.max(from, this.#next); seq <= to; seq++) {
-      if (!this.take(seq)) continue
+      this.take(seq)
       this.settle(seq)
     }
   }
@@ -74,11 +92,18 @@ export class EntryMarks {
     this.#move()
   }
 
+  run(seq: number): void {
+    this.takeInHand(seq)
+    const mark = this.#entries.get(seq)
+    if (mark) mark.isRun = true
+  }
+
   settle(seq: number): void {
     const mark = this.#entries.get(seq)
     if (!mark) return
     mark.isInHand = true
     mark.isSettled = true
+    mark.settled?.()
     this.#move()
   }
 

@@ -10,10 +10,10 @@ import { FrameWriter } from './frame-writer.ts'
 import { openComponent, type XmppConnection } from './open-component.ts'
 import { Pipeline } from './pipeline.ts'
 import { prepareEntry } from './prepare-entry.ts'
-import { type Frame, readFrames } from './read-frame.ts'
+import { type Frame, type Hello, readFrames } from './read-frame.ts'
 import { traceBatch } from './trace-batch.ts'
 
-/** One log of a server: its marks and what is under way of it outlive a connection. */
+/** What comes of the log of a server on one connection. */
 interface LogWork {
   marks: EntryMarks
   pipeline: Pipeline<MessageWrite>
@@ -34,7 +34,7 @@ const restBeforeRetry = 30_000
 export class Feed {
   readonly #deps: Deps
   readonly #url: string
-  readonly #logs = new Map<string, LogWork>()
+  #work: LogWork | undefined
   /** Of each log, the last entry that was in it when the server was connected. */
   readonly #lastBefore = new Map<string, number>()
   #connection: XmppConnection | undefined
@@ -69,6 +69,8 @@ export class Feed {
   async #keepConnected(signal: AbortSignal): Promise<'ended' | 'replaced'> {
     let failures = 0
     while (!signal.aborted) {
+      // The server tells what it may not have been answered again: only what is being written comes before that.
+      await this.#endWork()
       try {
         await this.#connect(signal, () => {
           failures = 0
@@ -205,8 +207,8 @@ export class Feed {
       // In this order: what is stored is confirmed before the stream is closed.
       if (signal.aborted) {
         this.#isLeaving = true
-        const pipelines = await this.#endWork()
-        await this.#leave(connection, pipelines)
+        await this.#endWork()
+        await this.#leave(connection)
       }
       this.#writer?.flush()
       await connection.close()
@@ -231,8 +233,7 @@ export class Feed {
           write,
         })
         this.#writer = writer
-        const work = this.#workOn(frame.log, frame.released)
-        work.marks.restart(frame.released, frame.last)
+        const work = this.#begin(frame)
         work.marks.onMove = () => {
           progressed()
           writer.marks(work.marks.inHand, work.marks.settled)
@@ -241,7 +242,6 @@ export class Feed {
         work.marks.onMove()
         this.#lastBefore.set(frame.log, frame.last)
         this.#fail = fail
-        this.#log = frame.log
         break
       }
       case 'stream': {
@@ -265,15 +265,16 @@ export class Feed {
         if (this.#isLeaving) break
         deps.feedMetrics.holes.inc(frame.to - frame.from + 1)
         deps.log.error({ server, from: frame.from, to: frame.to }, 'entries of the log are damaged')
-        this.#logs.get(this.#log)!.marks.skip(frame.from, frame.to)
+        this.#work!.marks.skip(frame.from, frame.to)
         break
       case 'entry': {
         // The next replica gets it.
         if (this.#isLeaving) break
-        const { marks, pipeline } = this.#logs.get(this.#log)!
+        const { marks, pipeline } = this.#work!
         const { seq, stamp, stream, from, stanza } = frame
-        // What came on an earlier connection is under way.
-        if (marks.take(seq)) pipeline.take({ server, log: this.#log, seq, stamp, stream, from, stanza })
+        marks.take(seq)
+        const runBefore = marks.runBefore(seq)
+        pipeline.take({ server, log: marks.log, seq, stamp, stream, from, stanza, ...(runBefore ? { runBefore } : {}) })
       }
     }
   }
@@ -284,7 +285,7 @@ export class Feed {
    * Waits until clients have confirmed what they were given, here and, of this server's entries, on other servers: the next
    * replica would have to give it to them again.
    */
-  async #leave(connection: XmppConnection, pipelines: readonly Pipeline<MessageWrite>[]): Promise<void> {
+  async #leave(connection: XmppConnection): Promise<void> {
     const server = this.#hello?.server
     if (server === undefined) return
     const own = this.#deps.streams.ofServer(server)
@@ -294,13 +295,11 @@ export class Feed {
       isOver = true
     })
     const isOwed = () =>
-      pipelines.some(({ unsettled }) => unsettled) ||
-      own.some(({ ended, owesConfirmation }) => !ended && owesConfirmation)
+      this.#work?.pipeline.unsettled || own.some(({ ended, owesConfirmation }) => !ended && owesConfirmation)
     for (const end = performance.now() + leaveWithin; isOwed(); await delay(20))
       if (isOver || performance.now() > end) return
   }
 
-  #log = ''
   /** How much (ms) our clock is ahead of the server's. */
   #clockAhead = 0
   #fail: (error: Error) => void = () => {}
@@ -313,11 +312,12 @@ export class Feed {
     mailboxDrain.roomCame(stream)
   }
 
-  #workOn(log: string, released: number): LogWork {
-    const known = this.#logs.get(log)
-    if (known) return known
+  #begin({ log, released, last }: Hello): LogWork {
     const deps = this.#deps
-    const marks = new EntryMarks(log, released)
+    const before = this.#work?.marks
+    if (before) before.onMove = () => {}
+    // A log that ends before what came of it is not the one it was.
+    const marks = new EntryMarks(log, released, before && before.last <= last ? before : undefined)
     const pipeline = new Pipeline<MessageWrite>({
       marks,
       maxBatch: deps.config.archiveBatch,
@@ -335,9 +335,8 @@ export class Feed {
       log: deps.log,
       metrics: deps.feedMetrics,
     })
-    const work = { marks, pipeline }
-    this.#logs.set(log, work)
-    return work
+    this.#work = { marks, pipeline }
+    return this.#work
   }
 
   /** The connection is over. Streams may be gone until they are told again; what they had not confirmed is kept. */
@@ -354,12 +353,9 @@ export class Feed {
     feedWatchers.lost(hello.server, hello.epoch)
   }
 
-  /** Ends the work on all logs: what is being written is written, and its receipts go out. Of that more may be confirmed later. */
-  async #endWork(): Promise<Pipeline<MessageWrite>[]> {
-    const pipelines = [...this.#logs.values()].map(({ pipeline }) => pipeline)
-    await Promise.all(pipelines.map((pipeline) => pipeline.close()))
-    this.#logs.clear()
-    return pipelines
+  /** Ends the work on the log: what is being written is written, and its receipts go out. Of that more may be confirmed later. */
+  async #endWork(): Promise<void> {
+    await this.#work?.pipeline.close()
   }
 }
 

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from '@im/service-kit'
-import type { Step } from '../deliver/step.ts'
+import { nothing, type Step } from '../deliver/step.ts'
 import { type Entry, readSender, type Sender } from '../read/read-message.ts'
 import type { EntryMarks } from './entry-marks.ts'
 import type { FeedMetrics } from './feed-metrics.ts'
@@ -229,7 +229,7 @@ export class Pipeline<W> {
     const now = Date.now()
     for (const { entry, step } of batch) {
       metrics.latency.observe(Math.max(0, now - entry.stamp) / 1000)
-      marks.takeInHand(entry.seq)
+      marks.run(entry.seq)
       this.#unsettled.add(entry.seq)
       step?.run(() => {
         this.#unsettled.delete(entry.seq)
@@ -241,6 +241,7 @@ export class Pipeline<W> {
   /** An entry we failed on: it is settled when it is kept aside. */
   #parked(entry: Entry, error: unknown): Step<W> {
     const { log, metrics, park, giveUp } = this.#options
+    if (entry.runBefore) return nothing
     metrics.parked.inc()
     // Not the error itself: it may hold what people write, which is not for the log.
     log.error({ reason: String(error), tap: `${entry.log}:${entry.seq}`, from: entry.from }, 'an entry was parked')

@@ -38,11 +38,11 @@ export function prepareEntry(
 function receivedStep(
   { deliverer, config }: Deps,
   { to, ids }: { to: { local: string; domain: string; resource: string }; ids: readonly string[] },
-  { seq, stamp }: Entry,
+  { seq, stamp, runBefore }: Entry,
   sender: Sender,
 ): Step<MessageWrite> {
   const user = userIdOf(to.local)
-  if (user === undefined || to.domain !== config.xmppDomain || !to.resource) return nothing
+  if (runBefore || user === undefined || to.domain !== config.xmppDomain || !to.resource) return nothing
   const outgoing: Outgoing = {
     user,
     from: sender.user,

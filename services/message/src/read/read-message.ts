@@ -18,6 +18,11 @@ export interface Entry {
   /** Full JID of its sender. */
   from: string
   stanza: Element
+  /**
+   * It came before, on an earlier connection: what came of it is on its way, or was settled, and then this resolves. Only its sender may
+   * not have been answered.
+   */
+  runBefore?: Promise<void>
 }
 
 /** Who sent an entry, and by which stream answers go back. */
@@ -50,6 +55,8 @@ export interface Message {
   type: 'chat' | 'groupchat' | undefined
   body: Body
   wantsReceipt: boolean
+  /** See `Entry`. */
+  runBefore: Promise<void> | undefined
 }
 
 export type MessageReading =
@@ -115,6 +122,7 @@ export function readMessage(entry: Entry, sender: Sender, domain: string): Messa
       type: type === 'normal' ? undefined : type,
       body: reading,
       wantsReceipt: stanza.getChild('request', receiptNamespace) !== undefined,
+      runBefore: entry.runBefore,
     },
   }
 }

@@ -90,8 +90,9 @@ function joined(deps: Deps, presence: RoomPresence, member: StandingMember, made
       if (!stream) return settled()
       const codes: Status[] = [...made, ...(nick === String(sender.user) ? [] : ([210] as const))]
       const own = { jid, member, address: sender.jid, codes }
-      // Apps tell rooms of their presence now and then; only a join begins again.
-      const isUpdate = occupants.has(stream, jid) && !entry.stanza.getChildElements().some(({ name }) => name === 'x')
+      // Apps tell rooms of their presence now and then; only a join begins again. One that came before is through when the server knows of it.
+      const isJoin = !entry.runBefore && entry.stanza.getChildElements().some(({ name }) => name === 'x')
+      const isUpdate = occupants.has(stream, jid) && !isJoin
       if (isUpdate) {
         stream.write(ownPresence(roomsDomain(config), own), 'presence')
         return settled()

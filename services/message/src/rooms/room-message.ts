@@ -11,6 +11,7 @@ import {
   type MessageWrite,
   messageStep,
   mindOf,
+  outcomeWrite,
   passedOf,
   refusalEntry,
   refusedStep,
@@ -121,9 +122,10 @@ function saidStep(
   }
   const isCopy = () => (recentMessages.get(key) ?? tap) !== tap
   if (isPlainCopy(recentMessages, key, tap)) return copyStep(confirm)
-  const write: MessageWrite | undefined = declined
+  const asked = declined
     ? declinedWrite(deps, message, { jid, conversation, key, refusal: declined.refusal })
     : writeOf(deps, message, conversation, { jid, key, mayRecallAny })
+  const write = message.runBefore ? outcomeWrite(recentMessages, message, key, asked) : asked
   const refuse = declined?.say ?? ((refusal: Refusal) => answer(errorText(room, id, refusal)))
   const text = saidText(`${room}/${sender.user}`, { id, body: body.text, wantsReceipt })
   const isKept = messageType(body.type).waits !== 'never'
@@ -144,7 +146,8 @@ function saidStep(
       recentMessages.set(key, tap)
       const stream = streams.find(entry.server, entry.stream)
       if (stream) occupants.admit(stream, jid)
-      roomFanOut.send(order, settled)
+      if (message.runBefore && outcome !== 'new') void message.runBefore.then(settled)
+      else roomFanOut.send(order, settled)
     },
     fail() {
       answer(errorText(room, id, { condition: 'internal-server-error', text: 'not stored' }))
