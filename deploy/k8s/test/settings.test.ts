@@ -108,7 +108,7 @@ function checkEnd(t: Test, { name, pod }: Workload, env: Record<string, string>)
 test('XMPP servers get what their configuration asks for', async (t) => {
   const configuration = await readFile(join(here, '../xmpp/prosody/prosody.cfg.lua'), 'utf8')
   const known = new Set(
-    [...configuration.matchAll(/\b(?:env|secret|number|flag|list|addresses|matching|choice)\("([A-Z_]+)"/g)].map(
+    [...configuration.matchAll(/\b(?:env|secret|number|count|flag|list|addresses|matching|choice)\("([A-Z_]+)"/g)].map(
       ([, name]) => name,
     ),
   )

@@ -45,6 +45,11 @@ local function number(name, default)
 	return tonumber(env(name, default)) or refuse(name.." is not a number");
 end
 
+local function count(name, default)
+	local value = math.tointeger(number(name, default));
+	return value and value > 0 and value or refuse(name.." must be a whole number above 0");
+end
+
 local function list(name, default)
 	local items = {};
 	for item in env(name, default):gmatch("[^%s,]+") do items[#items + 1] = item; end
@@ -179,7 +184,7 @@ consider_bosh_secure = true
 
 -- Streams and stanzas
 
-c2s_timeout = 60 -- to log in
+c2s_timeout = count("XMPP_ARRIVAL_SECONDS", 60)
 c2s_stanza_size_limit = 256 * 1024
 component_stanza_size_limit = 1024 * 1024
 http_max_content_size = 1024 * 1024
@@ -219,13 +224,15 @@ im_stream_max_bytes = number("XMPP_STREAM_MAX_BYTES", 4 * 1024 * 1024)
 im_resume_seconds = number("XMPP_RESUME_SECONDS", 60)
 im_limit_factor = limit_factor
 im_logins_per_second = limit_factor == 0 and math.huge or number("XMPP_LOGINS_PER_SECOND", 300)
+im_max_arrivals = count("XMPP_MAX_ARRIVALS", 10000)
+im_max_arrivals_per_address = count("XMPP_MAX_ARRIVALS_PER_ADDRESS", 1000)
 im_end_seconds = env("XMPP_END_SECONDS") and number("XMPP_END_SECONDS")
 im_shiku_ack_seconds = number("XMPP_SHIKU_ACK_SECONDS", 15)
 im_max_resources = 10
 
 local ours = {
 	"im_connections", "im_log", "im_streams", "im_sm", "im_shiku_ack", "im_feed", "im_deliver", "im_limits", "im_entries",
-	"im_turns", "im_metrics", "im_bosh_root", "im_end",
+	"im_turns", "im_arrivals", "im_metrics", "im_bosh_root", "im_end",
 };
 
 -- Prosody would go on without a module that can't be loaded: nothing would be stored, or have a limit.

@@ -1,9 +1,11 @@
 /** How much a client may send. Over a limit it is read slowly, after ten seconds refused as well; never disconnected. */
-import { test } from 'tap'
-import { alice, bob, type Client, carol, contentOf, join, messageXml, newId, sm } from './client.ts'
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { type Test, test } from 'tap'
+import { alice, bob, Client, carol, contentOf, join, messageXml, newId, sm } from './client.ts'
 import { eventually } from './eventually.ts'
 import { startMessageService } from './message-service.ts'
-import { startProsody } from './prosody.ts'
+import { freePorts, startProsody } from './prosody.ts'
 
 const numbers = (to: number) => Array.from({ length: to }, (_, i) => i)
 const errors = (client: Client) => client.elements.filter(({ attrs }) => attrs['type'] === 'error')
@@ -202,4 +204,45 @@ test('questions for acknowledgements are limited, too', async (t) => {
   await eventually(() => answers() >= 900)
   await new Promise((resolve) => setTimeout(resolve, 1000))
   t.ok(answers() < 1500, String(answers()))
+})
+
+/** Connections that say nothing. */
+function silent(t: Test, count: number, port: number, localAddress = '127.0.0.1') {
+  const sockets = numbers(count).map(() => connect({ port, host: '127.0.0.1', localAddress }).resume())
+  for (const socket of sockets) socket.on('error', () => {})
+  t.teardown(() => sockets.forEach((socket) => void socket.destroy()))
+  return { sockets, connected: () => Promise.all(sockets.map((socket) => once(socket, 'connect'))) }
+}
+
+test('of connections without a stream the oldest makes room: of the same address, and of all', async (t) => {
+  const [directPort = 0] = await freePorts(1)
+  const prosody = await startProsody(t, {
+    ...{ XMPP_MAX_ARRIVALS_PER_ADDRESS: '5', XMPP_MAX_ARRIVALS: '8', XMPP_TRUSTED_PROXIES: '10.0.0.1' },
+    ...{ XMPP_TLS: 'on', XMPP_DIRECT_TLS_PORT: String(directPort) },
+  })
+  const client = await join(prosody, alice)
+  const unbound = await new Client(prosody, carol).login()
+  const first = silent(t, 5, prosody.port)
+  await first.connected()
+  await eventually(() => unbound.closed)
+  const open = (some: typeof first) => some.sockets.filter(({ destroyed }) => !destroyed).length
+  t.equal(open(first), 5)
+  const other = await join(prosody, bob)
+  await eventually(() => open(first) === 4)
+  const before = silent(t, 6, directPort, '127.0.0.2') // none begins with TLS
+  await before.connected()
+  await eventually(() => open(before) === 5 && open(first) === 3)
+  client.send(bob, 'still there')
+  t.notOk(client.closed || other.closed, 'who has a stream')
+})
+
+test('who connects, or logs in, and goes no further is closed after a while', async (t) => {
+  const prosody = await startProsody(t, { XMPP_ARRIVAL_SECONDS: '1' })
+  const [bound, unbound] = [await join(prosody, alice), await new Client(prosody, bob).login()]
+  const { sockets } = silent(t, 1, prosody.port)
+  sockets[0]!.write(
+    `<stream:stream to='${prosody.domain}' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>`,
+  )
+  await eventually(() => unbound.closed && sockets[0]!.destroyed)
+  t.notOk(bound.closed)
 })

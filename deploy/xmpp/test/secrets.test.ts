@@ -69,7 +69,8 @@ test('a setting that nobody can mean is refused: a typing error must not leave T
     [{ XMPP_TLS: 'on', XMPP_REQUIRE_TLS: 'yes' }, 'XMPP_REQUIRE_TLS must be true or false, not yes'],
     [{ XMPP_REQUIRE_TLS: 'false', LIMIT_FACTOR: 'much' }, 'LIMIT_FACTOR is not a number'],
     [{ LIMIT_FACTOR: '', USER_URL: 'user:8101' }, 'USER_URL must be such as http://user:8101, not user:8101'],
-    [{ USER_URL: '', XMPP_LOG_LEVEL: 'loud' }, 'XMPP_LOG_LEVEL must be debug, info, warn or error, not loud'],
+    [{ USER_URL: '', XMPP_MAX_ARRIVALS: '0.5' }, 'XMPP_MAX_ARRIVALS must be a whole number above 0'],
+    [{ XMPP_MAX_ARRIVALS: '', XMPP_LOG_LEVEL: 'loud' }, 'XMPP_LOG_LEVEL must be debug, info, warn or error, not loud'],
     [{ XMPP_LOG_LEVEL: '', XMPP_DOMAIN: 'im test' }, 'XMPP_DOMAIN must be such as im.example.com, not im test'],
     [
       { XMPP_DOMAIN: '', XMPP_TRUSTED_PROXIES: '10.0.0.0/8, proxy' },
