@@ -583,6 +583,19 @@ test('who joins a busy room reads its history and their list of chats without re
   rooms.mode = 'answers'
   t.match(await api.call(archive.listLastChats, {}, { as: bob }), [{ jid, content: '5000' }])
   t.ok(ofHistory < 10 && reads < 20, `${ofHistory} and ${reads - ofHistory} questions`)
+
+  // More of them than a page holds, three in each of two moments.
+  const late = [1, 2, 3, 4, 5, 6].map((n) => {
+    const timeSend = Math.floor(since / 1000) - 7300 - 100 * Math.floor((n - 1) / 3)
+    return { ...said(6000 + n, since + 10 - n, timeSend), late: true as const }
+  })
+  await deps.messages.collection.insertMany(late)
+  const contents: string[] = []
+  for (const pageIndex of [0, 1, 2]) {
+    const params = { roomId: jid, maxType: 100, pageSize: 2, pageIndex }
+    contents.push(...(await api.call(archive.listRoomHistory, params, { as: bob })).map(({ content }) => content))
+  }
+  t.strictSame(contents, ['5000', '6001', '6002', '6003', '6004', '6005', '6006'], 'each once')
 })
 
 test('a join reads no more of a busy room than it may show', async (t) => {

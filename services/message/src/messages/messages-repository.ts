@@ -293,7 +293,8 @@ export class MessagesRepository {
     const { near, after, chunk, session, projection } = options
     const same = { sort: newestFirst, session, ...(projection ? { projection } : {}) }
     for (let last = after, limit = chunk; ; limit = Math.min(2 * limit, mostAtOnce)) {
-      if (last) {
+      // What stands before the range may be the end of a page that has more than the range.
+      if (last && last.timeSend >= (from ?? 0)) {
         // Those of the very same time that come after the last one: they are few.
         const ties = this.collection.find({ conversation, timeSend: last.timeSend, ts: { $lte: last.ts } }, same)
         for await (const message of ties) if (isNewer(last, message)) yield message as unknown as T
