@@ -1,7 +1,7 @@
 import { friendsTold, messageArchived } from '@im/contracts/message'
 import { friendChanged } from '@im/contracts/social'
 import { settingsChanged, telephoneChanged, userDeleted, userRegistered, userUpdated } from '@im/contracts/user'
-import { type EventHandler, exactlyOnce, on } from '@im/service-kit'
+import { type EventHandler, exactlyOnce, on, onMany } from '@im/service-kit'
 import { messagesToAccounts } from './account-pages/messages-to-accounts.ts'
 import { answerWords, welcome } from './account-replies/answer-events.ts'
 import { findAgain } from './address-book/find-again.ts'
@@ -23,8 +23,12 @@ export function eventHandlers(deps: Deps): EventHandler[] {
       await tellOwners(deps, registered)
     }),
     on(telephoneChanged, ({ userId }) => findAgain(deps, userId)),
-    on(settingsChanged, async ({ userId, changed }) => {
-      if (changed.some((name) => findingSettings.has(name))) await findAgain(deps, userId)
+    // Who changes it again and again is looked for once: a number may stand in many address books.
+    onMany(settingsChanged, async (events) => {
+      const users = events.flatMap(({ data }) =>
+        data.changed.some((name) => findingSettings.has(name)) ? data.userId : [],
+      )
+      for (const userId of new Set(users)) await findAgain(deps, userId)
     }),
     exactlyOnce(userUpdated, ({ userId, nickname }, change) => people.rename(userId, nickname, change), { projection }),
     exactlyOnce(friendsTold, async ({ messages }, change) => {

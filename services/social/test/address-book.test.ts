@@ -109,6 +109,25 @@ test('who is found by their number no longer, or has another one, is in no addre
   t.strictSame(await listed(), [])
 })
 
+test('who changes again and again whether they are found is looked for once for all changes that wait', async (t) => {
+  const { others, deps, person, letBeFound, erase } = await startSocial(t)
+  const bob = await person('bob')
+  const path = '/internal/users/friend-rules'
+  const before = others.asked.length
+  const looks = () => others.asked.slice(before).filter((asked) => asked === path).length
+  const gate = Promise.withResolvers<void>()
+  others.beforeAnswer = async (asked) => {
+    if (asked === path) await gate.promise
+  }
+  await letBeFound(bob, 0)
+  await eventually(() => looks() === 1)
+  for (let n = 0; n < 30; n++) await letBeFound(bob, n % 2 ? 1 : 0)
+  gate.resolve()
+  await erase(bob)
+  await eventually(async () => (await deps.people.find([bob])).get(bob)?.gone)
+  t.ok(looks() <= 5, `${looks()} times`)
+})
+
 test('an address book has 20,000 numbers at most, uploads 5,000', async (t) => {
   const { api, person } = await startSocial(t)
   const alice = await person('alice')
