@@ -59,7 +59,8 @@ export const refusingOptions = {
   http: { requireHostHeader: false },
   clientErrorHandler(error: ConnectionError, socket: Socket): void {
     if (error.code === 'ECONNRESET' || socket.destroyed) return
-    if (refused.has(socket)) destroyLater(socket)
+    const { request, response } = latest.get(socket) ?? {}
+    if (response?.headersSent && !request?.complete) destroyLater(socket)
     else answerSocket(socket, ofParser[error.code] ?? unreadable)
   },
   frameworkErrors(_error: unknown, _request: FastifyRequest, reply: FastifyReply): void {
@@ -73,7 +74,13 @@ export const refusingOptions = {
  * unknown expectations (RFC 9110 §10.1.1) and tunnels.
  */
 export function refuseInvalidHttp(app: FastifyInstance): void {
-  app.server.on('checkExpectation', (request, response) => answer(response, request, unknownExpectation))
+  const remember = (request: IncomingMessage, response: ServerResponse) =>
+    void latest.set(request.socket, { request, response })
+  app.server.prependListener('request', remember)
+  app.server.on('checkExpectation', (request, response) => {
+    remember(request, response)
+    answer(response, request, unknownExpectation)
+  })
   app.server.on('connect', (request: IncomingMessage, socket: Socket) => answerSocket(socket, noTunnel, request.url))
   app.addHook('onRequest', (request, reply, done) => {
     const refusal = refusalOf(request.raw)
@@ -90,11 +97,10 @@ function refusalOf({ httpVersion, headers }: IncomingMessage): Refusal | undefin
   return unknownCoding
 }
 
-/** Connections that were refused with the head of a request. Node may find out later that it can't read the rest. */
-const refused = new WeakSet<Socket>()
+/** The last request of each connection. Node may find out that it can't read the rest of one that is answered already. */
+const latest = new WeakMap<Socket, { request: IncomingMessage; response: ServerResponse }>()
 
-function answer(response: ServerResponse, { url, socket }: IncomingMessage, refusal: Refusal): void {
-  refused.add(socket)
+function answer(response: ServerResponse, { url }: IncomingMessage, refusal: Refusal): void {
   const body = bodyOf(refusal, url)
   response.writeHead(refusal.status, refusal.reason, headersOf(body)).end(body)
 }
