@@ -1,8 +1,9 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { archive, internalMessages, messagesPassed } from '@im/contracts/message'
 import { eventually, recordEvents } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { alice, bob, carol, startMessage } from './start-message.ts'
-import { domain } from './xmpp-server.ts'
+import { domain, XmppServer } from './xmpp-server.ts'
 
 /** Of a refused message something else is kept: that it was. */
 const stored = { refused: { $exists: false } }
@@ -395,6 +396,26 @@ test('what was settled and is told again is answered again, and neither delivere
   t.equal(peer.messages.length, 3)
   t.equal(pc.messages.length, 1)
   t.equal(events.flatMap(({ messages }) => messages).length, 1)
+})
+
+test('a server that came back at another address keeps its streams when the old connection ends', async (t) => {
+  const [before, now] = [await XmppServer.start(), await XmppServer.start()]
+  Object.defineProperty(now, 'name', { value: before.name })
+  const outage = now.refuseConnections()
+  const { online, deps } = await startMessage(t, { servers: [before, now] })
+  await eventually(() => before.connected)
+  outage.end()
+  await eventually(() => now.connected)
+  const [sender, peer] = [await online(alice, { server: now }), await online(bob, { server: now })]
+  before.refuseConnections()
+  await delay(100)
+  sender.say({ to: bob })
+  await eventually(() => peer.messages.length === 1)
+  t.equal(sender.receipts.length, 1)
+  const isThere = async () => (await deps.presences.of([bob])).get(bob)?.at.some(({ resources }) => resources.length)
+  await eventually(isThere)
+  peer.end()
+  await eventually(async () => !(await isThere()))
 })
 
 test('what is pushed though it is not archived is announced once, with what push needs and no text', async (t) => {

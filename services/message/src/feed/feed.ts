@@ -342,14 +342,16 @@ export class Feed {
   /** The connection is over. Streams may be gone until they are told again; what they had not confirmed is kept. */
   #lose(): void {
     const { streams, feedWatchers } = this.#deps
-    const hello = this.#hello
+    const [hello, writer] = [this.#hello, this.#writer]
     this.#connection = undefined
     this.#writer = undefined
     this.#hello = undefined
     this.#isReady = false
     this.#giveUpAsking(new Error('the connection ended'))
     if (!hello) return
-    for (const stream of streams.ofServer(hello.server)) streams.end(hello.server, stream.id)
+    // A server that came back elsewhere may have told of others already.
+    for (const stream of streams.ofServer(hello.server))
+      if (stream.writer === writer) streams.end(hello.server, stream.id)
     feedWatchers.lost(hello.server, hello.epoch)
   }
 

@@ -62,7 +62,9 @@ export class PresenceFollower {
         })
         this.#work(server)
       },
-      lost: (server) => void this.#servers.delete(server),
+      lost: (server, epoch) => {
+        if (this.#servers.get(server)?.epoch === epoch) this.#servers.delete(server)
+      },
     })
     const seeing = setInterval(() => {
       this.look().catch((error) => log.warn({ reason: String(error) }, 'presence could not be looked after'))
