@@ -387,7 +387,13 @@ test('search', async (t) => {
       })
     const rows = Array.from({ length: 30 }, (_, n) => inRoom(jid, n))
     const direct = message(peers[0]!, alice, '房间', { timeSend: 1_790_000_100 })
+    // Claims to be older than he is a member, and came later: pages of nothing else.
+    const late = Array.from({ length: 8 }, (_, n) => ({
+      ...inRoom(jid, n - 5000),
+      ...{ messageId: `late ${n}`, content: '迟到', ts: (1_790_000_020 + n) * 1000 },
+    }))
     await store([...rows, inRoom(other, 40), direct])
+    await store(late)
     const roomsOf = async () => [{ roomId: 'c'.repeat(24), jid, joinedAt: 1_790_000_011 }]
     const member = { ...deps, roomsOf }
     for (const state of ['waiting', 'indexed']) {
@@ -395,6 +401,7 @@ test('search', async (t) => {
       t.strictSame(await found('房间', {}, member), newestFirst([...rows.slice(11), direct]), state)
       t.strictSame(await found('房间', { roomId: jid }, member), newestFirst(rows.slice(11)), state)
       t.strictSame(await found('房间2', { roomId: 'c'.repeat(24) }, member), newestFirst(rows.slice(20)), state)
+      t.strictSame(await found('迟到', {}, member), newestFirst(late), state)
       t.strictSame(await found('房间', { receiver: peers[0]! }, member), [direct.messageId], state)
       t.strictSame(await found('房间', { roomId: other }, member), [], state)
       t.strictSame(await found('房间'), [direct.messageId], state)
