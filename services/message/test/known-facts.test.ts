@@ -1,15 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { eventually } from '@im/service-kit/testing'
+import { eventually, failure } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { KnownFacts } from '../src/decide/known-facts.ts'
 
 /** Facts whose owner answers what was true when it was asked, as late as the story wants. */
 function knownFacts() {
-  const owner = { value: 'first', questions: 0 }
+  const owner = { value: 'first', questions: 0, isAway: false }
   const waiting: (() => void)[] = []
   const facts = new KnownFacts<string, { value: string }>({
     async ask(keys) {
       owner.questions++
+      if (owner.isAway) throw new Error('away')
       const { value } = owner
       await new Promise<void>((resolve) => waiting.push(resolve))
       return new Map(keys.map((key) => [key, { value }]))
@@ -62,4 +63,19 @@ test('who asks after a change, or anew, does not get the answer to a question th
     t.strictSame(await Promise.all(after), [{ value: 'second' }, { value: 'second' }])
     t.equal(owner.questions, 2, 'one question for both')
   }
+})
+
+test('while the owner is away what is known decides, but for what an event has told to be otherwise', async (t) => {
+  const { owner, facts, answer } = knownFacts()
+  const known = [facts.ask('a'), facts.ask('b')]
+  await answer()
+  await Promise.all(known)
+  owner.isAway = true
+  // Events may have been missed.
+  facts.forgetAll()
+  t.strictSame(await facts.ask('a', { anew: true }), { value: 'first' })
+  facts.forget('a')
+  await t.rejects(facts.ask('a', { anew: true }), failure('ServiceUnavailable'))
+  t.strictSame(await facts.of('a'), { value: 'first' }, 'it is shown')
+  t.strictSame(await facts.ask('b'), { value: 'first' })
 })

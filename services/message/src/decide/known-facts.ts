@@ -17,8 +17,10 @@ const restAfterFailures = 1000
 interface Known<T> {
   fact: T
   askedAt: number
-  /** Something changed since: good only when nobody answers. */
+  /** Something may have changed since: good only when nobody answers. */
   isOld: boolean
+  /** An event told that it has changed since. */
+  hasChanged: boolean
 }
 
 /** How facts tell what is old. */
@@ -70,10 +72,20 @@ export class KnownFacts<K extends string | number, T extends object> {
   }
 
   /**
-   * Asks the owner. When it does not answer, an answer of the last ten minutes counts; without one it throws
-   * ServiceUnavailable. With `anew` the question is sent after this call, so that it sees whatever was true before.
+   * Asks the owner. When it does not answer, an answer of the last ten minutes counts that no event has told to be otherwise; without one
+   * it throws ServiceUnavailable. With `anew` the question is sent after this call, so that it sees whatever was true before.
    */
-  ask(key: K, { anew = false } = {}): Promise<T> {
+  async ask(key: K, { anew = false } = {}): Promise<T> {
+    try {
+      return await this.#asked(key, anew)
+    } catch (error) {
+      const known = this.#usable(key)
+      if (known && !known.hasChanged) return known.fact
+      throw error
+    }
+  }
+
+  #asked(key: K, anew: boolean): Promise<T> {
     const running = (anew ? this.#unsent : this.#asking).get(key)
     if (running) return running
     const answer = this.#askFor(key).finally(() => {
@@ -84,15 +96,29 @@ export class KnownFacts<K extends string | number, T extends object> {
     return answer
   }
 
+  /** The same for what is shown: when the owner does not answer, any answer of the last ten minutes. */
   async of(key: K): Promise<T> {
-    return this.peek(key) ?? (await this.ask(key))
+    const known = this.peek(key)
+    if (known) return known
+    try {
+      return await this.#asked(key, false)
+    } catch (error) {
+      const usable = this.#usable(key)
+      if (usable) return usable.fact
+      throw error
+    }
+  }
+
+  #usable(key: K): Known<T> | undefined {
+    const known = this.#known.get(key)
+    return known && this.#now() - known.askedAt < usableFor ? known : undefined
   }
 
   /** Something about it changed: the next answer must be a new one. */
   forget(key: K): void {
     this.#changedAt.set(key, this.#now())
     const known = this.#known.get(key)
-    if (known) known.isOld = true
+    if (known) known.isOld = known.hasChanged = true
     this.#asking.delete(key)
   }
 
@@ -111,12 +137,11 @@ export class KnownFacts<K extends string | number, T extends object> {
       const fact = await this.#questions.ask(key)
       if (!fact) throw new ContractError('ServiceUnavailable', { detail: 'the owner gave no answer' })
       const known = this.#known.get(key)
-      const isOld = askedAt <= Math.max(this.#allChangedAt, this.#changedAt.get(key) ?? 0)
-      if (!known || known.askedAt <= askedAt) this.#known.set(key, { fact, askedAt, isOld })
+      const hasChanged = askedAt <= (this.#changedAt.get(key) ?? 0)
+      const isOld = hasChanged || askedAt <= this.#allChangedAt
+      if (!known || known.askedAt <= askedAt) this.#known.set(key, { fact, askedAt, isOld, hasChanged })
       return fact
     } catch (error) {
-      const known = this.#known.get(key)
-      if (known && askedAt - known.askedAt < usableFor) return known.fact
       throw new ContractError('ServiceUnavailable', { cause: error })
     }
   }
