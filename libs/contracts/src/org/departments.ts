@@ -32,6 +32,7 @@ export const departments = contract('org', {
   },
   deleteDepartment: {
     path: '/org/department/delete',
+    timeoutMs: 30_000,
     summary: { zh: '删除部门', en: 'Delete a department, those below it and their employees' },
     auth: 'user',
     params: Type.Object({ departmentId }),

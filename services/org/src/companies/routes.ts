@@ -1,5 +1,5 @@
 import { ContractError, type Handlers } from '@im/contracts'
-import { companies, employeeRoles } from '@im/contracts/org'
+import { companies } from '@im/contracts/org'
 import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
 import { readCompany } from '../directory/access.ts'
@@ -30,8 +30,7 @@ const handlers: Handlers<typeof companies, Deps> = {
 
   async listManagers(deps, { caller, params }) {
     await readCompany(deps, params.companyId, caller.userId)
-    const people = await deps.employees.ofCompanies([params.companyId])
-    return people.filter(({ role }) => role >= employeeRoles.manager).map(employeeView)
+    return (await deps.employees.managersOf(params.companyId)).map(employeeView)
   },
 
   updateCompany: async (deps, { caller, params: { companyId, ...wanted } }) =>

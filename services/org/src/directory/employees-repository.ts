@@ -1,5 +1,5 @@
-import type { EmployeeRole } from '@im/contracts/org'
-import { type Change, ensureIndexes } from '@im/service-kit'
+import { type EmployeeRole, employeeRoles } from '@im/contracts/org'
+import { type Change, ensureIndexes, indexedAnd } from '@im/service-kit'
 import type { Collection, Db } from 'mongodb'
 
 export interface EmployeeDocument {
@@ -59,6 +59,14 @@ export class EmployeesRepository {
   ofCompanies(companyIds: readonly string[], change?: Change): Promise<EmployeeDocument[]> {
     return this.#employees
       .find({ companyId: { $in: [...companyIds] } }, { session: change?.session })
+      .sort({ createTime: 1, _id: 1 })
+      .toArray()
+  }
+
+  /** The creator and the managers, by the time they joined. */
+  managersOf(companyId: string): Promise<EmployeeDocument[]> {
+    return this.#employees
+      .find(indexedAnd({ companyId }, { role: { $gte: employeeRoles.manager } }))
       .sort({ createTime: 1, _id: 1 })
       .toArray()
   }
