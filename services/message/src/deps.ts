@@ -150,7 +150,8 @@ export function createDeps(runtime: Runtime<MessageConfig>): Omit<Deps, keyof Ru
   const occupants = new Occupants(streams)
   const roomFacts = new RoomFacts({ service: room, ...factsClock })
   const missedRooms = new MissedRoomsRepository(db)
-  const staging = new Staging(stagingFolder(config), log)
+  const { fileStore, fileDirectory } = config
+  const staging = new Staging(stagingFolder(config), log, fileStore === 'directory' ? fileDirectory : undefined)
   const orders = new RoomOrders({ occupants, roomFacts, feeds, config, log })
   const occupantRolls = new OccupantRolls({ bus, peers, occupants })
   const carryOut = (server: string, order: Parameters<typeof orders.carryOut>[1]) => orders.carryOut(server, order)

@@ -43,6 +43,15 @@ test('replicas that share a directory replace a file as a whole, and leave nothi
   t.strictSame((await readdir(folder)).sort(), ['avatar', 'staging', 'u'])
   t.strictSame(await readdir(staging), [])
   t.equal(copies, 8, 'what a killed process leaves of a copy is where it is swept')
+  const tagAfter = async (letter: string) => {
+    const staged = join(folder, `up-${letter}`)
+    await writeFile(staged, letter)
+    await replicas[0]!.put(key, staged)
+    const file = await replicas[0]!.open(key)
+    await file?.close()
+    return file?.etag
+  }
+  t.not(await tagAfter('a'), await tagAfter('b'), 'one of the same length is another one')
   await replicas[0]!.remove([key])
   t.equal(await replicas[1]!.open(key), undefined)
 })

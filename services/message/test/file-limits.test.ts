@@ -5,6 +5,7 @@ import { storedFiles, uploadLimits } from '@im/contracts/message'
 import { eventually, failure } from '@im/service-kit/testing'
 import { test } from 'tap'
 import { removeExpired } from '../src/files/do-removals.ts'
+import { UploadsUnderWay } from '../src/files/uploads-under-way.ts'
 import { formOf, photo, startFiles, uploadPath } from './start-files.ts'
 
 const avatarPath = '/upload/UploadAvatarServlet'
@@ -28,6 +29,9 @@ test('what a user uploads in a day is bounded, wherever the token stands and by 
   t.equal(await code(send(uploadPath, formOf({}, ['f.txt', 'x'.repeat(50)]), { as: alice })), 1, 'what is left is left')
   t.equal(await deps.redis.get(`limit:upload-files:${alice}`), '2', 'what was refused is no file of the day')
 
+  await send(avatarPath, formOf({}, ['a.jpg', await photo(20, 20)]), { as: bob })
+  t.equal(await deps.redis.get(`limit:upload-files:${bob}`), '1', 'avatars count')
+  await deps.redis.del(`limit:upload-files:${bob}`)
   const files = { key: `upload-files:${bob}`, max: daily.files, seconds: day }
   await deps.rateCounters.takeBlock(files, daily.files - 1)
   t.equal(await code(send(uploadPath, formOf({}, ['d.txt', 'x']), { as: bob })), 1)
@@ -85,6 +89,15 @@ test('uploads of one user at once are bounded', async (t) => {
   t.equal((await send(uploadPath, formOf({}, ['b.txt', 'x']), { as: bob })).resultCode, 1, 'others go on')
   for (const upload of begun) upload.destroy()
   await eventually(async () => (await send(path, formOf({}, ['b.txt', 'x']))).resultCode === 1)
+})
+
+test('an upload that ends makes room for one', (t) => {
+  const uploads = new UploadsUnderWay()
+  const leave = Array.from({ length: 20 }, () => uploads.enter(1))
+  for (const end of leave.slice(1)) end()
+  for (let n = 0; n < 19; n++) uploads.enter(1)
+  t.throws(() => uploads.enter(1), failure('RateLimited'))
+  t.end()
 })
 
 test('nobody uploads in the name of another, or with a session of our pages', async (t) => {

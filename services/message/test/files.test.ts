@@ -337,12 +337,12 @@ test('whatever a file says it is, it does nothing in a browser', async (t) => {
 })
 
 /** The head of a PNG that declares so many pixels, usually 60,000 × 60,000: a few bytes that would become 10 GB. */
-const bomb = (side = 60_000) => makePng(side, [8, 6], Buffer.alloc(1_000_000))
+const bomb = (side = 60_000) => makePng([side, side], [8, 6], Buffer.alloc(1_000_000))
 
 /** All black, in one bit for each pixel. */
-const blank = (side: number) => makePng(side, [1, 0], Buffer.alloc(side * (Math.ceil(side / 8) + 1)))
+const blank = (side: number) => makePng([side, side], [1, 0], Buffer.alloc(side * (Math.ceil(side / 8) + 1)))
 
-function makePng(side: number, [depth, colours]: [number, number], lines: Buffer): Buffer {
+function makePng([width, height]: [number, number], [depth, colours]: [number, number], lines: Buffer): Buffer {
   const chunk = (type: string, data: Buffer) => {
     const body = Buffer.concat([Buffer.from(type), data])
     const length = Buffer.alloc(4)
@@ -352,8 +352,8 @@ function makePng(side: number, [depth, colours]: [number, number], lines: Buffer
     return Buffer.concat([length, body, sum])
   }
   const head = Buffer.alloc(13)
-  head.writeUInt32BE(side, 0)
-  head.writeUInt32BE(side, 4)
+  head.writeUInt32BE(width, 0)
+  head.writeUInt32BE(height, 4)
   head.set([depth, colours, 0, 0, 0], 8)
   const data = deflateSync(lines)
   return Buffer.concat([
@@ -385,6 +385,10 @@ test('images that would fill the memory, or are none, are no avatars', async (t)
     const { images } = (await send(uploadPath, formOf({}, ['a.png', blank(side)]), { as: alice })).data
     t.equal(one(images).tUrl !== one(images).oUrl, hasThumbnail, `${side} pixels a side`)
   }
+  // Its pixels would take 800 MiB.
+  const wide = makePng([1_000_000, 50], [8, 2], Buffer.alloc(3_000_001 * 50))
+  const { images } = (await send(uploadPath, formOf({}, ['a.png', wide]), { as: alice })).data
+  t.equal(one(images).tUrl, one(images).oUrl, 'of what fills the memory no small image is made')
   t.equal((await read(one(data.images).oUrl.replace('/o/', '/t/'))).headers.get('content-type'), 'image/png')
 })
 
@@ -678,7 +682,7 @@ test('what a recalled message showed goes with it, unless something else shows i
   const upload = async () =>
     one((await send(uploadPath, formOf({}, ['a.jpg', await photo(40, 40)]), { as: alice })).data.images)
   const [shown, twice, collected, foreign] = [await upload(), await upload(), await upload(), await upload()]
-  const shared = await upload()
+  const [shared, forwarded, both] = [await upload(), await upload(), await upload()]
   user.sharedFiles.add(/[0-9a-f]{32}/.exec(shared.oUrl)![0])
   const say = async (from: number, to: number, { oUrl }: Uploaded) => {
     const entry = log.entry(from, to, { type: 2, content: oUrl })
@@ -690,14 +694,20 @@ test('what a recalled message showed goes with it, unless something else shows i
   await say(alice, person(), twice)
   const d = await say(bob, alice, foreign)
   const e = await say(alice, bob, shared)
+  const [f, g] = [await say(alice, bob, forwarded), await say(bob, person(), forwarded)]
   await api.call(internalFiles.keepFiles, { urls: [collected.oUrl] })
-  await remove(alice, [a, b, c, e], 2)
+  await remove(alice, [a, b, c, e, f], 2)
   await remove(bob, [d], 2)
   const status = async ({ oUrl, tUrl }: Uploaded) => [(await read(oUrl)).status, (await read(tUrl)).status]
   await eventually(async () => (await status(shown))[0] === 404)
   t.strictSame(await status(shown), [404, 404])
   await doRemovals(deps)
-  for (const file of [twice, collected, foreign, shared]) t.strictSame(await status(file), [200, 200])
+  for (const file of [twice, collected, foreign, shared, forwarded]) t.strictSame(await status(file), [200, 200])
+  await remove(bob, [g], 2)
+  await eventually(async () => (await status(forwarded))[0] === 404)
+  const name = /[0-9a-f]{32}/.exec(both.oUrl)![0]
+  await deps.fileRemovals.addFiles([alice, bob].map((owner) => ({ name, owner })))
+  await eventually(async () => (await status(both))[0] === 404)
 })
 
 test('what a merged history shows stays when the messages that it was made of are recalled', async (t) => {
@@ -767,6 +777,14 @@ test('a folder for uploads that nobody can write is told at the start', async (t
   ])
   await eventually(() => readdir(join(t.testdirName, 'staging')))
   t.equal(told.length, 1)
+  const store = join(t.testdirName, 'store')
+  for (const target of [store, join(file, 'store')]) {
+    const staging = new Staging(join(t.testdirName, 'staging'), log, target).start()
+    t.teardown(() => staging.close())
+  }
+  await eventually(() => told.length === 2)
+  t.match(told[1], /^uploads fail: .*ENOTDIR.*file\/store/)
+  await eventually(async () => !(await readdir(store)).length)
 })
 
 test('what processes left in the staging folder that died is removed, and nothing else', async (t) => {

@@ -22,7 +22,7 @@ export async function copyFile(
   const { now } = deps
   const part = found.key.includes('/o/') ? 'o' : 'f'
   const { name, key } = newFileKey(caller, part, extensionOfKey(found.key), now())
-  const { kept: _kept, expireAt: _expireAt, isGoing: _isGoing, ...same } = found
+  const { kept: _kept, expireAt: _expireAt, isGoing: _isGoing, isTakenBack: _isTakenBack, ...same } = found
   const row = { ...same, _id: name, owner: caller, key, createdAt: new Date(now()) }
   await storeFiles(deps, [row], expiryOf(validTime, now()), async () => {
     const isCopied = await deps.fileStore.copy(found.key, key)

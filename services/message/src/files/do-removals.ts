@@ -36,18 +36,24 @@ export async function doRemovals(deps: RemovalDeps, signal?: AbortSignal): Promi
   }
 }
 
-/** Files that messages or rooms showed: those of their owner that no other message or room shows and nobody collected. */
+/**
+ * Files that messages or rooms showed. Once their owner has taken one back it goes with the last message or room that shows it, whosever
+ * that is, unless somebody collected it. What others do with a file takes nothing from its owner before.
+ */
 async function removeShown(deps: RemovalDeps, removals: readonly Extract<Removal, { name: string }>[]): Promise<void> {
-  const ownerOf = new Map(removals.map(({ name, owner }) => [name, owner]))
-  const found = await deps.files.byNames([...ownerOf.keys()])
-  const candidates = found.filter(({ _id, owner, kept }) => owner === ownerOf.get(_id) && !kept)
+  const { files, messages, room } = deps
+  const taken = new Set(removals.map(({ name, owner }) => `${name}:${owner}`))
+  const found = await files.byNames([...new Set(removals.map(({ name }) => name))])
+  const candidates = found.filter(
+    ({ _id, owner, kept, isTakenBack }) => !kept && (isTakenBack || taken.has(`${_id}:${owner}`)),
+  )
   const wanted = candidates.map(({ _id }) => _id)
-  const shown = await deps.messages.shownFiles(wanted)
+  const shown = await messages.shownFiles(wanted)
   const hidden = wanted.filter((name) => !shown.has(name))
-  if (!hidden.length) return
-  const shared = new Set((await deps.room.call(internalRooms.findSharedFiles, { names: hidden })).names)
-  const names = hidden.filter((name) => !shared.has(name))
-  await removeFiles(deps, await deps.files.letGo(names))
+  const shared = hidden.length ? (await room.call(internalRooms.findSharedFiles, { names: hidden })).names : []
+  const staying = new Set([...shown, ...shared])
+  await files.takeBack([...staying])
+  await removeFiles(deps, await files.letGo(wanted.filter((name) => !staying.has(name))))
 }
 
 async function removeAllOf(deps: RemovalDeps, user: number): Promise<void> {

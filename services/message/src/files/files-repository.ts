@@ -14,6 +14,8 @@ export interface FileDocument {
   createdAt: Date
   /** Absent: for ever. */
   expireAt?: Date
+  /** Its owner shows it no more: it goes with the last message or room that does. */
+  isTakenBack?: true
   /** Somebody collected it: it neither expires nor goes with its message. */
   kept?: true
   /** It is about to be removed: nobody can keep it any more. */
@@ -60,6 +62,10 @@ export class FilesRepository {
   async keep(names: readonly string[]): Promise<void> {
     const staying = { _id: { $in: [...names] }, isGoing: { $exists: false } } as const
     if (names.length) await this.#files.updateMany(staying, { $set: { kept: true }, $unset: { expireAt: '' } })
+  }
+
+  async takeBack(names: readonly string[]): Promise<void> {
+    if (names.length) await this.#files.updateMany({ _id: { $in: [...names] } }, { $set: { isTakenBack: true } })
   }
 
   /** To be removed, but for those that somebody keeps. Returns those that are. */

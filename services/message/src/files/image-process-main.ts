@@ -20,10 +20,26 @@ function comeBehindOthers(): void {
   }
 }
 
+/**
+ * Bytes of memory. What a decoder takes does not follow from the size of an image: a PNG of a million pixels by fifty takes twice as
+ * much as any photo.
+ */
+const mostMemory = 600 * 1024 * 1024
+const lookEvery = 20
+
+/** Ends the process rather than that it fills the memory that the service has, too. libvips works beside this thread. */
+function boundMemory(): { [Symbol.dispose](): void } {
+  const timer = setInterval(() => {
+    if (process.memoryUsage.rss() > mostMemory) process.kill(process.pid, 'SIGKILL')
+  }, lookEvery)
+  return { [Symbol.dispose]: () => clearInterval(timer) }
+}
+
 comeBehindOthers()
 limitImageLibrary()
 process.on('disconnect', () => process.exit(0))
 process.on('message', async (job: ImageJob) => {
+  using _bound = boundMemory()
   const outcome: ImageOutcome = await makeImages(job).then(
     () => ({ done: true as const }),
     (error: NodeJS.ErrnoException) => ({

@@ -5,12 +5,12 @@ import { type ClientSession, type Collection, type Db, type Document, ObjectId }
 /**
  * Something that is to be removed from the store. It is written with the change that makes it so, and done by a replica that has
  * the store.
- * - a file that a message or a room showed, if it belongs to `owner` and nothing else shows it;
+ * - a file that a message of `owner`, or a room by them, showed, if nothing else shows it;
  * - everything of a user whose account was deleted;
  * - the history and the avatar of a room that was dissolved.
  */
 export type Removal =
-  | { _id: `file:${string}`; name: string; owner: number }
+  | { _id: `file:${string}:${number}`; name: string; owner: number }
   | { _id: `user:${number}`; user: number }
   | { _id: `room:${string}`; jid: string }
 
@@ -32,7 +32,7 @@ export class RemovalsRepository {
 
   async addFiles(files: readonly Pick<FileAddress, 'name' | 'owner'>[], session?: ClientSession): Promise<void> {
     await this.#add(
-      files.map(({ name, owner }) => ({ _id: `file:${name}`, name, owner })),
+      files.map(({ name, owner }) => ({ _id: `file:${name}:${owner}`, name, owner })),
       session,
     )
   }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { access, constants, mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { access, constants, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Closable, Logger } from '@im/service-kit'
 import { storeErrors } from './store-errors.ts'
@@ -8,16 +8,20 @@ import { storeErrors } from './store-errors.ts'
 const stale = 3_600_000
 const sweepEvery = 600_000
 const form = /^up-[0-9a-f]{32}$/
+const newName = () => `up-${randomBytes(16).toString('hex')}`
 
 /** The place of files that are not whole yet. Several processes may share it. */
 export class Staging {
   readonly #folder: string
   readonly #log: Logger
+  /** Where files are moved to when they are whole, if they are moved. */
+  readonly #target: string | undefined
   #made: Promise<unknown> | undefined
 
-  constructor(folder: string, log: Logger) {
+  constructor(folder: string, log: Logger, target?: string) {
     this.#folder = folder
     this.#log = log
+    this.#target = target
   }
 
   /** A path of its own for `work`'s use. What is there at the end is removed, whatever the end. */
@@ -25,7 +29,7 @@ export class Staging {
     const paths: string[] = []
     const newPath = async () => {
       await this.#make()
-      const path = join(this.#folder, `up-${randomBytes(16).toString('hex')}`)
+      const path = join(this.#folder, newName())
       paths.push(path)
       return path
     }
@@ -50,12 +54,22 @@ export class Staging {
     try {
       await this.#make()
       await access(this.#folder, constants.W_OK | constants.X_OK)
+      if (this.#target !== undefined) await this.#tryMove(this.#target)
     } catch (error) {
       const why = error instanceof Error ? error.message : error
       this.#log.error(
         `uploads fail: ${this.#folder} can't be written (${why}); set FILE_DIRECTORY or UPLOAD_STAGING to a folder of this process`,
       )
     }
+  }
+
+  /** A target on another file system will not do either. */
+  async #tryMove(target: string): Promise<void> {
+    const name = newName()
+    await writeFile(join(this.#folder, name), '')
+    await mkdir(target, { recursive: true })
+    await rename(join(this.#folder, name), join(target, name))
+    await rm(join(target, name))
   }
 
   /** Removes what processes left that died. */
