@@ -314,7 +314,8 @@ test('hostile input through gateway and services', async (t) => {
       assert.doesNotMatch(body.toString(), new RegExp(`${errors.InternalError.code}|${errors.ServiceUnavailable.code}`))
       return
     }
-    assert.equal(status, 200)
+    // Providers of payments go by the status.
+    assert.ok(endpoint.answer === 'callback' ? status < 500 : status === 200, `HTTP ${status}`)
     if (type === 'image/png') return
     assert.equal(type, 'application/json;charset=UTF-8')
     const envelope = JSON.parse(body.toString()) as Record<string, unknown>
