@@ -5,6 +5,7 @@ import {
   constants,
   type OutgoingHttpHeaders,
 } from 'node:http2'
+import type { Socket } from 'node:net'
 import { rootCertificates } from 'node:tls'
 
 const longestAnswer = 64 * 1024
@@ -34,6 +35,8 @@ export interface Http2Answer {
 export class Http2Client {
   readonly #options: Http2Options
   readonly #sessions = new Set<ClientHttp2Session>()
+  readonly #sockets = new WeakMap<ClientHttp2Session, Socket>()
+  readonly #retired = new WeakSet<ClientHttp2Session>()
   /** Cancel the requests that run. */
   readonly #cancels = new Set<(reason: string) => void>()
   readonly #signals = new WeakSet<AbortSignal>()
@@ -91,19 +94,14 @@ export class Http2Client {
   /** Ends all sessions after their requests. */
   async close(): Promise<void> {
     clearInterval(this.#pinging)
-    await Promise.all([...this.#sessions].map((session) => this.#ended(session)))
-  }
-
-  /** Not by the callback of `session.close`: that is never called for a session that ends already. */
-  #ended(session: ClientHttp2Session): Promise<void> {
-    return new Promise((resolve) => {
-      const late = setTimeout(() => session.destroy(), this.#options.timeoutMs)
-      session.once('close', () => {
-        clearTimeout(late)
-        resolve()
-      })
-      session.close()
-    })
+    await Promise.all(
+      [...this.#sessions].map((session) => {
+        // Not by the callback of `session.close`: that is never called for a session that ends already.
+        const ended = new Promise((resolve) => session.once('close', resolve))
+        this.#retire(session)
+        return ended
+      }),
+    )
   }
 
   /** A listener for each request would cost more than the request. */
@@ -123,22 +121,33 @@ export class Http2Client {
     this.#sessions.add(session)
     this.#current = session
     const connecting = setTimeout(() => session.destroy(new Error('no connection in time')), timeoutMs)
-    session.once('connect', () => clearTimeout(connecting))
+    session.once('connect', (_session, socket) => {
+      clearTimeout(connecting)
+      this.#sockets.set(session, socket)
+    })
     session.on('goaway', () => this.#retire(session))
     // The requests of the session tell their callers.
     session.on('error', () => this.#retire(session))
     session.on('close', () => {
       clearTimeout(connecting)
-      this.#retire(session)
+      if (this.#current === session) this.#current = undefined
       this.#sessions.delete(session)
     })
     this.#pinging ??= setInterval(() => this.#ping(), pingEveryMs).unref()
     return session
   }
 
+  /** It takes no more requests, and ends with those that run. After their time limit it is cut: a server may never end its side. */
   #retire(session: ClientHttp2Session): void {
     if (this.#current === session) this.#current = undefined
-    if (!session.closed) session.close()
+    if (this.#retired.has(session)) return
+    this.#retired.add(session)
+    session.close()
+    const late = setTimeout(() => {
+      session.destroy()
+      this.#sockets.get(session)?.destroy()
+    }, this.#options.timeoutMs)
+    session.once('close', () => clearTimeout(late))
   }
 
   #ping(): void {

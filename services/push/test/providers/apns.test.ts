@@ -1,6 +1,10 @@
+import { once } from 'node:events'
+import { createSecureServer, type ServerHttp2Session } from 'node:http2'
+import type { AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { eventually } from '@im/service-kit/testing'
 import { test } from 'tap'
+import { Http2Client } from '../../src/providers/http2-client.ts'
 import { service } from '../../src/service.ts'
 import { startApns, topic } from './apns-server.ts'
 import { makeCertificate } from './certificates.ts'
@@ -116,6 +120,13 @@ test('a client certificate instead of a key', async (t) => {
   t.strictSame(apns.problems, [])
 })
 
+test('a device whose app is none of ours counts as one of the first app', async (t) => {
+  const apns = await startApns(t)
+  const { send } = await startChannels(t, apns.env)
+  const other = target(apns.token(1), { device: 'ios', app: 'com.elsewhere' })
+  t.match(await send('apns', [other]), [{ kind: 'accepted' }])
+})
+
 test('sessions that are sent away are drained; what they did not take is sent again', async (t) => {
   const apns = await startApns(t)
   const { send } = await startChannels(t, apns.env)
@@ -173,6 +184,33 @@ test('an end does not wait for a session that ends already', async (t) => {
   const closed = channels.close().then(() => 'closed')
   t.equal(await Promise.race([closed, delay(5000, 'open', { ref: false })]), 'closed')
   t.match(await running, [{ kind: 'retry' }])
+})
+
+test('a connection that its server sends away and keeps open is cut', async (t) => {
+  const { cert, key } = await makeCertificate('127.0.0.1')
+  const server = createSecureServer({ cert, key })
+  const sessions = new Set<ServerHttp2Session>()
+  let streams = 0
+  server.on('session', (session) => sessions.add(session.on('error', () => {})))
+  server.on('stream', (stream, headers) => {
+    stream.on('error', () => {})
+    if (++streams === 50) stream.session?.goaway(0)
+    stream.respond({ ':status': 200 })
+    stream.end(headers[':path'] === '/long' ? ' '.repeat(1_000_000) : '{}')
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const client = new Http2Client({ url: `https://127.0.0.1:${port}`, ca: cert, timeoutMs: 300 })
+  const post = (path = '/') => client.post({ ':path': path }, '{}', new AbortController().signal)
+  await Promise.allSettled(Array.from({ length: 100 }, () => post()))
+  t.match(await post(), { status: 200 })
+  await t.rejects(post('/long'), 'no answer fills the memory')
+  t.equal(sessions.size, 2)
+  const closed = client.close().then(() => 'closed')
+  t.equal(await Promise.race([closed, delay(5000, 'open', { ref: false })]), 'closed')
+  for (const session of sessions) session.destroy()
+  server.close()
 })
 
 test('a server that allows one request at a time gets one at a time', async (t) => {
