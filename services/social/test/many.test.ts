@@ -89,11 +89,13 @@ test('everybody begins with the system account and the configured friends', asyn
   const known = async () =>
     (await api.call(friends.listFriends, {}, { as: newcomer.userId })).map((row) => row.toUserId)
   t.strictSame(await known(), [helper, systemUserId], 'from the answer of the registration on')
+  await api.call(friends.deleteFriend, { toUserId: helper }, { as: newcomer.userId })
   const ofEvent = { ...newcomer, account: 'bob', telephone: '', registeredAt: 1 }
   await publish(userRegistered, newcomer.userId, ofEvent)
   await publish(userRegistered, 20_000_002, { ...ofEvent, userId: 20_000_002 })
   await eventually(() => told.some(({ userId }) => userId === 20_000_002))
-  t.equal(told.filter(({ userId }) => userId === newcomer.userId).length, 2, 'the event tells nobody again')
+  t.equal(told.filter(({ userId }) => userId === newcomer.userId).length, 3, 'the event tells nobody again')
+  t.strictSame(await known(), [systemUserId], 'nor does it bring back who was deleted meanwhile')
 })
 
 test('a super administrator makes a public account everybody’s friend, others only their own', async (t) => {

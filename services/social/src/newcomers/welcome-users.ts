@@ -35,13 +35,13 @@ type Newcomer = Pick<Payload<typeof userRegistered>, 'userId' | 'nickname' | 'us
 
 /**
  * A new user is known, and has the friends whom everybody begins with. The user service asks for it before it answers a registration,
- * and an event tells of it as well.
+ * and an event tells of it as well: whichever comes later, or again, brings back no friend whom they have deleted meanwhile.
  */
 export async function welcomeUser(
   deps: Pick<Deps, 'people' | 'relations' | 'labels' | 'now'>,
   { userId, nickname, userType, defaultFriends }: Newcomer,
   change: Change,
 ): Promise<void> {
-  await deps.people.add({ _id: userId, nickname, userType }, change)
+  if (!(await deps.people.welcome({ _id: userId, nickname, userType }, change))) return
   await befriendWithin(deps, userId, [...new Set([systemUserId, ...defaultFriends])], change)
 }

@@ -7,6 +7,8 @@ export interface Person {
   _id: number
   nickname: string
   userType: number
+  /** They got the friends whom everybody begins with. */
+  isWelcomed?: true
   /** Deleted. The id stays, because rows that were made in the same moment may still name it. */
   gone?: true
 }
@@ -42,9 +44,15 @@ export class PeopleRepository {
     return this.#rows.put(people, change)
   }
 
-  /** A user begins as this. Whatever is known of them is newer. */
-  async add({ _id, ...facts }: Person, { session }: Change): Promise<void> {
-    await this.#people.updateOne({ _id }, { $setOnInsert: facts }, { session, upsert: true })
+  /** A user begins as this. Whatever is known of them is newer. True for the one change that welcomes them. */
+  async welcome({ _id, ...facts }: Person, { session }: Change): Promise<boolean> {
+    const update = { $setOnInsert: facts, $set: { isWelcomed: true as const } }
+    const before = await this.#people.findOneAndUpdate({ _id }, update, {
+      session,
+      upsert: true,
+      returnDocument: 'before',
+    })
+    return !before?.isWelcomed && !before?.gone
   }
 
   async rename(userId: number, nickname: string, { session }: Change): Promise<void> {
