@@ -235,7 +235,8 @@ local ours = {
 	"im_turns", "im_arrivals", "im_metrics", "im_bosh_root", "im_end",
 };
 
--- Prosody would go on without a module that can't be loaded: nothing would be stored, or have a limit.
+-- Prosody would go on without a module that can't be loaded, and nothing would be stored, or have a limit; or without a port that
+-- somebody else has.
 prosody.events.add_handler("server-started", function ()
 	local is_loaded = require "core.modulemanager".is_loaded;
 	for _, names in ipairs { of_prosody, ours } do
@@ -244,6 +245,10 @@ prosody.events.add_handler("server-started", function ()
 				refuse("mod_"..name.." could not be loaded; why is above");
 			end
 		end
+	end
+	local ports = require "core.portmanager".get_active_services();
+	for service, setting in pairs { c2s = "XMPP_PORT", http = "XMPP_HTTP_PORT", component = "XMPP_COMPONENT_PORT" } do
+		if not next(ports:get(service) or {}) then refuse(setting.." could not be opened; why is above"); end
 	end
 end);
 

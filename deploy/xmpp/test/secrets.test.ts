@@ -1,5 +1,7 @@
 import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { test } from 'tap'
@@ -106,6 +108,21 @@ test('a server that can keep no log, or lacks a module, does not start: messages
     /out of order(.|\n)*Error: mod_im_\w+ could not be loaded; why is above/,
   )
   unwritable.log = '' // is judged at the end of each test
+})
+
+test('a port that somebody else has keeps the server from starting', async (t) => {
+  const other = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1')
+  t.after(() => other.close())
+  await once(other, 'listening')
+  const { port } = other.address() as AddressInfo
+  for (const setting of ['XMPP_PORT', 'XMPP_HTTP_PORT', 'XMPP_COMPONENT_PORT']) {
+    const again = await startProsody(t)
+    await again.end('SIGTERM')
+    await t.rejects(
+      again.start({ [setting]: String(port) }),
+      new RegExp(`Error: ${setting} could not be opened; why is above`),
+    )
+  }
 })
 
 test('what a client sends that nobody handles ends its stream and stands in no log', async (t) => {

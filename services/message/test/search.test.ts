@@ -362,6 +362,19 @@ test('search', async (t) => {
     t.equal((await search('的', { startTime: 1_790_000_998, endTime: 1_790_000_999 })).total, 2)
   })
 
+  t.test('what others say to each other is found by nobody else, though it stands in the same nodes', async (t) => {
+    const sharesNode = (user: number) => pathOf(ownerOfUser(user))[0] === pathOf(ownerOfUser(alice))[0]
+    const ids = Array.from({ length: 200 }, (_, n) => alice + 100 + n)
+    const [bob = 0, carol = 0] = ids.filter(sharesNode)
+    await store([message(bob, carol, '别人的秘密'), message(alice, peers[0]!, '自己的秘密')])
+    for (const state of ['waiting', 'indexed']) {
+      if (state === 'indexed') await indexAll()
+      const { pageData, total } = await search('秘密')
+      t.strictSame([pageData.map(({ content }) => content), total], [['自己的秘密'], 1], state)
+    }
+    t.strictSame(await indexedTexts(bob), ['别人的秘密'])
+  })
+
   t.test('a file is found by its name', async (t) => {
     const file = message(alice, peers[0]!, 'https://files/1.pdf', { contentType: 9, fileName: '年度Report.pdf' })
     await store([file, message(alice, peers[0]!, '年度', { contentType: 1, fileName: 'report' })])

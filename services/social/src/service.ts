@@ -9,6 +9,7 @@ import { eventHandlers } from './event-handlers.ts'
 import { followRoutes } from './follows/routes.ts'
 import { friendRoutes } from './friends/routes.ts'
 import { labelRoutes } from './labels/routes.ts'
+import { internalNewcomerRoutes } from './newcomers/internal-routes.ts'
 import { catchUpWithUsers } from './newcomers/welcome-users.ts'
 import { eraseUser } from './people/erase-user.ts'
 import { publicAccountRoutes } from './public-accounts/routes.ts'
@@ -28,6 +29,7 @@ export const service = defineService<typeof settings, Deps>({
     accountPageRoutes,
     accountReplyRoutes,
     internalRelationRoutes,
+    internalNewcomerRoutes,
   ],
   eventHandlers,
   background: (deps) => [

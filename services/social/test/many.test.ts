@@ -7,7 +7,7 @@ import {
   friendChanged,
   friendRequested,
   friends,
-  internalRelations,
+  internalNewcomers,
   labelChanged,
   labels,
   userErased,
@@ -85,7 +85,7 @@ test('everybody begins with the system account and the configured friends', asyn
   const told = await recordEvents(t, env, friendChanged)
   const newcomer = { userId: 20_000_001, nickname: 'bob', userType: 0, defaultFriends: [helper] }
   const counts = { attCount: 2, fansCount: 2, friendsCount: 2 }
-  t.strictSame(await internal.call(internalRelations.welcomeUser, newcomer), counts)
+  t.strictSame(await internal.call(internalNewcomers.welcomeUser, newcomer), counts)
   const known = async () =>
     (await api.call(friends.listFriends, {}, { as: newcomer.userId })).map((row) => row.toUserId)
   t.strictSame(await known(), [helper, systemUserId], 'from the answer of the registration on')

@@ -2,7 +2,7 @@ import { internalFiles, internalMessages } from '@im/contracts/message'
 import { internalOrg } from '@im/contracts/org'
 import { internalBadges } from '@im/contracts/push'
 import { internalMemberships } from '@im/contracts/room'
-import { internalRelations } from '@im/contracts/social'
+import { internalNewcomers, internalRelations } from '@im/contracts/social'
 import { stub, stubServices } from '@im/service-kit/testing'
 import type { Test } from 'tap'
 
@@ -102,7 +102,7 @@ export async function startPeers(t: Test, serviceKey: string) {
       const none = { attCount: 0, fansCount: 0, friendsCount: 0 }
       return { counts: userIds.map((userId) => ({ userId, ...(counts.get(userId) ?? none) })) }
     }),
-    stub(internalRelations.welcomeUser, (_, { params: { defaultFriends = [] } }) => {
+    stub(internalNewcomers.welcomeUser, (_, { params: { defaultFriends = [] } }) => {
       const friends = 1 + defaultFriends.length
       return { attCount: friends, fansCount: friends, friendsCount: friends }
     }),

@@ -51,18 +51,6 @@ export const internalRelations = contract('social', {
       }),
     }),
   },
-  welcomeUser: {
-    path: '/internal/relations/welcome',
-    summary: { zh: '新用户的初始好友', en: 'Make a new user known, with the friends whom everybody begins with' },
-    auth: 'internal',
-    params: Type.Object({
-      userId: UserId(),
-      nickname: Text(),
-      userType: Int(),
-      defaultFriends: Type.Optional(List({ item: UserId(), maxItems: 1000 })),
-    }),
-    result: Type.Object(countsFields),
-  },
   getStandings: {
     path: '/internal/relations/standings',
     summary: { zh: '多对用户之间的关系', en: 'How pairs of users stand to each other' },
@@ -122,6 +110,22 @@ export const RelationRow = Type.Object({
   high: Type.Integer(),
   ofLow: Type.Optional(ownRow),
   ofHigh: Type.Optional(ownRow),
+})
+
+/** Asked by the user service before it answers a registration. */
+export const internalNewcomers = contract('social', {
+  welcomeUser: {
+    path: '/internal/newcomers/welcome',
+    summary: { zh: '新用户的初始好友', en: 'Make a new user known, with the friends whom everybody begins with' },
+    auth: 'internal',
+    params: Type.Object({
+      userId: UserId(),
+      nickname: Text(),
+      userType: Int(),
+      defaultFriends: Type.Optional(List({ item: UserId(), maxItems: 1000 })),
+    }),
+    result: Type.Object(countsFields),
+  },
 })
 
 /** Asked by services that keep something of each relation, once, before they follow the events. */

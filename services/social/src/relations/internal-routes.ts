@@ -2,7 +2,6 @@ import type { Handlers } from '@im/contracts'
 import { internalRelations, replayedRelations } from '@im/contracts/social'
 import { bindHandlers } from '@im/service-kit'
 import type { Deps } from '../deps.ts'
-import { welcomeUser } from '../newcomers/welcome-users.ts'
 import { pageRelations } from './page-relations.ts'
 import type { Relation } from './pair.ts'
 import { viewOf } from './show-rows.ts'
@@ -32,12 +31,6 @@ const handlers: Handlers<typeof internalRelations, Deps> = {
   },
 
   countRelations: async ({ relations }, { params }) => ({ counts: await relations.countsOf(params.userIds) }),
-
-  async welcomeUser(deps, { params: { defaultFriends = [], ...newcomer } }) {
-    await deps.outbox.commit((change) => welcomeUser(deps, { ...newcomer, defaultFriends }, change))
-    const [counts] = await deps.relations.countsOf([newcomer.userId])
-    return counts!
-  },
 
   async getStandings({ relations }, { params: { pairs } }) {
     const rows = new Map((await relations.byPairs(pairs)).map((row) => [`${row.pair} ${row.userId}`, row]))

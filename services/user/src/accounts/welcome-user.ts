@@ -1,4 +1,4 @@
-import { internalRelations } from '@im/contracts/social'
+import { internalNewcomers } from '@im/contracts/social'
 import type { Deps } from '../deps.ts'
 import { type Counts, noCounts } from '../relations/relations.ts'
 
@@ -23,7 +23,7 @@ export async function welcomeUser(
   const waiting = { deadline: Date.now() + answerWithin }
   try {
     const newcomer = { userId, nickname, userType, defaultFriends: [...defaultFriends] }
-    return await social.call(internalRelations.welcomeUser, newcomer, waiting)
+    return await social.call(internalNewcomers.welcomeUser, newcomer, waiting)
   } catch (error) {
     log.debug({ err: error, userId }, 'the social service did not welcome a new user')
     return noCounts
