@@ -103,12 +103,14 @@ export class LateStreams {
       for (const message of await this.#messages.since(chats.slice(at, at + chatsAtOnce), from, mostOfChats))
         for (const one of ofUser.get(message.to ?? 0) ?? [])
           if (this.#hasMissed(one, message)) missed.set(one, [...(missed.get(one) ?? []), message])
-    for (const [{ stream }, messages] of missed) {
-      const ids = messages.map(({ to = 0, from, messageId }) => rowId(to, from, messageId))
+    for (const [resource, some] of Map.groupBy(missed, ([{ stream }]) => stream.resource)) {
+      const idOf = ({ to = 0, from, messageId }: MessageDocument) => rowId(to, from, messageId)
+      const ids = some.flatMap(([, messages]) => messages.map(idOf))
       // What stands there is handed over with the rest of the mailbox.
-      const waits = await this.#mailbox.read(ids, stream.resource)
-      for (const [n, message] of messages.entries())
-        if (!waits.has(ids[n]!) && !stream.ended) this.#deliverer.owe(stream, outgoingOf(message))
+      const waits = await this.#mailbox.read(ids, resource)
+      for (const [{ stream }, messages] of some)
+        for (const message of messages)
+          if (!waits.has(idOf(message)) && !stream.ended) this.#deliverer.owe(stream, outgoingOf(message))
     }
   }
 
