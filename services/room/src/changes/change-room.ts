@@ -66,7 +66,8 @@ const patience = 1000
 
 /**
  * Lets no message pass any more that the change forbids. While the message service is away it accepts none, and when it is back
- * it asks for what is true, so the change is in force without it, too.
+ * it asks for what is true, so the change is in force without it, too. Where only the replica that is asked is away, the others hear of
+ * it by its event.
  */
 async function enforce(deps: ChangeDeps, { _id: roomId, jid }: RoomDocument): Promise<void> {
   const { outbox, mongoClient, message, log } = deps
